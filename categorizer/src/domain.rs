@@ -1,0 +1,1 @@
+//! Suffix matching: a listed name covers itself and every name below it.

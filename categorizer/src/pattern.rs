@@ -1,0 +1,1 @@
+//! Keywords and regular expressions over URLs.

@@ -1,0 +1,15 @@
+//! The append-only log: every access exactly once, every change to the filter, every admin action.
+//!
+//! Accesses go first to a *journal*: one file per worker of the proxy, one `write` a decision, made
+//! before the request goes upstream or is refused, so that `kill -9` loses none. A background
+//! thread (`ingest`) moves journals into the day's SQLite file in large batches, each batch and its
+//! journal position in one transaction, and keeps rollups as it goes. Changes and users live in one
+//! SQLite file of their own, written in durable transactions.
+
+pub mod changes;
+pub mod ingest;
+pub mod journal;
+pub mod query;
+pub mod record;
+pub mod rollup;
+pub mod users;

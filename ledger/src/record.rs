@@ -1,0 +1,110 @@
+//! One access, as decided and as ended.
+
+use rules::category::CategorySet;
+use rules::code::RequestId;
+use rules::decide::{ReasonCode, Verdict};
+use rules::target::Scheme;
+use rules::time::UnixMillis;
+use rules::unblock::UnblockId;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What all records made under one snapshot share: names behind the small numbers, and which policy
+/// and lists decided. Written to a journal once, before the first record that points to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// SHA-256 of the policy text, hex.
+    pub policy_hash: String,
+    /// Version of the compiled lists.
+    pub list_version: String,
+    /// Category names by place.
+    pub categories: Vec<String>,
+    /// Level names by place.
+    pub levels: Vec<String>,
+    /// The school's zone (IANA name): decides the day.
+    pub zone: String,
+}
+
+/// How deep the proxy saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Depth {
+    /// Plain HTTP: everything.
+    Plain = 0,
+    /// A tunnel: only the name.
+    Name = 1,
+    /// Inside TLS: everything.
+    Page = 2,
+}
+
+/// One access at the moment of its decision. Borrowed: encoding it copies nothing twice.
+#[derive(Clone, Debug)]
+pub struct Decided<'a> {
+    /// Id; its code is on the block page.
+    pub id: RequestId,
+    /// When the request was read.
+    pub at: UnixMillis,
+    /// Shared names.
+    pub context: &'a Arc<Context>,
+    /// Proven user.
+    pub user: Option<&'a str>,
+    /// Level, by place in the context.
+    pub level: u8,
+    /// Client address.
+    pub client: IpAddr,
+    /// Method, at most 32 bytes kept.
+    pub method: &'a str,
+    /// Scheme.
+    pub scheme: Scheme,
+    /// Canonical host; for a refused, unreadable target: as sent, escaped, at most 253 bytes.
+    pub host: &'a str,
+    /// Port, 0 if unknown.
+    pub port: u16,
+    /// Path without query, at most 2,048 bytes kept; `None` in a tunnel.
+    pub path: Option<&'a str>,
+    /// Categories, by place in the context.
+    pub categories: CategorySet,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// Why, as a word.
+    pub reason: ReasonCode,
+    /// The policy line that decided, e.g. `policy.toml:26 games = "block"`, or `B-0012`.
+    pub rule: Option<&'a str>,
+    /// The unblock that opened it.
+    pub unblock: Option<UnblockId>,
+    /// How deep the proxy saw.
+    pub depth: Depth,
+}
+
+/// How an access ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum End {
+    /// In order.
+    Complete = 0,
+    /// The client went away, or the exchange was dropped.
+    Aborted = 1,
+    /// Ended by the filter: its unblock ended, a block came, the clock moved on.
+    Cut = 2,
+    /// The site could not be reached or broke off.
+    Upstream = 3,
+    /// The proxy stopped (crash or kill) before the end was known.
+    Unknown = 4,
+    /// A time limit.
+    TimedOut = 5,
+}
+
+/// What is known once an access has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How.
+    pub end: End,
+    /// Status sent to the client, 0 if none.
+    pub status: u16,
+    /// Body or tunnel bytes from the client.
+    pub bytes_up: u64,
+    /// Body or tunnel bytes to the client.
+    pub bytes_down: u64,
+    /// Microseconds from request read to end.
+    pub duration_us: u64,
+}

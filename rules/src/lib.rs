@@ -1,0 +1,19 @@
+//! What a school's rules mean: levels, categories, policy, unblocks, and the one decision.
+//!
+//! This crate is pure. It reads no clock, file or socket: callers hand it text and the time, and
+//! get values back, so the same engine answers live traffic, `check`, `explain` and `policy test`.
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod category;
+pub mod change;
+pub mod code;
+pub mod decide;
+pub mod host;
+pub mod level;
+pub mod policy;
+pub mod site;
+pub mod target;
+pub mod time;
+pub mod unblock;

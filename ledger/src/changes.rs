@@ -1,1 +1,522 @@
-//! (to be written)
+//! The change log: every change to the filter and every admin action, append-only, in one SQLite
+//! file (`STATE/changes.db`) that the daemon and the command line share.
+//!
+//! A change takes effect only once its entry is durable: entries are written in `BEGIN IMMEDIATE`
+//! transactions with `synchronous=FULL`, so two writers never share a sequence and a power cut
+//! loses no change that was reported as made. An entry's body is canonical JSON (RFC 8785) and its
+//! leaf hash (RFC 6962: SHA-256 of 0x00 and the body) is kept beside it for the signed log to come;
+//! every read checks it, so that a damaged entry stops the reader instead of misleading it.
+
+use rules::change::{ChangeEntry, Changes, Event};
+use rules::time::UnixMillis;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, SqlSafeStr, Sqlite, SqliteConnection, Transaction};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+/// How long a writer waits for another one before [`AppendError::Busy`], in milliseconds.
+pub const BUSY_TIMEOUT_MS: u64 = 5_000;
+
+/// Actor of what the daemon does by itself.
+pub const ACTOR_DAEMON: &str = "schoolgate";
+
+/// Version of the tables below, kept in SQLite's `user_version`.
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA_1: &str = include_str!("changes_schema_1.sql");
+
+/// Why the change log cannot be opened, read or written. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// The state folder or file cannot be made.
+    #[error("change log {path}: {source}; check that this user may write the state folder")]
+    Folder {
+        /// File or folder.
+        path: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// Another process holds the log for longer than [`BUSY_TIMEOUT_MS`].
+    #[error("change log {path}: another process is writing; try again")]
+    Busy {
+        /// File.
+        path: String,
+    },
+    /// No room.
+    #[error("change log {path}: disk full at entry {sequence}; free space, then try again")]
+    DiskFull {
+        /// File.
+        path: String,
+        /// The entry that did not fit.
+        sequence: u64,
+        /// Cause.
+        source: sqlx::Error,
+    },
+    /// The file may be read but not written.
+    #[error("change log {path}: read-only; run as the user that owns the state folder")]
+    ReadOnly {
+        /// File.
+        path: String,
+    },
+    /// The file is no change log, or does not hold what was written.
+    #[error("change log {path}: damaged ({why}); restore it from a backup, do not edit it")]
+    Damaged {
+        /// File.
+        path: String,
+        /// What is wrong, with the entry where known.
+        why: String,
+    },
+    /// Written by a later version of this program.
+    #[error("change log {path}: written by a newer schoolgate; use that version")]
+    Newer {
+        /// File.
+        path: String,
+    },
+    /// Anything else that SQLite says.
+    #[error("change log {path}: {source}")]
+    Store {
+        /// File.
+        path: String,
+        /// Cause.
+        source: sqlx::Error,
+    },
+}
+
+/// Why [`ChangeLog::append_with`] wrote nothing: the closure said no, or the log failed.
+#[derive(Debug, Error)]
+pub enum AppendWithError<E> {
+    /// What the closure returned.
+    #[error("{0}")]
+    Refused(E),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+}
+
+/// A cheap mark of the log's content: two equal stamps of one [`ChangeLog`] mean that nothing was
+/// written between them, by this process or another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    data_version: i64,
+    own_commits: u64,
+}
+
+/// An open change log with its users. One connection; methods may be called from any task.
+pub struct ChangeLog {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    connection: SqliteConnection,
+    folded: Changes,
+    next_sequence: u64,
+    own_commits: u64,
+}
+
+/// A write in progress: the lock is held, the state folded. Dropped without
+/// [`Writing::commit`], nothing has happened.
+pub(crate) struct Writing<'a> {
+    pub(crate) transaction: Transaction<'a, Sqlite>,
+    log_path: &'a Path,
+    folded: &'a mut Changes,
+    next_sequence: &'a mut u64,
+    own_commits: &'a mut u64,
+}
+
+impl ChangeLog {
+    /// Where the log of a state folder lies.
+    #[must_use]
+    pub fn path_in(state: &Path) -> PathBuf {
+        state.join("changes.db")
+    }
+
+    /// Opens `STATE/changes.db`, making the folder (mode 0700) and file (0600) if missing, and
+    /// reads it through once: every entry's hash and place is checked.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn open(state: &Path) -> Result<ChangeLog, AppendError> {
+        let path = Self::path_in(state);
+        make_file(state, &path).map_err(|source| AppendError::Folder { path: show(&path), source })?;
+        let mut connection = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))
+            .disable_statement_logging()
+            .connect()
+            .await
+            .map_err(|e| store_error(&path, 0, e))?;
+        migrate(&mut connection, &path).await?;
+        let inner =
+            Inner { connection, folded: Changes::default(), next_sequence: 0, own_commits: 0 };
+        let log = ChangeLog { path, inner: Mutex::new(inner) };
+        log.inner.lock().await.catch_up(&log.path).await?;
+        Ok(log)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends what `decide` returns, each with its actor, in one durable transaction. `decide` sees
+    /// the log folded up to this moment while nobody else can write, so what it checks still holds
+    /// when its events are stored. Returning no events writes nothing.
+    ///
+    /// # Errors
+    /// [`AppendWithError::Refused`] with the closure's own error, or the log's.
+    pub async fn append_with<E, F>(
+        &self,
+        at: UnixMillis,
+        decide: F,
+    ) -> Result<Vec<ChangeEntry>, AppendWithError<E>>
+    where
+        F: FnOnce(&Changes) -> Result<Vec<(String, Event)>, E>,
+    {
+        let mut inner = self.inner.lock().await;
+        let writing = inner.begin(&self.path).await?;
+        let events = decide(writing.changes()).map_err(AppendWithError::Refused)?;
+        Ok(writing.commit(at, events).await?)
+    }
+
+    /// Appends one event.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn append(
+        &self,
+        at: UnixMillis,
+        actor: &str,
+        event: Event,
+    ) -> Result<ChangeEntry, AppendError> {
+        let mut inner = self.inner.lock().await;
+        let writing = inner.begin(&self.path).await?;
+        let sequence = *writing.next_sequence;
+        let actor = actor.to_owned();
+        writing.commit(at, vec![(actor.clone(), event.clone())]).await?;
+        Ok(ChangeEntry { sequence, at, actor, event })
+    }
+
+    /// The entries after the first `size` ones (`0`: all), in order.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn entries_after(&self, size: u64) -> Result<Vec<ChangeEntry>, AppendError> {
+        let mut inner = self.inner.lock().await;
+        read_entries(&mut inner.connection, &self.path, size).await
+    }
+
+    /// The entries whose event has one of these words (`policy_applied`, ...), in order.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn entries_of(&self, kinds: &[&str]) -> Result<Vec<ChangeEntry>, AppendError> {
+        let mut inner = self.inner.lock().await;
+        let rows = sqlx::query(
+            "SELECT sequence, body, leaf FROM change
+             WHERE kind IN (SELECT value FROM json_each(?)) ORDER BY sequence",
+        )
+        .bind(Value::from(kinds.to_vec()).to_string())
+        .fetch_all(&mut inner.connection)
+        .await
+        .map_err(|e| store_error(&self.path, 0, e))?;
+        rows.iter().map(|row| entry_of(row, &self.path)).collect()
+    }
+
+    /// How many entries there are.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn size(&self) -> Result<u64, AppendError> {
+        let mut inner = self.inner.lock().await;
+        let row = sqlx::query("SELECT coalesce(max(sequence) + 1, 0) FROM change")
+            .fetch_one(&mut inner.connection)
+            .await
+            .map_err(|e| store_error(&self.path, 0, e))?;
+        Ok(row.get::<i64, _>(0) as u64)
+    }
+
+    /// The log folded up to now: what is in force, and the history of each change.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn changes(&self) -> Result<Changes, AppendError> {
+        let mut inner = self.inner.lock().await;
+        inner.catch_up(&self.path).await?;
+        Ok(inner.folded.clone())
+    }
+
+    /// A mark to compare with a later one; microseconds, reads no table.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn stamp(&self) -> Result<Stamp, AppendError> {
+        let mut inner = self.inner.lock().await;
+        let row = sqlx::query("PRAGMA data_version")
+            .fetch_one(&mut inner.connection)
+            .await
+            .map_err(|e| store_error(&self.path, 0, e))?;
+        Ok(Stamp { data_version: row.get(0), own_commits: inner.own_commits })
+    }
+
+    /// Runs one read on the log's connection; for [`crate::users`].
+    pub(crate) async fn fetch(
+        &self,
+        query: sqlx::query::Query<'_, Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<Vec<sqlx::sqlite::SqliteRow>, AppendError> {
+        let mut inner = self.inner.lock().await;
+        query.fetch_all(&mut inner.connection).await.map_err(|e| store_error(&self.path, 0, e))
+    }
+
+    /// Takes the write lock and hands it to `work` with the log folded. `work` changes tables and
+    /// returns the events that say so; both become durable together.
+    pub(crate) async fn write<E, F>(
+        &self,
+        at: UnixMillis,
+        work: F,
+    ) -> Result<Vec<ChangeEntry>, AppendWithError<E>>
+    where
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<Vec<(String, Event)>, AppendWithError<E>>,
+    {
+        let mut inner = self.inner.lock().await;
+        let mut writing = inner.begin(&self.path).await?;
+        let events = work(&mut writing.transaction).await?;
+        Ok(writing.commit(at, events).await?)
+    }
+
+    /// An error of SQLite with this log's name.
+    pub(crate) fn error(&self, source: sqlx::Error) -> AppendError {
+        store_error(&self.path, 0, source)
+    }
+}
+
+impl Inner {
+    async fn catch_up(&mut self, path: &Path) -> Result<(), AppendError> {
+        let entries = read_entries(&mut self.connection, path, self.next_sequence).await?;
+        fold(&mut self.folded, &mut self.next_sequence, &entries);
+        Ok(())
+    }
+
+    async fn begin<'a>(&'a mut self, path: &'a Path) -> Result<Writing<'a>, AppendError> {
+        let Inner { connection, folded, next_sequence, own_commits } = self;
+        let mut transaction = connection
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(|e| store_error(path, *next_sequence, e))?;
+        let entries = read_entries(&mut transaction, path, *next_sequence).await?;
+        fold(folded, next_sequence, &entries);
+        Ok(Writing { transaction, log_path: path, folded, next_sequence, own_commits })
+    }
+}
+
+impl Writing<'_> {
+    /// What is in force while this write holds the lock.
+    pub(crate) fn changes(&self) -> &Changes {
+        self.folded
+    }
+
+    /// Stores the events and everything else done in the transaction.
+    pub(crate) async fn commit(
+        mut self,
+        at: UnixMillis,
+        events: Vec<(String, Event)>,
+    ) -> Result<Vec<ChangeEntry>, AppendError> {
+        let mut entries = Vec::with_capacity(events.len());
+        for (actor, event) in events {
+            let sequence = *self.next_sequence + entries.len() as u64;
+            let entry = ChangeEntry { sequence, at, actor, event };
+            let body = canonical_entry(&entry);
+            sqlx::query("INSERT INTO change (sequence, body, leaf) VALUES (?, ?, ?)")
+                .bind(sequence as i64)
+                .bind(&body)
+                .bind(&leaf_hash(body.as_bytes())[..])
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(|e| store_error(self.log_path, sequence, e))?;
+            entries.push(entry);
+        }
+        let next = *self.next_sequence;
+        self.transaction.commit().await.map_err(|e| store_error(self.log_path, next, e))?;
+        *self.own_commits += 1;
+        fold(self.folded, self.next_sequence, &entries);
+        Ok(entries)
+    }
+}
+
+fn fold(folded: &mut Changes, next_sequence: &mut u64, entries: &[ChangeEntry]) {
+    for entry in entries {
+        folded.fold(entry);
+        *next_sequence = entry.sequence + 1;
+    }
+}
+
+/// Leaf hash of the Merkle tree to come (RFC 6962, 2.1).
+#[must_use]
+pub fn leaf_hash(body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update([0]);
+    hash.update(body);
+    hash.finalize().into()
+}
+
+/// The canonical bytes of an entry: RFC 8785 JSON of `actor`, `at`, `event` and `sequence`.
+#[must_use]
+pub fn canonical_entry(entry: &ChangeEntry) -> String {
+    let value = serde_json::json!({
+        "sequence": entry.sequence,
+        "at": entry.at.0,
+        "actor": entry.actor,
+        "event": entry.event,
+    });
+    let mut text = String::new();
+    write_canonical(&value, &mut text);
+    text
+}
+
+/// RFC 8785 for what events hold: no fractions, and keys in ASCII, where UTF-16 order is byte order.
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.keys().collect();
+            keys.sort_unstable();
+            for (i, key) in keys.into_iter().enumerate() {
+                out.push(if i == 0 { '{' } else { ',' });
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write_canonical(&map[key], out);
+            }
+            out.push_str(if map.is_empty() { "{}" } else { "}" });
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+async fn read_entries(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    from: u64,
+) -> Result<Vec<ChangeEntry>, AppendError> {
+    let rows = sqlx::query(
+        "SELECT sequence, body, leaf FROM change WHERE sequence >= ? ORDER BY sequence",
+    )
+    .bind(i64::try_from(from).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await
+    .map_err(|e| store_error(path, from, e))?;
+    let mut entries = Vec::with_capacity(rows.len());
+    for (place, row) in (from..).zip(&rows) {
+        let entry = entry_of(row, path)?;
+        if entry.sequence != place {
+            return Err(damaged(path, format!("entry {place} is missing")));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// An entry from its row, believed only if body, hash and place agree.
+fn entry_of(row: &sqlx::sqlite::SqliteRow, path: &Path) -> Result<ChangeEntry, AppendError> {
+    #[derive(serde::Deserialize)]
+    struct Stored {
+        sequence: u64,
+        at: UnixMillis,
+        actor: String,
+        event: Event,
+    }
+    let column = |e: sqlx::Error| damaged(path, e.to_string());
+    let sequence: i64 = row.try_get(0).map_err(column)?;
+    let body: String = row.try_get(1).map_err(column)?;
+    let leaf: Vec<u8> = row.try_get(2).map_err(column)?;
+    if leaf != leaf_hash(body.as_bytes()) {
+        return Err(damaged(path, format!("entry {sequence} was altered")));
+    }
+    let stored: Stored = serde_json::from_str(&body)
+        .map_err(|e| damaged(path, format!("entry {sequence} is not understood: {e}")))?;
+    if i64::try_from(stored.sequence) != Ok(sequence) {
+        return Err(damaged(path, format!("entry {sequence} says it is {}", stored.sequence)));
+    }
+    let Stored { sequence, at, actor, event } = stored;
+    Ok(ChangeEntry { sequence, at, actor, event })
+}
+
+fn make_file(state: &Path, path: &Path) -> std::io::Result<()> {
+    if !state.is_dir() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state)?;
+    }
+    // Made before SQLite does, so that the file (and its -wal and -shm, which take its mode) is
+    // never readable by others, whatever the umask.
+    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(|_| ()).or_else(
+        |error| if path.is_file() { Ok(()) } else { Err(error) },
+    )
+}
+
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), AppendError> {
+    let version = |e| store_error(path, 0, e);
+    let row = sqlx::query("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(version)?;
+    match row.get::<i64, _>(0) {
+        SCHEMA_VERSION => return Ok(()),
+        newer if newer > SCHEMA_VERSION => return Err(AppendError::Newer { path: show(path) }),
+        _ => {}
+    }
+    // One writer at a time: two commands on a fresh folder must not both make the tables.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(version)?;
+    let migrator = Migrator::with_migrations(vec![Migration::new(
+        1,
+        "changes and users".into(),
+        MigrationType::Simple,
+        SCHEMA_1.into_sql_str(),
+        false,
+    )]);
+    migrator
+        .run_direct(None, &mut *transaction, false)
+        .await
+        .map_err(|e| damaged(path, e.to_string()))?;
+    sqlx::query("PRAGMA user_version = 1").execute(&mut *transaction).await.map_err(version)?;
+    transaction.commit().await.map_err(version)
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn damaged(path: &Path, why: String) -> AppendError {
+    AppendError::Damaged { path: show(path), why }
+}
+
+/// Sorts SQLite's errors by what the reader can do about them; extended codes keep the primary one
+/// in their low byte.
+fn store_error(path: &Path, sequence: u64, source: sqlx::Error) -> AppendError {
+    let code = source
+        .as_database_error()
+        .and_then(|e| e.code())
+        .and_then(|code| code.parse::<i32>().ok())
+        .map_or(0, |code| code & 0xff);
+    let path_text = show(path);
+    match code {
+        5 | 6 => AppendError::Busy { path: path_text },
+        8 => AppendError::ReadOnly { path: path_text },
+        11 | 26 => damaged(path, source.to_string()),
+        13 => AppendError::DiskFull { path: path_text, sequence, source },
+        _ => AppendError::Store { path: path_text, source },
+    }
+}

@@ -7,9 +7,12 @@
 //! SQLite file of their own, written in durable transactions.
 
 pub mod changes;
+pub mod frame;
 pub mod ingest;
 pub mod journal;
+pub mod payload;
 pub mod query;
 pub mod record;
 pub mod rollup;
+mod segment;
 pub mod users;

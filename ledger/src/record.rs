@@ -21,6 +21,8 @@ pub struct Context {
     pub categories: Vec<String>,
     /// Level names by place.
     pub levels: Vec<String>,
+    /// The locked categories: their addresses are hashed in logs that others read.
+    pub locked: CategorySet,
     /// The school's zone (IANA name): decides the day.
     pub zone: String,
 }
@@ -35,6 +37,27 @@ pub enum Depth {
     Name = 1,
     /// Inside TLS: everything.
     Page = 2,
+}
+
+impl Depth {
+    /// All depths, in the order of their numbers.
+    pub const ALL: [Depth; 3] = [Depth::Plain, Depth::Name, Depth::Page];
+
+    /// `plain`, `name` or `page`: the word in logs and filters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Depth::Plain => "plain",
+            Depth::Name => "name",
+            Depth::Page => "page",
+        }
+    }
+
+    /// The depth stored as this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Depth> {
+        Depth::ALL.get(usize::from(number)).copied()
+    }
 }
 
 /// One access at the moment of its decision. Borrowed: encoding it copies nothing twice.
@@ -92,6 +115,31 @@ pub enum End {
     Unknown = 4,
     /// A time limit.
     TimedOut = 5,
+}
+
+impl End {
+    /// All ends, in the order of their numbers.
+    pub const ALL: [End; 6] =
+        [End::Complete, End::Aborted, End::Cut, End::Upstream, End::Unknown, End::TimedOut];
+
+    /// `complete`, `aborted`, `cut`, `upstream`, `unknown` or `timed_out`: the word in logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            End::Complete => "complete",
+            End::Aborted => "aborted",
+            End::Cut => "cut",
+            End::Upstream => "upstream",
+            End::Unknown => "unknown",
+            End::TimedOut => "timed_out",
+        }
+    }
+
+    /// The end stored as this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<End> {
+        End::ALL.get(usize::from(number)).copied()
+    }
 }
 
 /// What is known once an access has ended.

@@ -1,0 +1,344 @@
+//! What the journals of one process share: segments, request ids, the backlog, and the disk.
+//!
+//! A *segment* is one journal file. Its worker appends; the ingest thread reads what is written; a
+//! background thread makes it durable every `sync_interval_ms`.
+
+use crate::frame::MAGIC;
+use rules::code::RequestId;
+use rules::time::UnixMillis;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How journals are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalSettings {
+    /// Milliseconds between two syncs to disk: what a power cut may lose. 0: every decision is on
+    /// the disk before it is answered.
+    pub sync_interval_ms: u64,
+    /// Most journal bytes that may wait to be stored before requests are refused.
+    pub max_backlog_bytes: u64,
+    /// Bytes after which a new segment starts.
+    pub segment_bytes: u64,
+}
+
+impl Default for JournalSettings {
+    fn default() -> Self {
+        Self { sync_interval_ms: 1000, max_backlog_bytes: 1 << 30, segment_bytes: 64 << 20 }
+    }
+}
+
+/// One journal file, open.
+#[derive(Debug)]
+pub struct Segment {
+    /// Unique among all segments that an installation ever had; in the file's name.
+    pub id: u64,
+    /// Where it is.
+    pub path: PathBuf,
+    pub(crate) file: File,
+    /// Bytes of whole frames, the magic included: as far as readers may read.
+    written: AtomicU64,
+    synced: AtomicU64,
+    closed: AtomicBool,
+    broken: AtomicBool,
+}
+
+impl Segment {
+    /// Bytes of whole frames, the magic included.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Whether its worker has left it: nothing more will be written.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// A sync failed: the disk may have dropped pages of it, so its worker starts another.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// Shared by all journals of one process: ids, the backlog, the switch that stops service.
+#[derive(Debug)]
+pub struct Shared {
+    folder: PathBuf,
+    settings: JournalSettings,
+    last_id: AtomicU64,
+    appended_bytes: AtomicU64,
+    stored_bytes: AtomicU64,
+    /// Milliseconds since `started` at which everything appended until then was stored.
+    caught_up_ms: AtomicU64,
+    started: Instant,
+    write_failures: AtomicU64,
+    sync_failures: AtomicU64,
+    sync_failing: AtomicBool,
+    segments: Mutex<Vec<Arc<Segment>>>,
+    last_error: Mutex<Option<String>>,
+    stopping: Mutex<bool>,
+    wake_sync: Condvar,
+}
+
+/// The journals' state for `/readyz` and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalStatus {
+    /// Journal bytes that wait to be stored.
+    pub backlog_bytes: u64,
+    /// Bytes above which requests are refused.
+    pub max_backlog_bytes: u64,
+    /// Milliseconds by which the stored log is behind; 0 when nothing waits.
+    pub lag_ms: u64,
+    /// Journal bytes written since the start.
+    pub appended_bytes: u64,
+    /// Writes that failed since the start; each refused a request or put off an end.
+    pub write_failures: u64,
+    /// Syncs to disk that failed since the start.
+    pub sync_failures: u64,
+    /// Whether the last sync failed: requests are refused until one succeeds.
+    pub sync_failing: bool,
+    /// The last failure of any kind, with its file.
+    pub last_error: Option<String>,
+}
+
+impl Shared {
+    /// Prepares `folder` (`STATE/journal`) and starts the thread that syncs. `last_id` is the
+    /// highest id ever given ([`crate::ingest::Recovered::last_id`]); new ones are above it.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] of the file system.
+    pub fn open(
+        folder: &Path,
+        settings: JournalSettings,
+        last_id: RequestId,
+    ) -> std::io::Result<Arc<Self>> {
+        std::fs::create_dir_all(folder)?;
+        let shared = Arc::new(Self {
+            folder: folder.to_owned(),
+            settings,
+            last_id: AtomicU64::new(last_id.0),
+            appended_bytes: AtomicU64::new(0),
+            stored_bytes: AtomicU64::new(0),
+            caught_up_ms: AtomicU64::new(0),
+            started: Instant::now(),
+            write_failures: AtomicU64::new(0),
+            sync_failures: AtomicU64::new(0),
+            sync_failing: AtomicBool::new(false),
+            segments: Mutex::new(Vec::new()),
+            last_error: Mutex::new(None),
+            stopping: Mutex::new(false),
+            wake_sync: Condvar::new(),
+        });
+        if settings.sync_interval_ms > 0 {
+            let weak = Arc::downgrade(&shared);
+            let interval = Duration::from_millis(settings.sync_interval_ms);
+            std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
+                while let Some(shared) = weak.upgrade() {
+                    if shared.wait_to_sync(interval) {
+                        break;
+                    }
+                    shared.sync();
+                }
+            })?;
+        }
+        Ok(shared)
+    }
+
+    /// The next request id: above all others, and of this instant's second unless the clock went
+    /// back or the second is full.
+    pub fn next_id(&self, at: UnixMillis) -> RequestId {
+        let first = RequestId::first_of(at).0;
+        let next = |last: u64| (last + 1).max(first);
+        let update = self
+            .last_id
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        RequestId(update.map_or_else(next, next))
+    }
+
+    /// The highest id given so far.
+    #[must_use]
+    pub fn last_id(&self) -> RequestId {
+        RequestId(self.last_id.load(Ordering::Relaxed))
+    }
+
+    /// How these journals are kept.
+    #[must_use]
+    pub fn settings(&self) -> JournalSettings {
+        self.settings
+    }
+
+    /// Journal bytes that wait to be stored.
+    #[must_use]
+    pub fn backlog_bytes(&self) -> u64 {
+        let stored = self.stored_bytes.load(Ordering::Relaxed);
+        self.appended_bytes.load(Ordering::Relaxed).saturating_sub(stored)
+    }
+
+    /// Milliseconds by which the stored log is behind.
+    #[must_use]
+    pub fn lag_ms(&self) -> u64 {
+        match self.backlog_bytes() {
+            0 => 0,
+            _ => self.elapsed_ms().saturating_sub(self.caught_up_ms.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Everything for `/readyz` and metrics.
+    #[must_use]
+    pub fn status(&self) -> JournalStatus {
+        JournalStatus {
+            backlog_bytes: self.backlog_bytes(),
+            max_backlog_bytes: self.settings.max_backlog_bytes,
+            lag_ms: self.lag_ms(),
+            appended_bytes: self.appended_bytes.load(Ordering::Relaxed),
+            write_failures: self.write_failures.load(Ordering::Relaxed),
+            sync_failures: self.sync_failures.load(Ordering::Relaxed),
+            sync_failing: self.sync_failing.load(Ordering::Relaxed),
+            last_error: lock(&self.last_error).clone(),
+        }
+    }
+
+    /// Makes everything written so far durable, now. Called by the background thread, and by the
+    /// process before it ends.
+    pub fn sync(&self) {
+        let mut failed = false;
+        for segment in self.segments() {
+            let written = segment.written();
+            if segment.synced.load(Ordering::Relaxed) == written && !segment.is_broken() {
+                continue;
+            }
+            match segment.file.sync_data() {
+                Ok(()) => {
+                    segment.synced.store(written, Ordering::Relaxed);
+                    segment.broken.store(false, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    failed = true;
+                    self.sync_failed(&segment, &error);
+                }
+            }
+        }
+        self.sync_failing.store(failed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sync_failed(&self, segment: &Segment, error: &std::io::Error) {
+        segment.broken.store(true, Ordering::Relaxed);
+        self.sync_failing.store(true, Ordering::Relaxed);
+        self.sync_failures.fetch_add(1, Ordering::Relaxed);
+        self.note_error(format!("sync of journal {}: {error}", segment.path.display()));
+    }
+
+    pub(crate) fn is_sync_failing(&self) -> bool {
+        self.sync_failing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn write_failed(&self, path: &Path, error: &std::io::Error) {
+        self.write_failures.fetch_add(1, Ordering::Relaxed);
+        self.note_error(format!("write to journal {}: {error}", path.display()));
+    }
+
+    pub(crate) fn note_error(&self, error: String) {
+        *lock(&self.last_error) = Some(error);
+    }
+
+    /// Creates the next segment of a worker in the shared folder and registers it.
+    pub(crate) fn create_segment(
+        &self,
+        folder: &Path,
+        worker: u16,
+    ) -> std::io::Result<Arc<Segment>> {
+        let id = self.next_id(UnixMillis(now_ms())).0;
+        let path = folder.join(format!("w{worker:02}-{id:014}.sgj"));
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        if let Err(error) =
+            file.write_all_at(MAGIC, 0).and_then(|()| File::open(folder)?.sync_all())
+        {
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok(self.register(id, path, file, MAGIC.len() as u64))
+    }
+
+    pub(crate) fn register(
+        &self,
+        id: u64,
+        path: PathBuf,
+        file: File,
+        written: u64,
+    ) -> Arc<Segment> {
+        let segment = Arc::new(Segment {
+            id,
+            path,
+            file,
+            written: AtomicU64::new(written),
+            synced: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+        });
+        lock(&self.segments).push(Arc::clone(&segment));
+        segment
+    }
+
+    /// `bytes` more of `segment` are whole and readable.
+    pub(crate) fn appended(&self, segment: &Segment, written: u64, bytes: u64) {
+        segment.written.store(written, Ordering::Release);
+        self.appended_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The segments that are not stored and removed yet, oldest first per worker.
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        lock(&self.segments).clone()
+    }
+
+    /// Forgets a segment whose file is fully stored and removed.
+    pub(crate) fn forget(&self, id: u64) {
+        lock(&self.segments).retain(|segment| segment.id != id);
+    }
+
+    /// Bytes of all segments that are stored now; `began` is when the ingest pass looked.
+    pub(crate) fn stored(&self, bytes: u64, began_ms: u64) {
+        self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.caught_up_ms.store(began_ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Ends the sync thread after a last sync.
+    pub fn stop(&self) {
+        *lock(&self.stopping) = true;
+        self.wake_sync.notify_all();
+        self.sync();
+    }
+
+    fn wait_to_sync(&self, interval: Duration) -> bool {
+        let stopping = lock(&self.stopping);
+        let waited = self.wake_sync.wait_timeout_while(stopping, interval, |stopping| !*stopping);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// A poisoned lock still guards whole values: each holder only replaces or pushes.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The wall clock. Only segment names need it here; callers bring the time of a decision.
+pub(crate) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

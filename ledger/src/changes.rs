@@ -144,7 +144,8 @@ impl ChangeLog {
     /// [`AppendError`].
     pub async fn open(state: &Path) -> Result<ChangeLog, AppendError> {
         let path = Self::path_in(state);
-        make_file(state, &path).map_err(|source| AppendError::Folder { path: show(&path), source })?;
+        make_file(state, &path)
+            .map_err(|source| AppendError::Folder { path: show(&path), source })?;
         let mut connection = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(false)
@@ -286,11 +287,11 @@ impl ChangeLog {
         work: F,
     ) -> Result<Vec<ChangeEntry>, AppendWithError<E>>
     where
-        F: AsyncFnOnce(&mut SqliteConnection) -> Result<Vec<(String, Event)>, AppendWithError<E>>,
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<Vec<(String, Event)>, E>,
     {
         let mut inner = self.inner.lock().await;
         let mut writing = inner.begin(&self.path).await?;
-        let events = work(&mut writing.transaction).await?;
+        let events = work(&mut writing.transaction).await.map_err(AppendWithError::Refused)?;
         Ok(writing.commit(at, events).await?)
     }
 
@@ -465,14 +466,19 @@ fn make_file(state: &Path, path: &Path) -> std::io::Result<()> {
     }
     // Made before SQLite does, so that the file (and its -wal and -shm, which take its mode) is
     // never readable by others, whatever the umask.
-    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(|_| ()).or_else(
-        |error| if path.is_file() { Ok(()) } else { Err(error) },
-    )
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map(|_| ())
+        .or_else(|error| if path.is_file() { Ok(()) } else { Err(error) })
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), AppendError> {
     let version = |e| store_error(path, 0, e);
-    let row = sqlx::query("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(version)?;
+    let row =
+        sqlx::query("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(version)?;
     match row.get::<i64, _>(0) {
         SCHEMA_VERSION => return Ok(()),
         newer if newer > SCHEMA_VERSION => return Err(AppendError::Newer { path: show(path) }),

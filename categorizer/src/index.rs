@@ -1,11 +1,26 @@
 //! The compiled index: one immutable block of bytes, used in place (memory-mapped by the caller),
 //! that answers which categories a host and URL have, and which list and entry said so.
+//!
+//! Names and URLs are kept as 64-bit hashes in two [tables](crate::table), eight to nine bytes each;
+//! their text need not be kept, since it is a part of the host or URL that matched. URL entries
+//! match as squidGuard's do: a leading `www.` (`www1.`, ...) is nothing on either side, case is
+//! nothing, a path covers what is below it; unlike squidGuard's, only whole segments match.
+
+use std::ops::Range;
 
 use rules::category::{Catalogue, CategoryId, CategorySet};
 use rules::host::Host;
 use thiserror::Error;
 
-use crate::list::Entry;
+use crate::domain;
+use crate::pattern::{Pattern, Patterns};
+use crate::table::Table;
+use crate::url::{self, PathHashes};
+
+mod build;
+mod layout;
+
+pub use build::{BuildError, Builder, Counts};
 
 /// A list as the index remembers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,30 +33,6 @@ pub struct ListInfo {
     pub version: String,
 }
 
-/// Collects lists and compiles them.
-#[derive(Debug, Default)]
-pub struct Builder {
-    _private: (),
-}
-
-/// Why an index cannot be made.
-#[derive(Debug, Error)]
-pub enum BuildError {
-    /// An expression that does not compile.
-    #[error("list {list}: expression {expression:?} is not understood: {why}")]
-    Expression {
-        /// List.
-        list: String,
-        /// Text.
-        expression: String,
-        /// What the engine says.
-        why: String,
-    },
-    /// Over a bound of the format.
-    #[error("too many {0} for one index")]
-    TooMany(&'static str),
-}
-
 /// Why bytes are no index.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OpenError {
@@ -51,40 +42,35 @@ pub enum OpenError {
     /// Damaged.
     #[error("the index is damaged ({0}); it will be compiled again")]
     Damaged(&'static str),
-}
-
-impl Builder {
-    /// An empty builder.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Begins a list; entries added next belong to it.
-    pub fn begin(&mut self, list: ListInfo) {
-        let _ = list;
-        todo!()
-    }
-
-    /// Adds an entry to the list begun last.
-    pub fn add(&mut self, entry: Entry<'_>) {
-        let _ = entry;
-        todo!()
-    }
-
-    /// Compiles everything. `version` is kept and given back by [`Index::version`].
-    ///
-    /// # Errors
-    /// [`BuildError`].
-    pub fn finish(self, version: &str) -> Result<Vec<u8>, BuildError> {
-        let _ = version;
-        todo!()
-    }
+    /// A list's category is not in the catalogue that the index is opened with.
+    #[error("list {list} is of category \"{category}\", which the catalogue does not have")]
+    UnknownCategory {
+        /// List.
+        list: String,
+        /// Its category.
+        category: String,
+    },
 }
 
 /// An open index over any block of bytes (`Vec<u8>`, a memory map).
 pub struct Index {
-    _private: (),
+    bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
+    version: String,
+    lists: Vec<(ListInfo, u64)>,
+    categories: Vec<CategoryId>,
+    sets: Vec<Set>,
+    patterns: Patterns,
+    names: Table,
+    urls: Table,
+    max_labels: u32,
+    /// Whether any single-label name is listed: few are, and most look-ups end before it.
+    has_single_labels: bool,
+}
+
+/// Lists that share an entry.
+struct Set {
+    categories: CategorySet,
+    lists: Vec<u16>,
 }
 
 /// One reason for a category: which list, which entry.
@@ -98,6 +84,11 @@ pub struct Hit {
     pub entry: String,
 }
 
+/// Marks names under which URLs are listed.
+const HAS_URLS: u16 = 1 << 15;
+/// The set's place, in the value of a name.
+const SET: u16 = HAS_URLS - 1;
+
 impl Index {
     /// Opens a compiled index; its categories are looked up in (and must be in) `catalogue`.
     /// Checks the header and bounds, not every byte: microseconds, whatever the size.
@@ -108,35 +99,248 @@ impl Index {
         bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
         catalogue: &Catalogue,
     ) -> Result<Index, OpenError> {
-        let _ = (bytes, catalogue);
-        todo!()
+        let parts = layout::read((*bytes).as_ref())?;
+        let categories = parts
+            .lists
+            .iter()
+            .map(|(list, _)| {
+                catalogue.id(&list.category).ok_or_else(|| OpenError::UnknownCategory {
+                    list: list.name.clone(),
+                    category: list.category.clone(),
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let resolved = |lists: Vec<u16>| Set {
+            categories: lists.iter().map(|&list| categories[usize::from(list)]).collect(),
+            lists,
+        };
+        let sets = parts.sets.into_iter().map(resolved).collect();
+        let patterns =
+            Patterns::new(parts.patterns).ok_or(OpenError::Damaged("too many patterns"))?;
+        Ok(Index {
+            version: parts.version,
+            lists: parts.lists,
+            categories,
+            sets,
+            patterns,
+            names: parts.names,
+            urls: parts.urls,
+            max_labels: parts.max_labels,
+            has_single_labels: parts.has_single_labels,
+            bytes,
+        })
+    }
+
+    /// An index without lists, under which every site is uncategorised.
+    #[must_use]
+    pub fn empty() -> Index {
+        Index {
+            bytes: Box::new([]),
+            version: String::new(),
+            lists: Vec::new(),
+            categories: Vec::new(),
+            sets: Vec::new(),
+            patterns: Patterns::default(),
+            names: Table::EMPTY,
+            urls: Table::EMPTY,
+            max_labels: 0,
+            has_single_labels: false,
+        }
     }
 
     /// The version given to [`Builder::finish`].
     #[must_use]
     pub fn version(&self) -> &str {
-        todo!()
+        &self.version
     }
 
-    /// The lists inside, with how many entries each.
+    /// The lists inside, with how many distinct entries each.
     #[must_use]
     pub fn lists(&self) -> Vec<(ListInfo, u64)> {
-        todo!()
+        self.lists.clone()
+    }
+
+    /// Distinct names (and hosts of URLs), and distinct URLs.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.names.len(), self.urls.len())
     }
 
     /// All categories of a host and, where it is seen, path and query (raw, starting with `/`).
-    /// [`CategoryId::UNCATEGORISED`] alone if there is none. No allocation; under a microsecond.
+    /// [`CategoryId::UNCATEGORISED`] alone if there is none. No allocation but where an expression
+    /// has to run; under a microsecond.
     #[must_use]
     pub fn categories(&self, host: &Host, path_and_query: Option<&str>) -> CategorySet {
-        let _ = (host, path_and_query);
-        todo!()
+        let mut found = CategorySet::EMPTY;
+        self.find(host, path_and_query, &mut |matched| match matched {
+            Match::Name(_, set) | Match::Url(_, set) => found = found.union(set.categories),
+            Match::Pattern(pattern) => {
+                if let Some(&category) = self.categories.get(usize::from(pattern.list)) {
+                    found.insert(category);
+                }
+            }
+        });
+        if found.is_empty() { CategorySet::of(CategoryId::UNCATEGORISED) } else { found }
     }
 
     /// Every list and entry that names a host or URL: the slow, full answer for people and records
     /// of blocks.
     #[must_use]
     pub fn hits(&self, host: &Host, path_and_query: Option<&str>) -> Vec<Hit> {
-        let _ = (host, path_and_query);
-        todo!()
+        let mut hits: Vec<(u16, String)> = Vec::new();
+        self.find(host, path_and_query, &mut |matched| match matched {
+            Match::Name(start, set) => {
+                let entry = host.as_str().get(start..).unwrap_or_default();
+                hits.extend(set.lists.iter().map(|&list| (list, entry.to_owned())));
+            }
+            Match::Url(depth, set) => {
+                let entry = url_entry(host.as_str(), path_and_query, depth);
+                hits.extend(set.lists.iter().map(|&list| (list, entry.clone())));
+            }
+            Match::Pattern(pattern) => hits.push((pattern.list, pattern.text.clone())),
+        });
+        hits.sort();
+        hits.dedup();
+        let full = |(list, entry)| {
+            let place = usize::from(list);
+            let list = self.lists.get(place)?.0.clone();
+            Some(Hit { list, category: *self.categories.get(place)?, entry })
+        };
+        hits.into_iter().filter_map(full).collect()
+    }
+
+    /// Names all that matches.
+    #[inline]
+    fn find(&self, host: &Host, path_and_query: Option<&str>, found: &mut dyn FnMut(Match<'_>)) {
+        let bytes = (*self.bytes).as_ref();
+        let listed_urls = if host.address().is_some() {
+            let hash = domain::address_hash(host.as_str());
+            let value = self.names.find(bytes, hash);
+            self.found_name(value, 0, found).then_some(hash)
+        } else {
+            self.find_names(bytes, host.as_str(), found)
+        };
+        if let Some(host_hash) = listed_urls {
+            self.find_urls(bytes, host_hash, path_and_query.unwrap_or("/"), found);
+        }
+        let path = path_and_query.unwrap_or("/");
+        self.patterns.find(host.as_str(), path, &mut |pattern| found(Match::Pattern(pattern)));
+    }
+
+    /// Looks a name and its parents up. Gives the hash of the host if URLs are listed under it.
+    #[inline]
+    fn find_names(
+        &self,
+        bytes: &[u8],
+        host: &str,
+        found: &mut dyn FnMut(Match<'_>),
+    ) -> Option<u64> {
+        let site_start = host.len() - domain::without_www(host).len();
+        let mut listed_urls = None;
+        let mut hash = domain::NAME_ROOT;
+        for (depth, label) in (1..=self.max_labels).zip(LabelsFromRight::new(host.as_bytes())) {
+            hash = domain::below(hash, &host.as_bytes()[label.clone()]);
+            if depth == 1 && !self.has_single_labels {
+                continue;
+            }
+            let value = self.names.find(bytes, hash);
+            if self.found_name(value, label.start, found) && label.start == site_start {
+                listed_urls = Some(hash);
+            }
+        }
+        listed_urls
+    }
+
+    /// Names the set of a name that was found; whether URLs are listed under it.
+    #[inline]
+    fn found_name(
+        &self,
+        value: Option<u16>,
+        start: usize,
+        found: &mut dyn FnMut(Match<'_>),
+    ) -> bool {
+        let Some(value) = value else { return false };
+        if let Some(set) = self.sets.get(usize::from(value & SET)) {
+            found(Match::Name(start, set));
+        }
+        value & HAS_URLS != 0
+    }
+
+    #[inline(never)]
+    fn find_urls(
+        &self,
+        bytes: &[u8],
+        host_hash: u64,
+        path_and_query: &str,
+        found: &mut dyn FnMut(Match<'_>),
+    ) {
+        let hashes = PathHashes::new(host_hash, path_and_query.as_bytes());
+        let prefixes = hashes.prefixes().iter().enumerate();
+        let prefixes = prefixes.map(|(depth, &hash)| (Some(depth), hash));
+        for (depth, hash) in prefixes.chain(hashes.with_query.map(|hash| (None, hash))) {
+            let value = self.urls.find(bytes, hash);
+            if let Some(set) = value.and_then(|value| self.sets.get(usize::from(value & SET))) {
+                found(Match::Url(depth, set));
+            }
+        }
     }
 }
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index")
+            .field("version", &self.version)
+            .field("lists", &self.lists.len())
+            .field("names", &self.names.len())
+            .field("urls", &self.urls.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What matched.
+enum Match<'a> {
+    /// The host from this byte on.
+    Name(usize, &'a Set),
+    /// This many segments of the path, or (`None`) all of it with the query.
+    Url(Option<usize>, &'a Set),
+    /// An expression or keyword.
+    Pattern(&'a Pattern),
+}
+
+/// Where the labels of a name lie, from the right.
+struct LabelsFromRight<'a> {
+    name: &'a [u8],
+    end: Option<usize>,
+}
+
+impl<'a> LabelsFromRight<'a> {
+    #[inline]
+    fn new(name: &'a [u8]) -> Self {
+        Self { name, end: Some(name.len()) }
+    }
+}
+
+impl Iterator for LabelsFromRight<'_> {
+    type Item = Range<usize>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Range<usize>> {
+        let end = self.end?;
+        let dot = self.name[..end].iter().rposition(|&byte| byte == b'.');
+        self.end = dot;
+        Some(dot.map_or(0, |dot| dot + 1)..end)
+    }
+}
+
+/// The entry that matched, from the URL that it matched.
+fn url_entry(host: &str, path_and_query: Option<&str>, depth: Option<usize>) -> String {
+    let spelled = url::spelled_path(path_and_query.unwrap_or("/").as_bytes());
+    let host = domain::without_www(host);
+    let Some(depth) = depth else { return format!("{host}{spelled}") };
+    let path = spelled.split('?').next().unwrap_or_default();
+    let segments: Vec<&str> = path.split('/').skip(1).take(depth).collect();
+    format!("{host}/{}", segments.join("/"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,10 @@
 //!
 //! This crate is pure: callers hand it bytes and get values back.
 
-pub mod domain;
+mod domain;
+mod hash;
 pub mod index;
 pub mod list;
-pub mod pattern;
+mod pattern;
+mod table;
+mod url;

@@ -2,6 +2,12 @@
 
 use std::borrow::Cow;
 
+mod guess;
+mod syntax;
+mod text;
+
+pub use guess::guess;
+
 /// The syntax of one list file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -21,6 +27,8 @@ pub enum Format {
     Urls,
     /// squidGuard `expressions`: a POSIX extended regular expression a line, over the URL.
     Expressions,
+    /// A word or some words a line, looked for as whole words in URLs. Never guessed.
+    Keywords,
 }
 
 /// One entry of a list.
@@ -28,10 +36,13 @@ pub enum Format {
 pub enum Entry<'a> {
     /// A canonical name (or address): itself and everything below.
     Domain(Cow<'a, str>),
-    /// A canonical host and a path prefix, compared at segment boundaries, query (if any) in full.
+    /// A canonical host (without leading `www.`) and a path prefix, compared at segment boundaries,
+    /// query (if any) in full.
     Url(Cow<'a, str>),
     /// A regular expression over `host/path?query`, without case.
     Expression(Cow<'a, str>),
+    /// Words in lower case with one space between, found in a URL only as whole words.
+    Keyword(Cow<'a, str>),
 }
 
 /// A line that was skipped.
@@ -39,7 +50,7 @@ pub enum Entry<'a> {
 pub struct Skipped {
     /// 1-based line.
     pub line: u64,
-    /// Why, e.g. "is a public suffix: would block every site under co.uk".
+    /// Why, e.g. "is a public suffix: would block every site under it".
     pub why: &'static str,
     /// The line, cut at 80 characters, control characters replaced.
     pub text: String,
@@ -67,15 +78,40 @@ pub struct Options {
     pub allow_public_suffixes: bool,
 }
 
-/// Guesses the syntax from a sample of lines.
-#[must_use]
-pub fn guess(sample: &[u8]) -> Format {
-    let _ = sample;
-    todo!()
-}
+/// Most skipped lines that a [`Report`] shows.
+const MAX_EXAMPLES: usize = 100;
+/// Longest line that can be an entry, in bytes.
+const MAX_LINE_BYTES: usize = 8192;
 
 /// Reads one list file (decompressed bytes, any encoding) and hands each entry to `sink`.
 pub fn read(bytes: &[u8], options: Options, sink: &mut dyn FnMut(Entry<'_>)) -> Report {
-    let _ = (bytes, options, sink);
-    todo!()
+    let bytes = &*text::as_utf8(bytes);
+    let format = options.format.unwrap_or_else(|| guess(bytes));
+    let mut report = Report { format: Some(format), ..Report::default() };
+    let mut entries = 0;
+    for (number, line) in text::lines(bytes) {
+        let line = line.trim_ascii();
+        if line.is_empty() || syntax::is_comment(format, line) {
+            continue;
+        }
+        let found = if line.len() > MAX_LINE_BYTES {
+            Err("is too long for an entry")
+        } else {
+            syntax::read_line(format, line, options.allow_public_suffixes, &mut |entry| {
+                entries += 1;
+                sink(entry);
+            })
+        };
+        if let Err(why) = found {
+            report.skipped += 1;
+            if report.examples.len() < MAX_EXAMPLES {
+                report.examples.push(Skipped { line: number, why, text: text::shown(line) });
+            }
+        }
+    }
+    report.entries = entries;
+    report
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! The bytes of an index: a header, five small parts that a checksum covers, two tables.
+//!
+//! All numbers are little-endian.
+//!
+//! ```text
+//! magic                 8 bytes, with the version of the format
+//! ends                  8 bytes each: where version, lists, sets, patterns, names, urls end
+//! most labels           4 bytes
+//! single labels listed  4 bytes, 0 or 1
+//! checksum              8 bytes, over everything before the tables but itself
+//! version, lists, sets, patterns, names, urls
+//! ```
+
+use super::{ListInfo, OpenError};
+use crate::hash::extend;
+use crate::pattern::Pattern;
+use crate::table::Table;
+
+/// Changes with anything that changes what the bytes mean: layout, hash, spelling of URLs.
+const MAGIC: &[u8; 8] = b"SGINDEX1";
+const PARTS: usize = 6;
+const CHECKSUM: std::ops::Range<usize> = 64..72;
+const HEADER_BYTES: usize = 72;
+const CHECKSUM_SEED: u64 = 0x5be0_cd19_137e_2179;
+
+/// An index taken apart.
+pub(super) struct Parts {
+    pub(super) version: String,
+    pub(super) lists: Vec<(ListInfo, u64)>,
+    pub(super) sets: Vec<Vec<u16>>,
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) names: Table,
+    pub(super) urls: Table,
+    pub(super) max_labels: u32,
+    pub(super) has_single_labels: bool,
+}
+
+/// What is written besides the tables.
+pub(super) struct Header<'a> {
+    pub(super) version: &'a str,
+    pub(super) lists: &'a [(ListInfo, u64)],
+    pub(super) sets: &'a [Vec<u16>],
+    pub(super) patterns: &'a [Pattern],
+    pub(super) max_labels: u32,
+    pub(super) has_single_labels: bool,
+}
+
+/// Writes an index; each table is made by a function that appends it.
+pub(super) fn write(
+    header: &Header<'_>,
+    names: impl FnOnce(&mut Vec<u8>),
+    urls: impl FnOnce(&mut Vec<u8>),
+) -> Vec<u8> {
+    let mut out = vec![0; HEADER_BYTES];
+    let mut ends = Vec::with_capacity(PARTS);
+    out.extend_from_slice(header.version.as_bytes());
+    ends.push(out.len());
+    push_number(&mut out, header.lists.len());
+    for (list, entries) in header.lists {
+        for text in [&list.name, &list.category, &list.version] {
+            push_text(&mut out, text);
+        }
+        out.extend_from_slice(&entries.to_le_bytes());
+    }
+    ends.push(out.len());
+    push_number(&mut out, header.sets.len());
+    for set in header.sets {
+        push_number(&mut out, set.len());
+        set.iter().for_each(|list| out.extend_from_slice(&list.to_le_bytes()));
+    }
+    ends.push(out.len());
+    push_number(&mut out, header.patterns.len());
+    for pattern in header.patterns {
+        out.extend_from_slice(&pattern.list.to_le_bytes());
+        out.push(u8::from(pattern.is_keyword));
+        push_text(&mut out, &pattern.text);
+    }
+    ends.push(out.len());
+    let tables = out.len();
+    names(&mut out);
+    ends.push(out.len());
+    urls(&mut out);
+    ends.push(out.len());
+
+    out[..8].copy_from_slice(MAGIC);
+    for (place, end) in ends.into_iter().enumerate() {
+        out[8 + place * 8..16 + place * 8].copy_from_slice(&(end as u64).to_le_bytes());
+    }
+    out[56..60].copy_from_slice(&header.max_labels.to_le_bytes());
+    out[60..64].copy_from_slice(&u32::from(header.has_single_labels).to_le_bytes());
+    let sum = checksum(&out[..tables]);
+    out[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+    out
+}
+
+/// Reads all but the tables, whose bounds it checks.
+pub(super) fn read(bytes: &[u8]) -> Result<Parts, OpenError> {
+    if bytes.get(..MAGIC.len()) != Some(MAGIC) {
+        return Err(OpenError::Foreign);
+    }
+    let cut = OpenError::Damaged("it is cut short");
+    if bytes.len() < HEADER_BYTES {
+        return Err(cut);
+    }
+    let mut header = Reader { rest: &bytes[MAGIC.len()..HEADER_BYTES] };
+    let mut ends = [HEADER_BYTES; PARTS + 1];
+    for place in 1..=PARTS {
+        let end = header.long().and_then(|end| usize::try_from(end).ok());
+        ends[place] =
+            end.filter(|&end| end >= ends[place - 1]).ok_or(OpenError::Damaged("header"))?;
+    }
+    if ends[PARTS] != bytes.len() {
+        return Err(cut);
+    }
+    let max_labels = header.number().unwrap_or_default() as u32;
+    let has_single_labels = header.number().unwrap_or_default() != 0;
+    let stored = header.long();
+    if stored != Some(checksum(&bytes[..ends[4]])) {
+        return Err(OpenError::Damaged("its checksum differs"));
+    }
+    let part = |place: usize| Reader { rest: &bytes[ends[place]..ends[place + 1]] };
+    let version =
+        String::from_utf8(part(0).rest.to_vec()).map_err(|_| OpenError::Damaged("version"))?;
+    let lists = part(1).lists().ok_or(OpenError::Damaged("lists"))?;
+    let known = |&list: &u16| usize::from(list) < lists.len();
+    let sets = part(2).sets().ok_or(OpenError::Damaged("sets"))?;
+    let patterns = part(3).patterns().ok_or(OpenError::Damaged("patterns"))?;
+    if !sets.iter().flatten().all(known) || !patterns.iter().all(|pattern| known(&pattern.list)) {
+        return Err(OpenError::Damaged("a list that is not there"));
+    }
+    let table = |place| {
+        Table::open(bytes, ends[place], ends[place + 1]).ok_or(OpenError::Damaged("a table"))
+    };
+    let (names, urls) = (table(4)?, table(5)?);
+    Ok(Parts { version, lists, sets, patterns, names, urls, max_labels, has_single_labels })
+}
+
+/// Of the header and small parts, the checksum's own place taken as zeros.
+fn checksum(head: &[u8]) -> u64 {
+    let state = extend(CHECKSUM_SEED, &head[..CHECKSUM.start]);
+    extend(state, &head[CHECKSUM.end..])
+}
+
+fn push_number(out: &mut Vec<u8>, number: usize) {
+    out.extend_from_slice(&(number as u32).to_le_bytes());
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    push_number(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Takes values off the front of bytes that may be anything.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(*head)
+    }
+
+    fn long(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn number(&mut self) -> Option<usize> {
+        self.take().map(|bytes| u32::from_le_bytes(bytes) as usize)
+    }
+
+    fn short(&mut self) -> Option<u16> {
+        self.take().map(u16::from_le_bytes)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = self.number()?;
+        let text = String::from_utf8(self.rest.get(..length)?.to_vec()).ok()?;
+        self.rest = &self.rest[length..];
+        Some(text)
+    }
+
+    /// As many as stand there, each read by `one`. The number is not believed before they are there.
+    fn many<T>(&mut self, one: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.number()?;
+        let mut all = Vec::with_capacity(count.min(self.rest.len()));
+        for _ in 0..count {
+            all.push(one(self)?);
+        }
+        Some(all)
+    }
+
+    fn lists(mut self) -> Option<Vec<(ListInfo, u64)>> {
+        self.many(|reader| {
+            let (name, category, version) = (reader.text()?, reader.text()?, reader.text()?);
+            Some((ListInfo { name, category, version }, reader.long()?))
+        })
+    }
+
+    fn sets(mut self) -> Option<Vec<Vec<u16>>> {
+        self.many(|reader| reader.many(Self::short))
+    }
+
+    fn patterns(mut self) -> Option<Vec<Pattern>> {
+        self.many(|reader| {
+            let (list, kind) = (reader.short()?, reader.take::<1>()?);
+            Some(Pattern { list, is_keyword: kind != [0], text: reader.text()? })
+        })
+    }
+}

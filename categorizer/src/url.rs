@@ -1,0 +1,254 @@
+//! One spelling for paths and queries, in lists and in requests alike, made without allocation.
+//!
+//! Case is dropped (squidGuard's lists are lower-cased), `%41` and `A` are one, `%2f` is no slash,
+//! repeated slashes and dot segments go: `/x/..//Bad/` is `/bad`. A query is compared in full.
+
+use crate::hash::{Stream, mix};
+
+/// Deepest path, in segments, that an entry may name.
+pub(crate) const MAX_DEPTH: usize = 32;
+const PATH_ROOT: u64 = 0xa409_3822_299f_31d0;
+const QUERY_MARK: u64 = 0x082e_fa98_ec4e_6c89;
+
+/// The bytes of a URL's part in their one spelling, fragment cut off.
+pub(crate) struct Spelled<'a> {
+    rest: &'a [u8],
+    pending: [u8; 2],
+    pending_count: usize,
+}
+
+impl<'a> Spelled<'a> {
+    pub(crate) fn new(raw: &'a [u8]) -> Self {
+        Self { rest: raw, pending: [0; 2], pending_count: 0 }
+    }
+
+    /// Gives `%`, keeping two lower-case hexadecimal digits to follow.
+    fn escape(&mut self, byte: u8) -> u8 {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.pending = [DIGITS[usize::from(byte & 15)], DIGITS[usize::from(byte >> 4)]];
+        self.pending_count = 2;
+        b'%'
+    }
+}
+
+impl Iterator for Spelled<'_> {
+    type Item = u8;
+
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        if self.pending_count > 0 {
+            self.pending_count -= 1;
+            return Some(self.pending[self.pending_count]);
+        }
+        let (&byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        match byte {
+            b'#' => {
+                self.rest = &[];
+                None
+            }
+            b'%' => match decoded(rest) {
+                Some(value) => {
+                    self.rest = &rest[2..];
+                    Some(if is_escaped_when_decoded(value) {
+                        self.escape(value)
+                    } else {
+                        value.to_ascii_lowercase()
+                    })
+                }
+                None => Some(b'%'),
+            },
+            _ if is_always_escaped(byte) => Some(self.escape(byte)),
+            _ => Some(byte.to_ascii_lowercase()),
+        }
+    }
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn decoded(digits: &[u8]) -> Option<u8> {
+    let high = char::from(*digits.first()?).to_digit(16)?;
+    let low = char::from(*digits.get(1)?).to_digit(16)?;
+    u8::try_from(high << 4 | low).ok()
+}
+
+/// Bytes that no URL shows as they are.
+fn is_always_escaped(byte: u8) -> bool {
+    !(0x21..0x7f).contains(&byte) || b"\"<>\\^`{|}".contains(&byte)
+}
+
+/// Bytes that mean something else when they are not escaped.
+fn is_escaped_when_decoded(byte: u8) -> bool {
+    is_always_escaped(byte) || b"/?#%&+=".contains(&byte)
+}
+
+/// The hashes of a path's prefixes, one for each depth from 0 (every path), and of all with query.
+pub(crate) struct PathHashes {
+    prefixes: [u64; MAX_DEPTH + 1],
+    depth: usize,
+    /// The path in full with its query, where there is one.
+    pub(crate) with_query: Option<u64>,
+}
+
+impl PathHashes {
+    /// Hashes `/path?query` (raw) under a host's hash.
+    pub(crate) fn new(host_hash: u64, path_and_query: &[u8]) -> Self {
+        let mut hashes = Self { prefixes: [0; MAX_DEPTH + 1], depth: 0, with_query: None };
+        hashes.prefixes[0] = mix(host_hash, PATH_ROOT);
+        let mut spelled = Spelled::new(path_and_query);
+        let mut segment = Segment::EMPTY;
+        let has_query = loop {
+            match spelled.next() {
+                Some(b'/') => hashes.end_segment(&mut segment),
+                Some(b'?') => break true,
+                Some(byte) => segment.push(byte),
+                None => break false,
+            }
+        };
+        hashes.end_segment(&mut segment);
+        if has_query {
+            let mut query = Stream::EMPTY;
+            let mut length = 0_usize;
+            for byte in spelled {
+                query.push(byte);
+                length += 1;
+            }
+            let path = hashes.prefixes.get(hashes.depth);
+            if length > 0
+                && let Some(&path) = path
+            {
+                hashes.with_query = Some(query.onto(path ^ QUERY_MARK));
+            }
+        }
+        hashes
+    }
+
+    /// The prefixes, shortest first. Deeper ones than any entry has are left out.
+    pub(crate) fn prefixes(&self) -> &[u64] {
+        &self.prefixes[..=self.depth.min(MAX_DEPTH)]
+    }
+
+    /// How many segments the path has.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    fn end_segment(&mut self, segment: &mut Segment) {
+        match (segment.length, segment.dots) {
+            (0, _) | (1, 1) => {}
+            (2, 2) => self.depth = self.depth.saturating_sub(1),
+            _ => {
+                let parent = self.prefixes.get(self.depth).copied();
+                self.depth += 1;
+                if let (Some(parent), Some(place)) = (parent, self.prefixes.get_mut(self.depth)) {
+                    *place = segment.stream.onto(parent);
+                }
+            }
+        }
+        *segment = Segment::EMPTY;
+    }
+}
+
+struct Segment {
+    stream: Stream,
+    length: usize,
+    dots: usize,
+}
+
+impl Segment {
+    const EMPTY: Segment = Segment { stream: Stream::EMPTY, length: 0, dots: 0 };
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.stream.push(byte);
+        self.length += 1;
+        self.dots += usize::from(byte == b'.');
+    }
+}
+
+/// `/path?query` in its one spelling, as text: for entries and for telling people.
+pub(crate) fn spelled_path(path_and_query: &[u8]) -> String {
+    let (mut segments, mut segment) = (Vec::new(), String::new());
+    let mut spelled = Spelled::new(path_and_query);
+    let mut query = None;
+    for byte in spelled.by_ref() {
+        match byte {
+            b'/' => end_text(&mut segments, &mut segment),
+            b'?' => {
+                query = Some(String::new());
+                break;
+            }
+            _ => segment.push(char::from(byte)),
+        }
+    }
+    end_text(&mut segments, &mut segment);
+    let mut text = format!("/{}", segments.join("/"));
+    if let Some(mut query) = query {
+        query.extend(spelled.map(char::from));
+        if !query.is_empty() {
+            text.push('?');
+            text.push_str(&query);
+        }
+    }
+    text
+}
+
+fn end_text(segments: &mut Vec<String>, segment: &mut String) {
+    match segment.as_str() {
+        "" | "." => {}
+        ".." => {
+            segments.pop();
+        }
+        _ => segments.push(segment.clone()),
+    }
+    segment.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_path_is_one_path() {
+        let expected = PathHashes::new(1, b"/a/bad~page");
+        for spelling in [
+            "/a/bad%7Epage",
+            "//A//BAD~page/",
+            "/a/x/../bad~page",
+            "/a/%2e/b%61d~page#top",
+            "/../a/bad~page?",
+        ] {
+            let hashes = PathHashes::new(1, spelling.as_bytes());
+            assert_eq!(hashes.prefixes(), expected.prefixes(), "{spelling}");
+            assert_eq!(hashes.with_query, None, "{spelling}");
+            assert_eq!(spelled_path(spelling.as_bytes()), "/a/bad~page");
+        }
+    }
+
+    #[test]
+    fn an_escaped_slash_is_no_slash_and_a_query_is_no_path() {
+        assert_eq!(PathHashes::new(1, b"/a%2Fb").depth(), 1);
+        assert_eq!(spelled_path(b"/a%2Fb?X=%2f y"), "/a%2fb?x=%2f%20y");
+        assert!(PathHashes::new(1, b"/a?b").with_query.is_some());
+        assert_ne!(PathHashes::new(1, b"/a?b").with_query, PathHashes::new(1, b"/a?c").with_query);
+    }
+
+    #[test]
+    fn a_path_deeper_than_any_entry_still_has_its_prefixes() {
+        let deep = "/x".repeat(1000);
+        let hashes = PathHashes::new(1, deep.as_bytes());
+        assert_eq!(hashes.prefixes().len(), MAX_DEPTH + 1);
+        let back = deep + &"/..".repeat(999);
+        assert_eq!(PathHashes::new(1, back.as_bytes()).prefixes(), &hashes.prefixes()[..2]);
+    }
+
+    #[test]
+    fn the_text_form_hashes_as_what_it_was_made_from() {
+        for raw in ["/A%20b/../c?d=%e9", "/%zz/%", "", "?q", "/a//b?x#y", "/\u{e9}/\u{1}"] {
+            let text = spelled_path(raw.as_bytes());
+            let (one, other) =
+                (PathHashes::new(5, raw.as_bytes()), PathHashes::new(5, text.as_bytes()));
+            assert_eq!(one.prefixes(), other.prefixes(), "{raw}");
+            assert_eq!(one.with_query, other.with_query, "{raw}");
+        }
+    }
+}

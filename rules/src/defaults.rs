@@ -1,0 +1,26 @@
+//! The files shipped inside the program: what `serve` runs with when it is given nothing else.
+
+/// The machine file used without `--config`.
+pub const MACHINE: &str = include_str!("../defaults/schoolgate.toml");
+/// The starter policy for a school.
+pub const POLICY: &str = include_str!("../defaults/policy.toml");
+/// The shipped categories.
+pub const CATEGORIES: &str = include_str!("../defaults/categories.toml");
+/// The rows that hold where a policy has none.
+pub const BASELINE: &str = include_str!("../defaults/baseline.toml");
+/// The words of pages: language and text of its file.
+pub const TEXTS: &[(&str, &str)] = &[
+    ("en", include_str!("../defaults/text/en.toml")),
+    ("cy", include_str!("../defaults/text/cy.toml")),
+];
+/// Files that the starter policy names, by their path beside it.
+pub const POLICY_FILES: &[(&str, &str)] =
+    &[("local/ks1.txt", include_str!("../defaults/local/ks1.txt"))];
+/// The starter lists by category, in the order of their names: a site a line.
+pub const LISTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/lists.rs"));
+
+/// The starter list of a category.
+#[must_use]
+pub fn list(category: &str) -> Option<&'static str> {
+    LISTS.iter().find(|(name, _)| *name == category).map(|(_, text)| *text)
+}

@@ -1,0 +1,117 @@
+//! Processes that the replay starts: pinned to their processors, and ended when dropped.
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// Which processors the proxy under test has, and which everything else has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pinning {
+    /// For the proxy; empty: no pinning.
+    pub proxy: Vec<usize>,
+    /// For the origin and the load generator.
+    pub rest: Vec<usize>,
+}
+
+impl Pinning {
+    /// Gives a proxy of so many workers processors of its own where enough are left.
+    pub(crate) fn for_workers(workers: usize) -> Self {
+        let Ok(mine) = sched_getaffinity(None) else { return Self::default() };
+        let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| mine.is_set(cpu)).collect();
+        if all.len() <= workers {
+            return Self::default();
+        }
+        let (proxy, rest) = all.split_at(workers);
+        Self { proxy: proxy.to_vec(), rest: rest.to_vec() }
+    }
+
+    /// Pins the calling thread, and what it starts from now on, to these processors.
+    pub(crate) fn pin(processors: &[usize]) {
+        if processors.is_empty() {
+            return;
+        }
+        let mut set = CpuSet::new();
+        processors.iter().for_each(|&cpu| set.set(cpu));
+        // Without pinning the numbers are noisier, not wrong.
+        let _ = sched_setaffinity(None, &set);
+    }
+}
+
+/// A child process, killed when dropped.
+pub(crate) struct Started {
+    child: Child,
+}
+
+impl Started {
+    /// Starts a command on the given processors.
+    pub(crate) fn new(command: &mut Command, on: &[usize], back_to: &[usize]) -> io::Result<Self> {
+        Pinning::pin(on);
+        let child = command.spawn();
+        Pinning::pin(back_to);
+        Ok(Self { child: child? })
+    }
+
+    /// Process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The process itself, for its pipes.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
+            // It may have ended already.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Whether it has ended, and how.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        self.child.try_wait().ok().flatten().map(|status| status.to_string())
+    }
+
+    /// Asks it to end, and waits so long before it is killed.
+    pub(crate) fn stop(&mut self, wait: Duration) {
+        self.signal(Signal::TERM);
+        let start = Instant::now();
+        while start.elapsed() < wait {
+            if self.ended().is_some() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.kill();
+    }
+
+    fn kill(&mut self) {
+        for pid in crate::measure::tree(self.pid()) {
+            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.kill();
+        }
+    }
+}
+
+/// A loopback port that was free a moment ago.
+///
+/// # Errors
+/// No port is free.
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}

@@ -1,0 +1,103 @@
+//! What a process tree costs: processor time and memory, read from `/proc`.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Processor time and peak memory of a process and everything that it started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// User and system time in nanoseconds, from the scheduler's own account.
+    pub cpu_ns: u64,
+    /// Resident memory now, in bytes, summed over the tree; shared pages count in each process.
+    pub rss_bytes: u64,
+    /// Highest resident memory so far, in bytes, summed over the tree.
+    pub rss_peak_bytes: u64,
+    /// Proportional memory now, in bytes: shared pages are divided among those that share them.
+    pub pss_bytes: u64,
+    /// Resident memory that no file backs, in bytes: what remains when mapped files are let go.
+    pub anonymous_bytes: u64,
+}
+
+/// Reads the usage of a tree. Processes that end meanwhile are left out.
+pub(crate) fn usage(root: u32) -> Usage {
+    let mut sum = Usage::default();
+    for pid in tree(root) {
+        sum.cpu_ns += cpu_ns(pid);
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        sum.rss_bytes += field_bytes(&status, "VmRSS:");
+        sum.rss_peak_bytes += field_bytes(&status, "VmHWM:");
+        sum.anonymous_bytes += field_bytes(&status, "RssAnon:");
+        let rollup =
+            std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        sum.pss_bytes += field_bytes(&rollup, "Pss:");
+    }
+    sum
+}
+
+/// Waits until the tree has all but stopped working (under 4 ms of processor time in 300 ms), so that
+/// work put off, such as storing the log, is charged to the round that caused it.
+///
+/// Gives up after `limit`.
+pub(crate) fn settle(root: u32, limit: Duration) {
+    let start = Instant::now();
+    let cpu = || tree(root).into_iter().map(cpu_ns).sum::<u64>();
+    let mut quiet = 0;
+    while start.elapsed() < limit && quiet < 3 {
+        let before = cpu();
+        std::thread::sleep(Duration::from_millis(300));
+        quiet = if cpu().saturating_sub(before) < 4_000_000 { quiet + 1 } else { 0 };
+    }
+}
+
+/// The process and all its descendants.
+pub(crate) fn tree(root: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        if let Some(parent) = stat(pid).and_then(|fields| fields.get(1)?.parse().ok()) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        found.extend(children.get(&pid).into_iter().flatten());
+        next += 1;
+    }
+    found
+}
+
+/// Processor time of one process. `schedstat` counts nanoseconds but forgets threads that have
+/// ended; `stat` keeps those but counts in ticks: the larger of the two is the truer one.
+fn cpu_ns(pid: u32) -> u64 {
+    let exact: u64 = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok())
+        .sum();
+    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let ticks: u64 = stat(pid)
+        .map(|fields| [11, 12].iter().filter_map(|&i| fields.get(i)?.parse::<u64>().ok()).sum())
+        .unwrap_or(0);
+    exact.max(ticks * tick_ns)
+}
+
+/// The fields of `/proc/PID/stat` behind the command name: state, parent, ...
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+/// A `Name:   123 kB` line in bytes; 0 if absent.
+fn field_bytes(text: &str, name: &str) -> u64 {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
+}

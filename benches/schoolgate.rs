@@ -1,0 +1,278 @@
+//! Schoolgate as the product ships it: its own machine file, users and policy, a state folder of its
+//! own, driven through the command line like any other installation.
+
+use crate::child::{Pinning, Started, free_address};
+use crate::lists::{LEVELS, List, blocks};
+use crate::school::{GUEST_NETWORK, PASSWORD, School};
+use rustix::process::Signal;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running Schoolgate.
+pub(crate) struct Schoolgate {
+    /// The process.
+    pub process: Started,
+    /// Where the proxy listens.
+    pub address: SocketAddr,
+    /// From start to a 200 of `/readyz`, with nothing compiled yet.
+    pub first_ready_after: Duration,
+    /// The same with a compiled index.
+    pub ready_after: Duration,
+    binary: PathBuf,
+    folder: PathBuf,
+}
+
+/// What Schoolgate needs to know.
+pub(crate) struct Setting<'a> {
+    /// Program.
+    pub binary: &'a Path,
+    /// Folder for its files.
+    pub folder: &'a Path,
+    /// Lists.
+    pub lists: &'a [List],
+    /// People and hosts.
+    pub school: &'a School,
+    /// Worker threads.
+    pub workers: usize,
+    /// Port of the origin: CONNECT is allowed to it.
+    pub origin_port: u16,
+    /// Processors.
+    pub pinning: &'a Pinning,
+}
+
+/// The log's answer to "what happened?".
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    /// Records.
+    pub count: u64,
+    /// Records whose code another record has too.
+    pub repeated: u64,
+    /// By verdict and reason.
+    pub by_reason: BTreeMap<String, u64>,
+}
+
+impl Schoolgate {
+    /// Writes the configuration, starts once to compile the lists, and starts again to serve.
+    ///
+    /// # Errors
+    /// A sentence: what failed, with what the daemon said.
+    pub(crate) fn start(setting: &Setting<'_>) -> Result<Self, String> {
+        let address = free_address().map_err(|error| error.to_string())?;
+        let ops = free_address().map_err(|error| error.to_string())?;
+        let folder = setting.folder.to_owned();
+        write_files(setting, address, ops).map_err(|error| format!("schoolgate: {error}"))?;
+        let (process, first_ready_after) = serve(setting, ops)?;
+        let mut school = Self {
+            process,
+            address,
+            first_ready_after,
+            ready_after: Duration::ZERO,
+            binary: setting.binary.to_owned(),
+            folder,
+        };
+        school.command(&["user", "import", "people.csv", "--by", "j.cho"])?;
+        school.process.stop(Duration::from_secs(15));
+        (school.process, school.ready_after) = serve(setting, ops)?;
+        Ok(school)
+    }
+
+    /// Runs a command on the same state; returns what it printed.
+    ///
+    /// # Errors
+    /// A sentence with the command and what it said.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new(&self.binary)
+            .args(arguments)
+            .args(["--config", "schoolgate.toml"])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("{}: {error}", self.binary.display()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(format!("schoolgate {}: {said}", arguments.join(" ")));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Reads every record of today and yesterday through `log query`.
+    ///
+    /// # Errors
+    /// As [`Schoolgate::command`].
+    pub(crate) fn records(&self) -> Result<Records, String> {
+        let mut child = Command::new(&self.binary)
+            .args(["log", "query", "--since", "yesterday", "--limit", "100000000", "--jsonl"])
+            .args(["--config", "schoolgate.toml"])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut records = Records::default();
+        let mut codes = BTreeSet::new();
+        for line in BufReader::new(child.stdout.take().ok_or("no standard output")?).lines() {
+            let line = line.map_err(|error| error.to_string())?;
+            let record: serde_json::Value = serde_json::from_str(&line)
+                .map_err(|error| format!("log query printed no JSON line ({error}): {line}"))?;
+            let word = |key: &str| record[key].as_str().unwrap_or("?").to_owned();
+            records.count += 1;
+            if !codes.insert(word("code")) {
+                records.repeated += 1;
+            }
+            *records
+                .by_reason
+                .entry(format!("{} {}", word("verdict"), word("reason")))
+                .or_default() += 1;
+        }
+        let status = child.wait().map_err(|error| error.to_string())?;
+        if status.success() { Ok(records) } else { Err(format!("log query: {status}")) }
+    }
+
+    /// One reload of everything at once: a signal, a policy file that changed, a site closed and
+    /// opened again by the command line.
+    ///
+    /// # Errors
+    /// As [`Schoolgate::command`].
+    pub(crate) fn reload(&self, number: usize) -> Result<(), String> {
+        let path = self.folder.join("policy.toml");
+        let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        let new = self.folder.join("policy.new");
+        std::fs::write(&new, format!("{text}# reload {number}\n"))
+            .and_then(|()| std::fs::rename(&new, &path))
+            .map_err(|error| error.to_string())?;
+        self.process.signal(Signal::HUP);
+        let site = format!("reload{number}.example.com");
+        let reason = "Closed and opened while the replay runs";
+        let by = ["--reason", reason, "--by", "j.cho"];
+        self.command(&[&["block", &site, "--for", "pupil"], &by[..]].concat())?;
+        let listed = self.command(&["block", "list", "--jsonl"])?;
+        let id = listed
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .find(|block| block["site"].as_str() == Some(&site))
+            .and_then(|block| Some(block["id"].as_str()?.to_owned()))
+            .ok_or(format!("`block list` does not name {site}: {listed}"))?;
+        let by = ["--reason", reason, "--by", "q.whitmore"];
+        self.command(&[&["block", "lift", &id], &by[..]].concat())?;
+        Ok(())
+    }
+
+    /// Bytes of its compiled index.
+    pub(crate) fn index_bytes(&self) -> u64 {
+        let folder = self.folder.join("state/index");
+        std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|metadata| metadata.len())
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+fn serve(setting: &Setting<'_>, ops: SocketAddr) -> Result<(Started, Duration), String> {
+    let said = setting.folder.join("serve.log");
+    let to = std::fs::File::create(&said).map_err(|error| error.to_string())?;
+    let mut command = Command::new(setting.binary);
+    command.args(["serve", "--config", "schoolgate.toml"]).current_dir(setting.folder);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(to);
+    let begun = Instant::now();
+    let mut process = Started::new(&mut command, &setting.pinning.proxy, &setting.pinning.rest)
+        .map_err(|error| format!("{}: {error}", setting.binary.display()))?;
+    let tail = || {
+        let text = std::fs::read_to_string(&said).unwrap_or_default();
+        let last: Vec<&str> = text.lines().rev().take(5).collect();
+        last.join(" / ")
+    };
+    while begun.elapsed() < Duration::from_secs(120) {
+        if get(ops, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            return Ok((process, begun.elapsed()));
+        }
+        if let Some(status) = process.ended() {
+            return Err(format!("schoolgate serve ended with {status}: {}", tail()));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Err(format!("schoolgate was not ready within 120 s: {}", tail()))
+}
+
+/// One request to the operations listener; the whole answer.
+fn get(ops: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&ops, Duration::from_millis(500)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {ops}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+fn write_files(
+    setting: &Setting<'_>,
+    address: SocketAddr,
+    ops: SocketAddr,
+) -> std::io::Result<()> {
+    let Setting { folder, school, .. } = setting;
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("schoolgate.toml"), machine_file(setting, address, ops))?;
+    std::fs::write(folder.join("policy.toml"), policy(setting.lists))?;
+    let mut people = "name,level,groups,password\n".to_owned();
+    for (name, level) in &school.users {
+        let _ = writeln!(people, "{name},{level},,{PASSWORD}");
+    }
+    std::fs::write(folder.join("people.csv"), people)
+}
+
+fn machine_file(setting: &Setting<'_>, address: SocketAddr, ops: SocketAddr) -> String {
+    let mut hosts = String::new();
+    let mut private = String::new();
+    for host in &setting.school.hosts {
+        let _ = writeln!(hosts, "\"{host}\" = \"127.0.0.1\"");
+        let _ = write!(private, "\"{host}\", ");
+    }
+    let mut lists = String::new();
+    for list in setting.lists {
+        let _ = writeln!(
+            lists,
+            "[[lists]]\nname = \"{}\"\ncategory = \"{}\"\npath = \"{}\"",
+            list.name,
+            list.category,
+            list.path.display()
+        );
+    }
+    format!(
+        "state = \"state\"\npolicy = \"policy.toml\"\n\
+         [listen]\nproxy = [\"{address}\"]\nops = \"{ops}\"\nworkers = {workers}\n\
+         [upstream]\nconnect_ports = [{port}]\nallow_private = [{private}]\n\
+         [upstream.hosts]\n{hosts}\n{lists}",
+        workers = setting.workers,
+        port = setting.origin_port,
+    )
+}
+
+/// The same decisions as Squid's access rules.
+fn policy(lists: &[List]) -> String {
+    let mut grid = String::new();
+    let categories: BTreeSet<&str> = lists.iter().map(|list| list.category.as_str()).collect();
+    for category in categories.into_iter().chain(["uncategorised"]) {
+        let cell = |level| if blocks(level, category) { "block" } else { "allow" };
+        let cells = LEVELS.map(|level| format!("{level} = \"{}\"", cell(level)));
+        let _ = writeln!(grid, "{category} = {{ {} }}", cells.join(", "));
+    }
+    format!(
+        "school = \"Replay School\"\ntimezone = \"Europe/London\"\n\
+         identify = [\"basic\", \"network\"]\norder = [\"pupil\", \"guest\", \"staff\"]\n\
+         [levels]\npupil = {{}}\nguest = {{}}\nstaff = {{}}\n\
+         [who]\n\"net:{GUEST_NETWORK}\" = \"guest\"\n\
+         [grid]\n{grid}\
+         [roles]\nit = [\"j.cho\"]\ndsl = [\"q.whitmore\"]\n\
+         [unblock]\nauthorise = [\"dsl\"]\napply = \"automatic\"\nmax_days = 90\n"
+    )
+}

@@ -1,0 +1,174 @@
+//! Debian's Squid with the same names, people and levels, for comparison.
+
+use crate::child::{Pinning, Started, free_address};
+use crate::lists::{self, LEVELS, List};
+use crate::school::{GUEST_NETWORK, School};
+use std::fmt::Write as _;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// crypt(3) MD5 hash of [`crate::school::PASSWORD`], as `basic_ncsa_auth` reads it.
+const PASSWORD_HASH: &str = "$1$replay00$ebu4/xeU46z4Ah3QCovp0/";
+
+/// A running Squid.
+pub(crate) struct Squid {
+    /// The process.
+    pub process: Started,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// From start to the first accepted connection.
+    pub ready_after: Duration,
+    /// Names in its lists, all levels together.
+    pub names: usize,
+    log: PathBuf,
+}
+
+/// What Squid needs to know.
+pub(crate) struct Setting<'a> {
+    /// Program.
+    pub binary: &'a Path,
+    /// Folder for its files.
+    pub folder: &'a Path,
+    /// Lists.
+    pub lists: &'a [List],
+    /// People and hosts.
+    pub school: &'a School,
+    /// Worker processes.
+    pub workers: usize,
+    /// Processors.
+    pub pinning: &'a Pinning,
+}
+
+impl Squid {
+    /// Writes the configuration and starts Squid.
+    ///
+    /// # Errors
+    /// A sentence: what failed, with the end of Squid's own log.
+    pub(crate) fn start(setting: &Setting<'_>) -> Result<Self, String> {
+        let address = free_address().map_err(|error| error.to_string())?;
+        let folder = setting.folder;
+        let names = write_files(setting, address).map_err(|error| format!("squid: {error}"))?;
+        let mut command = Command::new(setting.binary);
+        command.arg("-f").arg(folder.join("squid.conf"));
+        // One worker: one process and no coordinator, which is Squid at its cheapest.
+        command.arg(if setting.workers == 1 { "-N" } else { "--foreground" });
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null());
+        let begun = Instant::now();
+        let process = Started::new(&mut command, &setting.pinning.proxy, &setting.pinning.rest)
+            .map_err(|error| format!("{}: {error}", setting.binary.display()))?;
+        let log = folder.join("access.log");
+        let mut squid = Self { process, address, ready_after: Duration::ZERO, names, log };
+        while begun.elapsed() < Duration::from_secs(120) {
+            if TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() {
+                squid.ready_after = begun.elapsed();
+                return Ok(squid);
+            }
+            if let Some(status) = squid.process.ended() {
+                let said = std::fs::read_to_string(folder.join("cache.log")).unwrap_or_default();
+                let tail: Vec<&str> = said.lines().rev().take(5).collect();
+                return Err(format!("squid ended with {status}: {}", tail.join(" / ")));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err("squid did not listen within 120 s".to_owned())
+    }
+
+    /// Lines of its access log so far.
+    pub(crate) fn records(&self) -> u64 {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
+    }
+}
+
+/// Writes `squid.conf` and what it names; returns how many names the lists hold.
+fn write_files(setting: &Setting<'_>, address: SocketAddr) -> io::Result<usize> {
+    let Setting { folder, lists, school, .. } = setting;
+    std::fs::create_dir_all(folder)?;
+    let mut hosts = String::new();
+    let mut users = String::new();
+    for host in &school.hosts {
+        let _ = writeln!(hosts, "127.0.0.1 {host}");
+    }
+    for (name, _) in &school.users {
+        let _ = writeln!(users, "{name}:{PASSWORD_HASH}");
+    }
+    std::fs::write(folder.join("hosts"), hosts)?;
+    std::fs::write(folder.join("users"), users)?;
+    let mut count = 0;
+    for level in LEVELS {
+        let names = lists::names_blocked_for(level, lists);
+        count += names.len();
+        std::fs::write(folder.join(level), names.join("\n") + "\n")?;
+    }
+    std::fs::write(folder.join("squid.conf"), configuration(setting, address))?;
+    give_to_squid(folder)?;
+    Ok(count)
+}
+
+/// Debian's defaults but for: no cache, no DNS, and the log written by Squid itself with buffers
+/// rather than by a helper process, which is cheaper for Squid.
+fn configuration(setting: &Setting<'_>, address: SocketAddr) -> String {
+    let at = |name: &str| setting.folder.join(name).display().to_string();
+    let named = |level: &str| -> String {
+        let users = &setting.school.users;
+        let names: Vec<&str> =
+            users.iter().filter(|(_, of)| of == level).map(|(name, _)| name.as_str()).collect();
+        names.join(" ")
+    };
+    let helper = "/usr/lib/squid/basic_ncsa_auth";
+    format!(
+        "http_port {address}\n\
+         workers {workers}\n\
+         visible_hostname replay\n\
+         pid_filename {pid}\n\
+         coredump_dir {folder}\n\
+         cache_log {cache_log}\n\
+         access_log stdio:{access_log} squid\n\
+         buffered_logs on\n\
+         hosts_file {hosts}\n\
+         cache deny all\n\
+         forwarded_for delete\n\
+         shutdown_lifetime 1 seconds\n\
+         logfile_rotate 0\n\
+         pinger_enable off\n\
+         max_filedescriptors 16384\n\
+         auth_param basic program {helper} {users}\n\
+         auth_param basic children 2 startup=2 idle=1\n\
+         auth_param basic credentialsttl 2 hours\n\
+         acl guest_network src {GUEST_NETWORK}\n\
+         acl pupils proxy_auth {pupils}\n\
+         acl staff proxy_auth {staff}\n\
+         acl pupil_sites dstdomain \"{pupil_names}\"\n\
+         acl guest_sites dstdomain \"{guest_names}\"\n\
+         acl staff_sites dstdomain \"{staff_names}\"\n\
+         http_access deny guest_network guest_sites\n\
+         http_access allow guest_network\n\
+         http_access deny pupils pupil_sites\n\
+         http_access allow pupils\n\
+         http_access deny staff staff_sites\n\
+         http_access allow staff\n\
+         http_access deny all\n",
+        workers = setting.workers,
+        pid = at("squid.pid"),
+        folder = setting.folder.display(),
+        cache_log = at("cache.log"),
+        access_log = at("access.log"),
+        hosts = at("hosts"),
+        users = at("users"),
+        pupils = named("pupil"),
+        staff = named("staff"),
+        pupil_names = at("pupil"),
+        guest_names = at("guest"),
+        staff_names = at("staff"),
+    )
+}
+
+/// Started by root, Squid becomes the user `proxy`, who must be able to write here.
+fn give_to_squid(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))
+}

@@ -409,7 +409,8 @@ mod tests {
             ("abc.example", "/", vec![all[2]]),
             ("secure.example", "/", vec![all[3]]),
             ("example.com", "/123X", vec![all[4]]),
-            ("example.com", "/y[z", vec![]),
+            ("example.com", "/y[z", vec![all[4]]),
+            ("example.com", "/yz", vec![]),
         ];
         for (host, path, mut expected) in cases {
             expected.sort_unstable();

@@ -1,0 +1,256 @@
+//! The machine file, `schoolgate.toml`: where things lie, what to listen on, how far the proxy may
+//! reach, and every limit.
+//!
+//! Nothing is guessed: an unknown key, a value out of range or a list named twice is an error with
+//! the file's line and what to do. Paths are relative to the file's folder, so that the same file
+//! works whatever the current folder is.
+
+mod file;
+mod limits;
+
+pub use limits::Limits;
+
+use rules::host::Host;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The machine file's usual name.
+pub const FILE_NAME: &str = "schoolgate.toml";
+/// What a machine file inside the program is called in messages.
+const EMBEDDED_NAME: &str = "builtin:schoolgate.toml";
+
+/// Everything the machine file says, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file; `None`: the one inside the program.
+    pub file: Option<PathBuf>,
+    /// Folder for logs, users and compiled lists.
+    pub state: PathBuf,
+    /// The school's decisions.
+    pub policy: PathBuf,
+    /// Folder in which a school may keep its own page words (`en.toml`, `cy.toml`).
+    pub text: PathBuf,
+    /// What to listen on.
+    pub listen: Listen,
+    /// How to reach sites.
+    pub upstream: Upstream,
+    /// Limits on every queue, header, wait and connection count.
+    pub limits: Limits,
+    /// The log.
+    pub log: LogSettings,
+    /// Where categories come from.
+    pub lists: Vec<ListSource>,
+    /// Whether this is the file inside the program: demonstration users, starter policy.
+    pub demo: bool,
+}
+
+/// `[listen]`.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Addresses of the proxy; port 0: any free one.
+    pub proxy: Vec<SocketAddr>,
+    /// Address of /metrics, /healthz and /readyz; `None`: not served.
+    pub ops: Option<SocketAddr>,
+    /// This proxy's name in `Via`: how it knows its own requests again.
+    pub name: String,
+    /// Worker threads; `None`: one for each core.
+    pub workers: Option<usize>,
+}
+
+/// `[upstream]`.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Answers given before DNS; hold for the name alone, not for names below it.
+    pub hosts: HashMap<Host, Vec<IpAddr>>,
+    /// Names that may lead to loopback or private addresses.
+    pub allow_private: Vec<Host>,
+    /// PEM files of authorities trusted besides the built-in roots.
+    pub ca_files: Vec<PathBuf>,
+    /// Ports that CONNECT may reach.
+    pub connect_ports: PortSet,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Longest that a recorded decision waits for the disk itself, in milliseconds.
+    pub sync_interval_ms: u64,
+    /// Bytes of journal that may wait to be stored before browsing stops.
+    pub max_backlog_bytes: u64,
+    /// Also write Squid's native access log here.
+    pub squid: Option<PathBuf>,
+}
+
+/// One `[[lists]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListSource {
+    /// Name, unique.
+    pub name: String,
+    /// Category that its entries have.
+    pub category: String,
+    /// Where it comes from.
+    pub origin: ListOrigin,
+    /// Its licence, shown by `lists status`.
+    pub licence: Option<String>,
+    /// Syntax of its file; `None`: guessed.
+    pub format: Option<categorizer::list::Format>,
+    /// Whether entries may be whole public suffixes such as `co.uk`.
+    pub allow_public_suffixes: bool,
+    /// Folder inside a tar file; `None`: the one folder that it holds.
+    pub member: Option<String>,
+    /// Hours between looks at a URL; 0: only on `lists update`.
+    pub refresh_hours: u64,
+    /// Most bytes that may be downloaded.
+    pub max_download_bytes: u64,
+    /// Most bytes after unpacking.
+    pub max_unpacked_bytes: u64,
+    /// Whether a new version that would block sites seen last week waits for a person.
+    pub hold_if_seen: bool,
+}
+
+/// Where a list comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListOrigin {
+    /// A squidGuard folder or a file; plain, gz or tar.gz.
+    Path(PathBuf),
+    /// A starter list inside the program, by category.
+    Builtin(String),
+    /// Fetched; https, or http for a host in `allow_private`.
+    Url(url::Url),
+}
+
+/// Ports as ranges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortSet {
+    ranges: Vec<(u16, u16)>,
+}
+
+impl PortSet {
+    /// Whether the set holds a port.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&port))
+    }
+
+    /// The ranges, both ends included.
+    #[must_use]
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.ranges
+    }
+}
+
+impl Default for PortSet {
+    /// https, and the port on which schools' own https services often stand.
+    fn default() -> Self {
+        Self { ranges: vec![(443, 443), (8443, 8443)] }
+    }
+}
+
+impl std::fmt::Display for PortSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, (first, last)) in self.ranges.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            match first == last {
+                true => write!(f, "{comma}{first}")?,
+                false => write!(f, "{comma}{first}-{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why the machine file cannot be used. Exit status 3.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{file}: {source}")]
+    Read {
+        /// File.
+        file: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// What the file says, all faults in its order.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Faults(Vec<ConfigFault>),
+}
+
+/// One fault in the machine file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// `schoolgate.toml:26`.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl std::fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}\n  fix: {}", self.place, self.what, self.fix)
+    }
+}
+
+impl ConfigError {
+    /// The faults, the unreadable file as one: each with place, what and fix.
+    #[must_use]
+    pub fn faults(&self) -> Vec<ConfigFault> {
+        match self {
+            ConfigError::Faults(faults) => faults.clone(),
+            ConfigError::Read { file, source } => vec![ConfigFault {
+                place: file.clone(),
+                what: source.to_string(),
+                fix: "check the path given to --config, and that this user may read it".to_owned(),
+            }],
+        }
+    }
+}
+
+impl Config {
+    /// Reads the machine file: the one given, else `./schoolgate.toml`, else the one inside the
+    /// program, whose paths are relative to the current folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault found.
+    pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+        let usual = Path::new(FILE_NAME);
+        let Some(path) = path.or_else(|| Some(usual).filter(|path| path.is_file())) else {
+            return Self::embedded(Path::new(""));
+        };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { file: name.clone(), source })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut config = Self::parse(&text, &name, folder)?;
+        config.file = Some(path.to_owned());
+        Ok(config)
+    }
+
+    /// The machine file inside the program, with paths relative to `folder`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; a test keeps the shipped file free of faults.
+    pub fn embedded(folder: &Path) -> Result<Config, ConfigError> {
+        let mut config = Self::parse(rules::defaults::MACHINE, EMBEDDED_NAME, folder)?;
+        config.demo = true;
+        Ok(config)
+    }
+
+    /// Reads the text of a machine file; `name` stands in messages, `folder` is where relative
+    /// paths start.
+    ///
+    /// # Errors
+    /// [`ConfigError::Faults`].
+    pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Config, ConfigError> {
+        file::read(text, name, folder).map_err(ConfigError::Faults)
+    }
+
+    /// The values in effect, defaults included, as a machine file: `config show`.
+    #[must_use]
+    pub fn show(&self) -> String {
+        file::show(self)
+    }
+}

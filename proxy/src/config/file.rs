@@ -1,0 +1,618 @@
+//! From the text of a machine file to a checked [`Config`], and back for `config show`.
+
+use super::limits::RawLimits;
+use super::{Config, ConfigFault, ListOrigin, ListSource, Listen, LogSettings, PortSet, Upstream};
+use categorizer::list::Format;
+use rules::host::Host;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    #[serde(default = "usual_state")]
+    state: String,
+    #[serde(default = "usual_policy")]
+    policy: String,
+    text: Option<String>,
+    #[serde(default)]
+    listen: RawListen,
+    #[serde(default)]
+    upstream: RawUpstream,
+    #[serde(default)]
+    limits: RawLimits,
+    #[serde(default)]
+    log: RawLog,
+    #[serde(default)]
+    lists: Vec<RawList>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawListen {
+    proxy: Option<Spanned<Vec<Spanned<String>>>>,
+    ops: Option<Spanned<String>>,
+    name: Option<Spanned<String>>,
+    workers: Option<Spanned<u64>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawUpstream {
+    hosts: BTreeMap<Spanned<String>, Spanned<OneOrMany>>,
+    allow_private: Vec<Spanned<String>>,
+    ca_files: Vec<String>,
+    connect_ports: Option<Spanned<Vec<Spanned<PortText>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected an address such as \"10.0.0.5\", or an array of them")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a port such as 443, or a range such as \"8000-8100\"")]
+enum PortText {
+    Number(i64),
+    Range(String),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLog {
+    sync_interval_ms: Option<Spanned<u64>>,
+    max_backlog_bytes: Option<Spanned<u64>>,
+    squid: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawList {
+    name: Spanned<String>,
+    category: Spanned<String>,
+    path: Option<Spanned<String>>,
+    url: Option<Spanned<String>>,
+    licence: Option<String>,
+    format: Option<Spanned<String>>,
+    #[serde(default)]
+    allow_public_suffixes: bool,
+    member: Option<Spanned<String>>,
+    refresh_hours: Option<Spanned<u64>>,
+    max_download_bytes: Option<Spanned<u64>>,
+    max_unpacked_bytes: Option<Spanned<u64>>,
+    hold_if_seen: Option<bool>,
+}
+
+fn usual_state() -> String {
+    "state".to_owned()
+}
+
+fn usual_policy() -> String {
+    "policy.toml".to_owned()
+}
+
+const USUAL_PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3128);
+const MAX_WORKERS: u64 = 1_024;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const FORMATS: [(&str, Format); 8] = [
+    ("plain", Format::Plain),
+    ("hosts", Format::Hosts),
+    ("wildcard", Format::Wildcard),
+    ("adblock", Format::Adblock),
+    ("dnsmasq", Format::Dnsmasq),
+    ("unbound", Format::Unbound),
+    ("urls", Format::Urls),
+    ("expressions", Format::Expressions),
+];
+
+/// Reads a machine file; the faults come in the order of their lines.
+pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<ConfigFault>> {
+    let mut reader = Reader { text, name, folder, faults: Vec::new() };
+    let raw: RawConfig = toml::from_str(text).map_err(|error| vec![reader.syntax_fault(&error)])?;
+    let limits = raw.limits.check(&mut |span, what, fix| reader.fault(span, what, fix));
+    let listen = reader.listen(&raw.listen);
+    let upstream = reader.upstream(&raw.upstream);
+    let log = reader.log(&raw.log);
+    let lists = reader.lists(&raw.lists, &upstream.allow_private);
+    if !reader.faults.is_empty() {
+        reader.faults.sort_by_key(|(line, _)| *line);
+        return Err(reader.faults.into_iter().map(|(_, fault)| fault).collect());
+    }
+    Ok(Config {
+        file: None,
+        state: folder.join(&raw.state),
+        policy: folder.join(&raw.policy),
+        text: folder.join(raw.text.as_deref().unwrap_or("text")),
+        listen,
+        upstream,
+        limits,
+        log,
+        lists,
+        demo: false,
+    })
+}
+
+/// Gathers faults with their lines.
+struct Reader<'a> {
+    text: &'a str,
+    name: &'a str,
+    folder: &'a Path,
+    faults: Vec<(usize, ConfigFault)>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, span: Range<usize>, what: impl Into<String>, fix: impl Into<String>) {
+        let line = self.line(span.start);
+        let place = format!("{}:{line}", self.name);
+        self.faults.push((line, ConfigFault { place, what: what.into(), fix: fix.into() }));
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// The parser's own complaint, with the nearest known word for an unknown key.
+    fn syntax_fault(&self, error: &toml::de::Error) -> ConfigFault {
+        let place = match error.span() {
+            Some(span) => format!("{}:{}", self.name, self.line(span.start)),
+            None => self.name.to_owned(),
+        };
+        let message = error.message().trim().replace('\n', "; ");
+        let mut words = message.split('`').skip(1).step_by(2);
+        if message.starts_with("unknown field")
+            && let Some(given) = words.next()
+        {
+            let known: Vec<&str> = words.collect();
+            let fix = match nearest(given, known.iter().copied()) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("remove it; known here are {}", known.join(", ")),
+            };
+            return ConfigFault { place, what: format!("no key is called `{given}`"), fix };
+        }
+        if let Some(key) = message.strip_prefix("missing field ") {
+            let (what, fix) = (format!("{key} is missing"), format!("add {key} to this table"));
+            return ConfigFault { place, what, fix };
+        }
+        let fix = match message.split_once("expected ") {
+            Some((_, expected)) => format!("give {expected} here"),
+            None => "write it as TOML; deploy/schoolgate.toml shows every key".to_owned(),
+        };
+        ConfigFault { place, what: message, fix }
+    }
+
+    fn listen(&mut self, raw: &RawListen) -> Listen {
+        let mut proxy = Vec::new();
+        for text in raw.proxy.iter().flat_map(|list| list.get_ref()) {
+            if let Some(address) = self.address(text) {
+                if address.port() != 0 && proxy.contains(&address) {
+                    self.fault(text.span(), format!("{address} stands twice"), "remove one");
+                }
+                proxy.push(address);
+            }
+        }
+        match &raw.proxy {
+            None => proxy.push(USUAL_PROXY),
+            Some(list) if list.get_ref().is_empty() => self.fault(
+                list.span(),
+                "the proxy listens on nothing",
+                "give at least one address, such as \"127.0.0.1:3128\"",
+            ),
+            Some(_) => {}
+        }
+        let ops = raw.ops.as_ref().and_then(|text| Some((self.address(text)?, text.span())));
+        if let Some((address, span)) = &ops
+            && address.port() != 0
+            && proxy.contains(address)
+        {
+            let what = format!("{address} is the proxy's own address already");
+            self.fault(span.clone(), what, "give `ops` another port, such as 3190");
+        }
+        Listen {
+            proxy,
+            ops: ops.map(|(address, _)| address),
+            name: self.via_name(raw.name.as_ref()),
+            workers: raw.workers.as_ref().map(|workers| {
+                self.in_range("workers", workers, 1..=MAX_WORKERS, "leave it out for one a core")
+                    as usize
+            }),
+        }
+    }
+
+    fn address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {
+        let parsed = text.get_ref().parse();
+        if parsed.is_err() {
+            let fix = "write it like \"127.0.0.1:3128\", \"0.0.0.0:3128\" or \"[::]:3128\"";
+            self.fault(text.span(), format!("{:?} is no address and port", text.get_ref()), fix);
+        }
+        parsed.ok()
+    }
+
+    /// RFC 9110, 7.6.3: a pseudonym in `Via` is a token.
+    fn via_name(&mut self, name: Option<&Spanned<String>>) -> String {
+        let Some(name) = name else { return "schoolgate".to_owned() };
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.get_ref().is_empty()
+            || name.get_ref().len() > 64
+            || !name.get_ref().bytes().all(token)
+        {
+            let what = format!("{:?} cannot be this proxy's name", name.get_ref());
+            self.fault(name.span(), what, "use 1 to 64 letters, digits, dots and hyphens");
+        }
+        name.get_ref().clone()
+    }
+
+    fn upstream(&mut self, raw: &RawUpstream) -> Upstream {
+        let mut hosts = HashMap::new();
+        for (name, addresses) in &raw.hosts {
+            let texts = match addresses.get_ref() {
+                OneOrMany::One(text) => std::slice::from_ref(text),
+                OneOrMany::Many(texts) => texts,
+            };
+            let mut answers = Vec::new();
+            for text in texts {
+                match text.parse::<IpAddr>() {
+                    Ok(address) => answers.push(address),
+                    Err(_) => self.fault(
+                        addresses.span(),
+                        format!("{text:?} is no IP address"),
+                        "write it like \"127.0.0.1\" or \"::1\", without a port",
+                    ),
+                }
+            }
+            if texts.is_empty() {
+                let what = format!("{} has no address", name.get_ref());
+                self.fault(addresses.span(), what, "give one, or remove the line");
+            }
+            let Some(host) = self.host(name) else { continue };
+            if host.address().is_some() {
+                let what = format!("{host} is an address already");
+                self.fault(name.span(), what, "give a name; addresses are never looked up");
+            } else if hosts.insert(host, answers).is_some() {
+                let what = format!("{} stands twice", name.get_ref());
+                self.fault(name.span(), what, "give its addresses as one array");
+            }
+        }
+        let allow_private = raw.allow_private.iter().filter_map(|name| self.host(name)).collect();
+        let connect_ports = match &raw.connect_ports {
+            None => PortSet::default(),
+            Some(list) => self.ports(list),
+        };
+        let ca_files = raw.ca_files.iter().map(|file| self.folder.join(file)).collect();
+        Upstream { hosts, allow_private, ca_files, connect_ports }
+    }
+
+    fn host(&mut self, name: &Spanned<String>) -> Option<Host> {
+        let parsed = Host::parse(name.get_ref());
+        if let Err(why) = &parsed {
+            let what = format!("{:?} is no host: {why}", name.get_ref());
+            self.fault(
+                name.span(),
+                what,
+                "write a name such as origin.test, without scheme or port",
+            );
+        }
+        parsed.ok()
+    }
+
+    fn ports(&mut self, list: &Spanned<Vec<Spanned<PortText>>>) -> PortSet {
+        let mut ranges = Vec::new();
+        for item in list.get_ref() {
+            let (text, range) = match item.get_ref() {
+                PortText::Number(number) => {
+                    (number.to_string(), u16::try_from(*number).ok().map(|port| (port, port)))
+                }
+                PortText::Range(text) => (format!("{text:?}"), port_range(text)),
+            };
+            match range.filter(|(first, last)| 1 <= *first && first <= last) {
+                Some(range) => ranges.push(range),
+                None => self.fault(
+                    item.span(),
+                    format!("{text} is no port or range of ports"),
+                    "write a number from 1 to 65535, or a range such as \"8000-8100\"",
+                ),
+            }
+        }
+        PortSet { ranges }
+    }
+
+    fn log(&mut self, raw: &RawLog) -> LogSettings {
+        let usual = "leave it out for the usual value";
+        let mut number = |name, value: &Option<Spanned<u64>>, range, default| {
+            value.as_ref().map_or(default, |value| self.in_range(name, value, range, usual))
+        };
+        LogSettings {
+            sync_interval_ms: number("sync_interval_ms", &raw.sync_interval_ms, 1..=60_000, 1_000),
+            max_backlog_bytes: number(
+                "max_backlog_bytes",
+                &raw.max_backlog_bytes,
+                MIB..=1_024 * GIB,
+                GIB,
+            ),
+            squid: raw.squid.as_ref().map(|path| self.folder.join(path)),
+        }
+    }
+
+    fn in_range(
+        &mut self,
+        name: &str,
+        value: &Spanned<u64>,
+        range: std::ops::RangeInclusive<u64>,
+        fix: &str,
+    ) -> u64 {
+        let given = *value.get_ref();
+        if !range.contains(&given) {
+            let (first, last) = (range.start(), range.end());
+            let what = format!("{name} lies between {first} and {last}, and is {given} here");
+            self.fault(value.span(), what, fix);
+        }
+        given
+    }
+
+    fn lists(&mut self, raw: &[RawList], allow_private: &[Host]) -> Vec<ListSource> {
+        let mut lines: HashMap<String, usize> = HashMap::new();
+        let mut lists = Vec::new();
+        for list in raw {
+            let line = self.line(list.name.span().start);
+            let name = list.name.get_ref();
+            // Names differ in more than case: each is a folder, and some disks ignore case.
+            if let Some(first) = lines.insert(name.to_lowercase(), line) {
+                let what = format!("a list called {name:?} stands on line {first} already");
+                self.fault(list.name.span(), what, "give each list a name of its own");
+            }
+            lists.extend(self.list(list, allow_private));
+        }
+        lists
+    }
+
+    fn list(&mut self, raw: &RawList, allow_private: &[Host]) -> Option<ListSource> {
+        let before = self.faults.len();
+        if !is_list_name(raw.name.get_ref()) {
+            let what = format!("{:?} cannot be a list's name", raw.name.get_ref());
+            let fix = "use 1 to 64 letters, digits, hyphens, dots and underscores, a letter or digit first";
+            self.fault(raw.name.span(), what, fix);
+        }
+        if !is_category_name(raw.category.get_ref()) {
+            let what = format!("{:?} cannot be a category", raw.category.get_ref());
+            let fix = "use lower-case letters, digits and hyphens, 1 to 40 long";
+            self.fault(raw.category.span(), what, fix);
+        }
+        let origin = self.origin(raw, allow_private)?;
+        let format = raw.format.as_ref().and_then(|text| self.format(text));
+        if let Some(member) = &raw.member
+            && (member.get_ref().starts_with('/')
+                || member.get_ref().split('/').any(|part| part == ".."))
+        {
+            let fix = "give the folder's name inside the tar file, such as \"games\"";
+            self.fault(member.span(), "member leads out of the tar file", fix);
+        }
+        let usual = "leave it out for the usual value";
+        let mut number = |name, value: &Option<Spanned<u64>>, range, default| {
+            value.as_ref().map_or(default, |value| self.in_range(name, value, range, usual))
+        };
+        let refresh_hours = number("refresh_hours", &raw.refresh_hours, 0..=8_760, 24);
+        let max_download_bytes =
+            number("max_download_bytes", &raw.max_download_bytes, 1..=4 * GIB, 200 * MIB);
+        let max_unpacked_bytes =
+            number("max_unpacked_bytes", &raw.max_unpacked_bytes, 1..=4 * GIB, GIB);
+        (self.faults.len() == before).then(|| ListSource {
+            name: raw.name.get_ref().clone(),
+            category: raw.category.get_ref().clone(),
+            origin,
+            licence: raw.licence.clone(),
+            format,
+            allow_public_suffixes: raw.allow_public_suffixes,
+            member: raw.member.as_ref().map(|member| member.get_ref().clone()),
+            refresh_hours,
+            max_download_bytes,
+            max_unpacked_bytes,
+            hold_if_seen: raw.hold_if_seen.unwrap_or(true),
+        })
+    }
+
+    fn origin(&mut self, raw: &RawList, allow_private: &[Host]) -> Option<ListOrigin> {
+        let name = raw.name.get_ref();
+        match (&raw.path, &raw.url) {
+            (Some(path), None) => match path.get_ref().strip_prefix("builtin:") {
+                None => Some(ListOrigin::Path(self.folder.join(path.get_ref()))),
+                Some(builtin) if rules::defaults::list(builtin).is_some() => {
+                    Some(ListOrigin::Builtin(builtin.to_owned()))
+                }
+                Some(builtin) => {
+                    let known = rules::defaults::LISTS.iter().map(|(name, _)| *name);
+                    let fix = match nearest(builtin, known) {
+                        Some(word) => format!("did you mean \"builtin:{word}\"?"),
+                        None => "give the path of a list file or folder".to_owned(),
+                    };
+                    self.fault(path.span(), format!("no starter list is called {builtin:?}"), fix);
+                    None
+                }
+            },
+            (None, Some(url)) => self.url(url, allow_private).map(ListOrigin::Url),
+            (Some(_), Some(url)) => {
+                let what = format!("list {name:?} has a path and a url");
+                self.fault(url.span(), what, "keep one of them");
+                None
+            }
+            (None, None) => {
+                let what = format!("list {name:?} has neither a path nor a url");
+                self.fault(
+                    raw.name.span(),
+                    what,
+                    "add path = \"FOLDER OR FILE\" or url = \"https://...\"",
+                );
+                None
+            }
+        }
+    }
+
+    fn url(&mut self, text: &Spanned<String>, allow_private: &[Host]) -> Option<url::Url> {
+        let fix = "give an address such as https://lists.example.org/games.tar.gz";
+        let Ok(url) = url::Url::parse(text.get_ref()) else {
+            self.fault(text.span(), format!("{:?} is no URL", text.get_ref()), fix);
+            return None;
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            self.fault(text.span(), "the URL holds a user name or password", fix);
+            return None;
+        }
+        match url.scheme() {
+            "https" => Some(url),
+            // Anybody on the way could change a list fetched over plain http.
+            "http" if crate::lists::is_inside(&url, allow_private) => Some(url),
+            _ => {
+                self.fault(text.span(), "a list is fetched over https alone", fix);
+                None
+            }
+        }
+    }
+
+    fn format(&mut self, text: &Spanned<String>) -> Option<Format> {
+        let found = FORMATS.iter().find(|(name, _)| name == text.get_ref());
+        if found.is_none() {
+            let names = FORMATS.iter().map(|(name, _)| *name);
+            let fix = match nearest(text.get_ref(), names.clone()) {
+                Some(word) => format!("did you mean {word:?}?"),
+                None => format!("use one of {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            self.fault(text.span(), format!("no list format is called {:?}", text.get_ref()), fix);
+        }
+        found.map(|(_, format)| *format)
+    }
+}
+
+/// A list's name is also its folder below `STATE/lists`.
+fn is_list_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+fn is_category_name(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn port_range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| {
+        let text = text.trim();
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    };
+    Some((port(first)?, port(last)?))
+}
+
+/// The known word that a mistyped one most likely is.
+fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (given.chars().count() / 3).clamp(1, 4);
+    known
+        .map(|word| (strsim::damerau_levenshtein(given, word), word))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, word)| word)
+}
+
+/// The values in effect as a machine file.
+pub(super) fn show(config: &Config) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    let path = |path: &PathBuf| quoted(&path.display().to_string());
+    line(format!("state = {}", path(&config.state)));
+    line(format!("policy = {}", path(&config.policy)));
+    line(format!("text = {}", path(&config.text)));
+    line("\n[listen]".to_owned());
+    line(format!("proxy = {}", array(&config.listen.proxy)));
+    if let Some(ops) = config.listen.ops {
+        line(format!("ops = {}", quoted(&ops.to_string())));
+    }
+    line(format!("name = {}", quoted(&config.listen.name)));
+    if let Some(workers) = config.listen.workers {
+        line(format!("workers = {workers}"));
+    }
+    line("\n[upstream]".to_owned());
+    let hosts: BTreeMap<_, _> =
+        config.upstream.hosts.iter().map(|(k, v)| (k.to_string(), v)).collect();
+    let hosts: Vec<_> =
+        hosts.into_iter().map(|(host, to)| format!("{} = {}", quoted(&host), array(to))).collect();
+    line(match hosts.is_empty() {
+        true => "hosts = {}".to_owned(),
+        false => format!("hosts = {{ {} }}", hosts.join(", ")),
+    });
+    line(format!("allow_private = {}", array(&config.upstream.allow_private)));
+    line(format!(
+        "ca_files = [{}]",
+        config.upstream.ca_files.iter().map(path).collect::<Vec<_>>().join(", ")
+    ));
+    let ports =
+        config.upstream.connect_ports.ranges().iter().map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("\"{first}-{last}\""),
+        });
+    line(format!("connect_ports = [{}]", ports.collect::<Vec<_>>().join(", ")));
+    line("\n[log]".to_owned());
+    line(format!("sync_interval_ms = {}", config.log.sync_interval_ms));
+    line(format!("max_backlog_bytes = {}", config.log.max_backlog_bytes));
+    if let Some(squid) = &config.log.squid {
+        line(format!("squid = {}", path(squid)));
+    }
+    line("\n[limits]".to_owned());
+    for (name, value) in config.limits.values() {
+        line(format!("{name} = {value}"));
+    }
+    for list in &config.lists {
+        show_list(list, &mut line);
+    }
+    out
+}
+
+fn show_list(list: &ListSource, line: &mut impl FnMut(String)) {
+    line(format!(
+        "\n[[lists]]\nname = {}\ncategory = {}",
+        quoted(&list.name),
+        quoted(&list.category)
+    ));
+    line(match &list.origin {
+        ListOrigin::Path(path) => format!("path = {}", quoted(&path.display().to_string())),
+        ListOrigin::Builtin(name) => format!("path = {}", quoted(&format!("builtin:{name}"))),
+        ListOrigin::Url(url) => {
+            format!("url = {}\nrefresh_hours = {}", quoted(url.as_str()), list.refresh_hours)
+        }
+    });
+    if let Some(licence) = &list.licence {
+        line(format!("licence = {}", quoted(licence)));
+    }
+    if let Some((name, _)) = FORMATS.iter().find(|(_, format)| Some(*format) == list.format) {
+        line(format!("format = {}", quoted(name)));
+    }
+    if let Some(member) = &list.member {
+        line(format!("member = {}", quoted(member)));
+    }
+    line(format!(
+        "allow_public_suffixes = {}\nmax_download_bytes = {}\nmax_unpacked_bytes = {}\nhold_if_seen = {}",
+        list.allow_public_suffixes,
+        list.max_download_bytes,
+        list.max_unpacked_bytes,
+        list.hold_if_seen
+    ));
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn array<T: std::fmt::Display>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(|item| quoted(&item.to_string())).collect();
+    format!("[{}]", items.join(", "))
+}

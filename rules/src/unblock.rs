@@ -48,15 +48,34 @@ impl Scope {
     /// Reads `ks3` (a level of the policy), `@9C` or `group:9C`, `user:sam.p` or `sam.p`.
     #[must_use]
     pub fn parse(text: &str, policy: &Policy) -> Option<Scope> {
-        let _ = (text, policy);
-        todo!()
+        let text = text.trim();
+        let (prefix, name) = match text.strip_prefix('@') {
+            Some(group) => ("group", group),
+            None => text.split_once(':').unwrap_or(("", text)),
+        };
+        let name = name.trim();
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return None;
+        }
+        match prefix {
+            "" if policy.levels().id(name).is_some() => Some(Scope::Level(name.to_owned())),
+            "" | "user" => Some(Scope::User(name.to_lowercase())),
+            "level" if policy.levels().id(name).is_some() => Some(Scope::Level(name.to_owned())),
+            "group" => Some(Scope::Group(name.to_owned())),
+            _ => None,
+        }
     }
 
     /// Whether it holds for a person under a policy. A level that the policy no longer has: no.
     #[must_use]
     pub fn holds_for(&self, who: &Identity, policy: &Policy) -> bool {
-        let _ = (who, policy);
-        todo!()
+        match self {
+            Scope::Level(name) => {
+                policy.levels().id(name).is_some_and(|level| policy.levels().within(who.level, level))
+            }
+            Scope::Group(name) => who.groups.iter().any(|group| same_name(group, name)),
+            Scope::User(name) => who.user.as_deref().is_some_and(|user| same_name(user, name)),
+        }
     }
 
     /// The level, where the scope is one that the policy has.
@@ -67,6 +86,12 @@ impl Scope {
             _ => None,
         }
     }
+}
+
+/// Names of people and groups are compared without case; ASCII ones without allocating.
+fn same_name(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+        || (!(one.is_ascii() && other.is_ascii()) && one.to_lowercase() == other.to_lowercase())
 }
 
 impl std::fmt::Display for Scope {

@@ -1,6 +1,7 @@
 //! One line of each syntax.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Entry, Format};
 use crate::{domain, pattern, url};
@@ -10,6 +11,8 @@ type Sink<'s> = &'s mut dyn FnMut(Entry<'_>);
 /// Why a line is no entry.
 type Why = &'static str;
 
+/// Largest IPv4 network that is listed address by address: /20, 4096 of them.
+const MIN_NETWORK_BITS: u32 = 20;
 const PATH_IN_NAMES: Why = "has a path; this syntax lists whole sites";
 
 /// Whether a trimmed line is a comment, a header, or a line of the syntax that lists nothing.
@@ -32,6 +35,9 @@ pub(super) fn read_line(
     sink: Sink<'_>,
 ) -> Result<(), Why> {
     let names = Names { allow_suffixes };
+    if let Some(name) = whole_line_name(format, line) {
+        return names.canonical_name(Cow::Borrowed(name), sink);
+    }
     match format {
         Format::Plain | Format::Wildcard => names.plain(without_remark(line), false, sink),
         Format::Hosts => names.plain(without_remark(line), true, sink),
@@ -51,6 +57,19 @@ pub(super) fn read_line(
             Ok(())
         }
     }
+}
+
+/// The name in a line of the commonest kinds, canonical as it stands: the millions of lines that
+/// need no closer look.
+fn whole_line_name(format: Format, line: &[u8]) -> Option<&str> {
+    let name = match format {
+        Format::Plain => line,
+        Format::Wildcard => line.strip_prefix(b"*.")?,
+        Format::Hosts => line.strip_prefix(b"0.0.0.0 ")?,
+        Format::Adblock => line.strip_prefix(b"||")?.strip_suffix(b"^")?,
+        _ => return None,
+    };
+    domain::plainly_canonical(name)
 }
 
 /// A line up to a `#` after white space.
@@ -103,12 +122,27 @@ impl Names {
         match split_url(line)? {
             (host, path) if path.len() <= 1 => self.name(host, sink),
             (host, path) if domain::address(host).is_some() && is_prefix_length(path) => {
-                match (path, host.contains(&b':')) {
-                    (b"/32", false) | (b"/128", true) => self.name(host, sink),
-                    _ => Err("is a network; only single addresses are listed"),
-                }
+                self.network(host, path, sink)
             }
             _ => self.url(line, sink),
+        }
+    }
+
+    /// Hands on each address of a small network.
+    fn network(self, host: &[u8], path: &[u8], sink: Sink<'_>) -> Result<(), Why> {
+        let length = std::str::from_utf8(&path[1..]).ok().and_then(|text| text.parse::<u32>().ok());
+        match (domain::address(host), length) {
+            (Some(IpAddr::V4(address)), Some(length @ MIN_NETWORK_BITS..=32)) => {
+                let mask = u32::MAX << (32 - length);
+                let first = u32::from(address) & mask;
+                for address in first..=first | !mask {
+                    let text = Ipv4Addr::from(address).to_string();
+                    sink(Entry::Domain(Cow::Owned(text)));
+                }
+                Ok(())
+            }
+            (Some(IpAddr::V6(_)), Some(128)) => self.name(host, sink),
+            _ => Err("is a network of more than 4096 addresses"),
         }
     }
 
@@ -143,10 +177,12 @@ impl Names {
         if text.contains(&b'*') {
             return Err("has a wildcard inside; only *. at the start is understood");
         }
-        let name = match domain::canonical(without_port(text)?) {
-            Ok(name) => name,
-            Err(why) => return Err(why),
-        };
+        let name = domain::canonical(without_port(text)?)?;
+        self.canonical_name(name, sink)
+    }
+
+    /// Hands on a canonical name, unless it is a whole suffix.
+    fn canonical_name(self, name: Cow<'_, str>, sink: Sink<'_>) -> Result<(), Why> {
         if is_housekeeping(name.as_bytes()) {
             return Err("names the machine itself");
         }

@@ -666,3 +666,6 @@ pub fn require_role(policy: &Policy, by: &str, roles: &[Role]) -> Result<(), Cha
     let roles = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
     Err(ChangeError::NoRole { by: by.trim().to_owned(), roles })
 }
+
+#[cfg(test)]
+mod tests;

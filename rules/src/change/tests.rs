@@ -1,0 +1,256 @@
+#![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+
+use super::*;
+use crate::category::Catalogue;
+use proptest::prelude::*;
+
+const HOUR: i64 = 3_600_000;
+const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
+
+fn policy(apply: &str) -> Policy {
+    let text = format!(
+        r#"
+school = "Example Academy"
+timezone = "Europe/London"
+order = ["pupil", "staff"]
+[levels]
+pupil = {{}}
+ks3 = {{ parent = "pupil" }}
+staff = {{}}
+[grid]
+games = {{ pupil = "block", staff = "allow" }}
+[roles]
+dsl = ["q.whitmore", "d.deputy"]
+it = ["j.cho", "k.lane"]
+[unblock]
+authorise = ["dsl"]
+apply = "{apply}"
+confirm = ["it", "dsl"]
+max_days = 10
+never = ["adult"]
+"#
+    );
+    Policy::parse(&text, "policy.toml", Catalogue::shipped(), &|_| Err("no file".into())).unwrap()
+}
+
+fn later(hours: i64) -> UnixMillis {
+    UnixMillis(NOW.0 + hours * HOUR)
+}
+
+fn entry(changes: &Changes, at: UnixMillis, actor: &str, event: Event) -> ChangeEntry {
+    ChangeEntry { sequence: changes.size, at, actor: actor.to_owned(), event }
+}
+
+fn ask(changes: &Changes, policy: &Policy, reason: &str, until: UnixMillis) -> Result<Event, ChangeError> {
+    let site = Site::parse("chess.com").unwrap();
+    let scope = Scope::Level("ks3".into());
+    ask_unblock(changes, policy, CategorySet::EMPTY, &site, scope, NOW, until, reason, NOW)
+}
+
+fn asked_by(who: &str, policy: &Policy) -> Changes {
+    let mut changes = Changes::default();
+    let event = ask(&changes, policy, "chess club at lunch", later(5)).unwrap();
+    changes.fold(&entry(&changes, NOW, who, event));
+    changes
+}
+
+fn fold_all(changes: &mut Changes, at: UnixMillis, events: Vec<(String, Event)>) {
+    for (actor, event) in events {
+        let entry = entry(changes, at, &actor, event);
+        changes.fold(&entry);
+    }
+}
+
+const ID: UnblockId = UnblockId(1);
+
+#[test]
+fn an_unblock_goes_from_asked_to_live_to_ended() {
+    let policy = policy("automatic");
+    let mut changes = asked_by("t.obi", &policy);
+    assert_eq!(changes.state(ID, NOW), Some(UnblockState::Asked));
+    assert!(changes.live(NOW).is_empty());
+    let events = authorise_unblock(&changes, &policy, ID, "Q.Whitmore", NOW).unwrap();
+    fold_all(&mut changes, NOW, events);
+    assert_eq!(changes.state(ID, NOW), Some(UnblockState::Live));
+    assert_eq!(changes.live(NOW).len(), 1);
+    let event = confirm_unblock(&changes, &policy, ID, "j.cho", "seen", NOW).unwrap();
+    fold_all(&mut changes, NOW, vec![("j.cho".into(), event)]);
+    assert_eq!(changes.state(ID, NOW), Some(UnblockState::Confirmed));
+    assert_eq!(changes.state(ID, later(5)), Some(UnblockState::Ended));
+    assert!(changes.live(later(5)).is_empty());
+}
+
+#[test]
+fn whoever_asked_cannot_authorise_whatever_the_case_of_the_name() {
+    let policy = policy("automatic");
+    let changes = asked_by("Q.WHITMORE ", &policy);
+    assert_eq!(
+        authorise_unblock(&changes, &policy, ID, "q.whitmore", NOW),
+        Err(ChangeError::OwnRequest(ID))
+    );
+    let no_role = authorise_unblock(&changes, &policy, ID, "t.obi", NOW);
+    assert!(matches!(no_role, Err(ChangeError::NoRole { .. })), "{no_role:?}");
+    assert!(authorise_unblock(&changes, &policy, ID, "d.deputy", NOW).is_ok());
+}
+
+#[test]
+fn without_automatic_apply_maker_and_confirmer_are_other_people() {
+    let policy = policy("it");
+    let mut changes = asked_by("t.obi", &policy);
+    let events = authorise_unblock(&changes, &policy, ID, "q.whitmore", NOW).unwrap();
+    fold_all(&mut changes, NOW, events);
+    assert_eq!(changes.state(ID, NOW), Some(UnblockState::Authorised));
+    assert!(changes.live(NOW).is_empty());
+    let event = apply_unblock(&changes, &policy, ID, "j.cho", NOW).unwrap();
+    fold_all(&mut changes, NOW, vec![("j.cho".into(), event)]);
+    assert_eq!(changes.live(NOW).len(), 1);
+    for who in ["j.cho", "q.whitmore"] {
+        let error = confirm_unblock(&changes, &policy, ID, who, "", NOW).unwrap_err();
+        assert!(matches!(error, ChangeError::SamePerson { .. }), "{who}: {error:?}");
+    }
+    assert!(confirm_unblock(&changes, &policy, ID, "k.lane", "", NOW).is_ok());
+}
+
+#[test]
+fn a_request_needs_a_real_reason_an_end_and_an_open_category() {
+    let policy = policy("automatic");
+    let changes = Changes::default();
+    for reason in ["", "maths", "aaaaaaaaaaaaaaa", "please please please", "1234567890 1234"] {
+        assert_eq!(ask(&changes, &policy, reason, later(1)), Err(ChangeError::ReasonTooShort), "{reason}");
+    }
+    let good = "chess club at lunch";
+    assert_eq!(ask(&changes, &policy, good, NOW), Err(ChangeError::EndsInPast));
+    assert_eq!(ask(&changes, &policy, good, later(241)), Err(ChangeError::TooLong { max_days: 10 }));
+    let catalogue = policy.catalogue();
+    let site = Site::parse("chess.com").unwrap();
+    for (id, category) in catalogue.iter() {
+        let scope = Scope::Level("ks3".into());
+        let set = CategorySet::of(id);
+        let answer = ask_unblock(&changes, &policy, set, &site, scope, NOW, later(1), good, NOW);
+        let closed = category.locked || category.name == "adult";
+        assert_eq!(answer.is_err(), closed, "{}", category.name);
+    }
+    let scope = Scope::Level("ks9".into());
+    let answer = ask_unblock(&changes, &policy, CategorySet::EMPTY, &site, scope, NOW, later(1), good, NOW);
+    assert_eq!(answer, Err(ChangeError::BadScope("ks9".into())));
+}
+
+#[test]
+fn an_unanswered_request_lapses_and_cannot_be_authorised_then() {
+    let policy = policy("automatic");
+    let mut changes = Changes::default();
+    let event = ask(&changes, &policy, "chess club at lunch", later(9 * 24)).unwrap();
+    changes.fold(&entry(&changes, NOW, "t.obi", event));
+    let week = UnixMillis(NOW.0 + LAPSE_MILLIS);
+    assert_eq!(changes.state(ID, week), Some(UnblockState::Lapsed));
+    let late = authorise_unblock(&changes, &policy, ID, "q.whitmore", week);
+    assert!(matches!(late, Err(ChangeError::WrongState { state: "lapsed", .. })), "{late:?}");
+}
+
+#[test]
+fn extending_is_opening_and_revoking_is_for_anyone_concerned() {
+    let policy = policy("automatic");
+    let mut changes = asked_by("d.deputy", &policy);
+    let events = authorise_unblock(&changes, &policy, ID, "q.whitmore", NOW).unwrap();
+    fold_all(&mut changes, NOW, events);
+    let reason = "the club runs another week";
+    let own = extend_unblock(&changes, &policy, ID, "d.deputy", later(20), reason, NOW);
+    assert!(matches!(own, Err(ChangeError::SamePerson { .. })), "{own:?}");
+    let event = extend_unblock(&changes, &policy, ID, "q.whitmore", later(20), reason, NOW).unwrap();
+    fold_all(&mut changes, NOW, vec![("q.whitmore".into(), event)]);
+    assert_eq!(changes.live(later(19)).len(), 1);
+    let too_long = extend_unblock(&changes, &policy, ID, "q.whitmore", later(241), reason, later(9));
+    assert_eq!(too_long, Err(ChangeError::TooLong { max_days: 10 }));
+    assert!(revoke_unblock(&changes, &policy, ID, "t.obi", "not mine", NOW).is_err());
+    assert_eq!(revoke_unblock(&changes, &policy, ID, "j.cho", " ", NOW), Err(ChangeError::NoReason));
+    let event = revoke_unblock(&changes, &policy, ID, "D.Deputy", "club is over", NOW).unwrap();
+    fold_all(&mut changes, NOW, vec![("d.deputy".into(), event)]);
+    assert_eq!(changes.state(ID, NOW), Some(UnblockState::Revoked));
+    assert!(changes.live(NOW).is_empty());
+}
+
+#[test]
+fn a_block_acts_at_once_and_only_an_authoriser_lifts_it() {
+    let policy = policy("automatic");
+    let mut changes = Changes::default();
+    let site = Site::parse("noisy.example.org").unwrap();
+    let scope = Scope::Level("pupil".into());
+    let event = block_site(&changes, &policy, &site, scope, "j.cho", "bullying page").unwrap();
+    fold_all(&mut changes, NOW, vec![("j.cho".into(), event)]);
+    assert_eq!(changes.blocks.len(), 1);
+    let id = changes.blocks[0].id;
+    assert_eq!(changes.next_block(), BlockId(id.0 + 1));
+    let reason = "the page has been taken down";
+    assert!(matches!(lift_block(&changes, &policy, id, "j.cho", reason), Err(ChangeError::NoRole { .. })));
+    let event = lift_block(&changes, &policy, id, "q.whitmore", reason).unwrap();
+    fold_all(&mut changes, NOW, vec![("q.whitmore".into(), event)]);
+    assert!(changes.blocks.is_empty());
+    assert_eq!(changes.next_block(), BlockId(id.0 + 1), "a number is never used twice");
+}
+
+#[test]
+fn events_keep_their_form_as_json() {
+    let event = Event::UnblockAuthorised { id: UnblockId(137) };
+    let text = serde_json::to_string(&event).unwrap();
+    assert_eq!(text, r#"{"event":"unblock_authorised","id":137}"#);
+    assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+}
+
+fn any_event() -> impl Strategy<Value = (String, i64, Event)> {
+    let who = prop::sample::select(vec!["t.obi", "q.whitmore", "d.deputy", "j.cho", "automatic"]);
+    let id = (1_u32..4).prop_map(UnblockId);
+    (who, 0_i64..300, 0_usize..7, id, 0_i64..400).prop_map(|(who, at, kind, id, until)| {
+        let until = later(until);
+        let event = match kind {
+            0 => Event::UnblockAsked {
+                id,
+                site: "chess.com".into(),
+                scope: Scope::Level("ks3".into()),
+                from: NOW,
+                until,
+                reason: "chess club at lunch".into(),
+            },
+            1 => Event::UnblockAuthorised { id },
+            2 => Event::UnblockApplied { id },
+            3 => Event::UnblockConfirmed { id, note: String::new() },
+            4 => Event::UnblockExtended { id, until, reason: "longer".into() },
+            5 => Event::UnblockRevoked { id, reason: "over".into() },
+            _ => Event::UnblockRefused { id, reason: "no".into() },
+        };
+        (who.to_owned(), at, event)
+    })
+}
+
+proptest! {
+    /// Even a log written by hand opens nothing without a request, another person's yes and an
+    /// apply by a third, none of them refused or revoked before.
+    #[test]
+    fn no_order_of_events_opens_anything_without_its_sign_offs(
+        events in prop::collection::vec(any_event(), 0..40),
+        at in 0_i64..300,
+    ) {
+        let mut changes = Changes::default();
+        let mut told: Vec<(String, Event)> = Vec::new();
+        for (who, hour, event) in events {
+            let next = entry(&changes, later(hour), &who, event.clone());
+            changes.fold(&next);
+            told.push((who, event));
+        }
+        for open in changes.live(later(at)) {
+            let asked = told.iter().position(|(_, event)| {
+                matches!(event, Event::UnblockAsked { id, .. } if *id == open.id)
+            });
+            let asked = asked.unwrap();
+            let requester = &told[asked].0;
+            let authorised = told.iter().skip(asked).position(|(who, event)| {
+                matches!(event, Event::UnblockAuthorised { id } if *id == open.id) && who != requester
+            });
+            prop_assert!(authorised.is_some());
+            let history = &changes.unblocks[&open.id];
+            prop_assert!(history.refused.is_none() && history.revoked.is_none());
+            let maker = &history.applied.as_ref().unwrap().1;
+            prop_assert_ne!(maker, &history.authorised.as_ref().unwrap().1);
+            prop_assert!(later(at) < open.until);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Categories: what a site is, as small integers and a bit set.
 
+use crate::document::{Document, nearest};
 use std::collections::HashMap;
 use thiserror::Error;
 
@@ -91,9 +92,15 @@ impl CategorySet {
 
     /// The categories in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = CategoryId> + '_ {
-        (0..MAX_CATEGORIES)
-            .filter(|i| self.0[i >> 6] & (1 << (i & 63)) != 0)
-            .map(|i| CategoryId(i as u8))
+        self.0.iter().enumerate().flat_map(|(i, &word)| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                let bit = rest.trailing_zeros();
+                // Clears the lowest bit that is set; none left: 64 trailing zeros.
+                rest &= rest.wrapping_sub(1);
+                (bit < 64).then(|| CategoryId((i << 6) as u8 | bit as u8))
+            })
+        })
     }
 
     /// The four words, lowest categories first: how the log stores a set.
@@ -154,9 +161,15 @@ pub enum CategoryError {
 
 impl Catalogue {
     /// The categories shipped in `rules/defaults/categories.toml`.
+    ///
+    /// # Panics
+    /// Never in a build that passed its tests: the file is part of the program.
     #[must_use]
     pub fn shipped() -> Self {
-        todo!()
+        match Self::parse(include_str!("../defaults/categories.toml"), "categories.toml") {
+            Ok(catalogue) => catalogue,
+            Err(error) => panic!("the shipped categories do not parse: {error}"),
+        }
     }
 
     /// Reads a catalogue file. The first category is always `uncategorised`.
@@ -164,8 +177,69 @@ impl Catalogue {
     /// # Errors
     /// [`CategoryError`] with the file's line.
     pub fn parse(text: &str, file: &str) -> Result<Self, CategoryError> {
-        let _ = (text, file);
-        todo!()
+        let mut document = Document::new(file, text);
+        let catalogue = Self::read(&mut document);
+        match document.into_faults().into_iter().next() {
+            Some(fault) => Err(CategoryError::Parse(format!("{fault}; {}", fault.fix))),
+            None => Ok(catalogue),
+        }
+    }
+
+    fn read(document: &mut Document<'_>) -> Self {
+        const EXAMPLE: &str = "[[category]] name = \"games\", title = \"Games\", rationale = \"...\"";
+        let mut catalogue = Self {
+            categories: Vec::new(),
+            by_name: HashMap::new(),
+            locked: CategorySet::EMPTY,
+        };
+        let root = document.parse();
+        document.only_keys(&root, "the file", &["category"]);
+        let tables = root.get("category").map(|value| document.tables(value, EXAMPLE));
+        for (at, table) in tables.unwrap_or_default() {
+            document.only_keys(table, "[[category]]", &["name", "title", "rationale", "locked"]);
+            let mut text = |key: &str| match table.get(key) {
+                Some(value) => document.string(value, EXAMPLE).map(str::to_owned),
+                None => {
+                    document.fault(at, format!("a [[category]] without {key}"), format!("add {key} = \"...\""));
+                    None
+                }
+            };
+            let (name, title, rationale) = (text("name"), text("title"), text("rationale"));
+            let locked = table.get("locked").map(|value| document.truth(value, "locked = true"));
+            if let (Some(name), Some(title), Some(rationale)) = (name, title, rationale) {
+                let locked = locked.flatten().unwrap_or(false);
+                if let Err((what, fix)) = catalogue.push(Category { name, title, rationale, locked }) {
+                    document.fault(at, what, fix);
+                }
+            }
+        }
+        let is_sound = catalogue.id("uncategorised") == Some(CategoryId::UNCATEGORISED)
+            && !catalogue.locked.contains(CategoryId::UNCATEGORISED);
+        if !is_sound && document.faults.is_empty() {
+            document.fault(0, "the first category is not \"uncategorised\", unlocked", "put it first");
+        }
+        catalogue
+    }
+
+    fn push(&mut self, category: Category) -> Result<CategoryId, (String, &'static str)> {
+        if let Err(error) = check_name(&category.name) {
+            return Err((error.to_string(), "choose another name"));
+        }
+        if self.by_name.contains_key(&category.name) {
+            return Err((format!("a second category \"{}\"", category.name), "remove one"));
+        }
+        match u8::try_from(self.categories.len()) {
+            Ok(place) => {
+                let id = CategoryId(place);
+                if category.locked {
+                    self.locked.insert(id);
+                }
+                self.by_name.insert(category.name.clone(), id);
+                self.categories.push(category);
+                Ok(id)
+            }
+            Err(_) => Err((CategoryError::Full(category.name).to_string(), "merge some categories")),
+        }
     }
 
     /// The category of this name, added (unlocked, titled by its name) if unknown.
@@ -173,8 +247,23 @@ impl Catalogue {
     /// # Errors
     /// [`CategoryError::BadName`], [`CategoryError::Full`].
     pub fn add(&mut self, name: &str) -> Result<CategoryId, CategoryError> {
-        let _ = name;
-        todo!()
+        if let Some(id) = self.id(name) {
+            return Ok(id);
+        }
+        check_name(name)?;
+        let category = Category {
+            name: name.to_owned(),
+            title: title_of(name),
+            rationale: "Named by one of this school's own lists.".to_owned(),
+            locked: false,
+        };
+        self.push(category).map_err(|_| CategoryError::Full(name.to_owned()))
+    }
+
+    /// The known name nearest to a mistyped one.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.categories.iter().map(|category| category.name.as_str()))
     }
 
     /// The category of this name.
@@ -210,5 +299,93 @@ impl Catalogue {
     #[must_use]
     pub fn names(&self, set: CategorySet) -> Vec<&str> {
         set.iter().map(|id| self.name(id)).collect()
+    }
+}
+
+/// `social-media` as people read it: `Social media`.
+fn title_of(name: &str) -> String {
+    let mut title = name.replace('-', " ");
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    title
+}
+
+fn check_name(name: &str) -> Result<(), CategoryError> {
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if (1..=40).contains(&name.len()) && name.bytes().all(is_plain) {
+        Ok(())
+    } else {
+        Err(CategoryError::BadName(name.chars().take(60).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_shipped_categories_parse_and_lock_the_illegal_ones() {
+        let catalogue = Catalogue::shipped();
+        assert_eq!(catalogue.id("uncategorised"), Some(CategoryId::UNCATEGORISED));
+        assert!(!catalogue.locked().is_empty());
+        for (id, category) in catalogue.iter() {
+            assert_eq!(catalogue.id(&category.name), Some(id));
+            assert_eq!(catalogue.locked().contains(id), category.locked);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_added_once_and_unlocked() {
+        let mut catalogue = Catalogue::shipped();
+        let id = catalogue.add("school-made-up").unwrap();
+        assert_eq!(catalogue.add("school-made-up"), Ok(id));
+        assert_eq!(catalogue.get(id).unwrap().title, "School made up");
+        assert!(!catalogue.locked().contains(id));
+        for name in ["", "Games", "a b", "é", &"x".repeat(41)] {
+            assert!(matches!(catalogue.add(name), Err(CategoryError::BadName(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_more_than_256_categories_fit() {
+        let mut catalogue = Catalogue::shipped();
+        let full = (0..MAX_CATEGORIES).find_map(|i| catalogue.add(&format!("extra-{i}")).err());
+        assert!(matches!(full, Some(CategoryError::Full(_))));
+        assert_eq!(catalogue.iter().count(), MAX_CATEGORIES);
+        let last = CategoryId::from_index(255);
+        assert_eq!(catalogue.id(catalogue.name(last)), Some(last));
+    }
+
+    #[test]
+    fn faults_in_a_catalogue_have_their_line() {
+        let one = "[[category]]\nname = \"uncategorised\"\ntitle = \"T\"\nrationale = \"R\"\n";
+        let cases = [
+            ("", "c.toml:1: the first category"),
+            ("[[category]]\nname = \"games\"\ntitle=\"T\"\nrationale=\"R\"", "c.toml:1: the first"),
+            (&format!("{one}{one}"), "c.toml:5: a second category"),
+            (&format!("{one}lokced = true"), "c.toml:5: unknown key \"lokced\""),
+            (&format!("{one}[[category]]\nname = \"games\"\ntitle=\"T\""), "c.toml:5: a [[category]] without rationale"),
+            (&one.replace("\"T\"", "7"), "c.toml:3: 7 is not a text"),
+            (&format!("{one}locked = true"), "c.toml:1: the first category"),
+        ];
+        for (text, message) in cases {
+            let error = Catalogue::parse(text, "c.toml").unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error} is not {message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_holds_what_was_put_in(ids in proptest::collection::btree_set(0_u8..=255, 0..40)) {
+            let set: CategorySet = ids.iter().copied().map(CategoryId::from_index).collect();
+            let back: Vec<u8> = set.iter().map(|id| id.index() as u8).collect();
+            prop_assert_eq!(back, ids.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(set.len(), ids.len());
+            prop_assert_eq!(CategorySet::from_words(set.words()), set);
+            prop_assert!(set.difference(set).is_empty());
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod category;
 pub mod change;
 pub mod code;
 pub mod decide;
+mod document;
 pub mod defaults;
 pub mod host;
 pub mod level;

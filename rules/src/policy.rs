@@ -2,6 +2,7 @@
 
 use crate::access::{Identity, Role, RoleSet, UserFacts};
 use crate::category::{Catalogue, CategoryId, CategorySet};
+pub use crate::document::PolicyError;
 use crate::host::Host;
 use crate::level::{LevelId, Levels};
 use crate::site::Site;
@@ -32,23 +33,6 @@ pub enum Cell {
     AllowAt(WeekTimes),
     /// Acceptable for nominated users.
     AllowFor(Role),
-}
-
-/// One fault in a policy, at its line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyError {
-    /// `policy.toml:26`.
-    pub place: String,
-    /// What is wrong, e.g. `no time called "luch"`.
-    pub what: String,
-    /// What to do, e.g. `did you mean "allow at lunch"?`.
-    pub fix: String,
-}
-
-impl std::fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
-    }
 }
 
 /// A `[[test]]` case.

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::domain;
 use crate::pattern::{Pattern, Patterns};
-use crate::table::Table;
+use crate::table::{Bucket, Table};
 use crate::url::{self, PathHashes};
 
 mod build;
@@ -238,14 +238,25 @@ impl Index {
         let site_start = host.len() - domain::without_www(host).len();
         let mut listed_urls = None;
         let mut hash = domain::NAME_ROOT;
-        for (depth, label) in (1..=self.max_labels).zip(LabelsFromRight::new(host.as_bytes())) {
-            hash = domain::below(hash, &host.as_bytes()[label.clone()]);
-            if depth == 1 && !self.has_single_labels {
-                continue;
+        let labels = LabelsFromRight::new(host.as_bytes());
+        let mut labels = (1..=self.max_labels).zip(labels).peekable();
+        while labels.peek().is_some() {
+            // All buckets first, so that the processor waits for memory once and not once a label.
+            let mut probes = [Probe::default(); PROBES];
+            let mut count = 0;
+            for (probe, (depth, label)) in probes.iter_mut().zip(&mut labels) {
+                hash = domain::below(hash, &host.as_bytes()[label.clone()]);
+                let is_looked_up = depth > 1 || self.has_single_labels;
+                let bucket =
+                    if is_looked_up { self.names.bucket(bytes, hash) } else { Bucket::default() };
+                *probe = Probe { hash, start: label.start, bucket };
+                count += 1;
             }
-            let value = self.names.find(bytes, hash);
-            if self.found_name(value, label.start, found) && label.start == site_start {
-                listed_urls = Some(hash);
+            for probe in &probes[..count] {
+                let value = self.names.find_in(bytes, probe.bucket, probe.hash);
+                if self.found_name(value, probe.start, found) && probe.start == site_start {
+                    listed_urls = Some(probe.hash);
+                }
             }
         }
         listed_urls
@@ -295,6 +306,17 @@ impl std::fmt::Debug for Index {
             .field("urls", &self.urls.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Names looked up together: hosts rarely have more labels.
+const PROBES: usize = 6;
+
+/// One suffix of a host, about to be looked up.
+#[derive(Clone, Copy, Default)]
+struct Probe {
+    hash: u64,
+    start: usize,
+    bucket: Bucket,
 }
 
 /// What matched.

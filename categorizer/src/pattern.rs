@@ -1,18 +1,19 @@
 //! Keywords and regular expressions over URLs.
 //!
-//! Both are found through automata over the URL, byte by byte and without allocation: one over the
+//! Both are found through automata over the URL, in memory that a thread keeps: one over the
 //! literals that expressions need (an expression runs only where one of its literals occurs), one
 //! over whole words.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, MatchKind};
+use aho_corasick::{AhoCorasick, Anchored, MatchKind};
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 
-use crate::url::Spelled;
+use crate::url;
 
 /// Most memory of one compiled expression, in bytes.
 const MAX_EXPRESSION_BYTES: usize = 4 << 20;
@@ -194,6 +195,8 @@ pub(crate) struct Patterns {
 
 /// An automaton whose patterns belong to entries of `all`.
 struct Finder {
+    /// Says quickly, mostly by vector instructions, that nothing occurs: nearly always so.
+    any: AhoCorasick,
     automaton: NFA,
     owners: Vec<usize>,
 }
@@ -203,18 +206,21 @@ impl Finder {
         if texts.is_empty() {
             return None;
         }
-        let automaton = NFA::builder()
-            .match_kind(MatchKind::Standard)
-            .build(texts.iter().map(|(_, text)| text))
-            .ok()?;
-        Some(Finder { automaton, owners: texts.iter().map(|&(owner, _)| owner).collect() })
+        let bytes = || texts.iter().map(|(_, text)| text);
+        let any =
+            AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(bytes()).ok()?;
+        let automaton = NFA::builder().match_kind(MatchKind::Standard).build(bytes()).ok()?;
+        Some(Finder { any, automaton, owners: texts.iter().map(|&(owner, _)| owner).collect() })
     }
 
-    /// Runs over some bytes and names the owner of each occurrence.
-    fn run(&self, bytes: impl Iterator<Item = u8>, found: &mut dyn FnMut(usize)) {
+    /// Names the owner of each occurrence.
+    fn run(&self, text: &[u8], found: &mut dyn FnMut(usize)) {
+        if !self.any.is_match(text) {
+            return;
+        }
         let automaton = &self.automaton;
         let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
-        for byte in bytes {
+        for &byte in text {
             state = automaton.next_state(Anchored::No, state, byte);
             if automaton.is_special(state) && automaton.is_match(state) {
                 for match_place in 0..automaton.match_len(state) {
@@ -226,6 +232,20 @@ impl Finder {
             }
         }
     }
+}
+
+/// Texts that are made anew for each URL, in memory that a thread keeps.
+#[derive(Default)]
+struct Scratch {
+    url: Vec<u8>,
+    words: Vec<u8>,
+}
+
+/// Most memory of a scratch text that is kept from one URL to the next.
+const MAX_KEPT_BYTES: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { url: Vec::new(), words: Vec::new() }) };
 }
 
 impl Patterns {
@@ -258,32 +278,46 @@ impl Patterns {
 
     /// Names every pattern that occurs in a URL (`path_and_query` is `/` where it is not seen),
     /// perhaps more than once.
+    #[inline]
     pub(crate) fn find(&self, host: &str, path_and_query: &str, found: &mut dyn FnMut(&Pattern)) {
-        if self.all.is_empty() {
-            return;
+        if !self.all.is_empty() {
+            // Taken, not borrowed: a look-up from within `found` would only make its own.
+            let mut scratch = SCRATCH.take();
+            self.find_with(&mut scratch, host, path_and_query.as_bytes(), found);
+            if scratch.url.capacity() <= MAX_KEPT_BYTES {
+                SCRATCH.set(scratch);
+            }
         }
-        let path = path_and_query.as_bytes();
-        if let Some(words) = &self.words {
-            let url = host.bytes().chain(Spelled::new(path));
-            words.run(Words::new(url), &mut |place| found(&self.all[place]));
+    }
+
+    fn find_with(
+        &self,
+        scratch: &mut Scratch,
+        host: &str,
+        path: &[u8],
+        found: &mut dyn FnMut(&Pattern),
+    ) {
+        let Scratch { url, words } = scratch;
+        url.clear();
+        url.extend_from_slice(host.as_bytes());
+        url::append_spelled(url, path);
+        if let Some(finder) = &self.words {
+            words.clear();
+            words.extend(Words::new(url.iter().copied()));
+            finder.run(words, &mut |place| found(&self.all[place]));
         }
-        let mut candidates: Vec<usize> = self.always.clone();
+        let mut candidates: Vec<usize> = Vec::new();
         if let Some(literals) = &self.literals {
-            let url = host.bytes().chain(Spelled::new(path));
             literals.run(url, &mut |place| candidates.push(place));
-        }
-        if candidates.is_empty() {
-            return;
         }
         candidates.sort_unstable();
         candidates.dedup();
-        let url: Vec<u8> = host.bytes().chain(Spelled::new(path)).collect();
-        for place in candidates {
+        for &place in candidates.iter().chain(&self.always) {
             let pattern = &self.all[place];
             let regex = self.compiled[place].get_or_init(|| compile(&pattern.text).ok());
             // One that does not compile was checked when the list was read: the index was tampered
             // with, and a filter that cannot look must not let through.
-            if regex.as_ref().is_none_or(|regex| regex.is_match(&url)) {
+            if regex.as_ref().is_none_or(|regex| regex.is_match(url)) {
                 found(pattern);
             }
         }

@@ -97,16 +97,27 @@ impl Table {
     /// The value of a hash. Damaged bytes give a wrong answer, never a read outside of them.
     #[inline]
     pub(crate) fn find(&self, bytes: &[u8], hash: u64) -> Option<u16> {
-        if self.count == 0 {
-            return None;
-        }
+        self.find_in(bytes, self.bucket(bytes, hash), hash)
+    }
+
+    /// Where the entries of a hash's bucket lie. Apart from [`Self::find_in`], so that several
+    /// look-ups can wait for memory together.
+    #[inline]
+    pub(crate) fn bucket(&self, bytes: &[u8], hash: u64) -> Bucket {
         let place = self.offsets + bucket_of(hash, self.bits) * 4;
-        let range = u64::from_le_bytes(*bytes.get(place..)?.first_chunk()?);
+        let range = bytes.get(place..).and_then(|rest| rest.first_chunk());
+        // Both offsets at once; zeros where there is no table.
+        let range =
+            if self.count == 0 { 0 } else { range.map_or(0, |range| u64::from_le_bytes(*range)) };
         let (first, last) = (range as u32 as usize, (range >> 32) as usize);
-        let bucket =
-            bytes.get(self.entries + first * 8..self.entries + last.min(self.count) * 8)?;
+        Bucket { start: self.entries + first * 8, end: self.entries + last.min(self.count) * 8 }
+    }
+
+    /// The value of a hash, looked for in its bucket.
+    #[inline]
+    pub(crate) fn find_in(&self, bytes: &[u8], bucket: Bucket, hash: u64) -> Option<u16> {
         let wanted = hash & FINGERPRINT;
-        for entry in bucket.chunks_exact(8) {
+        for entry in bytes.get(bucket.start..bucket.end)?.chunks_exact(8) {
             let entry = u64::from_le_bytes(*entry.first_chunk()?);
             if entry >> 16 == wanted {
                 return Some(entry as u16);
@@ -114,6 +125,13 @@ impl Table {
         }
         None
     }
+}
+
+/// Bytes of an index in which a bucket's entries lie.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bucket {
+    start: usize,
+    end: usize,
 }
 
 #[cfg(test)]

@@ -64,6 +64,18 @@ impl Iterator for Spelled<'_> {
     }
 }
 
+/// Appends a URL's part in its one spelling.
+pub(crate) fn append_spelled(out: &mut Vec<u8>, raw: &[u8]) {
+    // Most paths are spelled so already but for case, and can be copied whole.
+    if raw.iter().any(|&byte| byte == b'%' || byte == b'#' || is_always_escaped(byte)) {
+        out.extend(Spelled::new(raw));
+    } else {
+        let start = out.len();
+        out.extend_from_slice(raw);
+        out[start..].make_ascii_lowercase();
+    }
+}
+
 /// The byte that two hexadecimal digits stand for.
 fn decoded(digits: &[u8]) -> Option<u8> {
     let high = char::from(*digits.first()?).to_digit(16)?;
@@ -72,9 +84,22 @@ fn decoded(digits: &[u8]) -> Option<u8> {
 }
 
 /// Bytes that no URL shows as they are.
+#[inline]
 fn is_always_escaped(byte: u8) -> bool {
-    !(0x21..0x7f).contains(&byte) || b"\"<>\\^`{|}".contains(&byte)
+    ALWAYS_ESCAPED[usize::from(byte)]
 }
+
+const ALWAYS_ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte <= 0x20
+            || byte >= 0x7f
+            || matches!(byte as u8, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+        byte += 1;
+    }
+    table
+};
 
 /// Bytes that mean something else when they are not escaped.
 fn is_escaped_when_decoded(byte: u8) -> bool {

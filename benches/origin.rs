@@ -31,7 +31,7 @@ impl Asked {
         format!("{} {} {} {}", self.status, self.body_bytes, self.pad_bytes, self.mime)
     }
 
-    fn parse(value: &str) -> Option<Self> {
+    pub(crate) fn parse(value: &str) -> Option<Self> {
         let mut parts = value.trim().splitn(4, ' ');
         Some(Self {
             status: parts.next()?.parse().ok()?,

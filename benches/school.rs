@@ -48,8 +48,8 @@ impl School {
     }
 }
 
-/// RFC 4648 base 64.
-fn base64(bytes: &[u8]) -> String {
+/// RFC 4648 base 64, padded.
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {

@@ -64,7 +64,7 @@ pub(crate) fn read(path: &Path) -> Result<Trace, String> {
     Ok(trace)
 }
 
-fn parse(text: &str) -> Result<Trace, String> {
+pub(crate) fn parse(text: &str) -> Result<Trace, String> {
     if text.starts_with("capture\t") {
         table(text)
     } else if text.trim_start().starts_with('{') {

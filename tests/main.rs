@@ -1,1 +1,35 @@
-fn main(){}
+//! End-to-end tests: the real program, real clients and a fake origin, on this machine alone.
+//!
+//! Run them with `bash tests/run`, which builds the program and installs the clients first.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says what it skipped"
+)]
+
+mod client;
+mod commands;
+mod daemon;
+mod exchange;
+mod fake_origin;
+mod golden;
+mod replay_tool;
+
+/// The replay tool's own parts: some are used here, the rest only tested.
+macro_rules! of_the_replay_tool {
+    ($($file:literal $name:ident),+) => {
+        $(
+            #[path = $file]
+            #[allow(dead_code, reason = "used by the replay tool")]
+            mod $name;
+        )+
+    };
+}
+of_the_replay_tool!(
+    "../benches/load.rs" load,
+    "../benches/origin.rs" origin,
+    "../benches/school.rs" replay_school,
+    "../benches/trace.rs" trace,
+    "../benches/wire.rs" wire
+);

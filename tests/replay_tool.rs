@@ -1,0 +1,75 @@
+//! The parts of the replay tool (`benches/`) that can be wrong without showing.
+
+use crate::origin::Asked;
+use crate::replay_school::base64;
+use crate::trace::parse;
+use crate::wire::{BodyLength, BodySkip, Head};
+
+#[test]
+fn the_replay_header_reads_back() {
+    let asked = Asked {
+        status: 200,
+        body_bytes: 1024,
+        pad_bytes: 30,
+        mime: "text/html; charset=utf-8".to_owned(),
+    };
+    assert_eq!(Asked::parse(&asked.header()), Some(asked));
+}
+
+#[test]
+fn base64_matches_the_vectors_of_the_rfc() {
+    let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+    for (plain, expected) in cases {
+        assert_eq!(base64(plain.as_bytes()), expected);
+    }
+}
+
+#[test]
+fn the_request_table_reads_by_column_name() {
+    let text = "capture\tpage\tmethod\turl\tstatus\tmime\treq_header_bytes\treq_body_bytes\tresp_header_bytes\tresp_wire_body_bytes\n\
+                a\t0\tGET\thttps://Example.org/x?y=1#z\t200\timage/png\t300\t0\t200\t1234\n\
+                a\t0\tGET\tdata:image/png;base64,AA\t200\t\t0\t0\t0\t0\n";
+    let trace = parse(text).expect("reads");
+    assert_eq!((trace.requests.len(), trace.skipped), (1, 1));
+    let first = &trace.requests[0];
+    assert_eq!((first.host.as_str(), first.path_and_query.as_str()), ("example.org", "/x?y=1"));
+    assert_eq!((first.https, first.body_bytes), (true, 1234));
+}
+
+#[test]
+fn squid_lines_read_with_and_without_extra_columns() {
+    let text = "1157689312.049   5006 10.1.2.3 TCP_MISS/200 19763 CONNECT login.example:443 u DIRECT/10.9.9.9 -\n\
+                1773416922.391    104 10.1.2.3 58938 TCP_MISS/404 904 123 364 123 528 GET http://example.com/ 1.1 u HIER_DIRECT/10.9.9.9 80 text/html\n\
+                junk\n";
+    let trace = parse(text).expect("reads");
+    assert_eq!((trace.requests.len(), trace.skipped), (2, 1));
+    assert!(trace.requests[0].https && trace.requests[0].host == "login.example");
+    assert_eq!((trace.requests[1].status, trace.requests[1].body_bytes), (404, 904));
+}
+
+#[test]
+fn a_har_reads_and_an_unknown_size_falls_back_to_the_decoded_one() {
+    let text = r#"{"log":{"entries":[{"request":{"method":"GET","url":"http://example.org/"},
+        "response":{"status":200,"bodySize":-1,"content":{"size":77,"mimeType":"text/html"}}}]}}"#;
+    let trace = parse(text).expect("reads");
+    assert_eq!(trace.requests[0].body_bytes, 77);
+}
+
+#[test]
+fn a_chunked_body_is_passed_over_byte_by_byte_and_the_next_message_is_left() {
+    let input = b"4\r\nWiki\r\n5;x=1\r\npedia\r\n0\r\nTrailer: 1\r\n\r\nHTTP/1.1 200";
+    let mut skip = BodySkip::new(BodyLength::Chunked);
+    let (mut start, mut end) = (0, 0);
+    while !skip.is_done() {
+        end += 1;
+        start += skip.feed(&input[start..end]);
+    }
+    assert_eq!(&input[start..], b"HTTP/1.1 200");
+    assert_eq!(skip.body_bytes, 9);
+}
+
+#[test]
+fn statuses_without_a_body_have_none_whatever_the_headers_say() {
+    let head = Head::parse(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n");
+    assert_eq!(head.response_body_length(false), BodyLength::Exact(0));
+}

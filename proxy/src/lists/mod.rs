@@ -1,10 +1,621 @@
-//! x
+//! Category lists: from a publisher's folder, file or URL to versions that are in force, held or
+//! kept for a rollback, and from those to the compiled index.
+//!
+//! A list's source is read only when it has changed. What it gives is stored as a *version*; the
+//! version takes effect when the change log says so, at once or, where it would open or close too
+//! much, after a person has accepted it. The version that was in force stays until then.
+
+mod compile;
+mod entries;
+mod fetch;
+mod gate;
+mod source;
+mod unpack;
+mod version;
+
+pub use entries::Difference;
+pub use gate::Gate;
+pub(crate) use entries::hex;
+pub use version::{FileReport, Lineage, VersionInfo};
+pub(crate) use version::{make_folder, replace_file, write_synced};
+
+use crate::config::{Config, ListOrigin, ListSource};
+use categorizer::index::{Index, ListInfo};
+use compile::Recipe;
+use entries::Entries;
+use fetch::Download;
+use gate::Candidate;
+use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
+use rules::category::Catalogue;
+use rules::change::Event;
+use rules::host::Host;
+use rules::time::UnixMillis;
+use source::Reading;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+use thiserror::Error;
+use url::Url;
+use version::{LIST_EVENTS, Looked, Shelf, lineages};
+
+/// Longest wait for another process that is updating the same lists, in milliseconds.
+const LOCK_TIMEOUT_MS: u64 = 120_000;
+/// Between two tries at a URL that failed, in milliseconds.
+const RETRY_MS: i64 = 15 * 60_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Why something about a list did not work. What was in force stays so.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum ListError {
+    #[error("no list is called {name:?}; schoolgate.toml has {known}")]
+    Unknown { name: String, known: String },
+    #[error("{path}: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("{path}: {source}; free space, and check that this user may write the state folder")]
+    Store { path: String, source: std::io::Error },
+    #[error("{url}: {why}")]
+    Fetch { url: String, why: String },
+    #[error("{path}: {why}, not a list")]
+    NoList { path: String, why: &'static str },
+    #[error("{path}: holds no file called domains, urls or expressions (plain or .gz)")]
+    NoFiles { path: String },
+    #[error("{path}: holds several lists ({some}); say which with `member`")]
+    ManyFolders { path: String, some: String },
+    #[error("{path}: holds no list {member:?}; it has {some}")]
+    NoMember { path: String, member: String, some: String },
+    #[error("{path}: more than {limit_bytes} bytes unpacked, or packed absurdly tight; raise max_unpacked_bytes if it is right")]
+    TooBig { path: String, limit_bytes: u64 },
+    #[error("list {list:?}: its source holds no entries; the version in force stays")]
+    Empty { list: String },
+    #[error("{path}: damaged ({why}); run schoolgate lists update")]
+    Damaged { path: String, why: String },
+    #[error("compiling the lists: {why}")]
+    Index { why: String },
+    #[error("list {list:?} has no version that waits to be accepted")]
+    NothingHeld { list: String },
+    #[error("list {list:?} has no earlier version to go back to")]
+    NothingEarlier { list: String },
+    #[error("list {list:?}: {why}; change the test or the policy first")]
+    Tests { list: String, why: String },
+    #[error("the lists are being updated by another process; try again")]
+    Busy,
+    #[error(transparent)]
+    Log(#[from] AppendError),
+}
+
+/// What an update did to one list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The source is as it was, or gives the version in force.
+    Unchanged {
+        /// Version in force.
+        version: String,
+    },
+    /// A version took effect.
+    Accepted {
+        /// Version.
+        version: String,
+        /// Its entries.
+        entries: u64,
+        /// Entries that the version before had not.
+        added: u64,
+        /// Entries that only the version before had.
+        removed: u64,
+    },
+    /// A version waits for a person; the one before stays in force.
+    Held {
+        /// Version.
+        version: String,
+        /// Why, as in "held: would newly block 14 sites used last week".
+        why: String,
+    },
+}
+
+/// One list as `lists status` shows it.
+#[derive(Debug)]
+pub struct ListStatus {
+    /// The list.
+    pub source: ListSource,
+    /// Versions in force, held and earlier.
+    pub lineage: Lineage,
+    /// What is known of the version in force.
+    pub info: Option<VersionInfo>,
+    /// When the source was last looked at with success.
+    pub looked_at: Option<UnixMillis>,
+    /// Why the last look failed.
+    pub error: Option<String>,
+}
+
+impl ListStatus {
+    /// Milliseconds since the source was last known to be current.
+    #[must_use]
+    pub fn age_ms(&self, now: UnixMillis) -> Option<u64> {
+        self.looked_at.map(|at| u64::try_from(now.0 - at.0).unwrap_or(0))
+    }
+}
+
+/// Works on the lists of one machine file. `by` is the acting person.
+#[derive(Clone, Copy)]
+pub struct Lists<'a> {
+    config: &'a Config,
+    log: &'a ChangeLog,
+}
+
+/// Which sources an update looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// All: a person asked.
+    All,
+    /// Paths, and URLs whose time has come.
+    Due,
+    /// Only lists without a version in force.
+    Missing,
+}
+
+/// A version read and stored, not yet in force.
+struct Fresh {
+    list: ListSource,
+    info: VersionInfo,
+    looked: Looked,
+    verdict: Outcome,
+}
+
+/// The categories of an installation: the shipped ones and those that its lists name.
+///
+/// # Errors
+/// [`ListError::Index`] for more categories than there may be.
+pub fn catalogue(config: &Config) -> Result<Catalogue, ListError> {
+    let mut catalogue = Catalogue::shipped();
+    for list in &config.lists {
+        catalogue.add(&list.category).map_err(|e| ListError::Index { why: e.to_string() })?;
+    }
+    Ok(catalogue)
+}
+
+impl<'a> Lists<'a> {
+    /// The lists of a machine file, with the change log of its state.
+    #[must_use]
+    pub fn new(config: &'a Config, log: &'a ChangeLog) -> Self {
+        Self { config, log }
+    }
+
+    /// Looks at the sources of these lists (none named: all) and takes in what is new. One list's
+    /// fault does not keep the others back.
+    ///
+    /// # Errors
+    /// [`ListError`] where nothing could be done at all; each list's own beside its name.
+    pub async fn update(
+        &self,
+        names: &[String],
+        by: &str,
+        now: UnixMillis,
+        gate: &Gate,
+    ) -> Result<Vec<(String, Result<Outcome, ListError>)>, ListError> {
+        for name in names {
+            self.source(name)?;
+        }
+        let chosen = |list: &&ListSource| names.is_empty() || names.contains(&list.name);
+        let lists: Vec<_> = self.config.lists.iter().filter(chosen).cloned().collect();
+        self.take_in(lists, Look::All, by, now, gate).await
+    }
+
+    /// Looks at paths that changed and at URLs whose time has come: what the daemon does by itself.
+    ///
+    /// # Errors
+    /// As [`Lists::update`].
+    pub async fn update_due(
+        &self,
+        now: UnixMillis,
+        gate: &Gate,
+    ) -> Result<Vec<(String, Result<Outcome, ListError>)>, ListError> {
+        self.take_in(self.config.lists.clone(), Look::Due, ACTOR_DAEMON, now, gate).await
+    }
+
+    /// Whether [`Lists::update_due`] would read any source: a few file-system look-ups, no reading.
+    #[must_use]
+    pub fn any_due(&self, now: UnixMillis) -> bool {
+        let state = &self.config.state;
+        self.config.lists.iter().any(|list| is_due(list, &Shelf::new(state, &list.name).looked(), now))
+    }
+
+    /// Takes in one list from a file instead of its source, under the same rules.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub async fn import(
+        &self,
+        name: &str,
+        file: &Path,
+        by: &str,
+        now: UnixMillis,
+        gate: &Gate,
+    ) -> Result<Outcome, ListError> {
+        let mut list = self.source(name)?.clone();
+        list.origin = ListOrigin::Path(file.to_owned());
+        let mut done = self.take_in(vec![list], Look::All, by, now, gate).await?;
+        done.pop().map_or(Err(ListError::Busy), |(_, outcome)| outcome)
+    }
+
+    /// Each list with its versions, age and faults, in the order of the machine file.
+    ///
+    /// # Errors
+    /// [`ListError::Log`].
+    pub async fn status(&self) -> Result<Vec<ListStatus>, ListError> {
+        let mut lineages = self.lineages().await?;
+        Ok(self.config.lists.iter().map(|source| {
+            let shelf = Shelf::new(&self.config.state, &source.name);
+            let lineage = lineages.remove(&source.name).unwrap_or_default();
+            let info = lineage.accepted.as_deref().and_then(|version| shelf.info(version).ok());
+            let looked = shelf.looked();
+            ListStatus {
+                source: source.clone(),
+                lineage,
+                info,
+                looked_at: looked.at,
+                error: looked.error,
+            }
+        }).collect())
+    }
+
+    /// How the held version of a list differs from the one in force; where none is held, the one in
+    /// force from the one before. Gives both versions' names, older first, and at most `sample`
+    /// entries of each kind.
+    ///
+    /// # Errors
+    /// [`ListError::NothingEarlier`] if there is nothing to compare.
+    pub async fn diff(&self, name: &str, sample: usize) -> Result<(String, String, Difference), ListError> {
+        self.source(name)?;
+        let lineage = self.lineages().await?.remove(name).unwrap_or_default();
+        let pair = match (lineage.held, lineage.accepted) {
+            (Some((held, _)), Some(accepted)) => Some((accepted, held)),
+            (_, Some(accepted)) => lineage.previous.last().cloned().map(|old| (old, accepted)),
+            _ => None,
+        };
+        let (old, new) = pair.ok_or_else(|| ListError::NothingEarlier { list: name.to_owned() })?;
+        let shelf = Shelf::new(&self.config.state, name);
+        let difference = shelf.entries(&old)?.difference(&shelf.entries(&new)?, sample);
+        Ok((old, new, difference))
+    }
+
+    /// Puts the held version of a list into force. Policy tests must still pass with it.
+    ///
+    /// # Errors
+    /// [`ListError::NothingHeld`], [`ListError::Tests`].
+    pub async fn accept(&self, name: &str, by: &str, now: UnixMillis, gate: &Gate) -> Result<Outcome, ListError> {
+        let list = self.source(name)?;
+        let _lock = self.lock().await?;
+        let lineage = self.lineages().await?.remove(name).unwrap_or_default();
+        let Some((version, _)) = lineage.held.clone() else {
+            return Err(ListError::NothingHeld { list: name.to_owned() });
+        };
+        let shelf = Shelf::new(&self.config.state, name);
+        let new = shelf.entries(&version)?;
+        let old = lineage.accepted.as_deref().map(|old| shelf.entries(old)).transpose()?.unwrap_or_default();
+        let difference = old.difference(&new, 0);
+        let candidate = candidate(list, &old, &new, difference.removed);
+        if let Some(why) = candidate.failing(gate, &catalogue(self.config)?, now)? {
+            return Err(ListError::Tests { list: name.to_owned(), why });
+        }
+        let Difference { added, removed, .. } = difference;
+        let event = Event::ListAccepted {
+            list: name.to_owned(),
+            version: version.clone(),
+            entries: new.len(),
+            added,
+            removed,
+        };
+        self.log.append(now, by, event).await?;
+        shelf.tidy(&self.lineages().await?.remove(name).unwrap_or_default());
+        Ok(Outcome::Accepted { version, entries: new.len(), added, removed })
+    }
+
+    /// Puts the version before into force again; the one that was stays away until it is accepted.
+    /// Gives the version that is now in force.
+    ///
+    /// # Errors
+    /// [`ListError::NothingEarlier`].
+    pub async fn rollback(&self, name: &str, by: &str, now: UnixMillis) -> Result<String, ListError> {
+        self.source(name)?;
+        let _lock = self.lock().await?;
+        let lineage = self.lineages().await?.remove(name).unwrap_or_default();
+        let shelf = Shelf::new(&self.config.state, name);
+        let version = lineage.previous.iter().rev().find(|version| shelf.has(version)).cloned();
+        let version = version.ok_or_else(|| ListError::NothingEarlier { list: name.to_owned() })?;
+        shelf.entries(&version)?;
+        let event = Event::ListRolledBack { list: name.to_owned(), version: version.clone() };
+        self.log.append(now, by, event).await?;
+        Ok(version)
+    }
+
+    /// The index of all versions in force, compiled if that has not been done. Lists that were never
+    /// taken in are first: a list that is configured and not there would leave a hole.
+    ///
+    /// # Errors
+    /// [`ListError`], the first one of any list.
+    pub async fn index(&self, catalogue: &Catalogue, now: UnixMillis) -> Result<Index, ListError> {
+        let mut lineages = self.lineages().await?;
+        let lacking: Vec<_> = self
+            .config
+            .lists
+            .iter()
+            .filter(|list| lineages.get(&list.name).is_none_or(|lineage| lineage.accepted.is_none()))
+            .cloned()
+            .collect();
+        if !lacking.is_empty() {
+            let done = self.take_in(lacking, Look::Missing, ACTOR_DAEMON, now, &Gate::default()).await?;
+            for (_, outcome) in done {
+                outcome?;
+            }
+            lineages = self.lineages().await?;
+        }
+        let lists = self.config.lists.iter().filter_map(|list| {
+            let version = lineages.get(&list.name)?.accepted.clone()?;
+            Some(ListInfo { name: list.name.clone(), category: list.category.clone(), version })
+        });
+        let recipe = Recipe::new(&self.config.state, lists.collect());
+        let catalogue = catalogue.clone();
+        blocking(move || recipe.open(&catalogue)).await
+    }
+
+    fn source(&self, name: &str) -> Result<&'a ListSource, ListError> {
+        self.config.lists.iter().find(|list| list.name == name).ok_or_else(|| {
+            let known: Vec<_> = self.config.lists.iter().map(|list| list.name.as_str()).collect();
+            ListError::Unknown { name: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    async fn lineages(&self) -> Result<HashMap<String, Lineage>, ListError> {
+        Ok(lineages(&self.log.entries_of(&LIST_EVENTS).await?))
+    }
+
+    /// Takes the lock under which versions are made and put into force; held until dropped.
+    async fn lock(&self) -> Result<OwnedFd, ListError> {
+        let folder = self.config.state.join("lists");
+        let failed = |source| ListError::Store { path: folder.display().to_string(), source };
+        version::make_folder(&folder).map_err(failed)?;
+        let file = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
+        let file = OwnedFd::from(file);
+        let give_up = tokio::time::Instant::now() + Duration::from_millis(LOCK_TIMEOUT_MS);
+        while rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+            if tokio::time::Instant::now() > give_up {
+                return Err(ListError::Busy);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(file)
+    }
+
+    async fn take_in(
+        &self,
+        lists: Vec<ListSource>,
+        look: Look,
+        by: &str,
+        now: UnixMillis,
+        gate: &Gate,
+    ) -> Result<Vec<(String, Result<Outcome, ListError>)>, ListError> {
+        let _lock = self.lock().await?;
+        let lineages = self.lineages().await?;
+        let catalogue = catalogue(self.config)?;
+        let mut downloads: HashMap<Url, Result<Download, String>> = HashMap::new();
+        let mut done = Vec::new();
+        let mut fresh = Vec::new();
+        for list in lists {
+            let lineage = lineages.get(&list.name).cloned().unwrap_or_default();
+            let shelf = Shelf::new(&self.config.state, &list.name);
+            let looked = shelf.looked();
+            let skip = match look {
+                Look::All => false,
+                Look::Due => lineage.accepted.is_some() && !is_due(&list, &looked, now),
+                // Another process may have taken it in while this one waited for the lock.
+                Look::Missing => lineage.accepted.is_some(),
+            };
+            if skip {
+                continue;
+            }
+            let name = list.name.clone();
+            let download = self.download(&list, now, &mut downloads).await;
+            let gate = gate.clone();
+            let catalogue = catalogue.clone();
+            let looked_before = looked.clone();
+            let read = match download {
+                Err(error) => Err(error),
+                Ok(download) => {
+                    let shelf = Shelf::new(&self.config.state, &list.name);
+                    blocking(move || consider(list, lineage, looked, &shelf, download, &gate, &catalogue, now))
+                        .await
+                }
+            };
+            match read {
+                Ok(Step::Done(outcome)) => done.push((name, Ok(outcome))),
+                Ok(Step::Fresh(version)) => fresh.push(*version),
+                Err(error) => {
+                    let looked =
+                        Looked { tried_at: Some(now), error: Some(error.to_string()), ..looked_before };
+                    shelf.set_looked(&looked)?;
+                    done.push((name, Err(error)));
+                }
+            }
+        }
+        self.put_into_force(fresh, by, now, &mut done).await?;
+        Ok(done)
+    }
+
+    /// Writes what was decided of the new versions into the change log, in one transaction, and
+    /// only then remembers that their sources were seen.
+    async fn put_into_force(
+        &self,
+        fresh: Vec<Fresh>,
+        by: &str,
+        now: UnixMillis,
+        done: &mut Vec<(String, Result<Outcome, ListError>)>,
+    ) -> Result<(), ListError> {
+        let events = fresh.iter().filter_map(|version| event_of(version).map(|event| (by.to_owned(), event)));
+        let events: Vec<_> = events.collect();
+        if !events.is_empty() {
+            let append = self.log.append_with(now, |_| Ok::<_, std::convert::Infallible>(events)).await;
+            append.map_err(|error| match error {
+                ledger::changes::AppendWithError::Refused(never) => match never {},
+                ledger::changes::AppendWithError::Log(error) => ListError::Log(error),
+            })?;
+        }
+        let lineages = if fresh.is_empty() { HashMap::new() } else { self.lineages().await? };
+        for version in fresh {
+            let shelf = Shelf::new(&self.config.state, &version.list.name);
+            shelf.set_looked(&version.looked)?;
+            shelf.tidy(&lineages.get(&version.list.name).cloned().unwrap_or_default());
+            done.push((version.list.name, Ok(version.verdict)));
+        }
+        Ok(())
+    }
+
+    async fn download(
+        &self,
+        list: &ListSource,
+        now: UnixMillis,
+        downloads: &mut HashMap<Url, Result<Download, String>>,
+    ) -> Result<Option<Download>, ListError> {
+        let ListOrigin::Url(url) = &list.origin else { return Ok(None) };
+        if !downloads.contains_key(url) {
+            let fetched = fetch::fetch(self.config, list, url, now).await;
+            downloads.insert(url.clone(), fetched.map_err(|error| match error {
+                ListError::Fetch { why, .. } => why,
+                other => other.to_string(),
+            }));
+        }
+        match &downloads[url] {
+            Ok(download) => Ok(Some(download.clone())),
+            Err(why) => Err(ListError::Fetch { url: url.to_string(), why: why.clone() }),
+        }
+    }
+}
+
+/// What looking at one list led to.
+enum Step {
+    /// Nothing to write.
+    Done(Outcome),
+    /// A new version, stored, with its verdict.
+    Fresh(Box<Fresh>),
+}
+
+/// Reads one list's source and judges what it gives. Blocks: reads, sorts and compresses.
+#[allow(clippy::too_many_arguments, reason = "everything that the verdict depends on")]
+fn consider(
+    list: ListSource,
+    lineage: Lineage,
+    looked: Looked,
+    shelf: &Shelf,
+    download: Option<Download>,
+    gate: &Gate,
+    catalogue: &Catalogue,
+    now: UnixMillis,
+) -> Result<Step, ListError> {
+    let fingerprint = source::fingerprint(&list, download.as_ref())?;
+    let looked_now = Looked { fingerprint, at: Some(now), tried_at: Some(now), error: None };
+    if let Some(version) = lineage.accepted.clone()
+        && looked.fingerprint == looked_now.fingerprint
+        && shelf.has(&version)
+    {
+        shelf.set_looked(&looked_now)?;
+        return Ok(Step::Done(match lineage.held {
+            Some((version, why)) => Outcome::Held { version, why },
+            None => Outcome::Unchanged { version },
+        }));
+    }
+    let Reading { info, entries: new } = source::read(&list, download.as_ref(), now)?;
+    let locked = catalogue.id(&list.category).is_some_and(|id| catalogue.locked().contains(id));
+    // An empty first version of an ordinary list is what the publisher has; of a locked one it is
+    // a fault, and a list that had entries never becomes empty.
+    let builtin = matches!(list.origin, ListOrigin::Builtin(_));
+    if new.len() == 0 && (lineage.accepted.is_some() || (locked && !builtin)) {
+        return Err(ListError::Empty { list: list.name });
+    }
+    if lineage.accepted.as_ref() == Some(&info.version) && shelf.has(&info.version) {
+        shelf.set_looked(&looked_now)?;
+        return Ok(Step::Done(Outcome::Unchanged { version: info.version }));
+    }
+    if !shelf.has(&info.version) {
+        shelf.store(&info, &new)?;
+    }
+    let version = info.version.clone();
+    let verdict = match lineage.accepted.as_deref() {
+        None => Outcome::Accepted { version, entries: new.len(), added: new.len(), removed: 0 },
+        Some(accepted) => {
+            let old = shelf.entries(accepted)?;
+            let Difference { added, removed, .. } = old.difference(&new, 0);
+            let mut holds = candidate(&list, &old, &new, removed).holds(gate, catalogue, now)?;
+            if lineage.rolled_back.as_ref() == Some(&version) {
+                holds.insert(0, "was rolled back".to_owned());
+            }
+            if holds.is_empty() {
+                Outcome::Accepted { version, entries: new.len(), added, removed }
+            } else {
+                Outcome::Held { version, why: holds.join("; ") }
+            }
+        }
+    };
+    let known = lineage.held.map(|(version, _)| version);
+    if let Outcome::Held { version, .. } = &verdict
+        && known.as_ref() == Some(version)
+    {
+        shelf.set_looked(&looked_now)?;
+        return Ok(Step::Done(verdict));
+    }
+    Ok(Step::Fresh(Box::new(Fresh { list, info, looked: looked_now, verdict })))
+}
+
+fn candidate<'e>(list: &'e ListSource, old: &'e Entries, new: &'e Entries, removed: u64) -> Candidate<'e> {
+    Candidate { list: &list.name, category: &list.category, hold_if_seen: list.hold_if_seen, old, new, removed }
+}
+
+fn event_of(fresh: &Fresh) -> Option<Event> {
+    let list = fresh.list.name.clone();
+    match &fresh.verdict {
+        Outcome::Unchanged { .. } => None,
+        Outcome::Accepted { version, added, removed, .. } => Some(Event::ListAccepted {
+            list,
+            version: version.clone(),
+            entries: fresh.info.entries,
+            added: *added,
+            removed: *removed,
+        }),
+        Outcome::Held { version, why } => {
+            Some(Event::ListHeld { list, version: version.clone(), why: why.clone() })
+        }
+    }
+}
+
+/// Whether a source should be looked at by itself now.
+fn is_due(list: &ListSource, looked: &Looked, now: UnixMillis) -> bool {
+    match &list.origin {
+        ListOrigin::Builtin(_) | ListOrigin::Path(_) => match source::fingerprint(list, None) {
+            Ok(fingerprint) => fingerprint != looked.fingerprint,
+            // A source that cannot be looked at is tried, so that the fault is told, but not often.
+            Err(_) => looked.tried_at.is_none_or(|at| now.0 - at.0 > RETRY_MS),
+        },
+        ListOrigin::Url(_) => {
+            let every = i64::try_from(list.refresh_hours).unwrap_or(i64::MAX / HOUR_MS) * HOUR_MS;
+            every > 0
+                && looked.at.is_none_or(|at| now.0 - at.0 >= every)
+                && looked.tried_at.is_none_or(|at| now.0 - at.0 >= RETRY_MS.min(every))
+        }
+    }
+}
+
+/// Runs work that blocks beside the runtime's thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ListError> + Send + 'static,
+) -> Result<T, ListError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
 
 /// Whether a URL leads to the machine itself or to a name that may be inside the school.
-pub(crate) fn is_inside(url: &url::Url, allow_private: &[rules::host::Host]) -> bool {
-    let Some(host) = url.host_str().and_then(|host| rules::host::Host::parse(host).ok()) else {
-        return false;
-    };
+pub(crate) fn is_inside(url: &Url, allow_private: &[Host]) -> bool {
+    let Some(host) = url.host_str().and_then(|host| Host::parse(host).ok()) else { return false };
     host.address().is_some_and(|address| address.is_loopback())
         || host.suffixes().any(|name| allow_private.iter().any(|allowed| allowed.as_str() == name))
 }

@@ -1,0 +1,132 @@
+//! The compiled index on disk: made once for a set of list versions, then memory-mapped, so that a
+//! start reads no list.
+
+use super::ListError;
+use super::version::{Shelf, make_folder, replace_file, write_synced};
+use categorizer::index::{Builder, Index, ListInfo, OpenError};
+use rules::category::Catalogue;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Changes when the same versions would compile to other bytes: old files are then left alone and
+/// made again.
+const COMPILER_VERSION: &str = "1";
+
+/// Index files kept beside the newest: a running daemon may be about to open the one before.
+const KEPT_INDEXES: usize = 2;
+
+/// The set of versions that an index holds.
+pub(super) struct Recipe {
+    state: PathBuf,
+    lists: Vec<ListInfo>,
+    /// Hash over everything that decides the bytes; also the version that records name.
+    pub(super) key: String,
+}
+
+impl Recipe {
+    pub(super) fn new(state: &Path, lists: Vec<ListInfo>) -> Self {
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        part(COMPILER_VERSION);
+        part(env!("CARGO_PKG_VERSION"));
+        for list in &lists {
+            part(&list.name);
+            part(&list.category);
+            part(&list.version);
+        }
+        let key = super::entries::hex(&hash.finalize()[..16]);
+        Self { state: state.to_owned(), lists, key }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.state.join("index")
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder().join(format!("{}.sgx", self.key))
+    }
+
+    /// Opens the index, compiling it first if it is not there or cannot be used.
+    pub(super) fn open(&self, catalogue: &Catalogue) -> Result<Index, ListError> {
+        match self.open_existing(catalogue) {
+            Ok(Some(index)) => return Ok(index),
+            Ok(None) => {}
+            Err(error @ OpenError::UnknownCategory { .. }) => {
+                return Err(ListError::Index { why: error.to_string() });
+            }
+            Err(error) => tracing::warn!(%error, "compiled lists not usable; compiling again"),
+        }
+        self.compile()?;
+        self.open_existing(catalogue)
+            .map_err(|error| ListError::Index { why: error.to_string() })?
+            .ok_or_else(|| ListError::Index { why: "the file vanished".to_owned() })
+    }
+
+    fn open_existing(&self, catalogue: &Catalogue) -> Result<Option<Index>, OpenError> {
+        let Ok(file) = File::open(self.path()) else { return Ok(None) };
+        let index = Index::open(map(&file), catalogue)?;
+        Ok((index.version() == self.key).then_some(index))
+    }
+
+    fn compile(&self) -> Result<(), ListError> {
+        let failed = |source| ListError::Store { path: self.folder().display().to_string(), source };
+        make_folder(&self.folder()).map_err(failed)?;
+        let started = std::time::Instant::now();
+        let mut builder = Builder::new();
+        for list in &self.lists {
+            let entries = Shelf::new(&self.state, &list.name).entries(&list.version)?;
+            builder.begin(list.clone());
+            entries.iter().for_each(|entry| builder.add(entry));
+        }
+        let bytes = builder.finish(&self.key).map_err(|e| ListError::Index { why: e.to_string() })?;
+        replace_file(&self.path(), |path| write_synced(path, &bytes)).map_err(failed)?;
+        tracing::info!(
+            lists = self.lists.len(),
+            bytes = bytes.len(),
+            milliseconds = started.elapsed().as_millis() as u64,
+            "lists compiled"
+        );
+        self.remove_old();
+        Ok(())
+    }
+
+    fn remove_old(&self) {
+        let mut files: Vec<_> = std::fs::read_dir(self.folder())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| *path != self.path())
+            .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+            .collect();
+        files.sort();
+        for (_, path) in files.iter().rev().skip(KEPT_INDEXES) {
+            // Still mapped somewhere or not: its pages live as long as the mapping.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The file's bytes, mapped: many readers share one copy, and a start costs no reading. A file
+/// system that cannot map gets a copy in memory.
+fn map(file: &File) -> Box<dyn AsRef<[u8]> + Send + Sync> {
+    // SAFETY: index files are written beside their place, moved there whole, never written again
+    // and only ever unlinked; the folder is private to this user. So the mapped bytes do not change
+    // under the reader. Index::open checks every bound before it trusts an offset.
+    #[allow(unsafe_code, reason = "mapping a file is unsafe by nature; see above")]
+    let mapped = unsafe { memmap2::Mmap::map(file) };
+    match mapped {
+        Ok(mapped) => Box::new(mapped),
+        Err(_) => {
+            let mut bytes = Vec::new();
+            let mut reader = file;
+            // What could not be read is no index, and is refused as such.
+            let _ = std::io::Read::read_to_end(&mut reader, &mut bytes);
+            Box::new(bytes)
+        }
+    }
+}

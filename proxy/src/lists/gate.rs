@@ -1,0 +1,159 @@
+//! What keeps a new list version back until a person has looked at it.
+
+use super::ListError;
+use super::entries::Entries;
+use crate::snapshot::Snapshot;
+use categorizer::index::{Builder, Index, ListInfo};
+use rules::category::{Catalogue, CategorySet};
+use rules::host::Host;
+use rules::policy::{Cell, Policy};
+use rules::time::UnixMillis;
+use std::sync::Arc;
+
+/// A list that loses more than this share of its entries is held: the publisher's file is cut off,
+/// or something is being let through.
+const MAX_SHRINK_PERCENT: u64 = 20;
+
+/// How many sites an explanation names.
+const NAMED_SITES: usize = 5;
+
+/// What new list versions are measured against.
+#[derive(Clone, Default)]
+pub struct Gate {
+    /// The policy whose `[[test]]` cases must pass, and the lists in force.
+    pub current: Option<(Arc<Policy>, Arc<Index>)>,
+    /// Sites that were allowed in the last week, with how many requests each.
+    pub seen: Vec<(String, u64)>,
+}
+
+impl Gate {
+    /// Measures against a snapshot and the sites seen last week.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, seen: Vec<(String, u64)>) -> Self {
+        let current = (Arc::clone(&snapshot.policy), Arc::clone(&snapshot.index));
+        Self { current: Some(current), seen }
+    }
+}
+
+/// One list version on its way into force.
+pub(super) struct Candidate<'a> {
+    pub(super) list: &'a str,
+    pub(super) category: &'a str,
+    pub(super) hold_if_seen: bool,
+    pub(super) old: &'a Entries,
+    pub(super) new: &'a Entries,
+    pub(super) removed: u64,
+}
+
+impl Candidate<'_> {
+    /// Why the version must wait; empty: it may take effect.
+    pub(super) fn holds(
+        &self,
+        gate: &Gate,
+        catalogue: &Catalogue,
+        now: UnixMillis,
+    ) -> Result<Vec<String>, ListError> {
+        let locked = catalogue.id(self.category).is_some_and(|id| catalogue.locked().contains(id));
+        let mut holds = Vec::new();
+        if locked && self.removed > 0 {
+            holds.push(format!("would open {} in a locked category", entries(self.removed)));
+        } else if self.removed_over(MAX_SHRINK_PERCENT) {
+            let (old, new) = (self.old.len(), self.new.len());
+            holds.push(format!("would shrink by more than {MAX_SHRINK_PERCENT} %, from {old} to {new}"));
+        }
+        let Some((policy, index)) = &gate.current else { return Ok(holds) };
+        let alone = self.alone(catalogue)?;
+        // What blocks illegal content takes effect at once, whoever was there last week.
+        if self.hold_if_seen && !locked && blocks_somebody(policy, self.category) {
+            holds.extend(self.newly_blocked(gate, index, &alone));
+        }
+        holds.extend(self.failing_tests(policy, index, &alone, now));
+        Ok(holds)
+    }
+
+    /// The failing `[[test]]` cases of the policy, should this version take effect.
+    pub(super) fn failing(
+        &self,
+        gate: &Gate,
+        catalogue: &Catalogue,
+        now: UnixMillis,
+    ) -> Result<Option<String>, ListError> {
+        let Some((policy, index)) = &gate.current else { return Ok(None) };
+        Ok(self.failing_tests(policy, index, &self.alone(catalogue)?, now))
+    }
+
+    fn removed_over(&self, percent: u64) -> bool {
+        let (old, new) = (u128::from(self.old.len()), u128::from(self.new.len()));
+        new < old && (old - new) * 100 > old * u128::from(percent)
+    }
+
+    /// An index of the new version alone: the same matching as traffic, at this list's cost.
+    fn alone(&self, catalogue: &Catalogue) -> Result<Index, ListError> {
+        let failed = |why: String| ListError::Index { why };
+        let mut builder = Builder::new();
+        builder.begin(ListInfo {
+            name: self.list.to_owned(),
+            category: self.category.to_owned(),
+            version: String::new(),
+        });
+        self.new.iter().for_each(|entry| builder.add(entry));
+        let bytes = builder.finish("").map_err(|e| failed(e.to_string()))?;
+        Index::open(Box::new(bytes), catalogue).map_err(|e| failed(e.to_string()))
+    }
+
+    fn newly_blocked(&self, gate: &Gate, index: &Index, alone: &Index) -> Option<String> {
+        let listed = |index: &Index, host: &Host| {
+            index.hits(host, Some("/")).iter().any(|hit| hit.list.category == self.category)
+        };
+        let mut sites: Vec<(&str, u64)> = gate
+            .seen
+            .iter()
+            .filter_map(|(site, requests)| Some((Host::parse(site).ok()?, site, *requests)))
+            .filter(|(host, _, _)| listed(alone, host) && !listed(index, host))
+            .map(|(_, site, requests)| (site.as_str(), requests))
+            .collect();
+        if sites.is_empty() {
+            return None;
+        }
+        sites.sort_by_key(|(site, requests)| (std::cmp::Reverse(*requests), *site));
+        let named: Vec<_> = sites.iter().take(NAMED_SITES).map(|(site, _)| *site).collect();
+        let count = match sites.len() {
+            1 => "1 site".to_owned(),
+            count => format!("{count} sites"),
+        };
+        Some(format!("would newly block {count} used last week ({})", named.join(", ")))
+    }
+
+    fn failing_tests(
+        &self,
+        policy: &Policy,
+        index: &Index,
+        alone: &Index,
+        now: UnixMillis,
+    ) -> Option<String> {
+        let categories = |host: &Host, path: Option<&str>| {
+            let others = index.hits(host, path).into_iter().filter(|hit| hit.list.name != self.list);
+            let mut set: CategorySet = others.map(|hit| hit.category).collect();
+            set = set.union(alone.categories(host, path));
+            if set.len() > 1 {
+                set.remove(rules::category::CategoryId::UNCATEGORISED);
+            }
+            set
+        };
+        let failures = policy.run_tests(&categories, now);
+        let first = failures.first()?;
+        let before = policy.run_tests(&|host, path| index.categories(host, path), now).len();
+        // A test that fails already says nothing about this version.
+        (failures.len() > before).then(|| format!("{} policy tests would fail: {}", failures.len(), first.text))
+    }
+}
+
+fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
+}
+
+/// Whether the category is anything but plainly allowed at some level.
+fn blocks_somebody(policy: &Policy, category: &str) -> bool {
+    let Some(id) = policy.catalogue().id(category) else { return true };
+    policy.levels().iter().any(|(level, _)| *policy.cell(level, id).0 != Cell::Allow)
+}

@@ -1,0 +1,222 @@
+//! List versions on disk, and which of them is in force.
+//!
+//! `STATE/lists/NAME/VERSION.list.gz` holds a version's entries, `VERSION.json` what is known of
+//! them. Which version is in force stands in the change log alone: the last `list_accepted` or
+//! `list_rolled_back` of a list. A version's files are durable before its entry is written, so a
+//! crash at any step leaves either the old version in force or the new one, whole.
+
+use super::ListError;
+use super::entries::Entries;
+use rules::change::{ChangeEntry, Event};
+use rules::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Accepted versions kept beside the one in force, for `rollback`.
+const KEPT_VERSIONS: usize = 3;
+
+/// What is known of one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionInfo {
+    /// `YYYY-MM-DD-` and eight hex digits of the content's hash.
+    pub version: String,
+    /// SHA-256 of the sorted entries, hex.
+    pub hash: String,
+    /// How many entries.
+    pub entries: u64,
+    /// When the source was last changed, as its files or the server say.
+    pub source_date: UnixMillis,
+    /// When it was read.
+    pub imported_at: UnixMillis,
+    /// Path or URL that it came from.
+    pub source: String,
+    /// What each of its files gave.
+    pub files: Vec<FileReport>,
+}
+
+/// What reading one file of a list gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReport {
+    /// File.
+    pub file: String,
+    /// Syntax, told or guessed.
+    pub format: String,
+    /// Entries.
+    pub entries: u64,
+    /// Lines skipped because they were no entry and no comment.
+    pub skipped: u64,
+    /// The first of those: `file:line: why: text`.
+    pub examples: Vec<String>,
+}
+
+/// The history of one list, folded from the change log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// Version in force.
+    pub accepted: Option<String>,
+    /// When it took effect, and who said so.
+    pub accepted_at: Option<(UnixMillis, String)>,
+    /// Versions in force before, oldest first.
+    pub previous: Vec<String>,
+    /// Version that waits for a person, and why.
+    pub held: Option<(String, String)>,
+    /// Version that a rollback took out of force: it never comes back by itself.
+    pub rolled_back: Option<String>,
+}
+
+/// The event words that [`lineages`] understands.
+pub(super) const LIST_EVENTS: [&str; 3] = ["list_accepted", "list_held", "list_rolled_back"];
+
+/// Folds the list events of the change log.
+pub(super) fn lineages(entries: &[ChangeEntry]) -> HashMap<String, Lineage> {
+    let mut lists: HashMap<String, Lineage> = HashMap::new();
+    for entry in entries {
+        match &entry.event {
+            Event::ListAccepted { list, version, .. } => {
+                let lineage = lists.entry(list.clone()).or_default();
+                if lineage.accepted.as_ref() != Some(version) {
+                    lineage.previous.extend(lineage.accepted.take());
+                }
+                lineage.accepted = Some(version.clone());
+                lineage.accepted_at = Some((entry.at, entry.actor.clone()));
+                lineage.held = None;
+                lineage.rolled_back = None;
+            }
+            Event::ListHeld { list, version, why } => {
+                lists.entry(list.clone()).or_default().held = Some((version.clone(), why.clone()));
+            }
+            Event::ListRolledBack { list, version } => {
+                let lineage = lists.entry(list.clone()).or_default();
+                lineage.rolled_back = lineage.accepted.take();
+                if let Some(place) = lineage.previous.iter().rposition(|old| old == version) {
+                    lineage.previous.truncate(place);
+                }
+                lineage.accepted = Some(version.clone());
+                lineage.accepted_at = Some((entry.at, entry.actor.clone()));
+                lineage.held = None;
+            }
+            _ => {}
+        }
+    }
+    lists
+}
+
+/// What was last seen of a list's source. Only a cache: without it the source is read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Looked {
+    /// Tells one state of the source and options from another.
+    pub(super) fingerprint: String,
+    /// When it was last looked at with success.
+    pub(super) at: Option<UnixMillis>,
+    /// When it was last tried.
+    pub(super) tried_at: Option<UnixMillis>,
+    /// Why the last try failed.
+    pub(super) error: Option<String>,
+}
+
+/// The folder of one list.
+pub(super) struct Shelf {
+    folder: PathBuf,
+}
+
+impl Shelf {
+    pub(super) fn new(state: &Path, list: &str) -> Self {
+        Self { folder: state.join("lists").join(list) }
+    }
+
+    pub(super) fn entries_path(&self, version: &str) -> PathBuf {
+        self.folder.join(format!("{version}.list.gz"))
+    }
+
+    fn info_path(&self, version: &str) -> PathBuf {
+        self.folder.join(format!("{version}.json"))
+    }
+
+    /// Stores a version durably; both files are whole or not there.
+    pub(super) fn store(&self, info: &VersionInfo, entries: &Entries) -> Result<(), ListError> {
+        let failed = |source| ListError::Store { path: self.folder.display().to_string(), source };
+        make_folder(&self.folder).map_err(failed)?;
+        let json = serde_json::to_vec_pretty(info).map_err(std::io::Error::other).map_err(failed)?;
+        // The info goes first: a version counts as stored once its entries are there.
+        replace_file(&self.info_path(&info.version), |path| write_synced(path, &json)).map_err(failed)?;
+        replace_file(&self.entries_path(&info.version), |path| entries.write(path)).map_err(failed)
+    }
+
+    pub(super) fn info(&self, version: &str) -> Result<VersionInfo, ListError> {
+        let path = self.info_path(version);
+        let damaged = |why: String| ListError::Damaged { path: path.display().to_string(), why };
+        let text = std::fs::read(&path).map_err(|e| damaged(e.to_string()))?;
+        serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))
+    }
+
+    pub(super) fn entries(&self, version: &str) -> Result<Entries, ListError> {
+        let info = self.info(version)?;
+        Entries::read(&self.entries_path(version), &info.hash, info.entries)
+    }
+
+    pub(super) fn has(&self, version: &str) -> bool {
+        self.entries_path(version).is_file() && self.info_path(version).is_file()
+    }
+
+    pub(super) fn looked(&self) -> Looked {
+        let text = std::fs::read(self.folder.join("state.json")).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    pub(super) fn set_looked(&self, looked: &Looked) -> Result<(), ListError> {
+        let failed = |source| ListError::Store { path: self.folder.display().to_string(), source };
+        make_folder(&self.folder).map_err(failed)?;
+        let json = serde_json::to_vec_pretty(looked).map_err(std::io::Error::other).map_err(failed)?;
+        // Not synced: a cache that a power cut loses costs one more look at the source.
+        replace_file(&self.folder.join("state.json"), |path| std::fs::write(path, &json)).map_err(failed)
+    }
+
+    /// Removes versions that nothing can bring back into force, and what crashes left behind.
+    pub(super) fn tidy(&self, lineage: &Lineage) {
+        let mut kept: Vec<&str> = lineage.previous.iter().rev().take(KEPT_VERSIONS).map(String::as_str).collect();
+        kept.extend(lineage.accepted.as_deref());
+        kept.extend(lineage.held.as_ref().map(|(version, _)| version.as_str()));
+        kept.extend(lineage.rolled_back.as_deref());
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let version = name.strip_suffix(".list.gz").or_else(|| name.strip_suffix(".json"));
+            let needed = name == "state.json" || version.is_some_and(|version| kept.contains(&version));
+            if !needed {
+                // A file that cannot be removed now is tried again at the next update.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// A folder that only this user may read: lists may be licensed to the school alone.
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Writes a file beside its place and moves it there: readers and crashes see the old or the new.
+pub(crate) fn replace_file(
+    path: &Path,
+    write: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let moved = write(&temporary).and_then(|()| std::fs::rename(&temporary, path));
+    if moved.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    moved?;
+    // The name is durable only once its folder is.
+    File::open(folder)?.sync_all()
+}

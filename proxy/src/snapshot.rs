@@ -1,0 +1,202 @@
+//! Everything that decides, at one moment: policy, lists, users, unblocks and blocks, immutable and
+//! swapped whole. A request takes it once, so that no request is decided by halves of two states.
+
+use crate::config::Config;
+use crate::lists::{ListError, Lists, catalogue};
+use crate::policy_file::{PolicyFault, PolicyFile};
+use categorizer::index::Index;
+use ledger::changes::{AppendError, ChangeLog};
+use ledger::record::Context;
+use ledger::users::{UserError, Users};
+use rules::access::Access;
+use rules::category::CategorySet;
+use rules::change::Changes;
+use rules::decide::{Decision, decide};
+use rules::host::Host;
+use rules::policy::Policy;
+use rules::time::UnixMillis;
+use rules::unblock::{SiteBlock, Unblock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// The snapshot in force: loaded once per request, swapped by [`crate::follow::Follower`].
+pub type Current = Arc<arc_swap::ArcSwap<Snapshot>>;
+
+/// The state that decides. The large parts are shared between snapshots: an unblock costs a small
+/// copy, not a new index.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// The school's decisions.
+    pub policy: Arc<Policy>,
+    /// SHA-256 of the policy text and the files it names, hex.
+    pub policy_hash: Arc<str>,
+    /// What sites are.
+    pub index: Arc<Index>,
+    /// Who may sign in.
+    pub users: Arc<Users>,
+    /// Unblocks in force or to come.
+    pub unblocks: Arc<[Unblock]>,
+    /// The school's own blocks.
+    pub blocks: Arc<[SiteBlock]>,
+    /// The change log folded.
+    pub changes: Arc<Changes>,
+    /// What records made under this snapshot share.
+    pub context: Arc<Context>,
+    /// The school's own page words by language, as TOML; empty: the shipped ones.
+    pub texts: Arc<BTreeMap<String, String>>,
+    /// When it was made.
+    pub loaded_at: UnixMillis,
+}
+
+/// Why there is no snapshot. Nothing is served without one.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// The policy file.
+    #[error(transparent)]
+    Policy(#[from] PolicyFault),
+    /// A list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The change log.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+    /// The users.
+    #[error(transparent)]
+    Users(#[from] UserError),
+    /// A file of the demonstration.
+    #[error("{path}: {source}; check that this user may write the state folder")]
+    Demo {
+        /// File.
+        path: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+}
+
+impl Snapshot {
+    /// Reads everything afresh: the lists (taken in and compiled if they are not), the policy with
+    /// its test cases, the change log and the users. Reads, and writes only what is derived.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub async fn load(config: &Config, now: UnixMillis) -> Result<Snapshot, SnapshotError> {
+        let log = ChangeLog::open(&config.state).await?;
+        Self::load_with(config, &log, now).await
+    }
+
+    /// As [`Snapshot::load`], with a change log that is open already.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub async fn load_with(
+        config: &Config,
+        log: &ChangeLog,
+        now: UnixMillis,
+    ) -> Result<Snapshot, SnapshotError> {
+        crate::demo::write_policy_if_missing(config)?;
+        let catalogue = catalogue(config)?;
+        let index = Arc::new(Lists::new(config, log).index(&catalogue, now).await?);
+        let file = PolicyFile::read(&config.policy, &catalogue)?;
+        file.check_tests(&index, now)?;
+        let changes = log.changes().await?;
+        let users = Arc::new(log.users().load_all().await?);
+        Ok(Snapshot::assemble(file, index, users, changes, now).with_texts(read_texts(config)))
+    }
+
+    /// Puts the parts together.
+    pub(crate) fn assemble(
+        file: PolicyFile,
+        index: Arc<Index>,
+        users: Arc<Users>,
+        changes: Changes,
+        now: UnixMillis,
+    ) -> Snapshot {
+        let policy = Arc::new(file.policy);
+        let policy_hash: Arc<str> = file.hash.into();
+        let context = Arc::new(context(&policy, &policy_hash, &index));
+        Snapshot {
+            policy,
+            policy_hash,
+            index,
+            users,
+            unblocks: changes.live(now).into(),
+            blocks: changes.blocks.clone().into(),
+            changes: Arc::new(changes),
+            context,
+            texts: Arc::default(),
+            loaded_at: now,
+        }
+    }
+
+    fn with_texts(mut self, texts: BTreeMap<String, String>) -> Snapshot {
+        self.texts = Arc::new(texts);
+        self
+    }
+
+    /// The same with another policy.
+    pub(crate) fn with_policy(&self, file: PolicyFile, now: UnixMillis) -> Snapshot {
+        let policy = Arc::new(file.policy);
+        let policy_hash: Arc<str> = file.hash.into();
+        let context = Arc::new(context(&policy, &policy_hash, &self.index));
+        Snapshot { policy, policy_hash, context, loaded_at: now, ..self.clone() }
+    }
+
+    /// The same with another index.
+    pub(crate) fn with_index(&self, index: Arc<Index>, now: UnixMillis) -> Snapshot {
+        let context = Arc::new(context(&self.policy, &self.policy_hash, &index));
+        Snapshot { index, context, loaded_at: now, ..self.clone() }
+    }
+
+    /// The same with changes and, where they changed, users.
+    pub(crate) fn with_changes(
+        &self,
+        changes: Changes,
+        users: Option<Arc<Users>>,
+        now: UnixMillis,
+    ) -> Snapshot {
+        Snapshot {
+            unblocks: changes.live(now).into(),
+            blocks: changes.blocks.clone().into(),
+            changes: Arc::new(changes),
+            users: users.unwrap_or_else(|| Arc::clone(&self.users)),
+            loaded_at: now,
+            ..self.clone()
+        }
+    }
+
+    /// Decides one access.
+    #[must_use]
+    pub fn decide(&self, access: &Access<'_>, now: UnixMillis) -> Decision {
+        decide(&self.policy, &self.unblocks, &self.blocks, access, now)
+    }
+
+    /// All categories of a host and, where it is seen, path and query (raw, starting with `/`).
+    #[must_use]
+    pub fn categories(&self, host: &Host, path_and_query: Option<&str>) -> CategorySet {
+        self.index.categories(host, path_and_query)
+    }
+}
+
+fn context(policy: &Policy, policy_hash: &str, index: &Index) -> Context {
+    Context {
+        policy_hash: policy_hash.to_owned(),
+        list_version: index.version().to_owned(),
+        categories: policy.catalogue().iter().map(|(_, category)| category.name.clone()).collect(),
+        levels: policy.levels().iter().map(|(_, level)| level.name.clone()).collect(),
+        locked: policy.catalogue().locked(),
+        zone: policy.clock().zone_name().to_owned(),
+    }
+}
+
+/// The school's own page words. A file that cannot be read is as if it were not there: pages are
+/// shown in the shipped words, and nothing stops.
+pub(crate) fn read_texts(config: &Config) -> BTreeMap<String, String> {
+    let languages = rules::defaults::TEXTS.iter().map(|(language, _)| *language);
+    languages
+        .filter_map(|language| {
+            let path = config.text.join(format!("{language}.toml"));
+            Some((language.to_owned(), std::fs::read_to_string(path).ok()?))
+        })
+        .collect()
+}

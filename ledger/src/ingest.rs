@@ -1,1 +1,283 @@
-//! (to be written)
+//! From journals to day files: the thread that follows them, and recovery after a kill.
+//!
+//! [`Writer::start`] is what `serve` runs: it takes the state folder's lock, stores what a killed
+//! process left, then follows this process's journals. [`recover`] is what a command does first
+//! when no daemon runs.
+
+pub use crate::engine::{Damage, IngestError};
+use crate::engine::{Engine, Tally};
+use crate::journal::{Journal, JournalSettings, Shared};
+use crate::lock::{LockError, StateLock, make_folder};
+use rules::code::RequestId;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Longest wait between two failed attempts to store, in milliseconds.
+const MAX_RETRY_MS: u64 = 5000;
+
+/// How the access log is kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The journals.
+    pub journal: JournalSettings,
+    /// Milliseconds between two looks at the journals.
+    pub poll_interval_ms: u64,
+    /// Where Squid's native log lines are appended, if anywhere.
+    pub squid: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { journal: JournalSettings::default(), poll_interval_ms: 50, squid: None }
+    }
+}
+
+/// Why the access log cannot be opened.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Another writer, or no lock to be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// What a killed process left cannot be stored.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// A folder or thread.
+    #[error("access log in {path}: {source}; see that the folder can be written")]
+    Io {
+        /// The state folder.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+}
+
+/// What recovery found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The highest id ever given; new ones must be above it.
+    pub last_id: RequestId,
+    /// Decisions stored now.
+    pub decisions: u64,
+    /// Accesses whose end nobody will ever tell: ended as [`crate::record::End::Unknown`].
+    pub unknown_ends: u64,
+    /// Bytes of writes that a kill cut off; their decisions were never acknowledged.
+    pub torn_bytes: u64,
+    /// What could not be read; the files are kept as `*.damaged` in the journal folder.
+    pub damage: Vec<Damage>,
+}
+
+impl Default for Recovered {
+    fn default() -> Self {
+        let (last_id, damage) = (RequestId(0), Vec::new());
+        Self { last_id, decisions: 0, unknown_ends: 0, torn_bytes: 0, damage }
+    }
+}
+
+/// Stores what a killed process left behind, if no daemon runs. `Ok(None)`: one does, and stores
+/// by itself. Costs next to nothing when nothing is left.
+///
+/// Runs in a thread of its own, so that it may be called inside or outside of a runtime.
+///
+/// # Errors
+/// [`StartError`].
+pub fn recover(state: &Path) -> Result<Option<Recovered>, StartError> {
+    match StateLock::take(state) {
+        Ok(lock) => {
+            let recovered = recover_locked(state, None, &lock)?;
+            Ok(Some(recovered))
+        }
+        Err(LockError::Held(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn recover_locked(
+    state: &Path,
+    squid: Option<&Path>,
+    _lock: &StateLock,
+) -> Result<Recovered, StartError> {
+    let failed = |source| StartError::Io { path: state.to_owned(), source };
+    for folder in ["journal", "access"] {
+        make_folder(&state.join(folder)).map_err(failed)?;
+    }
+    let (state_folder, squid) = (state.to_owned(), squid.map(Path::to_owned));
+    let worker = std::thread::Builder::new().name("ledger-recover".into());
+    let running = worker.spawn(move || {
+        let runtime = runtime()?;
+        runtime.block_on(recover_all(&state_folder, squid.as_deref())).map_err(StartError::from)
+    });
+    let joined = running.map_err(failed)?.join();
+    joined.unwrap_or_else(|_| Err(failed(std::io::Error::other("recovery stopped by a panic"))))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|source| StartError::Io { path: PathBuf::new(), source })
+}
+
+async fn recover_all(state: &Path, squid: Option<&Path>) -> Result<Recovered, IngestError> {
+    let mut engine = Engine::new(state, squid).await?;
+    engine.add_leftovers()?;
+    if engine.has_nothing_left() {
+        let last_id = engine.last_id().await?;
+        return Ok(Recovered { last_id, ..Recovered::default() });
+    }
+    while !engine.pass().await? {}
+    engine.open_newest_days().await?;
+    engine.end_unknown().await?;
+    engine.remove_finished()?;
+    engine.close_days(true).await?;
+    let Tally { decisions, unknown_ends, torn_bytes, damage, last_id } = engine.tally;
+    if decisions + unknown_ends + torn_bytes > 0 {
+        tracing::info!(
+            decisions,
+            unknown_ends,
+            torn_bytes,
+            "journals of an earlier process stored"
+        );
+    }
+    Ok(Recovered { last_id: RequestId(last_id), decisions, unknown_ends, torn_bytes, damage })
+}
+
+/// The access log of a running daemon.
+#[derive(Debug)]
+pub struct Writer {
+    state: PathBuf,
+    shared: Arc<Shared>,
+    recovered: Recovered,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    _lock: StateLock,
+}
+
+impl Writer {
+    /// Takes the lock, recovers, and starts to follow the journals that [`Writer::journal`] opens.
+    /// Blocks until recovery is done.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(state: &Path, settings: Settings) -> Result<Self, StartError> {
+        let failed = |source| StartError::Io { path: state.to_owned(), source };
+        let lock = StateLock::take(state)?;
+        let recovered = recover_locked(state, settings.squid.as_deref(), &lock)?;
+        let folder = state.join("journal");
+        let shared = Shared::open(&folder, settings.journal, recovered.last_id).map_err(failed)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let follower = Follower {
+            state: state.to_owned(),
+            shared: Arc::clone(&shared),
+            stopping: Arc::clone(&stopping),
+            settings,
+        };
+        let runtime = runtime()?;
+        let worker = std::thread::Builder::new().name("ledger-ingest".into());
+        let thread = worker.spawn(move || runtime.block_on(follower.run())).map_err(failed)?;
+        let (state, thread) = (state.to_owned(), Some(thread));
+        Ok(Self { state, shared, recovered, stopping, thread, _lock: lock })
+    }
+
+    /// Opens the journal of a worker; call it on the worker's own thread.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] of the file system.
+    pub fn journal(&self, worker: u16) -> std::io::Result<std::rc::Rc<Journal>> {
+        Journal::open(&self.state.join("journal"), worker, &self.shared)
+    }
+
+    /// What the journals share: ids, backlog, status.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// What recovery found at the start.
+    #[must_use]
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// Stores everything and ends the thread; call it once all journals are dropped. Journals that
+    /// still are open stay on disk, for the next start to recover.
+    pub fn stop(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the ingest thread stopped by a panic; the next start recovers");
+            }
+            self.shared.stop();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The ingest thread.
+struct Follower {
+    state: PathBuf,
+    shared: Arc<Shared>,
+    stopping: Arc<AtomicBool>,
+    settings: Settings,
+}
+
+impl Follower {
+    async fn run(self) {
+        let mut retry_ms = self.settings.poll_interval_ms;
+        loop {
+            let Err(error) = self.follow().await else { break };
+            tracing::error!(%error, retry_ms, "accesses cannot be stored; the journals keep them");
+            self.shared.note_error(error.to_string());
+            if self.stopping.load(Ordering::Acquire) {
+                break;
+            }
+            std::thread::park_timeout(Duration::from_millis(retry_ms));
+            retry_ms = (retry_ms * 2).min(MAX_RETRY_MS);
+        }
+    }
+
+    /// Follows until told to stop, or until something fails.
+    async fn follow(&self) -> Result<(), IngestError> {
+        let mut engine = Engine::new(&self.state, self.settings.squid.as_deref()).await?;
+        loop {
+            let stopping = self.stopping.load(Ordering::Acquire);
+            let began_ms = self.shared.elapsed_ms();
+            let segments = self.shared.segments();
+            let closed = segments.iter().all(|segment| segment.is_closed());
+            engine.follow(&segments);
+            let caught_up = engine.pass().await?;
+            engine.report_stored(&self.shared);
+            if caught_up {
+                self.shared.caught_up(began_ms);
+            }
+            engine.note_last_id(&self.shared);
+            for id in engine.remove_finished()? {
+                self.shared.forget(id);
+            }
+            engine.close_days(false).await?;
+            if stopping && caught_up {
+                if closed {
+                    engine.end_unknown().await?;
+                    for id in engine.remove_finished()? {
+                        self.shared.forget(id);
+                    }
+                }
+                return engine.close_days(true).await;
+            }
+            if caught_up && !stopping {
+                std::thread::park_timeout(Duration::from_millis(self.settings.poll_interval_ms));
+            }
+        }
+    }
+}

@@ -55,8 +55,9 @@ struct Open {
     end: u64,
     /// Ends that wait, then (within one call) the context and decision being written.
     buffer: Vec<u8>,
-    /// The context last written to this segment.
+    /// The context last written to this segment, and its number there.
     context: Option<Arc<Context>>,
+    context_number: u16,
 }
 
 impl Journal {
@@ -71,7 +72,13 @@ impl Journal {
 
     fn over(folder: &Path, worker: u16, shared: &Arc<Shared>, segment: Arc<Segment>) -> Rc<Self> {
         let end = segment.written();
-        let open = Open { segment, end, buffer: Vec::with_capacity(16 * 1024), context: None };
+        let open = Open {
+            segment,
+            end,
+            buffer: Vec::with_capacity(16 * 1024),
+            context: None,
+            context_number: 0,
+        };
         let (folder, shared) = (folder.to_owned(), Arc::clone(shared));
         Rc::new(Self { folder, worker, shared, open: RefCell::new(open) })
     }
@@ -140,10 +147,15 @@ impl Journal {
         }
         let ends = open.buffer.len();
         let new_context = open.context_to_write(decided.context);
+        let number = open.context_number.wrapping_add(u16::from(new_context));
         if new_context {
-            frame::append(&mut open.buffer, |buffer| payload::put_context(buffer, decided.context));
+            frame::append(&mut open.buffer, |buffer| {
+                payload::put_context(buffer, number, decided.context)
+            });
         }
-        frame::append(&mut open.buffer, |buffer| payload::put_decided(buffer, decided, ended));
+        frame::append(&mut open.buffer, |buffer| {
+            payload::put_decided(buffer, number, decided, ended)
+        });
         if let Err(source) = self.write(open) {
             open.buffer.truncate(ends);
             return Err(RecordError::Write {
@@ -153,6 +165,7 @@ impl Journal {
         }
         if new_context {
             open.context = Some(Arc::clone(decided.context));
+            open.context_number = number;
         }
         Ok(())
     }
@@ -362,7 +375,7 @@ mod tests {
         Frames::new(&bytes[MAGIC.len()..], MAGIC.len() as u64)
             .map(|found| match found {
                 Found::Payload { payload, .. } => match payload::read(payload).unwrap() {
-                    Payload::Context(context) => format!("context {}", context.policy_hash),
+                    Payload::Context(_, context) => format!("context {}", context.policy_hash),
                     Payload::Decided(_) => "decided".into(),
                     Payload::DecidedAndEnded(..) => "refused".into(),
                     Payload::Ended(_, ended) => ended.end.as_str().into(),
@@ -471,7 +484,8 @@ mod tests {
         let error =
             journal.refuse(&decided(RequestId(2), &context), refused(403, 0, 1)).unwrap_err();
         assert!(matches!(error, RecordError::Backlog { .. }), "{error}");
-        shared.stored(shared.backlog_bytes(), shared.elapsed_ms());
+        let segment = Arc::clone(&journal.open.borrow().segment);
+        shared.stored(&segment, segment.written());
         journal.refuse(&decided(RequestId(3), &context), refused(403, 0, 1)).unwrap();
     }
 

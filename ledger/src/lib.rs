@@ -6,13 +6,21 @@
 //! journal position in one transaction, and keeps rollups as it goes. Changes and users live in one
 //! SQLite file of their own, written in durable transactions.
 
+mod carried;
 pub mod changes;
+mod engine;
 pub mod frame;
 pub mod ingest;
+mod insert;
+mod intern;
 pub mod journal;
+pub mod lock;
 pub mod payload;
 pub mod query;
 pub mod record;
 pub mod rollup;
 mod segment;
+pub mod sqlite;
+pub mod squid;
+pub mod summary;
 pub mod users;

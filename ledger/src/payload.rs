@@ -1,8 +1,10 @@
 //! Payloads: the bytes of a context, a decision and an end inside a frame.
 //!
 //! Little-endian throughout. A text is its length and its bytes. The first byte tells the kind.
+//! Contexts are numbered within their file and decisions name that number, so that a damaged
+//! context can never lend a decision the names of an older one.
 
-use crate::record::{Context, Decided, Depth, End, Ended};
+use crate::record::{Context, Decided, Depth, End, Ended, scheme_from_number, scheme_number};
 use rules::category::CategorySet;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
@@ -34,6 +36,8 @@ const MAX_RULE_BYTES: usize = 512;
 /// context the last one before it in the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DecisionRead<'a> {
+    /// Number of its context within the file.
+    pub context: u16,
     /// Id.
     pub id: RequestId,
     /// When the request was read.
@@ -71,8 +75,8 @@ pub struct DecisionRead<'a> {
 /// One payload, read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload<'a> {
-    /// What the records after it share.
-    Context(Context),
+    /// What the decisions that name its number share.
+    Context(u16, Context),
     /// A decision whose end follows.
     Decided(DecisionRead<'a>),
     /// A decision and its end.
@@ -81,9 +85,10 @@ pub enum Payload<'a> {
     Ended(RequestId, Ended),
 }
 
-/// Appends a context's payload.
-pub fn put_context(buffer: &mut Vec<u8>, context: &Context) {
+/// Appends a context's payload under a number.
+pub fn put_context(buffer: &mut Vec<u8>, number: u16, context: &Context) {
     buffer.push(CONTEXT);
+    buffer.extend_from_slice(&number.to_le_bytes());
     put_text(buffer, &context.policy_hash, 1024);
     put_text(buffer, &context.list_version, 1024);
     put_text(buffer, &context.zone, 255);
@@ -94,9 +99,15 @@ pub fn put_context(buffer: &mut Vec<u8>, context: &Context) {
     }
 }
 
-/// Appends a decision's payload, with its end where it is already known.
-pub fn put_decided(buffer: &mut Vec<u8>, decided: &Decided<'_>, ended: Option<&Ended>) {
+/// Appends a decision's payload under its context's number, with its end where it is already known.
+pub fn put_decided(
+    buffer: &mut Vec<u8>,
+    context: u16,
+    decided: &Decided<'_>,
+    ended: Option<&Ended>,
+) {
     buffer.push(if ended.is_some() { DECIDED_AND_ENDED } else { DECIDED });
+    buffer.extend_from_slice(&context.to_le_bytes());
     buffer.extend_from_slice(&decided.id.0.to_le_bytes());
     buffer.extend_from_slice(&decided.at.0.to_le_bytes());
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
@@ -106,11 +117,7 @@ pub fn put_decided(buffer: &mut Vec<u8>, decided: &Decided<'_>, ended: Option<&E
         | flag(decided.unblock.is_some(), HAS_UNBLOCK)
         | flag(decided.client.is_ipv6(), IS_V6)
         | flag(decided.verdict == Verdict::Block, IS_BLOCK);
-    let scheme = match decided.scheme {
-        Scheme::Http => 0,
-        Scheme::Https => 1,
-        Scheme::Tunnel => 2,
-    };
+    let scheme = scheme_number(decided.scheme);
     let (reason, depth) = (decided.reason as u8, decided.depth as u8);
     buffer.extend_from_slice(&[flags, decided.level, scheme, depth, reason]);
     buffer.extend_from_slice(&decided.port.to_le_bytes());
@@ -176,7 +183,7 @@ fn put_text(buffer: &mut Vec<u8>, text: &str, max_bytes: usize) {
 pub fn read(payload: &[u8]) -> Option<Payload<'_>> {
     let mut reader = Reader { bytes: payload };
     let payload = match reader.u8()? {
-        CONTEXT => Payload::Context(read_context(&mut reader)?),
+        CONTEXT => Payload::Context(reader.u16()?, read_context(&mut reader)?),
         DECIDED => Payload::Decided(read_decided(&mut reader)?),
         DECIDED_AND_ENDED => {
             Payload::DecidedAndEnded(read_decided(&mut reader)?, read_end(&mut reader)?)
@@ -205,16 +212,12 @@ fn read_names(reader: &mut Reader<'_>) -> Option<Vec<String>> {
 }
 
 fn read_decided<'a>(reader: &mut Reader<'a>) -> Option<DecisionRead<'a>> {
+    let context = reader.u16()?;
     let id = RequestId(reader.u64()?);
     let at = UnixMillis(reader.u64()? as i64);
     let flags = reader.u8()?;
     let level = reader.u8()?;
-    let scheme = match reader.u8()? {
-        0 => Scheme::Http,
-        1 => Scheme::Https,
-        2 => Scheme::Tunnel,
-        _ => return None,
-    };
+    let scheme = scheme_from_number(reader.u8()?)?;
     let depth = Depth::from_number(reader.u8()?)?;
     let reason = ReasonCode::from_number(reader.u8()?)?;
     let port = reader.u16()?;
@@ -237,6 +240,7 @@ fn read_decided<'a>(reader: &mut Reader<'a>) -> Option<DecisionRead<'a>> {
     let verdict = if has(IS_BLOCK) { Verdict::Block } else { Verdict::Allow };
     let categories = CategorySet::from_words(words);
     Some(DecisionRead {
+        context,
         id,
         at,
         user,
@@ -317,8 +321,8 @@ mod tests {
     #[test]
     fn a_context_is_read_back_as_it_was_written() {
         let mut bytes = Vec::new();
-        put_context(&mut bytes, &context());
-        assert_eq!(read(&bytes), Some(Payload::Context(context())));
+        put_context(&mut bytes, 7, &context());
+        assert_eq!(read(&bytes), Some(Payload::Context(7, context())));
     }
 
     #[test]
@@ -356,13 +360,13 @@ mod tests {
                 Ended { end: End::Cut, status, bytes_up, bytes_down, duration_us }
             });
             let mut bytes = Vec::new();
-            put_decided(&mut bytes, &decided, ended.as_ref());
+            put_decided(&mut bytes, 3, &decided, ended.as_ref());
             let (read, read_end) = match read(&bytes) {
                 Some(Payload::Decided(read)) => (read, None),
                 Some(Payload::DecidedAndEnded(read, end)) => (read, Some(end)),
                 other => return Err(TestCaseError::fail(format!("{other:?}"))),
             };
-            prop_assert_eq!(read_end, ended);
+            prop_assert_eq!((read_end, read.context), (ended, 3));
             prop_assert_eq!((read.id.0, read.at.0, read.level, read.port), (id, at, level, port));
             prop_assert_eq!((read.user, read.path, read.rule), (user.as_deref(), path.as_deref(), rule.as_deref()));
             prop_assert_eq!((read.client, read.unblock), (decided.client, decided.unblock));

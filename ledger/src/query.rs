@@ -1,1 +1,531 @@
-//! (to be written)
+//! Questions to the access log: filtered pages, one record by its code, and following along.
+//!
+//! Pages run by (day, sequence). Rows are only ever added, and always at the end, so a page never
+//! changes while the log grows. All connections are read-only.
+
+use crate::engine::leftovers;
+use crate::record::{Depth, End, Ended, scheme_from_number};
+use crate::sqlite::{day_path, days, open_to_read, stored_positions};
+use jiff::civil::Date;
+use rules::code::RequestId;
+use rules::decide::{ReasonCode, Verdict};
+use rules::target::Scheme;
+use rules::time::UnixMillis;
+use rules::unblock::UnblockId;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Most day files held open at once.
+const MAX_OPEN_DAYS: usize = 16;
+
+/// Why the log cannot be asked.
+#[derive(Debug, Error)]
+pub enum QueryError {
+    /// A day file.
+    #[error("access log {path}: {source}")]
+    Store {
+        /// The day's file.
+        path: PathBuf,
+        /// Cause.
+        source: sqlx::Error,
+    },
+    /// The folder.
+    #[error("access log folder {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+}
+
+/// Which accesses. Everything given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Proven user, compared without case.
+    pub user: Option<String>,
+    /// Level name.
+    pub level: Option<String>,
+    /// A host and those below it, in canonical spelling; optionally a path and what is below it,
+    /// as in `example.org/maths`.
+    pub site: Option<String>,
+    /// Category name, among the access's categories.
+    pub category: Option<String>,
+    /// Verdict.
+    pub verdict: Option<Verdict>,
+    /// Reason word.
+    pub reason: Option<ReasonCode>,
+    /// One request.
+    pub id: Option<RequestId>,
+    /// Client address.
+    pub client: Option<IpAddr>,
+    /// Read at or after.
+    pub since: Option<UnixMillis>,
+    /// Read before.
+    pub until: Option<UnixMillis>,
+    /// Opened by this unblock.
+    pub unblock: Option<UnblockId>,
+    /// Text anywhere in host or path, compared without (ASCII) case.
+    pub text: Option<String>,
+}
+
+/// Which way pages run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As stored.
+    OldestFirst,
+    /// Latest stored first.
+    #[default]
+    NewestFirst,
+}
+
+/// A place in the log: the next page starts behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// School day.
+    pub day: Date,
+    /// Place in the day's file, from 0.
+    pub sequence: i64,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.day, self.sequence)
+    }
+}
+
+/// A text that is no cursor.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("\"{0}\" is no place in the log; one looks like 2026-11-22:1042")]
+pub struct CursorError(String);
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let parse = || {
+            let (day, sequence) = text.split_once(':')?;
+            Some(Self { day: day.parse().ok()?, sequence: sequence.parse().ok()? })
+        };
+        parse().ok_or_else(|| CursorError(text.to_owned()))
+    }
+}
+
+/// One access with everything named.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessRow {
+    /// Where it stands.
+    pub cursor: Cursor,
+    /// Id; [`RequestId::code`] is what the block page shows.
+    pub id: RequestId,
+    /// When the request was read.
+    pub at: UnixMillis,
+    /// Proven user.
+    pub user: Option<String>,
+    /// Level name.
+    pub level: String,
+    /// Client address.
+    pub client: String,
+    /// Method.
+    pub method: String,
+    /// Scheme.
+    pub scheme: Scheme,
+    /// Host.
+    pub host: String,
+    /// Port, 0 if unknown.
+    pub port: u16,
+    /// Path without query; `None` where it was not seen.
+    pub path: Option<String>,
+    /// Category names.
+    pub categories: Vec<String>,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// Why, as a word.
+    pub reason: ReasonCode,
+    /// The policy line or block that decided.
+    pub rule: Option<String>,
+    /// The unblock that opened it.
+    pub unblock: Option<UnblockId>,
+    /// How deep the proxy saw.
+    pub depth: Depth,
+    /// SHA-256 of the policy text that decided, hex.
+    pub policy_hash: String,
+    /// Version of the lists that decided.
+    pub list_version: String,
+    /// The school's zone.
+    pub zone: String,
+    /// How it ended; `None` while it is open.
+    pub ended: Option<Ended>,
+}
+
+/// Rows, and where the next page starts; `None`: there is no more now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The rows, in the order asked for.
+    pub rows: Vec<AccessRow>,
+    /// Give it to get the next page.
+    pub next: Option<Cursor>,
+}
+
+/// The access log of a state folder, open to be asked.
+#[derive(Debug)]
+pub struct AccessLog {
+    folder: PathBuf,
+    connections: HashMap<Date, SqliteConnection>,
+}
+
+impl AccessLog {
+    /// The log in `state`. Nothing is opened yet; a folder without a log has no rows.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
+        Self { folder: state.join("access"), connections: HashMap::new() }
+    }
+
+    /// The school days that have a file, oldest first.
+    ///
+    /// # Errors
+    /// [`QueryError::Folder`].
+    pub fn days(&self) -> Result<Vec<Date>, QueryError> {
+        days(&self.folder)
+            .map_err(|source| QueryError::Folder { path: self.folder.clone(), source })
+    }
+
+    /// Up to `limit` rows behind `after`, or from the start.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn page(
+        &mut self,
+        filter: &Filter,
+        order: Order,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, QueryError> {
+        let mut days = self.days()?;
+        days.retain(|day| {
+            may_hold(*day, filter) && after.is_none_or(|after| is_ahead(*day, after.day, order))
+        });
+        if order == Order::NewestFirst {
+            days.reverse();
+        }
+        let mut rows = Vec::new();
+        for day in days {
+            let after = after.filter(|after| after.day == day).map(|after| after.sequence);
+            rows.extend(self.day_rows(day, filter, order, after, limit - rows.len()).await?);
+            if rows.len() == limit {
+                break;
+            }
+        }
+        let full = rows.len() == limit;
+        let next = rows.last().filter(|_| full).map(|row: &AccessRow| row.cursor);
+        Ok(Page { rows, next })
+    }
+
+    /// The access of an id. Its second tells the day; where the clock was wrong then, all days are
+    /// looked through.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn find(&mut self, id: RequestId) -> Result<Option<AccessRow>, QueryError> {
+        let made = utc_date(id.second());
+        let mut days = self.days()?;
+        days.sort_by_key(|day| (made - *day).get_days().abs());
+        let filter = Filter { id: Some(id), ..Filter::default() };
+        for day in days {
+            if let Some(row) = self.day_rows(day, &filter, Order::NewestFirst, None, 1).await?.pop()
+            {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Follows the log from its end on.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn follow(mut self, filter: Filter) -> Result<Follow, QueryError> {
+        let last = self.page(&Filter::default(), Order::NewestFirst, None, 1).await?.rows.pop();
+        Ok(Follow { log: self, filter, after: last.map(|row| row.cursor) })
+    }
+
+    async fn day_rows(
+        &mut self,
+        day: Date,
+        filter: &Filter,
+        order: Order,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AccessRow>, QueryError> {
+        let path = day_path(&self.folder, day);
+        let failed = |source| QueryError::Store { path: path.clone(), source };
+        if self.connections.len() >= MAX_OPEN_DAYS && !self.connections.contains_key(&day) {
+            self.connections.clear();
+        }
+        let connection = match self.connections.entry(day) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(open_to_read(&path).await.map_err(failed)?)
+            }
+        };
+        let mut query = statement(filter, order, after, limit);
+        let rows = query.build().persistent(false).fetch_all(connection).await.map_err(failed)?;
+        rows.iter().map(|row| read_row(day, row)).collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+/// The log as it grows.
+#[derive(Debug)]
+pub struct Follow {
+    log: AccessLog,
+    filter: Filter,
+    after: Option<Cursor>,
+}
+
+impl Follow {
+    /// The rows stored since the last call, oldest first, at most 1,000; call it again at once where
+    /// it gives that many, else after a moment.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn poll(&mut self) -> Result<Vec<AccessRow>, QueryError> {
+        let page = self.log.page(&self.filter, Order::OldestFirst, self.after, 1000).await?;
+        self.after = page.rows.last().map(|row| row.cursor).or(self.after);
+        Ok(page.rows)
+    }
+}
+
+/// Waits until what the journals held when it was called is stored, at most `timeout`. For commands
+/// that ask while the daemon runs. `false`: not everything is stored yet.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn wait_until_stored(state: &Path, timeout: Duration) -> Result<bool, QueryError> {
+    let (journal, access) = (state.join("journal"), state.join("access"));
+    let folder = |path: &Path, source| QueryError::Folder { path: path.to_owned(), source };
+    let files =
+        leftovers(&journal).map_err(|error| folder(&journal, std::io::Error::other(error)))?;
+    let mut waiting: HashMap<u64, (PathBuf, u64)> = HashMap::new();
+    for (id, path) in files {
+        let length = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        if length > crate::frame::MAGIC.len() as u64 {
+            waiting.insert(id, (path, length));
+        }
+    }
+    let began = Instant::now();
+    loop {
+        let newest = days(&access).map_err(|source| folder(&access, source))?;
+        for day in newest.into_iter().rev().take(2) {
+            let path = day_path(&access, day);
+            let positions = stored_positions(&path)
+                .await
+                .map_err(|source| QueryError::Store { path, source })?;
+            waiting.retain(|id, (_, length)| {
+                positions.get(id).is_none_or(|position| {
+                    position.offset < *length
+                        || position.held.first().is_some_and(|first| first < length)
+                })
+            });
+        }
+        // A file that is gone was stored first.
+        waiting.retain(|_, (path, _)| path.exists());
+        if waiting.is_empty() || began.elapsed() >= timeout {
+            return Ok(waiting.is_empty());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn is_ahead(day: Date, after: Date, order: Order) -> bool {
+    match order {
+        Order::OldestFirst => day >= after,
+        Order::NewestFirst => day <= after,
+    }
+}
+
+/// Whether a school day in any zone may hold instants of the filter's range.
+fn may_hold(day: Date, filter: &Filter) -> bool {
+    let begins_in_time =
+        filter.until.is_none_or(|until| day <= utc_date(until).saturating_add(day_span()));
+    let ends_late_enough =
+        filter.since.is_none_or(|since| day >= utc_date(since).saturating_sub(day_span()));
+    begins_in_time && ends_late_enough
+}
+
+fn day_span() -> jiff::Span {
+    jiff::Span::new().days(1)
+}
+
+fn utc_date(at: UnixMillis) -> Date {
+    let instant = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    instant.to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+const SELECT: &str = r#"
+SELECT a.sequence, a.id, a.at, p.name, l.value, c.address, m.value, w.scheme, h.name, w.port, a.path,
+  s.names, w.verdict, w.reason, r.value, w.unblock, w.depth, x.policy_hash, x.list_version, x.zone,
+  coalesce(a."end", e."end"), coalesce(a.status, e.status), coalesce(a.bytes_up, e.bytes_up),
+  coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us)
+FROM access a
+CROSS JOIN who o ON o.id = a.who LEFT JOIN person p ON p.id = o.person
+CROSS JOIN client c ON c.id = o.client CROSS JOIN name l ON l.id = o.level
+CROSS JOIN what w ON w.id = a.what CROSS JOIN name m ON m.id = w.method
+CROSS JOIN host h ON h.id = w.host CROSS JOIN category_set s ON s.id = w.category_set
+CROSS JOIN context x ON x.id = w.context LEFT JOIN name r ON r.id = w.rule
+LEFT JOIN access_end e ON e.sequence = a.sequence
+WHERE 1"#;
+
+/// The small tables are filtered first; one pass over the accesses then compares numbers.
+fn statement(
+    filter: &Filter,
+    order: Order,
+    after: Option<i64>,
+    limit: usize,
+) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(SELECT);
+    if let Some(after) = after {
+        sql.push(if order == Order::OldestFirst {
+            " AND a.sequence > "
+        } else {
+            " AND a.sequence < "
+        });
+        sql.push_bind(after);
+    }
+    if let Some(id) = filter.id {
+        sql.push(" AND a.id = ").push_bind(id.0 as i64);
+    }
+    if let Some(since) = filter.since {
+        sql.push(" AND a.at >= ").push_bind(since.0);
+    }
+    if let Some(until) = filter.until {
+        sql.push(" AND a.at < ").push_bind(until.0);
+    }
+    push_who(&mut sql, filter);
+    push_what(&mut sql, filter);
+    if let Some((_, path)) = filter.site.as_deref().and_then(|site| site.split_once('/')) {
+        let path = format!("/{}", path.trim_end_matches('/'));
+        if path.len() > 1 {
+            sql.push(" AND (a.path = ").push_bind(path.clone());
+            let below = format!("{path}/");
+            sql.push(" OR substr(a.path, 1, ").push_bind(below.chars().count() as i64);
+            sql.push(") = ").push_bind(below).push(")");
+        }
+    }
+    if let Some(text) = &filter.text {
+        let pattern =
+            format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        sql.push(" AND (h.name || coalesce(a.path, '')) LIKE ")
+            .push_bind(pattern)
+            .push(" ESCAPE '\\'");
+    }
+    sql.push(" ORDER BY a.sequence");
+    if order == Order::NewestFirst {
+        sql.push(" DESC");
+    }
+    sql.push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    sql
+}
+
+fn push_who(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    if filter.user.is_none() && filter.level.is_none() && filter.client.is_none() {
+        return;
+    }
+    sql.push(" AND a.who IN (SELECT id FROM who WHERE 1");
+    if let Some(user) = &filter.user {
+        sql.push(" AND person IN (SELECT id FROM person WHERE name = ").push_bind(user.clone());
+        sql.push(" COLLATE NOCASE)");
+    }
+    if let Some(level) = &filter.level {
+        sql.push(" AND level IN (SELECT id FROM name WHERE value = ")
+            .push_bind(level.clone())
+            .push(")");
+    }
+    if let Some(client) = &filter.client {
+        sql.push(" AND client IN (SELECT id FROM client WHERE address = ");
+        sql.push_bind(client.to_string()).push(")");
+    }
+    sql.push(")");
+}
+
+fn push_what(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    let Filter { site, category, verdict, reason, unblock, .. } = filter;
+    if site.is_none()
+        && category.is_none()
+        && verdict.is_none()
+        && reason.is_none()
+        && unblock.is_none()
+    {
+        return;
+    }
+    sql.push(" AND a.what IN (SELECT id FROM what WHERE 1");
+    if let Some(site) = site {
+        let host = site.split('/').next().unwrap_or_default();
+        let below = format!(".{host}");
+        sql.push(" AND host IN (SELECT id FROM host WHERE name = ").push_bind(host.to_owned());
+        sql.push(" OR substr(name, -").push(below.chars().count());
+        sql.push(") = ").push_bind(below).push(")");
+    }
+    if let Some(category) = category {
+        sql.push(" AND category_set IN (SELECT id FROM category_set WHERE instr(names, ");
+        sql.push_bind(format!(" {category} ")).push(") > 0)");
+    }
+    if let Some(verdict) = verdict {
+        sql.push(" AND verdict = ").push_bind(i64::from(*verdict == Verdict::Block));
+    }
+    if let Some(reason) = reason {
+        sql.push(" AND reason = ").push_bind(*reason as i64);
+    }
+    if let Some(unblock) = unblock {
+        sql.push(" AND unblock = ").push_bind(i64::from(unblock.0));
+    }
+    sql.push(")");
+}
+
+fn read_row(day: Date, row: &SqliteRow) -> Result<AccessRow, sqlx::Error> {
+    let text = |column: usize| row.try_get::<String, _>(column);
+    let number = |column: usize| row.try_get::<i64, _>(column);
+    let unknown = |what: &str| {
+        sqlx::Error::Decode(format!("unknown {what}; written by a newer version?").into())
+    };
+    let small =
+        |column: usize| Ok::<u8, sqlx::Error>(u8::try_from(number(column)?).unwrap_or(u8::MAX));
+    let ended = match row.try_get::<Option<i64>, _>(20)? {
+        None => None,
+        Some(end) => Some(Ended {
+            end: u8::try_from(end).ok().and_then(End::from_number).ok_or_else(|| unknown("end"))?,
+            status: row.try_get(21)?,
+            bytes_up: number(22)? as u64,
+            bytes_down: number(23)? as u64,
+            duration_us: number(24)? as u64,
+        }),
+    };
+    Ok(AccessRow {
+        cursor: Cursor { day, sequence: number(0)? },
+        id: RequestId(number(1)? as u64),
+        at: UnixMillis(number(2)?),
+        user: row.try_get(3)?,
+        level: text(4)?,
+        client: text(5)?,
+        method: text(6)?,
+        scheme: scheme_from_number(small(7)?).ok_or_else(|| unknown("scheme"))?,
+        host: text(8)?,
+        port: row.try_get(9)?,
+        path: row.try_get(10)?,
+        categories: text(11)?.split_whitespace().map(str::to_owned).collect(),
+        verdict: if number(12)? == 0 { Verdict::Allow } else { Verdict::Block },
+        reason: ReasonCode::from_number(small(13)?).ok_or_else(|| unknown("reason"))?,
+        rule: row.try_get(14)?,
+        unblock: row.try_get::<Option<u32>, _>(15)?.map(UnblockId),
+        depth: Depth::from_number(small(16)?).ok_or_else(|| unknown("depth"))?,
+        policy_hash: text(17)?,
+        list_version: text(18)?,
+        zone: text(19)?,
+        ended,
+    })
+}

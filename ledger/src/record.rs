@@ -156,3 +156,19 @@ pub struct Ended {
     /// Microseconds from request read to end.
     pub duration_us: u64,
 }
+
+/// The number under which the log stores a scheme; never reassigned.
+#[must_use]
+pub fn scheme_number(scheme: Scheme) -> u8 {
+    match scheme {
+        Scheme::Http => 0,
+        Scheme::Https => 1,
+        Scheme::Tunnel => 2,
+    }
+}
+
+/// The scheme stored as this number.
+#[must_use]
+pub fn scheme_from_number(number: u8) -> Option<Scheme> {
+    [Scheme::Http, Scheme::Https, Scheme::Tunnel].get(usize::from(number)).copied()
+}

@@ -42,6 +42,7 @@ pub struct Segment {
     /// Bytes of whole frames, the magic included: as far as readers may read.
     written: AtomicU64,
     synced: AtomicU64,
+    stored: AtomicU64,
     closed: AtomicBool,
     broken: AtomicBool,
 }
@@ -72,7 +73,6 @@ impl Segment {
 /// Shared by all journals of one process: ids, the backlog, the switch that stops service.
 #[derive(Debug)]
 pub struct Shared {
-    folder: PathBuf,
     settings: JournalSettings,
     last_id: AtomicU64,
     appended_bytes: AtomicU64,
@@ -123,7 +123,6 @@ impl Shared {
     ) -> std::io::Result<Arc<Self>> {
         std::fs::create_dir_all(folder)?;
         let shared = Arc::new(Self {
-            folder: folder.to_owned(),
             settings,
             last_id: AtomicU64::new(last_id.0),
             appended_bytes: AtomicU64::new(0),
@@ -282,6 +281,7 @@ impl Shared {
             file,
             written: AtomicU64::new(written),
             synced: AtomicU64::new(0),
+            stored: AtomicU64::new(written),
             closed: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         });
@@ -305,18 +305,20 @@ impl Shared {
         lock(&self.segments).retain(|segment| segment.id != id);
     }
 
-    /// Bytes of all segments that are stored now; `began` is when the ingest pass looked.
-    pub(crate) fn stored(&self, bytes: u64, began_ms: u64) {
-        self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Everything before `offset` of a segment is stored. Told again after a fault, an offset that
+    /// was told before counts once.
+    pub(crate) fn stored(&self, segment: &Segment, offset: u64) {
+        let before = segment.stored.fetch_max(offset, Ordering::Relaxed);
+        self.stored_bytes.fetch_add(offset.saturating_sub(before), Ordering::Relaxed);
+    }
+
+    /// Everything appended before `began_ms` is stored.
+    pub(crate) fn caught_up(&self, began_ms: u64) {
         self.caught_up_ms.store(began_ms, Ordering::Relaxed);
     }
 
     pub(crate) fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Ends the sync thread after a last sync.

@@ -1,0 +1,708 @@
+//! Moves journals into day files: what the ingest thread and recovery both run.
+//!
+//! One *pass* reads what the journals hold, brings decisions and ends together, and stores the
+//! outcome in one transaction per day file touched. A decision waits [`HOLD_MS`] for its end, so
+//! that most become one complete row; a tunnel, which lasts, waits only for the pass it is read in.
+//!
+//! Any failure leaves the day files as the last commit made them. The engine is then dropped and a
+//! new one starts from what the files say, so there is one way back, taken after every kind of fault.
+
+use crate::carried::Carried;
+use crate::frame::{Found, Frames, HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
+use crate::payload::{self, DecisionRead, Payload};
+use crate::record::{Context, End, Ended};
+use crate::segment::{Segment, Shared};
+use crate::sqlite::{DayFile, OpenRow, Position};
+use crate::squid::{self, SquidLog};
+use jiff::civil::Date;
+use rules::category::CategorySet;
+use rules::code::RequestId;
+use rules::decide::Verdict;
+use rules::target::Scheme;
+use rules::time::{SchoolClock, UnixMillis};
+use std::cell::Cell;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Longest that a decision waits for its end before it is stored without, in milliseconds.
+pub(crate) const HOLD_MS: u64 = 1000;
+
+/// Bytes read at once; more than two of the longest frames.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Bytes after which a pass stores what it has.
+const PASS_BYTES: u64 = 4 << 20;
+
+/// A day's file that nothing waits for is closed when unused for so long.
+const CLOSE_AFTER: Duration = Duration::from_secs(60);
+
+/// Why journals cannot be stored. Nothing is lost: they are kept and tried again.
+#[derive(Debug, Error)]
+pub enum IngestError {
+    /// A day file.
+    #[error("access log {path}: {source}; the journal is kept until it can be stored")]
+    Store {
+        /// The day's file.
+        path: PathBuf,
+        /// Cause.
+        source: sqlx::Error,
+    },
+    /// A journal file or folder.
+    #[error("journal {path}: {source}; see that the state folder can be read and written")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+}
+
+/// Bytes of a journal that could not be read. The file is kept beside the others as `*.damaged`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The journal file.
+    pub file: PathBuf,
+    /// Where the unreadable bytes start.
+    pub offset: u64,
+    /// How many.
+    pub bytes: u64,
+}
+
+/// What an engine has done since it started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) decisions: u64,
+    pub(crate) unknown_ends: u64,
+    /// Bytes of a write that was cut off by a kill, after the last whole frame of a file.
+    pub(crate) torn_bytes: u64,
+    pub(crate) damage: Vec<Damage>,
+    pub(crate) last_id: u64,
+}
+
+enum Bytes {
+    Live(Arc<Segment>),
+    Leftover { file: File, length: u64 },
+}
+
+struct Source {
+    path: PathBuf,
+    bytes: Bytes,
+    read: u64,
+    contexts: HashMap<u16, Rc<DayContext>>,
+    damaged: bool,
+    dirty: bool,
+    held: BTreeSet<u64>,
+}
+
+impl Source {
+    fn new(path: PathBuf, bytes: Bytes) -> Self {
+        let (contexts, held) = (HashMap::new(), BTreeSet::new());
+        Self { path, bytes, read: 0, contexts, damaged: false, dirty: false, held }
+    }
+
+    /// Bytes to read, and whether no more will come. Asked in this order: a worker closes a segment
+    /// only after its last write.
+    fn limit(&self) -> (u64, bool) {
+        match &self.bytes {
+            Bytes::Live(segment) => {
+                let closed = segment.is_closed();
+                (segment.written(), closed)
+            }
+            Bytes::Leftover { length, .. } => (*length, true),
+        }
+    }
+
+    fn file(&self) -> &File {
+        match &self.bytes {
+            Bytes::Live(segment) => &segment.file,
+            Bytes::Leftover { file, .. } => file,
+        }
+    }
+}
+
+/// A context and the school day of its zone.
+struct DayContext {
+    context: Arc<Context>,
+    clock: Option<SchoolClock>,
+    /// The day last asked for, with its bounds.
+    today: Cell<Option<(i64, i64, Date)>>,
+}
+
+impl DayContext {
+    fn new(context: Context) -> Self {
+        let clock = SchoolClock::new(&context.zone, &[])
+            .inspect_err(|error| tracing::warn!(%error, "days of the access log follow UTC"))
+            .ok();
+        Self { context: Arc::new(context), clock, today: Cell::new(None) }
+    }
+
+    fn day(&self, at: UnixMillis) -> Date {
+        match (self.today.get(), &self.clock) {
+            (Some((from, until, day)), _) if (from..until).contains(&at.0) => day,
+            (_, Some(clock)) => {
+                let day = clock.day(at);
+                let (from, until) = clock.day_bounds(day);
+                self.today.set(Some((from.0, until.0, day)));
+                day
+            }
+            (_, None) => {
+                let instant =
+                    jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+                instant.to_zoned(jiff::tz::TimeZone::UTC).date()
+            }
+        }
+    }
+}
+
+struct Held {
+    segment: u64,
+    offset: u64,
+    payload: Box<[u8]>,
+    context: Rc<DayContext>,
+    tunnel: bool,
+    since: Instant,
+}
+
+struct Open {
+    day: Date,
+    row: OpenRow,
+    /// Only where a Squid line will need it.
+    path: Option<Arc<str>>,
+}
+
+struct Day {
+    file: DayFile,
+    used: Instant,
+    synced: bool,
+}
+
+pub(crate) struct Engine {
+    journal: PathBuf,
+    access: PathBuf,
+    sources: BTreeMap<u64, Source>,
+    contexts: Vec<Rc<DayContext>>,
+    days: BTreeMap<Date, Day>,
+    held: HashMap<u64, Held>,
+    open: HashMap<u64, Open>,
+    squid: Option<SquidLog>,
+    lines: String,
+    buffer: Vec<u8>,
+    pub(crate) tally: Tally,
+}
+
+impl Engine {
+    /// An engine over the files of a state folder; opens the days that held open accesses when the
+    /// last journal was removed.
+    pub(crate) async fn new(state: &Path, squid: Option<&Path>) -> Result<Self, IngestError> {
+        let (journal, access) = (state.join("journal"), state.join("access"));
+        let carried = Carried::read(&journal)
+            .map_err(|source| IngestError::Journal { path: journal.join(Carried::NAME), source })?;
+        let mut engine = Self {
+            journal,
+            access,
+            sources: BTreeMap::new(),
+            contexts: Vec::new(),
+            days: BTreeMap::new(),
+            held: HashMap::new(),
+            open: HashMap::new(),
+            squid: squid.map(SquidLog::new),
+            lines: String::new(),
+            buffer: Vec::new(),
+            tally: Tally { last_id: carried.last_id, ..Tally::default() },
+        };
+        for day in carried.open_days {
+            if crate::sqlite::day_path(&engine.access, day).exists() {
+                engine.ready_day(day).await?;
+            }
+        }
+        Ok(engine)
+    }
+
+    /// Adds the journal files of an earlier process.
+    pub(crate) fn add_leftovers(&mut self) -> Result<(), IngestError> {
+        for (id, path) in leftovers(&self.journal)? {
+            let failed = |source| IngestError::Journal { path: path.clone(), source };
+            let file = File::open(&path).map_err(failed)?;
+            let length = file.metadata().map_err(failed)?.len();
+            self.tally.last_id = self.tally.last_id.max(id);
+            self.sources.insert(id, Source::new(path, Bytes::Leftover { file, length }));
+        }
+        Ok(())
+    }
+
+    /// Adds segments of this process that are not followed yet.
+    pub(crate) fn follow(&mut self, segments: &[Arc<Segment>]) {
+        for segment in segments {
+            let source = || Source::new(segment.path.clone(), Bytes::Live(Arc::clone(segment)));
+            self.sources.entry(segment.id).or_insert_with(source);
+        }
+    }
+
+    /// Reads and stores once. `true`: all that was there has been read.
+    pub(crate) async fn pass(&mut self) -> Result<bool, IngestError> {
+        let mut budget = PASS_BYTES;
+        let mut caught_up = true;
+        let ids: Vec<u64> = self.sources.keys().copied().collect();
+        for id in ids {
+            while budget > 0 && self.unread(id) {
+                let read = self.read_chunk(id).await?;
+                budget = budget.saturating_sub(read);
+            }
+            caught_up &= !self.unread(id);
+        }
+        self.release().await?;
+        self.commit().await?;
+        self.write_lines();
+        Ok(caught_up)
+    }
+
+    /// Tells how far the journals of this process are stored.
+    pub(crate) fn report_stored(&self, shared: &Shared) {
+        for source in self.sources.values() {
+            if let Bytes::Live(segment) = &source.bytes {
+                shared.stored(segment, source.read);
+            }
+        }
+    }
+
+    /// Whether the last process ended in order: no journal, no open access.
+    pub(crate) fn has_nothing_left(&self) -> bool {
+        self.sources.is_empty() && self.open.is_empty()
+    }
+
+    /// Opens the newest days, for their open accesses and their highest id: what is stored may be
+    /// younger than `carried` where a power cut took the journal's end.
+    pub(crate) async fn open_newest_days(&mut self) -> Result<(), IngestError> {
+        for date in self.newest_days()? {
+            self.ready_day(date).await?;
+        }
+        Ok(())
+    }
+
+    /// The highest id ever given, as far as the files tell.
+    pub(crate) async fn last_id(&self) -> Result<RequestId, IngestError> {
+        let mut last = self.tally.last_id;
+        for date in self.newest_days()? {
+            let path = crate::sqlite::day_path(&self.access, date);
+            let highest = crate::sqlite::highest_id(&path).await;
+            last = last.max(highest.map_err(|source| IngestError::Store { path, source })?);
+        }
+        Ok(RequestId(last))
+    }
+
+    fn newest_days(&self) -> Result<Vec<Date>, IngestError> {
+        let failed = |source| IngestError::Journal { path: self.access.clone(), source };
+        let days = crate::sqlite::days(&self.access).map_err(failed)?;
+        Ok(days.into_iter().rev().take(2).collect())
+    }
+
+    fn unread(&self, id: u64) -> bool {
+        self.sources.get(&id).is_some_and(|source| source.read < source.limit().0)
+    }
+
+    async fn read_chunk(&mut self, id: u64) -> Result<u64, IngestError> {
+        let Some(source) = self.sources.get_mut(&id) else { return Ok(0) };
+        let (limit, _) = source.limit();
+        let start = source.read;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(CHUNK_BYTES.min((limit - start) as usize), 0);
+        let read = source.file().read_exact_at(&mut buffer, start);
+        read.map_err(|error| IngestError::Journal { path: source.path.clone(), source: error })?;
+        source.dirty = true;
+        let last = start + buffer.len() as u64 == limit;
+        let result = self.take_chunk(id, start, &buffer, last).await;
+        self.buffer = buffer;
+        result?;
+        Ok(self.sources.get(&id).map_or(0, |source| source.read - start))
+    }
+
+    async fn take_chunk(
+        &mut self,
+        id: u64,
+        start: u64,
+        bytes: &[u8],
+        last: bool,
+    ) -> Result<(), IngestError> {
+        let mut bytes = bytes;
+        let mut base = start;
+        if start == 0 {
+            if let Some(rest) = bytes.strip_prefix(MAGIC) {
+                (bytes, base) = (rest, MAGIC.len() as u64);
+            }
+        }
+        let mut read = base;
+        for found in Frames::new(bytes, base) {
+            match found {
+                Found::Payload { offset, payload } => {
+                    read = offset + (HEAD_BYTES + payload.len()) as u64;
+                    self.take_payload(id, offset, payload).await?;
+                }
+                Found::Damage { offset, bytes } => {
+                    read = offset + bytes;
+                    self.note_damage(id, offset, bytes);
+                }
+                Found::Tail { offset, bytes: count } => {
+                    let tail = &bytes[(offset - base) as usize..];
+                    if last {
+                        read = offset + count;
+                        self.note_tail(id, offset, tail);
+                    } else if offset == base && count as usize > CHUNK_BYTES / 2 {
+                        // A whole chunk without a frame. The next may start near its end.
+                        let passed = count - (MAX_PAYLOAD_BYTES + HEAD_BYTES) as u64;
+                        read = offset + passed;
+                        self.note_damage(id, offset, passed);
+                    }
+                }
+            }
+        }
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.read = read;
+        }
+        Ok(())
+    }
+
+    fn note_damage(&mut self, id: u64, offset: u64, bytes: u64) {
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        source.damaged = true;
+        tracing::error!(file = %source.path.display(), offset, bytes, "journal damaged: bytes passed over");
+        self.tally.damage.push(Damage { file: source.path.clone(), offset, bytes });
+    }
+
+    /// A frame that runs past the end of the file is a write that a kill cut off: its decision was
+    /// never acknowledged. Anything else was whole once, and is damage.
+    fn note_tail(&mut self, id: u64, offset: u64, tail: &[u8]) {
+        let length = tail.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize);
+        let torn = length.is_none_or(|length| {
+            tail.len() < HEAD_BYTES
+                || (length <= MAX_PAYLOAD_BYTES && HEAD_BYTES + length > tail.len())
+        });
+        if torn {
+            self.tally.torn_bytes += tail.len() as u64;
+        } else {
+            self.note_damage(id, offset, tail.len() as u64);
+        }
+    }
+
+    async fn take_payload(
+        &mut self,
+        id: u64,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), IngestError> {
+        match payload::read(bytes) {
+            Some(Payload::Context(number, context)) => {
+                let context = self.known_context(context);
+                if let Some(source) = self.sources.get_mut(&id) {
+                    source.contexts.insert(number, context);
+                }
+            }
+            Some(Payload::Decided(read)) => {
+                let context = self.context_of(id, read.context);
+                if !self.is_stored(id, offset, &read, &context).await? {
+                    let held = Held {
+                        segment: id,
+                        offset,
+                        payload: bytes.into(),
+                        context,
+                        tunnel: read.scheme == Scheme::Tunnel,
+                        since: Instant::now(),
+                    };
+                    self.held.insert(read.id.0, held);
+                    if let Some(source) = self.sources.get_mut(&id) {
+                        source.held.insert(offset);
+                    }
+                }
+            }
+            Some(Payload::DecidedAndEnded(read, ended)) => {
+                let context = self.context_of(id, read.context);
+                if !self.is_stored(id, offset, &read, &context).await? {
+                    self.store(&read, &context, Some(ended)).await?;
+                }
+            }
+            Some(Payload::Ended(request, ended)) => self.take_end(request.0, ended).await?,
+            None => self.note_damage(id, offset, (HEAD_BYTES + bytes.len()) as u64),
+        }
+        Ok(())
+    }
+
+    /// Equal contexts of several files become one.
+    fn known_context(&mut self, context: Context) -> Rc<DayContext> {
+        if let Some(known) = self.contexts.iter().rev().find(|known| *known.context == context) {
+            return Rc::clone(known);
+        }
+        let context = Rc::new(DayContext::new(context));
+        self.contexts.push(Rc::clone(&context));
+        context
+    }
+
+    /// The context of a number; where damage took it, one that names nothing but, for the day's
+    /// sake, keeps the zone last seen.
+    fn context_of(&mut self, id: u64, number: u16) -> Rc<DayContext> {
+        let source = self.sources.get(&id);
+        if let Some(context) = source.and_then(|source| source.contexts.get(&number)) {
+            return Rc::clone(context);
+        }
+        let zone = self.contexts.last().map_or("UTC", |known| &known.context.zone).to_owned();
+        let context = self.known_context(Context {
+            policy_hash: String::new(),
+            list_version: String::new(),
+            categories: Vec::new(),
+            levels: Vec::new(),
+            locked: CategorySet::EMPTY,
+            zone,
+        });
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.contexts.insert(number, Rc::clone(&context));
+        }
+        context
+    }
+
+    async fn is_stored(
+        &mut self,
+        id: u64,
+        offset: u64,
+        read: &DecisionRead<'_>,
+        context: &DayContext,
+    ) -> Result<bool, IngestError> {
+        self.tally.last_id = self.tally.last_id.max(read.id.0);
+        let day = self.ready_day(context.day(read.at)).await?;
+        Ok(day.file.positions.get(&id).is_some_and(|position| position.holds(offset)))
+    }
+
+    async fn ready_day(&mut self, date: Date) -> Result<&mut Day, IngestError> {
+        let vacant = match self.days.entry(date) {
+            Entry::Occupied(entry) => {
+                let day = entry.into_mut();
+                day.used = Instant::now();
+                return Ok(day);
+            }
+            Entry::Vacant(vacant) => vacant,
+        };
+        let path = crate::sqlite::day_path(&self.access, date);
+        let opened = DayFile::open(&self.access, date).await;
+        let (file, open) = opened.map_err(|source| IngestError::Store { path, source })?;
+        self.tally.last_id = self.tally.last_id.max(file.max_id());
+        self.open
+            .extend(open.into_iter().map(|(id, (row, path))| (id, Open { day: date, row, path })));
+        Ok(vacant.insert(Day { file, used: Instant::now(), synced: false }))
+    }
+
+    async fn store(
+        &mut self,
+        read: &DecisionRead<'_>,
+        context: &DayContext,
+        ended: Option<Ended>,
+    ) -> Result<(), IngestError> {
+        let date = context.day(read.at);
+        let day = self.ready_day(date).await?;
+        let row = day.file.add(read, &context.context, ended);
+        self.tally.decisions += 1;
+        match ended {
+            None => {
+                let path = self.squid.as_ref().and(read.path).map(Arc::from);
+                self.open.insert(read.id.0, Open { day: date, row, path });
+            }
+            Some(ended) => self.add_line(date, &row, read.path, ended),
+        }
+        Ok(())
+    }
+
+    async fn take_end(&mut self, id: u64, ended: Ended) -> Result<(), IngestError> {
+        if let Some(held) = self.take_held(id) {
+            if let Some(Payload::Decided(read)) = payload::read(&held.payload) {
+                self.store(&read, &held.context, Some(ended)).await?;
+            }
+        } else if let Some(open) = self.open.remove(&id) {
+            self.ready_day(open.day).await?.file.add_end(&open.row, ended);
+            self.add_line(open.day, &open.row, open.path.as_deref(), ended);
+        }
+        // Else its end is stored already: this stretch of the journal is read again.
+        Ok(())
+    }
+
+    fn take_held(&mut self, id: u64) -> Option<Held> {
+        let held = self.held.remove(&id)?;
+        if let Some(source) = self.sources.get_mut(&held.segment) {
+            source.held.remove(&held.offset);
+            source.dirty = true;
+        }
+        Some(held)
+    }
+
+    /// Stores decisions that have waited long enough, in the order they were made.
+    async fn release(&mut self) -> Result<(), IngestError> {
+        let hold = Duration::from_millis(HOLD_MS);
+        let due = |held: &Held| held.tunnel || held.since.elapsed() >= hold;
+        let mut ids: Vec<u64> =
+            self.held.iter().filter(|(_, held)| due(held)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            let Some(held) = self.take_held(id) else { continue };
+            if let Some(Payload::Decided(read)) = payload::read(&held.payload) {
+                self.store(&read, &held.context, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), IngestError> {
+        if !self.days.values().any(|day| day.file.has_batch()) {
+            return Ok(());
+        }
+        let dirty = self.sources.iter_mut().filter(|(_, source)| source.dirty);
+        let positions: Vec<(u64, Position)> = dirty
+            .map(|(id, source)| {
+                source.dirty = false;
+                (*id, Position { offset: source.read, held: source.held.clone() })
+            })
+            .collect();
+        let mut oldest: HashMap<Date, i64> = HashMap::new();
+        for open in self.open.values() {
+            let sequence = oldest.entry(open.day).or_insert(i64::MAX);
+            *sequence = open.row.sequence.min(*sequence);
+        }
+        for (date, day) in self.days.iter_mut().filter(|(_, day)| day.file.has_batch()) {
+            day.synced = false;
+            let committed = day.file.commit(&positions, oldest.get(date).copied()).await;
+            let path = crate::sqlite::day_path(&self.access, *date);
+            committed.map_err(|source| IngestError::Store { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// Ends everything that is still open: the process that would have ended it is gone.
+    pub(crate) async fn end_unknown(&mut self) -> Result<(), IngestError> {
+        let ended =
+            Ended { end: End::Unknown, status: 0, bytes_up: 0, bytes_down: 0, duration_us: 0 };
+        let mut ids: Vec<u64> = self.held.keys().chain(self.open.keys()).copied().collect();
+        ids.sort_unstable();
+        self.tally.unknown_ends += ids.len() as u64;
+        for id in ids {
+            self.take_end(id, ended).await?;
+        }
+        self.commit().await?;
+        self.write_lines();
+        Ok(())
+    }
+
+    /// Removes journal files whose every record is stored and durable. A damaged one is kept under
+    /// another name. Returns the segments that are gone.
+    pub(crate) fn remove_finished(&mut self) -> Result<Vec<u64>, IngestError> {
+        let finished = |source: &Source| {
+            let (limit, closed) = source.limit();
+            closed && source.read >= limit && source.held.is_empty()
+        };
+        let ids: Vec<u64> =
+            self.sources.iter().filter(|(_, source)| finished(source)).map(|(id, _)| *id).collect();
+        if ids.is_empty() {
+            return Ok(ids);
+        }
+        for (date, day) in self.days.iter_mut().filter(|(_, day)| !day.synced) {
+            let path = || crate::sqlite::day_path(&self.access, *date);
+            day.file.sync().map_err(|source| IngestError::Journal { path: path(), source })?;
+            day.synced = true;
+        }
+        let open_days: BTreeSet<Date> = self.open.values().map(|open| open.day).collect();
+        let carried = Carried { last_id: self.tally.last_id, open_days };
+        let path = self.journal.join(Carried::NAME);
+        carried.write(&self.journal).map_err(|source| IngestError::Journal { path, source })?;
+        for id in &ids {
+            let Some(source) = self.sources.remove(id) else { continue };
+            let removed = match source.damaged {
+                true => std::fs::rename(&source.path, source.path.with_extension("damaged")),
+                false => std::fs::remove_file(&source.path),
+            };
+            removed.map_err(|error| IngestError::Journal { path: source.path, source: error })?;
+        }
+        Ok(ids)
+    }
+
+    /// Closes files of days that are over. `all`: every file.
+    pub(crate) async fn close_days(&mut self, all: bool) -> Result<(), IngestError> {
+        let newest = self.days.keys().next_back().copied();
+        let idle = |date: &Date, day: &Day| {
+            Some(*date) != newest
+                && day.used.elapsed() >= CLOSE_AFTER
+                && !self.open.values().any(|open| open.day == *date)
+                && self.held.is_empty()
+        };
+        let closing: Vec<Date> = self
+            .days
+            .iter()
+            .filter(|(date, day)| all || idle(date, day))
+            .map(|(date, _)| *date)
+            .collect();
+        for date in closing {
+            if let Some(day) = self.days.remove(&date) {
+                let path = crate::sqlite::day_path(&self.access, date);
+                day.file.close().await.map_err(|source| IngestError::Store { path, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_line(&mut self, date: Date, row: &OpenRow, path: Option<&str>, ended: Ended) {
+        let (Some(_), Some(day)) = (&self.squid, self.days.get(&date)) else { return };
+        let (person, client, _) = day.file.who.tuple(row.who);
+        let what = day.file.what.tuple(row.what);
+        let Ok(client) = day.file.clients.text(client).parse() else { return };
+        let line = squid::Line {
+            at: UnixMillis(row.at),
+            client,
+            verdict: if what.verdict == 0 { Verdict::Allow } else { Verdict::Block },
+            method: day.file.names.text(what.method),
+            scheme: crate::record::scheme_from_number(what.scheme).unwrap_or(Scheme::Http),
+            host: day.file.hosts.text(what.host),
+            port: what.port,
+            path,
+            locked: day.file.is_locked(row.what),
+            user: (person != 0).then(|| &**day.file.people.text(person)),
+            ended,
+        };
+        squid::write_line(&mut self.lines, &line);
+    }
+
+    /// The Squid log is a copy for other tools: where it cannot be written, the ledger goes on.
+    fn write_lines(&mut self) {
+        let (Some(log), false) = (&mut self.squid, self.lines.is_empty()) else { return };
+        if let Err(error) = log.append(&self.lines) {
+            tracing::error!(%error, "the Squid access log cannot be written; lines are missing from it");
+        }
+        self.lines.clear();
+    }
+
+    /// Keeps ids of this process in what is carried over the removal of journals.
+    pub(crate) fn note_last_id(&mut self, shared: &Shared) {
+        self.tally.last_id = self.tally.last_id.max(shared.last_id().0);
+    }
+}
+
+/// Journal files in a folder, by segment id, oldest first.
+pub(crate) fn leftovers(folder: &Path) -> Result<Vec<(u64, PathBuf)>, IngestError> {
+    let failed = |source| IngestError::Journal { path: folder.to_owned(), source };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        found.extend(segment_id(&path).map(|id| (id, path)));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// The id in a name like `w03-00012345678901.sgj`.
+fn segment_id(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?.strip_prefix('w')?.strip_suffix(".sgj")?;
+    name.split_once('-')?.1.parse().ok()
+}

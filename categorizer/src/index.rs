@@ -1,7 +1,7 @@
 //! The compiled index: one immutable block of bytes, used in place (memory-mapped by the caller),
 //! that answers which categories a host and URL have, and which list and entry said so.
 //!
-//! Names and URLs are kept as 64-bit hashes in two [tables](crate::table), eight to nine bytes each;
+//! Names and URLs are kept as 64-bit hashes in two tables, eight to nine bytes each;
 //! their text need not be kept, since it is a part of the host or URL that matched. URL entries
 //! match as squidGuard's do: a leading `www.` (`www1.`, ...) is nothing on either side, case is
 //! nothing, a path covers what is below it; unlike squidGuard's, only whole segments match.

@@ -16,6 +16,8 @@ use crate::url::PathHashes;
 
 /// Most lists of one index.
 const MAX_LISTS: usize = 4096;
+/// Most expressions and keywords of one index: automata over them stay small and quick to make.
+const MAX_PATTERNS: usize = 100_000;
 
 /// Collects lists and compiles them.
 #[derive(Debug, Default)]
@@ -154,6 +156,9 @@ impl Builder {
                 }
                 patterns.push(Pattern { list: place as u16, is_keyword, text });
             }
+        }
+        if patterns.len() > MAX_PATTERNS {
+            return Err(BuildError::TooMany("expressions and keywords"));
         }
         self.url_hosts.sort_unstable();
         self.url_hosts.dedup();

@@ -184,7 +184,7 @@ impl Reader<'_> {
     /// As many as stand there, each read by `one`. The number is not believed before they are there.
     fn many<T>(&mut self, one: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = self.number()?;
-        let mut all = Vec::with_capacity(count.min(self.rest.len()));
+        let mut all = Vec::with_capacity(count.min(1024));
         for _ in 0..count {
             all.push(one(self)?);
         }

@@ -99,6 +99,17 @@ fn a_name_on_several_lists_and_its_parent_give_every_category() {
 }
 
 #[test]
+fn names_of_many_labels_are_looked_up_to_the_last() {
+    let deep = "a.b.c.d.e.f.g.h.i.j.example.com";
+    let index = index(&[("games", &[domain(deep)]), ("adult", &[domain("h.i.j.example.com")])]);
+    let mut found = names(&index, &format!("x.y.z.{deep}"), None);
+    found.sort();
+    assert_eq!(found, ["adult", "games"]);
+    assert_eq!(names(&index, "b.c.d.e.f.g.h.i.j.example.com", None), ["adult"]);
+    assert_eq!(names(&index, "i.j.example.com", None), ["uncategorised"]);
+}
+
+#[test]
 fn addresses_match_themselves_and_never_as_names() {
     let index = index(&[("vpn", &[domain("192.0.2.7"), domain("2001:db8::1")])]);
     for host in ["192.0.2.7", "0xc0000207", "[2001:DB8:0::1]"] {
@@ -306,4 +317,18 @@ proptest! {
         let _ = index.categories(&host, Some(&path));
         let _ = index.hits(&host, Some(&path));
     }
+}
+
+#[test]
+fn thousands_of_keywords_open_quickly_and_are_found() {
+    let words: Vec<String> = (0..5000).map(|n| format!("word{n} number")).collect();
+    let entries: Vec<Entry<'_>> =
+        words.iter().map(|word| Entry::Keyword(Cow::Borrowed(word.as_str()))).collect();
+    let bytes = build(&[("games", &entries)]);
+    let catalogue = catalogue();
+    let start = std::time::Instant::now();
+    let index = Index::open(Box::new(bytes), &catalogue).unwrap();
+    println!("opened in {:?}", start.elapsed());
+    assert_eq!(names(&index, "example.com", Some("/word4999-number")), ["games"]);
+    assert_eq!(names(&index, "example.com", Some("/word5000-number")), ["uncategorised"]);
 }

@@ -107,14 +107,16 @@ impl Names {
             return Err("is more than one word");
         }
         let fields = rest.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
-        fields.fold(Ok(()), |before, name| {
+        let mut read = Ok(());
+        for name in fields {
             let found = if is_housekeeping(name) {
                 Err("names the machine itself")
             } else {
                 self.name(name, sink)
             };
-            before.and(found)
-        })
+            read = read.and(found);
+        }
+        read
     }
 
     /// A URL's site where it has no path, else the URL.
@@ -244,10 +246,12 @@ impl Names {
         if keyword != b"address" && target.len() > 1 && target != b"/#" {
             return Err("sends a name to another server, blocks nothing");
         }
-        names.split(|&byte| byte == b'/').fold(Ok(()), |before, name| {
+        let mut read = Ok(());
+        for name in names.split(|&byte| byte == b'/') {
             let found = if name == b"#" { Err("names every site") } else { self.name(name, sink) };
-            before.and(found)
-        })
+            read = read.and(found);
+        }
+        read
     }
 
     /// `local-zone: "name" type` and `local-data: "name A address"`.

@@ -1,0 +1,119 @@
+//! `kill -9`, for real: a child process writes as fast as it can and tells each decision that was
+//! acknowledged; it is killed at a random moment; nothing it told of may be missing or double.
+
+use crate::sample::{NOW, allowed, blocked, context, rows, settings, tunnel};
+use ledger::ingest::{Writer, recover};
+use ledger::journal::{JournalSettings, refused};
+use ledger::record::End;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const STATE: &str = "LEDGER_TEST_STATE";
+const ROUNDS: u64 = 50;
+
+/// Not a test of its own: the process that is killed. Two workers, small segments, so that kills
+/// fall into rolls, removals and commits too.
+#[test]
+fn killed_process() {
+    let Some(state) = std::env::var_os(STATE) else { return };
+    let mut settings = settings();
+    settings.journal =
+        JournalSettings { segment_bytes: 40_000, sync_interval_ms: 20, ..settings.journal };
+    let writer = Writer::start(Path::new(&state), settings).unwrap();
+    let writer = &writer;
+    std::thread::scope(|scope| {
+        for worker in 0..2 {
+            scope.spawn(move || write_for_ever(writer, worker));
+        }
+    });
+}
+
+fn write_for_ever(writer: &Writer, worker: u16) {
+    let journal = writer.journal(worker).unwrap();
+    let context = context("Europe/London");
+    let mut open = std::collections::VecDeque::new();
+    let mut out = std::io::stdout();
+    for turn in 0u64.. {
+        let id = journal.next_id(NOW);
+        match turn % 4 {
+            0 => journal.refuse(&blocked(&context, id, NOW), refused(403, 900, 50)).unwrap(),
+            1 => open.push_back(journal.decide(&tunnel(&context, id, NOW)).unwrap()),
+            _ => open.push_back(journal.decide(&allowed(&context, id, NOW)).unwrap()),
+        }
+        out.write_all(format!("acknowledged {}\n", id.0).as_bytes()).unwrap();
+        if open.len() > 40 {
+            let pending = open.pop_front().unwrap();
+            pending.count_down(7);
+            pending.finish(End::Complete);
+        }
+        if turn % 64 == 0 {
+            journal.flush();
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+/// A kill after `wait`; the ids that the child told.
+fn run_and_kill(state: &Path, wait: Duration) -> Vec<u64> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["kill::killed_process", "--exact", "--nocapture", "--test-threads=1"])
+        .env(STATE, state)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let lines = output.split(b'\n').map_while(Result::ok);
+        let told = |line: Vec<u8>| -> Option<u64> {
+            let line = String::from_utf8(line).ok()?;
+            line.split_once("acknowledged ")?.1.parse().ok()
+        };
+        // The last line may be cut; a cut number is the start of another. Whole lines end in LF,
+        // which `split` hides, so the last is left out.
+        let mut ids: Vec<u64> = lines.filter_map(told).collect();
+        ids.pop();
+        ids
+    });
+    std::thread::sleep(wait);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap()
+}
+
+#[test]
+fn fifty_kills_lose_and_double_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let mut acknowledged: Vec<u64> = Vec::new();
+    for round in 0..ROUNDS {
+        // Spread over start-up, commits and rolls; a multiplier coprime to the range visits it all.
+        let wait = Duration::from_micros(15_000 + (round * 7919) % 97 * 1100);
+        acknowledged.extend(run_and_kill(state.path(), wait));
+        if round % 7 == 3 {
+            recover(state.path()).unwrap().unwrap();
+        }
+    }
+    let recovered = recover(state.path()).unwrap().unwrap();
+    assert_eq!(recovered.damage, []);
+    assert!(acknowledged.len() > 1000, "the child hardly wrote: {}", acknowledged.len());
+    let rows = rows(state.path());
+    let mut times: HashMap<u64, u32> = HashMap::new();
+    rows.iter().for_each(|row| *times.entry(row.id.0).or_default() += 1);
+    let missing: Vec<_> = acknowledged.iter().filter(|id| !times.contains_key(id)).collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {} missing, e.g. {:?}",
+        missing.len(),
+        acknowledged.len(),
+        missing[0]
+    );
+    let doubled = times.values().filter(|&&times| times != 1).count();
+    assert_eq!(doubled, 0);
+    for (place, row) in rows.iter().enumerate() {
+        assert_eq!(row.cursor.sequence, place as i64, "sequences have no gap");
+        assert!(row.ended.is_some(), "everything has an end after recovery: {:?}", row.cursor);
+    }
+    eprintln!("{} acknowledged, {} rows, {ROUNDS} kills", acknowledged.len(), rows.len());
+}

@@ -1,0 +1,10 @@
+//! The access log from decision to answer: kills, damage, full disks, day bounds, pages, rollups.
+#![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+
+mod damage;
+mod full_disk;
+mod kill;
+mod pages;
+mod sample;
+mod storing;
+mod summaries;

@@ -38,6 +38,8 @@ pub enum Event {
     SiteBlockLifted { id: BlockId, reason: String },
     /// A policy took effect. `hash` is the SHA-256 of its text in hex; `summary` lists what differs.
     PolicyApplied { hash: String, reason: String, summary: Vec<String> },
+    /// An authoriser says yes to a policy that opens more than before; its `PolicyApplied` follows.
+    PolicyAuthorised { hash: String, reason: String },
     /// A list version took effect.
     ListAccepted { list: String, version: String, entries: u64, added: u64, removed: u64 },
     /// A list version waits for a person: why.

@@ -2,7 +2,7 @@
 
 use crate::access::Access;
 use crate::category::CategoryId;
-use crate::policy::{Policy, RuleId};
+use crate::policy::{Cell, Policy, Rule, RuleId};
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, SiteBlock, Unblock, UnblockId};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub enum Reason {
     SiteBlocked(BlockId),
     /// A live unblock.
     Unblock(UnblockId),
-    /// A standing exception of the policy.
+    /// A standing exception of the policy: `allow_for`, or with [`Verdict::Block`] `block_for`.
     Exception(RuleId),
     /// The level may see only the sites of its list, and this is none.
     NotOnList(RuleId),
@@ -106,11 +106,58 @@ pub enum ReasonCode {
     Unsupported = 48,
 }
 
+impl ReasonCode {
+    /// All reason words with their numbers.
+    const ALL: [(ReasonCode, &'static str); 21] = [
+        (ReasonCode::Allowed, "allowed"),
+        (ReasonCode::Unblock, "unblock"),
+        (ReasonCode::Exception, "exception"),
+        (ReasonCode::OnList, "on_list"),
+        (ReasonCode::Locked, "locked"),
+        (ReasonCode::Banned, "banned"),
+        (ReasonCode::SiteBlocked, "site_blocked"),
+        (ReasonCode::NotOnList, "not_on_list"),
+        (ReasonCode::Category, "category"),
+        (ReasonCode::OutsideTimes, "outside_times"),
+        (ReasonCode::NotNominated, "not_nominated"),
+        (ReasonCode::Uncategorised, "uncategorised"),
+        (ReasonCode::BadRequest, "bad_request"),
+        (ReasonCode::Port, "port"),
+        (ReasonCode::PrivateAddress, "private_address"),
+        (ReasonCode::Loop, "loop"),
+        (ReasonCode::SignIn, "sign_in"),
+        (ReasonCode::Limit, "limit"),
+        (ReasonCode::Internal, "internal"),
+        (ReasonCode::LogUnavailable, "log_unavailable"),
+        (ReasonCode::Unsupported, "unsupported"),
+    ];
+
+    /// The word in logs, filters and problem+json, e.g. `outside_times`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(code, _)| *code == self).map_or("internal", |(_, word)| word)
+    }
+
+    /// The code stored as this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<ReasonCode> {
+        Self::ALL.iter().map(|(code, _)| *code).find(|code| *code as u8 == number)
+    }
+
+    /// The code of a word, as filters give it.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<ReasonCode> {
+        Self::ALL.iter().find(|(_, known)| *known == word).map(|(code, _)| *code)
+    }
+}
+
 /// Decides one access. Strictest first: locked, banned, the school's own block, then (only if the
 /// policy blocks) unblocks and exceptions, then the level's list and grid.
 ///
 /// A school's block made after an unblock was authorised overrules it; an unblock authorised after
 /// the block opens the site for its scope.
+///
+/// An access without any category is decided as uncategorised: an empty set opens nothing.
 #[must_use]
 pub fn decide(
     policy: &Policy,
@@ -119,30 +166,106 @@ pub fn decide(
     access: &Access<'_>,
     now: UnixMillis,
 ) -> Decision {
-    let _ = (policy, unblocks, blocks, access, now);
-    todo!()
+    let locked = policy.catalogue().locked().intersection(access.categories);
+    if let Some(category) = locked.iter().next() {
+        return block(Reason::Locked(category));
+    }
+    if let Some(until) = access.who.banned_until.filter(|until| now < *until) {
+        return block(Reason::Banned { until });
+    }
+    let opened_after = |at: Option<UnixMillis>| {
+        let is_later = |unblock: &&Unblock| at.is_none_or(|at| at < unblock.authorised_at);
+        unblocks.iter().filter(is_later).find(|unblock| unblock.covers(access, policy, now))
+    };
+    if let Some(closed) = latest_block(policy, blocks, access) {
+        return match opened_after(Some(closed.at)) {
+            Some(unblock) => allow(Reason::Unblock(unblock.id)),
+            None => block(Reason::SiteBlocked(closed.id)),
+        };
+    }
+    let written = policy.written(access, now);
+    if written.verdict == Verdict::Allow {
+        return written;
+    }
+    if let Some(unblock) = opened_after(None) {
+        return allow(Reason::Unblock(unblock.id));
+    }
+    match policy.exception(access) {
+        Some(rule) => allow(Reason::Exception(rule)),
+        None => written,
+    }
+}
+
+/// The newest of the school's own blocks that holds for an access.
+fn latest_block<'b>(
+    policy: &Policy,
+    blocks: &'b [SiteBlock],
+    access: &Access<'_>,
+) -> Option<&'b SiteBlock> {
+    blocks
+        .iter()
+        .filter(|block| {
+            block.site.covers(access.host, access.path) && block.scope.holds_for(access.who, policy)
+        })
+        .max_by_key(|block| (block.at, block.id))
+}
+
+pub(crate) fn allow(reason: Reason) -> Decision {
+    Decision { verdict: Verdict::Allow, reason }
+}
+
+pub(crate) fn block(reason: Reason) -> Decision {
+    Decision { verdict: Verdict::Block, reason }
 }
 
 impl Decision {
     /// The reason's word. `policy` tells a time or role cell from a flat block.
     #[must_use]
     pub fn code(&self, policy: &Policy) -> ReasonCode {
-        let _ = policy;
-        todo!()
+        match (self.reason, self.verdict) {
+            (Reason::Locked(_), _) => ReasonCode::Locked,
+            (Reason::Banned { .. }, _) => ReasonCode::Banned,
+            (Reason::SiteBlocked(_), _) | (Reason::Exception(_), Verdict::Block) => {
+                ReasonCode::SiteBlocked
+            }
+            (Reason::Unblock(_), _) => ReasonCode::Unblock,
+            (Reason::Exception(_), Verdict::Allow) => ReasonCode::Exception,
+            (Reason::NotOnList(_), _) => ReasonCode::NotOnList,
+            (Reason::OnList(_), _) => ReasonCode::OnList,
+            (Reason::Grid { .. }, Verdict::Allow) => ReasonCode::Allowed,
+            (Reason::Grid { category, rule }, Verdict::Block) => match policy.cell_of(rule) {
+                Some(Cell::AllowAt(_)) => ReasonCode::OutsideTimes,
+                Some(Cell::AllowFor(_)) => ReasonCode::NotNominated,
+                _ if category == CategoryId::UNCATEGORISED => ReasonCode::Uncategorised,
+                _ => ReasonCode::Category,
+            },
+        }
+    }
+
+    /// The unblock that opened the access.
+    #[must_use]
+    pub fn unblock(&self) -> Option<UnblockId> {
+        match self.reason {
+            Reason::Unblock(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The rule of the policy that decided, where one did.
+    #[must_use]
+    pub fn rule<'p>(&self, policy: &'p Policy) -> Option<&'p Rule> {
+        match self.reason {
+            Reason::Exception(rule)
+            | Reason::NotOnList(rule)
+            | Reason::OnList(rule)
+            | Reason::Grid { rule, .. } => Some(policy.rule(rule)),
+            Reason::Locked(_)
+            | Reason::Banned { .. }
+            | Reason::SiteBlocked(_)
+            | Reason::Unblock(_) => None,
+        }
     }
 }
 
-impl ReasonCode {
-    /// The word in logs, filters and problem+json, e.g. `outside_times`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        todo!()
-    }
-
-    /// The code stored as this number.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<ReasonCode> {
-        let _ = number;
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -67,9 +67,23 @@ impl<'a> Document<'a> {
 
     /// Notes a fault at a byte.
     pub(crate) fn fault(&mut self, at: usize, what: impl Into<String>, fix: impl Into<String>) {
-        let error =
-            PolicyError { place: self.place(at), what: what.into(), fix: fix.into() };
+        let error = PolicyError { place: self.place(at), what: what.into(), fix: fix.into() };
         self.faults.push((at, error));
+    }
+
+    /// Notes a fault of another file that this one names at a byte.
+    pub(crate) fn fault_elsewhere(&mut self, at: usize, error: PolicyError) {
+        self.faults.push((at, error));
+    }
+
+    /// The keys and values of a table in the order of the file, each with the key's byte.
+    pub(crate) fn rows<'v, 't>(table: &'v DeTable<'t>) -> Vec<(usize, &'v str, &'v Value<'t>)> {
+        let mut rows: Vec<_> = table
+            .iter()
+            .map(|(key, value)| (key.span().start, key.get_ref().as_ref(), value))
+            .collect();
+        rows.sort_by_key(|(at, _, _)| *at);
+        rows
     }
 
     /// The faults in the order of the file.
@@ -249,7 +263,7 @@ mod tests {
         let known = ["lunch", "break", "after school"];
         assert_eq!(nearest("luch", known), Some("lunch"));
         assert_eq!(nearest("Lnuch", known), Some("lunch"));
-        assert_eq!(nearest("brake", known), Some("break"));
+        assert_eq!(nearest("brek", known), Some("break"));
         assert_eq!(nearest("night", known), None);
         assert_eq!(nearest("", known), None);
         assert_eq!(distance("kitten", "sitting"), 3);

@@ -30,6 +30,50 @@ pub enum PageStyle {
     Staff,
 }
 
+impl PageStyle {
+    /// The style of this word in `[levels]`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<PageStyle> {
+        match word {
+            "ks1" => Some(Self::Ks1),
+            "ks2" => Some(Self::Ks2),
+            "secondary" => Some(Self::Secondary),
+            "staff" => Some(Self::Staff),
+            _ => None,
+        }
+    }
+}
+
+/// How much of video sites a level sees; the stricter the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VideoMode {
+    /// All that the grid allows.
+    #[default]
+    Open,
+    /// The sites' moderate restricted mode.
+    Moderate,
+    /// The sites' strict restricted mode.
+    Strict,
+}
+
+impl VideoMode {
+    /// The word in `[levels]`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Moderate => "moderate",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// The mode of this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<VideoMode> {
+        [Self::Open, Self::Moderate, Self::Strict].into_iter().find(|mode| mode.as_str() == word)
+    }
+}
+
 /// One level of a policy.
 #[derive(Clone, Debug)]
 pub struct Level {
@@ -37,12 +81,15 @@ pub struct Level {
     pub name: String,
     /// The level whose rules it takes where it has none of its own.
     pub parent: Option<LevelId>,
-    /// Place in `order`, 0 the strictest; levels not named there stand where their parent does.
+    /// Place in `order`, 0 the strictest; levels not named there stand where their parent does, or their
+    /// least strict child.
     pub strictness: u8,
     /// How its block page speaks.
     pub style: PageStyle,
     /// Whether searches must be safe; enforced once searches are seen.
     pub safe_search: bool,
+    /// How much of video sites; enforced once requests to them are seen.
+    pub video: VideoMode,
 }
 
 /// The levels of a policy by name and place.
@@ -50,6 +97,8 @@ pub struct Level {
 pub struct Levels {
     pub(crate) levels: Vec<Level>,
     pub(crate) by_name: HashMap<String, LevelId>,
+    /// `order` of the file, strictest first.
+    pub(crate) order: Vec<LevelId>,
 }
 
 impl Levels {
@@ -70,22 +119,20 @@ impl Levels {
         self.levels.iter().enumerate().map(|(i, level)| (LevelId(i as u8), level))
     }
 
-    /// The level for nobody known: the strictest.
+    /// The level for nobody known: the strictest, first in `order`.
     #[must_use]
     pub fn strictest(&self) -> LevelId {
-        self.iter().min_by_key(|(id, level)| (level.strictness, id.0)).map_or(LevelId(0), |(id, _)| id)
+        self.order.first().copied().unwrap_or(LevelId(0))
+    }
+
+    /// A level, its parent and so on up.
+    pub fn line(&self, level: LevelId) -> impl Iterator<Item = LevelId> {
+        std::iter::successors(Some(level), |here| self.get(*here).parent)
     }
 
     /// Whether `level` is `ancestor` or below it: a rule for pupil holds for ks2.
     #[must_use]
     pub fn within(&self, level: LevelId, ancestor: LevelId) -> bool {
-        let mut here = Some(level);
-        while let Some(id) = here {
-            if id == ancestor {
-                return true;
-            }
-            here = self.get(id).parent;
-        }
-        false
+        self.line(level).any(|here| here == ancestor)
     }
 }

@@ -1,16 +1,28 @@
 //! `policy.toml`: the school's decisions, read into a grid that answers in nanoseconds.
 
-use crate::access::{Identity, Role, RoleSet, UserFacts};
-use crate::category::{Catalogue, CategoryId, CategorySet};
+mod diff;
+mod read;
+mod read_rules;
+mod site_map;
+mod trial;
+
 pub use crate::document::PolicyError;
-use crate::host::Host;
+pub use diff::PolicyDiff;
+pub use trial::TestFailure;
+
+use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};
+use crate::category::{Catalogue, CategoryId, CategorySet};
+use crate::decide::{Decision, Reason, allow, block};
 use crate::level::{LevelId, Levels};
 use crate::site::Site;
 use crate::time::{SchoolClock, UnixMillis, WeekTimes};
+use ipnet::IpNet;
+use site_map::SiteMap;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// A rule's place in its policy: for records and explanations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleId(pub u16);
 
 /// Where a rule stands and what it says.
@@ -63,6 +75,8 @@ pub struct Exception {
     pub rule: RuleId,
     pub site: Site,
     pub level: LevelId,
+    /// `block_for`: closes the site; else `allow_for`: opens it.
+    pub blocks: bool,
     pub reason: String,
     pub review: jiff::civil::Date,
 }
@@ -78,23 +92,156 @@ pub struct UnblockRules {
     pub confirm: Vec<Role>,
     pub max_days: u16,
     pub never: CategorySet,
+    /// Standing yeses: kept and checked, used once lessons are.
+    pub standing: Vec<StandingYes>,
 }
 
-/// A failed `[[test]]`: `ks2, Tue 10:00: childline.org.uk must be allowed; :28 blocks it`.
+/// `[[unblock.standing]]`: an authoriser's yes to what a role may open alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestFailure {
-    /// The sentence.
-    pub text: String,
+#[allow(missing_docs, reason = "the keys of [[unblock.standing]]")]
+pub struct StandingYes {
+    pub who: Role,
+    pub categories: CategorySet,
+    /// `class`, `level` or `user`: how wide one opening may be.
+    pub scope: String,
+    pub max_minutes: u16,
+    /// Who said so and when, as written.
+    pub authorised: String,
+    pub review: jiff::civil::Date,
+}
+
+/// `[keep]`: how long records are kept, in days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Records of what was allowed.
+    pub allowed_days: u32,
+    /// Records of what was blocked, and of searches.
+    pub blocked_days: u32,
+    /// The change log.
+    pub changes_days: u32,
+}
+
+impl Default for Keep {
+    /// 90 days, 12 months, 7 years.
+    fn default() -> Self {
+        Self { allowed_days: 90, blocked_days: 366, changes_days: 2557 }
+    }
+}
+
+/// A cell as it holds: what it says, where, and in which words.
+#[derive(Clone, Debug)]
+struct Answer {
+    cell: Cell,
+    rule: RuleId,
+    /// `allow at lunch`.
+    words: String,
+}
+
+/// What a level's row of the grid comes to, for the hot path.
+#[derive(Clone, Debug)]
+struct LevelRules {
+    /// Category to place in `answers`; categories beyond its end are blocked.
+    answers: Vec<u16>,
+    /// Cells that say `allow`.
+    allowed: CategorySet,
+    /// Cells that depend on the time or a role.
+    conditional: CategorySet,
+    /// `only`.
+    list: Option<SiteList>,
+}
+
+/// The sites that a level is limited to.
+#[derive(Clone, Debug)]
+struct SiteList {
+    rule: RuleId,
+    file: String,
+    sites: SiteMap<()>,
+}
+
+/// The entries of `[who]`.
+#[derive(Clone, Debug, Default)]
+struct Who {
+    /// By name in lower case.
+    users: HashMap<String, LevelId>,
+    /// By name in lower case, in the order of the file.
+    groups: Vec<(String, LevelId)>,
+    /// Longest prefix first.
+    networks: Vec<(IpNet, LevelId)>,
 }
 
 /// A policy, checked and compiled.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    // The rules helper owns the private fields; the accessors below are the contract.
+    school: String,
     levels: Levels,
     catalogue: Catalogue,
     clock: SchoolClock,
+    /// The words of `timezone`, `terms` and `[times]`, to compare policies by.
+    calendar: Calendar,
     rules: Vec<Rule>,
+    /// All answers of the grid; the first is the block where nothing is written.
+    answers: Vec<Answer>,
+    grid: Vec<LevelRules>,
+    exceptions: Vec<Exception>,
+    opened: SiteMap<(LevelId, RuleId)>,
+    closed: SiteMap<(LevelId, RuleId)>,
+    who: Who,
+    roles: HashMap<String, RoleSet>,
+    /// By role, as written.
+    holders: [Vec<String>; Role::ALL.len()],
+    unblock: UnblockRules,
+    keep: Keep,
+    sign_in: Vec<SignInBy>,
+    tests: Vec<PolicyTest>,
+    files: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// The words about time in a policy, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Calendar {
+    timezone: String,
+    terms: Vec<String>,
+    times: Vec<(String, WeekTimes, String)>,
+}
+
+/// A way of finding out who asks; a word of `identify`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInBy {
+    /// Name and password of the user store.
+    Basic,
+    /// The networks of `[who]`; always used.
+    Network,
+    /// Kerberos tickets. Not in this version.
+    Kerberos,
+    /// Chromebook sign-in. Not in this version.
+    Chromebook,
+    /// A sign-in page. Not in this version.
+    Portal,
+}
+
+impl SignInBy {
+    /// All ways.
+    pub const ALL: [SignInBy; 5] =
+        [Self::Basic, Self::Network, Self::Kerberos, Self::Chromebook, Self::Portal];
+
+    /// The word in `identify`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Network => "network",
+            Self::Kerberos => "kerberos",
+            Self::Chromebook => "chromebook",
+            Self::Portal => "portal",
+        }
+    }
+
+    /// Whether this version can do it.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        matches!(self, Self::Basic | Self::Network)
+    }
 }
 
 impl Policy {
@@ -109,20 +256,19 @@ impl Policy {
         catalogue: Catalogue,
         read: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Policy, Vec<PolicyError>> {
-        let _ = (text, file, catalogue, read);
-        todo!()
+        read::read(text, file, catalogue, read)
     }
 
     /// Files that the policy names, as written: watched for changes, part of its hash.
     #[must_use]
     pub fn files(&self) -> Vec<String> {
-        todo!()
+        self.files.clone()
     }
 
     /// The school's name.
     #[must_use]
     pub fn school(&self) -> &str {
-        todo!()
+        &self.school
     }
 
     /// Levels.
@@ -152,95 +298,233 @@ impl Policy {
     /// The cell that holds for a level and category, its own or inherited.
     #[must_use]
     pub fn cell(&self, level: LevelId, category: CategoryId) -> (&Cell, RuleId) {
-        let _ = (level, category);
-        todo!()
+        let answer = self.answer(level, category);
+        (&answer.cell, answer.rule)
     }
 
     /// Whether a level is limited to a list of sites (`only`).
     #[must_use]
     pub fn only(&self, level: LevelId) -> Option<RuleId> {
-        let _ = level;
-        todo!()
+        self.grid[level.index()].list.as_ref().map(|list| list.rule)
     }
 
     /// Who somebody is: user beats group beats network; nobody known is the strictest level.
+    ///
+    /// A user's own entry in `[who]` beats the level kept with the user; a kept level that this
+    /// policy does not have is passed over. Of several groups the first in the file wins, and of
+    /// several networks the narrowest.
     #[must_use]
     pub fn identify(&self, user: Option<&UserFacts>, client: IpAddr) -> Identity {
-        let _ = (user, client);
-        todo!()
+        let name = user.map(|facts| facts.name.to_lowercase());
+        let by_user = user.zip(name.as_deref()).and_then(|(facts, name)| {
+            let kept = || facts.level.as_deref().and_then(|level| self.levels.id(level));
+            self.who.users.get(name).copied().or_else(kept)
+        });
+        let by_group = || {
+            let groups: Vec<_> = user?.groups.iter().map(|group| group.to_lowercase()).collect();
+            let entry = self.who.groups.iter().find(|(group, _)| groups.contains(group));
+            entry.map(|(_, level)| (*level, KnownBy::Group))
+        };
+        let by_network = || Some((self.network(client)?, KnownBy::Network));
+        let (level, known_by) = by_user
+            .map(|level| (level, KnownBy::User))
+            .or_else(by_group)
+            .or_else(by_network)
+            .unwrap_or((self.levels.strictest(), KnownBy::Nothing));
+        Identity {
+            level,
+            user: user.map(|facts| facts.name.clone()),
+            groups: user.map(|facts| facts.groups.clone()).unwrap_or_default(),
+            roles: name.and_then(|name| self.roles.get(&name).copied()).unwrap_or_default(),
+            banned_until: user.and_then(|facts| facts.banned_until),
+            known_by,
+        }
     }
 
     /// Whether any network maps to a level: without one, an unnamed client is always the strictest.
     #[must_use]
     pub fn knows_network(&self, client: IpAddr) -> bool {
-        let _ = client;
-        todo!()
+        self.network(client).is_some()
+    }
+
+    fn network(&self, client: IpAddr) -> Option<LevelId> {
+        let client = client.to_canonical();
+        let entry = self.who.networks.iter().find(|(network, _)| network.contains(&client));
+        entry.map(|(_, level)| *level)
+    }
+
+    /// The ways of finding out who asks, as the file lists them. Those of
+    /// [`SignInBy::is_available`] are used; the others are in [`Policy::warnings`].
+    #[must_use]
+    pub fn sign_in(&self) -> &[SignInBy] {
+        &self.sign_in
+    }
+
+    /// Whether a client that no network maps is asked for name and password: `identify` has
+    /// `basic`.
+    #[must_use]
+    pub fn wants_sign_in(&self) -> bool {
+        self.sign_in.contains(&SignInBy::Basic)
+    }
+
+    /// What the policy asks for that this version does not do, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The roles of a person, by name without case.
     #[must_use]
     pub fn roles(&self, user: &str) -> RoleSet {
-        let _ = user;
-        todo!()
+        self.roles.get(&user.to_lowercase()).copied().unwrap_or_default()
     }
 
     /// The names that hold a role: for "ask Q. Whitmore (DSL)".
     #[must_use]
     pub fn holders(&self, role: Role) -> &[String] {
-        let _ = role;
-        todo!()
+        &self.holders[role as usize]
     }
 
     /// `[unblock]`.
     #[must_use]
     pub fn unblock_rules(&self) -> &UnblockRules {
-        todo!()
+        &self.unblock
     }
 
-    /// Standing exceptions.
+    /// `[keep]`.
+    #[must_use]
+    pub fn keep(&self) -> Keep {
+        self.keep
+    }
+
+    /// Standing exceptions, in the order of the file.
     #[must_use]
     pub fn exceptions(&self) -> &[Exception] {
-        todo!()
-    }
-
-    /// The next `[from, until)` when a blocked access would be allowed by the clock alone.
-    #[must_use]
-    pub fn opens(&self, access: &crate::access::Access<'_>, now: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
-        let _ = (access, now);
-        todo!()
-    }
-
-    /// Runs all `[[test]]` cases. `categories` gives a host's (and path's) categories.
-    #[must_use]
-    pub fn run_tests(
-        &self,
-        categories: &dyn Fn(&Host, Option<&str>) -> CategorySet,
-        now: UnixMillis,
-    ) -> Vec<TestFailure> {
-        let _ = (categories, now);
-        todo!()
+        &self.exceptions
     }
 
     /// How many `[[test]]` expectations there are.
     #[must_use]
     pub fn test_count(&self) -> usize {
-        todo!()
+        self.tests.iter().map(|test| test.allow.len() + test.block.len()).sum()
     }
 
-    /// What differs from another policy, a line each, for `policy diff` and the change log;
-    /// `loosens` tells whether any line opens more than before.
+    /// The next `[from, until)` when a blocked access would be allowed by the clock alone.
     #[must_use]
-    pub fn diff(&self, newer: &Policy) -> PolicyDiff {
-        let _ = newer;
-        todo!()
+    pub fn opens(&self, access: &Access<'_>, now: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
+        let times = self.closing_times(access)?;
+        let mut at = now;
+        // Several categories may each have a time: go on until all hold at once. Each round moves
+        // to the next start of one of them, and there are few in a week.
+        for _ in 0..200 {
+            match times.iter().find(|times| !self.clock.holds(times, at)) {
+                Some(times) => at = self.clock.next(times, at)?.0,
+                None => {
+                    let ends = times.iter().map(|times| Some(self.clock.next(times, at)?.1));
+                    let until = ends.min().flatten()?;
+                    let is_banned = access.who.banned_until.is_some_and(|banned| at < banned);
+                    return (!is_banned).then_some((at, until));
+                }
+            }
+        }
+        None
+    }
+
+    /// The times of the cells on which a blocked access depends, if it depends on nothing else.
+    fn closing_times(&self, access: &Access<'_>) -> Option<Vec<&WeekTimes>> {
+        let rules = &self.grid[access.who.level.index()];
+        let categories = or_uncategorised(access.categories);
+        let is_locked = !categories.intersection(self.catalogue.locked()).is_empty();
+        if is_locked || rules.list.is_some() || self.find(&self.closed, access).is_some() {
+            return None;
+        }
+        let mut times = Vec::new();
+        for category in categories.difference(rules.allowed).iter() {
+            match &self.answer(access.who.level, category).cell {
+                Cell::AllowAt(week) => times.push(week),
+                cell if self.is_open(cell, access, UnixMillis(0)) => {}
+                _ => return None,
+            }
+        }
+        (!times.is_empty()).then_some(times)
+    }
+
+    /// What the file itself says: standing blocks, the level's list, the grid.
+    pub(crate) fn written(&self, access: &Access<'_>, now: UnixMillis) -> Decision {
+        let rules = &self.grid[access.who.level.index()];
+        if let Some(rule) = self.find(&self.closed, access) {
+            return block(Reason::Exception(rule));
+        }
+        if let Some(list) = &rules.list {
+            let is_on_list = list.sites.covering(access.host, access.path).next().is_some();
+            return match is_on_list {
+                true => allow(Reason::OnList(list.rule)),
+                false => block(Reason::NotOnList(list.rule)),
+            };
+        }
+        self.by_grid(rules, access, now)
+    }
+
+    /// The strictest cell of the access's categories: a flat block, then one whose time or role
+    /// fails, then allowed.
+    fn by_grid(&self, rules: &LevelRules, access: &Access<'_>, now: UnixMillis) -> Decision {
+        let level = access.who.level;
+        let categories = or_uncategorised(access.categories);
+        let grid = |category| Reason::Grid { category, rule: self.answer(level, category).rule };
+        let flat = categories.difference(rules.allowed).difference(rules.conditional);
+        if let Some(category) = flat.iter().next() {
+            return block(grid(category));
+        }
+        let conditional = categories.intersection(rules.conditional);
+        let is_closed = |category: &CategoryId| {
+            !self.is_open(&self.answer(level, *category).cell, access, now)
+        };
+        if let Some(category) = conditional.iter().find(is_closed) {
+            return block(grid(category));
+        }
+        // The condition that was met says more than a flat "allow" beside it.
+        let category = conditional.iter().next().or_else(|| categories.iter().next());
+        allow(grid(category.unwrap_or(CategoryId::UNCATEGORISED)))
+    }
+
+    fn is_open(&self, cell: &Cell, access: &Access<'_>, now: UnixMillis) -> bool {
+        match cell {
+            Cell::Allow => true,
+            Cell::Block => false,
+            Cell::AllowAt(times) => self.clock.holds(times, now),
+            Cell::AllowFor(role) => access.who.roles.contains(*role),
+        }
+    }
+
+    /// The standing exception that opens an access past list and grid.
+    pub(crate) fn exception(&self, access: &Access<'_>) -> Option<RuleId> {
+        self.find(&self.opened, access)
+    }
+
+    fn find(&self, sites: &SiteMap<(LevelId, RuleId)>, access: &Access<'_>) -> Option<RuleId> {
+        sites
+            .covering(access.host, access.path)
+            .find(|(level, _)| self.levels.within(access.who.level, *level))
+            .map(|(_, rule)| *rule)
+    }
+
+    fn answer(&self, level: LevelId, category: CategoryId) -> &Answer {
+        let answers = &self.grid[level.index()].answers;
+        &self.answers[answers.get(category.index()).map_or(0, |place| usize::from(*place))]
+    }
+
+    /// The cell that stands at a rule of the grid.
+    pub(crate) fn cell_of(&self, rule: RuleId) -> Option<&Cell> {
+        // Rules are made in the order of answers.
+        let place = self.answers.binary_search_by_key(&rule, |answer| answer.rule).ok()?;
+        Some(&self.answers[place].cell)
     }
 }
 
-/// What differs between two policies.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PolicyDiff {
-    /// A line each, e.g. `games for ks3: block -> allow at lunch`.
-    pub lines: Vec<String>,
-    /// Whether anything opens that was closed.
-    pub loosens: bool,
+/// No category at all is uncategorised: an empty set must not pass as "nothing against it".
+fn or_uncategorised(categories: CategorySet) -> CategorySet {
+    if categories.is_empty() { CategorySet::of(CategoryId::UNCATEGORISED) } else { categories }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,12 @@ impl SchoolClock {
         Ok(Self { zone, terms })
     }
 
+    /// The zone's IANA name.
+    #[must_use]
+    pub fn zone_name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
+    }
+
     /// The school's calendar day of an instant, as `YYYY-MM-DD`: names the access log's file.
     #[must_use]
     pub fn day(&self, at: UnixMillis) -> Date {

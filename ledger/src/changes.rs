@@ -526,3 +526,7 @@ fn store_error(path: &Path, sequence: u64, source: sqlx::Error) -> AppendError {
         _ => AppendError::Store { path: path_text, source },
     }
 }
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;

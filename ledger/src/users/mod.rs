@@ -580,3 +580,6 @@ fn join(faults: &[ImportFault]) -> String {
         .collect();
     shown.join("; ")
 }
+
+#[cfg(test)]
+mod tests;

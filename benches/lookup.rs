@@ -45,8 +45,9 @@ fn main() -> Result<(), AnyError> {
         category: "games".into(),
         files: vec![(Format::Plain, text.into_bytes())],
     };
-    let misses: Vec<Host> =
-        (0..10_000).map(|n| Host::parse(&format!("www.unlisted{n}.co.uk"))).collect::<Result<_, _>>()?;
+    let misses: Vec<Host> = (0..10_000)
+        .map(|n| Host::parse(&format!("www.unlisted{n}.co.uk")))
+        .collect::<Result<_, _>>()?;
     measure(&[source], &misses, &[])
 }
 
@@ -61,8 +62,9 @@ struct Source {
 fn sources(folder: &Path) -> Result<Vec<Source>, AnyError> {
     let mut sources = Vec::new();
     let mut files = Vec::new();
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
     entries.sort();
     for path in entries {
         if path.is_dir() {
@@ -203,7 +205,10 @@ fn measure(
 
     let (listed, fst) = compare_with_fst(sources)?;
     let misses: Vec<&Host> = popular.iter().filter(|host| is_miss(&index, host)).collect();
-    println!("\n  {:<34}{:>9}{:>9}{:>9}   {:>9}{:>9}{:>9}", "look-ups, ns", "mean", "p50", "p99", "fst mean", "p50", "p99");
+    println!(
+        "\n  {:<34}{:>9}{:>9}{:>9}   {:>9}{:>9}{:>9}",
+        "look-ups, ns", "mean", "p50", "p99", "fst mean", "p50", "p99"
+    );
     let hits: Vec<&Host> = listed.iter().collect();
     for (what, hosts) in [("hits, random order", hits), ("misses, popular sites", misses)] {
         if hosts.is_empty() {
@@ -310,8 +315,7 @@ fn timings<T: Copy>(items: &[T], look_up: impl Fn(T) -> CategorySet) -> String {
         }
     });
     let mean = all.as_nanos() as f64 / (repeats * items.len()) as f64;
-    let mut clock: Vec<u64> =
-        (0..10_000).map(|_| nanos(Instant::now().elapsed())).collect();
+    let mut clock: Vec<u64> = (0..10_000).map(|_| nanos(Instant::now().elapsed())).collect();
     clock.sort_unstable();
     let clock = clock[clock.len() / 2];
     let mut times: Vec<u64> = Vec::with_capacity(repeats * items.len());

@@ -64,16 +64,22 @@ impl Iterator for Spelled<'_> {
     }
 }
 
-/// Appends a URL's part in its one spelling.
+/// Appends a URL's part in its one spelling: runs of plain bytes at once, the others one by one.
 pub(crate) fn append_spelled(out: &mut Vec<u8>, raw: &[u8]) {
-    // Most paths are spelled so already but for case, and can be copied whole.
-    if raw.iter().any(|&byte| byte == b'%' || byte == b'#' || is_always_escaped(byte)) {
-        out.extend(Spelled::new(raw));
-    } else {
-        let start = out.len();
-        out.extend_from_slice(raw);
-        out[start..].make_ascii_lowercase();
+    let start = out.len();
+    let mut rest = raw;
+    while !rest.is_empty() {
+        let special = |&byte: &u8| byte == b'%' || byte == b'#' || is_always_escaped(byte);
+        let (plain, others) = rest.split_at(rest.iter().position(special).unwrap_or(rest.len()));
+        out.extend_from_slice(plain);
+        let mut one = Spelled::new(others);
+        out.extend(one.next());
+        while one.pending_count > 0 {
+            out.extend(one.next());
+        }
+        rest = one.rest;
     }
+    out[start..].make_ascii_lowercase();
 }
 
 /// The byte that two hexadecimal digits stand for.
@@ -274,6 +280,9 @@ mod tests {
                 (PathHashes::new(5, raw.as_bytes()), PathHashes::new(5, text.as_bytes()));
             assert_eq!(one.prefixes(), other.prefixes(), "{raw}");
             assert_eq!(one.with_query, other.with_query, "{raw}");
+            let mut appended = b"x".to_vec();
+            append_spelled(&mut appended, raw.as_bytes());
+            assert!(appended[1..].iter().copied().eq(Spelled::new(raw.as_bytes())), "{raw}");
         }
     }
 }

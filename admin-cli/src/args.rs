@@ -354,6 +354,25 @@ pub(crate) enum UnblockCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    /// Make an authorised change, where the policy does not do it by itself
+    #[command(before_help = "Examples:\n  schoolgate unblock apply U-0001 --by j.cho")]
+    Apply {
+        /// The unblock, e.g. U-0001
+        id: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Say that it works as meant; by a third person
+    #[command(before_help = "Examples:\n  schoolgate unblock confirm U-0001 --note \"Tried in room 12\" --by j.cho")]
+    Confirm {
+        /// The unblock, e.g. U-0001
+        id: String,
+        /// What was looked at
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
     /// The Filtering Change Log: seven columns
     #[command(before_help = "Examples:\n  schoolgate unblock log\n  schoolgate unblock log --since \"this term\" --csv")]
     Log {
@@ -507,16 +526,19 @@ pub(crate) enum UserCommand {
         /// A group or class; may be given several times
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
+        /// Without a password: the person cannot sign in with one
+        #[arg(long, conflicts_with = "password_file")]
+        no_password: bool,
         #[command(flatten)]
         password: PasswordArgs,
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Add people from a CSV file with the columns name, level, groups, password
+    /// Add people from a CSV file with the columns user, level, groups, password
     #[command(before_help = "Examples:\n  schoolgate user import people.csv --by j.cho\n  schoolgate user import - < people.csv
 
-people.csv (groups separated by semicolons; a row that exists is changed; no password: kept):
-  name,level,groups,password
+people.csv (groups separated by semicolons; who exists is changed; no password given: kept):
+  user,level,groups,password
   sam.p,ks2,Year 6;9C,correct horse")]
     Import {
         /// The file; `-` is standard input
@@ -544,6 +566,16 @@ people.csv (groups separated by semicolons; a row that exists is changed; no pas
         /// The level; `-` takes it away, groups and networks then decide
         #[arg(allow_hyphen_values = true)]
         level: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Give a person these groups and no others
+    #[command(before_help = "Examples:\n  schoolgate user set-groups sam.p \"Year 7\" 7C --by j.cho")]
+    SetGroups {
+        /// The person
+        name: String,
+        /// The groups; none takes all away
+        groups: Vec<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },

@@ -1,11 +1,83 @@
 //! `schoolgate`: the one program of the filter. `serve` runs it, everything else asks or changes it.
 
 mod args;
+mod block;
+mod changes_log;
+mod check;
+mod check_stream;
+mod config;
+mod doctor;
 mod failure;
+mod health;
+mod lists;
+mod log;
 mod output;
+mod policy;
+mod prompt;
+mod report;
+mod retention;
+mod school;
+mod serve;
+mod shell;
+mod status;
+mod unblock;
+mod user;
+mod words;
 
+use args::{Cli, Command};
 use clap::Parser;
+use failure::{Exit, Failure};
+use school::School;
+use std::process::ExitCode;
 
-fn main() {
-    let _ = args::Cli::parse();
+fn main() -> ExitCode {
+    let exit = match run(Cli::parse()) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            eprint!("{}", failure.text());
+            failure.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let config = cli.config.as_deref();
+    match cli.command {
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
+        Command::Serve(args) => serve::run(School::open(config)?, &args),
+        Command::Config(command) => config::run(&School::open(config)?, &command),
+        Command::Doctor(args) => runtime()?.block_on(doctor::run(config, &args)),
+        command => {
+            let school = School::open(config)?;
+            runtime()?.block_on(ask(&school, command))
+        }
+    }
+}
+
+/// The commands that read or change the school's state.
+async fn ask(school: &School, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Status(args) => status::run(school, &args).await,
+        Command::Check(args) => check::run(school, args).await,
+        Command::Explain(args) => log::explain(school, &args.code.concat(), args.json).await,
+        Command::Block(args) => block::run(school, args).await,
+        Command::Unblock(command) => unblock::run(school, command).await,
+        Command::Lists(command) => lists::run(school, command).await,
+        Command::Policy(command) => policy::run(school, command).await,
+        Command::User(command) => user::run(school, command).await,
+        Command::Log(command) => log::run(school, command).await,
+        Command::Report(command) => report::run(school, command).await,
+        Command::Retention(command) => retention::run(school, &command).await,
+        Command::Serve(_)
+        | Command::Doctor(_)
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Man(_) => Ok(Exit::Ok),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::fault)
 }

@@ -39,6 +39,11 @@ impl Cell {
         Self { json: serde_json::Value::String(text.clone()), text }
     }
 
+    /// What people read.
+    pub(crate) fn shown(&self) -> &str {
+        &self.text
+    }
+
     /// A number.
     pub(crate) fn number(number: impl Into<serde_json::Number>) -> Self {
         let number = number.into();
@@ -257,7 +262,7 @@ pub(crate) fn csv_cell(text: &str) -> String {
     ]) || text.starts_with("\\t")
         || text.starts_with("\\r");
     let guard = if formula { "'" } else { "" };
-    if formula || text.contains(['"', ',', ';', ' ', '\'']) {
+    if formula || text.contains(['"', ',', ';']) || text.trim().len() != text.len() {
         format!("\"{guard}{}\"", text.replace('"', "\"\""))
     } else {
         text.into_owned()

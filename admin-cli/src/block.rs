@@ -1,0 +1,171 @@
+//! `block`: closing a site at once, and taking that away again.
+
+use crate::args::{BlockArgs, BlockCommand, ChangeArgs};
+use crate::failure::{Exit, Failure};
+use crate::output::{Cell, Column, Sheet, visible};
+use crate::school::{Acting, School, from_change_error, person};
+use rules::change::{ChangeError, Event, block_site, closing_roles, lift_block};
+use rules::site::Site;
+use rules::unblock::{BlockId, Scope, SiteBlock};
+
+const COLUMNS: &[Column] = &[
+    Column { key: "id", title: "Block", gives_way: 0 },
+    Column { key: "site", title: "Site", gives_way: 0 },
+    Column { key: "for", title: "For", gives_way: 0 },
+    Column { key: "since", title: "Since", gives_way: 2 },
+    Column { key: "by", title: "By", gives_way: 3 },
+    Column { key: "reason", title: "Reason", gives_way: 1 },
+];
+
+/// Runs `block SITE`, `block list` or `block lift`.
+pub(crate) async fn run(school: &School, args: BlockArgs) -> Result<Exit, Failure> {
+    match args.command {
+        Some(BlockCommand::List { print }) => list(school, print.format()).await,
+        Some(BlockCommand::Lift { id, reason, change }) => lift(school, &id, reason, &change).await,
+        None => {
+            let (Some(site), Some(scope), Some(reason)) = (args.site, args.scope, args.reason) else {
+                return Err(Failure::usage("block needs a site, --for and --reason"));
+            };
+            block(school, &site, &scope, reason, &args.change).await
+        }
+    }
+}
+
+async fn block(
+    school: &School,
+    site: &str,
+    scope: &str,
+    reason: String,
+    change: &ChangeArgs,
+) -> Result<Exit, Failure> {
+    let by = person(change)?;
+    let snapshot = school.snapshot().await?;
+    let policy = &snapshot.policy;
+    let log = school.change_log().await?;
+    let acting = Acting::new(&log, &by, format!("block {site} --for {scope}"), change);
+    let site = Site::parse(site).map_err(|error| Failure::usage(error.to_string()))?;
+    let scope = known_scope(scope, &snapshot)?;
+    let mut number = BlockId(0);
+    acting
+        .append(|changes| {
+            let event = block_site(changes, policy, &site, scope.clone(), &by, &reason)
+                .map_err(|error| from_change_error(error, policy, &closing_roles(policy)))?;
+            let same = |block: &&SiteBlock| block.site == site && block.scope == scope;
+            if let Some(block) = changes.blocks.iter().find(same) {
+                let what = format!("{site} is blocked for {scope} already, by {}", block.id);
+                return Err(Failure::usage(what));
+            }
+            number = changes.next_block();
+            Ok(vec![(by.clone(), event)])
+        })
+        .await?;
+    let (would, live) = if change.dry_run { ("would be ", "") } else { ("", "  live within 1 s; open connections are closed\n") };
+    println!("{number}  {site} {would}blocked for {}", visible(&scope.to_string()));
+    print!("{live}");
+    println!("  undo  schoolgate block lift {number} --reason TEXT --by NAME");
+    Ok(Exit::Ok)
+}
+
+async fn lift(school: &School, id: &str, reason: String, change: &ChangeArgs) -> Result<Exit, Failure> {
+    let id = numbered(id, 'B').map(BlockId).ok_or_else(|| {
+        Failure::usage(format!("\"{id}\" is no block; a block is written B-0001"))
+    })?;
+    let by = person(change)?;
+    let snapshot = school.snapshot().await?;
+    let policy = &snapshot.policy;
+    let log = school.change_log().await?;
+    let acting = Acting::new(&log, &by, format!("block lift {id}"), change);
+    let roles = policy.unblock_rules().authorise.clone();
+    let mut lifted = None;
+    acting
+        .append(|changes| {
+            let event = lift_block(changes, policy, id, &by, &reason)
+                .map_err(|error| from_change_error(error, policy, &roles))?;
+            let block = changes.blocks.iter().find(|block| block.id == id);
+            lifted = block.map(|block| (block.site.to_string(), block.scope.to_string()));
+            Ok(vec![(by.clone(), event)])
+        })
+        .await?;
+    let (site, scope) = lifted.unwrap_or_default();
+    let would = if change.dry_run { "would be " } else { "" };
+    println!("{id}  the block of {} for {} {would}lifted", visible(&site), visible(&scope));
+    println!("  undo  schoolgate block {} --for {} --reason TEXT", visible(&site), visible(&scope));
+    Ok(Exit::Ok)
+}
+
+async fn list(school: &School, format: crate::output::Format) -> Result<Exit, Failure> {
+    let snapshot = school.snapshot().await?;
+    let clock = snapshot.policy.clock();
+    let log = school.change_log().await?;
+    let entries = log.entries_of(&["site_blocked"]).await.map_err(Failure::fault)?;
+    let changes = log.changes().await.map_err(Failure::fault)?;
+    let mut sheet = Sheet::stdout(format, COLUMNS)?;
+    for block in &changes.blocks {
+        let by = entries.iter().find_map(|entry| match &entry.event {
+            Event::SiteBlocked { id, .. } if *id == block.id => Some(entry.actor.as_str()),
+            _ => None,
+        });
+        sheet.row(&[
+            Cell::text(block.id.to_string()),
+            Cell::text(block.site.to_string()),
+            Cell::text(block.scope.to_string()),
+            Cell::new(clock.show(block.at), clock.rfc3339(block.at)),
+            Cell::maybe(by),
+            Cell::text(&block.reason),
+        ])?;
+    }
+    if sheet.finish()? == 0 {
+        eprintln!("no blocks in force beside the policy");
+    }
+    Ok(Exit::Ok)
+}
+
+/// A scope whose level, group or user this school has.
+pub(crate) fn known_scope(
+    text: &str,
+    snapshot: &proxy::snapshot::Snapshot,
+) -> Result<Scope, Failure> {
+    let bad = || {
+        from_change_error(ChangeError::BadScope(text.to_owned()), &snapshot.policy, &[])
+    };
+    let scope = Scope::parse(text, &snapshot.policy).ok_or_else(bad)?;
+    let known = match &scope {
+        Scope::Level(name) => snapshot.policy.levels().id(name).is_some(),
+        Scope::Group(name) => !name.trim().is_empty(),
+        Scope::User(name) => snapshot.users.find(name).is_some(),
+    };
+    if known { Ok(scope) } else { Err(bad()) }
+}
+
+/// The number in `B-0001`, `U-0001` or plain `1`.
+pub(crate) fn numbered(text: &str, letter: char) -> Option<u32> {
+    let text = text.trim();
+    let digits = text
+        .strip_prefix(letter)
+        .or_else(|| text.strip_prefix(letter.to_ascii_lowercase()))
+        .map_or(text, |rest| rest.strip_prefix('-').unwrap_or(rest));
+    (digits.len() <= 9 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_with_and_without_their_letter() {
+        for (text, number) in [
+            ("B-0012", Some(12)),
+            ("b12", Some(12)),
+            ("12", Some(12)),
+            ("U-0012", None),
+            ("B-", None),
+            ("B--1", None),
+            ("B-99999999999", None),
+            ("", None),
+        ] {
+            assert_eq!(numbered(text, 'B'), number, "{text}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The Filtering Change Log: the seven columns that school policies ask for, from the change log.
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Cell, Column, Format, Sheet};
+use crate::school::{from_append_error, now, range};
+use ledger::changes::ChangeLog;
+use rules::change::{ChangeEntry, Changes, Event, UnblockHistory, UnblockState};
+use rules::time::{SchoolClock, UnixMillis};
+
+/// The columns, exactly as in the schools' own forms.
+pub(crate) const COLUMNS: &[Column] = &[
+    Column { key: "Website / category", title: "Website / category", gives_way: 0 },
+    Column { key: "Date", title: "Date", gives_way: 0 },
+    Column { key: "Requested by / reason", title: "Requested by / reason", gives_way: 0 },
+    Column { key: "Authorised by", title: "Authorised by", gives_way: 0 },
+    Column { key: "Change made by", title: "Change made by", gives_way: 0 },
+    Column { key: "Confirmed by", title: "Confirmed by", gives_way: 0 },
+    Column { key: "Date for review", title: "Date for review", gives_way: 0 },
+];
+
+/// One row of the Filtering Change Log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// When it was asked for or made.
+    pub(crate) at: UnixMillis,
+    /// The seven cells.
+    pub(crate) cells: [String; 7],
+}
+
+/// All rows asked for or made in a range, the oldest first.
+pub(crate) fn rows(
+    changes: &Changes,
+    entries: &[ChangeEntry],
+    clock: &SchoolClock,
+    (from, until): (UnixMillis, UnixMillis),
+    at: UnixMillis,
+) -> Vec<Row> {
+    let mut rows: Vec<Row> =
+        changes.unblocks.values().map(|history| unblock_row(changes, history, clock, at)).collect();
+    rows.extend(entries.iter().filter_map(|entry| entry_row(entry, entries, clock)));
+    rows.retain(|row| from <= row.at && row.at < until);
+    rows.sort_by_key(|row| row.at);
+    rows
+}
+
+fn unblock_row(
+    changes: &Changes,
+    history: &UnblockHistory,
+    clock: &SchoolClock,
+    at: UnixMillis,
+) -> Row {
+    let date = |at: UnixMillis| clock.day(at).to_string();
+    let named = |step: &Option<(UnixMillis, String)>| {
+        step.as_ref().map(|(at, by)| format!("{by} ({})", date(*at))).unwrap_or_default()
+    };
+    let authorised = match &history.refused {
+        Some((at, by, why)) => format!("refused by {by} ({}): {why}", date(*at)),
+        None => named(&history.authorised),
+    };
+    let review = match &history.revoked {
+        Some((at, by, _)) => format!("ended {} by {by}", date(*at)),
+        None if history.refused.is_some() => String::new(),
+        None => date(history.until),
+    };
+    let state = changes.state(history.id, at).map_or("", UnblockState::as_str);
+    Row {
+        at: history.asked_at,
+        cells: [
+            format!("{} for {} ({}, {state})", history.site, history.scope, history.id),
+            date(history.asked_at),
+            format!("{}: {}", history.requested_by, history.reason),
+            authorised,
+            named(&history.applied),
+            named(&history.confirmed),
+            review,
+        ],
+    }
+}
+
+/// The row of a change that is no unblock; `None` for entries that change nothing in the filter.
+fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) -> Option<Row> {
+    let (what, reason, authorised) = match &entry.event {
+        Event::SiteBlocked { id, site, scope, reason } => {
+            (format!("{site} blocked for {scope} ({id})"), reason.clone(), String::new())
+        }
+        Event::SiteBlockLifted { id, reason } => {
+            let site = entries.iter().find_map(|entry| match &entry.event {
+                Event::SiteBlocked { id: blocked, site, .. } if blocked == id => Some(site.as_str()),
+                _ => None,
+            });
+            let site = site.unwrap_or("?");
+            (format!("{site} no longer blocked ({id})"), reason.clone(), entry.actor.clone())
+        }
+        Event::PolicyApplied { hash, reason, summary } => {
+            let authoriser = entries.iter().rev().find_map(|earlier| match &earlier.event {
+                Event::PolicyAuthorised { hash: yes, .. }
+                    if yes == hash && earlier.sequence < entry.sequence =>
+                {
+                    Some(earlier.actor.clone())
+                }
+                _ => None,
+            });
+            (policy_words(summary), reason.clone(), authoriser.unwrap_or_default())
+        }
+        Event::ListRolledBack { list, version } => {
+            (format!("list {list} back to {version}"), String::new(), String::new())
+        }
+        Event::ListAccepted { list, version, added, removed, .. } if entry.actor != "schoolgate" => (
+            format!("list {list} {version}: {added} sites more, {removed} fewer"),
+            String::new(),
+            String::new(),
+        ),
+        _ => return None,
+    };
+    let requested = if reason.is_empty() { entry.actor.clone() } else { format!("{}: {reason}", entry.actor) };
+    let date = clock.day(entry.at).to_string();
+    Some(Row {
+        at: entry.at,
+        cells: [what, date, requested, authorised, entry.actor.clone(), String::new(), String::new()],
+    })
+}
+
+fn policy_words(summary: &[String]) -> String {
+    match summary {
+        [] => "policy".to_owned(),
+        few if few.len() <= 5 => format!("policy: {}", few.join("; ")),
+        many => format!("policy: {}; and {} more", many[..5].join("; "), many.len() - 5),
+    }
+}
+
+/// Reads the log and makes its rows; `since` bounds them.
+pub(crate) async fn read(
+    clock: &SchoolClock,
+    log: &ChangeLog,
+    since: Option<&str>,
+) -> Result<Vec<Row>, Failure> {
+    let at = now();
+    let bounds = match since {
+        Some(text) => range(clock, Some(text), None, text)?,
+        None => (UnixMillis(i64::MIN), UnixMillis(i64::MAX)),
+    };
+    let changes = log.changes().await.map_err(from_append_error)?;
+    let entries = log.entries_after(0).await.map_err(from_append_error)?;
+    Ok(rows(&changes, &entries, clock, bounds, at))
+}
+
+/// `unblock log`.
+pub(crate) async fn print(
+    clock: &SchoolClock,
+    log: &ChangeLog,
+    since: Option<&str>,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let rows = read(clock, log, since).await?;
+    let mut sheet = Sheet::stdout(format, COLUMNS)?;
+    for row in &rows {
+        sheet.row(&row.cells.clone().map(Cell::text))?;
+    }
+    if sheet.finish()? == 0 {
+        eprintln!("no changes");
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,256 @@
+//! `check`: what the filter would decide about an address, for whom, when, and why.
+
+use crate::args::CheckArgs;
+use crate::check_stream;
+use crate::failure::{Exit, Failure};
+use crate::output::{Cell, Column, Format, Sheet, colour, visible};
+use crate::school::{School, moment, now};
+use crate::words;
+use proxy::snapshot::Snapshot;
+use rules::access::{Access, Identity, KnownBy, UserFacts};
+use rules::category::CategorySet;
+use rules::decide::{Decision, Verdict, decide};
+use rules::policy::Policy;
+use rules::target::{Scheme, Target};
+use rules::time::UnixMillis;
+use rules::unblock::Unblock;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+pub(crate) const COLUMNS: &[Column] = &[
+    Column { key: "url", title: "Address", gives_way: 0 },
+    Column { key: "verdict", title: "Verdict", gives_way: 0 },
+    Column { key: "reason", title: "Reason", gives_way: 0 },
+    Column { key: "level", title: "Level", gives_way: 2 },
+    Column { key: "categories", title: "Categories", gives_way: 1 },
+    Column { key: "rule", title: "Rule", gives_way: 3 },
+    Column { key: "list", title: "List", gives_way: 4 },
+    Column { key: "entry", title: "Entry", gives_way: 5 },
+    Column { key: "opens", title: "Opens", gives_way: 6 },
+    Column { key: "at", title: "", gives_way: 7 },
+    Column { key: "tunnel_verdict", title: "", gives_way: 8 },
+];
+
+/// Runs `check`.
+pub(crate) async fn run(school: &School, args: CheckArgs) -> Result<Exit, Failure> {
+    let snapshot = school.snapshot().await?;
+    let clock = snapshot.policy.clock();
+    let at = args.at.as_deref().map_or(Ok(now()), |text| moment(clock, text, false))?;
+    let who = subject(&snapshot, &args.as_whom)?;
+    let judge = Judge::new(&snapshot, who, at);
+    let format = args.print.format();
+    if args.urls.iter().any(|url| url == "-") {
+        if args.urls.len() > 1 {
+            return Err(Failure::usage("give addresses or `-`, not both"));
+        }
+        return check_stream::run(&judge, format);
+    }
+    let mut blocked = false;
+    let mut answers = Vec::with_capacity(args.urls.len());
+    for url in &args.urls {
+        let answer = judge.answer(url)?;
+        blocked |= answer.decision.verdict == Verdict::Block;
+        answers.push(answer);
+    }
+    if format == Format::Table {
+        for answer in &answers {
+            print_for_people(&judge, answer);
+        }
+    } else {
+        let mut sheet = Sheet::stdout(format, COLUMNS)?;
+        for answer in &answers {
+            sheet.row(&judge.cells(answer))?;
+        }
+        sheet.finish()?;
+    }
+    Ok(if blocked { Exit::Blocked } else { Exit::Ok })
+}
+
+/// Who `--as` means: a level, a group, or a user.
+pub(crate) fn subject(snapshot: &Snapshot, text: &str) -> Result<Identity, Failure> {
+    let policy = &snapshot.policy;
+    let nowhere = Ipv4Addr::UNSPECIFIED.into();
+    if let Some(level) = policy.levels().id(text) {
+        return Ok(Identity { level, known_by: KnownBy::Group, ..policy.identify(None, nowhere) });
+    }
+    if let Some(group) = text.strip_prefix('@').or_else(|| text.strip_prefix("group:")) {
+        return of_group(snapshot, group);
+    }
+    let name = text.strip_prefix("user:").unwrap_or(text);
+    if let Some(user) = snapshot.users.find(name) {
+        return Ok(policy.identify(Some(&user.facts), nowhere));
+    }
+    let facts = UserFacts { name: Arc::from(name), ..UserFacts::default() };
+    let who = policy.identify(Some(&facts), nowhere);
+    if who.known_by == KnownBy::User {
+        return Ok(who);
+    }
+    let levels: Vec<&str> = policy.levels().iter().map(|(_, level)| level.name.as_str()).collect();
+    Err(Failure::not_found(format!("\"{text}\" is no level, @group or user of this school"))
+        .fix(format!("levels are {}; a group is written @9C", levels.join(", "))))
+}
+
+/// A member of a group: by the group's own row in `[who]`, else by the level that all its members
+/// have.
+fn of_group(snapshot: &Snapshot, group: &str) -> Result<Identity, Failure> {
+    let policy = &snapshot.policy;
+    let nowhere = Ipv4Addr::UNSPECIFIED.into();
+    let groups: Arc<[String]> = Arc::from([group.to_owned()]);
+    let facts = UserFacts { groups: groups.clone(), ..UserFacts::default() };
+    let who = policy.identify(Some(&facts), nowhere);
+    if who.known_by == KnownBy::Group {
+        return Ok(Identity { user: None, ..who });
+    }
+    let mut levels: Vec<_> = snapshot
+        .users
+        .iter()
+        .filter(|user| user.facts.groups.iter().any(|own| own.eq_ignore_ascii_case(group)))
+        .map(|user| policy.identify(Some(&user.facts), nowhere).level)
+        .collect();
+    levels.sort();
+    levels.dedup();
+    match levels[..] {
+        [level] => Ok(Identity { level, user: None, groups, ..who }),
+        [] => Err(Failure::not_found(format!("nobody is in group \"{group}\", and [who] does not name it"))),
+        _ => {
+            let names: Vec<&str> =
+                levels.iter().map(|level| policy.levels().get(*level).name.as_str()).collect();
+            Err(Failure::usage(format!("members of \"{group}\" have several levels: {}", names.join(", ")))
+                .fix("give one member or one level with --as"))
+        }
+    }
+}
+
+/// Decides for one person at one instant under one snapshot.
+pub(crate) struct Judge<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) who: Identity,
+    pub(crate) at: UnixMillis,
+    unblocks: Vec<Unblock>,
+}
+
+/// One answer.
+pub(crate) struct Answer {
+    pub(crate) url: String,
+    pub(crate) target: Target,
+    /// Path and query, as given.
+    pub(crate) path: String,
+    pub(crate) categories: CategorySet,
+    pub(crate) decision: Decision,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge. Unblocks are those that stand at that instant.
+    pub(crate) fn new(snapshot: &'a Snapshot, who: Identity, at: UnixMillis) -> Self {
+        Self { snapshot, who, at, unblocks: snapshot.changes.live(at) }
+    }
+
+    /// The policy in force.
+    pub(crate) fn policy(&self) -> &'a Policy {
+        &self.snapshot.policy
+    }
+
+    /// Decides about an address as typed.
+    pub(crate) fn answer(&self, url: &str) -> Result<Answer, Failure> {
+        let (target, path) = rules::target::parse_typed(url)
+            .map_err(|error| Failure::usage(format!("\"{url}\": {error}")))?;
+        let categories = self.snapshot.index.categories(&target.host, Some(&path));
+        let seen = rules::target::seen_path(&path);
+        let decision = self.decide(&self.access(&target, target.scheme, Some(&seen), categories));
+        Ok(Answer { url: url.to_owned(), path, categories, decision, target })
+    }
+
+    fn access<'b>(
+        &'b self,
+        target: &'b Target,
+        scheme: Scheme,
+        path: Option<&'b str>,
+        categories: CategorySet,
+    ) -> Access<'b> {
+        let (host, port) = (&target.host, target.port);
+        Access { who: &self.who, scheme, host, port, path, categories }
+    }
+
+    pub(crate) fn decide(&self, access: &Access<'_>) -> Decision {
+        decide(&self.snapshot.policy, &self.unblocks, &self.snapshot.blocks, access, self.at)
+    }
+
+    /// What holds where only the name is seen (a tunnel that is not inspected), for https addresses
+    /// with a path whose verdict differs.
+    fn by_name_alone(&self, answer: &Answer) -> Option<Verdict> {
+        if answer.target.scheme == Scheme::Http {
+            return None;
+        }
+        let categories = self.snapshot.index.categories(&answer.target.host, None);
+        let decision = self.decide(&self.access(&answer.target, Scheme::Tunnel, None, categories));
+        (decision.verdict != answer.decision.verdict).then_some(decision.verdict)
+    }
+
+    /// When a blocked answer opens by the clock.
+    pub(crate) fn opens(&self, answer: &Answer) -> Option<(UnixMillis, UnixMillis)> {
+        if answer.decision.verdict == Verdict::Allow {
+            return None;
+        }
+        let seen = rules::target::seen_path(&answer.path);
+        let access = self.access(&answer.target, answer.target.scheme, Some(&seen), answer.categories);
+        self.policy().opens(&access, self.at)
+    }
+
+    /// The answer as a row of [`COLUMNS`].
+    pub(crate) fn cells(&self, answer: &Answer) -> [Cell; 11] {
+        let policy = self.policy();
+        let clock = policy.clock();
+        let hits = self.snapshot.index.hits(&answer.target.host, Some(&answer.path));
+        let hit = hits.first();
+        let opens = self.opens(answer);
+        [
+            Cell::text(&answer.url),
+            Cell::text(answer.decision.verdict.as_str()),
+            Cell::text(answer.decision.code(policy).as_str()),
+            Cell::text(&policy.levels().get(self.who.level).name),
+            Cell::list(&policy.catalogue().names(answer.categories)),
+            Cell::maybe(words::rule(policy, &answer.decision)),
+            Cell::maybe(hit.map(|hit| hit.list.name.clone())),
+            Cell::maybe(hit.map(|hit| hit.entry.clone())),
+            opens.map_or_else(
+                || Cell::maybe(None::<String>),
+                |(from, _)| Cell::new(clock.show(from), clock.rfc3339(from)),
+            ),
+            Cell::new(clock.show(self.at), clock.rfc3339(self.at)),
+            Cell::maybe(self.by_name_alone(answer).map(Verdict::as_str)),
+        ]
+    }
+}
+
+fn print_for_people(judge: &Judge<'_>, answer: &Answer) {
+    let policy = judge.policy();
+    let clock = policy.clock();
+    let blocked = answer.decision.verdict == Verdict::Block;
+    let (word, paint) = if blocked { ("BLOCKED", "\u{1b}[1;31m") } else { ("ALLOWED", "\u{1b}[1;32m") };
+    let word = if colour() { format!("{paint}{word}\u{1b}[0m") } else { word.to_owned() };
+    let level = &policy.levels().get(judge.who.level).name;
+    println!("{word}  {}  {}  {}", visible(&answer.url), visible(level), clock.show(judge.at));
+    println!("  because  {}", visible(&words::because(policy, &answer.decision)));
+    let hits = judge.snapshot.index.hits(&answer.target.host, Some(&answer.path));
+    for hit in &hits {
+        let category = policy.catalogue().name(hit.category);
+        println!("  listed   {}", visible(&words::listed(category, hit)));
+    }
+    if hits.is_empty() {
+        println!("  listed   nowhere: uncategorised");
+    }
+    if let Some(verdict) = judge.by_name_alone(answer) {
+        println!("  https    in a tunnel only the name is seen, and that alone is {}ed", verdict.as_str());
+    }
+    if let Some(opens) = judge.opens(answer) {
+        println!("  opens    {}", words::span(clock, opens));
+    }
+    let locked = !answer.categories.intersection(policy.catalogue().locked()).is_empty();
+    if blocked && !locked {
+        println!(
+            "  sooner   schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME",
+            visible(answer.target.host.as_str()),
+            visible(level)
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! `doctor`: looks for faults in the configuration, the lists, the log and the machine.
+
+use crate::args::DoctorArgs;
+use crate::config::name;
+use crate::failure::{Exit, Failure};
+use crate::health;
+use crate::output::{colour, visible};
+use crate::school::{School, now};
+use proxy::config::Config;
+use proxy::snapshot::Snapshot;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// Free space below which the log is in danger, as a share of the disk.
+const LOW_SPACE: f64 = 0.10;
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Good,
+    Problem,
+    /// The filter does not answer: browsing is stopped.
+    Down,
+}
+
+/// One check.
+#[derive(Debug)]
+struct Check {
+    what: &'static str,
+    outcome: Outcome,
+    /// What was found.
+    found: String,
+    /// What to do.
+    fix: Option<String>,
+}
+
+impl Check {
+    fn good(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, outcome: Outcome::Good, found: found.into(), fix: None }
+    }
+
+    fn problem(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what, outcome: Outcome::Problem, found: found.into(), fix: Some(fix.into()) }
+    }
+}
+
+/// Runs every check, prints each, and says by the exit whether any found something.
+pub(crate) async fn run(config: Option<&Path>, args: &DoctorArgs) -> Result<Exit, Failure> {
+    let mut checks = Vec::new();
+    match School::open(config) {
+        Ok(school) => {
+            checks.push(Check::good("machine file", name(school.config.file.as_deref())));
+            examine(&school, &mut checks).await;
+        }
+        Err(failure) => {
+            checks.push(Check::problem("machine file", failure.what(), "schoolgate config validate"));
+        }
+    }
+    print(&checks, args.json);
+    let found = |outcome| checks.iter().any(|check| check.outcome == outcome);
+    Ok(if found(Outcome::Down) {
+        Exit::FilterDown
+    } else if found(Outcome::Problem) {
+        Exit::ProblemsFound
+    } else {
+        Exit::Ok
+    })
+}
+
+async fn examine(school: &School, checks: &mut Vec<Check>) {
+    let config = &school.config;
+    checks.push(state_folder(&config.state));
+    checks.push(disk(&config.state));
+    match school.snapshot().await {
+        Ok(snapshot) => {
+            checks.push(policy(&snapshot));
+            checks.push(lists(&snapshot));
+        }
+        Err(failure) => {
+            checks.push(Check::problem("policy and lists", failure.what(), "schoolgate policy validate; schoolgate lists status"));
+        }
+    }
+    checks.push(change_log(school).await);
+    if health::is_running(&config.state) {
+        checks.push(ready(config).await);
+    } else {
+        checks.push(Check {
+            what: "filter",
+            outcome: Outcome::Down,
+            found: "not running; browsing through it is stopped, not open".to_owned(),
+            fix: Some("schoolgate serve, or: systemctl start schoolgate".to_owned()),
+        });
+        checks.extend(ports(config));
+    }
+}
+
+fn state_folder(state: &Path) -> Check {
+    const WHAT: &str = "state folder";
+    let shown = state.display();
+    let metadata = match std::fs::metadata(state) {
+        Ok(metadata) => metadata,
+        Err(error) => return Check::problem(WHAT, format!("{shown}: {error}"), "set `state` in the machine file to a folder of this user"),
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Check::problem(
+            WHAT,
+            format!("{shown} may be read by others (mode {mode:o}); it holds personal data"),
+            format!("chmod 700 {shown}"),
+        );
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    if metadata.uid() != uid && uid != 0 {
+        return Check::problem(WHAT, format!("{shown} belongs to another account"), "run as the account that owns it");
+    }
+    Check::good(WHAT, format!("{shown}, mode {mode:o}"))
+}
+
+fn disk(state: &Path) -> Check {
+    const WHAT: &str = "disk";
+    let space = match rustix::fs::statvfs(state) {
+        Ok(space) => space,
+        Err(error) => return Check::problem(WHAT, error.to_string(), "see that the state folder exists"),
+    };
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let share = space.f_bavail as f64 / space.f_blocks.max(1) as f64;
+    let found = format!("{} free, {:.0} %", size(free), share * 100.0);
+    if share < LOW_SPACE {
+        return Check::problem(WHAT, found, "free space: when the log cannot be written, browsing stops");
+    }
+    Check::good(WHAT, found)
+}
+
+fn policy(snapshot: &Snapshot) -> Check {
+    const WHAT: &str = "policy";
+    let policy = &snapshot.policy;
+    let failures = policy.run_tests(&|host, path| snapshot.index.categories(host, path), now());
+    match failures.first() {
+        Some(first) => Check::problem(
+            WHAT,
+            format!("{} of {} policy tests fail: {}", failures.len(), policy.test_count(), first.text),
+            "schoolgate policy test",
+        ),
+        None => Check::good(WHAT, format!("{} policy tests pass", policy.test_count())),
+    }
+}
+
+fn lists(snapshot: &Snapshot) -> Check {
+    const WHAT: &str = "lists";
+    let lists = snapshot.index.lists();
+    let entries: u64 = lists.iter().map(|(_, entries)| entries).sum();
+    let empty: Vec<&str> =
+        lists.iter().filter(|(_, entries)| *entries == 0).map(|(list, _)| list.name.as_str()).collect();
+    if lists.is_empty() {
+        return Check::problem(WHAT, "no lists: every site is uncategorised", "add [[lists]] to the machine file");
+    }
+    if !empty.is_empty() {
+        return Check::problem(WHAT, format!("empty: {}", empty.join(", ")), "schoolgate lists status");
+    }
+    Check::good(WHAT, format!("{} lists, {entries} entries", lists.len()))
+}
+
+async fn change_log(school: &School) -> Check {
+    const WHAT: &str = "change log";
+    let log = match school.change_log().await {
+        Ok(log) => log,
+        Err(failure) => return Check::problem(WHAT, failure.what(), "restore it from a backup; do not edit it"),
+    };
+    let entries = match log.entries_after(0).await {
+        Ok(entries) => entries,
+        Err(error) => return Check::problem(WHAT, error.to_string(), "restore it from a backup; do not edit it"),
+    };
+    match entries.last() {
+        Some(last) if last.at > now() => Check::problem(
+            "clock",
+            format!("the clock is behind the change log's last entry, by {} s", (last.at.0 - now().0) / 1000),
+            "set the machine's clock (timedatectl)",
+        ),
+        _ => Check::good(WHAT, format!("{} entries, each matches its hash; the clock is not behind it", entries.len())),
+    }
+}
+
+async fn ready(config: &Config) -> Check {
+    const WHAT: &str = "filter";
+    let Some(ops) = config.listen.ops.filter(|ops| ops.port() != 0) else {
+        return Check::good(WHAT, "running (no `ops` address to ask)");
+    };
+    match health::ask(ops, "/readyz").await {
+        Ok((200, _)) => Check::good(WHAT, "running and ready"),
+        Ok((status, text)) => {
+            Check::problem(WHAT, format!("running but not ready ({status}): {}", text.trim()), "schoolgate status")
+        }
+        Err(error) => Check {
+            what: WHAT,
+            outcome: Outcome::Down,
+            found: format!("running but not answering: {error}"),
+            fix: Some("see its messages (journalctl -u schoolgate)".to_owned()),
+        },
+    }
+}
+
+/// Whether the addresses could be listened on, asked only while no daemon runs.
+fn ports(config: &Config) -> Vec<Check> {
+    let addresses = config.listen.proxy.iter().chain(&config.listen.ops);
+    addresses
+        .filter_map(|address| {
+            let error = TcpListener::bind(address).err()?;
+            Some(Check::problem("address", format!("{address}: {error}"), "stop what uses it, or change [listen] of the machine file"))
+        })
+        .collect()
+}
+
+fn print(checks: &[Check], json: bool) {
+    let word = |outcome| match outcome {
+        Outcome::Good => "ok",
+        Outcome::Problem => "problem",
+        Outcome::Down => "down",
+    };
+    if json {
+        let checks: Vec<_> = checks
+            .iter()
+            .map(|check| {
+                serde_json::json!({
+                    "check": check.what, "outcome": word(check.outcome), "found": check.found, "fix": check.fix,
+                })
+            })
+            .collect();
+        println!("{}", serde_json::Value::from(checks));
+        return;
+    }
+    for check in checks {
+        let plain = format!("{:<8}", word(check.outcome));
+        let shown = match (colour(), check.outcome) {
+            (true, Outcome::Good) => format!("\u{1b}[32m{plain}\u{1b}[0m"),
+            (true, _) => format!("\u{1b}[1;31m{plain}\u{1b}[0m"),
+            (false, _) => plain,
+        };
+        println!("{shown} {}: {}", check.what, visible(&check.found));
+        if let Some(fix) = &check.fix {
+            println!("           fix: {}", visible(fix));
+        }
+    }
+}
+
+/// Bytes for people, in powers of 1,000.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    format!("{value:.1} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_at_a_glance() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(999), "999 B");
+        assert_eq!(size(1_500), "1.5 kB");
+        assert_eq!(size(2_000_000_000), "2.0 GB");
+    }
+}

@@ -1,0 +1,233 @@
+//! `lists`: the age, versions and updates of site lists.
+
+use crate::args::{ChangeArgs, ListsCommand};
+use crate::failure::{Exit, Failure};
+use crate::output::{Cell, Column, Format, Sheet, visible};
+use crate::report::weekly::{span_words, thousands};
+use crate::school::{School, from_append_error, now, person_or_account};
+use ledger::changes::ChangeLog;
+use proxy::config::ListOrigin;
+use proxy::lists::{Gate, ListError, Lists, Outcome};
+use proxy::snapshot::Snapshot;
+use rules::access::Role;
+use std::path::Path;
+
+/// Who keeps the lists.
+const MAY_KEEP_LISTS: &[Role] = &[Role::It, Role::Dsl];
+
+/// Entries of each kind that `lists diff` shows.
+const DIFF_SAMPLE: usize = 20;
+
+const STATUS_COLUMNS: &[Column] = &[
+    Column { key: "list", title: "List", gives_way: 0 },
+    Column { key: "category", title: "Category", gives_way: 1 },
+    Column { key: "entries", title: "Entries", gives_way: 0 },
+    Column { key: "version", title: "Version", gives_way: 2 },
+    Column { key: "age", title: "Looked at", gives_way: 0 },
+    Column { key: "state", title: "State", gives_way: 0 },
+    Column { key: "skipped", title: "Skipped lines", gives_way: 4 },
+    Column { key: "source", title: "Source", gives_way: 5 },
+    Column { key: "licence", title: "Licence", gives_way: 3 },
+];
+
+const DIFF_COLUMNS: &[Column] = &[
+    Column { key: "change", title: "Change", gives_way: 0 },
+    Column { key: "entry", title: "Entry", gives_way: 0 },
+];
+
+/// Runs a `lists` command.
+pub(crate) async fn run(school: &School, command: ListsCommand) -> Result<Exit, Failure> {
+    let log = school.change_log().await?;
+    let lists = Lists::new(&school.config, &log);
+    match command {
+        ListsCommand::Status { print } => status(&lists, print.format()).await,
+        ListsCommand::Diff { name, print } => diff(&lists, &name, print.format()).await,
+        ListsCommand::Update { names, change } => {
+            let keeper = Keeper::new(school, &log, &change, "lists update").await?;
+            keeper.update(&lists, &names).await
+        }
+        ListsCommand::Accept { name, change } => {
+            let keeper = Keeper::new(school, &log, &change, &format!("lists accept {name}")).await?;
+            keeper.accept(&lists, &name).await
+        }
+        ListsCommand::Rollback { name, change } => {
+            let keeper = Keeper::new(school, &log, &change, &format!("lists rollback {name}")).await?;
+            keeper.rollback(&lists, &name).await
+        }
+        ListsCommand::Import { name, path, change } => {
+            let keeper = Keeper::new(school, &log, &change, &format!("lists import {name}")).await?;
+            keeper.import(&lists, &name, &path).await
+        }
+    }
+}
+
+/// Who changes a list, and what its new version is measured against.
+struct Keeper {
+    by: String,
+    gate: Gate,
+}
+
+impl Keeper {
+    async fn new(
+        school: &School,
+        log: &ChangeLog,
+        change: &ChangeArgs,
+        action: &str,
+    ) -> Result<Keeper, Failure> {
+        if change.dry_run {
+            return Err(Failure::usage(format!("{action} has no --dry-run"))
+                .fix("see what waits with: schoolgate lists diff NAME"));
+        }
+        let snapshot = school.snapshot().await?;
+        let by = person_or_account(change, log, &snapshot.policy, MAY_KEEP_LISTS, action).await?;
+        let gate = gate(school, &snapshot).await?;
+        Ok(Keeper { by, gate })
+    }
+
+    async fn update(&self, lists: &Lists<'_>, names: &[String]) -> Result<Exit, Failure> {
+        let done = lists.update(names, &self.by, now(), &self.gate).await.map_err(from_list_error)?;
+        let mut exit = Exit::Ok;
+        for (name, outcome) in done {
+            match outcome {
+                Ok(outcome) => {
+                    if matches!(outcome, Outcome::Held { .. }) {
+                        exit = Exit::ProblemsFound;
+                    }
+                    print_outcome(&name, &outcome);
+                }
+                Err(error) => {
+                    exit = Exit::ProblemsFound;
+                    eprint!("{}", from_list_error(error).text());
+                }
+            }
+        }
+        Ok(exit)
+    }
+
+    async fn accept(&self, lists: &Lists<'_>, name: &str) -> Result<Exit, Failure> {
+        let done = lists.accept(name, &self.by, now(), &self.gate).await;
+        print_outcome(name, &done.map_err(from_list_error)?);
+        println!("  undo  schoolgate lists rollback {}", visible(name));
+        Ok(Exit::Ok)
+    }
+
+    async fn rollback(&self, lists: &Lists<'_>, name: &str) -> Result<Exit, Failure> {
+        let version = lists.rollback(name, &self.by, now()).await.map_err(from_list_error)?;
+        println!("{}: back to {}; live within 1 s", visible(name), visible(&version));
+        println!("  undo  schoolgate lists update {}, then lists accept {0}", visible(name));
+        Ok(Exit::Ok)
+    }
+
+    async fn import(&self, lists: &Lists<'_>, name: &str, path: &Path) -> Result<Exit, Failure> {
+        let done = lists.import(name, path, &self.by, now(), &self.gate).await;
+        let outcome = done.map_err(from_list_error)?;
+        print_outcome(name, &outcome);
+        Ok(match outcome {
+            Outcome::Held { .. } => Exit::ProblemsFound,
+            _ => Exit::Ok,
+        })
+    }
+}
+
+/// What a new version is measured against: the snapshot in force, and the sites used last week.
+async fn gate(school: &School, snapshot: &Snapshot) -> Result<Gate, Failure> {
+    Ok(Gate::new(snapshot, crate::report::seen_last_week(school, snapshot).await?))
+}
+
+fn print_outcome(name: &str, outcome: &Outcome) {
+    let name = visible(name);
+    match outcome {
+        Outcome::Unchanged { version } => println!("{name}: unchanged ({})", visible(version)),
+        Outcome::Accepted { version, entries, added, removed } => println!(
+            "{name}: {} in force, {} entries ({} more, {} fewer); live within 1 s",
+            visible(version),
+            thousands(*entries),
+            thousands(*added),
+            thousands(*removed)
+        ),
+        Outcome::Held { version, why } => {
+            println!("{name}: {} held", visible(version));
+            eprintln!("warning: list \"{name}\" held: {}", visible(why));
+            eprintln!("  fix: schoolgate lists diff {name}, then lists accept {name}");
+        }
+    }
+}
+
+async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
+    let at = now();
+    let mut sheet = Sheet::stdout(format, STATUS_COLUMNS)?;
+    let mut exit = Exit::Ok;
+    for list in lists.status().await.map_err(from_list_error)? {
+        let state = match (&list.error, &list.lineage.held, &list.lineage.accepted) {
+            (Some(error), ..) => format!("last look failed: {error}"),
+            (None, Some((version, why)), _) => format!("{version} held: {why}"),
+            (None, None, Some(_)) => "in force".to_owned(),
+            (None, None, None) => "not taken in yet".to_owned(),
+        };
+        if list.error.is_some() || list.lineage.held.is_some() {
+            exit = Exit::ProblemsFound;
+        }
+        let shipped = matches!(list.source.origin, ListOrigin::Builtin(_));
+        let age = match list.age_ms(at) {
+            _ if shipped => Cell::new("shipped", serde_json::Value::Null),
+            Some(ms) => {
+                let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+                Cell::new(format!("{} ago", span_words(ms)), ms / 1000)
+            }
+            None => Cell::new("never", serde_json::Value::Null),
+        };
+        let skipped: Option<u64> =
+            list.info.as_ref().map(|info| info.files.iter().map(|file| file.skipped).sum());
+        let number = |number: Option<u64>| {
+            number.map_or_else(|| Cell::maybe(None::<String>), |number| Cell::new(thousands(number), number))
+        };
+        let source = match &list.source.origin {
+            ListOrigin::Path(path) => path.display().to_string(),
+            ListOrigin::Builtin(name) => format!("builtin:{name}"),
+            ListOrigin::Url(url) => url.to_string(),
+        };
+        sheet.row(&[
+            Cell::text(&list.source.name),
+            Cell::text(&list.source.category),
+            number(list.info.as_ref().map(|info| info.entries)),
+            Cell::maybe(list.lineage.accepted.as_deref()),
+            age,
+            Cell::text(state),
+            number(skipped),
+            Cell::text(source),
+            Cell::maybe(list.source.licence.as_deref()),
+        ])?;
+    }
+    sheet.finish()?;
+    Ok(exit)
+}
+
+async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Failure> {
+    let (old, new, difference) = lists.diff(name, DIFF_SAMPLE).await.map_err(from_list_error)?;
+    let (added, removed) = (thousands(difference.added), thousands(difference.removed));
+    eprintln!("{}: {} -> {}: {added} more, {removed} fewer", visible(name), visible(&old), visible(&new));
+    let mut sheet = Sheet::stdout(format, DIFF_COLUMNS)?;
+    for (word, sample) in [("added", &difference.added_sample), ("removed", &difference.removed_sample)] {
+        for entry in sample {
+            sheet.row(&[Cell::text(word), Cell::text(entry)])?;
+        }
+    }
+    sheet.finish()?;
+    if difference.added > DIFF_SAMPLE as u64 || difference.removed > DIFF_SAMPLE as u64 {
+        eprintln!("the first {DIFF_SAMPLE} of each kind are shown");
+    }
+    Ok(Exit::Ok)
+}
+
+fn from_list_error(error: ListError) -> Failure {
+    let what = error.to_string();
+    match error {
+        ListError::Unknown { .. } => Failure::not_found(what),
+        ListError::NothingHeld { .. } | ListError::NothingEarlier { .. } => {
+            Failure::not_found(what).fix("see the versions with: schoolgate lists status")
+        }
+        ListError::Tests { .. } => Failure::new(Exit::ProblemsFound, what),
+        ListError::Log(error) => from_append_error(error),
+        _ => Failure::fault(what),
+    }
+}

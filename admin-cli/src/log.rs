@@ -1,0 +1,355 @@
+//! `log`: the access log, asked by people.
+
+use crate::args::{LogCommand, LogFilters, PrintArgs};
+use crate::failure::{Exit, Failure};
+use crate::output::{Cell, Column, Sheet, visible};
+use crate::school::{School, from_append_error, range, show_seconds};
+use crate::words;
+use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
+use rules::code::RequestId;
+use rules::decide::{ReasonCode, Verdict};
+use rules::policy::Policy;
+use rules::site::Site;
+use rules::time::{SchoolClock, UnixMillis};
+use std::time::Duration;
+
+/// Rows asked for at a time: a page keeps memory small whatever the limit.
+const PAGE_ROWS: usize = 2_000;
+
+/// Longest wait for the running daemon to store what it has recorded, in milliseconds.
+const STORE_TIMEOUT_MS: u64 = 2_000;
+
+/// Pause between two looks while following, in milliseconds.
+const FOLLOW_PAUSE_MS: u64 = 200;
+
+const COLUMNS: &[Column] = &[
+    Column { key: "at", title: "Time", gives_way: 0 },
+    Column { key: "user", title: "User", gives_way: 1 },
+    Column { key: "level", title: "Level", gives_way: 2 },
+    Column { key: "verdict", title: "Verdict", gives_way: 0 },
+    Column { key: "host", title: "Site", gives_way: 0 },
+    Column { key: "path", title: "Path", gives_way: 6 },
+    Column { key: "categories", title: "Categories", gives_way: 3 },
+    Column { key: "reason", title: "Reason", gives_way: 4 },
+    Column { key: "code", title: "Code", gives_way: 5 },
+    Column { key: "client", title: "From", gives_way: 8 },
+    Column { key: "method", title: "Method", gives_way: 9 },
+    Column { key: "status", title: "Status", gives_way: 10 },
+    Column { key: "bytes_down", title: "Bytes", gives_way: 11 },
+    Column { key: "duration_ms", title: "ms", gives_way: 12 },
+    // For programs.
+    Column { key: "sequence", title: "", gives_way: 13 },
+    Column { key: "scheme", title: "", gives_way: 13 },
+    Column { key: "port", title: "", gives_way: 13 },
+    Column { key: "rule", title: "", gives_way: 13 },
+    Column { key: "unblock", title: "", gives_way: 13 },
+    Column { key: "depth", title: "", gives_way: 13 },
+    Column { key: "end", title: "", gives_way: 13 },
+    Column { key: "bytes_up", title: "", gives_way: 13 },
+    Column { key: "policy_hash", title: "", gives_way: 13 },
+    Column { key: "list_version", title: "", gives_way: 13 },
+];
+
+/// Runs a `log` command.
+pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Failure> {
+    let clock = school.clock().await?;
+    match command {
+        LogCommand::Query { filters, since, until, limit, newest_first, print } => {
+            let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
+            let mut filter = filter(&filters)?;
+            filter.since = Some(from);
+            filter.until = Some(to);
+            let order = if newest_first { Order::NewestFirst } else { Order::OldestFirst };
+            query(school, &clock, &filter, order, limit, print).await
+        }
+        LogCommand::Follow { filters, print } => follow(school, &clock, &filters, print).await,
+        LogCommand::Show { record, json } => show(school, &clock, &record, json).await,
+    }
+}
+
+/// Opens the log so that it holds everything recorded until now: what a killed daemon left is stored
+/// first, and a running one is waited for.
+pub(crate) async fn open(school: &School) -> Result<AccessLog, Failure> {
+    let state = &school.config.state;
+    if !state.is_dir() {
+        return Ok(AccessLog::new(state));
+    }
+    if ledger::ingest::recover(state).map_err(Failure::fault)?.is_none() {
+        let wait = Duration::from_millis(STORE_TIMEOUT_MS);
+        if !ledger::query::wait_until_stored(state, wait).await.map_err(from_query_error)? {
+            eprintln!("warning: the last moments are recorded but not yet stored, and are missing here");
+        }
+    }
+    Ok(AccessLog::new(state))
+}
+
+pub(crate) fn from_query_error(error: QueryError) -> Failure {
+    Failure::fault(error)
+}
+
+fn filter(filters: &LogFilters) -> Result<Filter, Failure> {
+    let code = filters.code.as_deref().map(RequestId::from_code).transpose();
+    let reason = filters.reason.as_deref().map(reason_of).transpose()?;
+    // Hosts are logged in their canonical spelling; what has none is looked for as it stands.
+    let site = filters.site.as_ref().map(|text| {
+        Site::parse(text).map_or_else(|_| text.to_ascii_lowercase(), |site| site.to_string())
+    });
+    Ok(Filter {
+        user: filters.user.clone(),
+        level: filters.level.clone(),
+        site,
+        category: filters.category.clone(),
+        verdict: filters.verdict.as_deref().map(|word| match word {
+            "allow" => Verdict::Allow,
+            _ => Verdict::Block,
+        }),
+        reason,
+        id: code.map_err(|error| Failure::usage(error.to_string()))?,
+        client: filters.client,
+        ..Filter::default()
+    })
+}
+
+fn reason_of(word: &str) -> Result<ReasonCode, Failure> {
+    let all: Vec<ReasonCode> = (0..=u8::MAX).filter_map(ReasonCode::from_number).collect();
+    let wanted = word.replace('-', "_");
+    all.iter().copied().find(|code| code.as_str() == wanted).ok_or_else(|| {
+        let words: Vec<&str> = all.iter().map(|code| code.as_str()).collect();
+        Failure::usage(format!("no reason called \"{word}\"")).fix(format!("one of {}", words.join(", ")))
+    })
+}
+
+async fn query(
+    school: &School,
+    clock: &SchoolClock,
+    filter: &Filter,
+    order: Order,
+    limit: u64,
+    print: PrintArgs,
+) -> Result<Exit, Failure> {
+    let mut log = open(school).await?;
+    let mut sheet = Sheet::stdout(print.format(), COLUMNS)?;
+    let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut after = None;
+    let mut more = false;
+    while left > 0 {
+        let page = log.page(filter, order, after, left.min(PAGE_ROWS)).await.map_err(from_query_error)?;
+        left -= page.rows.len();
+        for row in &page.rows {
+            sheet.row(&cells(clock, row))?;
+        }
+        after = page.next;
+        more = after.is_some();
+        if !more {
+            break;
+        }
+    }
+    let rows = sheet.finish()?;
+    if rows == 0 {
+        eprintln!("no records");
+    } else if more && left == 0 {
+        eprintln!("{rows} records; there may be more: raise --limit or narrow the filters");
+    }
+    Ok(Exit::Ok)
+}
+
+async fn follow(
+    school: &School,
+    clock: &SchoolClock,
+    filters: &LogFilters,
+    print: PrintArgs,
+) -> Result<Exit, Failure> {
+    let log = open(school).await?;
+    let mut follow = log.follow(filter(filters)?).await.map_err(from_query_error)?;
+    let mut sheet = Sheet::stdout(print.format(), COLUMNS)?;
+    eprintln!("following; interrupt to stop");
+    loop {
+        let rows = follow.poll().await.map_err(from_query_error)?;
+        for row in &rows {
+            sheet.row(&cells(clock, row))?;
+        }
+        sheet.flush()?;
+        if rows.is_empty() {
+            tokio::time::sleep(Duration::from_millis(FOLLOW_PAUSE_MS)).await;
+        }
+    }
+}
+
+fn cells(clock: &SchoolClock, row: &AccessRow) -> [Cell; 24] {
+    let number = |number: Option<u64>| {
+        number.map_or_else(|| Cell::maybe(None::<String>), Cell::number)
+    };
+    let ended = row.ended;
+    [
+        Cell::new(show_seconds(clock, row.at), clock.rfc3339(row.at)),
+        Cell::maybe(row.user.as_deref()),
+        Cell::text(&row.level),
+        Cell::text(row.verdict.as_str()),
+        Cell::text(&row.host),
+        Cell::maybe(row.path.as_deref()),
+        Cell::list(&row.categories),
+        Cell::text(row.reason.as_str()),
+        Cell::text(row.id.code()),
+        Cell::text(&row.client),
+        Cell::text(&row.method),
+        number(ended.map(|ended| ended.status.into())),
+        number(ended.map(|ended| ended.bytes_down)),
+        number(ended.map(|ended| ended.duration_us / 1000)),
+        Cell::text(row.cursor.to_string()),
+        Cell::text(row.scheme.as_str()),
+        number(Some(row.port.into())),
+        Cell::maybe(row.rule.as_deref()),
+        Cell::maybe(row.unblock.map(|id| id.to_string())),
+        Cell::text(row.depth.as_str()),
+        Cell::maybe(ended.map(|ended| ended.end.as_str())),
+        number(ended.map(|ended| ended.bytes_up)),
+        Cell::text(&row.policy_hash),
+        Cell::text(&row.list_version),
+    ]
+}
+
+/// Finds one record by its code, or by its place (`2026-11-23:1041`).
+pub(crate) async fn find(school: &School, text: &str) -> Result<AccessRow, Failure> {
+    let mut log = open(school).await?;
+    if let Ok(cursor) = text.parse::<Cursor>() {
+        let before = Cursor { sequence: cursor.sequence - 1, ..cursor };
+        let page = log
+            .page(&Filter::default(), Order::OldestFirst, Some(before), 1)
+            .await
+            .map_err(from_query_error)?;
+        return page
+            .rows
+            .into_iter()
+            .find(|row| row.cursor == cursor)
+            .ok_or_else(|| Failure::not_found(format!("no record {cursor}")));
+    }
+    let id = RequestId::from_code(text)
+        .map_err(|error| Failure::usage(error.to_string()).fix("copy it from the block page, or from log query"))?;
+    let found = log.find(id).await.map_err(from_query_error)?;
+    found.ok_or_else(|| {
+        Failure::not_found(format!("no record with code {}", id.code()))
+            .fix("see that --config names the school whose page showed it, and `retention show`")
+    })
+}
+
+async fn show(school: &School, clock: &SchoolClock, record: &str, json: bool) -> Result<Exit, Failure> {
+    let row = find(school, record).await?;
+    if json {
+        let mut sheet = Sheet::stdout(crate::output::Format::Jsonl, COLUMNS)?;
+        sheet.row(&cells(clock, &row))?;
+        sheet.finish()?;
+        return Ok(Exit::Ok);
+    }
+    println!("{}  {}", row.id.code(), clock.show(row.at));
+    for (column, cell) in COLUMNS.iter().zip(cells(clock, &row)).skip(1) {
+        let text = cell.shown();
+        if !text.is_empty() && column.key != "code" {
+            println!("  {:<13} {}", column.key.replace('_', " "), visible(text));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// `explain CODE`: a record in sentences, without the person's name.
+pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<Exit, Failure> {
+    let row = find(school, code).await?;
+    let snapshot = school.snapshot().await?;
+    let policy = &snapshot.policy;
+    let clock = policy.clock();
+    let host = rules::host::Host::parse(&row.host);
+    let hits = host.map(|host| snapshot.index.hits(&host, row.path.as_deref())).unwrap_or_default();
+    let initials = row.user.as_deref().map(crate::report::weekly::initials);
+    let who_may = openers(policy, &row);
+    if json {
+        let hits: Vec<_> = hits
+            .iter()
+            .map(|hit| serde_json::json!({
+                "category": policy.catalogue().name(hit.category), "list": hit.list.name,
+                "version": hit.list.version, "entry": hit.entry,
+            }))
+            .collect();
+        let object = serde_json::json!({
+            "code": row.id.code(), "at": clock.rfc3339(row.at), "verdict": row.verdict.as_str(),
+            "reason": row.reason.as_str(), "because": words::sentence(row.reason), "level": row.level,
+            "person": initials, "host": row.host, "path": row.path, "categories": row.categories,
+            "rule": row.rule, "unblock": row.unblock.map(|id| id.to_string()), "listed_now": hits,
+            "policy_hash": row.policy_hash, "list_version": row.list_version,
+            "status": row.ended.map(|ended| ended.status), "opens": who_may,
+        });
+        println!("{object}");
+        return Ok(Exit::Ok);
+    }
+    let word = if row.verdict == Verdict::Block { "BLOCKED" } else { "ALLOWED" };
+    let path = row.path.as_deref().unwrap_or("");
+    println!("{}  {word}  {}{}", row.id.code(), visible(&row.host), visible(path));
+    println!("  when       {}", clock.show(row.at));
+    println!("  level      {}", visible(&row.level));
+    if let Some(initials) = initials {
+        println!("  person     {} (full name: schoolgate log show {})", visible(&initials), row.id.code());
+    }
+    println!("  because    {}", words::sentence(row.reason));
+    if let Some(rule) = &row.rule {
+        println!("  rule       {}", visible(rule));
+    }
+    if let Some(id) = row.unblock {
+        println!("  unblock    {id}");
+    }
+    for name in &row.categories {
+        let category = policy.catalogue().id(name).and_then(|id| policy.catalogue().get(id));
+        match category {
+            Some(category) => println!("  category   {}: {}", visible(name), visible(&category.rationale)),
+            None => println!("  category   {}", visible(name)),
+        }
+    }
+    for hit in &hits {
+        let category = policy.catalogue().name(hit.category);
+        println!("  listed now {}", visible(&words::listed(category, hit)));
+    }
+    println!("  policy     {}", applied_words(school, clock, &row.policy_hash, &snapshot.policy_hash).await?);
+    println!("  lists      {}", visible(&words::version(&row.list_version)));
+    if let Some(who) = who_may {
+        println!("  opens      {}", visible(&who));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The policy that decided: since when it was in force, and whether it still is.
+async fn applied_words(
+    school: &School,
+    clock: &SchoolClock,
+    hash: &str,
+    current: &str,
+) -> Result<String, Failure> {
+    let log = school.change_log().await?;
+    let entries = log.entries_of(&["policy_applied"]).await.map_err(from_append_error)?;
+    let applied: Option<UnixMillis> = entries.iter().rev().find_map(|entry| match &entry.event {
+        rules::change::Event::PolicyApplied { hash: other, .. } if other == hash => Some(entry.at),
+        _ => None,
+    });
+    let since = applied.map_or_else(String::new, |at| format!(", applied {}", clock.show(at)));
+    let still = if hash == current { "still in force" } else { "no longer in force" };
+    Ok(format!("{}{since}, {still}", hash.get(..12).unwrap_or(hash)))
+}
+
+/// Who may open what was blocked; `None` for what was allowed.
+fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
+    if row.verdict == Verdict::Allow {
+        return None;
+    }
+    Some(match row.reason {
+        ReasonCode::Locked => "nobody: no setting, role or code opens it".to_owned(),
+        ReasonCode::Category
+        | ReasonCode::OutsideTimes
+        | ReasonCode::NotNominated
+        | ReasonCode::Uncategorised
+        | ReasonCode::NotOnList
+        | ReasonCode::SiteBlocked => {
+            let roles = &policy.unblock_rules().authorise;
+            let ask = crate::school::whom_to_ask(policy, roles);
+            format!("{ask}: schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME", row.host, row.level)
+        }
+        ReasonCode::Banned => "when the ban ends: schoolgate user list".to_owned(),
+        ReasonCode::SignIn => "sign in with a school name and password".to_owned(),
+        _ => "not a decision of the policy: schoolgate doctor".to_owned(),
+    })
+}

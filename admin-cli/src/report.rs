@@ -1,0 +1,213 @@
+//! `report`: the weekly report and the Filtering Change Log, as files or on standard output.
+
+pub(crate) mod document;
+pub(crate) mod weekly;
+
+use crate::args::{Reader, ReportCommand, ReportFormat};
+use crate::changes_log;
+use crate::failure::{Exit, Failure};
+use crate::health;
+use crate::log;
+use crate::school::{School, from_append_error, from_time_error, now};
+use crate::status::folder_bytes;
+use document::{Document, Section, Table, plain_csv, plain_json};
+use ledger::record::Depth;
+use ledger::summary::Summary;
+use proxy::config::ListOrigin;
+use proxy::lists::Lists;
+use proxy::snapshot::Snapshot;
+use rules::decide::Verdict;
+use rules::policy::Policy;
+use rules::time::{SchoolClock, UnixMillis};
+use std::io::Write;
+use std::path::Path;
+use weekly::{Figures, ListAge, Week};
+
+/// Days of the ordinary report, and of "sites used last week".
+const WEEK_DAYS: i64 = 7;
+
+/// Sites handed to the lists' gate: beyond these, a new block is rarely missed.
+const MAX_SEEN_SITES: usize = 100_000;
+
+/// Runs a `report` command.
+pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit, Failure> {
+    match command {
+        ReportCommand::Weekly { reader, format, since, output } => {
+            let text = weekly(school, reader, format, since.as_deref()).await?;
+            deliver(&text, output.as_deref())
+        }
+        ReportCommand::Changes { format, since, output } => {
+            let text = changes(school, format, since.as_deref()).await?;
+            deliver(&text, output.as_deref())
+        }
+    }
+}
+
+fn deliver(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
+    match output {
+        Some(path) => {
+            std::fs::write(path, text)
+                .map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
+            eprintln!("written to {}", path.display());
+        }
+        None => std::io::stdout().lock().write_all(text.as_bytes())?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn weekly(
+    school: &School,
+    reader: Reader,
+    format: ReportFormat,
+    since: Option<&str>,
+) -> Result<String, Failure> {
+    let snapshot = school.snapshot().await?;
+    let policy = &snapshot.policy;
+    let clock = policy.clock();
+    let made_at = now();
+    let asked = clock.range(since.unwrap_or("last week"), made_at).map_err(from_time_error)?;
+    let range = whole_days(clock, asked);
+    eprintln!("range: {} to {}", clock.show(range.0), clock.show(range.1));
+    // What a killed daemon left, or a running one has just recorded, belongs into the sums.
+    drop(log::open(school).await?);
+    let change_log = school.change_log().await?;
+    let changes = change_log.changes().await.map_err(from_append_error)?;
+    let entries = change_log.entries_after(0).await.map_err(from_append_error)?;
+    let before = whole_days(clock, (UnixMillis(2 * range.0.0 - range.1.0), UnixMillis(range.0.0 - 1)));
+    let week = Week {
+        policy,
+        range,
+        made_at,
+        figures: figures(school, policy, range).await?,
+        before: figures(school, policy, before).await?,
+        changes: &changes,
+        entries: &entries,
+        lists: list_ages(school, &change_log).await?,
+        log_bytes: folder_bytes(&school.config.state.join("access")),
+        running: health::is_running(&school.config.state),
+    };
+    Ok(match format {
+        ReportFormat::Html => week.document(reader).html(),
+        ReportFormat::Md => week.document(reader).markdown(),
+        ReportFormat::Csv => week.document(reader).csv(),
+        ReportFormat::Json => format!("{:#}\n", week.json()),
+    })
+}
+
+/// The range stretched to whole school days: sums are kept by day.
+fn whole_days(clock: &SchoolClock, (from, until): (UnixMillis, UnixMillis)) -> (UnixMillis, UnixMillis) {
+    let first = clock.day_bounds(clock.day(from)).0;
+    let last = clock.day_bounds(clock.day(UnixMillis(until.0.max(from.0 + 1) - 1))).1;
+    (first, last)
+}
+
+async fn figures(
+    school: &School,
+    policy: &Policy,
+    (from, until): (UnixMillis, UnixMillis),
+) -> Result<Figures, Failure> {
+    let clock = policy.clock();
+    let summary = Summary::read(&school.config.state, clock.day(from), clock.day(until))
+        .await
+        .map_err(log::from_query_error)?;
+    let title = |name: String| {
+        let category = policy.catalogue().id(&name).and_then(|id| policy.catalogue().get(id));
+        category.map_or(name, |category| category.title.clone())
+    };
+    let mut people: Vec<(String, u64)> = summary
+        .people
+        .iter()
+        .filter(|(key, count)| key.category.is_none() && count.blocked > 0)
+        .filter_map(|(key, count)| Some((key.person.clone()?, count.blocked)))
+        .fold(std::collections::BTreeMap::new(), |mut sums, (person, blocked)| {
+            *sums.entry(person).or_insert(0) += blocked;
+            sums
+        })
+        .into_iter()
+        .collect();
+    people.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let depths = Depth::ALL.map(|depth| {
+        let requests = summary.depths.iter().filter(|((seen, _), _)| *seen == depth as u8);
+        (depth.as_str().to_owned(), requests.map(|(_, count)| count.total()).sum())
+    });
+    Ok(Figures {
+        requests: summary.requests.total(),
+        blocked: summary.requests.blocked,
+        identified: summary.depths.iter().filter(|((_, known), _)| *known).map(|(_, count)| count.total()).sum(),
+        depths: depths.into_iter().filter(|(_, requests)| *requests > 0).collect(),
+        categories: summary
+            .blocked_categories()
+            .into_iter()
+            .filter(|(_, blocked)| *blocked > 0)
+            .map(|(name, blocked)| (title(name), blocked))
+            .collect(),
+        people,
+        hosts: summary
+            .top_sites(Verdict::Block, 50)
+            .into_iter()
+            .filter(|(_, blocked)| *blocked > 0)
+            .collect(),
+        bytes_down: summary.bytes_down,
+    })
+}
+
+async fn list_ages(
+    school: &School,
+    log: &ledger::changes::ChangeLog,
+) -> Result<Vec<ListAge>, Failure> {
+    let lists = Lists::new(&school.config, log).status().await.map_err(Failure::fault)?;
+    Ok(lists
+        .into_iter()
+        .map(|list| ListAge {
+            taken_in: list.info.as_ref().map(|info| info.imported_at.0),
+            held: list.lineage.held.is_some(),
+            shipped: matches!(list.source.origin, ListOrigin::Builtin(_)),
+            name: list.source.name,
+        })
+        .collect())
+}
+
+/// Sites that were allowed in the last week, with how many requests each.
+pub(crate) async fn seen_last_week(
+    school: &School,
+    snapshot: &Snapshot,
+) -> Result<Vec<(String, u64)>, Failure> {
+    let clock = snapshot.policy.clock();
+    let until = clock.day_bounds(clock.day(now())).1;
+    let from = UnixMillis(until.0 - WEEK_DAYS * 86_400_000);
+    let summary = Summary::read(&school.config.state, clock.day(from), clock.day(until))
+        .await
+        .map_err(log::from_query_error)?;
+    Ok(summary.top_sites(Verdict::Allow, MAX_SEEN_SITES))
+}
+
+async fn changes(
+    school: &School,
+    format: ReportFormat,
+    since: Option<&str>,
+) -> Result<String, Failure> {
+    let snapshot = school.snapshot().await?;
+    let policy = &snapshot.policy;
+    let log = school.change_log().await?;
+    let rows = changes_log::read(policy.clock(), &log, since).await?;
+    let headings: Vec<&str> = changes_log::COLUMNS.iter().map(|column| column.title).collect();
+    let table = Table::new(&headings, rows.into_iter().map(|row| row.cells.to_vec()).collect());
+    let page = |table: Table| Document {
+        title: format!("{}: Filtering Change Log", policy.school()),
+        subtitle: format!("Made {}.", policy.clock().show(now())),
+        headline: String::new(),
+        sections: vec![Section {
+            sentences: table.rows.is_empty().then(|| "No changes.".to_owned()).into_iter().collect(),
+            table: Some(table),
+            ..Section::default()
+        }],
+        footer: Vec::new(),
+        landscape: true,
+    };
+    Ok(match format {
+        ReportFormat::Html => page(table).html(),
+        ReportFormat::Md => page(table).markdown(),
+        ReportFormat::Csv => plain_csv(&table),
+        ReportFormat::Json => plain_json(&table),
+    })
+}

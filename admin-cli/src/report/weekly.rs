@@ -1,0 +1,640 @@
+//! The weekly report: one page that says whether filtering worked and what needs somebody.
+
+use crate::args::Reader;
+use crate::report::document::{Document, Section, Table};
+use rules::change::{ChangeEntry, Changes, Event, UnblockState};
+use rules::policy::Policy;
+use rules::time::UnixMillis;
+use serde::Serialize;
+
+/// Most people named by initials, most categories, most hosts.
+const MOST_PEOPLE: usize = 5;
+const MOST_CATEGORIES: usize = 8;
+const MOST_HOSTS: usize = 10;
+
+/// Blocked requests of one person and category in a range that make a pattern rather than a slip.
+pub(crate) const REPEATED: u64 = 5;
+
+/// What the log says of a range. Filled from rollups, never from raw rows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Figures {
+    /// Requests, each once.
+    pub(crate) requests: u64,
+    /// Of those, blocked.
+    pub(crate) blocked: u64,
+    /// Requests by a person who was proved.
+    pub(crate) identified: u64,
+    /// Requests by depth: everything seen, only the name seen.
+    pub(crate) depths: Vec<(String, u64)>,
+    /// Blocked requests by category title, most first.
+    pub(crate) categories: Vec<(String, u64)>,
+    /// Blocked requests by person, most first.
+    #[serde(skip)]
+    pub(crate) people: Vec<(String, u64)>,
+    /// Blocked requests by site, most first.
+    pub(crate) hosts: Vec<(String, u64)>,
+    /// Bytes to clients.
+    pub(crate) bytes_down: u64,
+}
+
+/// One list's age.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ListAge {
+    /// Name.
+    pub(crate) name: String,
+    /// When its version was taken in; `None`: part of the program.
+    pub(crate) taken_in: Option<i64>,
+    /// Whether a newer version waits for a person.
+    pub(crate) held: bool,
+    /// Whether it comes with the program.
+    pub(crate) shipped: bool,
+}
+
+/// Everything the report is made from.
+pub(crate) struct Week<'a> {
+    /// The policy in force.
+    pub(crate) policy: &'a Policy,
+    /// `[from, until)`.
+    pub(crate) range: (UnixMillis, UnixMillis),
+    /// When the report is made.
+    pub(crate) made_at: UnixMillis,
+    /// This range.
+    pub(crate) figures: Figures,
+    /// The range of the same length before.
+    pub(crate) before: Figures,
+    /// The change log folded.
+    pub(crate) changes: &'a Changes,
+    /// Its entries.
+    pub(crate) entries: &'a [ChangeEntry],
+    /// Lists.
+    pub(crate) lists: Vec<ListAge>,
+    /// Bytes of the log on disk.
+    pub(crate) log_bytes: u64,
+    /// Whether the filter runs as the report is made.
+    pub(crate) running: bool,
+}
+
+/// Times when the filter did not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Running {
+    /// Starts seen in the range or before it.
+    pub(crate) ever: bool,
+    /// How often it stood still.
+    pub(crate) stops: u32,
+    /// Of those, how often it ended without saying so (a crash, a power cut): for how long it stood
+    /// still then is not known.
+    pub(crate) crashes: u32,
+    /// Milliseconds that it is known to have stood still.
+    pub(crate) stopped_ms: i64,
+}
+
+/// Reads starts and stops of the daemon out of the change log.
+pub(crate) fn running(
+    entries: &[ChangeEntry],
+    (from, until): (UnixMillis, UnixMillis),
+    running_now: bool,
+) -> Running {
+    let mut found = Running::default();
+    // When it last stopped in order; `None` while it runs or after a crash.
+    let mut stopped_at: Option<UnixMillis> = None;
+    let mut up = false;
+    let overlap = |a: UnixMillis, b: UnixMillis| (b.0.min(until.0) - a.0.max(from.0)).max(0);
+    for entry in entries.iter().filter(|entry| entry.at < until) {
+        match entry.event {
+            Event::ServeStarted { .. } => {
+                if up && entry.at >= from {
+                    found.stops += 1;
+                    found.crashes += 1;
+                }
+                if let Some(stop) = stopped_at.take() {
+                    let still = overlap(stop, entry.at);
+                    found.stopped_ms += still;
+                    found.stops += u32::from(still > 0);
+                }
+                found.ever = true;
+                up = true;
+            }
+            Event::ServeStopped {} => {
+                stopped_at = Some(entry.at);
+                up = false;
+            }
+            _ => {}
+        }
+    }
+    if let Some(stop) = stopped_at {
+        found.stops += 1;
+        found.stopped_ms += overlap(stop, until);
+    } else if up && !running_now && !entries.iter().any(|entry| entry.at >= until) {
+        found.stops += 1;
+        found.crashes += 1;
+    }
+    found
+}
+
+/// `sam.p` -> `SP`, `Q. Whitmore` -> `QW`.
+pub(crate) fn initials(name: &str) -> String {
+    let local = name.split('@').next().unwrap_or(name);
+    let letters: String = local
+        .split(|c: char| !c.is_alphanumeric())
+        .filter_map(|word| word.chars().next())
+        .take(3)
+        .flat_map(char::to_uppercase)
+        .collect();
+    if letters.is_empty() { "?".to_owned() } else { letters }
+}
+
+/// The middle of some waits, in milliseconds.
+fn median(mut waits: Vec<i64>) -> Option<i64> {
+    waits.sort_unstable();
+    let middle = waits.len() / 2;
+    match waits.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(waits[middle]),
+        _ => Some(waits[middle - 1].midpoint(waits[middle])),
+    }
+}
+
+/// `4 min`, `3 h`, `2 days`.
+pub(crate) fn span_words(ms: i64) -> String {
+    let minutes = ms / 60_000;
+    match minutes {
+        0 => "under a minute".to_owned(),
+        1..120 => format!("{minutes} min"),
+        120..2880 => format!("{} h", minutes / 60),
+        _ => format!("{} days", minutes / 1440),
+    }
+}
+
+/// `1,234,567`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "no requests".to_owned();
+    }
+    format!("{:.0} %", part as f64 / whole as f64 * 100.0)
+}
+
+/// What waits for a person.
+#[derive(Clone, Debug, Serialize)]
+struct Waiting {
+    what: String,
+    waits_ms: i64,
+}
+
+/// How requests for sites went.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Requests {
+    asked: u64,
+    authorised: u64,
+    refused: u64,
+    median_wait_ms: Option<i64>,
+}
+
+impl Week<'_> {
+    fn holds(&self, at: UnixMillis) -> bool {
+        self.range.0 <= at && at < self.range.1
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let mut waiting: Vec<Waiting> = self
+            .changes
+            .unblocks
+            .values()
+            .filter(|unblock| self.changes.state(unblock.id, self.made_at) == Some(UnblockState::Asked))
+            .map(|unblock| Waiting {
+                what: format!("{} for {}, asked by {} ({})", unblock.site, unblock.scope, unblock.requested_by, unblock.id),
+                waits_ms: self.made_at.0 - unblock.asked_at.0,
+            })
+            .collect();
+        waiting.sort_by_key(|item| -item.waits_ms);
+        let held = self.lists.iter().filter(|list| list.held).map(|list| Waiting {
+            what: format!("a new version of the list {} waits for a decision", list.name),
+            waits_ms: 0,
+        });
+        waiting.extend(held);
+        waiting.extend(self.overdue().into_iter().map(|what| Waiting { what, waits_ms: 0 }));
+        waiting
+    }
+
+    /// Standing exceptions and unblocks whose review date has passed.
+    fn overdue(&self) -> Vec<String> {
+        let today = self.policy.clock().day(self.made_at);
+        let exceptions = self
+            .policy
+            .exceptions()
+            .iter()
+            .filter(|exception| exception.review < today)
+            .map(|exception| format!("review of {} was due {}", exception.site, exception.review));
+        let unblocks = self
+            .changes
+            .unblocks
+            .values()
+            .filter(|unblock| self.changes.state(unblock.id, self.made_at) == Some(UnblockState::ReviewDue))
+            .map(|unblock| format!("review of {} ({}) is due", unblock.site, unblock.id));
+        exceptions.chain(unblocks).collect()
+    }
+
+    fn requests(&self) -> Requests {
+        let mut requests = Requests::default();
+        let mut waits = Vec::new();
+        for unblock in self.changes.unblocks.values() {
+            requests.asked += u64::from(self.holds(unblock.asked_at));
+            let yes = unblock.authorised.as_ref().map(|(at, _)| *at).filter(|at| self.holds(*at));
+            let no = unblock.refused.as_ref().map(|(at, ..)| *at).filter(|at| self.holds(*at));
+            requests.authorised += u64::from(yes.is_some());
+            requests.refused += u64::from(no.is_some());
+            waits.extend(yes.or(no).map(|at| at.0 - unblock.asked_at.0));
+        }
+        requests.median_wait_ms = median(waits);
+        requests
+    }
+
+    fn running(&self) -> Running {
+        running(self.entries, self.range, self.running)
+    }
+
+    /// The one sentence about the filter.
+    fn headline(&self) -> String {
+        let running = self.running();
+        let worked = match running {
+            Running { ever: false, .. } => "No filtering is recorded for this time.".to_owned(),
+            Running { stops: 0, .. } => "Filtering worked all week.".to_owned(),
+            Running { stops, crashes, stopped_ms, .. } => {
+                let times = if stops == 1 { "once".to_owned() } else { format!("{stops} times") };
+                let known = if crashes == stops { "for a time that is not known".to_owned() } else { format!("{} in all", span_words(stopped_ms)) };
+                format!("Filtering stood still {times}, {known}; browsing stops while it does.")
+            }
+        };
+        let needs = match self.waiting().len() {
+            0 => "Nothing needs you.".to_owned(),
+            1 => "1 thing needs you.".to_owned(),
+            many => format!("{many} things need you."),
+        };
+        format!("{worked} {needs}")
+    }
+
+    /// The report as a page.
+    pub(crate) fn document(&self, reader: Reader) -> Document {
+        let clock = self.policy.clock();
+        let last = UnixMillis(self.range.1.0 - 1);
+        let edition = match reader {
+            Reader::Dsl => "For the safeguarding lead",
+            Reader::It => "For the technician",
+        };
+        let mut sections = vec![self.needs_you(), self.working(reader)];
+        sections.push(self.categories());
+        sections.push(self.people());
+        sections.push(self.teaching());
+        sections.push(self.changed());
+        if reader == Reader::It {
+            sections.extend(self.technical());
+        }
+        sections.push(Section {
+            heading: "Reviewed".to_owned(),
+            table: Some(Table::new(
+                &["By", "Date", "Action taken"],
+                vec![vec![" ".to_owned(), " ".to_owned(), " ".to_owned()]],
+            )),
+            ..Section::default()
+        });
+        Document {
+            title: format!("{}: the week in filtering", self.policy.school()),
+            subtitle: format!("{} to {}. {edition}.", clock.day(self.range.0), clock.day(last)),
+            headline: self.headline(),
+            sections,
+            footer: vec![
+                "Figures are requests. One page makes many of them, most without anybody's doing; visits to pages are not counted yet. \
+                 A site in several categories counts under each."
+                    .to_owned(),
+                "Not measured yet: themes and searches, tries to get round the filter, harmless sites blocked by mistake.".to_owned(),
+                format!("Made {}.", clock.show(self.made_at)),
+            ],
+            landscape: false,
+        }
+    }
+
+    fn needs_you(&self) -> Section {
+        let waiting = self.waiting();
+        let mut sentences = Vec::new();
+        if waiting.is_empty() {
+            sentences.push("Nothing waits for a decision.".to_owned());
+        }
+        if waiting.len() > MOST_PEOPLE {
+            sentences.push(format!("The first {MOST_PEOPLE} of {}.", waiting.len()));
+        }
+        let rows: Vec<Vec<String>> = waiting
+            .into_iter()
+            .take(MOST_PEOPLE)
+            .map(|item| vec![item.what, if item.waits_ms > 0 { span_words(item.waits_ms) } else { String::new() }])
+            .collect();
+        let table = (!rows.is_empty()).then(|| Table::new(&["What", "Waiting"], rows));
+        Section { heading: "Needs you".to_owned(), sentences, table }
+    }
+
+    fn working(&self, reader: Reader) -> Section {
+        let figures = &self.figures;
+        let mut sentences = vec![format!(
+            "{} requests, {} blocked ({}). The week before: {} and {}.",
+            thousands(figures.requests),
+            thousands(figures.blocked),
+            percent(figures.blocked, figures.requests),
+            thousands(self.before.requests),
+            thousands(self.before.blocked),
+        )];
+        let running = self.running();
+        if running.crashes > 0 {
+            sentences.push(format!("The filter ended without notice {} time(s); nothing recorded was lost by that.", running.crashes));
+        }
+        sentences.push(match figures.requests {
+            0 => "Who was browsing: nothing was recorded.".to_owned(),
+            all => format!("Who was browsing was known for {} of requests.", percent(figures.identified, all)),
+        });
+        let depths: Vec<String> = figures
+            .depths
+            .iter()
+            .map(|(depth, requests)| {
+                let words = match (depth.as_str(), reader) {
+                    ("name", Reader::Dsl) => "only the site's name",
+                    ("name", Reader::It) => "name only (TLS tunnel)",
+                    ("plain", Reader::It) => "whole request (plain HTTP)",
+                    ("page", Reader::It) => "whole request (inspected)",
+                    _ => "the whole address",
+                };
+                format!("{words}: {}", percent(*requests, figures.requests))
+            })
+            .collect();
+        if !depths.is_empty() {
+            sentences.push(format!("How much the filter saw: {}.", depths.join("; ")));
+        }
+        sentences.push(self.list_ages(reader));
+        sentences.push("Test pages for each network and level: not measured yet.".to_owned());
+        Section { heading: "Is it working?".to_owned(), sentences, table: None }
+    }
+
+    fn list_ages(&self, reader: Reader) -> String {
+        let shipped = self.lists.iter().filter(|list| list.shipped).count();
+        let own: Vec<&ListAge> = self.lists.iter().filter(|list| !list.shipped).collect();
+        let oldest = own.iter().filter_map(|list| list.taken_in.map(|at| (at, &list.name))).min();
+        let mut words = match (own.len(), oldest) {
+            (0, _) => format!("Only the {shipped} small starter lists are in use; they are no substitute for a full list."),
+            (count, Some((at, name))) => {
+                let age = span_words(self.made_at.0 - at);
+                format!("{count} full lists; the oldest ({name}) was taken in {age} ago.")
+            }
+            (count, None) => format!("{count} full lists; their age is not known."),
+        };
+        if reader == Reader::It && shipped > 0 && !own.is_empty() {
+            words.push_str(&format!(" Besides, {shipped} starter lists."));
+        }
+        words
+    }
+
+    fn categories(&self) -> Section {
+        let top: Vec<&(String, u64)> = self.figures.categories.iter().take(MOST_CATEGORIES).collect();
+        let most = top.first().map_or(1, |(_, requests)| (*requests).max(1));
+        let before = |title: &str| {
+            self.before.categories.iter().find(|(other, _)| other == title).map_or(0, |(_, requests)| *requests)
+        };
+        let rows = top
+            .iter()
+            .map(|(title, requests)| vec![title.clone(), thousands(*requests), thousands(before(title))])
+            .collect();
+        let bars = top.iter().map(|(_, requests)| *requests as f64 / most as f64).collect();
+        let table = Table { bars, ..Table::new(&["Category", "Blocked", "Week before"], rows) };
+        let none = table.rows.is_empty();
+        Section {
+            heading: "Most blocked".to_owned(),
+            sentences: none.then(|| "Nothing was blocked.".to_owned()).into_iter().collect(),
+            table: (!none).then_some(table),
+        }
+    }
+
+    fn people(&self) -> Section {
+        let repeated: Vec<&(String, u64)> =
+            self.figures.people.iter().filter(|(_, blocked)| *blocked >= REPEATED).collect();
+        let mut sentences = vec![match repeated.len() {
+            0 => format!("Nobody who had signed in was blocked {REPEATED} times or more."),
+            1 => format!("1 person was blocked {REPEATED} times or more."),
+            many => format!("{many} people were blocked {REPEATED} times or more; at most {MOST_PEOPLE} are shown."),
+        }];
+        if !repeated.is_empty() {
+            sentences.push("Initials only; a block is often a page's own doing, not the person's.".to_owned());
+        }
+        let rows: Vec<Vec<String>> = repeated
+            .iter()
+            .take(MOST_PEOPLE)
+            .map(|(name, blocked)| vec![initials(name), thousands(*blocked)])
+            .collect();
+        let table = (!rows.is_empty()).then(|| Table::new(&["Person", "Blocked requests"], rows));
+        Section { heading: "People".to_owned(), sentences, table }
+    }
+
+    fn teaching(&self) -> Section {
+        let requests = self.requests();
+        let wait = requests.median_wait_ms.map_or_else(
+            || "no decision was made".to_owned(),
+            |ms| format!("half were answered within {}", span_words(ms)),
+        );
+        Section {
+            heading: "Sites asked for".to_owned(),
+            sentences: vec![format!(
+                "{} asked for, {} authorised, {} refused; {wait}.",
+                requests.asked, requests.authorised, requests.refused
+            )],
+            table: None,
+        }
+    }
+
+    fn changed(&self) -> Section {
+        let clock = self.policy.clock();
+        let rows: Vec<Vec<String>> =
+            crate::changes_log::rows(self.changes, self.entries, clock, self.range, self.made_at)
+                .into_iter()
+                .map(|row| {
+                    let [what, date, requested, authorised, ..] = row.cells;
+                    vec![date, what, requested, authorised]
+                })
+                .collect();
+        let overdue = self.overdue();
+        let refused = self
+            .entries
+            .iter()
+            .filter(|entry| self.holds(entry.at) && matches!(entry.event, Event::ActionRefused { .. }))
+            .count();
+        let mut sentences = vec![match rows.len() {
+            0 => "Nothing was changed.".to_owned(),
+            few if few <= MOST_PEOPLE => format!("{few} change(s)."),
+            many => format!("{many} changes; the last {MOST_PEOPLE} are shown. All: the change report."),
+        }];
+        if refused > 0 {
+            sentences.push(format!("{refused} time(s) somebody tried a change that they may not make."));
+        }
+        sentences.push(match overdue.len() {
+            0 => "No review is overdue.".to_owned(),
+            _ => format!("Overdue: {}.", overdue.join("; ")),
+        });
+        let rows: Vec<Vec<String>> = rows.into_iter().rev().take(MOST_PEOPLE).collect();
+        let table = (!rows.is_empty()).then(|| Table::new(&["Date", "What", "Who and why", "Authorised by"], rows));
+        Section { heading: "Changes".to_owned(), sentences, table }
+    }
+
+    fn technical(&self) -> Vec<Section> {
+        let rows: Vec<Vec<String>> = self
+            .figures
+            .hosts
+            .iter()
+            .take(MOST_HOSTS)
+            .map(|(host, blocked)| vec![host.clone(), thousands(*blocked)])
+            .collect();
+        let hosts = Section {
+            heading: "Sites most blocked".to_owned(),
+            table: (!rows.is_empty()).then(|| Table::new(&["Site", "Blocked requests"], rows)),
+            ..Section::default()
+        };
+        let machine = Section {
+            heading: "Machine".to_owned(),
+            sentences: vec![
+                "Sites that did not answer: not summed yet; see proxy_upstream_errors_total of /metrics, or \
+                 `log query --jsonl` where end is upstream."
+                    .to_owned(),
+                format!(
+                    "{} to clients; the log takes {} on disk.",
+                    crate::doctor::size(self.figures.bytes_down),
+                    crate::doctor::size(self.log_bytes)
+                ),
+            ],
+            table: None,
+        };
+        vec![hosts, machine]
+    }
+
+    /// The report's figures for programs.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let clock = self.policy.clock();
+        let people: Vec<_> = self
+            .figures
+            .people
+            .iter()
+            .filter(|(_, blocked)| *blocked >= REPEATED)
+            .take(MOST_PEOPLE)
+            .map(|(name, blocked)| serde_json::json!({ "initials": initials(name), "blocked": blocked }))
+            .collect();
+        let repeated = self.figures.people.iter().filter(|(_, blocked)| *blocked >= REPEATED).count();
+        serde_json::json!({
+            "school": self.policy.school(),
+            "from": clock.rfc3339(self.range.0),
+            "until": clock.rfc3339(self.range.1),
+            "made_at": clock.rfc3339(self.made_at),
+            "headline": self.headline(),
+            "needs_you": self.waiting(),
+            "running": self.running(),
+            "figures": self.figures,
+            "week_before": self.before,
+            "people_blocked_repeatedly": repeated,
+            "people": people,
+            "requests": self.requests(),
+            "lists": self.lists,
+            "overdue_reviews": self.overdue(),
+            "log_bytes": self.log_bytes,
+            "not_measured": ["visits", "upstream_errors", "themes", "searches", "circumvention", "overblocking", "checks"],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u64, at: i64, event: Event) -> ChangeEntry {
+        ChangeEntry { sequence, at: UnixMillis(at), actor: "schoolgate".to_owned(), event }
+    }
+
+    fn started() -> Event {
+        Event::ServeStarted { version: String::new(), policy_hash: String::new(), list_version: String::new() }
+    }
+
+    #[test]
+    fn standing_still_is_read_from_starts_and_stops() {
+        let range = (UnixMillis(100), UnixMillis(200));
+        let cases = [
+            ("never started", vec![], false, Running::default()),
+            ("ran all along", vec![(50, true)], true, Running { ever: true, ..Running::default() }),
+            (
+                "stopped for 10 in the range",
+                vec![(50, true), (120, false), (130, true)],
+                true,
+                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 10 },
+            ),
+            (
+                "stopped before the range, started in it",
+                vec![(50, true), (60, false), (130, true)],
+                true,
+                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 30 },
+            ),
+            (
+                "a start without a stop is a crash",
+                vec![(50, true), (150, true)],
+                true,
+                Running { ever: true, stops: 1, crashes: 1, stopped_ms: 0 },
+            ),
+            (
+                "stopped and not started again",
+                vec![(50, true), (190, false)],
+                false,
+                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 10 },
+            ),
+            (
+                "gone without a word",
+                vec![(50, true)],
+                false,
+                Running { ever: true, stops: 1, crashes: 1, stopped_ms: 0 },
+            ),
+        ];
+        for (what, events, now, expected) in cases {
+            let entries: Vec<ChangeEntry> = (0..)
+                .zip(events)
+                .map(|(sequence, (at, start))| {
+                    entry(sequence, at, if start { started() } else { Event::ServeStopped {} })
+                })
+                .collect();
+            assert_eq!(running(&entries, range, now), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn people_are_named_by_initials_alone() {
+        assert_eq!(initials("sam.p"), "SP");
+        assert_eq!(initials("Q. Whitmore"), "QW");
+        assert_eq!(initials("owen.t@example.org"), "OT");
+        assert_eq!(initials("..."), "?");
+    }
+
+    #[test]
+    fn waits_have_a_middle() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![5]), Some(5));
+        assert_eq!(median(vec![9, 1, 5]), Some(5));
+        assert_eq!(median(vec![1, 3]), Some(2));
+    }
+
+    #[test]
+    fn numbers_and_spans_are_read_at_a_glance() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(span_words(30_000), "under a minute");
+        assert_eq!(span_words(4 * 60_000), "4 min");
+        assert_eq!(span_words(50 * 3_600_000), "2 days");
+    }
+}

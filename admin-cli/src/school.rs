@@ -1,0 +1,291 @@
+//! The school that a command works on: its machine file, state, policy, change log and clock; and
+//! who is acting.
+
+use crate::args::ChangeArgs;
+use crate::failure::{Exit, Failure};
+use ledger::changes::{AppendError, AppendWithError, ChangeLog};
+use proxy::config::{Config, ConfigError};
+use proxy::policy_file::PolicyFault;
+use proxy::snapshot::{Snapshot, SnapshotError};
+use rules::access::Role;
+use rules::change::{ChangeEntry, ChangeError, Changes, Event};
+use rules::policy::{Policy, PolicyError};
+use rules::time::{SchoolClock, TimeError, UnixMillis};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The machine's clock. Before 1970 counts as 1970.
+pub(crate) fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The school that a command works on.
+pub(crate) struct School {
+    /// The machine file, defaults filled in.
+    pub(crate) config: Config,
+}
+
+impl School {
+    /// Reads the machine file, or takes the built-in example school.
+    pub(crate) fn open(config: Option<&Path>) -> Result<School, Failure> {
+        let config = Config::load(config).map_err(|error| from_config_error(&error))?;
+        Ok(School { config })
+    }
+
+    /// Policy, lists, people and changes as they stand, read as the daemon reads them.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, Failure> {
+        Snapshot::load(&self.config, now()).await.map_err(|error| from_snapshot_error(&error))
+    }
+
+    /// The school's clock.
+    pub(crate) async fn clock(&self) -> Result<SchoolClock, Failure> {
+        Ok(self.snapshot().await?.policy.clock().clone())
+    }
+
+    /// The change log, opened for reading and appending.
+    pub(crate) async fn change_log(&self) -> Result<ChangeLog, Failure> {
+        ChangeLog::open(&self.config.state).await.map_err(from_append_error)
+    }
+}
+
+/// A change about to be made by somebody: what is checked, and what is recorded of a refusal.
+pub(crate) struct Acting<'a> {
+    log: &'a ChangeLog,
+    /// Who acts.
+    pub(crate) by: String,
+    /// The words typed, for the record of a refusal, e.g. `unblock authorise U-0001`.
+    action: String,
+    dry_run: bool,
+}
+
+impl<'a> Acting<'a> {
+    /// A change by `by`; `action` names it in the record of a refusal.
+    pub(crate) fn new(log: &'a ChangeLog, by: &str, action: String, change: &ChangeArgs) -> Self {
+        Self { log, by: by.to_owned(), action, dry_run: change.dry_run }
+    }
+
+    /// Appends the events that `decide` answers while nobody else can write; with `--dry-run` only
+    /// decides. What the person may not do is recorded as refused.
+    pub(crate) async fn append(
+        &self,
+        decide: impl FnOnce(&Changes) -> Result<Vec<(String, Event)>, Failure>,
+    ) -> Result<Vec<ChangeEntry>, Failure> {
+        let at = now();
+        let outcome = if self.dry_run {
+            let changes = self.log.changes().await.map_err(from_append_error)?;
+            let next = changes.size;
+            decide(&changes).map(|events| {
+                (next..)
+                    .zip(events)
+                    .map(|(sequence, (actor, event))| ChangeEntry { sequence, at, actor, event })
+                    .collect()
+            })
+        } else {
+            match self.log.append_with(at, decide).await {
+                Ok(entries) => Ok(entries),
+                Err(AppendWithError::Refused(failure)) => Err(failure),
+                Err(AppendWithError::Log(error)) => return Err(from_append_error(error)),
+            }
+        };
+        match outcome {
+            Err(failure) => Err(self.refused(failure).await),
+            done => done,
+        }
+    }
+
+    /// Passes a failure on; one that says "not permitted" is recorded first.
+    pub(crate) async fn refused(&self, failure: Failure) -> Failure {
+        if failure.exit != Exit::NotPermitted || self.dry_run {
+            return failure;
+        }
+        let event =
+            Event::ActionRefused { action: self.action.clone(), why: failure.what().to_owned() };
+        match self.log.append(now(), &self.by, event).await {
+            Ok(_) => failure,
+            Err(error) => failure.detail(format!("the refusal could not be recorded: {error}")),
+        }
+    }
+
+    /// Checks that the acting person holds one of these roles; records the refusal if not.
+    pub(crate) async fn require(&self, policy: &Policy, roles: &[Role]) -> Result<(), Failure> {
+        match rules::change::require_role(policy, &self.by, roles) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.refused(from_change_error(error, policy, roles)).await),
+        }
+    }
+}
+
+/// The acting person: `--by`, else `SCHOOLGATE_BY`.
+pub(crate) fn named_person(change: &ChangeArgs) -> Option<String> {
+    let named = change.by.clone().or_else(|| std::env::var("SCHOOLGATE_BY").ok());
+    named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// The acting person, who must be named.
+pub(crate) fn person(change: &ChangeArgs) -> Result<String, Failure> {
+    named_person(change).ok_or_else(|| {
+        Failure::usage("nobody is named as the person who does this")
+            .fix("add --by NAME (or set SCHOOLGATE_BY), as in [roles] of the policy")
+    })
+}
+
+/// For what the machine's own administrator may do (people and lists): the person
+/// named, whose role is then checked, or the account of the operating system, as `machine:NAME`.
+/// Whoever may write the state folder can do these things anyway; the record says which it was.
+pub(crate) async fn person_or_account(
+    change: &ChangeArgs,
+    log: &ChangeLog,
+    policy: &Policy,
+    roles: &[Role],
+    action: &str,
+) -> Result<String, Failure> {
+    let Some(by) = named_person(change) else {
+        return Ok(format!("machine:{}", account()));
+    };
+    Acting::new(log, &by, action.to_owned(), change).require(policy, roles).await?;
+    Ok(by)
+}
+
+/// The operating system's account of this process.
+fn account() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.get(2).is_some_and(|field| field.parse() == Ok(uid)))
+        .and_then(|fields| fields.first().map(|name| (*name).to_owned()))
+        .unwrap_or_else(|| format!("uid-{uid}"))
+}
+
+/// Reads a moment in school time for `--until` and the like.
+pub(crate) fn moment(clock: &SchoolClock, text: &str, end: bool) -> Result<UnixMillis, Failure> {
+    clock.moment(text, now(), end).map_err(from_time_error)
+}
+
+/// Reads `--since` (and `--until`): `[from, until)`. `fallback` is read when `--since` is not given.
+/// The range is echoed on standard error.
+pub(crate) fn range(
+    clock: &SchoolClock,
+    since: Option<&str>,
+    until: Option<&str>,
+    fallback: &str,
+) -> Result<(UnixMillis, UnixMillis), Failure> {
+    let (from, mut to) = clock.range(since.unwrap_or(fallback), now()).map_err(from_time_error)?;
+    if let Some(text) = until {
+        to = clock
+            .moment(text, now(), false)
+            .or_else(|error| clock.range(text, now()).map(|range| range.0).map_err(|_| error))
+            .map_err(from_time_error)?;
+    }
+    if to <= from {
+        return Err(Failure::usage(format!(
+            "the range ends ({}) before it starts ({})",
+            clock.show(to),
+            clock.show(from)
+        ))
+        .fix("give an --until after --since"));
+    }
+    eprintln!("range: {} to {}", clock.show(from), clock.show(to));
+    Ok((from, to))
+}
+
+/// The sentence for a person who may not do something, with whom to ask.
+pub(crate) fn from_change_error(error: ChangeError, policy: &Policy, roles: &[Role]) -> Failure {
+    let what = error.to_string();
+    match error {
+        ChangeError::NoSuchUnblock(_) => {
+            Failure::not_found(what).fix("see the numbers with: schoolgate unblock list")
+        }
+        ChangeError::NoSuchBlock(_) => {
+            Failure::not_found(what).fix("see the numbers with: schoolgate block list")
+        }
+        ChangeError::OwnRequest(_) | ChangeError::SamePerson { .. } | ChangeError::NoRole { .. } => {
+            Failure::not_permitted(what).fix(whom_to_ask(policy, roles))
+        }
+        ChangeError::WrongState { .. } => {
+            Failure::not_permitted(what).fix("see where it stands with: schoolgate unblock list")
+        }
+        ChangeError::Locked { .. } | ChangeError::Never { .. } => {
+            Failure::not_permitted(what).fix("choose another site for the lesson")
+        }
+        ChangeError::BadScope(_) => {
+            let levels: Vec<&str> =
+                policy.levels().iter().map(|(_, level)| level.name.as_str()).collect();
+            Failure::usage(what)
+                .fix(format!("levels are {}; a group is written @9C", levels.join(", ")))
+        }
+        ChangeError::EndsInPast | ChangeError::EndsBeforeStart => {
+            Failure::usage(what).fix("give a later end, such as 10:50, friday or \"3 days\"")
+        }
+        ChangeError::TooLong { .. } => Failure::usage(what)
+            .fix("give an earlier end; what the school always needs belongs into [[exception]]"),
+        _ => Failure::usage(what),
+    }
+}
+
+/// `ask q.whitmore (DSL)`, or what to do where nobody holds the roles.
+pub(crate) fn whom_to_ask(policy: &Policy, roles: &[Role]) -> String {
+    let holders: Vec<String> = roles
+        .iter()
+        .flat_map(|role| {
+            policy
+                .holders(*role)
+                .iter()
+                .map(move |name| format!("{name} ({})", role.as_str().to_uppercase()))
+        })
+        .collect();
+    if holders.is_empty() {
+        let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        return format!("name somebody in [roles] of the policy: {}", words.join(", "));
+    }
+    format!("ask {}", holders.join(" or "))
+}
+
+/// Every fault of a policy, each with its line and fix.
+pub(crate) fn from_policy_errors(errors: &[PolicyError]) -> Failure {
+    Failure::several(
+        Exit::BadConfig,
+        errors.iter().map(|error| (error.to_string(), error.fix.clone())),
+    )
+}
+
+pub(crate) fn from_time_error(error: TimeError) -> Failure {
+    Failure::usage(error.to_string())
+}
+
+pub(crate) fn from_append_error(error: AppendError) -> Failure {
+    Failure::fault(error)
+}
+
+/// Every fault of a machine file, each with its line and fix.
+pub(crate) fn from_config_error(error: &ConfigError) -> Failure {
+    let faults = error.faults();
+    Failure::several(
+        Exit::BadConfig,
+        faults.into_iter().map(|fault| (format!("{}: {}", fault.place, fault.what), fault.fix)),
+    )
+}
+
+/// Why policy, lists, people and changes cannot be read together.
+pub(crate) fn from_snapshot_error(error: &SnapshotError) -> Failure {
+    match error {
+        SnapshotError::Policy(PolicyFault::Policy(errors)) => from_policy_errors(errors),
+        SnapshotError::Policy(PolicyFault::Tests { failures, total }) => {
+            let what = format!("the policy in its file fails {} of its {total} policy tests", failures.len());
+            let failure = Failure::new(Exit::BadConfig, what)
+                .fix("correct the file; a running filter keeps the policy that it had");
+            failures.iter().fold(failure, |failure, test| failure.detail(&test.text))
+        }
+        SnapshotError::Log(_) | SnapshotError::Users(_) => Failure::fault(error),
+        _ => Failure::new(Exit::BadConfig, error.to_string()),
+    }
+}
+
+/// `2026-11-23 10:02:31 GMT`: sorts, and fits a table.
+pub(crate) fn show_seconds(clock: &SchoolClock, at: UnixMillis) -> String {
+    let shown = clock.show(at);
+    let zone = shown.rsplit(' ').next().unwrap_or("");
+    format!("{} {zone}", clock.civil(at).strftime("%Y-%m-%d %H:%M:%S"))
+}

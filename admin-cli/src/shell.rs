@@ -1,0 +1,28 @@
+//! `completions` and `man`: made from the same grammar that reads the command line.
+
+use crate::args::{Cli, CompletionsArgs, ManArgs};
+use crate::failure::{Exit, Failure};
+use clap::CommandFactory;
+use std::io::Write;
+
+/// Prints a shell's completions.
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "schoolgate", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
+    Ok(Exit::Ok)
+}
+
+/// Prints the main manual page, or writes one for every command into a folder.
+pub(crate) fn man(args: &ManArgs) -> Result<Exit, Failure> {
+    let Some(folder) = &args.output else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+        std::io::stdout().lock().write_all(&page)?;
+        return Ok(Exit::Ok);
+    };
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Cli::command(), folder)?;
+    println!("written to {}", folder.display());
+    Ok(Exit::Ok)
+}

@@ -18,11 +18,15 @@ use std::time::{Duration, Instant};
 pub(crate) const PASSWORD: &str = "correct horse";
 
 /// People: name, level, groups.
-pub(crate) const PEOPLE: [(&str, &str, &str); 4] =
-    [("kim", "ks2", ""), ("sam", "ks3", "Year 8;8B"), ("ali", "guest", ""), ("ms.obi", "staff", "")];
+pub(crate) const PEOPLE: [(&str, &str, &str); 4] = [
+    ("kim", "ks2", ""),
+    ("sam", "ks3", "Year 8;8B"),
+    ("ali", "guest", ""),
+    ("ms.obi", "staff", ""),
+];
 
 /// Hosts that exist; all lead to the fake origin.
-pub(crate) const HOSTS: [&str; 13] = [
+pub(crate) const HOSTS: [&str; 14] = [
     "arcade.test",
     "chess.test",
     "live-games.test",
@@ -34,6 +38,7 @@ pub(crate) const HOSTS: [&str; 13] = [
     "mixed.test",
     "social.test",
     "forbidden.test",
+    "harm.test",
     "plain.test",
     "other.test",
 ];
@@ -383,7 +388,7 @@ pub(crate) fn write_school(
     for host in HOSTS {
         let _ = writeln!(machine, "\"{host}\" = \"127.0.0.1\"");
     }
-    for list in ["games", "gambling", "adult", "education", "csam", "social"] {
+    for list in ["games", "gambling", "adult", "education", "csam", "social", "self-harm"] {
         let path = fixtures.join("lists").join(list);
         let _ = writeln!(
             machine,
@@ -402,11 +407,8 @@ pub(crate) fn write_school(
 }
 
 fn spawn(folder: &Path, ignore_file_size_signal: bool) -> Child {
-    let said = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("serve.log"))
-        .unwrap();
+    let said =
+        std::fs::File::options().create(true).append(true).open(folder.join("serve.log")).unwrap();
     let mut command = if ignore_file_size_signal {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(binary());

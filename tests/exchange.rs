@@ -173,8 +173,7 @@ fn an_expectation_is_answered_before_the_body_is_sent() {
 fn trailers_arrive() {
     let daemon = Daemon::start_without_people();
     let mut client = Client::connect_from(STAFF, daemon.proxy);
-    let answer =
-        client.ask("GET", &daemon.url("library.test", "/trailers"), &[("TE", "trailers")]);
+    let answer = client.ask("GET", &daemon.url("library.test", "/trailers"), &[("TE", "trailers")]);
     assert_eq!(answer.text(), "pieces");
     let trailers: Vec<String> =
         answer.trailers.iter().map(|line| line.to_ascii_lowercase()).collect();
@@ -271,7 +270,8 @@ fn addresses_of_the_school_itself_are_not_reached_under_any_spelling() {
     for host in hosts {
         let answer = daemon.get_from(STAFF, &format!("http://{host}:{port}/size/1"));
         assert!(matches!(answer.status, 400 | 403), "{host}: {answer:?}");
-        let answer = Client::connect_from(STAFF, daemon.proxy).tunnel(&format!("{host}:{port}"), &[]);
+        let answer =
+            Client::connect_from(STAFF, daemon.proxy).tunnel(&format!("{host}:{port}"), &[]);
         assert!(matches!(answer.status, 400 | 403), "CONNECT {host}: {answer:?}");
     }
     assert_eq!(daemon.origin.connections(), 0);
@@ -287,8 +287,12 @@ fn what_has_no_one_meaning_gets_400_and_goes_nowhere() {
     let daemon = Daemon::start_without_people();
     let port = daemon.origin.http.port();
     let cases = [
-        format!("GET http://user:secret@library.test:{port}/ HTTP/1.1\r\nHost: library.test\r\n\r\n"),
-        format!("GET http://library.test:{port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        format!(
+            "GET http://user:secret@library.test:{port}/ HTTP/1.1\r\nHost: library.test\r\n\r\n"
+        ),
+        format!(
+            "GET http://library.test:{port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
         format!("GET http://libr%61ry%2etest%00:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n"),
         "GET /size/1 HTTP/1.1\r\nHost: library.test\r\n\r\n".to_owned(),
         "GET ftp://library.test/size/1 HTTP/1.1\r\nHost: library.test\r\n\r\n".to_owned(),
@@ -328,7 +332,11 @@ fn a_site_that_is_down_is_said_to_be_down_and_is_recorded_as_allowed() {
     let answer = daemon.get_from(STAFF, &format!("http://library.test:{closed}/"));
     assert_eq!(answer.status, 502, "{answer:?}");
     let record = &daemon.wait_records(1)[0];
-    assert_eq!((&record["verdict"], &record["end"]), (&"allow".into(), &"upstream".into()), "{record}");
+    assert_eq!(
+        (&record["verdict"], &record["end"]),
+        (&"allow".into(), &"upstream".into()),
+        "{record}"
+    );
 }
 
 #[test]

@@ -91,12 +91,6 @@ impl Origin {
         self.shared.asked.lock().unwrap().clone()
     }
 
-    /// Requests for this path so far.
-    pub(crate) fn asked_for(&self, path: &str) -> Vec<Asked> {
-        let is_it = |asked: &Asked| asked.line.split(' ').nth(1) == Some(path);
-        self.asked().into_iter().filter(is_it).collect()
-    }
-
     /// Connections so far, with or without a request.
     pub(crate) fn connections(&self) -> u64 {
         *self.shared.connections.lock().unwrap()

@@ -8,13 +8,20 @@
     reason = "a test fails by panicking and says what it skipped"
 )]
 
+mod browser;
 mod client;
+mod clients;
 mod commands;
 mod daemon;
 mod exchange;
 mod fake_origin;
 mod golden;
+mod killed;
+mod live;
+mod log_full;
 mod replay_tool;
+mod shipped;
+mod signing_in;
 
 /// The replay tool's own parts: some are used here, the rest only tested.
 macro_rules! of_the_replay_tool {

@@ -1,0 +1,213 @@
+//! Every file that is shipped for use as it stands loads: `deploy/` and `rules/defaults/`.
+
+use crate::daemon::{Plan, binary, repository, run_in, write_school};
+use crate::fake_origin::Origin;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(repository(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    found.sort();
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn every_file_in_deploy_is_loaded_by_what_it_is_for() {
+    let mut loaded = 0;
+    for path in files("deploy") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let kind = path.extension().map(|kind| kind.to_string_lossy().into_owned());
+        match kind.as_deref() {
+            Some("toml") => machine_file(&path),
+            Some("service" | "timer" | "socket") => {} // together, below
+            Some("yml" | "yaml") => alert_rules(&path, &text),
+            Some("pac") => proxy_configuration(&text),
+            None if name(&path) == "logrotate" => log_rotation(&path, &text),
+            Some("md") => {}
+            _ => panic!("no test loads {}", path.display()),
+        }
+        loaded += 1;
+    }
+    assert!(loaded >= 5, "only {loaded} files in deploy/");
+    units();
+}
+
+fn machine_file(path: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(path, folder.path().join("schoolgate.toml")).unwrap();
+    let said = run_in(folder.path(), &["config", "validate"], "");
+    assert_eq!(said.code, 0, "{}: {said:?}", path.display());
+}
+
+/// `systemd-analyze verify` on copies that start the program under test, as the installed one is
+/// not there.
+fn units() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut copies = Vec::new();
+    for path in files("deploy") {
+        if !matches!(path.extension().and_then(|kind| kind.to_str()), Some("service" | "timer")) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("[Unit]"), "{}", path.display());
+        let here = binary().display().to_string();
+        let text: Vec<String> = text
+            .lines()
+            .map(|line| match line.strip_prefix("ExecStart=") {
+                Some(start) => {
+                    let program = start.split(' ').next().unwrap();
+                    line.replacen(program, &here, 1)
+                }
+                None => line.to_owned(),
+            })
+            .collect();
+        let copy = folder.path().join(name(&path));
+        std::fs::write(&copy, text.join("\n")).unwrap();
+        copies.push(copy);
+    }
+    assert!(copies.iter().any(|copy| name(copy) == "schoolgate.service"));
+    match Command::new("systemd-analyze").arg("verify").args(&copies).output() {
+        Ok(verified) => {
+            let said = String::from_utf8_lossy(&verified.stderr);
+            // Complaints about units of the machine itself are not ours.
+            let ours: Vec<&str> = said.lines().filter(|line| line.contains("schoolgate")).collect();
+            assert!(ours.is_empty(), "{ours:?}");
+        }
+        Err(error) => eprintln!("skipped: systemd-analyze: {error}"),
+    }
+}
+
+/// Prometheus alert rules: YAML of the right shape, about metrics that the filter really has.
+fn alert_rules(path: &Path, text: &str) {
+    let documents = yaml_rust2::YamlLoader::load_from_str(text).unwrap();
+    let metrics = metrics_of_a_daemon();
+    let mut alerts = 0;
+    for group in documents[0]["groups"].as_vec().unwrap() {
+        for rule in group["rules"].as_vec().unwrap() {
+            let expression = rule["expr"].as_str().unwrap();
+            assert!(rule["alert"].as_str().is_some(), "{}: {rule:?}", path.display());
+            assert!(rule["annotations"]["summary"].as_str().is_some(), "{rule:?}");
+            for word in expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                let ours = ["proxy_", "ledger_", "schoolgate_"];
+                if ours.iter().any(|prefix| word.starts_with(prefix)) {
+                    let base = word.trim_end_matches("_bucket");
+                    assert!(metrics.contains(base), "{expression}: no metric is called {word}");
+                }
+            }
+            alerts += 1;
+        }
+    }
+    assert!(alerts >= 3, "{}: {alerts} alerts", path.display());
+}
+
+fn metrics_of_a_daemon() -> String {
+    let daemon = crate::daemon::Daemon::start_without_people();
+    daemon.get_from(crate::daemon::KS2, &daemon.url("library.test", "/"));
+    daemon.get_from(crate::daemon::KS2, &daemon.url("casino.test", "/"));
+    let answer = daemon.ops_get("/metrics").unwrap();
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    for private in ["library.test", "casino.test", "127.22.0.1"] {
+        assert!(!text.contains(private), "{private} is in the metrics");
+    }
+    text
+}
+
+/// A PAC file: the function browsers call, no look-ups, and no way round the filter for the web.
+fn proxy_configuration(text: &str) {
+    let code: String = text.lines().map(|line| line.split("//").next().unwrap()).collect();
+    assert!(code.contains("function FindProxyForURL"));
+    for call in ["dnsResolve", "isResolvable", "isInNet", "myIpAddress"] {
+        assert!(!code.contains(call), "{call} asks the network");
+    }
+    assert!(!code.contains("; DIRECT") && !code.contains(";DIRECT"), "DIRECT as a fallback");
+    assert_eq!(code.matches('{').count(), code.matches('}').count());
+}
+
+fn log_rotation(path: &Path, text: &str) {
+    assert!(text.contains('{') && text.contains('}'));
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    match Command::new("logrotate").arg("-d").arg("-s").arg(&state).arg(path).output() {
+        Ok(said) => {
+            let errors = String::from_utf8_lossy(&said.stderr).into_owned();
+            assert!(!errors.contains("error: /") || errors.contains("unknown user"), "{errors}");
+        }
+        Err(error) => eprintln!("skipped: logrotate: {error}"),
+    }
+}
+
+#[test]
+fn the_starter_policy_is_valid_and_its_own_tests_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = repository("rules/defaults/policy.toml");
+    let run = |arguments: &[&str]| {
+        let output =
+            Command::new(binary()).args(arguments).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+        format!("{}{said}", String::from_utf8_lossy(&output.stdout))
+    };
+    let policy = shipped.display().to_string();
+    run(&["policy", "validate", &policy]);
+    run(&["policy", "test", &policy]);
+    run(&["config", "validate"]);
+}
+
+#[test]
+fn every_starter_list_is_in_force_with_the_category_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut asked = Vec::new();
+    let mut lists = 0;
+    for path in files("rules/defaults/lists") {
+        lists += 1;
+        let category = path.file_stem().unwrap().to_string_lossy().into_owned();
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            let entry = line.split('#').next().unwrap().trim();
+            if !entry.is_empty() {
+                asked.push((entry.to_owned(), category.clone()));
+            }
+        }
+    }
+    let mut child = Command::new(binary())
+        .args(["check", "-", "--as", "staff", "--jsonl"])
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input: String = asked.iter().map(|(entry, _)| format!("{entry}\n")).collect();
+    let mut to = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut to, input.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let answers: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), asked.len());
+    for (answer, (entry, category)) in answers.iter().zip(&asked) {
+        let has = answer["categories"]
+            .as_array()
+            .is_some_and(|all| all.contains(&category.as_str().into()));
+        assert!(has, "{entry} of {category}.txt: {answer}");
+    }
+    assert!(lists > 20 && asked.len() > 300, "{lists} lists, {} entries", asked.len());
+}
+
+#[test]
+fn the_sample_policy_of_the_tests_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = "127.0.0.1:9".parse().unwrap();
+    write_school(folder.path(), &Plan::default(), nowhere, nowhere, &Origin::start(&["x.test"]));
+    run_in(folder.path(), &["policy", "validate"], "").ok();
+    run_in(folder.path(), &["policy", "test"], "").ok();
+    run_in(folder.path(), &["config", "validate"], "").ok();
+}

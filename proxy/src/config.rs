@@ -254,3 +254,6 @@ impl Config {
         file::show(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! Tests of the machine file: every fault at its line, with what to do.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use super::*;
+
+const SAMPLE: &str = r#"
+state = "state"
+policy = "policy.toml"
+[listen]
+proxy = ["127.0.0.1:3128", "[::1]:3128"]
+ops = "127.0.0.1:3190"
+[upstream]
+hosts = { "origin.test" = "127.0.0.1", "both.test" = ["127.0.0.1", "::1"] }
+allow_private = ["Origin.Test."]
+ca_files = ["ca/school.pem"]
+connect_ports = [443, 8443, "1024-2048"]
+[limits]
+max_tunnels = 7
+[log]
+squid = "access.log"
+[[lists]]
+name = "ut1-games"
+category = "games"
+path = "lists/ut1/games"
+licence = "CC BY-SA 4.0"
+[[lists]]
+name = "fetched"
+category = "adult"
+url = "https://lists.example.org/all.tar.gz"
+member = "adult"
+format = "plain"
+refresh_hours = 6
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, "schoolgate.toml", Path::new("/etc/schoolgate"))
+}
+
+fn host(text: &str) -> Host {
+    Host::parse(text).unwrap()
+}
+
+#[test]
+fn a_file_says_what_it_says_and_the_rest_has_defaults() {
+    let config = parse(SAMPLE).unwrap();
+    assert_eq!(config.state, Path::new("/etc/schoolgate/state"));
+    assert_eq!(config.policy, Path::new("/etc/schoolgate/policy.toml"));
+    assert_eq!(config.text, Path::new("/etc/schoolgate/text"));
+    assert_eq!(config.listen.proxy.len(), 2);
+    assert_eq!(config.listen.name, "schoolgate");
+    assert_eq!(config.upstream.hosts[&host("origin.test")].len(), 1);
+    assert_eq!(config.upstream.hosts[&host("both.test")].len(), 2);
+    assert_eq!(config.upstream.allow_private, [host("origin.test")]);
+    assert_eq!(config.upstream.ca_files, [Path::new("/etc/schoolgate/ca/school.pem")]);
+    for (port, allowed) in [(443, true), (8443, true), (1024, true), (2048, true), (2049, false), (80, false)] {
+        assert_eq!(config.upstream.connect_ports.contains(port), allowed, "{port}");
+    }
+    assert_eq!(config.limits.max_tunnels, 7);
+    assert_eq!(config.limits.max_headers, Limits::default().max_headers);
+    assert_eq!(config.log.sync_interval_ms, 1_000);
+    assert_eq!(config.lists[0].origin, ListOrigin::Path("/etc/schoolgate/lists/ut1/games".into()));
+    assert_eq!(config.lists[0].refresh_hours, 24);
+    assert!(config.lists[0].hold_if_seen);
+    assert_eq!(config.lists[1].refresh_hours, 6);
+    assert!(!config.demo);
+}
+
+#[test]
+fn an_empty_file_listens_to_this_computer_alone() {
+    let config = parse("").unwrap();
+    assert_eq!(config.listen.proxy, ["127.0.0.1:3128".parse().unwrap()]);
+    assert!(config.upstream.allow_private.is_empty());
+    assert!(config.upstream.connect_ports.contains(443) && !config.upstream.connect_ports.contains(80));
+}
+
+#[test]
+fn every_fault_is_told_at_its_line_with_what_to_do() {
+    let list = "[[lists]]\nname = \"a\"\ncategory = \"games\"\n";
+    #[rustfmt::skip]
+    let cases = [
+        ("stat = \"x\"", 1, "no key is called `stat`", "did you mean `state`?"),
+        ("\n[listen]\nporxy = []", 3, "no key is called `porxy`", "did you mean `proxy`?"),
+        ("[zebra]", 1, "no key is called `zebra`", "known here are state"),
+        ("[listen]\nproxy = []", 2, "listens on nothing", "127.0.0.1:3128"),
+        ("[listen]\nproxy = [\n \"127.0.0.1:1\",\n \"3128\"\n]", 4, "\"3128\" is no address and port", "write it like"),
+        ("[listen]\nproxy = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", 2, "stands twice", "remove one"),
+        ("[listen]\nproxy = [\"127.0.0.1:1\"]\nops = \"127.0.0.1:1\"", 3, "the proxy's own address", "another port"),
+        ("[listen]\nname = \"a b\"", 2, "cannot be this proxy's name", "letters"),
+        ("[listen]\nworkers = 0", 2, "workers lies between 1 and 1024, and is 0 here", "leave it out"),
+        ("[limits]\nmax_headers = 5", 2, "max_headers lies between 16 and 4096, and is 5 here", "the usual 128"),
+        ("[limits]\nmax_heders = 5", 2, "no key is called `max_heders`", "did you mean `max_headers`?"),
+        ("[limits]\nmax_headers = \"5\"", 2, "invalid type", "give "),
+        ("[limits]\nmax_headers = -1", 2, "invalid value", "give "),
+        ("[log]\nsync_interval_ms = 0", 2, "lies between 1 and 60000", "leave it out"),
+        ("[upstream]\nconnect_ports = [443, 0]", 2, "0 is no port", "1 to 65535"),
+        ("[upstream]\nconnect_ports = [\"9-8\"]", 2, "\"9-8\" is no port", "8000-8100"),
+        ("[upstream]\nconnect_ports = [\"+1-8\"]", 2, "\"+1-8\" is no port", "8000-8100"),
+        ("[upstream]\nconnect_ports = [70000]", 2, "70000 is no port", "1 to 65535"),
+        ("[upstream]\nconnect_ports = [true]", 2, "expected a port", "give a port"),
+        ("[upstream]\nhosts = { \"a.test\" = \"b.test\" }", 2, "\"b.test\" is no IP address", "127.0.0.1"),
+        ("[upstream]\nhosts = { \"a.test\" = [] }", 2, "a.test has no address", "give one"),
+        ("[upstream]\nhosts = { \"10.0.0.1\" = \"10.0.0.2\" }", 2, "is an address already", "give a name"),
+        ("[upstream.hosts]\n\"a.test\" = \"::1\"\n\"A.TEST.\" = \"::1\"", 0, "stands twice", "one array"),
+        ("[upstream]\nallow_private = [\"http://x\"]", 2, "is no host", "without scheme"),
+        ("[[lists]]\nname = \"a\"", 1, "`category` is missing", "add `category`"),
+        (&format!("{list}"), 2, "neither a path nor a url", "add path"),
+        (&format!("{list}path = \"x\"\nurl = \"https://x.test/\""), 5, "a path and a url", "keep one"),
+        (&format!("{list}url = \"http://x.test/\""), 4, "over https alone", "https://"),
+        (&format!("{list}url = \"ftp://x.test/\""), 4, "over https alone", "https://"),
+        (&format!("{list}url = \"https://me:pw@x.test/\""), 4, "user name or password", "https://"),
+        (&format!("{list}url = \"lists\""), 4, "is no URL", "https://"),
+        (&format!("{list}path = \"x\"\n{list}path = \"x\""), 6, "stands on line 2 already", "a name of its own"),
+        (&format!("{list}path = \"x\"\nformat = \"wildcrad\""), 5, "no list format", "did you mean \"wildcard\"?"),
+        (&format!("{list}path = \"x\"\nmember = \"../etc\""), 5, "leads out", "such as \"games\""),
+        (&format!("{list}path = \"builtin:gamse\""), 4, "no starter list is called \"gamse\"", "did you mean \"builtin:games\"?"),
+        ("[[lists]]\nname = \"../x\"\ncategory = \"games\"\npath = \"x\"", 2, "cannot be a list's name", "letters"),
+        ("[[lists]]\nname = \"a\"\ncategory = \"Games!\"\npath = \"x\"", 3, "cannot be a category", "lower-case"),
+        ("state = 'x", 1, "invalid literal string", "give `'`"),
+        ("state = \"a\"\nstate = \"b\"", 2, "duplicate key", "TOML"),
+    ];
+    let count = cases.len();
+    for (text, line, what, fix) in cases {
+        let error = parse(text).unwrap_err();
+        let fault = error.faults().remove(0);
+        if line > 0 {
+            assert_eq!(fault.place, format!("schoolgate.toml:{line}"), "{text}: {fault}");
+        }
+        assert!(fault.what.contains(what), "{text}: {fault}");
+        assert!(fault.fix.contains(fix), "{text}: {fault}");
+    }
+    assert_eq!(count, 38, "every case ran");
+}
+
+#[test]
+fn all_faults_are_told_at_once_in_the_order_of_their_lines() {
+    let text = "[limits]\nmax_headers = 1\nmax_tunnels = 0\n[listen]\nproxy = [\"x\"]";
+    let places: Vec<_> = parse(text).unwrap_err().faults().into_iter().map(|fault| fault.place).collect();
+    assert_eq!(places, ["schoolgate.toml:2", "schoolgate.toml:3", "schoolgate.toml:5"]);
+    let shown = parse("stat = 1").unwrap_err().to_string();
+    assert_eq!(shown, "schoolgate.toml:1: no key is called `stat`\n  fix: did you mean `state`?");
+}
+
+#[test]
+fn plain_http_is_for_names_inside_alone() {
+    let list = "[[lists]]\nname = \"a\"\ncategory = \"games\"\nurl = ";
+    let inside = "[upstream]\nallow_private = [\"lists.test\"]\n";
+    for (url, fits) in [
+        ("http://127.0.0.1:81/a", true),
+        ("http://[::1]/a", true),
+        ("http://lists.test/a", true),
+        ("http://sub.lists.test/a", true),
+        ("http://otherlists.test/a", false),
+        ("http://10.0.0.1/a", false),
+        ("https://anywhere.test/a", true),
+    ] {
+        assert_eq!(parse(&format!("{inside}{list}\"{url}\"")).is_ok(), fits, "{url}");
+    }
+}
+
+#[test]
+fn what_config_show_prints_means_the_same() {
+    let mut config = parse(SAMPLE).unwrap();
+    let shown = config.show();
+    let mut again = Config::parse(&shown, "shown", Path::new("/elsewhere")).unwrap();
+    assert_eq!(again.show(), shown);
+    assert_eq!(again.lists, config.lists);
+    assert_eq!(again.limits, config.limits);
+    (config.lists, again.lists) = (Vec::new(), Vec::new());
+    assert_eq!(format!("{:?}", config.upstream.connect_ports), format!("{:?}", again.upstream.connect_ports));
+    let embedded = Config::embedded(Path::new("")).unwrap();
+    Config::parse(&embedded.show(), "shown", Path::new("")).unwrap();
+}
+
+#[test]
+fn the_embedded_file_is_without_fault_and_listens_to_this_computer_alone() {
+    let config = Config::embedded(Path::new("")).unwrap();
+    assert!(config.demo && config.file.is_none());
+    assert!(config.listen.proxy.iter().all(|address| address.ip().is_loopback()));
+    assert!(config.listen.ops.is_some_and(|address| address.ip().is_loopback()));
+    assert!(config.lists.len() > 10, "{}", config.lists.len());
+    assert_eq!(config.state, Path::new("state"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Config::load(Some(Path::new("/nowhere/schoolgate.toml"))).unwrap_err();
+    assert!(error.to_string().starts_with("/nowhere/schoolgate.toml: "), "{error}");
+    assert!(error.faults()[0].fix.contains("--config"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_values_make_the_reader_panic(port in -9i64..99_999, range in "[0-9+-]{0,12}", address in "[0-9a-f.:\\[\\]]{0,24}") {
+        let text = format!(
+            "[listen]\nproxy = [\"{address}\"]\n[upstream]\nconnect_ports = [{port}, \"{range}\"]\nhosts = {{ \"a.test\" = \"{address}\" }}"
+        );
+        if let Err(error) = parse(&text) {
+            proptest::prop_assert!(!error.faults().is_empty());
+        }
+    }
+}

@@ -1,9 +1,39 @@
 //! The I/O shell: what the machine file says, the lists, policy and changes in force, and the
 //! traffic decided by them.
+//!
+//! The life of a request is in `exchange`: read, identified, decided, recorded, then forwarded or
+//! refused. Each worker thread has its own runtime, listeners, upstream connections and journal, so
+//! that a request takes no lock; [`snapshot::Snapshot`] is what they all decide by.
 
 mod address;
+mod body;
 pub mod config;
+mod connection;
 pub mod demo;
+mod dial;
+mod exchange;
+pub mod follow;
+mod forward;
+mod headers;
+mod heartbeat;
+mod identify;
+mod limit;
+mod listen;
+mod ops;
+mod serve;
 pub mod lists;
+mod live;
+mod page;
 pub mod policy_file;
+mod pool;
+mod record;
+mod refuse;
+mod resolve;
 pub mod snapshot;
+mod telemetry;
+pub mod texts;
+mod tunnel;
+mod view;
+mod worker;
+
+pub use serve::{Running, ServeError, serve, start};

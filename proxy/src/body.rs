@@ -1,0 +1,223 @@
+//! The bodies that pass through: counted, timed, never gathered.
+
+use crate::live::Live;
+use crate::pool::{Pool, Upstream};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use ledger::record::End;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// Why a body broke off. Never shown: the connection closes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The other side broke off.
+    #[error("the other side broke off")]
+    Broken(#[from] hyper::Error),
+    /// The filter or a limit ended the exchange.
+    #[error("the exchange was ended")]
+    Stopped,
+}
+
+/// The body of a response to the client.
+pub(crate) enum Reply {
+    /// Nothing.
+    Empty,
+    /// A page of our own.
+    Page(Option<Bytes>),
+    /// What the upstream sends.
+    Forwarded(Forwarded),
+}
+
+/// An upstream's response body on its way to the client.
+pub(crate) struct Forwarded {
+    incoming: Incoming,
+    live: Rc<Live>,
+    /// Goes back to the pool when the body has ended in order.
+    upstream: Option<(Upstream, Rc<Pool>)>,
+    idle_ms: u64,
+    ended: bool,
+}
+
+impl Forwarded {
+    /// A body that keeps `upstream` until it ends; `pool` is where that goes then, if it may.
+    pub(crate) fn new(
+        incoming: Incoming,
+        live: Rc<Live>,
+        upstream: Upstream,
+        pool: &Rc<Pool>,
+        idle_ms: u64,
+    ) -> Self {
+        live.wait_at_most(idle_ms);
+        let mut body =
+            Self { incoming, live, upstream: Some((upstream, Rc::clone(pool))), idle_ms, ended: false };
+        if body.incoming.is_end_stream() {
+            body.end();
+        }
+        body
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some((upstream, pool)) = self.upstream.take() {
+            pool.give_back(upstream);
+        }
+        self.live.finish(End::Complete);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.live.stopped().is_some() {
+            return Poll::Ready(Some(Err(BodyError::Stopped)));
+        }
+        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                self.live.wait_at_most(self.idle_ms);
+                if let Some(data) = frame.data_ref() {
+                    self.live.count_down(data.len() as u64);
+                }
+                if self.incoming.is_end_stream() {
+                    self.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                self.live.finish(End::Upstream);
+                Poll::Ready(Some(Err(error.into())))
+            }
+            None => {
+                if !self.ended {
+                    self.end();
+                }
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl HttpBody for Reply {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            Reply::Empty => Poll::Ready(None),
+            Reply::Page(page) => Poll::Ready(page.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Reply::Forwarded(forwarded) => forwarded.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Reply::Empty => true,
+            Reply::Page(page) => page.is_none(),
+            Reply::Forwarded(forwarded) => forwarded.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Reply::Empty => SizeHint::with_exact(0),
+            Reply::Page(page) => {
+                SizeHint::with_exact(page.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Reply::Forwarded(forwarded) => forwarded.incoming.size_hint(),
+        }
+    }
+}
+
+/// A client's request body on its way upstream.
+pub(crate) enum Ask {
+    /// Nothing.
+    Empty,
+    /// What the client sends.
+    Forwarded {
+        /// The client's body.
+        incoming: Incoming,
+        /// Counts it.
+        live: Rc<Live>,
+        /// Longest wait for its next piece, or for the response after it.
+        idle_ms: u64,
+        /// Set once all of it went upstream: the connection may be used again.
+        sent: Rc<std::cell::Cell<bool>>,
+        /// Holds it back until the upstream wants it (`Expect: 100-continue`).
+        gate: Option<Gate>,
+    },
+}
+
+/// Holds a body back until the upstream says 100, answers, or has had a second to.
+pub(crate) struct Gate {
+    opened: tokio::sync::oneshot::Receiver<()>,
+    patience: Pin<Box<tokio::time::Sleep>>,
+}
+
+/// Longest wait for a `100 (Continue)`: many origins never send one (RFC 9110, 10.1.1).
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Gate {
+    /// A closed gate and what opens it.
+    pub(crate) fn new() -> (tokio::sync::oneshot::Sender<()>, Self) {
+        let (open, opened) = tokio::sync::oneshot::channel();
+        (open, Self { opened, patience: Box::pin(tokio::time::sleep(PATIENCE)) })
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if Pin::new(&mut self.opened).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        self.patience.as_mut().poll(cx)
+    }
+}
+
+impl HttpBody for Ask {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Ask::Forwarded { incoming, live, idle_ms, sent, gate } = &mut *self else {
+            return Poll::Ready(None);
+        };
+        if live.stopped().is_some() {
+            return Poll::Ready(Some(Err(BodyError::Stopped)));
+        }
+        if let Some(closed) = gate {
+            ready!(closed.poll_open(cx));
+            *gate = None;
+        }
+        let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+        live.wait_at_most(*idle_ms);
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    live.count_up(data.len() as u64);
+                }
+                if incoming.is_end_stream() {
+                    sent.set(true);
+                }
+            }
+            None => sent.set(true),
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Ask::Empty => true,
+            Ask::Forwarded { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Ask::Empty => SizeHint::with_exact(0),
+            Ask::Forwarded { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}

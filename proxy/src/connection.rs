@@ -1,0 +1,162 @@
+//! One client connection: its requests in turn, then perhaps a tunnel.
+
+use crate::exchange::exchange;
+use crate::identify::Remembered;
+use crate::limit::{Ticket, TunnelTicket};
+use crate::live::{Live, Phase, Seat};
+use crate::tunnel::{self, TunnelLimits};
+use crate::worker::Worker;
+use bytes::Bytes;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+
+/// What a connection's exchanges share.
+pub(crate) struct Client {
+    /// Address, mapped IPv6 as IPv4.
+    pub(crate) address: IpAddr,
+    /// Its place in the registry.
+    pub(crate) seat: Rc<Seat>,
+    /// Who it was last.
+    pub(crate) remembered: Remembered,
+    handover: Cell<Option<Handover>>,
+}
+
+/// What becomes of the connection once its last answer is out.
+pub(crate) struct Handover {
+    /// The other end.
+    pub(crate) upstream: TcpStream,
+    /// What it sent already.
+    pub(crate) from_upstream: Bytes,
+    /// The exchange that goes on.
+    pub(crate) live: Rc<Live>,
+    /// The tunnel's place.
+    pub(crate) ticket: TunnelTicket,
+}
+
+impl Client {
+    /// After the answer, the connection is a tunnel.
+    pub(crate) fn hand_over(&self, handover: Handover) {
+        self.handover.set(Some(handover));
+    }
+}
+
+/// Serves one client until either side ends, a limit is reached or the filter stops it.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: IpAddr, ticket: Ticket) {
+    let seat = worker.registry.seat();
+    let client = Rc::new(Client {
+        address,
+        seat: Rc::clone(&seat),
+        remembered: Remembered::default(),
+        handover: Cell::new(None),
+    });
+    let io = ClientIo { stream: TokioIo::new(stream), seat: Rc::clone(&seat) };
+    let service = service_fn(|request| {
+        let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
+        async move {
+            client.seat.enter(Phase::Exchanging);
+            let answer = exchange(&worker, &client, request).await;
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut connection = worker.client_http.serve_connection(io, service);
+    let finished = std::future::poll_fn(|cx| {
+        if seat.alarm.poll_stopped(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if seat.is_leaving() {
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        Pin::new(&mut connection).poll(cx).map(Some)
+    })
+    .await;
+    match finished {
+        Some(Ok(())) => {
+            if let Some(handover) = client.handover.take() {
+                let parts = connection.into_parts();
+                go_on(&worker, &seat, parts.io.stream.into_inner(), parts.read_buf, handover).await;
+            }
+        }
+        Some(Err(error)) if error.is_parse() || error.is_parse_too_large() => {
+            worker.meters.bad_requests.inc();
+        }
+        // The client went away, or was made to.
+        Some(Err(_)) | None => {}
+    }
+    drop(ticket);
+}
+
+async fn go_on(worker: &Worker, seat: &Seat, stream: TcpStream, read: Bytes, handover: Handover) {
+    seat.enter(Phase::Exchanging);
+    let Handover { upstream, from_upstream, live, ticket } = handover;
+    let limits = TunnelLimits {
+        idle_ms: worker.config.limits.tunnel_idle_timeout_ms,
+        lifetime_ms: worker.config.limits.tunnel_lifetime_ms,
+    };
+    let mut tunnel =
+        std::pin::pin!(tunnel::run(stream, read, upstream, from_upstream, &live, limits));
+    std::future::poll_fn(|cx| match seat.alarm.poll_stopped(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => tunnel.as_mut().poll(cx),
+    })
+    .await;
+    drop(ticket);
+}
+
+/// The client's socket; notes when a request's head begins.
+struct ClientIo {
+    stream: TokioIo<TcpStream>,
+    seat: Rc<Seat>,
+}
+
+impl Read for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.seat.read();
+        }
+        read
+    }
+}
+
+impl Write for ClientIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+}

@@ -1,0 +1,238 @@
+//! One request's life: read, identified, decided, recorded, then forwarded or refused.
+//!
+//! The stages meet only here. Whatever happens, the client gets one answer and the log one record.
+
+use crate::body::Reply;
+use crate::connection::Client;
+use crate::headers::has_token;
+use crate::identify::{Who, identify};
+use crate::live::Facts;
+use crate::pool::Upstream;
+use crate::record::{self, Arrival};
+use crate::refuse::{Asker, Refusal, refuse};
+use crate::resolve::ResolveError;
+use crate::view::{Ruling, View};
+use crate::worker::Worker;
+use crate::{forward, tunnel};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_LENGTH, HOST, MAX_FORWARDS, TRANSFER_ENCODING, UPGRADE, VIA};
+use hyper::http::uri::PathAndQuery;
+use hyper::{HeaderMap, Method, Request, Response, Version};
+use rules::access::Identity;
+use rules::decide::{ReasonCode, Verdict};
+use rules::host::Host;
+use rules::target::{Scheme, Target, parse_absolute, parse_connect};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// What a request asks for, once it could be read.
+pub(crate) struct Asked {
+    pub(crate) scheme: Scheme,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+    pub(crate) path_and_query: Option<PathAndQuery>,
+}
+
+/// How the site will be reached.
+pub(crate) enum Route {
+    /// On a connection that waits.
+    Pooled(Upstream),
+    /// By dialling one of these.
+    Addresses(Vec<SocketAddr>),
+    /// Not at all: the name has no address.
+    Nowhere(ResolveError),
+}
+
+/// Answers one request.
+pub(crate) async fn exchange(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    let arrival = Arrival::now(&worker.journal);
+    let asker = Asker::of(&request);
+    let view = worker.view();
+    let refusing = |view, asked, who, refusal| {
+        refuse(worker, client, view, &arrival, &asker, request_words(&request, asked), who, refusal)
+    };
+    let asked = match read(&request, worker) {
+        Ok(asked) => asked,
+        Err(code) => return refusing(&view, None, None, Refusal::Code(code)),
+    };
+    let who = identify(
+        request.headers(),
+        client.address,
+        &view,
+        &worker.verifier,
+        &client.remembered,
+        &worker.meters,
+        arrival.started,
+    );
+    let who = match who.await {
+        Who::Known(who) => who,
+        Who::Challenge { level, wrong } => {
+            return refusing(&view, Some(&asked), Some((level, None)), Refusal::SignIn { wrong });
+        }
+        Who::Busy { level } => {
+            let refusal = Refusal::Code(ReasonCode::Limit);
+            return refusing(&view, Some(&asked), Some((level, None)), refusal);
+        }
+    };
+    let mut facts = facts(&asked, &who, client, &view);
+    let mut ruling = view.rule(&mut facts, arrival.at);
+    if ruling.verdict == Verdict::Allow
+        && let Some(code) = beyond_policy(&asked, worker)
+    {
+        ruling = Ruling { verdict: Verdict::Block, code, reason: None, rule: None, ..ruling };
+    }
+    let mut route = None;
+    if ruling.verdict == Verdict::Allow {
+        match find_route(worker, &request, &asked).await {
+            Route::Nowhere(ResolveError::Private) => {
+                let code = ReasonCode::PrivateAddress;
+                ruling = Ruling { verdict: Verdict::Block, code, reason: None, rule: None, ..ruling };
+            }
+            found => route = Some(found),
+        }
+    }
+    let Some(route) = route else {
+        let known = Some((who.level, Some(&who)));
+        return refusing(&view, Some(&asked), known, Refusal::Policy(ruling));
+    };
+    let log = (&worker.journal, &worker.registry);
+    let method = request.method().as_str();
+    match record::allow(log, (&view, &ruling), &arrival, method, facts, &client.seat) {
+        Ok(Some(permit)) => {
+            let answer = match asked.scheme {
+                Scheme::Tunnel => tunnel::open(worker, client, permit, route, &asker).await,
+                _ => forward::forward(worker, client, permit, route, &asker, request).await,
+            };
+            worker.meters.answer_seconds.observe(arrival.started.elapsed().as_secs_f64());
+            answer
+        }
+        Ok(None) => {
+            let known = Some((who.level, Some(&who)));
+            refusing(&view, Some(&asked), known, Refusal::Policy(ruling))
+        }
+        Err(error) => {
+            tracing::error!(%error, "a decision could not be recorded; the request was refused");
+            let known = Some((who.level, Some(&who)));
+            let refusal = Refusal::Code(ReasonCode::LogUnavailable);
+            refusing(&view, Some(&asked), known, refusal)
+        }
+    }
+}
+
+fn facts(asked: &Asked, who: &Rc<Identity>, client: &Client, view: &View) -> Facts {
+    Facts {
+        user: who.user.clone(),
+        client: client.address,
+        who: Rc::clone(who),
+        scheme: asked.scheme,
+        host: asked.host.clone(),
+        port: asked.port,
+        path_and_query: asked.path_and_query.clone(),
+        categories: rules::category::CategorySet::EMPTY,
+        generation: view.generation,
+    }
+}
+
+/// Method, scheme, host, port and path for the record and the page, as far as they could be read.
+fn request_words<'a>(
+    request: &'a Request<Incoming>,
+    asked: Option<&'a Asked>,
+) -> crate::refuse::Words<'a> {
+    crate::refuse::Words { method: request.method(), uri: request.uri(), asked }
+}
+
+/// Reads what a request asks for. The error is the reason of a 400 or 403.
+fn read(request: &Request<Incoming>, worker: &Worker) -> Result<Asked, ReasonCode> {
+    let headers = request.headers();
+    check_framing(request)?;
+    if headers.contains_key(VIA) && worker.via.is_in(headers) {
+        return Err(ReasonCode::Loop);
+    }
+    if request.method() == Method::TRACE {
+        return Err(ReasonCode::Unsupported);
+    }
+    let uri = request.uri();
+    let authority = uri.authority().map(|authority| authority.as_str());
+    let target = if request.method() == Method::CONNECT {
+        parse_connect(authority.unwrap_or_default())
+    } else {
+        parse_absolute(uri.scheme_str(), authority)
+    };
+    let Target { scheme, host, port } = target.map_err(|_| ReasonCode::BadRequest)?;
+    let path_and_query = match scheme {
+        Scheme::Tunnel => None,
+        _ => Some(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))),
+    };
+    Ok(Asked { scheme, host, port, path_and_query })
+}
+
+/// Refuses framing that two readers could read in two ways (RFC 9112, 3.2 and 6.1).
+fn check_framing(request: &Request<Incoming>) -> Result<(), ReasonCode> {
+    let headers = request.headers();
+    let ambiguous = headers.contains_key(TRANSFER_ENCODING)
+        && (headers.contains_key(CONTENT_LENGTH)
+            || request.version() < Version::HTTP_11
+            || !is_only_chunked(headers));
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next();
+    let no_host = host.is_none() && request.version() >= Version::HTTP_11;
+    let connect_with_body = request.method() == Method::CONNECT
+        && (headers.contains_key(TRANSFER_ENCODING)
+            || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0"));
+    if ambiguous || no_host || hosts.next().is_some() || connect_with_body {
+        return Err(ReasonCode::BadRequest);
+    }
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(ReasonCode::BadRequest);
+    }
+    Ok(())
+}
+
+fn is_only_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
+}
+
+/// What the machine file refuses although the policy would allow it.
+fn beyond_policy(asked: &Asked, worker: &Worker) -> Option<ReasonCode> {
+    let connect = asked.scheme == Scheme::Tunnel;
+    (connect && !worker.config.upstream.connect_ports.contains(asked.port))
+        .then_some(ReasonCode::Port)
+}
+
+/// Finds a waiting connection, or the addresses to dial: before the decision is recorded, so that
+/// an address inside the network is recorded as what it is, a block.
+async fn find_route(worker: &Worker, request: &Request<Incoming>, asked: &Asked) -> Route {
+    let own_connection = asked.scheme == Scheme::Tunnel || request.headers().contains_key(UPGRADE);
+    if !own_connection {
+        while let Some(mut upstream) = worker.pool.take(&asked.host, asked.port) {
+            if upstream.ready().await {
+                return Route::Pooled(upstream);
+            }
+        }
+    }
+    match worker.resolver.addresses(&asked.host, asked.port).await {
+        Ok(addresses) => Route::Addresses(addresses),
+        Err(error) => Route::Nowhere(error),
+    }
+}
+
+/// Whether the proxy itself is asked, by `Max-Forwards: 0` on OPTIONS (RFC 9110, 7.6.2).
+pub(crate) fn is_last_hop(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS && headers.get(MAX_FORWARDS).is_some_and(|left| left == "0")
+}
+
+/// Whether a request carries a body at all.
+pub(crate) fn has_body(request: &Request<Incoming>) -> bool {
+    !request.body().is_end_stream()
+}
+
+/// Whether a client waits for leave to send its body (RFC 9110, 10.1.1).
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
+    has_token(headers, &hyper::header::EXPECT, "100-continue")
+}

@@ -1,0 +1,397 @@
+//! A permitted request on its way to the site, and the answer on its way back.
+
+use crate::body::{Ask, Forwarded, Gate, Reply};
+use crate::connection::{Client, Handover};
+use crate::dial::dial;
+use crate::exchange::{Route, expects_continue, has_body, is_last_hop};
+use crate::headers;
+use crate::live::Live;
+use crate::pool::Upstream;
+use crate::record::Permit;
+use crate::refuse::{Asker, SiteFault, site_fault, stopped};
+use crate::telemetry::UpstreamError;
+use crate::worker::Worker;
+use hyper::body::Incoming;
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use hyper::http::uri::PathAndQuery;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use hyper_util::rt::TokioIo;
+use ledger::record::End;
+use rules::host::Host;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use tokio::sync::oneshot;
+
+/// Methods that this proxy forwards: what `Allow` says.
+pub(crate) const ALLOWED_METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT");
+
+/// Why a site gave no answer that can be passed on.
+enum Failure {
+    /// The exchange was stopped: a limit, or no longer allowed.
+    Stopped(End),
+    /// The site.
+    Site(SiteFault, UpstreamError),
+}
+
+/// The upstream's connection after a `101 (Switching Protocols)`.
+type Switched = hyper::client::conn::http1::Parts<TokioIo<tokio::net::TcpStream>>;
+
+/// Forwards one request and hands back the answer, streaming.
+pub(crate) async fn forward(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    permit: Permit,
+    route: Route,
+    asker: &Asker,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    let live = Rc::clone(permit.live());
+    if is_last_hop(request.method(), request.headers()) {
+        return answer_options(&live);
+    }
+    let answer = match headers::asked_upgrade(request.headers()) {
+        Some(wanted) => upgrade(worker, client, &live, route, request, wanted).await,
+        None => plain(worker, &live, route, request).await,
+    };
+    answer.unwrap_or_else(|failure| match failure {
+        Failure::Stopped(end) => stopped(worker, &live, asker, end),
+        Failure::Site(fault, kind) => {
+            worker.meters.upstream_error(kind);
+            site_fault(worker, &live, asker, fault)
+        }
+    })
+}
+
+/// A request and its answer on a connection that others may use before and after.
+async fn plain(
+    worker: &Rc<Worker>,
+    live: &Rc<Live>,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Failure> {
+    let received = request.version();
+    let mut request = prepare(worker, live, request, None);
+    let mut route = Some(route);
+    loop {
+        let mut upstream = connect(worker, live, route.take()).await?;
+        live.wait_at_most(worker.config.limits.response_header_timeout_ms);
+        let sending = upstream.send(request);
+        match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
+            Ok(answer) => {
+                let _ = received;
+                return pass_back(worker, live, upstream, answer);
+            }
+            Err(mut error) => match error.take_message() {
+                // Not a byte was sent: the connection had been closed while it waited.
+                Some(unsent) if upstream.reused => request = unsent,
+                _ => return Err(broken(error.error())),
+            },
+        }
+    }
+}
+
+/// A connection to the site: the one found, or a fresh one.
+async fn connect(
+    worker: &Rc<Worker>,
+    live: &Rc<Live>,
+    route: Option<Route>,
+) -> Result<Upstream, Failure> {
+    let addresses = match route {
+        Some(Route::Pooled(upstream)) => {
+            worker.meters.upstream_reused.inc();
+            return Ok(upstream);
+        }
+        Some(Route::Addresses(addresses)) => addresses,
+        Some(Route::Nowhere(error)) => return Err(unresolved(error)),
+        None => resolve(worker, live).await?,
+    };
+    let (stream, host, port) = dial_site(worker, live, &addresses).await?;
+    let (sender, connection) = worker
+        .upstream_http
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
+    let driver = tokio::task::spawn_local(async move {
+        // The exchange sees the error on its side.
+        let _ = connection.await;
+    });
+    Ok(Upstream::new(sender, driver.abort_handle(), host, port))
+}
+
+async fn resolve(worker: &Rc<Worker>, live: &Rc<Live>) -> Result<Vec<SocketAddr>, Failure> {
+    let (host, port) = site(live);
+    let addresses = worker.resolver.addresses(&host, port);
+    live.unless_stopped(addresses).await.map_err(Failure::Stopped)?.map_err(unresolved)
+}
+
+async fn dial_site(
+    worker: &Rc<Worker>,
+    live: &Rc<Live>,
+    addresses: &[SocketAddr],
+) -> Result<(tokio::net::TcpStream, Host, u16), Failure> {
+    let (host, port) = site(live);
+    let dialling = dial(addresses, worker.config.limits.connect_timeout_ms);
+    match live.unless_stopped(dialling).await.map_err(Failure::Stopped)? {
+        Ok(stream) => {
+            worker.meters.upstream_new.inc();
+            Ok((stream, host, port))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            Err(Failure::Site(SiteFault::Slow, UpstreamError::Timeout))
+        }
+        Err(_) => Err(Failure::Site(SiteFault::Refused, UpstreamError::Connect)),
+    }
+}
+
+fn site(live: &Live) -> (Host, u16) {
+    let facts = live.facts();
+    (facts.host.clone(), facts.port)
+}
+
+fn unresolved(error: crate::resolve::ResolveError) -> Failure {
+    use crate::resolve::ResolveError;
+    let fault = match error {
+        ResolveError::NoSuchHost => SiteFault::NoSuchHost,
+        ResolveError::TimedOut => SiteFault::Slow,
+        ResolveError::Failed => SiteFault::Unresolved,
+        ResolveError::Private => SiteFault::Private,
+    };
+    Failure::Site(fault, UpstreamError::Dns)
+}
+
+fn broken(error: &hyper::Error) -> Failure {
+    let kind = if error.is_parse() || error.is_parse_too_large() {
+        UpstreamError::BadAnswer
+    } else {
+        UpstreamError::Closed
+    };
+    Failure::Site(SiteFault::Broken, kind)
+}
+
+/// The request as it leaves: origin form, this hop's fields gone, ours added.
+fn prepare(
+    worker: &Worker,
+    live: &Rc<Live>,
+    request: Request<Incoming>,
+    upgrade: Option<&HeaderValue>,
+) -> Request<Ask> {
+    let body = has_body(&request);
+    let (mut parts, incoming) = request.into_parts();
+    let chunked = parts.headers.contains_key(TRANSFER_ENCODING);
+    let trailers = headers::has_token(&parts.headers, &TE, "trailers");
+    let gated = body && expects_continue(&parts.headers);
+    let received = std::mem::replace(&mut parts.version, Version::HTTP_11);
+    headers::strip_hop_by_hop(&mut parts.headers);
+    headers::strip_private(&mut parts.headers);
+    rewrite_host(&mut parts.headers, &parts.uri);
+    parts.uri = origin_form(&parts.method, &parts.uri);
+    worker.via.add(&mut parts.headers, received);
+    if chunked && body {
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if let Some(protocol) = upgrade {
+        parts.headers.insert(UPGRADE, protocol.clone());
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    } else if trailers {
+        parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if parts.method == Method::OPTIONS {
+        count_forward(&mut parts.headers);
+    }
+    parts.extensions.clear();
+    let mut request = Request::from_parts(parts, Ask::Empty);
+    if body {
+        let gate = gated.then(|| {
+            let (open, gate) = Gate::new();
+            let open = std::sync::Mutex::new(Some(open));
+            hyper::ext::on_informational(&mut request, move |answer| {
+                if answer.status() == StatusCode::CONTINUE
+                    && let Ok(mut open) = open.lock()
+                    && let Some(open) = open.take()
+                {
+                    // A body that has gone needs no gate.
+                    let _ = open.send(());
+                }
+            });
+            gate
+        });
+        *request.body_mut() = Ask::Forwarded {
+            incoming,
+            live: Rc::clone(live),
+            idle_ms: worker.config.limits.response_header_timeout_ms,
+            sent: Rc::default(),
+            gate,
+        };
+    }
+    request
+}
+
+/// `Host` from the URI, whatever the client's field said (RFC 9112, 3.2.2).
+fn rewrite_host(headers: &mut HeaderMap, uri: &Uri) {
+    let Some(authority) = uri.authority() else { return };
+    let same = headers.get(HOST).is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes());
+    if !same && let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        headers.insert(HOST, host);
+    }
+}
+
+/// Path and query alone; `*` for OPTIONS about the server itself (RFC 9112, 3.2.4).
+fn origin_form(method: &Method, uri: &Uri) -> Uri {
+    let path = match uri.path_and_query() {
+        Some(path) if *method == Method::OPTIONS && asks_for_server(uri) => {
+            let _ = path;
+            PathAndQuery::from_static("*")
+        }
+        Some(path) => path.clone(),
+        None => PathAndQuery::from_static("/"),
+    };
+    Uri::from(path)
+}
+
+/// Whether an absolute URI had neither path nor query. `http` makes the path `/` in both cases, so
+/// this is told from the text.
+fn asks_for_server(uri: &Uri) -> bool {
+    uri.query().is_none() && uri.path() == "/" && !uri.to_string().ends_with('/')
+}
+
+fn count_forward(headers: &mut HeaderMap) {
+    let left = headers
+        .get(MAX_FORWARDS)
+        .and_then(|left| left.to_str().ok()?.parse::<u64>().ok())
+        .and_then(|left| left.checked_sub(1));
+    if let Some(left) = left {
+        headers.insert(MAX_FORWARDS, HeaderValue::from(left));
+    }
+}
+
+/// The answer as the client gets it, or why it must not get it.
+fn pass_back(
+    worker: &Rc<Worker>,
+    live: &Rc<Live>,
+    mut upstream: Upstream,
+    answer: Response<Incoming>,
+) -> Result<Response<Reply>, Failure> {
+    let status = answer.status();
+    // Nobody asked to switch, and a challenge of a proxy would have the client send the school's
+    // password to a site.
+    if status == StatusCode::SWITCHING_PROTOCOLS
+        || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+    {
+        return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
+    }
+    let (mut parts, incoming) = answer.into_parts();
+    if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.remove(CONTENT_LENGTH).is_some()
+    {
+        // The coding counts (RFC 9112, 6.3), but whoever sends both is not to be read on.
+        upstream.retire();
+    }
+    clean_answer(worker, &mut parts.headers, std::mem::replace(&mut parts.version, Version::HTTP_11));
+    parts.extensions.remove::<hyper::ext::ReasonPhrase>();
+    live.answer(status.as_u16());
+    let idle_ms = worker.config.limits.body_idle_timeout_ms;
+    let body = Forwarded::new(incoming, Rc::clone(live), upstream, &worker.pool, idle_ms);
+    Ok(Response::from_parts(parts, Reply::Forwarded(body)))
+}
+
+fn clean_answer(worker: &Worker, headers: &mut HeaderMap, received: Version) {
+    headers::strip_hop_by_hop(headers);
+    headers::strip_challenge(headers);
+    worker.via.add(headers, received);
+}
+
+/// A request that asks to leave HTTP: on a connection of its own, tunnelled only if the site agrees.
+async fn upgrade(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    live: &Rc<Live>,
+    route: Route,
+    request: Request<Incoming>,
+    wanted: HeaderValue,
+) -> Result<Response<Reply>, Failure> {
+    let addresses = match route {
+        Route::Addresses(addresses) => addresses,
+        Route::Nowhere(error) => return Err(unresolved(error)),
+        Route::Pooled(_) => resolve(worker, live).await?,
+    };
+    // h2c would carry requests that nobody decides about.
+    let passed = (!is_http2(&wanted)).then_some(&wanted);
+    let request = prepare(worker, live, request, passed);
+    let (stream, host, port) = dial_site(worker, live, &addresses).await?;
+    let (sender, connection) = worker
+        .upstream_http
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
+    let (switch, switched) = oneshot::channel::<Switched>();
+    let driver = tokio::task::spawn_local(async move {
+        if let Ok(parts) = connection.without_shutdown().await {
+            // Nobody waits when the answer was no 101: the stream closes with the parts.
+            let _ = switch.send(parts);
+        }
+    });
+    let mut upstream = Upstream::new(sender, driver.abort_handle(), host, port);
+    upstream.retire();
+    live.wait_at_most(worker.config.limits.response_header_timeout_ms);
+    let sending = upstream.send(request);
+    let answer = match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
+        Ok(answer) => answer,
+        Err(error) => return Err(broken(error.error())),
+    };
+    let agreed = answer.status() == StatusCode::SWITCHING_PROTOCOLS
+        && passed.is_some()
+        && answer.headers().get(UPGRADE).is_some_and(|given| was_asked(&wanted, given));
+    if !agreed {
+        return pass_back(worker, live, upstream, answer);
+    }
+    let Some(ticket) = worker.admission.tunnel() else {
+        return Err(Failure::Stopped(End::TimedOut));
+    };
+    let switched = live.unless_stopped(switched).await.map_err(Failure::Stopped)?;
+    let Ok(parts) = switched else {
+        return Err(Failure::Site(SiteFault::Broken, UpstreamError::Closed));
+    };
+    let (mut head, _) = answer.into_parts();
+    let given = head.headers.get(UPGRADE).cloned();
+    clean_answer(worker, &mut head.headers, std::mem::replace(&mut head.version, Version::HTTP_11));
+    if let Some(given) = given {
+        head.headers.insert(UPGRADE, given);
+        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    live.answer(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+    client.hand_over(Handover {
+        upstream: parts.io.into_inner(),
+        from_upstream: parts.read_buf,
+        live: Rc::clone(live),
+        ticket,
+    });
+    Ok(Response::from_parts(head, Reply::Empty))
+}
+
+fn is_http2(wanted: &HeaderValue) -> bool {
+    wanted.as_bytes().split(|byte| *byte == b',').any(|protocol| {
+        let protocol = protocol.trim_ascii();
+        protocol.len() >= 2 && protocol[..2].eq_ignore_ascii_case(b"h2")
+    })
+}
+
+/// Whether the protocol that a site switches to is one that was asked for (RFC 9110, 7.8).
+fn was_asked(wanted: &HeaderValue, given: &HeaderValue) -> bool {
+    wanted
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(given.as_bytes().trim_ascii()))
+}
+
+/// The proxy's own answer to OPTIONS with no hops left.
+fn answer_options(live: &Live) -> Response<Reply> {
+    let mut answer = Response::new(Reply::Empty);
+    answer.headers_mut().insert(ALLOW, ALLOWED_METHODS);
+    live.answer(StatusCode::OK.as_u16());
+    live.finish(End::Complete);
+    answer
+}

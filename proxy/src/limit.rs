@@ -1,0 +1,140 @@
+//! How much is let in: client connections in all and by address, and tunnels.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bounds of the machine file; 0 means no bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Client connections of the whole process.
+    pub(crate) connections: usize,
+    /// Client connections from one address.
+    pub(crate) connections_per_client: usize,
+    /// Tunnels of the whole process.
+    pub(crate) tunnels: usize,
+}
+
+/// Which bound is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// All connections.
+    Total,
+    /// The client's connections.
+    Client,
+}
+
+/// Counts what is let in, for all workers together. Asked once a connection or tunnel, never once a
+/// request.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    bounds: Bounds,
+    connections: AtomicUsize,
+    tunnels: AtomicUsize,
+    by_client: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Admission {
+    /// Nothing let in yet.
+    pub(crate) fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self {
+            bounds,
+            connections: AtomicUsize::new(0),
+            tunnels: AtomicUsize::new(0),
+            by_client: Mutex::default(),
+        })
+    }
+
+    /// Lets a connection in; the seat is free again when the ticket is dropped.
+    pub(crate) fn connection(self: &Arc<Self>, client: IpAddr) -> Result<Ticket, Full> {
+        if !take(&self.connections, self.bounds.connections) {
+            return Err(Full::Total);
+        }
+        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = by_client.entry(client).or_insert(0);
+        let bound = self.bounds.connections_per_client;
+        if bound != 0 && *held >= bound {
+            drop(by_client);
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(Full::Client);
+        }
+        *held += 1;
+        Ok(Ticket { admission: Arc::clone(self), client })
+    }
+
+    /// Lets a tunnel in, if there is room.
+    pub(crate) fn tunnel(self: &Arc<Self>) -> Option<TunnelTicket> {
+        take(&self.tunnels, self.bounds.tunnels)
+            .then(|| TunnelTicket { admission: Arc::clone(self) })
+    }
+
+    /// Tunnels that are open.
+    pub(crate) fn open_tunnels(&self) -> usize {
+        self.tunnels.load(Ordering::Relaxed)
+    }
+}
+
+fn take(count: &AtomicUsize, bound: usize) -> bool {
+    count
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+            (bound == 0 || held < bound).then_some(held + 1)
+        })
+        .is_ok()
+}
+
+/// A connection's place.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    admission: Arc<Admission>,
+    client: IpAddr,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.admission.connections.fetch_sub(1, Ordering::Relaxed);
+        let mut by_client = self.admission.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = by_client.get_mut(&self.client) {
+            *held -= 1;
+            if *held == 0 {
+                by_client.remove(&self.client);
+            }
+        }
+    }
+}
+
+/// A tunnel's place.
+#[derive(Debug)]
+pub(crate) struct TunnelTicket {
+    admission: Arc<Admission>,
+}
+
+impl Drop for TunnelTicket {
+    fn drop(&mut self) {
+        self.admission.tunnels.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed admission is a failed test")]
+    use super::*;
+
+    #[test]
+    fn one_client_cannot_take_every_place_and_places_come_back() {
+        let admission =
+            Admission::new(Bounds { connections: 3, connections_per_client: 2, tunnels: 1 });
+        let (one, two, three) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), [10, 0, 0, 3].into());
+        let first = admission.connection(one).unwrap();
+        let _second = admission.connection(one).unwrap();
+        assert_eq!(admission.connection(one).unwrap_err(), Full::Client);
+        let _other = admission.connection(two).unwrap();
+        assert_eq!(admission.connection(three).unwrap_err(), Full::Total);
+        drop(first);
+        assert!(admission.connection(three).is_ok());
+        let tunnel = admission.tunnel().unwrap();
+        assert!(admission.tunnel().is_none());
+        drop(tunnel);
+        assert!(admission.tunnel().is_some());
+    }
+}

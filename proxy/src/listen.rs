@@ -1,0 +1,100 @@
+//! Listening: one socket a worker and address, so that the kernel spreads connections and no
+//! thread hands them to another.
+
+use crate::connection;
+use crate::limit::Full;
+use crate::worker::Worker;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Connections that the kernel may hold before they are accepted.
+const BACKLOG: i32 = 4096;
+/// Rest after a failure to accept: out of file descriptors, another try at once would spin.
+const REST: Duration = Duration::from_millis(50);
+
+/// Binds `copies` sockets to one address (SO_REUSEPORT). Port 0 becomes one free port for all.
+///
+/// # Errors
+/// [`io::Error`] of the socket, most often: in use, or not permitted.
+pub(crate) fn bind(address: SocketAddr, copies: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    let mut bound = address;
+    let mut listeners = Vec::with_capacity(copies);
+    for _ in 0..copies {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            // `[::]` beside `0.0.0.0` must not be the same socket twice.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&bound.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from(socket);
+        bound = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok((bound, listeners))
+}
+
+/// Accepts until the task is ended.
+pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                worker.meters.accept_errors.inc();
+                // A client that left while it waited is its own affair; anything else is ours.
+                if !is_of_client(&error) {
+                    tracing::warn!(%error, "cannot accept connections; trying again");
+                    tokio::time::sleep(REST).await;
+                }
+                continue;
+            }
+        };
+        worker.meters.connections.inc();
+        let address = crate::address::unmapped(peer.ip());
+        let ticket = match worker.admission.connection(address) {
+            Ok(ticket) => ticket,
+            Err(full) => {
+                match full {
+                    Full::Total => worker.meters.refused_total.inc(),
+                    Full::Client => worker.meters.refused_client.inc(),
+                }
+                continue;
+            }
+        };
+        // A page's head and body leave in separate writes; see `dial`.
+        if stream.set_nodelay(true).is_err() {
+            continue;
+        }
+        let worker = Rc::clone(&worker);
+        tokio::task::spawn_local(connection::serve(worker, stream, address, ticket));
+    }
+}
+
+fn is_of_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
+    use super::*;
+
+    #[test]
+    fn every_worker_listens_on_the_one_port_that_was_free() {
+        let (address, listeners) = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        assert_ne!(address.port(), 0);
+        assert!(listeners.iter().all(|listener| listener.local_addr().unwrap() == address));
+    }
+}

@@ -1,0 +1,406 @@
+//! The exchanges and tunnels open on one worker, so that they can be asked about again.
+//!
+//! A decision holds only while its reasons do: when an unblock ends, a policy changes or the clock
+//! moves on, [`Registry::sweep`] finds the open exchanges that are no longer allowed and stops
+//! them. The same sweep enforces the waits of the machine file, so that a request costs no timer.
+
+use ledger::journal::Pending;
+use ledger::record::End;
+use rules::access::{Access, Identity};
+use rules::category::CategorySet;
+use rules::code::RequestId;
+use rules::host::Host;
+use rules::target::{Scheme, seen_path};
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// What is known of an access while it is open: enough to decide it again.
+pub(crate) struct Facts {
+    /// Proven user, looked up again when the policy or the users change.
+    pub(crate) user: Option<Arc<str>>,
+    /// Client address.
+    pub(crate) client: IpAddr,
+    /// Who, under the snapshot of `generation`.
+    pub(crate) who: Rc<Identity>,
+    /// How.
+    pub(crate) scheme: Scheme,
+    /// Canonical host.
+    pub(crate) host: Host,
+    /// Port.
+    pub(crate) port: u16,
+    /// Path and query as sent; `None` in a tunnel.
+    pub(crate) path_and_query: Option<hyper::http::uri::PathAndQuery>,
+    /// Categories, under the snapshot of `generation`.
+    pub(crate) categories: CategorySet,
+    /// The snapshot that `who` and `categories` come from.
+    pub(crate) generation: u64,
+}
+
+impl Facts {
+    /// Calls `decide` with these facts as an access.
+    pub(crate) fn with_access<T>(&self, decide: impl FnOnce(&Access<'_>) -> T) -> T {
+        let seen = self.path_and_query.as_ref().map(|path| seen_path(path.path()));
+        decide(&Access {
+            who: &self.who,
+            scheme: self.scheme,
+            host: &self.host,
+            port: self.port,
+            path: seen.as_deref(),
+            categories: self.categories,
+        })
+    }
+}
+
+/// Wakes and stops one task: a client connection with whatever it is doing.
+#[derive(Default)]
+pub(crate) struct Alarm {
+    stopped: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Alarm {
+    /// Whether the task must stop; otherwise it will be woken when it must.
+    pub(crate) fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.stopped.get() {
+            return Poll::Ready(());
+        }
+        let mut waker = self.waker.borrow_mut();
+        match &*waker {
+            Some(known) if known.will_wake(cx.waker()) => {}
+            _ => *waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Stops the task.
+    pub(crate) fn stop(&self) {
+        self.stopped.set(true);
+        self.wake();
+    }
+
+    /// Has the task look around.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// One open exchange or tunnel: its facts, its record, and when it must end.
+pub(crate) struct Live {
+    registry: Rc<Registry>,
+    slot: Cell<usize>,
+    facts: RefCell<Facts>,
+    pending: Pending,
+    seat: Rc<Seat>,
+    /// Worker milliseconds after which a wait has been too long.
+    deadline_ms: Cell<u64>,
+    /// Worker milliseconds after which nothing keeps it open.
+    last_ms: Cell<u64>,
+    /// The response's head has gone to the client: nothing but a close can follow.
+    answered: Cell<bool>,
+    stopped: Cell<Option<End>>,
+}
+
+impl Live {
+    /// The request's id.
+    pub(crate) fn id(&self) -> RequestId {
+        self.pending.id()
+    }
+
+    /// The facts it was allowed on.
+    pub(crate) fn facts(&self) -> std::cell::Ref<'_, Facts> {
+        self.facts.borrow()
+    }
+
+    /// Counts bytes from the client.
+    pub(crate) fn count_up(&self, bytes: u64) {
+        self.pending.count_up(bytes);
+    }
+
+    /// Counts bytes to the client.
+    pub(crate) fn count_down(&self, bytes: u64) {
+        self.pending.count_down(bytes);
+    }
+
+    /// The head of the response goes out with this status.
+    pub(crate) fn answer(&self, status: u16) {
+        self.answered.set(true);
+        self.pending.set_status(status);
+    }
+
+    /// Ends the record; the first end given stands.
+    pub(crate) fn finish(&self, end: End) {
+        self.pending.end(end);
+    }
+
+    /// Something must happen within so many milliseconds, from now.
+    pub(crate) fn wait_at_most(&self, milliseconds: u64) {
+        self.deadline_ms.set(after(self.registry.now_ms.get(), milliseconds));
+    }
+
+    /// All must be over within so many milliseconds, from now.
+    pub(crate) fn last_at_most(&self, milliseconds: u64) {
+        self.last_ms.set(after(self.registry.now_ms.get(), milliseconds));
+    }
+
+    /// Why it must stop, if it must.
+    pub(crate) fn stopped(&self) -> Option<End> {
+        self.stopped.get()
+    }
+
+    /// Stops it: before the answer the exchange still gets to say why, later only a close is left.
+    fn stop(&self, end: End) {
+        if self.stopped.replace(Some(end)).is_some() {
+            return;
+        }
+        if self.answered.get() {
+            self.finish(end);
+            self.seat.alarm.stop();
+        } else {
+            self.seat.alarm.wake();
+        }
+    }
+
+    /// Runs a future unless the exchange is stopped first.
+    pub(crate) async fn unless_stopped<F: Future>(&self, future: F) -> Result<F::Output, End> {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| match self.stopped.get() {
+            Some(end) => Poll::Ready(Err(end)),
+            None => future.as_mut().poll(cx).map(Ok),
+        })
+        .await
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.registry.exchanges.borrow_mut().remove(self.slot.get());
+        self.seat.enter(Phase::Idle);
+    }
+}
+
+/// A time so many milliseconds after another; 0 means no limit.
+fn after(now_ms: u64, milliseconds: u64) -> u64 {
+    if milliseconds == 0 { u64::MAX } else { now_ms.saturating_add(milliseconds) }
+}
+
+/// What a client connection is doing, for its two idle limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Between requests, nothing read yet.
+    Idle,
+    /// Some of a request's head has come.
+    ReadingHead,
+    /// In an exchange, whose own limits hold.
+    Exchanging,
+}
+
+/// One client connection.
+pub(crate) struct Seat {
+    registry: Rc<Registry>,
+    slot: Cell<usize>,
+    /// Wakes and stops the connection's task.
+    pub(crate) alarm: Rc<Alarm>,
+    phase: Cell<Phase>,
+    since_ms: Cell<u64>,
+    leaving: Cell<bool>,
+}
+
+impl Seat {
+    /// Bytes came from the client.
+    pub(crate) fn read(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.enter(Phase::ReadingHead);
+        }
+    }
+
+    /// The connection does something else now.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since_ms.set(self.registry.now_ms.get());
+    }
+
+    /// Whether the connection should end after the exchange it is in.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.registry.seats.borrow_mut().remove(self.slot.get());
+    }
+}
+
+/// Longest waits of a client connection, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeatLimits {
+    /// Between requests.
+    pub(crate) idle_ms: u64,
+    /// From a head's first byte to its last.
+    pub(crate) head_ms: u64,
+}
+
+/// All that is open on one worker.
+pub(crate) struct Registry {
+    now_ms: Cell<u64>,
+    exchanges: RefCell<Slots<Live>>,
+    seats: RefCell<Slots<Seat>>,
+}
+
+impl Registry {
+    /// Nothing open, at worker time 0.
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            now_ms: Cell::new(0),
+            exchanges: RefCell::new(Slots::default()),
+            seats: RefCell::new(Slots::default()),
+        })
+    }
+
+    /// Milliseconds since the worker began, as of the last tick.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// Moves the worker's clock.
+    pub(crate) fn set_now_ms(&self, now_ms: u64) {
+        self.now_ms.set(now_ms);
+    }
+
+    /// Enters an exchange whose decision is recorded.
+    pub(crate) fn open(self: &Rc<Self>, facts: Facts, pending: Pending, seat: &Rc<Seat>) -> Rc<Live> {
+        let live = Rc::new(Live {
+            registry: Rc::clone(self),
+            slot: Cell::new(0),
+            facts: RefCell::new(facts),
+            pending,
+            seat: Rc::clone(seat),
+            deadline_ms: Cell::new(u64::MAX),
+            last_ms: Cell::new(u64::MAX),
+            answered: Cell::new(false),
+            stopped: Cell::new(None),
+        });
+        live.slot.set(self.exchanges.borrow_mut().insert(Rc::downgrade(&live)));
+        live
+    }
+
+    /// Enters a client connection.
+    pub(crate) fn seat(self: &Rc<Self>) -> Rc<Seat> {
+        let seat = Rc::new(Seat {
+            registry: Rc::clone(self),
+            slot: Cell::new(0),
+            alarm: Rc::default(),
+            phase: Cell::new(Phase::Idle),
+            since_ms: Cell::new(self.now_ms.get()),
+            leaving: Cell::new(false),
+        });
+        seat.slot.set(self.seats.borrow_mut().insert(Rc::downgrade(&seat)));
+        seat
+    }
+
+    /// Exchanges and tunnels that are open.
+    pub(crate) fn open_exchanges(&self) -> usize {
+        self.exchanges.borrow().len()
+    }
+
+    /// Client connections that are open.
+    pub(crate) fn open_seats(&self) -> usize {
+        self.seats.borrow().len()
+    }
+
+    /// Ends what has waited longer than allowed.
+    pub(crate) fn end_overdue(&self, limits: SeatLimits) {
+        let now = self.now_ms.get();
+        for live in held(&self.exchanges) {
+            if live.deadline_ms.get() <= now || live.last_ms.get() <= now {
+                live.stop(End::TimedOut);
+            }
+        }
+        for seat in held(&self.seats) {
+            let limit_ms = match seat.phase.get() {
+                Phase::Idle => limits.idle_ms,
+                Phase::ReadingHead => limits.head_ms,
+                Phase::Exchanging => continue,
+            };
+            if after(seat.since_ms.get(), limit_ms) <= now {
+                seat.alarm.stop();
+            }
+        }
+    }
+
+    /// Asks again about each open exchange, and cuts those that are no longer allowed.
+    pub(crate) fn cut_forbidden(&self, mut still_allowed: impl FnMut(&mut Facts) -> bool) -> usize {
+        let mut cut = 0;
+        for live in held(&self.exchanges) {
+            if !still_allowed(&mut live.facts.borrow_mut()) {
+                live.stop(End::Cut);
+                cut += 1;
+            }
+        }
+        cut
+    }
+
+    /// Has each client connection end: at once where it is idle, else after its exchange.
+    pub(crate) fn begin_drain(&self) {
+        for seat in held(&self.seats) {
+            seat.leaving.set(true);
+            match seat.phase.get() {
+                Phase::Idle => seat.alarm.stop(),
+                Phase::ReadingHead | Phase::Exchanging => seat.alarm.wake(),
+            }
+        }
+    }
+
+    /// Stops everything that is still open.
+    pub(crate) fn stop_all(&self) {
+        for live in held(&self.exchanges) {
+            live.stop(End::Aborted);
+        }
+        for seat in held(&self.seats) {
+            seat.alarm.stop();
+        }
+    }
+}
+
+/// Weak entries by place, places used again.
+struct Slots<T> {
+    entries: Vec<Option<Weak<T>>>,
+    free: Vec<usize>,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slots<T> {
+    fn insert(&mut self, entry: Weak<T>) -> usize {
+        if let Some(slot) = self.free.pop() {
+            self.entries[slot] = Some(entry);
+            return slot;
+        }
+        self.entries.push(Some(entry));
+        self.entries.len() - 1
+    }
+
+    fn remove(&mut self, slot: usize) {
+        if self.entries[slot].take().is_some() {
+            self.free.push(slot);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+}
+
+/// Everything there, held: stopping an entry may drop it, which takes it out of the slots.
+fn held<T>(slots: &RefCell<Slots<T>>) -> Vec<Rc<T>> {
+    slots.borrow().entries.iter().flatten().filter_map(Weak::upgrade).collect()
+}

@@ -1,0 +1,146 @@
+//! Records: one for every request, written before anything follows from its decision.
+
+use crate::live::{Facts, Live, Registry, Seat};
+use crate::view::{Ruling, View};
+use ledger::journal::{Journal, RecordError, refused};
+use ledger::record::{Decided, Depth};
+use rules::code::RequestId;
+use rules::decide::Verdict;
+use rules::level::LevelId;
+use rules::target::Scheme;
+use rules::time::UnixMillis;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// When a request came, and its id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// When its head was read.
+    pub(crate) at: UnixMillis,
+    /// The same, to measure from.
+    pub(crate) started: Instant,
+    /// Its id.
+    pub(crate) id: RequestId,
+}
+
+/// The time by the machine's clock.
+pub(crate) fn now() -> UnixMillis {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixMillis(since_epoch.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+}
+
+impl Arrival {
+    /// A request that has just been read.
+    pub(crate) fn now(journal: &Journal) -> Self {
+        let at = now();
+        Self { at, started: Instant::now(), id: journal.next_id(at) }
+    }
+}
+
+/// Leave to go upstream. Only [`allow`] makes one: from an allowed decision that is recorded.
+pub(crate) struct Permit {
+    live: Rc<Live>,
+}
+
+impl Permit {
+    /// The exchange that it is for; its record ends with it.
+    pub(crate) fn live(&self) -> &Rc<Live> {
+        &self.live
+    }
+}
+
+/// What a refusal is about, as far as it could be read.
+pub(crate) struct Refused<'a> {
+    pub(crate) user: Option<&'a str>,
+    pub(crate) level: LevelId,
+    pub(crate) client: IpAddr,
+    pub(crate) method: &'a str,
+    pub(crate) scheme: Scheme,
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) path: Option<&'a str>,
+}
+
+/// Records an allowed decision and enters the exchange among the open ones. `None` if the ruling is
+/// no allow.
+///
+/// # Errors
+/// [`RecordError`]: nothing may go upstream.
+pub(crate) fn allow(
+    (journal, registry): (&Rc<Journal>, &Rc<Registry>),
+    (view, ruling): (&View, &Ruling),
+    arrival: &Arrival,
+    method: &str,
+    facts: Facts,
+    seat: &Rc<Seat>,
+) -> Result<Option<Permit>, RecordError> {
+    if ruling.verdict != Verdict::Allow {
+        return Ok(None);
+    }
+    let pending = {
+        let about = Refused {
+            user: facts.user.as_deref(),
+            level: facts.who.level,
+            client: facts.client,
+            method,
+            scheme: facts.scheme,
+            host: facts.host.as_str(),
+            port: facts.port,
+            path: facts.path_and_query.as_ref().map(|path| path.path()),
+        };
+        journal.decide(&decided(view, ruling, arrival, &about))?
+    };
+    view.count(facts.who.level, Verdict::Allow);
+    Ok(Some(Permit { live: registry.open(facts, pending, seat) }))
+}
+
+/// Records a refusal, whole.
+///
+/// # Errors
+/// [`RecordError`]: the client gets 503 instead.
+pub(crate) fn refuse(
+    journal: &Rc<Journal>,
+    (view, ruling): (&View, &Ruling),
+    arrival: &Arrival,
+    about: &Refused<'_>,
+    (status, bytes_down): (u16, u64),
+) -> Result<(), RecordError> {
+    let duration_us = u64::try_from(arrival.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let ended = refused(status, bytes_down, duration_us);
+    journal.refuse(&decided(view, ruling, arrival, about), ended)?;
+    view.count(about.level, ruling.verdict);
+    Ok(())
+}
+
+fn decided<'a>(
+    view: &'a View,
+    ruling: &'a Ruling,
+    arrival: &Arrival,
+    about: &Refused<'a>,
+) -> Decided<'a> {
+    Decided {
+        id: arrival.id,
+        at: arrival.at,
+        context: &view.snapshot.context,
+        user: about.user,
+        // A policy has at most 64 levels.
+        level: about.level.index() as u8,
+        client: about.client,
+        method: about.method,
+        scheme: about.scheme,
+        host: about.host,
+        port: about.port,
+        path: about.path,
+        categories: ruling.categories,
+        verdict: ruling.verdict,
+        reason: ruling.code,
+        rule: ruling.rule.as_deref(),
+        unblock: ruling.unblock,
+        depth: match about.scheme {
+            Scheme::Http => Depth::Plain,
+            Scheme::Tunnel => Depth::Name,
+            Scheme::Https => Depth::Page,
+        },
+    }
+}

@@ -1,0 +1,478 @@
+//! Answers of the proxy's own: refusals, sites that do not answer, faults. Each refusal is recorded
+//! before it is sent.
+
+use crate::body::Reply;
+use crate::connection::Client;
+use crate::exchange::Asked;
+use crate::forward::ALLOWED_METHODS;
+use crate::identify::CHALLENGE;
+use crate::live::{Facts, Live, Phase};
+use crate::page::{self, Kind, Page};
+use crate::record::{self, Arrival, Refused, now};
+use crate::texts::Language;
+use crate::view::{Ruling, View};
+use crate::worker::Worker;
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use ledger::record::End;
+use rules::access::{Identity, KnownBy};
+use rules::decide::{Reason, ReasonCode, Verdict};
+use rules::level::{LevelId, PageStyle};
+use rules::target::Scheme;
+use rules::time::UnixMillis;
+use std::rc::Rc;
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// Longest host kept of a target that could not be read, in bytes.
+const LONGEST_UNREAD_HOST: usize = 253;
+/// Categories whose block puts help first, by name.
+const HELP_FIRST: [&str; 3] = ["self-harm", "suicide", "eating-disorders"];
+
+/// What the answer should look like: read before the request is passed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    wants_html: bool,
+    language: Language,
+    head: bool,
+    connect: bool,
+}
+
+impl Asker {
+    /// What a request wants: HTML for documents and frames, else problem+json.
+    pub(crate) fn of(request: &Request<Incoming>) -> Self {
+        let headers = request.headers();
+        let accepts_html = || {
+            headers.get_all(ACCEPT).iter().any(|accept| {
+                accept.to_str().is_ok_and(|accept| accept.contains("text/html"))
+            })
+        };
+        let wants_html = match headers.get(SEC_FETCH_DEST).and_then(|to| to.to_str().ok()) {
+            Some(to) => matches!(to, "document" | "iframe" | "frame" | "embed" | "object"),
+            None => accepts_html(),
+        };
+        let language = headers.get(ACCEPT_LANGUAGE).and_then(|language| language.to_str().ok());
+        Self {
+            wants_html,
+            language: language.map_or(Language::English, Language::preferred),
+            head: request.method() == Method::HEAD,
+            connect: request.method() == Method::CONNECT,
+        }
+    }
+}
+
+/// Why a request is refused before it goes anywhere.
+pub(crate) enum Refusal {
+    /// The policy, or a rule of the machine file beyond it.
+    Policy(Ruling),
+    /// The proxy itself.
+    Code(ReasonCode),
+    /// Credentials are missing or wrong.
+    SignIn {
+        /// They were given, and are wrong.
+        wrong: bool,
+    },
+}
+
+/// A request in the words of its record.
+#[derive(Clone, Copy)]
+pub(crate) struct Words<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) asked: Option<&'a Asked>,
+}
+
+/// Why a site gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SiteFault {
+    /// The name does not exist.
+    NoSuchHost,
+    /// DNS failed.
+    Unresolved,
+    /// It leads inside, seen only when a waiting connection turned out closed.
+    Private,
+    /// No connection.
+    Refused,
+    /// It broke off, or answered with something that cannot be passed on.
+    Broken,
+    /// Too slow.
+    Slow,
+}
+
+/// Records a refusal and answers it.
+pub(crate) fn refuse(
+    worker: &Worker,
+    client: &Client,
+    view: &View,
+    arrival: &Arrival,
+    asker: &Asker,
+    words: Words<'_>,
+    who: Option<(LevelId, Option<&Rc<Identity>>)>,
+    refusal: Refusal,
+) -> Response<Reply> {
+    client.seat.enter(Phase::Idle);
+    let (level, identity) =
+        who.unwrap_or_else(|| (view.snapshot.policy.identify(None, client.address).level, None));
+    let (ruling, kind) = match refusal {
+        Refusal::Policy(ruling) => (ruling, None),
+        Refusal::Code(code) => (Ruling::block(code), None),
+        Refusal::SignIn { wrong } => {
+            (Ruling::block(ReasonCode::SignIn), Some(Kind::SignIn { wrong }))
+        }
+    };
+    let unread = unread_host(words.uri);
+    let subject = Subject {
+        view,
+        ruling: &ruling,
+        level,
+        identity: identity.map(Rc::as_ref),
+        asked: words.asked,
+        at: arrival.at,
+    };
+    let code = arrival.id.code();
+    let answer = subject.answer(asker, &code, kind);
+    let about = Refused {
+        user: identity.and_then(|identity| identity.user.as_deref()),
+        level,
+        client: client.address,
+        method: words.method.as_str(),
+        scheme: words.asked.map_or_else(|| scheme_of(words.method), |asked| asked.scheme),
+        host: words.asked.map_or(&unread, |asked| asked.host.as_str()),
+        port: words.asked.map_or(0, |asked| asked.port),
+        path: words.asked.and_then(|asked| asked.path_and_query.as_ref()).map(|path| path.path()),
+    };
+    let sent = (answer.status, if asker.head { 0 } else { answer.body.len() as u64 });
+    match record::refuse(&worker.journal, (view, &ruling), arrival, &about, sent) {
+        Ok(()) => answer.into_response(asker),
+        Err(error) => {
+            tracing::error!(%error, "a refusal could not be recorded");
+            let ruling = Ruling::block(ReasonCode::LogUnavailable);
+            Subject { ruling: &ruling, ..subject }.answer(asker, &code, None).into_response(asker)
+        }
+    }
+}
+
+fn scheme_of(method: &Method) -> Scheme {
+    if method == Method::CONNECT { Scheme::Tunnel } else { Scheme::Http }
+}
+
+/// A target that could not be read, for the record: printable, bounded.
+fn unread_host(uri: &Uri) -> String {
+    let text = uri.authority().map_or_else(|| uri.to_string(), |authority| authority.to_string());
+    let mut escaped: String = text.chars().take(LONGEST_UNREAD_HOST).flat_map(char::escape_default).collect();
+    escaped.truncate(LONGEST_UNREAD_HOST);
+    escaped
+}
+
+/// Answers for a site that did not; the record ends.
+pub(crate) fn site_fault(
+    worker: &Worker,
+    live: &Live,
+    asker: &Asker,
+    fault: SiteFault,
+) -> Response<Reply> {
+    let kind = match fault {
+        SiteFault::NoSuchHost => Kind::SiteDown("name"),
+        SiteFault::Refused => Kind::SiteDown("refused"),
+        SiteFault::Broken => Kind::SiteDown("broken"),
+        SiteFault::Unresolved => Kind::SiteDown(""),
+        SiteFault::Private => Kind::Blocked(ReasonCode::PrivateAddress),
+        SiteFault::Slow => Kind::SiteSlow,
+    };
+    let end = if fault == SiteFault::Slow { End::TimedOut } else { End::Upstream };
+    after_permit(worker, live, asker, Ruling::block(ReasonCode::Internal), kind, end)
+}
+
+/// Answers for an exchange that was stopped before its answer.
+pub(crate) fn stopped(worker: &Worker, live: &Live, asker: &Asker, end: End) -> Response<Reply> {
+    match end {
+        End::TimedOut => {
+            worker.meters.upstream_error(crate::telemetry::UpstreamError::Timeout);
+            site_fault(worker, live, asker, SiteFault::Slow)
+        }
+        End::Cut => {
+            let view = worker.view();
+            let mut ruling = {
+                let facts = live.facts();
+                facts.with_access(|access| view.rule_of(access, now()))
+            };
+            if ruling.verdict == Verdict::Allow {
+                ruling = Ruling::block(ReasonCode::SiteBlocked);
+            }
+            let kind = Kind::Blocked(ruling.code);
+            after_permit(worker, live, asker, ruling, kind, End::Cut)
+        }
+        _ => {
+            let kind = Kind::Fault(ReasonCode::Limit);
+            after_permit(worker, live, asker, Ruling::block(ReasonCode::Limit), kind, end)
+        }
+    }
+}
+
+/// Answers when no more tunnels fit; the record ends.
+pub(crate) fn overloaded(worker: &Worker, live: &Live, asker: &Asker) -> Response<Reply> {
+    let kind = Kind::Fault(ReasonCode::Limit);
+    after_permit(worker, live, asker, Ruling::block(ReasonCode::Limit), kind, End::Aborted)
+}
+
+fn after_permit(
+    worker: &Worker,
+    live: &Live,
+    asker: &Asker,
+    ruling: Ruling,
+    kind: Kind,
+    end: End,
+) -> Response<Reply> {
+    let view = worker.view();
+    let code = live.id().code();
+    let answer = {
+        let facts: &Facts = &live.facts();
+        let asked = Asked {
+            scheme: facts.scheme,
+            host: facts.host.clone(),
+            port: facts.port,
+            path_and_query: facts.path_and_query.clone(),
+        };
+        let subject = Subject {
+            view: &view,
+            ruling: &ruling,
+            level: facts.who.level,
+            identity: Some(&facts.who),
+            asked: Some(&asked),
+            at: now(),
+        };
+        subject.answer(asker, &code, Some(kind))
+    };
+    live.answer(answer.status);
+    live.count_down(if asker.head { 0 } else { answer.body.len() as u64 });
+    live.finish(end);
+    answer.into_response(asker)
+}
+
+/// What an answer is about.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    view: &'a View,
+    ruling: &'a Ruling,
+    level: LevelId,
+    identity: Option<&'a Identity>,
+    asked: Option<&'a Asked>,
+    at: UnixMillis,
+}
+
+/// An answer before it is sent.
+struct Answer {
+    status: u16,
+    body: Bytes,
+    html: bool,
+    lang: HeaderValue,
+    reason: ReasonCode,
+}
+
+impl Subject<'_> {
+    fn answer(&self, asker: &Asker, code: &str, kind: Option<Kind>) -> Answer {
+        let kind = kind.unwrap_or_else(|| self.kind());
+        let policy = &self.view.snapshot.policy;
+        let levels = policy.levels();
+        // After a change of policy an older exchange's level may be gone: the strictest then.
+        let level = if self.level.index() < levels.iter().count() { self.level } else { levels.strictest() };
+        let locked = kind == Kind::Locked;
+        let opens = self.opens(asker.language);
+        let until = match self.ruling.reason {
+            Some(Reason::Banned { until }) => Some(self.show(until, asker.language)),
+            _ => None,
+        };
+        let style = levels.get(level).style;
+        let list = (style == PageStyle::Staff && !locked).then(|| self.list()).flatten();
+        let who = self.decides();
+        let page = Page {
+            words: self.view.texts.words(asker.language),
+            kind,
+            style,
+            unidentified: self.identity.is_some_and(|who| who.known_by == KnownBy::Nothing),
+            code,
+            school: policy.school(),
+            site: self.asked.filter(|_| !locked).map_or("", |asked| asked.host.as_str()),
+            category: if locked { None } else { self.category() },
+            list: list.as_deref(),
+            opens: opens.as_deref(),
+            until: until.as_deref(),
+            who: who.as_deref(),
+        };
+        let body = if asker.wants_html {
+            page.html()
+        } else {
+            problem(&page, status_of(kind), self.reason_word(kind), opens.as_deref())
+        };
+        let lang = page.words.text("page", "lang");
+        Answer {
+            status: status_of(kind),
+            body: Bytes::from(body),
+            html: asker.wants_html,
+            lang: HeaderValue::from_str(lang).unwrap_or(HeaderValue::from_static("en")),
+            reason: self.ruling.code,
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        let code = self.ruling.code;
+        match code {
+            ReasonCode::Locked => Kind::Locked,
+            ReasonCode::BadRequest | ReasonCode::Unsupported => Kind::BadRequest(code),
+            ReasonCode::Limit | ReasonCode::Internal | ReasonCode::LogUnavailable => {
+                Kind::Fault(code)
+            }
+            ReasonCode::SignIn => Kind::SignIn { wrong: false },
+            _ if self.needs_help() => Kind::Help,
+            _ => Kind::Blocked(code),
+        }
+    }
+
+    fn needs_help(&self) -> bool {
+        let catalogue = self.view.snapshot.policy.catalogue();
+        HELP_FIRST
+            .iter()
+            .filter_map(|name| catalogue.id(name))
+            .any(|category| self.ruling.categories.contains(category))
+    }
+
+    /// The word of problem+json.
+    fn reason_word(&self, kind: Kind) -> &'static str {
+        match kind {
+            Kind::SiteDown(_) => "site_down",
+            Kind::SiteSlow => "site_slow",
+            Kind::Blocked(code) | Kind::Fault(code) | Kind::BadRequest(code) => code.as_str(),
+            Kind::Help | Kind::Locked | Kind::SignIn { .. } => self.ruling.code.as_str(),
+        }
+    }
+
+    fn category(&self) -> Option<&str> {
+        let catalogue = self.view.snapshot.policy.catalogue();
+        match self.ruling.reason {
+            Some(Reason::Grid { category, .. }) => {
+                catalogue.get(category).map(|category| category.title.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    /// The list that gave the deciding category.
+    fn list(&self) -> Option<String> {
+        let asked = self.asked?;
+        let Some(Reason::Grid { category, .. }) = self.ruling.reason else { return None };
+        let path_and_query = asked.path_and_query.as_ref().map(|path| path.as_str());
+        let hits = self.view.snapshot.index.hits(&asked.host, path_and_query);
+        hits.into_iter().find(|hit| hit.category == category).map(|hit| hit.list.name)
+    }
+
+    /// Who decides about unblocks: the first holder of the first authorising role.
+    fn decides(&self) -> Option<String> {
+        let policy = &self.view.snapshot.policy;
+        policy.unblock_rules().authorise.iter().find_map(|role| {
+            let name = policy.holders(*role).first()?;
+            let role = match role.as_str() {
+                short if short.len() <= 3 => short.to_uppercase(),
+                long => long.to_owned(),
+            };
+            Some(format!("{} ({role})", page::shown_name(name)))
+        })
+    }
+
+    /// When the clock alone opens the page.
+    fn opens(&self, language: Language) -> Option<String> {
+        if self.ruling.code != ReasonCode::OutsideTimes {
+            return None;
+        }
+        let (asked, who) = (self.asked?, self.identity?);
+        let seen = asked.path_and_query.as_ref().map(|path| rules::target::seen_path(path.path()));
+        let access = rules::access::Access {
+            who,
+            scheme: asked.scheme,
+            host: &asked.host,
+            port: asked.port,
+            path: seen.as_deref(),
+            categories: self.ruling.categories,
+        };
+        let (from, until) = self.view.snapshot.policy.opens(&access, self.at)?;
+        let end = self.view.snapshot.policy.clock().show(until);
+        let end = end.split(' ').nth(4).unwrap_or_default().to_owned();
+        let to = match language {
+            Language::English => "to",
+            Language::Welsh => "tan",
+        };
+        Some(format!("{} {to} {end}", self.show(from, language)))
+    }
+
+    fn show(&self, at: UnixMillis, language: Language) -> String {
+        const WEEK_MS: i64 = 7 * 24 * 3600 * 1000;
+        let shown = self.view.snapshot.policy.clock().show(at);
+        page::short_time(&shown, at.0 - self.at.0 >= WEEK_MS, language)
+    }
+}
+
+fn status_of(kind: Kind) -> u16 {
+    match kind {
+        Kind::Blocked(_) | Kind::Help | Kind::Locked => 403,
+        Kind::SignIn { .. } => 407,
+        Kind::SiteDown(_) => 502,
+        Kind::SiteSlow => 504,
+        Kind::Fault(_) => 503,
+        Kind::BadRequest(ReasonCode::Unsupported) => 405,
+        Kind::BadRequest(_) => 400,
+    }
+}
+
+/// The answer for programs (RFC 9457).
+fn problem(page: &Page<'_>, status: u16, reason: &str, opens: Option<&str>) -> String {
+    let problem = serde_json::json!({
+        "type": "about:blank",
+        "title": page.title(),
+        "status": status,
+        "detail": page.sentence(),
+        "code": page.code,
+        "reason": reason,
+        "opens": opens,
+        // Where to ask for the page: filled in once there is a console to ask at.
+        "request": null,
+    });
+    format!("{problem}\n")
+}
+
+impl Answer {
+    fn into_response(self, asker: &Asker) -> Response<Reply> {
+        let length = self.body.len();
+        let body = if asker.head { Reply::Empty } else { Reply::Page(Some(self.body)) };
+        let mut response = Response::new(body);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::FORBIDDEN);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        let content_type =
+            if self.html { "text/html; charset=utf-8" } else { "application/problem+json" };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CONTENT_LANGUAGE, self.lang);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(page::content_security_policy()),
+        );
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            headers.insert(PROXY_AUTHENTICATE, CHALLENGE);
+        } else if asker.connect || self.reason == ReasonCode::BadRequest {
+            // What follows may be meant for a tunnel, or be the rest of something ambiguous.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, ALLOWED_METHODS);
+        }
+        response
+    }
+}

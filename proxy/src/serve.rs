@@ -1,0 +1,412 @@
+//! Starting, signals and stopping.
+
+use crate::config::Config;
+use crate::headers::ViaName;
+use crate::identify::Verifier;
+use crate::limit::{Admission, Bounds};
+use crate::heartbeat::Heartbeats;
+use crate::ops::{self, Ops};
+use crate::record::now;
+use crate::resolve::ResolveRules;
+use crate::follow::Follower;
+use crate::snapshot::{Current, Snapshot, SnapshotError};
+use crate::telemetry::Metrics;
+use crate::worker::{self, Shared, Stop};
+use crate::listen;
+use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
+use ledger::ingest::{Settings, StartError, Writer};
+use ledger::journal::JournalSettings;
+use rules::change::Event;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Why the proxy does not serve.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address in [listen], or stop what uses it")]
+    Listen {
+        /// Address.
+        address: SocketAddr,
+        /// Cause.
+        source: io::Error,
+    },
+    /// The access log.
+    #[error(transparent)]
+    Log(#[from] StartError),
+    /// The change log.
+    #[error(transparent)]
+    Changes(#[from] AppendError),
+    /// Policy or lists.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A thread, runtime or signal handler.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Cause.
+        source: io::Error,
+    },
+    /// Metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A worker stopped by itself.
+    #[error("a worker stopped; see the log, then restart")]
+    WorkerStopped,
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
+    move |source| ServeError::System { what, source }
+}
+
+/// A running proxy: for `schoolgate serve`, and for tests in one process (port 0).
+pub struct Running {
+    proxy: Vec<SocketAddr>,
+    ops: Option<SocketAddr>,
+    config: Arc<Config>,
+    stop: watch::Sender<Stop>,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    ops_thread: Option<JoinHandle<()>>,
+    follower: Arc<Follower>,
+    heartbeats: Arc<Heartbeats>,
+    writer: Option<Writer>,
+}
+
+/// Starts everything and returns once requests are answered. Blocks; may be called inside or
+/// outside of a runtime.
+///
+/// # Errors
+/// [`ServeError`]; nothing is left running.
+pub fn start(config: Config) -> Result<Running, ServeError> {
+    raise_open_files();
+    let config = Arc::new(config);
+    let settings = Settings {
+        journal: JournalSettings {
+            sync_interval_ms: config.log.sync_interval_ms,
+            max_backlog_bytes: config.log.max_backlog_bytes,
+            ..JournalSettings::default()
+        },
+        squid: config.log.squid.clone(),
+        ..Settings::default()
+    };
+    let workers = config.listen.workers.unwrap_or_else(cores).max(1);
+    let listening = Listening::bind(&config, workers)?;
+    let writer = Writer::start(&config.state, settings)?;
+    let snapshot = on_own_thread({
+        let config = Arc::clone(&config);
+        async move { load(&config).await }
+    })?;
+    let current: Current = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
+    let follower = Follower::start(Arc::clone(&config), Arc::clone(&current))
+        .map_err(system("the thread that follows changes"))?;
+    let follower = Arc::new(follower);
+    let metrics = Metrics::new()?;
+    let heartbeats = Heartbeats::new(workers);
+    let admission = Admission::new(Bounds {
+        connections: config.limits.max_connections,
+        connections_per_client: config.limits.max_connections_per_client,
+        tunnels: config.limits.max_tunnels,
+    });
+    let (stop, stopped) = watch::channel(Stop::No);
+    let shared = Shared {
+        verifier: Verifier::start(config.limits.password_checks, config.limits.password_queue)
+            .map_err(system("the threads that check passwords"))?,
+        resolve_rules: Arc::new(resolve_rules(&config, &listening)),
+        via: ViaName::new(&config.listen.name, RandomState::new().build_hasher().finish()),
+        config: Arc::clone(&config),
+        current: Arc::clone(&current),
+        journals: Arc::clone(writer.shared()),
+        journal_folder: config.state.join("journal"),
+        metrics: metrics.clone(),
+        heartbeats: Arc::clone(&heartbeats),
+        admission: Arc::clone(&admission),
+        stop: stopped.clone(),
+    };
+    let (proxy, ops_address) = (listening.proxy.clone(), listening.ops_address);
+    let mut running = Running {
+        proxy,
+        ops: ops_address,
+        config,
+        stop,
+        workers: Vec::with_capacity(workers),
+        ops_thread: None,
+        follower: Arc::clone(&follower),
+        heartbeats: Arc::clone(&heartbeats),
+        writer: Some(writer),
+    };
+    let journals = Arc::clone(&shared.journals);
+    for (number, listeners) in listening.by_worker.into_iter().enumerate() {
+        let shared = shared.clone();
+        let worker = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            // A policy of the starter's size and a hyper connection need far less.
+            .spawn(move || worker::run(u16::try_from(number).unwrap_or(u16::MAX), shared, listeners))
+            .map_err(system("a worker's thread"))?;
+        running.workers.push(worker);
+    }
+    if let Some(listener) = listening.ops {
+        let ops = Ops::new(metrics, current, follower, journals, heartbeats, admission)?;
+        running.ops_thread =
+            Some(ops::start(ops, listener, stopped).map_err(system("the ops thread"))?);
+    }
+    Ok(running)
+}
+
+impl Running {
+    /// The addresses of the proxy, ports filled in.
+    #[must_use]
+    pub fn proxy_addresses(&self) -> &[SocketAddr] {
+        &self.proxy
+    }
+
+    /// The address of `/metrics`, `/healthz` and `/readyz`, where it is served.
+    #[must_use]
+    pub fn ops_address(&self) -> Option<SocketAddr> {
+        self.ops
+    }
+
+    /// Looks at the policy, lists and changes now instead of at the next poll.
+    pub fn reload(&self) {
+        self.follower.reload_now();
+    }
+
+    /// Takes no more connections, lets open exchanges finish for `limits.drain_timeout_ms`, then
+    /// ends what is left and stores every record.
+    pub fn drain(self) {
+        self.finish(Stop::Drain);
+    }
+
+    /// Ends everything now and stores every record.
+    pub fn stop(self) {
+        self.finish(Stop::Now);
+    }
+
+    fn finish(mut self, stop: Stop) {
+        self.stop.send_replace(stop);
+        self.join();
+    }
+
+    /// Waits for the workers, then stores what they left.
+    fn join(&mut self) {
+        for worker in self.workers.drain(..) {
+            match worker.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a worker stopped"),
+                Err(_) => tracing::error!("a worker stopped by a panic"),
+            }
+        }
+        self.stop.send_replace(Stop::Now);
+        if let Some(ops) = self.ops_thread.take()
+            && ops.join().is_err()
+        {
+            tracing::error!("the ops thread stopped by a panic");
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.stop();
+            let config = Arc::clone(&self.config);
+            if let Err(error) = on_own_thread(async move { note_stop(&config).await }) {
+                tracing::error!(%error, "the stop could not be noted in the change log");
+            }
+        }
+    }
+
+    fn a_worker_has_stopped(&self) -> bool {
+        self.workers.iter().any(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(Stop::Now);
+        self.join();
+    }
+}
+
+/// Serves until SIGTERM or SIGINT: the first drains, a second ends at once. SIGHUP reloads.
+/// `ready` is called with the running proxy once it answers.
+///
+/// # Errors
+/// [`ServeError`].
+pub fn serve(config: Config, ready: impl FnOnce(&Running)) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("the main runtime"))?;
+    let running = start(config)?;
+    ready(&running);
+    notify(&[sd_notify::NotifyState::Ready]);
+    let watched = runtime.block_on(watch_signals(&running))?;
+    notify(&[sd_notify::NotifyState::Stopping]);
+    match watched {
+        Watched::Asked(mut again) => {
+            tracing::info!("stopping: open exchanges may finish");
+            let stop = running.stop.clone();
+            stop.send_replace(Stop::Drain);
+            let joined = std::thread::spawn(move || running.finish(Stop::Drain));
+            runtime.block_on(async {
+                loop {
+                    tokio::select! {
+                        () = again.any() => { stop.send_replace(Stop::Now); }
+                        () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                    }
+                    if joined.is_finished() {
+                        return;
+                    }
+                }
+            });
+            Ok(())
+        }
+        Watched::WorkerStopped => {
+            running.stop();
+            Err(ServeError::WorkerStopped)
+        }
+    }
+}
+
+enum Watched {
+    Asked(Terminations),
+    WorkerStopped,
+}
+
+struct Terminations {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Terminations {
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn watch_signals(running: &Running) -> Result<Watched, ServeError> {
+    let on = |kind| signal(kind).map_err(system("a signal handler"));
+    let mut terminations =
+        Terminations { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? };
+    let mut hangup = on(SignalKind::hangup())?;
+    // Half of what systemd asks for, so that one late turn is no restart.
+    let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(1), |period| period / 2);
+    let mut beat = tokio::time::interval(every.min(Duration::from_secs(1)));
+    loop {
+        tokio::select! {
+            () = terminations.any() => return Ok(Watched::Asked(terminations)),
+            _ = hangup.recv() => running.reload(),
+            _ = beat.tick() => {
+                if running.a_worker_has_stopped() {
+                    return Ok(Watched::WorkerStopped);
+                }
+                if running.heartbeats.are_alive() {
+                    notify(&[sd_notify::NotifyState::Watchdog]);
+                }
+            }
+        }
+    }
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}
+
+/// The sockets of a start.
+struct Listening {
+    proxy: Vec<SocketAddr>,
+    by_worker: Vec<Vec<std::net::TcpListener>>,
+    ops: Option<std::net::TcpListener>,
+    ops_address: Option<SocketAddr>,
+}
+
+impl Listening {
+    fn bind(config: &Config, workers: usize) -> Result<Self, ServeError> {
+        let bind = |address, copies| {
+            listen::bind(address, copies).map_err(|source| ServeError::Listen { address, source })
+        };
+        let mut listening = Self {
+            proxy: Vec::new(),
+            by_worker: (0..workers).map(|_| Vec::new()).collect(),
+            ops: None,
+            ops_address: None,
+        };
+        for address in &config.listen.proxy {
+            let (bound, listeners) = bind(*address, workers)?;
+            listening.proxy.push(bound);
+            for (worker, listener) in listening.by_worker.iter_mut().zip(listeners) {
+                worker.push(listener);
+            }
+        }
+        if let Some(address) = config.listen.ops {
+            let (bound, mut listeners) = bind(address, 1)?;
+            listening.ops_address = Some(bound);
+            listening.ops = listeners.pop();
+        }
+        Ok(listening)
+    }
+}
+
+fn resolve_rules(config: &Config, listening: &Listening) -> ResolveRules {
+    let hosts = config.upstream.hosts.iter();
+    ResolveRules {
+        hosts: hosts.map(|(host, addresses)| (host.clone(), addresses.clone())).collect(),
+        allow_private: config.upstream.allow_private.clone(),
+        own: listening.proxy.iter().copied().chain(listening.ops_address).collect(),
+        timeout_ms: config.limits.dns_timeout_ms,
+        cache_entries: config.limits.dns_cache_entries as u64,
+    }
+}
+
+/// Loads what decides, and notes the start in the change log.
+async fn load(config: &Config) -> Result<Snapshot, ServeError> {
+    let log = ChangeLog::open(&config.state).await?;
+    crate::demo::add_users(config, &log, now()).await?;
+    let snapshot = Snapshot::load_with(config, &log, now()).await?;
+    let event = Event::ServeStarted {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        policy_hash: snapshot.policy_hash.to_string(),
+        list_version: snapshot.index.version().to_owned(),
+    };
+    log.append(now(), ACTOR_DAEMON, event).await?;
+    Ok(snapshot)
+}
+
+async fn note_stop(config: &Config) -> Result<(), ServeError> {
+    ChangeLog::open(&config.state).await?.append(now(), ACTOR_DAEMON, Event::ServeStopped {}).await?;
+    Ok(())
+}
+
+/// Runs a future to its end on a thread of its own: the caller may be inside a runtime.
+fn on_own_thread<T: Send + 'static, F>(future: F) -> Result<T, ServeError>
+where
+    F: Future<Output = Result<T, ServeError>> + Send + 'static,
+{
+    let thread = std::thread::Builder::new().name("start".into()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(system("a runtime"))?.block_on(future)
+    });
+    let joined = thread.map_err(system("a thread"))?.join();
+    joined.unwrap_or_else(|_| Err(system("loading")(io::Error::other("stopped by a panic"))))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Asks for as many open files as the system allows: each connection needs one or two.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}

@@ -1,0 +1,167 @@
+//! CONNECT, and what follows a `101`: bytes both ways, counted, until an end or a limit.
+
+use crate::body::Reply;
+use crate::connection::{Client, Handover};
+use crate::dial::dial;
+use crate::exchange::Route;
+use crate::live::Live;
+use crate::record::Permit;
+use crate::refuse::{Asker, SiteFault, overloaded, site_fault, stopped};
+use crate::resolve::ResolveError;
+use crate::telemetry::UpstreamError;
+use crate::worker::Worker;
+use bytes::Bytes;
+use hyper::Response;
+use ledger::record::End;
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::net::TcpStream;
+
+/// Bytes read at once from the client: requests are small.
+const UP_BUFFER: usize = 8 * 1024;
+/// Bytes read at once from the site.
+const DOWN_BUFFER: usize = 16 * 1024;
+
+/// Dials the site of a permitted CONNECT; 200 only once it answers.
+pub(crate) async fn open(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    permit: Permit,
+    route: Route,
+    asker: &Asker,
+) -> Response<Reply> {
+    let live = Rc::clone(permit.live());
+    let fail = |fault, kind| {
+        worker.meters.upstream_error(kind);
+        site_fault(worker, &live, asker, fault)
+    };
+    let Some(ticket) = worker.admission.tunnel() else {
+        return overloaded(worker, &live, asker);
+    };
+    let addresses = match route {
+        Route::Addresses(addresses) => addresses,
+        Route::Nowhere(ResolveError::NoSuchHost) => {
+            return fail(SiteFault::NoSuchHost, UpstreamError::Dns);
+        }
+        Route::Nowhere(ResolveError::TimedOut) => return fail(SiteFault::Slow, UpstreamError::Dns),
+        Route::Nowhere(_) | Route::Pooled(_) => {
+            return fail(SiteFault::Unresolved, UpstreamError::Dns);
+        }
+    };
+    let dialling = dial(&addresses, worker.config.limits.connect_timeout_ms);
+    let upstream = match live.unless_stopped(dialling).await {
+        Ok(Ok(upstream)) => upstream,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+            return fail(SiteFault::Slow, UpstreamError::Timeout);
+        }
+        Ok(Err(_)) => return fail(SiteFault::Refused, UpstreamError::Connect),
+        Err(end) => return stopped(worker, &live, asker, end),
+    };
+    worker.meters.upstream_new.inc();
+    live.answer(200);
+    client.hand_over(Handover { upstream, from_upstream: Bytes::new(), live, ticket });
+    Response::new(Reply::Empty)
+}
+
+/// Limits of a tunnel, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TunnelLimits {
+    /// Longest rest, both ways together.
+    pub(crate) idle_ms: u64,
+    /// Longest life.
+    pub(crate) lifetime_ms: u64,
+}
+
+/// Moves bytes both ways until both sides have ended, one breaks off, or the exchange is stopped
+/// (which drops this future). What either side had sent already goes first.
+pub(crate) async fn run(
+    client: TcpStream,
+    from_client: Bytes,
+    mut upstream: TcpStream,
+    from_upstream: Bytes,
+    live: &Live,
+    limits: TunnelLimits,
+) {
+    live.wait_at_most(limits.idle_ms);
+    live.last_at_most(limits.lifetime_ms);
+    let mut client = Counted { stream: client, live, idle_ms: limits.idle_ms, failed: Cell::new(false) };
+    let moved = async {
+        if !from_client.is_empty() {
+            live.count_up(from_client.len() as u64);
+            upstream.write_all(&from_client).await?;
+        }
+        if !from_upstream.is_empty() {
+            client.write_all(&from_upstream).await?;
+        }
+        drop((from_client, from_upstream));
+        copy_bidirectional_with_sizes(&mut client, &mut upstream, UP_BUFFER, DOWN_BUFFER).await
+    };
+    let moved = moved.await;
+    live.finish(match moved {
+        Ok(_) => End::Complete,
+        Err(_) if client.failed.get() => End::Aborted,
+        Err(_) => End::Upstream,
+    });
+}
+
+/// The client's side: every byte of a tunnel passes it once, so it counts both directions.
+struct Counted<'a> {
+    stream: TcpStream,
+    live: &'a Live,
+    idle_ms: u64,
+    failed: Cell<bool>,
+}
+
+impl Counted<'_> {
+    fn moved(&self) {
+        self.live.wait_at_most(self.idle_ms);
+    }
+
+    fn noted<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
+        if result.is_err() {
+            self.failed.set(true);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl AsyncRead for Counted<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        self.live.count_up((buffer.filled().len() - before) as u64);
+        self.moved();
+        self.noted(read)
+    }
+}
+
+impl AsyncWrite for Counted<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        if let Ok(count) = written {
+            self.live.count_down(count as u64);
+        }
+        self.moved();
+        self.noted(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,165 @@
+//! One worker's view of the snapshot in force: the snapshot, and what is derived from it once
+//! instead of once a request.
+
+use crate::snapshot::Snapshot;
+use crate::telemetry::Metrics;
+use crate::texts::Texts;
+use prometheus::local::LocalIntCounter;
+use rules::access::{Access, Identity};
+use rules::category::CategorySet;
+use rules::decide::{Decision, Reason, ReasonCode, Verdict};
+use rules::level::LevelId;
+use rules::policy::RuleId;
+use rules::time::UnixMillis;
+use rules::unblock::UnblockId;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::live::Facts;
+
+/// A snapshot as one worker sees it.
+pub(crate) struct View {
+    /// The snapshot.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Counts the views of this worker: facts of an earlier one must be found again.
+    pub(crate) generation: u64,
+    /// The words of pages.
+    pub(crate) texts: Arc<Texts>,
+    requests: Vec<[LocalIntCounter; 2]>,
+    rules: RefCell<HashMap<RuleId, Rc<str>>>,
+}
+
+/// A decision in the words of the record.
+#[derive(Clone, Debug)]
+pub(crate) struct Ruling {
+    /// Allow or block.
+    pub(crate) verdict: Verdict,
+    /// Why, as a word.
+    pub(crate) code: ReasonCode,
+    /// Why, for the page; `None` when the policy was not what decided.
+    pub(crate) reason: Option<Reason>,
+    /// The rule's place and text.
+    pub(crate) rule: Option<Rc<str>>,
+    /// The unblock that opened it.
+    pub(crate) unblock: Option<UnblockId>,
+    /// The categories it was decided on.
+    pub(crate) categories: CategorySet,
+}
+
+impl Ruling {
+    /// A block that the policy had no part in.
+    pub(crate) fn block(code: ReasonCode) -> Self {
+        Self {
+            verdict: Verdict::Block,
+            code,
+            reason: None,
+            rule: None,
+            unblock: None,
+            categories: CategorySet::EMPTY,
+        }
+    }
+}
+
+impl View {
+    /// A view of a snapshot.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, generation: u64, metrics: &Metrics) -> Rc<Self> {
+        let requests = metrics.by_level(snapshot.policy.levels());
+        let texts = Texts::with_own(&snapshot.texts);
+        Rc::new(Self { snapshot, generation, texts, requests, rules: RefCell::default() })
+    }
+
+    /// Decides an access whose categories are yet to be found, and leaves those in `facts`. A fault
+    /// while deciding is a block: the filter fails closed.
+    pub(crate) fn rule(&self, facts: &mut Facts, now: UnixMillis) -> Ruling {
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let path_and_query = facts.path_and_query.as_ref().map(|path| path.as_str());
+            facts.categories = self.snapshot.categories(&facts.host, path_and_query);
+            facts.with_access(|access| self.rule_of(access, now))
+        }));
+        decided.unwrap_or_else(|_| {
+            tracing::error!("deciding failed; the request was blocked");
+            Ruling::block(ReasonCode::Internal)
+        })
+    }
+
+    /// Whether an open exchange is still allowed. Its person and categories are found again where
+    /// they come from an earlier view.
+    pub(crate) fn still_allows(&self, facts: &mut Facts, now: UnixMillis) -> bool {
+        let asked = catch_unwind(AssertUnwindSafe(|| {
+            if facts.generation != self.generation {
+                let Some(who) = self.identify(facts.user.as_deref(), facts.client) else {
+                    return false;
+                };
+                facts.who = Rc::new(who);
+                let path_and_query = facts.path_and_query.as_ref().map(|path| path.as_str());
+                facts.categories = self.snapshot.categories(&facts.host, path_and_query);
+                facts.generation = self.generation;
+            }
+            facts.with_access(|access| self.snapshot.decide(access, now).verdict == Verdict::Allow)
+        }));
+        asked.unwrap_or(false)
+    }
+
+    /// Who a proven user, or nobody, at an address is; `None` if the user is not known any more.
+    pub(crate) fn identify(&self, user: Option<&str>, client: IpAddr) -> Option<Identity> {
+        let facts = match user {
+            Some(name) => Some(&self.snapshot.users.find(name)?.facts),
+            None => None,
+        };
+        Some(self.snapshot.policy.identify(facts, client))
+    }
+
+    /// Decides an access whose categories are known.
+    pub(crate) fn rule_of(&self, access: &Access<'_>, now: UnixMillis) -> Ruling {
+        let decision: Decision = self.snapshot.decide(access, now);
+        let (rule, unblock) = match decision.reason {
+            Reason::Exception(rule)
+            | Reason::NotOnList(rule)
+            | Reason::OnList(rule)
+            | Reason::Grid { rule, .. } => (Some(self.rule_text(rule)), None),
+            Reason::SiteBlocked(block) => (Some(block.to_string().into()), None),
+            Reason::Unblock(unblock) => (None, Some(unblock)),
+            Reason::Locked(_) | Reason::Banned { .. } => (None, None),
+        };
+        Ruling {
+            verdict: decision.verdict,
+            code: decision.code(&self.snapshot.policy),
+            reason: Some(decision.reason),
+            rule,
+            unblock,
+            categories: access.categories,
+        }
+    }
+
+    fn rule_text(&self, id: RuleId) -> Rc<str> {
+        if let Some(text) = self.rules.borrow().get(&id) {
+            return Rc::clone(text);
+        }
+        let rule = self.snapshot.policy.rule(id);
+        let text: Rc<str> = format!("{} {}", rule.place, rule.text).into();
+        self.rules.borrow_mut().insert(id, Rc::clone(&text));
+        text
+    }
+
+    /// Counts a decided request.
+    pub(crate) fn count(&self, level: LevelId, verdict: Verdict) {
+        if let Some(by_verdict) = self.requests.get(level.index()) {
+            by_verdict[verdict as usize].inc();
+        }
+    }
+
+    /// Adds what was counted to the process's counters.
+    pub(crate) fn flush(&self) {
+        self.requests.iter().flatten().for_each(LocalIntCounter::flush);
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

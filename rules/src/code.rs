@@ -31,7 +31,7 @@ pub struct RequestId(pub u64);
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CodeError {
     /// Not ten characters of the alphabet.
-    #[error("\"{0}\" is no code; a code has ten letters and digits, like 0F2KQ-7M0XT")]
+    #[error("\"{0}\" is no code; a code has ten letters and digits, like 4F2KQ-7M0XM")]
     NotACode(String),
     /// The check character does not match: a misread or mistyped character.
     #[error("code \"{0}\" has a mistyped character; look at it again")]

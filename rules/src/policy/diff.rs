@@ -1,6 +1,15 @@
-//! What differs between two policies.
+//! What differs between two policies, and whether it opens anything.
+//!
+//! Levels, categories and roles are compared by name, since their places differ between files.
+//! Where it is not plain that a difference only tightens, it counts as loosening: then somebody
+//! has to sign for it.
 
-use super::Policy;
+use super::{Cell, Keep, Policy, SiteMap, UnblockRules};
+use crate::access::Role;
+use crate::category::CategorySet;
+use crate::level::LevelId;
+use crate::site::Site;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What differs between two policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,12 +20,315 @@ pub struct PolicyDiff {
     pub loosens: bool,
 }
 
+impl PolicyDiff {
+    fn add(&mut self, line: String, loosens: bool) {
+        self.lines.push(line);
+        self.loosens |= loosens;
+    }
+
+    /// A line where two texts differ.
+    fn change(&mut self, what: &str, old: &str, new: &str, loosens: bool) {
+        if old != new {
+            let shown = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+            self.add(format!("{what}: {} -> {}", shown(old), shown(new)), loosens);
+        }
+    }
+
+    /// Lines for what came into a set and what left it.
+    fn sets(&mut self, old: &BTreeSet<String>, new: &BTreeSet<String>, adding: bool, removing: bool) {
+        for added in new.difference(old) {
+            self.add(format!("added: {added}"), adding);
+        }
+        for removed in old.difference(new) {
+            self.add(format!("removed: {removed}"), removing);
+        }
+    }
+}
+
 impl Policy {
-    /// What differs.
+    /// What differs from another policy, a line each, for `policy diff` and the change log;
+    /// `loosens` tells whether any line opens more than before. What cannot be told counts as
+    /// opening more.
     #[must_use]
     pub fn diff(&self, newer: &Policy) -> PolicyDiff {
-        let _ = newer;
-        // Until the parts are compared, any change counts as loosening.
-        PolicyDiff { lines: vec!["the policy text".to_owned()], loosens: true }
+        let mut diff = PolicyDiff::default();
+        diff.change("school", &self.school, &newer.school, false);
+        self.diff_calendar(newer, &mut diff);
+        self.diff_levels(newer, &mut diff);
+        self.diff_grid(newer, &mut diff);
+        self.diff_who(newer, &mut diff);
+        diff.sets(&self.exception_lines(false), &newer.exception_lines(false), true, false);
+        diff.sets(&self.exception_lines(true), &newer.exception_lines(true), false, true);
+        diff.sets(&self.role_lines(), &newer.role_lines(), true, false);
+        self.diff_unblock(newer, &mut diff);
+        diff_keep(self.keep, newer.keep, &mut diff);
+        let words = |policy: &Policy| {
+            policy.sign_in.iter().map(|way| way.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        diff.change("identify", &words(self), &words(newer), true);
+        // A test that is gone no longer holds anybody to it.
+        diff.sets(&self.test_lines(), &newer.test_lines(), false, true);
+        diff
+    }
+
+    fn diff_calendar(&self, newer: &Policy, diff: &mut PolicyDiff) {
+        let (old, new) = (&self.calendar, &newer.calendar);
+        diff.change("timezone", &old.timezone, &new.timezone, true);
+        diff.change("terms", &old.terms.join(", "), &new.terms.join(", "), true);
+        let times = |calendar: &super::Calendar| -> BTreeMap<String, String> {
+            calendar.times.iter().map(|(name, _, text)| (name.clone(), text.clone())).collect()
+        };
+        // The cells that use a time tell whether it loosens; the line is for people.
+        each(&times(old), &times(new), |name, old, new| {
+            diff.change(&format!("time {name}"), old, new, false);
+        });
+    }
+
+    fn diff_levels(&self, newer: &Policy, diff: &mut PolicyDiff) {
+        let names = |policy: &Policy| -> BTreeMap<String, String> {
+            policy.levels.iter().map(|(id, level)| (level.name.clone(), policy.level_line(id))).collect()
+        };
+        each(&names(self), &names(newer), |name, old, new| {
+            let is_both = !old.is_empty() && !new.is_empty();
+            // People of a level that comes or goes change to rules that nobody compared.
+            diff.change(&format!("level {name}"), old, new, !is_both);
+        });
+        for (id, level) in self.levels.iter() {
+            let Some(new_id) = newer.levels.id(&level.name) else { continue };
+            let new = newer.levels.get(new_id);
+            diff.loosens |= (level.safe_search && !new.safe_search) || new.video < level.video;
+            self.diff_list(id, newer, new_id, diff);
+        }
+        let order = |policy: &Policy| {
+            let names = policy.levels.order.iter().map(|id| policy.levels.get(*id).name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let loosens = self.is_looser(self.levels.strictest(), newer, newer.levels.strictest());
+        diff.change("order", &order(self), &order(newer), loosens);
+    }
+
+    /// A level's settings in words.
+    fn level_line(&self, id: LevelId) -> String {
+        let level = self.levels.get(id);
+        let mut words = vec![match level.parent {
+            Some(parent) => format!("under {}", self.levels.get(parent).name),
+            None => "on its own".to_owned(),
+        }];
+        if level.safe_search {
+            words.push("safe search".to_owned());
+        }
+        if level.video != crate::level::VideoMode::Open {
+            words.push(format!("{} video", level.video.as_str()));
+        }
+        words.push(format!("{:?} pages", level.style).to_lowercase());
+        words.join(", ")
+    }
+
+    fn diff_list(&self, id: LevelId, newer: &Policy, new_id: LevelId, diff: &mut PolicyDiff) {
+        let name = &self.levels.get(id).name;
+        let (old, new) = (&self.grid[id.index()].list, &newer.grid[new_id.index()].list);
+        match (old, new) {
+            (None, None) => {}
+            // Sites on the list pass the grid, so a new list may open as well as close.
+            (None, Some(list)) => {
+                diff.add(format!("{name}: now only the sites of {}", list.file), true);
+            }
+            (Some(list), None) => {
+                diff.add(format!("{name}: no longer only the sites of {}", list.file), true);
+            }
+            (Some(old), Some(new)) => {
+                let lines = |sites: &SiteMap<()>| -> BTreeSet<String> {
+                    sites.sites().map(|site| format!("{site} to the only sites of {name}")).collect()
+                };
+                diff.sets(&lines(&old.sites), &lines(&new.sites), true, false);
+            }
+        }
+    }
+
+    fn diff_grid(&self, newer: &Policy, diff: &mut PolicyDiff) {
+        for (new_id, level) in newer.levels.iter() {
+            let Some(id) = self.levels.id(&level.name) else { continue };
+            for (new_category, category) in newer.catalogue.iter() {
+                let old = self.answer_by_name(id, &category.name);
+                let new = newer.answer(new_id, new_category);
+                let loosens = is_looser_cell(&old.cell, &new.cell);
+                diff.loosens |= loosens;
+                if old.words != new.words && !self.is_said_of_parent(id, newer, new_id, &category.name) {
+                    let what = format!("{} for {}", category.name, level.name);
+                    diff.change(&what, &old.words, &new.words, loosens);
+                }
+            }
+        }
+    }
+
+    /// Whether the line about a level's parent covers the level: both take the parent's cell.
+    fn is_said_of_parent(&self, id: LevelId, newer: &Policy, new_id: LevelId, name: &str) -> bool {
+        let (old, new) = (self.levels.get(id).parent, newer.levels.get(new_id).parent);
+        let (Some(old), Some(new)) = (old, new) else { return false };
+        self.levels.get(old).name == newer.levels.get(new).name
+            && self.answer_by_name(id, name).rule == self.answer_by_name(old, name).rule
+            && newer.answer_by_name(new_id, name).rule == newer.answer_by_name(new, name).rule
+    }
+
+    fn answer_by_name(&self, level: LevelId, category: &str) -> &super::Answer {
+        match self.catalogue.id(category) {
+            Some(category) => self.answer(level, category),
+            None => &self.answers[0],
+        }
+    }
+
+    /// Whether somebody who moves from a level of this policy to one of another may see more.
+    fn is_looser(&self, level: LevelId, newer: &Policy, new_level: LevelId) -> bool {
+        let sites = |policy: &Policy, level: LevelId| -> Option<BTreeSet<String>> {
+            let list = policy.grid[level.index()].list.as_ref()?;
+            Some(list.sites.sites().map(Site::to_string).collect())
+        };
+        match (sites(self, level), sites(newer, new_level)) {
+            (Some(old), Some(new)) => !new.is_subset(&old),
+            (None, None) => newer.catalogue.iter().any(|(id, category)| {
+                let old = &self.answer_by_name(level, &category.name).cell;
+                is_looser_cell(old, &newer.answer(new_level, id).cell)
+            }),
+            _ => true,
+        }
+    }
+
+    fn diff_who(&self, newer: &Policy, diff: &mut PolicyDiff) {
+        let order = |policy: &Policy| -> Vec<String> {
+            policy.who.groups.iter().map(|(name, _)| name.clone()).collect()
+        };
+        each(&self.who_lines(), &newer.who_lines(), |entry, old, new| {
+            // An entry that comes or goes moves people from or to what the other entries say.
+            let moved = self.levels.id(old).zip(newer.levels.id(new));
+            let loosens = moved.is_none_or(|(old, new)| self.is_looser(old, newer, new));
+            diff.change(&format!("who {entry}"), old, new, loosens);
+        });
+        let (old, new) = (order(self), order(newer));
+        if old != new && old.iter().collect::<BTreeSet<_>>() == new.iter().collect::<BTreeSet<_>>() {
+            diff.change("order of groups", &old.join(", "), &new.join(", "), true);
+        }
+    }
+
+    /// The entries of `[who]` with the names of their levels.
+    fn who_lines(&self) -> BTreeMap<String, String> {
+        let name = |level: &LevelId| self.levels.get(*level).name.clone();
+        let who = &self.who;
+        let users = who.users.iter().map(|(user, level)| (format!("user:{user}"), name(level)));
+        let groups = who.groups.iter().map(|(group, level)| (format!("group:{group}"), name(level)));
+        let networks = who.networks.iter().map(|(net, level)| (format!("net:{net}"), name(level)));
+        users.chain(groups).chain(networks).collect()
+    }
+
+    fn exception_lines(&self, blocks: bool) -> BTreeSet<String> {
+        let word = if blocks { "blocked" } else { "allowed" };
+        self.exceptions
+            .iter()
+            .filter(|exception| exception.blocks == blocks)
+            .map(|exception| {
+                let level = &self.levels.get(exception.level).name;
+                let (site, review) = (&exception.site, exception.review);
+                format!("exception: {site} {word} for {level} ({}; review {review})", exception.reason)
+            })
+            .collect()
+    }
+
+    fn role_lines(&self) -> BTreeSet<String> {
+        let holders = |role: Role| self.holders(role).iter().map(move |name| (role, name));
+        Role::ALL
+            .into_iter()
+            .flat_map(holders)
+            .map(|(role, name)| format!("role {} for {}", role.as_str(), name.to_lowercase()))
+            .collect()
+    }
+
+    fn diff_unblock(&self, newer: &Policy, diff: &mut PolicyDiff) {
+        let (old, new) = (&self.unblock, &newer.unblock);
+        let more = |old: &[Role], new: &[Role]| new.iter().any(|role| !old.contains(role));
+        let loosens = more(&old.authorise, &new.authorise);
+        diff.change("unblock authorise", &roles(&old.authorise), &roles(&new.authorise), loosens);
+        let apply = |rules: &UnblockRules| match rules.apply_automatically {
+            true => "automatic".to_owned(),
+            false => roles(&rules.apply),
+        };
+        diff.change("unblock apply", &apply(old), &apply(new), !old.apply_automatically);
+        diff.change("unblock confirm", &roles(&old.confirm), &roles(&new.confirm), true);
+        let days = |rules: &UnblockRules| format!("{} days", rules.max_days);
+        diff.change("unblock max_days", &days(old), &days(new), new.max_days > old.max_days);
+        let named = |policy: &Policy, set: CategorySet| -> BTreeSet<String> {
+            let names = policy.catalogue.names(set);
+            names.into_iter().map(|name| format!("{name} in unblock never")).collect()
+        };
+        diff.sets(&named(self, old.never), &named(newer, new.never), false, true);
+        diff.sets(&self.standing_lines(), &newer.standing_lines(), true, false);
+    }
+
+    fn standing_lines(&self) -> BTreeSet<String> {
+        let line = |yes: &super::StandingYes| {
+            let categories = self.catalogue.names(yes.categories).join(", ");
+            format!(
+                "standing yes: {} may open {categories} for a {} for {} minutes ({}; review {})",
+                yes.who.as_str(),
+                yes.scope,
+                yes.max_minutes,
+                yes.authorised,
+                yes.review
+            )
+        };
+        self.unblock.standing.iter().map(line).collect()
+    }
+
+    fn test_lines(&self) -> BTreeSet<String> {
+        let mut lines = BTreeSet::new();
+        for test in &self.tests {
+            let at = test.at.as_deref().map(|at| format!(", {at}")).unwrap_or_default();
+            let level = &self.levels.get(test.level).name;
+            for (word, subjects) in [("allowed", &test.allow), ("blocked", &test.block)] {
+                for subject in subjects {
+                    let subject = self.show_subject(subject);
+                    lines.insert(format!("test: {level}{at}: {subject} must be {word}"));
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// Whether a cell opens at some time, or for somebody, for whom the other did not.
+fn is_looser_cell(old: &Cell, new: &Cell) -> bool {
+    match (old, new) {
+        (Cell::Allow, _) | (_, Cell::Block) => false,
+        (Cell::AllowAt(old), Cell::AllowAt(new)) => !old.includes(new),
+        (Cell::AllowFor(old), Cell::AllowFor(new)) => old != new,
+        _ => true,
+    }
+}
+
+fn roles(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Shorter keeping is loosening: what nobody can look up, nobody answers for.
+fn diff_keep(old: Keep, new: Keep, diff: &mut PolicyDiff) {
+    let parts = [
+        ("allowed", old.allowed_days, new.allowed_days),
+        ("blocked", old.blocked_days, new.blocked_days),
+        ("changes", old.changes_days, new.changes_days),
+    ];
+    for (name, old, new) in parts {
+        let (before, after) = (format!("{old} days"), format!("{new} days"));
+        diff.change(&format!("keep {name}"), &before, &after, new < old);
+    }
+}
+
+/// Calls with each key of either map and both its values, the missing one empty.
+fn each(
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+    mut call: impl FnMut(&str, &str, &str),
+) {
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for key in keys {
+        let value = |map: &BTreeMap<String, String>| map.get(key).cloned().unwrap_or_default();
+        call(key, &value(old), &value(new));
     }
 }

@@ -243,7 +243,7 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) {
         println!("  https    in a tunnel only the name is seen, and that alone is {}ed", verdict.as_str());
     }
     if let Some(opens) = judge.opens(answer) {
-        println!("  opens    {}", words::span(clock, opens));
+        println!("  opens    {}", words::span(clock, judge.at, opens));
     }
     let locked = !answer.categories.intersection(policy.catalogue().locked()).is_empty();
     if blocked && !locked {

@@ -172,7 +172,8 @@ impl<'w> Sheet<'w> {
 fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
     use comfy_table::{ContentArrangement, Table, presets};
     let mut shown: Vec<usize> = (0..columns.len())
-        .filter(|&i| !columns[i].title.is_empty() && rows.iter().any(|row| !row[i].is_empty()))
+        .filter(|&i| !columns[i].title.is_empty()
+                && (columns[i].gives_way == 0 || rows.iter().any(|row| !row[i].is_empty())))
         .collect();
     let natural = |i: &usize| {
         let widest = rows.iter().map(|row| row[*i].chars().count()).max().unwrap_or(0);

@@ -2,31 +2,45 @@
 
 use crate::args::{LogFormat, ServeArgs};
 use crate::failure::{Exit, Failure};
-use crate::school::School;
+use crate::school::{School, from_snapshot_error};
+use proxy::{Running, ServeError};
 use std::io::Write;
 use tracing_subscriber::EnvFilter;
 
 /// Runs the filter until it is stopped.
 pub(crate) fn run(school: School, args: &ServeArgs) -> Result<Exit, Failure> {
     start_messages(args.log_format)?;
-    let config = school.config;
+    let demo = school.config.demo;
+    proxy::serve(school.config, |running| greet(running, demo)).map_err(from_serve_error)?;
+    Ok(Exit::Ok)
+}
+
+/// Says where the filter answers, with the ports it really got. Nothing stops where standard error
+/// has gone away.
+fn greet(running: &Running, demo: bool) {
     let mut hello = std::io::stderr().lock();
-    // The sockets are opened by the proxy; it says itself which ports it got for port 0.
-    for address in &config.listen.proxy {
-        writeln!(hello, "filter    http://{address}")?;
+    for address in running.proxy_addresses() {
+        let _ = writeln!(hello, "filter    http://{address}");
     }
-    if let Some(ops) = &config.listen.ops {
-        writeln!(hello, "health    http://{ops}/readyz")?;
+    if let Some(ops) = running.ops_address() {
+        let _ = writeln!(hello, "health    http://{ops}/readyz");
     }
-    if config.demo {
-        writeln!(hello, "example school: sign in as pupil, staff or guest, password demo")?;
-        if let Some(address) = config.listen.proxy.first() {
-            writeln!(hello, "  curl -x http://pupil:demo@{address} http://casino.test/")?;
+    if demo {
+        let names: Vec<String> =
+            proxy::demo::USERS.iter().map(|(name, level)| format!("{name} ({level})")).collect();
+        let password = proxy::demo::PASSWORD;
+        let _ = writeln!(hello, "example   sign in as {}; password {password}", names.join(", "));
+        if let Some(address) = running.proxy_addresses().first() {
+            let _ = writeln!(hello, "  curl -x http://pupil:{password}@{address} http://casino.test/");
         }
     }
-    drop(hello);
-    proxy::serve(config).map_err(|error| Failure::fault(&error))?;
-    Ok(Exit::Ok)
+}
+
+fn from_serve_error(error: ServeError) -> Failure {
+    match error {
+        ServeError::Snapshot(error) => from_snapshot_error(&error),
+        error => Failure::fault(error),
+    }
 }
 
 /// Sends the daemon's own messages to standard error; `SCHOOLGATE_LOG` chooses which (default:

@@ -57,18 +57,15 @@ pub(crate) fn listed(category: &str, hit: &Hit) -> String {
     format!("{words}, entry {}", hit.entry)
 }
 
-/// `Wed 25 Nov 2026 12:10 to 13:10 GMT`: the day once, where both are on one day.
-pub(crate) fn span(clock: &SchoolClock, (from, until): (UnixMillis, UnixMillis)) -> String {
-    let (first, last) = (clock.show(from), clock.show(until));
-    if clock.day(from) != clock.day(until) {
-        return format!("{first} to {last}");
-    }
-    // `Wed 25 Nov 2026 12:10 GMT`: the hour is the word before the zone.
-    let words: Vec<&str> = last.split(' ').collect();
-    match words.len().checked_sub(2).and_then(|place| words.get(place)) {
-        Some(time) => format!("{first} to {time}"),
-        None => format!("{first} to {last}"),
-    }
+/// `Wed 12:10 to 13:10`, with the date where it is further away than a week; the day once, where
+/// both ends are on one.
+pub(crate) fn span(clock: &SchoolClock, now: UnixMillis, (from, until): (UnixMillis, UnixMillis)) -> String {
+    const SIX_DAYS_MS: i64 = 6 * 86_400_000;
+    let near = (from.0 - now.0).abs() < SIX_DAYS_MS;
+    let day = if near { "%a" } else { "%a %-d %b %Y" };
+    let (first, last) = (clock.civil(from), clock.civil(until));
+    let ends = if first.date() == last.date() { "%H:%M".to_owned() } else { format!("{day} %H:%M") };
+    format!("{} to {}", first.strftime(&format!("{day} %H:%M")), last.strftime(&ends))
 }
 
 /// The sentence for a reason word of a record.
@@ -108,5 +105,16 @@ mod tests {
         assert_eq!(version("2025-11-25T06:00:00Z"), "25 Nov 2025");
         assert_eq!(version("starter 1"), "starter 1");
         assert_eq!(version(&"ab".repeat(32)), "abababababab");
+    }
+
+    #[test]
+    fn openings_name_the_day_once_and_the_date_only_when_far() {
+        let clock = SchoolClock::new("Europe/London", &[]).expect("a zone");
+        let at = |day: i64, minute: i64| UnixMillis((day * 1440 + minute) * 60_000);
+        // 1970-01-01 was a Thursday; London was an hour ahead of UTC all that year.
+        let case = |from, until| span(&clock, at(0, 0), (from, until));
+        assert_eq!(case(at(1, 670), at(1, 730)), "Fri 12:10 to 13:10");
+        assert_eq!(case(at(9, 670), at(9, 730)), "Sat 10 Jan 1970 12:10 to 13:10");
+        assert_eq!(case(at(1, 0), at(2, 60)), "Fri 01:00 to Sat 02:00");
     }
 }

@@ -444,7 +444,7 @@ impl Week<'_> {
         let requests = self.requests();
         let wait = requests.median_wait_ms.map_or_else(
             || "no decision was made".to_owned(),
-            |ms| format!("half were answered within {}", span_words(ms)),
+            |ms| format!("the median wait was {}", span_words(ms)),
         );
         Section {
             heading: "Sites asked for".to_owned(),

@@ -637,3 +637,6 @@ pub(crate) fn is_inside(url: &Url, allow_private: &[Host]) -> bool {
     host.address().is_some_and(|address| address.is_loopback())
         || host.suffixes().any(|name| allow_private.iter().any(|allowed| allowed.as_str() == name))
 }
+
+#[cfg(test)]
+mod tests;

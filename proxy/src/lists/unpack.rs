@@ -273,10 +273,12 @@ fn walk_tar(
         }
         Ok(())
     })();
+    // To the end: gzip's checksum stands there, and a file cut off after the last entry is damaged.
+    let outcome = outcome.and_then(|()| std::io::copy(&mut guarded, &mut std::io::sink()));
     if guarded.over {
         return Err(ListError::TooBig { path: shown, limit_bytes: limit });
     }
-    outcome.map_err(|source| ListError::Read { path: shown, source })
+    outcome.map(|_| ()).map_err(|source| ListError::Read { path: shown, source })
 }
 
 /// A path made of `base` and `path` without `.`, `..` or doubled slashes; `None` if it leads out.
@@ -351,3 +353,7 @@ fn check_text(bytes: &[u8], shown: &str) -> Result<(), ListError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "unpack_tests.rs"]
+mod tests;

@@ -1,0 +1,396 @@
+//! Tests of the life of list versions: taken in, held, accepted, rolled back, compiled, and what a
+//! crash at each step leaves.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use super::*;
+use crate::policy_file::PolicyFile;
+use rules::category::CategoryId;
+use rules::change::Event;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+/// A state folder, a folder of list files, and the machine file's text.
+struct Bench {
+    folder: tempfile::TempDir,
+    config: Config,
+    log: ChangeLog,
+}
+
+impl Bench {
+    /// Lists as `(name, category)`; each is the file `NAME.txt`.
+    async fn new(lists: &[(&str, &str)]) -> Self {
+        Self::with(lists, "").await
+    }
+
+    async fn with(lists: &[(&str, &str)], more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut text = more.to_owned();
+        for (name, category) in lists {
+            text.push_str(&format!(
+                "\n[[lists]]\nname = {name:?}\ncategory = {category:?}\npath = \"{name}.txt\"\n"
+            ));
+        }
+        let config = Config::parse(&text, "schoolgate.toml", folder.path()).unwrap();
+        let log = ChangeLog::open(&config.state).await.unwrap();
+        Self { folder, config, log }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.txt"))
+    }
+
+    fn write(&self, name: &str, sites: &[&str]) {
+        std::fs::write(self.file(name), sites.join("\n")).unwrap();
+    }
+
+    fn lists(&self) -> Lists<'_> {
+        Lists::new(&self.config, &self.log)
+    }
+
+    async fn index(&self) -> Index {
+        self.lists().index(&catalogue(&self.config).unwrap(), NOW).await.unwrap()
+    }
+
+    async fn update(&self, gate: &Gate) -> Result<Outcome, ListError> {
+        let mut done = self.lists().update(&[], "j.cho", NOW, gate).await.unwrap();
+        assert_eq!(done.len(), 1);
+        done.remove(0).1
+    }
+
+    async fn events(&self) -> Vec<Event> {
+        let entries = self.log.entries_of(&LIST_EVENTS).await.unwrap();
+        entries.into_iter().map(|entry| entry.event).collect()
+    }
+
+    /// A gate of the starter-like policy below and the index in force.
+    async fn gate(&self, policy: &str, seen: &[(&str, u64)]) -> Gate {
+        let path = self.folder.path().join("policy.toml");
+        std::fs::write(&path, policy).unwrap();
+        let file = PolicyFile::read(&path, &catalogue(&self.config).unwrap()).unwrap();
+        let seen = seen.iter().map(|(site, count)| ((*site).to_owned(), *count)).collect();
+        Gate { current: Some((Arc::new(file.policy), Arc::new(self.index().await))), seen }
+    }
+}
+
+const POLICY: &str = r#"
+school = "Example Academy"
+timezone = "Europe/London"
+order = ["pupil", "staff"]
+[levels]
+pupil = {}
+staff = {}
+[grid]
+games = { pupil = "block", staff = "allow" }
+education = { pupil = "allow", staff = "allow" }
+uncategorised = { pupil = "allow", staff = "allow" }
+[roles]
+dsl = ["q.whitmore"]
+[unblock]
+authorise = ["dsl"]
+[[test]]
+as = "pupil"
+allow = ["childline.org.uk"]
+"#;
+
+fn host(text: &str) -> Host {
+    Host::parse(text).unwrap()
+}
+
+fn sites(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("site{number:03}.example")).collect()
+}
+
+fn names(sites: &[String]) -> Vec<&str> {
+    sites.iter().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn the_first_version_takes_effect_at_once_and_is_recorded() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example", "chess.example", "# a comment", "play.example"]);
+    let index = bench.index().await;
+    let games = catalogue(&bench.config).unwrap().id("games").unwrap();
+    assert!(index.categories(&host("www.chess.example"), None).contains(games));
+    assert!(index.categories(&host("other.example"), None).contains(CategoryId::UNCATEGORISED));
+    let events = bench.events().await;
+    let [Event::ListAccepted { list, entries: 2, added: 2, removed: 0, version }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(list, "games");
+    let hits = index.hits(&host("chess.example"), None);
+    assert_eq!(hits[0].list.version, *version, "check shows the version that the log has");
+}
+
+#[tokio::test]
+async fn an_unchanged_source_is_not_read_again_and_an_index_not_compiled_again() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    let first = bench.index().await.version().to_owned();
+    let index_file = std::fs::read_dir(bench.config.state.join("index")).unwrap().next().unwrap().unwrap();
+    let made = index_file.metadata().unwrap().modified().unwrap();
+    // With the source gone, only what was stored can answer.
+    std::fs::remove_file(bench.file("games")).unwrap();
+    std::fs::remove_file(Shelf::new(&bench.config.state, "games").entries_path(
+        bench.lists().status().await.unwrap()[0].lineage.accepted.as_deref().unwrap(),
+    ))
+    .unwrap();
+    assert_eq!(bench.index().await.version(), first);
+    assert_eq!(index_file.metadata().unwrap().modified().unwrap(), made);
+}
+
+#[tokio::test]
+async fn a_new_version_takes_effect_and_is_compiled_under_its_own_name() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    let first = bench.index().await.version().to_owned();
+    assert_eq!(bench.lists().due_mark(NOW), None);
+    bench.write("games", &["chess.example", "go.example"]);
+    assert!(bench.lists().due_mark(NOW).is_some());
+    let outcome = bench.update(&Gate::default()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Accepted { entries: 2, added: 1, removed: 0, .. }), "{outcome:?}");
+    assert_ne!(bench.index().await.version(), first);
+    assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Unchanged { .. }));
+    assert_eq!(bench.events().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_list_that_shrinks_over_a_fifth_is_held_until_accepted() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    let all = sites(100);
+    bench.write("games", &names(&all));
+    bench.index().await;
+    bench.write("games", &names(&all[..80]));
+    assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Accepted { removed: 20, .. }));
+    bench.write("games", &names(&all[..63]));
+    let Outcome::Held { version, why } = bench.update(&Gate::default()).await.unwrap() else { panic!() };
+    assert_eq!(why, "would shrink by more than 20 %, from 80 to 63");
+    let index = bench.index().await;
+    let games = catalogue(&bench.config).unwrap().id("games").unwrap();
+    assert!(index.categories(&host("site079.example"), None).contains(games), "still in force");
+
+    // Looked at again, it is held still, and recorded once.
+    assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Held { .. }));
+    std::fs::File::open(bench.file("games")).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+    assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Held { .. }));
+    assert_eq!(bench.events().await.iter().filter(|event| matches!(event, Event::ListHeld { .. })).count(), 1);
+
+    let (old, new, difference) = bench.lists().diff("games", 2).await.unwrap();
+    assert_ne!(old, new);
+    assert_eq!((new, difference.added, difference.removed), (version.clone(), 0, 17));
+    assert_eq!(difference.removed_sample, ["site063.example", "site064.example"]);
+
+    let accepted = bench.lists().accept("games", "q.whitmore", NOW, &Gate::default()).await.unwrap();
+    assert_eq!(accepted, Outcome::Accepted { version, entries: 63, added: 0, removed: 17 });
+    assert!(!bench.index().await.categories(&host("site079.example"), None).contains(games));
+    let nothing = bench.lists().accept("games", "q.whitmore", NOW, &Gate::default()).await;
+    assert!(matches!(nothing, Err(ListError::NothingHeld { .. })));
+}
+
+#[tokio::test]
+async fn a_list_that_would_close_sites_used_last_week_is_held() {
+    let bench = Bench::new(&[("games", "games"), ("good", "education")]).await;
+    bench.write("games", &["chess.example"]);
+    bench.write("good", &["museum.example"]);
+    let gate = bench.gate(POLICY, &[("www.library.example", 5), ("chess.example", 9), ("x.example", 1)]).await;
+    bench.write("games", &["chess.example", "library.example"]);
+    bench.write("good", &["museum.example", "library.example"]);
+    let done = bench.lists().update(&[], "j.cho", NOW, &gate).await.unwrap();
+    let outcome = |name: &str| &done.iter().find(|(list, _)| list == name).unwrap().1;
+    let Ok(Outcome::Held { why, .. }) = outcome("games") else { panic!("{done:?}") };
+    assert_eq!(why, "would newly block 1 site used last week (www.library.example)");
+    // What no level blocks closes nothing.
+    assert!(matches!(outcome("good"), Ok(Outcome::Accepted { added: 1, .. })), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_list_may_be_told_not_to_wait_for_sites_that_were_used() {
+    let bench = Bench::with(&[("games", "games")], "").await;
+    let mut config = bench.config.clone();
+    config.lists[0].hold_if_seen = false;
+    let bench = Bench { config, ..bench };
+    bench.write("games", &["chess.example"]);
+    let gate = bench.gate(POLICY, &[("library.example", 5)]).await;
+    bench.write("games", &["chess.example", "library.example"]);
+    assert!(matches!(bench.update(&gate).await.unwrap(), Outcome::Accepted { added: 1, .. }));
+}
+
+#[tokio::test]
+async fn a_list_that_would_fail_a_policy_test_is_held_and_cannot_be_accepted() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    let gate = bench.gate(POLICY, &[]).await;
+    bench.write("games", &["chess.example", "childline.org.uk"]);
+    let Outcome::Held { why, .. } = bench.update(&gate).await.unwrap() else { panic!() };
+    assert!(why.contains("1 policy tests would fail") && why.contains("childline.org.uk"), "{why}");
+    let refused = bench.lists().accept("games", "q.whitmore", NOW, &gate).await;
+    assert!(matches!(refused, Err(ListError::Tests { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_locked_list_closes_at_once_and_opens_nothing_without_a_person() {
+    let bench = Bench::new(&[("illegal", "terrorism")]).await;
+    let all = sites(100);
+    bench.write("illegal", &names(&all[..99]));
+    let gate = bench.gate(POLICY, &[("site099.example", 1_000)]).await;
+    bench.write("illegal", &names(&all));
+    assert!(matches!(bench.update(&gate).await.unwrap(), Outcome::Accepted { added: 1, .. }));
+    bench.write("illegal", &names(&all[1..]));
+    let Outcome::Held { why, .. } = bench.update(&gate).await.unwrap() else { panic!() };
+    assert_eq!(why, "would open 1 entry in a locked category");
+}
+
+#[tokio::test]
+async fn a_list_never_becomes_empty_and_a_locked_one_never_starts_so() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    bench.index().await;
+    bench.write("games", &["# moved"]);
+    assert!(matches!(bench.update(&Gate::default()).await, Err(ListError::Empty { .. })));
+    let status = bench.lists().status().await.unwrap();
+    assert!(status[0].error.as_deref().unwrap().contains("holds no entries"), "{status:?}");
+    assert_eq!(status[0].info.as_ref().unwrap().entries, 1);
+
+    let bench = Bench::new(&[("illegal", "terrorism")]).await;
+    bench.write("illegal", &[""]);
+    let refused = bench.lists().index(&catalogue(&bench.config).unwrap(), NOW).await;
+    assert!(matches!(refused, Err(ListError::Empty { .. })));
+}
+
+#[tokio::test]
+async fn a_rollback_brings_the_version_before_and_keeps_the_other_away() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    let first = bench.index().await.version().to_owned();
+    assert!(matches!(
+        bench.lists().rollback("games", "j.cho", NOW).await,
+        Err(ListError::NothingEarlier { .. })
+    ));
+    bench.write("games", &["chess.example", "wrong.example"]);
+    bench.update(&Gate::default()).await.unwrap();
+    bench.index().await;
+    bench.lists().rollback("games", "j.cho", NOW).await.unwrap();
+    assert_eq!(bench.index().await.version(), first);
+    // The source still gives the version that was rolled back.
+    assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Unchanged { .. }));
+    std::fs::File::open(bench.file("games")).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+    let again = bench.update(&Gate::default()).await.unwrap();
+    assert!(matches!(&again, Outcome::Held { why, .. } if why.starts_with("was rolled back")), "{again:?}");
+    bench.lists().accept("games", "j.cho", NOW, &Gate::default()).await.unwrap();
+    assert_ne!(bench.index().await.version(), first);
+}
+
+#[tokio::test]
+async fn a_fault_of_one_list_keeps_no_other_back() {
+    let bench = Bench::new(&[("games", "games"), ("gone", "adult")]).await;
+    bench.write("games", &["chess.example"]);
+    bench.write("gone", &["a.example"]);
+    bench.index().await;
+    std::fs::remove_file(bench.file("gone")).unwrap();
+    bench.write("games", &["chess.example", "go.example"]);
+    let done = bench.lists().update(&[], "j.cho", NOW, &Gate::default()).await.unwrap();
+    assert!(done.iter().any(|(name, outcome)| name == "games" && matches!(outcome, Ok(Outcome::Accepted { .. }))));
+    assert!(done.iter().any(|(name, outcome)| name == "gone" && outcome.is_err()));
+    bench.index().await;
+}
+
+#[tokio::test]
+async fn junk_lines_are_counted_with_their_place() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example", "co.uk", "not a host at all", "go.example"]);
+    bench.index().await;
+    let status = bench.lists().status().await.unwrap();
+    let file = &status[0].info.as_ref().unwrap().files[0];
+    assert_eq!((file.entries, file.skipped), (2, 2), "{file:?}");
+    assert!(file.examples[0].starts_with("games.txt:2: "), "{file:?}");
+    assert!(file.examples[1].starts_with("games.txt:3: "), "{file:?}");
+}
+
+#[tokio::test]
+async fn an_import_takes_a_file_in_place_of_the_source_under_the_same_rules() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    let all = sites(10);
+    bench.write("games", &names(&all));
+    bench.index().await;
+    let other = bench.folder.path().join("other.txt");
+    std::fs::write(&other, "extra.example\n".to_owned() + &all.join("\n")).unwrap();
+    let outcome = bench.lists().import("games", &other, "j.cho", NOW, &Gate::default()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Accepted { added: 1, .. }), "{outcome:?}");
+    std::fs::write(&other, "extra.example\n").unwrap();
+    let outcome = bench.lists().import("games", &other, "j.cho", NOW, &Gate::default()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Held { .. }), "{outcome:?}");
+    let unknown = bench.lists().import("gmaes", &other, "j.cho", NOW, &Gate::default()).await;
+    assert!(matches!(unknown, Err(ListError::Unknown { .. })));
+}
+
+#[tokio::test]
+async fn a_crash_before_the_change_log_entry_leaves_the_old_version_in_force() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    let first = bench.index().await.version().to_owned();
+    // What a crash between storing and recording leaves: a whole version nobody knows of, and halves.
+    let shelf = Shelf::new(&bench.config.state, "games");
+    let mut collector = entries::Collector::default();
+    collector.push(&categorizer::list::Entry::Domain("go.example".into()));
+    let stray = collector.finish().unwrap();
+    let folder = bench.config.state.join("lists/games");
+    let accepted = bench.lists().status().await.unwrap()[0].lineage.accepted.clone().unwrap();
+    let info = VersionInfo { version: "2026-01-01-0badcafe".to_owned(), hash: stray.hash(), entries: 1, ..shelf.info(&accepted).unwrap() };
+    shelf.store(&info, &stray).unwrap();
+    std::fs::write(folder.join(".half.list.gz.1.tmp"), b"half").unwrap();
+    std::fs::write(folder.join("state.json"), b"{\"fing").unwrap();
+    assert_eq!(bench.index().await.version(), first);
+    // The next update reads the source again and clears what is left.
+    bench.write("games", &["chess.example", "go.example"]);
+    bench.update(&Gate::default()).await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(left.len(), 5, "two versions of two files, and state.json: {left:?}");
+    assert!(!left.iter().any(|name| name.contains("0badcafe") || name.contains("half")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_version_or_index_is_noticed_never_used() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    let version = bench.index().await.version().to_owned();
+    // A damaged index is compiled again from the stored version.
+    let index_path = bench.config.state.join("index").join(format!("{version}.sgx"));
+    std::fs::write(&index_path, b"SGX?").unwrap();
+    assert_eq!(bench.index().await.version(), version);
+    // A damaged version cannot be compiled; its source can be taken in again.
+    let accepted = bench.lists().status().await.unwrap()[0].lineage.accepted.clone().unwrap();
+    let path = Shelf::new(&bench.config.state, "games").entries_path(&accepted);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::remove_file(&index_path).unwrap();
+    let error = bench.lists().index(&catalogue(&bench.config).unwrap(), NOW).await.err().unwrap();
+    assert!(matches!(error, ListError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn starter_lists_are_taken_in_together_in_one_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::embedded(folder.path()).unwrap();
+    let log = ChangeLog::open(&config.state).await.unwrap();
+    let index = Lists::new(&config, &log).index(&catalogue(&config).unwrap(), NOW).await.unwrap();
+    assert_eq!(log.size().await.unwrap(), config.lists.len() as u64);
+    assert_eq!(index.lists().len(), config.lists.len());
+    let games = catalogue(&config).unwrap().id("games").unwrap();
+    assert!(index.categories(&host("arcade.test"), None).contains(games));
+}
+
+#[tokio::test]
+async fn two_processes_that_take_in_the_same_list_record_it_once() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    let other = ChangeLog::open(&bench.config.state).await.unwrap();
+    let catalogue = catalogue(&bench.config).unwrap();
+    let (here, there) = (bench.lists(), Lists::new(&bench.config, &other));
+    let (here, there) = tokio::join!(here.index(&catalogue, NOW), there.index(&catalogue, NOW));
+    assert_eq!(here.unwrap().version(), there.unwrap().version());
+    assert_eq!(bench.events().await.len(), 1);
+}

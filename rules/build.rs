@@ -1,7 +1,10 @@
 //! Lists the starter lists in `defaults/lists/` for `defaults.rs`, so that a list added to the
 //! folder is in the program without a table kept by hand.
 
-#![allow(clippy::disallowed_methods, reason = "a build script reads files; the crate itself does not")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a build script reads files; the crate itself does not"
+)]
 
 use std::fmt::Write;
 
@@ -24,5 +27,6 @@ fn main() {
     }
     code.push_str("]\n");
     let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
-    std::fs::write(std::path::Path::new(&out).join("lists.rs"), code).expect("OUT_DIR can be written");
+    std::fs::write(std::path::Path::new(&out).join("lists.rs"), code)
+        .expect("OUT_DIR can be written");
 }

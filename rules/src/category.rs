@@ -149,7 +149,9 @@ pub struct Catalogue {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CategoryError {
     /// A name with other than lower-case letters, digits and hyphens, or over 40 bytes.
-    #[error("\"{0}\" is no category name; use lower-case letters, digits and hyphens, 1 to 40 long")]
+    #[error(
+        "\"{0}\" is no category name; use lower-case letters, digits and hyphens, 1 to 40 long"
+    )]
     BadName(String),
     /// The catalogue is full.
     #[error("more than {MAX_CATEGORIES} categories; \"{0}\" does not fit")]
@@ -186,12 +188,10 @@ impl Catalogue {
     }
 
     fn read(document: &mut Document<'_>) -> Self {
-        const EXAMPLE: &str = "[[category]] name = \"games\", title = \"Games\", rationale = \"...\"";
-        let mut catalogue = Self {
-            categories: Vec::new(),
-            by_name: HashMap::new(),
-            locked: CategorySet::EMPTY,
-        };
+        const EXAMPLE: &str =
+            "[[category]] name = \"games\", title = \"Games\", rationale = \"...\"";
+        let mut catalogue =
+            Self { categories: Vec::new(), by_name: HashMap::new(), locked: CategorySet::EMPTY };
         let root = document.parse();
         document.only_keys(&root, "the file", &["category"]);
         let tables = root.get("category").map(|value| document.tables(value, EXAMPLE));
@@ -200,7 +200,11 @@ impl Catalogue {
             let mut text = |key: &str| match table.get(key) {
                 Some(value) => document.string(value, EXAMPLE).map(str::to_owned),
                 None => {
-                    document.fault(at, format!("a [[category]] without {key}"), format!("add {key} = \"...\""));
+                    document.fault(
+                        at,
+                        format!("a [[category]] without {key}"),
+                        format!("add {key} = \"...\""),
+                    );
                     None
                 }
             };
@@ -208,7 +212,9 @@ impl Catalogue {
             let locked = table.get("locked").map(|value| document.truth(value, "locked = true"));
             if let (Some(name), Some(title), Some(rationale)) = (name, title, rationale) {
                 let locked = locked.flatten().unwrap_or(false);
-                if let Err((what, fix)) = catalogue.push(Category { name, title, rationale, locked }) {
+                if let Err((what, fix)) =
+                    catalogue.push(Category { name, title, rationale, locked })
+                {
                     document.fault(at, what, fix);
                 }
             }
@@ -216,7 +222,11 @@ impl Catalogue {
         let is_sound = catalogue.id("uncategorised") == Some(CategoryId::UNCATEGORISED)
             && !catalogue.locked.contains(CategoryId::UNCATEGORISED);
         if !is_sound && document.faults.is_empty() {
-            document.fault(0, "the first category is not \"uncategorised\", unlocked", "put it first");
+            document.fault(
+                0,
+                "the first category is not \"uncategorised\", unlocked",
+                "put it first",
+            );
         }
         catalogue
     }
@@ -238,7 +248,9 @@ impl Catalogue {
                 self.categories.push(category);
                 Ok(id)
             }
-            Err(_) => Err((CategoryError::Full(category.name).to_string(), "merge some categories")),
+            Err(_) => {
+                Err((CategoryError::Full(category.name).to_string(), "merge some categories"))
+            }
         }
     }
 
@@ -367,7 +379,10 @@ mod tests {
             ("[[category]]\nname = \"games\"\ntitle=\"T\"\nrationale=\"R\"", "c.toml:1: the first"),
             (&format!("{one}{one}"), "c.toml:5: a second category"),
             (&format!("{one}lokced = true"), "c.toml:5: unknown key \"lokced\""),
-            (&format!("{one}[[category]]\nname = \"games\"\ntitle=\"T\""), "c.toml:5: a [[category]] without rationale"),
+            (
+                &format!("{one}[[category]]\nname = \"games\"\ntitle=\"T\""),
+                "c.toml:5: a [[category]] without rationale",
+            ),
             (&one.replace("\"T\"", "7"), "c.toml:3: 7 is not a text"),
             (&format!("{one}locked = true"), "c.toml:1: the first category"),
         ];

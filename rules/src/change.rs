@@ -19,7 +19,14 @@ use thiserror::Error;
 #[allow(missing_docs, reason = "each field is the word that users see in the change log")]
 pub enum Event {
     /// Somebody asks for a site to be opened.
-    UnblockAsked { id: UnblockId, site: String, scope: Scope, from: UnixMillis, until: UnixMillis, reason: String },
+    UnblockAsked {
+        id: UnblockId,
+        site: String,
+        scope: Scope,
+        from: UnixMillis,
+        until: UnixMillis,
+        reason: String,
+    },
     /// An authoriser says yes.
     UnblockAuthorised { id: UnblockId },
     /// An authoriser says no.
@@ -240,7 +247,9 @@ impl Changes {
                     extensions: Vec::new(),
                 });
             }
-            Event::SiteBlocked { id, site, scope, reason } => self.fold_block(*id, site, scope, reason, at),
+            Event::SiteBlocked { id, site, scope, reason } => {
+                self.fold_block(*id, site, scope, reason, at)
+            }
             Event::SiteBlockLifted { id, .. } => self.blocks.retain(|block| block.id != *id),
             event => self.fold_answer(event, at, by),
         }
@@ -252,7 +261,13 @@ impl Changes {
         }
         let Ok(site) = Site::parse(site) else { return };
         self.next_block = id.0 + 1;
-        self.blocks.push(SiteBlock { id, site, scope: scope.clone(), at, reason: reason.to_owned() });
+        self.blocks.push(SiteBlock {
+            id,
+            site,
+            scope: scope.clone(),
+            at,
+            reason: reason.to_owned(),
+        });
     }
 
     /// Takes in what happened to an unblock after it was asked for.
@@ -288,8 +303,10 @@ impl Changes {
                 }
             }
             Event::UnblockConfirmed { .. } => {
-                let distinct =
-                    ![authorised_by, applied_by].into_iter().flatten().any(|who| same_person(who, &by));
+                let distinct = ![authorised_by, applied_by]
+                    .into_iter()
+                    .flatten()
+                    .any(|who| same_person(who, &by));
                 if state == UnblockState::Live && distinct {
                     unblock.confirmed = Some((at, by));
                 }
@@ -519,7 +536,12 @@ pub fn apply_unblock(
     let unblock = changes.unblock_that(id, now, authorised, "an authorised one", "applied")?;
     if unblock.applied.is_some() {
         let state = UnblockState::Authorised.as_str();
-        return Err(ChangeError::WrongState { id, state, wanted: "one not yet applied", action: "applied" });
+        return Err(ChangeError::WrongState {
+            id,
+            state,
+            wanted: "one not yet applied",
+            action: "applied",
+        });
     }
     differs(id, unblock.authorised.as_ref(), by, "authorised", "apply")?;
     Ok(Event::UnblockApplied { id })
@@ -609,7 +631,8 @@ pub fn revoke_unblock(
 #[must_use]
 pub fn closing_roles(policy: &Policy) -> Vec<Role> {
     let rules = policy.unblock_rules();
-    let parts = [&[Role::It, Role::Dsl, Role::Head][..], &rules.authorise, &rules.apply, &rules.confirm];
+    let parts =
+        [&[Role::It, Role::Dsl, Role::Head][..], &rules.authorise, &rules.apply, &rules.confirm];
     let mut roles = parts.concat();
     roles.sort();
     roles.dedup();

@@ -210,7 +210,11 @@ impl<'a> Document<'a> {
     fn wrong_kind(&mut self, value: &Value<'_>, wanted: &str, example: &str) {
         let span = value.span();
         let written: String = self.quote(span.start, span.end).chars().take(60).collect();
-        self.fault(span.start, format!("{written} is not {wanted}"), format!("write it like {example}"));
+        self.fault(
+            span.start,
+            format!("{written} is not {wanted}"),
+            format!("write it like {example}"),
+        );
     }
 }
 
@@ -220,10 +224,7 @@ pub(crate) fn suggest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) 
 }
 
 /// The known word nearest to a mistyped one: at most a third of its letters away.
-pub(crate) fn nearest<'w>(
-    word: &str,
-    known: impl IntoIterator<Item = &'w str>,
-) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let word = word.to_lowercase();
     let most = (word.chars().count() / 3).max(1);
     known

@@ -476,9 +476,8 @@ impl Policy {
             return block(grid(category));
         }
         let conditional = categories.intersection(rules.conditional);
-        let is_closed = |category: &CategoryId| {
-            !self.is_open(&self.answer(level, *category).cell, access, now)
-        };
+        let is_closed =
+            |category: &CategoryId| !self.is_open(&self.answer(level, *category).cell, access, now);
         if let Some(category) = conditional.iter().find(is_closed) {
             return block(grid(category));
         }

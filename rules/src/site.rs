@@ -25,7 +25,9 @@ pub enum SiteError {
         why: HostError,
     },
     /// The whole of a public suffix.
-    #[error("\"{0}\" is a public suffix, under which many owners' sites live; name one site below it")]
+    #[error(
+        "\"{0}\" is a public suffix, under which many owners' sites live; name one site below it"
+    )]
     PublicSuffix(String),
     /// A scheme other than http and https, a port, a query or a fragment.
     #[error("\"{0}\" is no site; give a host such as example.org, or a host and path")]
@@ -58,8 +60,8 @@ impl Site {
         if !host.starts_with('[') && host.contains(':') || host.contains("]:") {
             return Err(not_a_site());
         }
-        let host = Host::parse(host)
-            .map_err(|why| SiteError::Host { text: trimmed.to_owned(), why })?;
+        let host =
+            Host::parse(host).map_err(|why| SiteError::Host { text: trimmed.to_owned(), why })?;
         if host.is_public_suffix() {
             return Err(SiteError::PublicSuffix(host.to_string()));
         }
@@ -151,9 +153,15 @@ mod tests {
         for text in ["co.uk", "com", "https://github.io/x", "test"] {
             assert!(matches!(Site::parse(text), Err(SiteError::PublicSuffix(_))), "{text}");
         }
-        for text in
-            ["", "ftp://example.org", "example.org:8080", "[::1]:80", "a@example.org", "a.example?q", "a.example#f"]
-        {
+        for text in [
+            "",
+            "ftp://example.org",
+            "example.org:8080",
+            "[::1]:80",
+            "a@example.org",
+            "a.example?q",
+            "a.example#f",
+        ] {
             assert!(matches!(Site::parse(text), Err(SiteError::NotASite(_))), "{text}");
         }
         for text in ["*.example.org", "exa mple.org", "/path", "1.2.3.4.5", "..", "[::1"] {

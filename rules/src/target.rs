@@ -77,7 +77,10 @@ pub fn parse_connect(authority: &str) -> Result<Target, TargetError> {
 ///
 /// # Errors
 /// [`TargetError`].
-pub fn parse_absolute(scheme: Option<&str>, authority: Option<&str>) -> Result<Target, TargetError> {
+pub fn parse_absolute(
+    scheme: Option<&str>,
+    authority: Option<&str>,
+) -> Result<Target, TargetError> {
     let (Some(scheme), Some(authority)) = (scheme, authority) else {
         return Err(TargetError::NotAbsolute);
     };
@@ -331,17 +334,17 @@ mod tests {
     #[test]
     fn an_absolute_target_is_http_with_port_80_unless_given() {
         let target = parse_absolute(Some("HTTP"), Some("Example.org")).unwrap();
-        assert_eq!((target.scheme, target.host.as_str(), target.port), (Scheme::Http, "example.org", 80));
+        assert_eq!(
+            (target.scheme, target.host.as_str(), target.port),
+            (Scheme::Http, "example.org", 80)
+        );
         assert_eq!(parse_absolute(Some("http"), Some("example.org:")).unwrap().port, 80);
         assert_eq!(parse_absolute(Some("http"), Some("[::1]:8080")).unwrap().port, 8080);
         assert_eq!(parse_absolute(Some("https"), Some("a.example")), Err(TargetError::Scheme));
         assert_eq!(parse_absolute(Some("ftp"), Some("a.example")), Err(TargetError::Scheme));
         assert_eq!(parse_absolute(None, Some("a.example")), Err(TargetError::NotAbsolute));
         assert_eq!(parse_absolute(Some("http"), None), Err(TargetError::NotAbsolute));
-        assert_eq!(
-            parse_absolute(Some("http"), Some("u:p@a.example")),
-            Err(TargetError::UserInfo)
-        );
+        assert_eq!(parse_absolute(Some("http"), Some("u:p@a.example")), Err(TargetError::UserInfo));
     }
 
     #[test]
@@ -357,7 +360,10 @@ mod tests {
             ("chess.example?x=1", Ok("https chess.example:443 /?x=1")),
             ("http://chess.example", Ok("http chess.example:80 /")),
             ("http://chess.example:8080/a?b#c", Ok("http chess.example:8080 /a?b")),
-            ("chess.example/?to=http://other.example/", Ok("https chess.example:443 /?to=http://other.example/")),
+            (
+                "chess.example/?to=http://other.example/",
+                Ok("https chess.example:443 /?to=http://other.example/"),
+            ),
             ("http://chess.example\\play", Ok("http chess.example:80 /play")),
             ("[::1]:8443/x", Ok("https ::1:8443 /x")),
             ("ftp://chess.example", Err(TargetError::Scheme)),

@@ -52,7 +52,8 @@ const WEEK: u16 = 7 * DAY;
 /// How far [`SchoolClock::next`] looks ahead, in days: over a summer and a year.
 const DAYS_AHEAD: i32 = 400;
 
-const MOMENT: &str = "a time such as \"Tue 10:00\", \"10:50\", \"2026-01-05\", \"2h\" or \"end of term\"";
+const MOMENT: &str =
+    "a time such as \"Tue 10:00\", \"10:50\", \"2026-01-05\", \"2h\" or \"end of term\"";
 const WEEKDAYS: [&str; 7] =
     ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
@@ -90,7 +91,8 @@ impl SchoolClock {
     /// named time names.
     #[must_use]
     pub fn is_term_day(&self, day: Date) -> bool {
-        self.terms.is_empty() || self.terms.iter().any(|(first, last)| *first <= day && day <= *last)
+        self.terms.is_empty()
+            || self.terms.iter().any(|(first, last)| *first <= day && day <= *last)
     }
 
     /// How many working days (Monday to Friday in term) start after the day of `from`, up to and
@@ -221,7 +223,11 @@ impl SchoolClock {
     ///
     /// # Errors
     /// [`TimeError`].
-    pub fn range(&self, text: &str, now: UnixMillis) -> Result<(UnixMillis, UnixMillis), TimeError> {
+    pub fn range(
+        &self,
+        text: &str,
+        now: UnixMillis,
+    ) -> Result<(UnixMillis, UnixMillis), TimeError> {
         let lower = text.trim().to_lowercase();
         let today = self.day(now);
         let monday = days_after(today, -i32::from(today.weekday().to_monday_zero_offset()));
@@ -237,9 +243,12 @@ impl SchoolClock {
                 let first = today.first_of_month();
                 days(days_after(first, -1).first_of_month(), first)
             }
-            "this term" => {
-                self.terms.iter().rev().find(|(first, _)| *first <= today).and_then(|term| since(term.0))
-            }
+            "this term" => self
+                .terms
+                .iter()
+                .rev()
+                .find(|(first, _)| *first <= today)
+                .and_then(|term| since(term.0)),
             "last term" => self
                 .terms
                 .iter()
@@ -249,18 +258,28 @@ impl SchoolClock {
             _ => None,
         };
         found
-            .or_else(|| parse_term(&lower).ok().and_then(|(first, last)| days(first, days_after(last, 1))))
-            .or_else(|| self.moved(now, lower.trim_end_matches("ago").trim(), -1).map(|from| (from, now)))
+            .or_else(|| {
+                parse_term(&lower).ok().and_then(|(first, last)| days(first, days_after(last, 1)))
+            })
+            .or_else(|| {
+                self.moved(now, lower.trim_end_matches("ago").trim(), -1).map(|from| (from, now))
+            })
             .or_else(|| {
                 // A weekday or a time alone would lie ahead: only what names its day is a start.
-                let from = parse_rfc3339(&lower)
-                    .or_else(|| self.date_and_time(&lower))
-                    .or_else(|| lower.parse().ok().filter(|_| is_iso_date(&lower)).map(|day| self.start_of(day)));
+                let from =
+                    parse_rfc3339(&lower).or_else(|| self.date_and_time(&lower)).or_else(|| {
+                        lower
+                            .parse()
+                            .ok()
+                            .filter(|_| is_iso_date(&lower))
+                            .map(|day| self.start_of(day))
+                    });
                 from.map(|from| (from, now))
             })
             .filter(|(from, until)| from <= until)
             .ok_or_else(|| {
-                let example = "\"2026-01-05\", \"2h\", \"yesterday\", \"last week\" or \"this term\"";
+                let example =
+                    "\"2026-01-05\", \"2h\", \"yesterday\", \"last week\" or \"this term\"";
                 not_understood(text, "past time or range", example)
             })
     }
@@ -366,9 +385,8 @@ impl WeekTimes {
     /// # Errors
     /// [`TimeError::NotUnderstood`].
     pub fn parse(text: &str) -> Result<Self, TimeError> {
-        Self::read(text).ok_or_else(|| {
-            not_understood(text, "time of the week", "\"Mon-Fri 12:10-13:10\"")
-        })
+        Self::read(text)
+            .ok_or_else(|| not_understood(text, "time of the week", "\"Mon-Fri 12:10-13:10\""))
     }
 
     fn read(text: &str) -> Option<Self> {
@@ -453,10 +471,12 @@ fn parse_weekday(word: &str) -> Option<Weekday> {
 fn parse_minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
     let number = |digits: &str, length: std::ops::RangeInclusive<usize>| {
-        let is_number = length.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let is_number =
+            length.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         is_number.then(|| digits.parse::<u16>().ok()).flatten()
     };
-    let minutes = number(hour, 1..=2)? * 60 + number(minute, 2..=2).filter(|minute| *minute < 60)?;
+    let minutes =
+        number(hour, 1..=2)? * 60 + number(minute, 2..=2).filter(|minute| *minute < 60)?;
     (minutes <= DAY).then_some(minutes)
 }
 
@@ -473,10 +493,11 @@ fn parse_rfc3339(text: &str) -> Option<UnixMillis> {
 
 /// Exactly `YYYY-MM-DD`: jiff would also read other forms.
 fn is_iso_date(text: &str) -> bool {
-    text.len() == 10 && text.bytes().enumerate().all(|(i, byte)| match i {
-        4 | 7 => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    })
+    text.len() == 10
+        && text.bytes().enumerate().all(|(i, byte)| match i {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 fn parse_term(text: &str) -> Result<(Date, Date), TimeError> {
@@ -484,7 +505,9 @@ fn parse_term(text: &str) -> Result<(Date, Date), TimeError> {
     text.split_once('/')
         .and_then(|(first, last)| Some((date(first.trim())?, date(last.trim())?)))
         .filter(|(first, last)| first <= last)
-        .ok_or_else(|| not_understood(text, "term", "\"2026-09-02/2026-12-18\", first and last day"))
+        .ok_or_else(|| {
+            not_understood(text, "term", "\"2026-09-02/2026-12-18\", first and last day")
+        })
 }
 
 fn not_understood(text: &str, what: &'static str, example: &'static str) -> TimeError {
@@ -507,7 +530,8 @@ fn days_after(day: Date, days: i32) -> Date {
 /// Instants beyond the calendar count as its ends.
 fn timestamp(at: UnixMillis) -> Timestamp {
     let ends = Timestamp::MIN.as_millisecond()..=Timestamp::MAX.as_millisecond();
-    Timestamp::from_millisecond(at.0.clamp(*ends.start(), *ends.end())).unwrap_or(Timestamp::UNIX_EPOCH)
+    Timestamp::from_millisecond(at.0.clamp(*ends.start(), *ends.end()))
+        .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -580,10 +604,22 @@ mod tests {
             clock.next(&lunch, at(from)).map(|(from, until)| (clock.show(from), clock.show(until)))
         };
         let pair = |from: &str, until: &str| Some((from.to_owned(), until.to_owned()));
-        assert_eq!(next("2026-10-23T11:00:00Z"), pair("Fri 23 Oct 2026 12:10 BST", "Fri 23 Oct 2026 13:10 BST"));
-        assert_eq!(next("2026-10-23T12:10:00Z"), pair("Mon 26 Oct 2026 12:10 GMT", "Mon 26 Oct 2026 13:10 GMT"));
-        assert_eq!(next("2026-11-24T12:30:00Z"), pair("Tue 24 Nov 2026 12:30 GMT", "Tue 24 Nov 2026 13:10 GMT"));
-        assert_eq!(next("2026-12-18T20:00:00Z"), pair("Mon 4 Jan 2027 12:10 GMT", "Mon 4 Jan 2027 13:10 GMT"));
+        assert_eq!(
+            next("2026-10-23T11:00:00Z"),
+            pair("Fri 23 Oct 2026 12:10 BST", "Fri 23 Oct 2026 13:10 BST")
+        );
+        assert_eq!(
+            next("2026-10-23T12:10:00Z"),
+            pair("Mon 26 Oct 2026 12:10 GMT", "Mon 26 Oct 2026 13:10 GMT")
+        );
+        assert_eq!(
+            next("2026-11-24T12:30:00Z"),
+            pair("Tue 24 Nov 2026 12:30 GMT", "Tue 24 Nov 2026 13:10 GMT")
+        );
+        assert_eq!(
+            next("2026-12-18T20:00:00Z"),
+            pair("Mon 4 Jan 2027 12:10 GMT", "Mon 4 Jan 2027 13:10 GMT")
+        );
         assert_eq!(next("2027-03-26T00:00:00Z"), None);
         assert!(!clock.holds(&lunch, at("2026-12-21T12:30:00Z")), "holidays");
     }
@@ -610,9 +646,19 @@ mod tests {
         assert_eq!(parse("Fri-Mon 12:00-13:00").unwrap().len(), 4);
         assert_eq!(parse("12:00-13:00").unwrap().len(), 7);
         for text in [
-            "", "Mon", "12:00", "Mon-Fri", "Mon 12:60-13:00", "Mon 25:00-26:00", "Mon 12-13",
-            "Mon 12:00-12:00", "Mon 24:00-01:00", "Fun 12:00-13:00", "Mo 12:00-13:00",
-            "Mon 12:00-13:00 Tue", "Mon-Fri 12.10-13.10",
+            "",
+            "Mon",
+            "12:00",
+            "Mon-Fri",
+            "Mon 12:60-13:00",
+            "Mon 25:00-26:00",
+            "Mon 12-13",
+            "Mon 12:00-12:00",
+            "Mon 24:00-01:00",
+            "Fun 12:00-13:00",
+            "Mo 12:00-13:00",
+            "Mon 12:00-13:00 Tue",
+            "Mon-Fri 12.10-13.10",
         ] {
             assert!(WeekTimes::parse(text).is_err(), "{text}");
         }
@@ -647,7 +693,17 @@ mod tests {
         for (text, end, shown) in cases {
             assert_eq!(clock.show(clock.moment(text, now, end).unwrap()), shown, "{text}");
         }
-        for text in ["", "soon", "Tue", "10:60", "2026-13-01", "2026-02-30", "h", "3 fortnights", "99999999999999999999 days"] {
+        for text in [
+            "",
+            "soon",
+            "Tue",
+            "10:60",
+            "2026-13-01",
+            "2026-02-30",
+            "h",
+            "3 fortnights",
+            "99999999999999999999 days",
+        ] {
             let moment = clock.moment(text, now, true);
             assert_eq!(moment.is_err(), text != "Tue", "{text}");
         }
@@ -688,12 +744,20 @@ mod tests {
             ("this week", "Mon 23 Nov 2026 00:00 GMT", None),
             ("last month", "Thu 1 Oct 2026 00:00 BST", Some("Sun 1 Nov 2026 00:00 GMT")),
             ("this term", "Wed 2 Sep 2026 00:00 BST", None),
-            ("2026-10-24/2026-10-25", "Sat 24 Oct 2026 00:00 BST", Some("Mon 26 Oct 2026 00:00 GMT")),
+            (
+                "2026-10-24/2026-10-25",
+                "Sat 24 Oct 2026 00:00 BST",
+                Some("Mon 26 Oct 2026 00:00 GMT"),
+            ),
         ];
         for (text, from, until) in cases {
             let range = clock.range(text, now).unwrap();
             assert_eq!(clock.show(range.0), from, "{text}");
-            assert_eq!(clock.show(range.1), until.map_or_else(|| clock.show(now), str::to_owned), "{text}");
+            assert_eq!(
+                clock.show(range.1),
+                until.map_or_else(|| clock.show(now), str::to_owned),
+                "{text}"
+            );
         }
         for text in ["", "friday", "2027-01-01", "last term", "10:00", "2026-10-25/2026-10-24"] {
             assert!(clock.range(text, now).is_err(), "{text}");
@@ -709,8 +773,12 @@ mod tests {
 
     #[test]
     fn zones_and_terms_that_are_none_are_refused() {
-        assert_eq!(SchoolClock::new("Europe/Lodnon", &[]).unwrap_err(), TimeError::NoZone("Europe/Lodnon".into()));
-        for term in ["2026-09-02", "2026-12-18/2026-09-02", "2026-09-02/", "2026-09-31/2026-12-18"] {
+        assert_eq!(
+            SchoolClock::new("Europe/Lodnon", &[]).unwrap_err(),
+            TimeError::NoZone("Europe/Lodnon".into())
+        );
+        for term in ["2026-09-02", "2026-12-18/2026-09-02", "2026-09-02/", "2026-09-31/2026-12-18"]
+        {
             assert!(SchoolClock::new("Europe/London", &[term.to_owned()]).is_err(), "{term}");
         }
     }
@@ -718,9 +786,7 @@ mod tests {
     #[test]
     fn school_days_leave_out_weekends_and_holidays() {
         let clock = london(&["2026-11-02/2026-12-18"]);
-        let count = |from: &str, until: &str| {
-            clock.school_days_between(at(from), at(until))
-        };
+        let count = |from: &str, until: &str| clock.school_days_between(at(from), at(until));
         assert_eq!(count("2026-11-20T09:00:00Z", "2026-11-20T18:00:00Z"), 0);
         assert_eq!(count("2026-11-20T09:00:00Z", "2026-11-23T08:00:00Z"), 1);
         assert_eq!(count("2026-11-20T09:00:00Z", "2026-11-27T08:00:00Z"), 5);

@@ -70,9 +70,10 @@ impl Scope {
     #[must_use]
     pub fn holds_for(&self, who: &Identity, policy: &Policy) -> bool {
         match self {
-            Scope::Level(name) => {
-                policy.levels().id(name).is_some_and(|level| policy.levels().within(who.level, level))
-            }
+            Scope::Level(name) => policy
+                .levels()
+                .id(name)
+                .is_some_and(|level| policy.levels().within(who.level, level)),
             Scope::Group(name) => who.groups.iter().any(|group| same_name(group, name)),
             Scope::User(name) => who.user.as_deref().is_some_and(|user| same_name(user, name)),
         }

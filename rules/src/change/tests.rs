@@ -41,7 +41,12 @@ fn entry(changes: &Changes, at: UnixMillis, actor: &str, event: Event) -> Change
     ChangeEntry { sequence: changes.size, at, actor: actor.to_owned(), event }
 }
 
-fn ask(changes: &Changes, policy: &Policy, reason: &str, until: UnixMillis) -> Result<Event, ChangeError> {
+fn ask(
+    changes: &Changes,
+    policy: &Policy,
+    reason: &str,
+    until: UnixMillis,
+) -> Result<Event, ChangeError> {
     let site = Site::parse("chess.com").unwrap();
     let scope = Scope::Level("ks3".into());
     ask_unblock(changes, policy, CategorySet::EMPTY, &site, scope, NOW, until, reason, NOW)
@@ -116,11 +121,18 @@ fn a_request_needs_a_real_reason_an_end_and_an_open_category() {
     let policy = policy("automatic");
     let changes = Changes::default();
     for reason in ["", "maths", "aaaaaaaaaaaaaaa", "please please please", "1234567890 1234"] {
-        assert_eq!(ask(&changes, &policy, reason, later(1)), Err(ChangeError::ReasonTooShort), "{reason}");
+        assert_eq!(
+            ask(&changes, &policy, reason, later(1)),
+            Err(ChangeError::ReasonTooShort),
+            "{reason}"
+        );
     }
     let good = "chess club at lunch";
     assert_eq!(ask(&changes, &policy, good, NOW), Err(ChangeError::EndsInPast));
-    assert_eq!(ask(&changes, &policy, good, later(241)), Err(ChangeError::TooLong { max_days: 10 }));
+    assert_eq!(
+        ask(&changes, &policy, good, later(241)),
+        Err(ChangeError::TooLong { max_days: 10 })
+    );
     let catalogue = policy.catalogue();
     let site = Site::parse("chess.com").unwrap();
     for (id, category) in catalogue.iter() {
@@ -131,7 +143,8 @@ fn a_request_needs_a_real_reason_an_end_and_an_open_category() {
         assert_eq!(answer.is_err(), closed, "{}", category.name);
     }
     let scope = Scope::Level("ks9".into());
-    let answer = ask_unblock(&changes, &policy, CategorySet::EMPTY, &site, scope, NOW, later(1), good, NOW);
+    let answer =
+        ask_unblock(&changes, &policy, CategorySet::EMPTY, &site, scope, NOW, later(1), good, NOW);
     assert_eq!(answer, Err(ChangeError::BadScope("ks9".into())));
 }
 
@@ -156,13 +169,18 @@ fn extending_is_opening_and_revoking_is_for_anyone_concerned() {
     let reason = "the club runs another week";
     let own = extend_unblock(&changes, &policy, ID, "d.deputy", later(20), reason, NOW);
     assert!(matches!(own, Err(ChangeError::SamePerson { .. })), "{own:?}");
-    let event = extend_unblock(&changes, &policy, ID, "q.whitmore", later(20), reason, NOW).unwrap();
+    let event =
+        extend_unblock(&changes, &policy, ID, "q.whitmore", later(20), reason, NOW).unwrap();
     fold_all(&mut changes, NOW, vec![("q.whitmore".into(), event)]);
     assert_eq!(changes.live(later(19)).len(), 1);
-    let too_long = extend_unblock(&changes, &policy, ID, "q.whitmore", later(241), reason, later(9));
+    let too_long =
+        extend_unblock(&changes, &policy, ID, "q.whitmore", later(241), reason, later(9));
     assert_eq!(too_long, Err(ChangeError::TooLong { max_days: 10 }));
     assert!(revoke_unblock(&changes, &policy, ID, "t.obi", "not mine", NOW).is_err());
-    assert_eq!(revoke_unblock(&changes, &policy, ID, "j.cho", " ", NOW), Err(ChangeError::NoReason));
+    assert_eq!(
+        revoke_unblock(&changes, &policy, ID, "j.cho", " ", NOW),
+        Err(ChangeError::NoReason)
+    );
     let event = revoke_unblock(&changes, &policy, ID, "D.Deputy", "club is over", NOW).unwrap();
     fold_all(&mut changes, NOW, vec![("d.deputy".into(), event)]);
     assert_eq!(changes.state(ID, NOW), Some(UnblockState::Revoked));
@@ -181,7 +199,10 @@ fn a_block_acts_at_once_and_only_an_authoriser_lifts_it() {
     let id = changes.blocks[0].id;
     assert_eq!(changes.next_block(), BlockId(id.0 + 1));
     let reason = "the page has been taken down";
-    assert!(matches!(lift_block(&changes, &policy, id, "j.cho", reason), Err(ChangeError::NoRole { .. })));
+    assert!(matches!(
+        lift_block(&changes, &policy, id, "j.cho", reason),
+        Err(ChangeError::NoRole { .. })
+    ));
     let event = lift_block(&changes, &policy, id, "q.whitmore", reason).unwrap();
     fold_all(&mut changes, NOW, vec![("q.whitmore".into(), event)]);
     assert!(changes.blocks.is_empty());

@@ -29,13 +29,20 @@ impl PolicyDiff {
     /// A line where two texts differ.
     fn change(&mut self, what: &str, old: &str, new: &str, loosens: bool) {
         if old != new {
-            let shown = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+            let shown =
+                |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
             self.add(format!("{what}: {} -> {}", shown(old), shown(new)), loosens);
         }
     }
 
     /// Lines for what came into a set and what left it.
-    fn sets(&mut self, old: &BTreeSet<String>, new: &BTreeSet<String>, adding: bool, removing: bool) {
+    fn sets(
+        &mut self,
+        old: &BTreeSet<String>,
+        new: &BTreeSet<String>,
+        adding: bool,
+        removing: bool,
+    ) {
         for added in new.difference(old) {
             self.add(format!("added: {added}"), adding);
         }
@@ -86,7 +93,11 @@ impl Policy {
 
     fn diff_levels(&self, newer: &Policy, diff: &mut PolicyDiff) {
         let names = |policy: &Policy| -> BTreeMap<String, String> {
-            policy.levels.iter().map(|(id, level)| (level.name.clone(), policy.level_line(id))).collect()
+            policy
+                .levels
+                .iter()
+                .map(|(id, level)| (level.name.clone(), policy.level_line(id)))
+                .collect()
         };
         each(&names(self), &names(newer), |name, old, new| {
             let is_both = !old.is_empty() && !new.is_empty();
@@ -138,7 +149,10 @@ impl Policy {
             }
             (Some(old), Some(new)) => {
                 let lines = |sites: &SiteMap<()>| -> BTreeSet<String> {
-                    sites.sites().map(|site| format!("{site} to the only sites of {name}")).collect()
+                    sites
+                        .sites()
+                        .map(|site| format!("{site} to the only sites of {name}"))
+                        .collect()
                 };
                 diff.sets(&lines(&old.sites), &lines(&new.sites), true, false);
             }
@@ -153,7 +167,9 @@ impl Policy {
                 let new = newer.answer(new_id, new_category);
                 let loosens = is_looser_cell(&old.cell, &new.cell);
                 diff.loosens |= loosens;
-                if old.words != new.words && !self.is_said_of_parent(id, newer, new_id, &category.name) {
+                if old.words != new.words
+                    && !self.is_said_of_parent(id, newer, new_id, &category.name)
+                {
                     let what = format!("{} for {}", category.name, level.name);
                     diff.change(&what, &old.words, &new.words, loosens);
                 }
@@ -183,7 +199,12 @@ impl Policy {
             let list = policy.grid[level.index()].list.as_ref()?;
             Some(list.sites.sites().map(Site::to_string).collect())
         };
+        let (opened, closed) =
+            (self.exceptions_for(level, false), self.exceptions_for(level, true));
+        let is_reopened = !newer.exceptions_for(new_level, false).is_subset(&opened)
+            || !closed.is_subset(&newer.exceptions_for(new_level, true));
         match (sites(self, level), sites(newer, new_level)) {
+            _ if is_reopened => true,
             (Some(old), Some(new)) => !new.is_subset(&old),
             (None, None) => newer.catalogue.iter().any(|(id, category)| {
                 let old = &self.answer_by_name(level, &category.name).cell;
@@ -191,6 +212,15 @@ impl Policy {
             }),
             _ => true,
         }
+    }
+
+    /// The sites of the exceptions that hold for a level.
+    fn exceptions_for(&self, level: LevelId, blocks: bool) -> BTreeSet<String> {
+        self.exceptions
+            .iter()
+            .filter(|it| it.blocks == blocks && self.levels.within(level, it.level))
+            .map(|it| it.site.to_string())
+            .collect()
     }
 
     fn diff_who(&self, newer: &Policy, diff: &mut PolicyDiff) {
@@ -204,7 +234,8 @@ impl Policy {
             diff.change(&format!("who {entry}"), old, new, loosens);
         });
         let (old, new) = (order(self), order(newer));
-        if old != new && old.iter().collect::<BTreeSet<_>>() == new.iter().collect::<BTreeSet<_>>() {
+        if old != new && old.iter().collect::<BTreeSet<_>>() == new.iter().collect::<BTreeSet<_>>()
+        {
             diff.change("order of groups", &old.join(", "), &new.join(", "), true);
         }
     }
@@ -214,7 +245,8 @@ impl Policy {
         let name = |level: &LevelId| self.levels.get(*level).name.clone();
         let who = &self.who;
         let users = who.users.iter().map(|(user, level)| (format!("user:{user}"), name(level)));
-        let groups = who.groups.iter().map(|(group, level)| (format!("group:{group}"), name(level)));
+        let groups =
+            who.groups.iter().map(|(group, level)| (format!("group:{group}"), name(level)));
         let networks = who.networks.iter().map(|(net, level)| (format!("net:{net}"), name(level)));
         users.chain(groups).chain(networks).collect()
     }
@@ -227,7 +259,10 @@ impl Policy {
             .map(|exception| {
                 let level = &self.levels.get(exception.level).name;
                 let (site, review) = (&exception.site, exception.review);
-                format!("exception: {site} {word} for {level} ({}; review {review})", exception.reason)
+                format!(
+                    "exception: {site} {word} for {level} ({}; review {review})",
+                    exception.reason
+                )
             })
             .collect()
     }

@@ -2,8 +2,8 @@
 //! and reading goes on, so that a school sees all of them at once.
 
 use super::{
-    Answer, Calendar, Cell, Exception, LevelRules, Policy, PolicyError, Rule, RuleId,
-    SiteList, SiteMap, Who,
+    Answer, Calendar, Cell, Exception, LevelRules, Policy, PolicyError, Rule, RuleId, SiteList,
+    SiteMap, Who,
 };
 use crate::access::Role;
 use crate::category::{Catalogue, CategoryId, CategorySet};
@@ -16,8 +16,20 @@ use std::collections::HashMap;
 use toml::de::DeTable;
 
 const KEYS: [&str; 14] = [
-    "school", "timezone", "terms", "identify", "order", "times", "levels", "who", "grid",
-    "exception", "roles", "unblock", "keep", "test",
+    "school",
+    "timezone",
+    "terms",
+    "identify",
+    "order",
+    "times",
+    "levels",
+    "who",
+    "grid",
+    "exception",
+    "roles",
+    "unblock",
+    "keep",
+    "test",
 ];
 
 /// The shipped rows, for cells that a policy does not have.
@@ -148,7 +160,11 @@ impl Reader<'_> {
     ) -> Option<&'v Value<'t>> {
         let value = table.get(key);
         if value.is_none() {
-            self.document.fault(at, format!("{what} has no {key}"), format!("add {key} = {example}"));
+            self.document.fault(
+                at,
+                format!("{what} has no {key}"),
+                format!("add {key} = {example}"),
+            );
         }
         value
     }
@@ -183,7 +199,8 @@ impl Reader<'_> {
         let role = Role::from_word(word);
         if role.is_none() {
             let known = Role::ALL.map(Role::as_str);
-            let fix = suggest(word, known).unwrap_or_else(|| format!("use one of: {}", known.join(", ")));
+            let fix =
+                suggest(word, known).unwrap_or_else(|| format!("use one of: {}", known.join(", ")));
             self.document.fault(at, format!("no role called \"{word}\""), fix);
         }
         role
@@ -282,7 +299,8 @@ impl Reader<'_> {
             self.new_level(*at, name);
         }
         for (at, name, value) in &rows {
-            let (Some(id), Some(table)) = (self.levels.id(name), self.document.table(value, EXAMPLE))
+            let (Some(id), Some(table)) =
+                (self.levels.id(name), self.document.table(value, EXAMPLE))
             else {
                 continue;
             };
@@ -350,7 +368,10 @@ impl Reader<'_> {
             let above = self.levels.line(id).find_map(place);
             let below = || {
                 let children = self.levels.order.iter().rposition(|it| self.levels.within(*it, id));
-                children.or_else(|| { unnamed.push(level.name.clone()); None })
+                children.or_else(|| {
+                    unnamed.push(level.name.clone());
+                    None
+                })
             };
             strictness.push(above.or_else(below).unwrap_or(0) as u8);
         }
@@ -359,7 +380,11 @@ impl Reader<'_> {
         }
         for name in unnamed {
             let what = format!("order does not say how strict {name} is");
-            self.document.fault(value.span().start, what, format!("put \"{name}\" in its place there"));
+            self.document.fault(
+                value.span().start,
+                what,
+                format!("put \"{name}\" in its place there"),
+            );
         }
     }
 
@@ -367,7 +392,9 @@ impl Reader<'_> {
     fn settings(&mut self, rows: &[(usize, &str, &Value<'_>)]) {
         let tables: HashMap<LevelId, &DeTable<'_>> = rows
             .iter()
-            .filter_map(|(_, name, value)| Some((self.levels.id(name)?, value.get_ref().as_table()?)))
+            .filter_map(|(_, name, value)| {
+                Some((self.levels.id(name)?, value.get_ref().as_table()?))
+            })
             .collect();
         for place in 0..self.levels.levels.len() {
             let line: Vec<LevelId> = self.levels.line(LevelId(place as u8)).collect();
@@ -387,7 +414,12 @@ impl Reader<'_> {
                 }
             }
             if let Some(value) = video
-                && let Some(mode) = self.word(value, "video mode", VideoMode::from_word, &["open", "moderate", "strict"])
+                && let Some(mode) = self.word(
+                    value,
+                    "video mode",
+                    VideoMode::from_word,
+                    &["open", "moderate", "strict"],
+                )
             {
                 self.levels.levels[place].video = mode;
                 if mode != VideoMode::Open {
@@ -396,9 +428,12 @@ impl Reader<'_> {
             }
             let style = match style_by_name {
                 Some(Ok(style)) => Some(style),
-                Some(Err(value)) => {
-                    self.word(value, "style", PageStyle::from_word, &["ks1", "ks2", "secondary", "staff"])
-                }
+                Some(Err(value)) => self.word(
+                    value,
+                    "style",
+                    PageStyle::from_word,
+                    &["ks1", "ks2", "secondary", "staff"],
+                ),
                 None => None,
             };
             self.levels.levels[place].style = style.unwrap_or(PageStyle::Secondary);
@@ -441,7 +476,13 @@ impl Reader<'_> {
         self.levels.iter().map(inherited).collect()
     }
 
-    fn list(&mut self, at: usize, level: &str, file: &str, read_file: &ReadFile<'_>) -> Option<SiteList> {
+    fn list(
+        &mut self,
+        at: usize,
+        level: &str,
+        file: &str,
+        read_file: &ReadFile<'_>,
+    ) -> Option<SiteList> {
         let text = match read_file(file) {
             Ok(text) => text,
             Err(why) => {
@@ -486,7 +527,9 @@ impl Reader<'_> {
                     self.document.fault(at, what, format!("write it like {EXAMPLE}"));
                     continue;
                 }
-                "user" => level.and_then(|level| who.users.insert(name.to_lowercase(), level)).is_some(),
+                "user" => {
+                    level.and_then(|level| who.users.insert(name.to_lowercase(), level)).is_some()
+                }
                 "group" => {
                     let name = name.to_lowercase();
                     let is_twice = who.groups.iter().any(|(known, _)| *known == name);
@@ -518,7 +561,8 @@ impl Reader<'_> {
     }
 
     fn network(&mut self, at: usize, text: &str) -> Option<IpNet> {
-        let network = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+        let network =
+            text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
         match network {
             Ok(network) if network.trunc() == network => Some(network),
             Ok(network) => {
@@ -556,7 +600,9 @@ impl Reader<'_> {
             };
             for category in &categories {
                 let find = |cells: &Cells| {
-                    self.levels.line(level).find_map(|level| cells.get(&(level, *category)).copied())
+                    self.levels
+                        .line(level)
+                        .find_map(|level| cells.get(&(level, *category)).copied())
                 };
                 let place = find(&written).or_else(|| find(&shipped)).unwrap_or(0);
                 match &self.answers[usize::from(place)].cell {

@@ -32,10 +32,12 @@ impl Reader<'_> {
         const WHAT: &str = "the [[exception]]";
         let keys = ["site", "allow_for", "block_for", "reason", "review"];
         self.document.only_keys(table, "[[exception]]", &keys);
-        let site = self.required_text(table, at, WHAT, "site", "\"example.org\"").map(str::to_owned);
+        let site =
+            self.required_text(table, at, WHAT, "site", "\"example.org\"").map(str::to_owned);
         let site_at = table.get("site").map_or(at, |value| value.span().start);
         let site = site.and_then(|text| self.site(site_at, &text));
-        let reason = self.required_text(table, at, WHAT, "reason", "\"Music library\"").map(str::to_owned);
+        let reason =
+            self.required_text(table, at, WHAT, "reason", "\"Music library\"").map(str::to_owned);
         let review = self.required(table, at, WHAT, "review", "2027-03-25");
         let review = review.and_then(|value| self.document.date(value, "review = 2027-03-25"));
         let (key, value, blocks) = match (table.get("allow_for"), table.get("block_for")) {
@@ -115,12 +117,16 @@ impl Reader<'_> {
         let keys = ["authorise", "apply", "confirm", "max_days", "never", "standing"];
         self.document.only_keys(table, "[unblock]", &keys);
         let authorise = self.acting_roles(table.get("authorise"), EXAMPLE);
-        self.check_authorisers(table.get("authorise").map_or(at, |v| v.span().start), &authorise, roles);
+        self.check_authorisers(
+            table.get("authorise").map_or(at, |v| v.span().start),
+            &authorise,
+            roles,
+        );
         let (apply_automatically, apply) = self.apply(table.get("apply"));
         let confirm = self.acting_roles(table.get("confirm"), "confirm = [\"it\", \"head\"]");
-        let max_days = table.get("max_days").and_then(|value| {
-            self.document.number(value, 1..=MAX_UNBLOCK_DAYS, "max_days = 90")
-        });
+        let max_days = table
+            .get("max_days")
+            .and_then(|value| self.document.number(value, 1..=MAX_UNBLOCK_DAYS, "max_days = 90"));
         let never = self.categories(table.get("never"), "never = [\"adult\"]");
         let mut standing = Vec::new();
         if let Some(value) = table.get("standing") {
@@ -149,7 +155,8 @@ impl Reader<'_> {
         } else if !roles.values().any(|held| held.intersects(wanted)) {
             let words = authorise.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
             let what = format!("nobody holds a role that may authorise ({words})");
-            let fix = format!("name a person in [roles]: {} = [\"q.whitmore\"]", authorise[0].as_str());
+            let fix =
+                format!("name a person in [roles]: {} = [\"q.whitmore\"]", authorise[0].as_str());
             self.document.fault(at, what, fix);
         }
     }
@@ -188,7 +195,11 @@ impl Reader<'_> {
                     let roles = self.acting_roles(Some(value), "apply = \"automatic\"");
                     if roles.is_empty() {
                         let what = "apply names nobody who makes the change";
-                        self.document.fault(value.span().start, what, "write apply = \"automatic\"");
+                        self.document.fault(
+                            value.span().start,
+                            what,
+                            "write apply = \"automatic\"",
+                        );
                     }
                     (false, roles)
                 }
@@ -202,7 +213,12 @@ impl Reader<'_> {
         names.into_iter().filter_map(|(at, name)| self.category(at, name)).collect()
     }
 
-    fn standing(&mut self, at: usize, table: &DeTable<'_>, never: CategorySet) -> Option<StandingYes> {
+    fn standing(
+        &mut self,
+        at: usize,
+        table: &DeTable<'_>,
+        never: CategorySet,
+    ) -> Option<StandingYes> {
         const WHAT: &str = "the [[unblock.standing]]";
         let keys = ["who", "categories", "scope", "max_minutes", "authorised", "review"];
         self.document.only_keys(table, "[[unblock.standing]]", &keys);
@@ -225,7 +241,8 @@ impl Reader<'_> {
         let max_minutes =
             minutes.and_then(|value| self.document.number(value, 1..=1440, "max_minutes = 60"));
         let example = "\"Q. Whitmore (DSL) 2026-09-01\"";
-        let authorised = self.required_text(table, at, WHAT, "authorised", example).map(str::to_owned);
+        let authorised =
+            self.required_text(table, at, WHAT, "authorised", example).map(str::to_owned);
         let review = self.required(table, at, WHAT, "review", "2027-01-05");
         let review = review.and_then(|value| self.document.date(value, "review = 2027-01-05"));
         Some(StandingYes {
@@ -272,8 +289,9 @@ impl Reader<'_> {
             match SignInBy::ALL.into_iter().find(|way| way.as_str() == word) {
                 Some(way) => {
                     if !way.is_available() {
-                        let what =
-                            format!("sign-in by {word} is not in this version; nobody is known by it");
+                        let what = format!(
+                            "sign-in by {word} is not in this version; nobody is known by it"
+                        );
                         self.warn_once(at, &what);
                     }
                     if !ways.contains(&way) {

@@ -11,7 +11,9 @@ const SAMPLE: &str = include_str!("fixtures/sample.toml");
 
 fn read_file(name: &str) -> Result<String, String> {
     match name {
-        "local/ks1.txt" => Ok("# reading\nphonics.example\nbbc.co.uk/cbeebies # clips\n".to_owned()),
+        "local/ks1.txt" => {
+            Ok("# reading\nphonics.example\nbbc.co.uk/cbeebies # clips\n".to_owned())
+        }
         _ => Err("no such file".to_owned()),
     }
 }
@@ -38,4 +40,691 @@ fn the_sample_policy_parses_as_it_stands() {
     assert_eq!(policy.school(), "Example Academy");
     assert_eq!(policy.files(), ["local/ks1.txt"]);
     assert_eq!(policy.levels().get(policy.levels().strictest()).name, "ks1");
+}
+
+/// An access by somebody of a level, without user, groups or roles.
+pub(crate) fn someone(policy: &Policy, level: &str) -> Identity {
+    Identity {
+        level: policy.levels().id(level).unwrap(),
+        user: None,
+        groups: [].into(),
+        roles: RoleSet::default(),
+        banned_until: None,
+        known_by: KnownBy::Nothing,
+    }
+}
+
+fn at(text: &str) -> UnixMillis {
+    UnixMillis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+}
+
+fn categories(policy: &Policy, names: &[&str]) -> CategorySet {
+    names.iter().map(|name| policy.catalogue().id(name).unwrap()).collect()
+}
+
+fn cell_words(policy: &Policy, level: &str, category: &str) -> (String, String) {
+    let level = policy.levels().id(level).unwrap();
+    let (_, rule) = policy.cell(level, policy.catalogue().id(category).unwrap());
+    let rule = policy.rule(rule);
+    (rule.text.clone(), rule.place.clone())
+}
+
+#[test]
+fn levels_take_what_their_parents_have() {
+    let policy = sample();
+    let levels = policy.levels();
+    let level = |name: &str| levels.get(levels.id(name).unwrap());
+    assert!(level("ks1").safe_search && level("guest").safe_search && !level("staff").safe_search);
+    assert_eq!((level("ks3").video, level("ks2").video), (VideoMode::Moderate, VideoMode::Open));
+    let styles = ["ks1", "ks2", "ks3", "guest", "staff"].map(|name| level(name).style);
+    let wanted = [
+        PageStyle::Ks1,
+        PageStyle::Ks2,
+        PageStyle::Secondary,
+        PageStyle::Secondary,
+        PageStyle::Staff,
+    ];
+    assert_eq!(styles, wanted);
+    let names: Vec<_> = levels.iter().map(|(_, level)| level.name.as_str()).collect();
+    assert_eq!(names, ["pupil", "ks1", "ks2", "ks3", "guest", "staff"], "the order of the file");
+    let strictness =
+        ["ks1", "ks2", "ks3", "guest", "staff", "pupil"].map(|name| level(name).strictness);
+    assert_eq!(strictness, [0, 1, 2, 3, 4, 2]);
+    assert!(policy.only(levels.id("ks1").unwrap()).is_some());
+    assert!(policy.only(levels.id("ks2").unwrap()).is_none());
+}
+
+#[test]
+fn a_cell_is_the_levels_own_then_its_parents_then_the_baselines_then_block() {
+    let policy = sample();
+    let line = |needle: &str| {
+        let place = SAMPLE.lines().position(|line| line.starts_with(needle)).unwrap();
+        format!("policy.toml:{}", place + 1)
+    };
+    let games = line("games = ");
+    assert_eq!(
+        cell_words(&policy, "ks3", "games"),
+        ("games = \"allow at lunch\"".into(), games.clone())
+    );
+    assert_eq!(cell_words(&policy, "ks2", "games"), ("games = \"block\"".into(), games));
+    let (text, place) = cell_words(&policy, "guest", "uncategorised");
+    assert_eq!(text, "uncategorised = \"allow\"");
+    assert!(place.starts_with("baseline:"), "{place}");
+    let mut catalogue = Catalogue::shipped();
+    catalogue.add("school-made-up").unwrap();
+    let policy = Policy::parse(SAMPLE, "policy.toml", catalogue, &read_file).unwrap();
+    let (text, place) = cell_words(&policy, "staff", "school-made-up");
+    assert_eq!((text.as_str(), place.as_str()), ("no cell: block", "baseline"));
+    let later = CategoryId::from_index(255);
+    let staff = policy.levels().id("staff").unwrap();
+    assert_eq!(
+        policy.cell(staff, later).0,
+        &Cell::Block,
+        "a category added after the policy was read"
+    );
+}
+
+#[test]
+fn the_shipped_baseline_has_only_cells_that_it_may_have() {
+    let catalogue = Catalogue::shipped();
+    let table: toml::Table = toml::from_str(include_str!("../../defaults/baseline.toml")).unwrap();
+    let rows = table["grid"].as_table().unwrap();
+    assert_eq!(table.len(), 1);
+    for (name, row) in rows {
+        let id = catalogue.id(name).unwrap_or_else(|| panic!("no category {name}"));
+        for (level, cell) in row.as_table().unwrap() {
+            let cell = cell.as_str().unwrap();
+            assert!(["pupil", "guest", "staff"].contains(&level.as_str()), "{name} {level}");
+            let role = cell.strip_prefix("allow for @").map(Role::from_word);
+            assert!(
+                matches!((cell, role), ("allow" | "block", None) | (_, Some(Some(_)))),
+                "{name} {cell}"
+            );
+            assert!(cell == "block" || !catalogue.locked().contains(id), "{name} is locked");
+        }
+    }
+}
+
+#[test]
+fn the_starter_policy_parses_without_a_fault() {
+    let read = |name: &str| {
+        let files = crate::defaults::POLICY_FILES;
+        files
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, text)| (*text).to_owned())
+            .ok_or_else(String::new)
+    };
+    let policy = Policy::parse(crate::defaults::POLICY, "policy.toml", Catalogue::shipped(), &read);
+    let policy = policy.unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert!(policy.test_count() > 10);
+}
+
+#[test]
+fn user_beats_group_beats_network_and_nobody_known_is_the_strictest() {
+    let text = SAMPLE
+        .replace("\"net:10.20.0.0/16\" = \"guest\"", "\"net:10.20.0.0/16\" = \"guest\"\n\"net:10.20.5.0/24\" = \"ks2\"\n\"net:fd00::/8\" = \"guest\"");
+    let policy = parse(&text).unwrap();
+    let facts = |name: &str, level: Option<&str>, groups: &[&str]| UserFacts {
+        name: Arc::from(name),
+        level: level.map(str::to_owned),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        banned_until: None,
+    };
+    let who = |user: Option<&UserFacts>, client: &str| {
+        let who = policy.identify(user, client.parse().unwrap());
+        (policy.levels().get(who.level).name.clone(), who.known_by)
+    };
+    let case = |level: &str, by: KnownBy| (level.to_owned(), by);
+    let sam = facts("Sam.P", Some("staff"), &["Year 7"]);
+    assert_eq!(who(Some(&sam), "10.20.0.9"), case("ks2", KnownBy::User), "[who] beats the store");
+    let kept = facts("a.kept", Some("ks3"), &["Staff"]);
+    assert_eq!(who(Some(&kept), "10.20.0.9"), case("ks3", KnownBy::User), "the store beats groups");
+    let gone = facts("a.gone", Some("year-9"), &["staff"]);
+    assert_eq!(
+        who(Some(&gone), "10.20.0.9"),
+        case("staff", KnownBy::Group),
+        "an unknown level is passed over"
+    );
+    let both = facts("a.both", None, &["Staff", "YEAR 7"]);
+    assert_eq!(
+        who(Some(&both), "10.20.0.9"),
+        case("ks3", KnownBy::Group),
+        "the first group in the file"
+    );
+    let other = facts("a.other", None, &["Chess"]);
+    assert_eq!(who(Some(&other), "10.20.0.9"), case("guest", KnownBy::Network));
+    assert_eq!(who(None, "10.20.5.9"), case("ks2", KnownBy::Network), "the narrowest network");
+    assert_eq!(who(None, "::ffff:10.20.5.9"), case("ks2", KnownBy::Network));
+    assert_eq!(who(None, "fd00::1"), case("guest", KnownBy::Network));
+    assert_eq!(who(Some(&other), "192.0.2.1"), case("ks1", KnownBy::Nothing));
+    assert_eq!(who(None, "192.0.2.1"), case("ks1", KnownBy::Nothing));
+    assert!(policy.knows_network("10.20.0.1".parse().unwrap()));
+    assert!(!policy.knows_network("10.21.0.1".parse().unwrap()));
+}
+
+#[test]
+fn roles_are_held_by_name_without_case() {
+    let policy = sample();
+    assert!(policy.roles("Q.WHITMORE").contains(Role::Dsl));
+    assert_eq!(policy.roles("nobody"), RoleSet::default());
+    assert_eq!(policy.holders(Role::Dsl), ["q.whitmore"]);
+    let dsl = UserFacts { name: "Q.Whitmore".into(), ..UserFacts::default() };
+    assert!(policy.identify(Some(&dsl), "192.0.2.1".parse().unwrap()).roles.contains(Role::Dsl));
+}
+
+#[test]
+fn the_unblock_rules_and_times_to_keep_are_as_written() {
+    let policy = sample();
+    let rules = policy.unblock_rules();
+    assert_eq!((&rules.authorise[..], rules.apply_automatically), (&[Role::Dsl][..], true));
+    assert_eq!((&rules.confirm[..], rules.max_days), (&[Role::It, Role::Head][..], 90));
+    assert_eq!(policy.catalogue().names(rules.never), ["adult"]);
+    let standing = &rules.standing[0];
+    assert_eq!(
+        (standing.who, standing.max_minutes, standing.scope.as_str()),
+        (Role::Teacher, 60, "class")
+    );
+    assert_eq!(policy.keep(), Keep { allowed_days: 90, blocked_days: 366, changes_days: 2557 });
+    let by_it = parse(&SAMPLE.replace("apply = \"automatic\"", "apply = \"it\"")).unwrap();
+    assert_eq!(
+        (&by_it.unblock_rules().apply[..], by_it.unblock_rules().apply_automatically),
+        (&[Role::It][..], false)
+    );
+}
+
+#[test]
+fn what_is_not_built_yet_is_said() {
+    let policy = sample();
+    for what in ["kerberos", "chromebook", "portal", "safe_search", "video", "standing"] {
+        let said = policy.warnings().iter().filter(|warning| warning.contains(what)).count();
+        assert_eq!(said, 1, "{what}: {:#?}", policy.warnings());
+    }
+    assert!(!policy.wants_sign_in());
+    let basic =
+        parse(&SAMPLE.replace("\"kerberos\", \"chromebook\", \"portal\"", "\"basic\"")).unwrap();
+    assert!(basic.wants_sign_in());
+    assert!(!basic.warnings().iter().any(|warning| warning.contains("sign-in")));
+}
+
+#[test]
+fn every_fault_has_its_line_and_a_fix() {
+    let line = |needle: &str| SAMPLE.lines().position(|line| line.contains(needle)).unwrap() + 1;
+    let cases = [
+        (
+            "allow at lunch",
+            "allow at luch",
+            "no time called \"luch\"; did you mean \"allow at lunch\"?",
+        ),
+        (
+            "allow for @dsl",
+            "allow for @dls",
+            "no role called \"dls\"; did you mean \"allow for @dsl\"?",
+        ),
+        (
+            "allow for @dsl",
+            "allow for dsl",
+            "\"allow for dsl\" names no role; did you mean \"allow for @dsl\"?",
+        ),
+        (
+            "games = { pupil",
+            "gmaes = { pupil",
+            "no category called \"gmaes\"; did you mean \"games\"?",
+        ),
+        (
+            "games = { pupil = \"block\"",
+            "games = { pupil = \"blok\"",
+            "\"blok\" is no cell of the grid; did you mean \"block\"?",
+        ),
+        (
+            "adult = { pupil",
+            "adult = { pupils",
+            "no level called \"pupils\"; did you mean \"pupil\"?",
+        ),
+        (
+            "adult = { pupil = \"block\"",
+            "terrorism = { pupil = \"allow\"",
+            "\"terrorism\" is locked and cannot be allowed; remove the line",
+        ),
+        (
+            "max_days = 90",
+            "max_day = 90",
+            "unknown key \"max_day\" in [unblock]; did you mean \"max_days\"?",
+        ),
+        (
+            "max_days = 90",
+            "max_days = 600",
+            "600 is not a whole number from 1 to 366; write it like max_days = 90",
+        ),
+        ("max_days = 90", "max_days = \"90\"", "\"90\" is not a whole number"),
+        ("school = ", "shcool = ", "the policy has no school; add school"),
+        (
+            "school = ",
+            "shcool = ",
+            "unknown key \"shcool\" in the policy; did you mean \"school\"?",
+        ),
+        ("Europe/London", "Europe/Lodnon", "no time zone \"Europe/Lodnon\""),
+        ("2025-12-19", "2025-08-19", "\"2025-09-03/2025-08-19\" is no term"),
+        (
+            "\"portal\"",
+            "\"potral\"",
+            "no way to identify called \"potral\"; did you mean \"portal\"?",
+        ),
+        (
+            "Mon-Fri 12:10-13:10",
+            "Mon-Fri 12:10-25:10",
+            "\"Mon-Fri 12:10-25:10\" is no time of the week",
+        ),
+        ("parent = \"pupil\", only", "parent = \"ks1\", only", "ks1 is its own parent"),
+        (
+            "parent = \"pupil\", only",
+            "parent = \"pupl\", only",
+            "no level called \"pupl\"; did you mean \"pupil\"?",
+        ),
+        ("local/ks1.txt", "local/ks2.txt", "cannot read local/ks2.txt: no such file"),
+        (
+            "video = \"moderate\"",
+            "video = \"modrate\"",
+            "no video mode called \"modrate\"; did you mean \"moderate\"?",
+        ),
+        (
+            "\"user:sam.p\"",
+            "\"usr:sam.p\"",
+            "\"usr:sam.p\" is no user, group or network; did you mean \"user:sam.p\"?",
+        ),
+        (
+            "net:10.20.0.0/16",
+            "net:10.20.1.0/16",
+            "10.20.1.0/16 has bits set beyond its prefix; did you mean \"net:10.20.0.0/16\"?",
+        ),
+        ("net:10.20.0.0/16", "net:10.20.0/16", "\"10.20.0/16\" is no network"),
+        (
+            "\"group:Staff\" = \"staff\"",
+            "\"group:year 7\" = \"staff\"",
+            "\"group:year 7\" is there twice",
+        ),
+        ("site = \"audionetwork.com\"", "site = \"co.uk\"", "\"co.uk\" is a public suffix"),
+        ("review = 2026-03-27", "review = \"soon\"", "\"soon\" is not a date, YYYY-MM-DD"),
+        ("reason = \"Music library\"", "reason = \" \"", "reason is blank"),
+        ("it = [\"j.cho\"]", "itt = [\"j.cho\"]", "no role called \"itt\"; did you mean \"it\"?"),
+        (
+            "authorise = [\"dsl\"]",
+            "authorise = []",
+            "the policy names nobody who may authorise an unblock",
+        ),
+        (
+            "authorise = [\"dsl\"]",
+            "authorise = [\"head\"]",
+            "nobody holds a role that may authorise (head)",
+        ),
+        (
+            "authorise = [\"dsl\"]",
+            "authorise = [\"governor\"]",
+            "\"governor\" reads reports and changes nothing",
+        ),
+        (
+            "apply = \"automatic\"",
+            "apply = \"automatc\"",
+            "no role called \"automatc\"; did you mean \"automatic\"?",
+        ),
+        (
+            "never = [\"adult\"]",
+            "never = [\"adlut\"]",
+            "no category called \"adlut\"; did you mean \"adult\"?",
+        ),
+        ("categories = [\"games\"]", "categories = [\"adult\"]", "\"adult\" is never unblocked"),
+        ("max_minutes = 60", "max_minutes = 0", "0 is not a whole number from 1 to 1440"),
+        ("allowed = \"90 days\"", "allowed = \"90\"", "\"90\" is no length of time"),
+        ("at = \"Tue 10:00\"", "at = \"Teu 10:00\"", "\"Teu 10:00\" is no time"),
+        ("as = \"ks2\"", "as = \"ks22\"", "no level called \"ks22\"; did you mean \"ks2\"?"),
+        (
+            "category:games",
+            "category:gamez",
+            "no category called \"gamez\"; did you mean \"games\"?",
+        ),
+        ("childline.org.uk", "childline org uk", "\"childline org uk\" is no site"),
+        ("safe_search = true }", "safe_search = \"yes\" }", "\"yes\" is not true or false"),
+        ("staff = {}", "\"a b\" = {}", "\"a b\" is no name for a level"),
+        (
+            "\"guest\", \"staff\"] # s",
+            "\"guest\"] # s",
+            "order does not say how strict staff is; put \"staff\" in its place there",
+        ),
+        (
+            "\"guest\", \"staff\"] # s",
+            "\"guest\", \"guest\", \"staff\"] # s",
+            "guest is in the order twice",
+        ),
+    ];
+    for (old, new, message) in cases {
+        assert!(SAMPLE.contains(old), "the sample has no {old}");
+        let found = faults(&SAMPLE.replacen(old, new, 1));
+        let with_line = format!("policy.toml:{}: {message}", line(old));
+        let at_top = format!("policy.toml:1: {message}");
+        let is_there = |fault: &String| fault.starts_with(&with_line) || fault.starts_with(&at_top);
+        assert!(found.iter().any(is_there), "{with_line} is not in {found:#?}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once_in_the_order_of_the_file() {
+    let text = SAMPLE
+        .replace("allow at lunch", "allow at luch")
+        .replace("max_days", "max_dys")
+        .replace("terms = ", "trems = ")
+        .replace("local/ks1.txt", "local/none.txt");
+    let found = faults(&text);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    let lines: Vec<usize> =
+        found.iter().map(|fault| fault.split(':').nth(1).unwrap().parse().unwrap()).collect();
+    assert!(lines.is_sorted(), "{found:#?}");
+}
+
+#[test]
+fn a_text_that_is_no_toml_tells_where() {
+    let found = faults("school = \"Example\nterms = [\n");
+    assert!(found.iter().any(|fault| fault.starts_with("policy.toml:1: ")), "{found:#?}");
+    assert!(
+        !found.iter().any(|fault| fault.contains("has no")),
+        "no faults that only follow: {found:#?}"
+    );
+    assert!(!faults("").is_empty());
+}
+
+#[test]
+fn a_fault_in_a_list_of_sites_has_the_lists_line() {
+    let read = |_: &str| Ok("good.example\n\nco.uk\nbad site\n".to_owned());
+    let found = Policy::parse(SAMPLE, "policy.toml", Catalogue::shipped(), &read).unwrap_err();
+    let places: Vec<_> = found.iter().map(|fault| fault.place.as_str()).collect();
+    assert_eq!(places, ["local/ks1.txt:3", "local/ks1.txt:4"]);
+}
+
+#[test]
+fn it_opens_when_all_its_times_hold_at_once() {
+    let text = SAMPLE
+        .replace("terms = [\"2025-09-03/2025-12-19\"]", "")
+        .replace(
+            "lunch = \"Mon-Fri 12:10-13:10\"",
+            "lunch = \"Mon-Fri 12:10-13:10\"\nclub = \"Wed 12:30-14:00\"",
+        )
+        .replace("[[exception]]", "music = { ks3 = \"allow at club\" }\n[[exception]]");
+    let policy = parse(&text).unwrap();
+    let who = someone(&policy, "ks3");
+    let opens = |who: &Identity, names: &[&str]| {
+        let host = Host::parse("chess.example").unwrap();
+        let access = Access {
+            who,
+            scheme: Scheme::Tunnel,
+            host: &host,
+            port: 443,
+            path: None,
+            categories: categories(&policy, names),
+        };
+        // A Monday, at ten.
+        let open = policy.opens(&access, at("2026-11-23T10:00:00Z"))?;
+        Some((policy.clock().show(open.0), policy.clock().show(open.1)))
+    };
+    let pair = |from: &str, until: &str| Some((from.to_owned(), until.to_owned()));
+    assert_eq!(
+        opens(&who, &["games"]),
+        pair("Mon 23 Nov 2026 12:10 GMT", "Mon 23 Nov 2026 13:10 GMT")
+    );
+    assert_eq!(
+        opens(&who, &["games", "music"]),
+        pair("Wed 25 Nov 2026 12:30 GMT", "Wed 25 Nov 2026 13:10 GMT")
+    );
+    assert_eq!(opens(&who, &["games", "adult"]), None, "blocked flatly too");
+    assert_eq!(opens(&who, &["games", "csam"]), None, "locked");
+    assert_eq!(opens(&who, &["adult"]), None);
+    assert_eq!(opens(&someone(&policy, "ks2"), &["games"]), None);
+    assert_eq!(opens(&someone(&policy, "ks1"), &["games"]), None, "the clock opens no list");
+    let banned = Identity { banned_until: Some(at("2026-11-23T20:00:00Z")), ..who };
+    assert_eq!(opens(&banned, &["games"]), None);
+}
+
+#[test]
+fn failing_tests_say_what_decided() {
+    let policy = sample();
+    let games = policy.catalogue().id("games").unwrap();
+    let now = at("2025-11-26T10:00:00Z");
+    let education = CategorySet::of(policy.catalogue().id("education").unwrap());
+    assert_eq!(policy.test_count(), 2);
+    let allowed =
+        SAMPLE.replace("uncategorised = {", "education = { pupil = \"allow\" }\nuncategorised = {");
+    let good = parse(&allowed).unwrap();
+    assert_eq!(good.run_tests(&|_, _| education, now), []);
+    let failures = good.run_tests(&|_, _| CategorySet::of(games), now);
+    let line = allowed.lines().position(|line| line.starts_with("games = ")).unwrap() + 1;
+    let text = format!("ks2, Tue 10:00: childline.org.uk must be allowed; :{line} blocks it");
+    assert_eq!(failures, [TestFailure { text }]);
+    let open =
+        parse(&allowed.replace("games = { pupil = \"block\"", "games = { pupil = \"allow\""))
+            .unwrap();
+    let text = format!("ks2, Tue 10:00: category:games must be blocked; :{line} allows it");
+    assert_eq!(open.run_tests(&|_, _| education, now), [TestFailure { text }]);
+}
+
+#[test]
+fn a_test_at_lunch_holds_in_the_holidays_too() {
+    let text = SAMPLE
+        .replace("as = \"ks2\"\nat = \"Tue 10:00\"", "as = \"ks3\"\nat = \"Tue 12:30\"")
+        .replace(
+            "allow = [\"childline.org.uk\"]\nblock = [\"category:games\"]",
+            "allow = [\"category:games\"]",
+        );
+    let policy = parse(&text).unwrap();
+    assert_eq!(policy.run_tests(&|_, _| CategorySet::EMPTY, at("2026-08-03T10:00:00Z")), []);
+}
+
+fn diff(old: &str, new: &str) -> PolicyDiff {
+    parse(old).unwrap().diff(&parse(new).unwrap())
+}
+
+#[test]
+fn a_policy_does_not_differ_from_itself() {
+    assert_eq!(diff(SAMPLE, SAMPLE), PolicyDiff::default());
+    let comments = SAMPLE.replace('\n', " # comment\n");
+    assert_eq!(diff(SAMPLE, &comments), PolicyDiff::default());
+}
+
+#[test]
+fn each_difference_is_a_line_and_loosening_is_seen() {
+    // What is replaced, by what, the line, whether it loosens, and whether the way back does.
+    let cases = [
+        (
+            "ks3 = \"allow at lunch\"",
+            "ks3 = \"allow\"",
+            "games for ks3: allow at lunch -> allow",
+            true,
+            false,
+        ),
+        (
+            "ks3 = \"allow at lunch\"",
+            "ks3 = \"block\"",
+            "games for ks3: allow at lunch -> block",
+            false,
+            true,
+        ),
+        (
+            "games = { pupil = \"block\"",
+            "games = { pupil = \"allow\"",
+            "games for pupil: block -> allow",
+            true,
+            false,
+        ),
+        (
+            "staff = \"allow for @dsl\"",
+            "staff = \"allow for @it\"",
+            "self-harm for staff: allow for @dsl -> allow for @it",
+            true,
+            true,
+        ),
+        (
+            "Mon-Fri 12:10-13:10",
+            "Mon-Fri 12:10-13:00",
+            "time lunch: Mon-Fri 12:10-13:10 -> Mon-Fri 12:10-13:00",
+            false,
+            true,
+        ),
+        ("Europe/London", "Europe/Dublin", "timezone: Europe/London -> Europe/Dublin", true, true),
+        (
+            "2025-12-19",
+            "2025-12-18",
+            "terms: 2025-09-03/2025-12-19 -> 2025-09-03/2025-12-18",
+            true,
+            true,
+        ),
+        (
+            "guest = { safe_search = true }",
+            "guest = {}",
+            "level guest: on its own, safe search, secondary pages -> on its own, secondary pages",
+            true,
+            false,
+        ),
+        (
+            "video = \"moderate\"",
+            "video = \"strict\"",
+            "level ks3: under pupil, safe search, moderate video, secondary pages -> under pupil, safe search, strict video, secondary pages",
+            false,
+            true,
+        ),
+        (
+            ", only = \"local/ks1.txt\"",
+            "",
+            "ks1: no longer only the sites of local/ks1.txt",
+            true,
+            true,
+        ),
+        (
+            "\"user:sam.p\" = \"ks2\"",
+            "\"user:sam.p\" = \"staff\"",
+            "who user:sam.p: ks2 -> staff",
+            true,
+            true,
+        ),
+        (
+            "\"group:Year 7\" = \"ks3\"",
+            "\"group:Year 7\" = \"ks2\"",
+            "who group:year 7: ks3 -> ks2",
+            false,
+            true,
+        ),
+        ("\"group:Staff\" = \"staff\"\n", "", "who group:staff: staff -> none", true, true),
+        (
+            "allow_for = \"pupil\"",
+            "allow_for = \"ks3\"",
+            "added: exception: audionetwork.com allowed for ks3 (Music library; review 2026-03-27)",
+            true,
+            true,
+        ),
+        (
+            "allow_for = \"pupil\"",
+            "block_for = \"pupil\"",
+            "removed: exception: audionetwork.com allowed for pupil (Music library; review 2026-03-27)",
+            false,
+            true,
+        ),
+        (
+            "it = [\"j.cho\"]",
+            "it = [\"j.cho\", \"k.lane\"]",
+            "added: role it for k.lane",
+            true,
+            false,
+        ),
+        (
+            "authorise = [\"dsl\"]",
+            "authorise = [\"dsl\", \"it\"]",
+            "unblock authorise: dsl -> dsl, it",
+            true,
+            false,
+        ),
+        ("apply = \"automatic\"", "apply = \"it\"", "unblock apply: automatic -> it", false, true),
+        (
+            "confirm = [\"it\", \"head\"]",
+            "confirm = [\"it\"]",
+            "unblock confirm: it, head -> it",
+            true,
+            true,
+        ),
+        ("max_days = 90", "max_days = 91", "unblock max_days: 90 days -> 91 days", true, false),
+        (
+            "never = [\"adult\"]",
+            "never = [\"adult\", \"gambling\"]",
+            "added: gambling in unblock never",
+            false,
+            true,
+        ),
+        (
+            "max_minutes = 60",
+            "max_minutes = 61",
+            "added: standing yes: teacher may open games for a class for 61 minutes (Q. Whitmore (DSL) 2025-09-01; review 2026-01-05)",
+            true,
+            true,
+        ),
+        (
+            "blocked = \"12 months\"",
+            "blocked = \"6 months\"",
+            "keep blocked: 366 days -> 183 days",
+            true,
+            false,
+        ),
+        (
+            "\"kerberos\", ",
+            "",
+            "identify: kerberos, chromebook, portal -> chromebook, portal",
+            true,
+            true,
+        ),
+        (
+            "block = [\"category:games\"]",
+            "block = []",
+            "removed: test: ks2, Tue 10:00: category:games must be blocked",
+            true,
+            false,
+        ),
+        (
+            "\"ks1\", \"ks2\", \"ks3\", \"guest\"",
+            "\"ks2\", \"ks1\", \"ks3\", \"guest\"",
+            "order: ks1, ks2, ks3, guest, staff -> ks2, ks1, ks3, guest, staff",
+            true,
+            true,
+        ),
+        (
+            "Example Academy",
+            "Sample Academy",
+            "school: Example Academy -> Sample Academy",
+            false,
+            false,
+        ),
+    ];
+    for (old, new, line, loosens, back) in cases {
+        let changed = SAMPLE.replacen(old, new, 1);
+        assert_ne!(changed, SAMPLE, "the sample has no {old}");
+        let found = diff(SAMPLE, &changed);
+        assert!(found.lines.iter().any(|found| found == line), "{line} is not in {found:#?}");
+        assert_eq!(found.loosens, loosens, "{line}: {found:#?}");
+        assert_eq!(diff(&changed, SAMPLE).loosens, back, "back from {line}");
+    }
+}
+
+#[test]
+fn a_line_about_a_parent_is_not_repeated_for_its_children() {
+    let changed = SAMPLE.replace("adult = { pupil = \"block\"", "adult = { pupil = \"allow\"");
+    assert_eq!(diff(SAMPLE, &changed).lines, ["adult for pupil: block -> allow"]);
+}
+
+#[test]
+fn a_new_site_on_a_list_loosens_and_one_fewer_does_not() {
+    let with = |sites: &str| {
+        let sites = sites.to_owned();
+        Policy::parse(SAMPLE, "policy.toml", Catalogue::shipped(), &move |_| Ok(sites.clone()))
+            .unwrap()
+    };
+    let (fewer, more) = (with("a.example"), with("a.example\nb.example"));
+    let added = fewer.diff(&more);
+    assert_eq!(
+        (added.lines, added.loosens),
+        (vec!["added: b.example to the only sites of ks1".to_owned()], true)
+    );
+    assert!(!more.diff(&fewer).loosens);
 }

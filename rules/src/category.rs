@@ -98,7 +98,7 @@ impl CategorySet {
                 let bit = rest.trailing_zeros();
                 // Clears the lowest bit that is set; none left: 64 trailing zeros.
                 rest &= rest.wrapping_sub(1);
-                (bit < 64).then(|| CategoryId((i << 6) as u8 | bit as u8))
+                (bit < 64).then_some(CategoryId((i << 6) as u8 | bit as u8))
             })
         })
     }

@@ -1,9 +1,13 @@
 //! Changes to the filter: events as the change log keeps them, the states that they lead to, and
 //! who may do what. Nothing here does anything: a change takes effect once its event is durable.
 
-use crate::access::{Role, RoleSet};
-use crate::category::CategorySet;
-use crate::policy::Policy;
+mod act;
+
+pub use act::{
+    apply_unblock, ask_unblock, authorise_unblock, block_site, closing_roles, confirm_unblock,
+    extend_unblock, lift_block, refuse_unblock, require_role, revoke_unblock,
+};
+
 use crate::site::{Site, SiteError};
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, Scope, SiteBlock, Unblock, UnblockId};
@@ -26,6 +30,9 @@ pub enum Event {
         from: UnixMillis,
         until: UnixMillis,
         reason: String,
+        /// When it lapses if nobody answers; logs of older versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lapses: Option<UnixMillis>,
     },
     /// An authoriser says yes.
     UnblockAuthorised { id: UnblockId },
@@ -107,6 +114,7 @@ pub struct UnblockHistory {
     pub until: UnixMillis,
     pub reason: String,
     pub asked_at: UnixMillis,
+    pub lapses: UnixMillis,
     pub requested_by: String,
     pub authorised: Option<(UnixMillis, String)>,
     pub applied: Option<(UnixMillis, String)>,
@@ -168,14 +176,13 @@ pub enum ChangeError {
 /// The actor of changes that the policy has made without a person.
 pub const AUTOMATIC: &str = "automatic";
 
-/// An asked unblock that nobody answers for so long has lapsed: five school days, a week, in
-/// milliseconds.
+/// How many school days an asked unblock waits for an answer before it has lapsed.
+pub const LAPSE_SCHOOL_DAYS: u32 = 5;
+
+/// The same in milliseconds, where the terms given do not reach so far: a week.
 pub const LAPSE_MILLIS: i64 = 7 * DAY_MILLIS;
 
 const DAY_MILLIS: i64 = 86_400_000;
-
-/// Fewest letters of a reason to open something.
-const REASON_LETTERS: usize = 10;
 
 impl UnblockState {
     /// The word of UX.md.
@@ -207,7 +214,7 @@ impl UnblockHistory {
         }
         let ended = now >= self.until;
         if self.authorised.is_none() {
-            let lapsed = ended || now.0 >= self.asked_at.0.saturating_add(LAPSE_MILLIS);
+            let lapsed = ended || now >= self.lapses;
             return if lapsed { UnblockState::Lapsed } else { UnblockState::Asked };
         }
         match (&self.applied, &self.confirmed) {
@@ -229,7 +236,7 @@ impl Changes {
         self.size = self.size.max(entry.sequence + 1);
         let (at, by) = (entry.at, entry.actor.clone());
         match &entry.event {
-            Event::UnblockAsked { id, site, scope, from, until, reason } => {
+            Event::UnblockAsked { id, site, scope, from, until, reason, lapses } => {
                 self.unblocks.entry(*id).or_insert_with(|| UnblockHistory {
                     id: *id,
                     site: site.clone(),
@@ -238,6 +245,7 @@ impl Changes {
                     until: *until,
                     reason: reason.clone(),
                     asked_at: at,
+                    lapses: lapses.unwrap_or(UnixMillis(at.0.saturating_add(LAPSE_MILLIS))),
                     requested_by: by,
                     authorised: None,
                     applied: None,
@@ -286,15 +294,13 @@ impl Changes {
         let authorised_by = unblock.authorised.as_ref().map(|(_, who)| who.as_str());
         let applied_by = unblock.applied.as_ref().map(|(_, who)| who.as_str());
         match event {
-            Event::UnblockAuthorised { .. } => {
-                if state == UnblockState::Asked && !same_person(&by, &unblock.requested_by) {
-                    unblock.authorised = Some((at, by));
-                }
+            Event::UnblockAuthorised { .. }
+                if state == UnblockState::Asked && !same_person(&by, &unblock.requested_by) =>
+            {
+                unblock.authorised = Some((at, by));
             }
-            Event::UnblockRefused { reason, .. } => {
-                if state == UnblockState::Asked {
-                    unblock.refused = Some((at, by, reason.clone()));
-                }
+            Event::UnblockRefused { reason, .. } if state == UnblockState::Asked => {
+                unblock.refused = Some((at, by, reason.clone()));
             }
             Event::UnblockApplied { .. } => {
                 let distinct = !authorised_by.is_some_and(|who| same_person(who, &by));
@@ -311,16 +317,14 @@ impl Changes {
                     unblock.confirmed = Some((at, by));
                 }
             }
-            Event::UnblockExtended { until, .. } => {
-                if may_still_end(state) && !same_person(&by, &unblock.requested_by) {
-                    unblock.until = *until;
-                    unblock.extensions.push((at, by, *until));
-                }
+            Event::UnblockExtended { until, .. }
+                if may_still_end(state) && !same_person(&by, &unblock.requested_by) =>
+            {
+                unblock.until = *until;
+                unblock.extensions.push((at, by, *until));
             }
-            Event::UnblockRevoked { reason, .. } => {
-                if may_still_end(state) {
-                    unblock.revoked = Some((at, by, reason.clone()));
-                }
+            Event::UnblockRevoked { reason, .. } if may_still_end(state) => {
+                unblock.revoked = Some((at, by, reason.clone()));
             }
             _ => {}
         }
@@ -400,296 +404,6 @@ fn may_still_end(state: UnblockState) -> bool {
 #[must_use]
 pub fn same_person(one: &str, other: &str) -> bool {
     one.trim().to_lowercase() == other.trim().to_lowercase()
-}
-
-/// Checks a request and makes its event. `categories` are those of the site.
-///
-/// # Errors
-/// [`ChangeError`]: reason, end, scope, site or category.
-#[allow(clippy::too_many_arguments, reason = "the fields of the request form")]
-pub fn ask_unblock(
-    changes: &Changes,
-    policy: &Policy,
-    categories: CategorySet,
-    site: &Site,
-    scope: Scope,
-    from: UnixMillis,
-    until: UnixMillis,
-    reason: &str,
-    now: UnixMillis,
-) -> Result<Event, ChangeError> {
-    let may_open = |set: CategorySet| set.intersection(categories).iter().next();
-    if let Some(id) = may_open(policy.catalogue().locked()) {
-        return Err(ChangeError::Locked { category: policy.catalogue().name(id).to_owned() });
-    }
-    if let Some(id) = may_open(policy.unblock_rules().never) {
-        return Err(ChangeError::Never { category: policy.catalogue().name(id).to_owned() });
-    }
-    if matches!(&scope, Scope::Level(_)) && scope.level(policy).is_none() {
-        return Err(ChangeError::BadScope(scope.to_string()));
-    }
-    check_end(policy, from, until, now)?;
-    check_reason(reason)?;
-    let (site, reason) = (site.to_string(), reason.trim().to_owned());
-    Ok(Event::UnblockAsked { id: changes.next_unblock(), site, scope, from, until, reason })
-}
-
-fn check_end(
-    policy: &Policy,
-    from: UnixMillis,
-    until: UnixMillis,
-    now: UnixMillis,
-) -> Result<(), ChangeError> {
-    let max_days = policy.unblock_rules().max_days;
-    if until <= now {
-        return Err(ChangeError::EndsInPast);
-    }
-    if until <= from {
-        return Err(ChangeError::EndsBeforeStart);
-    }
-    if until.0.saturating_sub(from.0.min(now.0)) > i64::from(max_days) * DAY_MILLIS {
-        return Err(ChangeError::TooLong { max_days });
-    }
-    Ok(())
-}
-
-/// A reason to open something says what for: enough letters, and not one of them over and over.
-fn check_reason(reason: &str) -> Result<(), ChangeError> {
-    let letters: Vec<char> =
-        reason.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
-    let mut words: Vec<String> = reason.split_whitespace().map(str::to_lowercase).collect();
-    let spoken = words.len();
-    words.sort();
-    words.dedup();
-    let mut kinds = letters.clone();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let repeated = kinds.len() < 4 || (spoken > 1 && words.len() == 1);
-    if letters.len() < REASON_LETTERS || repeated {
-        return Err(ChangeError::ReasonTooShort);
-    }
-    Ok(())
-}
-
-fn check_some_reason(reason: &str) -> Result<String, ChangeError> {
-    let reason = reason.trim();
-    if reason.is_empty() { Err(ChangeError::NoReason) } else { Ok(reason.to_owned()) }
-}
-
-/// Checks a yes and makes its events, each with its actor; the automatic apply is among them where
-/// the policy says so.
-///
-/// # Errors
-/// [`ChangeError`]: unknown, wrong state, own request, no role.
-pub fn authorise_unblock(
-    changes: &Changes,
-    policy: &Policy,
-    id: UnblockId,
-    by: &str,
-    now: UnixMillis,
-) -> Result<Vec<(String, Event)>, ChangeError> {
-    let rules = policy.unblock_rules();
-    require_role(policy, by, &rules.authorise)?;
-    let asked = |state| state == UnblockState::Asked;
-    let unblock = changes.unblock_that(id, now, asked, "an asked one", "authorised")?;
-    if same_person(by, &unblock.requested_by) {
-        return Err(ChangeError::OwnRequest(id));
-    }
-    let mut events = vec![(by.to_owned(), Event::UnblockAuthorised { id })];
-    if rules.apply_automatically {
-        events.push((AUTOMATIC.to_owned(), Event::UnblockApplied { id }));
-    }
-    Ok(events)
-}
-
-/// Checks a no and makes its event.
-///
-/// # Errors
-/// [`ChangeError`]: unknown, wrong state, no role, no reason.
-pub fn refuse_unblock(
-    changes: &Changes,
-    policy: &Policy,
-    id: UnblockId,
-    by: &str,
-    reason: &str,
-    now: UnixMillis,
-) -> Result<Event, ChangeError> {
-    require_role(policy, by, &policy.unblock_rules().authorise)?;
-    let asked = |state| state == UnblockState::Asked;
-    changes.unblock_that(id, now, asked, "an asked one", "refused")?;
-    Ok(Event::UnblockRefused { id, reason: check_some_reason(reason)? })
-}
-
-/// Checks that the change is made by somebody other than its authoriser, and makes the event.
-///
-/// # Errors
-/// [`ChangeError`]: unknown, wrong state, same person, no role.
-pub fn apply_unblock(
-    changes: &Changes,
-    policy: &Policy,
-    id: UnblockId,
-    by: &str,
-    now: UnixMillis,
-) -> Result<Event, ChangeError> {
-    require_role(policy, by, &policy.unblock_rules().apply)?;
-    let authorised = |state| state == UnblockState::Authorised;
-    let unblock = changes.unblock_that(id, now, authorised, "an authorised one", "applied")?;
-    if unblock.applied.is_some() {
-        let state = UnblockState::Authorised.as_str();
-        return Err(ChangeError::WrongState {
-            id,
-            state,
-            wanted: "one not yet applied",
-            action: "applied",
-        });
-    }
-    differs(id, unblock.authorised.as_ref(), by, "authorised", "apply")?;
-    Ok(Event::UnblockApplied { id })
-}
-
-/// Checks that the change is confirmed by a third person, and makes the event.
-///
-/// # Errors
-/// [`ChangeError`]: unknown, wrong state, same person, no role.
-pub fn confirm_unblock(
-    changes: &Changes,
-    policy: &Policy,
-    id: UnblockId,
-    by: &str,
-    note: &str,
-    now: UnixMillis,
-) -> Result<Event, ChangeError> {
-    require_role(policy, by, &policy.unblock_rules().confirm)?;
-    let live = |state| state == UnblockState::Live;
-    let unblock = changes.unblock_that(id, now, live, "a live one", "confirmed")?;
-    differs(id, unblock.authorised.as_ref(), by, "authorised", "confirm")?;
-    differs(id, unblock.applied.as_ref(), by, "applied", "confirm")?;
-    Ok(Event::UnblockConfirmed { id, note: note.trim().to_owned() })
-}
-
-fn differs(
-    id: UnblockId,
-    done: Option<&(UnixMillis, String)>,
-    by: &str,
-    did: &'static str,
-    action: &'static str,
-) -> Result<(), ChangeError> {
-    match done {
-        Some((_, who)) if same_person(who, by) => Err(ChangeError::SamePerson { id, did, action }),
-        _ => Ok(()),
-    }
-}
-
-/// Checks a new end and makes its event. Opening for longer is opening: it takes an authoriser who
-/// did not ask for it, and `max_days` counts from the first start.
-///
-/// # Errors
-/// [`ChangeError`]: unknown, wrong state, own request, no role, reason, end.
-pub fn extend_unblock(
-    changes: &Changes,
-    policy: &Policy,
-    id: UnblockId,
-    by: &str,
-    until: UnixMillis,
-    reason: &str,
-    now: UnixMillis,
-) -> Result<Event, ChangeError> {
-    require_role(policy, by, &policy.unblock_rules().authorise)?;
-    let unblock =
-        changes.unblock_that(id, now, may_still_end, "an authorised or live one", "extended")?;
-    if same_person(by, &unblock.requested_by) {
-        return Err(ChangeError::SamePerson { id, did: "asked for", action: "extend" });
-    }
-    check_end(policy, unblock.from, until, now)?;
-    check_reason(reason)?;
-    Ok(Event::UnblockExtended { id, until, reason: reason.trim().to_owned() })
-}
-
-/// Checks that somebody may end an unblock early and makes the event. Closing is safe: whoever may
-/// authorise, apply or confirm may do it, and whoever asked.
-///
-/// # Errors
-/// [`ChangeError`]: unknown, wrong state, no role, no reason.
-pub fn revoke_unblock(
-    changes: &Changes,
-    policy: &Policy,
-    id: UnblockId,
-    by: &str,
-    reason: &str,
-    now: UnixMillis,
-) -> Result<Event, ChangeError> {
-    let unblock = changes.unblock(id)?;
-    if !same_person(by, &unblock.requested_by) {
-        require_role(policy, by, &closing_roles(policy))?;
-    }
-    changes.unblock_that(id, now, may_still_end, "an authorised or live one", "revoked")?;
-    Ok(Event::UnblockRevoked { id, reason: check_some_reason(reason)? })
-}
-
-/// The roles that may close something: the technician, the DSL, the head, and whoever has a part
-/// in unblocks.
-#[must_use]
-pub fn closing_roles(policy: &Policy) -> Vec<Role> {
-    let rules = policy.unblock_rules();
-    let parts =
-        [&[Role::It, Role::Dsl, Role::Head][..], &rules.authorise, &rules.apply, &rules.confirm];
-    let mut roles = parts.concat();
-    roles.sort();
-    roles.dedup();
-    roles
-}
-
-/// Checks a school's own block and makes its event. Tightening acts at once.
-///
-/// # Errors
-/// [`ChangeError`]: scope, no role, no reason.
-pub fn block_site(
-    changes: &Changes,
-    policy: &Policy,
-    site: &Site,
-    scope: Scope,
-    by: &str,
-    reason: &str,
-) -> Result<Event, ChangeError> {
-    require_role(policy, by, &closing_roles(policy))?;
-    if matches!(&scope, Scope::Level(_)) && scope.level(policy).is_none() {
-        return Err(ChangeError::BadScope(scope.to_string()));
-    }
-    let (id, reason) = (changes.next_block(), check_some_reason(reason)?);
-    Ok(Event::SiteBlocked { id, site: site.to_string(), scope, reason })
-}
-
-/// Checks that a school's block may be taken away and makes the event: loosening, so an authoriser
-/// says so.
-///
-/// # Errors
-/// [`ChangeError`]: unknown, no role, no reason.
-pub fn lift_block(
-    changes: &Changes,
-    policy: &Policy,
-    id: BlockId,
-    by: &str,
-    reason: &str,
-) -> Result<Event, ChangeError> {
-    if !changes.blocks.iter().any(|block| block.id == id) {
-        return Err(ChangeError::NoSuchBlock(id));
-    }
-    require_role(policy, by, &policy.unblock_rules().authorise)?;
-    check_reason(reason)?;
-    Ok(Event::SiteBlockLifted { id, reason: reason.trim().to_owned() })
-}
-
-/// Checks that `by` holds one of `roles` in the policy.
-///
-/// # Errors
-/// [`ChangeError::NoRole`].
-pub fn require_role(policy: &Policy, by: &str, roles: &[Role]) -> Result<(), ChangeError> {
-    let wanted: RoleSet = roles.iter().copied().collect();
-    if policy.roles(by.trim()).intersects(wanted) {
-        return Ok(());
-    }
-    let roles = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
-    Err(ChangeError::NoRole { by: by.trim().to_owned(), roles })
 }
 
 #[cfg(test)]

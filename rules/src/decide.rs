@@ -157,7 +157,7 @@ impl ReasonCode {
 /// A school's block made after an unblock was authorised overrules it; an unblock authorised after
 /// the block opens the site for its scope.
 ///
-/// An access without any category is decided as uncategorised: an empty set opens nothing.
+/// No unblock opens a category of the policy's `never`. An access without any category is decided as uncategorised: an empty set opens nothing.
 #[must_use]
 pub fn decide(
     policy: &Policy,
@@ -173,7 +173,13 @@ pub fn decide(
     if let Some(until) = access.who.banned_until.filter(|until| now < *until) {
         return block(Reason::Banned { until });
     }
+    // Asking and authorising looked at the site; a page below it, or a list that has learnt since,
+    // may still be in a category that the school never unblocks.
+    let is_never = !policy.unblock_rules().never.intersection(access.categories).is_empty();
     let opened_after = |at: Option<UnixMillis>| {
+        if is_never {
+            return None;
+        }
         let is_later = |unblock: &&Unblock| at.is_none_or(|at| at < unblock.authorised_at);
         unblocks.iter().filter(is_later).find(|unblock| unblock.covers(access, policy, now))
     };

@@ -95,16 +95,15 @@ impl SchoolClock {
             || self.terms.iter().any(|(first, last)| *first <= day && day <= *last)
     }
 
-    /// How many working days (Monday to Friday in term) start after the day of `from`, up to and
-    /// including the day of `until`. Counts no further than 400 days.
+    /// The end of the `count`th working day (Monday to Friday in term) after the day of `from`;
+    /// `None` if the terms given end before it, looking 400 days ahead.
     #[must_use]
-    pub fn school_days_between(&self, from: UnixMillis, until: UnixMillis) -> u32 {
-        let (first, last) = (self.day(from), self.day(until));
-        (1..=DAYS_AHEAD)
+    pub fn after_school_days(&self, from: UnixMillis, count: u32) -> Option<UnixMillis> {
+        let first = self.day(from);
+        let mut working = (1..=DAYS_AHEAD)
             .map(|days| days_after(first, days))
-            .take_while(|day| *day <= last)
-            .filter(|day| self.is_term_day(*day) && is_weekday(*day))
-            .count() as u32
+            .filter(|day| self.is_term_day(*day) && is_weekday(*day));
+        working.nth(count.checked_sub(1)? as usize).map(|day| self.day_bounds(day).1)
     }
 
     /// Whether a named time holds at an instant: the minute of the week in school time, on a school
@@ -786,12 +785,15 @@ mod tests {
     #[test]
     fn school_days_leave_out_weekends_and_holidays() {
         let clock = london(&["2026-11-02/2026-12-18"]);
-        let count = |from: &str, until: &str| clock.school_days_between(at(from), at(until));
-        assert_eq!(count("2026-11-20T09:00:00Z", "2026-11-20T18:00:00Z"), 0);
-        assert_eq!(count("2026-11-20T09:00:00Z", "2026-11-23T08:00:00Z"), 1);
-        assert_eq!(count("2026-11-20T09:00:00Z", "2026-11-27T08:00:00Z"), 5);
-        assert_eq!(count("2026-12-17T09:00:00Z", "2027-01-20T08:00:00Z"), 1);
-        assert_eq!(count("2026-11-20T09:00:00Z", "2026-11-01T08:00:00Z"), 0);
+        let after = |from: &str, count: u32| {
+            clock.after_school_days(at(from), count).map(|at| clock.show(at))
+        };
+        let friday = "2026-11-20T09:00:00Z";
+        assert_eq!(after(friday, 1).as_deref(), Some("Tue 24 Nov 2026 00:00 GMT"));
+        assert_eq!(after(friday, 5).as_deref(), Some("Sat 28 Nov 2026 00:00 GMT"));
+        assert_eq!(after("2026-10-20T09:00:00Z", 1).as_deref(), Some("Tue 3 Nov 2026 00:00 GMT"));
+        assert_eq!(after("2026-12-17T09:00:00Z", 2), None, "no more terms");
+        assert_eq!(after(friday, 0), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 
 use super::*;
-use crate::category::Catalogue;
+use crate::category::{Catalogue, CategorySet};
+use crate::policy::Policy;
 use proptest::prelude::*;
 
 const HOUR: i64 = 3_600_000;
@@ -154,10 +155,21 @@ fn an_unanswered_request_lapses_and_cannot_be_authorised_then() {
     let mut changes = Changes::default();
     let event = ask(&changes, &policy, "chess club at lunch", later(9 * 24)).unwrap();
     changes.fold(&entry(&changes, NOW, "t.obi", event));
-    let week = UnixMillis(NOW.0 + LAPSE_MILLIS);
+    // Asked on a Wednesday: the fifth school day after it is the next Wednesday.
+    let week = changes.unblocks[&ID].lapses;
+    assert_eq!(policy.clock().show(week), "Thu 26 Nov 2026 00:00 GMT");
+    assert_eq!(changes.state(ID, UnixMillis(week.0 - 1)), Some(UnblockState::Asked));
     assert_eq!(changes.state(ID, week), Some(UnblockState::Lapsed));
     let late = authorise_unblock(&changes, &policy, ID, "q.whitmore", week);
     assert!(matches!(late, Err(ChangeError::WrongState { state: "lapsed", .. })), "{late:?}");
+}
+
+#[test]
+fn a_request_of_an_older_version_lapses_after_a_week() {
+    let text = r#"{"event":"unblock_asked","id":1,"site":"chess.com","scope":{"kind":"level","name":"ks3"},"from":0,"until":9999999999999,"reason":"chess club"}"#;
+    let mut changes = Changes::default();
+    changes.fold(&entry(&changes, NOW, "t.obi", serde_json::from_str(text).unwrap()));
+    assert_eq!(changes.unblocks[&ID].lapses, UnixMillis(NOW.0 + LAPSE_MILLIS));
 }
 
 #[test]
@@ -230,6 +242,7 @@ fn any_event() -> impl Strategy<Value = (String, i64, Event)> {
                 from: NOW,
                 until,
                 reason: "chess club at lunch".into(),
+                lapses: None,
             },
             1 => Event::UnblockAuthorised { id },
             2 => Event::UnblockApplied { id },

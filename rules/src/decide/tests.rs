@@ -41,6 +41,7 @@ review = 2027-03-25
 dsl = ["q.whitmore"]
 [unblock]
 authorise = ["dsl"]
+never = ["gambling"]
 "#;
 
 static SCHOOL: LazyLock<Policy> = LazyLock::new(|| {
@@ -173,6 +174,16 @@ fn an_unblock_opens_its_scope_until_it_ends() {
     }
     let decision = asked(&ks2, "chess.example", &["games"], &beside(pupils()), MORNING);
     assert_eq!((decision.unblock(), decision.rule(&SCHOOL)), (Some(UnblockId(7)), None));
+}
+
+#[test]
+fn an_unblock_opens_nothing_that_is_never_unblocked_even_below_its_site() {
+    let beside =
+        Beside { unblocks: vec![unblock("chess.example", pupils(), 1)], ..Beside::default() };
+    let ks2 = person("ks2");
+    let word = |url, names: &[&str]| word(&ks2, url, names, &beside, MORNING);
+    assert_eq!(word("chess.example", &["games"]), "unblock");
+    assert_eq!(word("bets.chess.example", &["games", "gambling"]), "category");
 }
 
 #[test]

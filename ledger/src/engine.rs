@@ -332,10 +332,10 @@ impl Engine {
     ) -> Result<(), IngestError> {
         let mut bytes = bytes;
         let mut base = start;
-        if start == 0 {
-            if let Some(rest) = bytes.strip_prefix(MAGIC) {
-                (bytes, base) = (rest, MAGIC.len() as u64);
-            }
+        if start == 0
+            && let Some(rest) = bytes.strip_prefix(MAGIC)
+        {
+            (bytes, base) = (rest, MAGIC.len() as u64);
         }
         let mut read = base;
         for found in Frames::new(bytes, base) {

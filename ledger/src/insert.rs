@@ -3,12 +3,18 @@
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr, SqliteConnection};
 
-/// Rows of the prepared statements, largest first. A batch is cut into these.
-const CHUNK_ROWS: [usize; 5] = [400, 100, 20, 4, 1];
+/// Rows of the large statements, largest first. What remains goes in one statement of its own, so
+/// that the few rows of a quiet moment cost one call a table.
+const LARGE_ROWS: [usize; 2] = [400, 100];
+
+/// Most rows of a remainder; one more is taken by none of its statements.
+const MAX_SMALL_ROWS: usize = 25;
 
 /// An insert into one table, prepared for several row counts.
 pub(crate) struct Insert {
-    statements: [SqlStr; CHUNK_ROWS.len()],
+    large: [SqlStr; LARGE_ROWS.len()],
+    /// For 1, 2, ... rows.
+    small: Vec<SqlStr>,
 }
 
 impl Insert {
@@ -20,7 +26,17 @@ impl Insert {
             let sql = format!("{head} VALUES {} {tail}", vec![row.as_str(); rows].join(","));
             AssertSqlSafe(sql).into_sql_str()
         };
-        Self { statements: CHUNK_ROWS.map(statement) }
+        Self { large: LARGE_ROWS.map(statement), small: (1..=MAX_SMALL_ROWS).map(statement).collect() }
+    }
+
+    fn statement(&self, rows: usize) -> (&SqlStr, usize) {
+        match LARGE_ROWS.iter().position(|&large| rows >= large) {
+            Some(place) => (&self.large[place], LARGE_ROWS[place]),
+            None => {
+                let count = rows.min(MAX_SMALL_ROWS);
+                (&self.small[count - 1], count)
+            }
+        }
     }
 
     /// Inserts all rows.
@@ -30,15 +46,13 @@ impl Insert {
         mut rows: &[T],
         bind: impl Fn(&mut Binder, &T),
     ) -> Result<(), sqlx::Error> {
-        for (statement, count) in self.statements.iter().zip(CHUNK_ROWS) {
-            while rows.len() >= count {
-                let (chunk, rest) = rows.split_at(count);
-                let mut binder = Binder::default();
-                chunk.iter().for_each(|row| bind(&mut binder, row));
-                let arguments = binder.finish()?;
-                sqlx::query_with(statement.clone(), arguments).execute(&mut *connection).await?;
-                rows = rest;
-            }
+        while !rows.is_empty() {
+            let (statement, count) = self.statement(rows.len());
+            let (chunk, rest) = rows.split_at(count);
+            let mut binder = Binder::default();
+            chunk.iter().for_each(|row| bind(&mut binder, row));
+            sqlx::query_with(statement.clone(), binder.finish()?).execute(&mut *connection).await?;
+            rows = rest;
         }
         Ok(())
     }

@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Prepared statements kept: those of every table and row count in use.
+const STATEMENTS: usize = 300;
+
 /// Version of the schema, kept as SQLite's `user_version`.
 const SCHEMA_VERSION: i64 = 1;
 
@@ -160,6 +163,7 @@ impl DayFile {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(STATEMENTS)
             .pragma("cache_size", "-16384")
             .pragma("wal_autocheckpoint", "2000")
             .disable_statement_logging()

@@ -89,7 +89,9 @@ async fn fetch_kept(
     make_folder(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let name = hex(&Sha256::digest(url.as_str())[..16]);
     let (body_path, kept_path) = (folder.join(format!("{name}.body")), folder.join(format!("{name}.json")));
-    let kept = read_kept(&kept_path, &body_path, url);
+    let (look, body, wanted) = (kept_path.clone(), body_path.clone(), url.clone());
+    let kept = tokio::task::spawn_blocking(move || read_kept(&look, &body, &wanted));
+    let kept = kept.await.unwrap_or(None);
     let response = follow(config, url, kept.as_ref()).await?;
     let download = |kept: &Kept| Download {
         path: body_path.clone(),
@@ -307,3 +309,7 @@ fn http_date(text: &str) -> Option<UnixMillis> {
     let zoned = jiff::fmt::rfc2822::DateTimeParser::new().parse_zoned(text).ok()?;
     Some(UnixMillis(zoned.timestamp().as_millisecond()))
 }
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ bench:
 
 # Licences, bans and sources of dependencies; advisories too: `just deny advisories`.
 deny *what="bans licenses sources":
-    cargo deny --workspace --all-features check {{what}}
+    cargo deny --workspace check {{what}}
     cargo deny --manifest-path rules/Cargo.toml --config rules/deny.toml check bans
 
 # All but the measurements.

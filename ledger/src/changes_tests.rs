@@ -125,7 +125,10 @@ async fn an_altered_entry_stops_every_reader() {
         sqlx::query(statement).execute(&mut raw).await.unwrap();
     }
     let error = log.entries_after(0).await.unwrap_err();
-    assert!(matches!(&error, AppendError::Damaged { why, .. } if why == "entry 0 was altered"), "{error}");
+    assert!(
+        matches!(&error, AppendError::Damaged { why, .. } if why == "entry 0 was altered"),
+        "{error}"
+    );
     assert!(matches!(ChangeLog::open(folder.path()).await, Err(AppendError::Damaged { .. })));
 }
 
@@ -146,7 +149,9 @@ async fn a_removed_entry_stops_every_reader() {
 
 #[tokio::test]
 async fn files_that_are_no_change_log_are_refused_with_what_to_do() {
-    for (what, content) in [("text", b"hello, this is no database at all".repeat(200)), ("zeros", vec![0; 8_192])] {
+    for (what, content) in
+        [("text", b"hello, this is no database at all".repeat(200)), ("zeros", vec![0; 8_192])]
+    {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(ChangeLog::path_in(folder.path()), content).unwrap();
         let error = ChangeLog::open(folder.path()).await.err().unwrap();
@@ -214,7 +219,8 @@ fn threads_and_processes_that_append_at_once_leave_no_gap_and_lose_nothing() {
 
 #[test]
 fn the_body_is_canonical_json_and_the_leaf_its_rfc_6962_hash() {
-    let entry = ChangeEntry { sequence: 3, at: UnixMillis(5), actor: "a\"b".to_owned(), event: blocked(2) };
+    let entry =
+        ChangeEntry { sequence: 3, at: UnixMillis(5), actor: "a\"b".to_owned(), event: blocked(2) };
     let body = canonical_entry(&entry);
     assert_eq!(
         body,

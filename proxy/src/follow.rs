@@ -24,6 +24,8 @@ use tokio::task::JoinHandle;
 
 /// Between two looks at the change log and the policy file, in milliseconds.
 const POLL_MS: u64 = 200;
+/// How long a changed policy file must have stood still to be read, in milliseconds.
+const STILL_MS: u64 = 50;
 /// Between two looks at the lists' sources, in milliseconds.
 const LIST_POLL_MS: u64 = 2_000;
 /// A follower that has not looked for so long is stuck, in milliseconds.
@@ -103,11 +105,12 @@ impl Follower {
             .thread_name("schoolgate-list")
             .build()?;
         let state = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("schoolgate-follow".to_owned()).spawn(move || {
-            runtime.block_on(run(config, current, state, sender));
-            // A list being read must not delay the end of the program; it is read again next time.
-            runtime.shutdown_background();
-        })?;
+        let thread =
+            std::thread::Builder::new().name("schoolgate-follow".to_owned()).spawn(move || {
+                runtime.block_on(run(config, current, state, sender));
+                // A list being read must not delay the end of the program; it is read again next time.
+                runtime.shutdown_background();
+            })?;
         Ok(Follower { shared, ticks, thread: Some(thread) })
     }
 
@@ -155,7 +158,12 @@ pub fn now() -> UnixMillis {
     UnixMillis(since.as_millis() as i64)
 }
 
-async fn run(config: Arc<Config>, current: Current, shared: Arc<Shared>, ticks: watch::Sender<u64>) {
+async fn run(
+    config: Arc<Config>,
+    current: Current,
+    shared: Arc<Shared>,
+    ticks: watch::Sender<u64>,
+) {
     let mut follow = loop {
         match Follow::new(&config, &current, &shared, &ticks).await {
             Ok(follow) => break follow,
@@ -169,11 +177,10 @@ async fn run(config: Arc<Config>, current: Current, shared: Arc<Shared>, ticks: 
             }
         }
     };
-    let mut timer = tokio::time::interval(Duration::from_millis(POLL_MS));
-    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        let wait = if follow.policy_moves { STILL_MS } else { POLL_MS };
         let forced = tokio::select! {
-            _ = timer.tick() => false,
+            () = tokio::time::sleep(Duration::from_millis(wait)) => false,
             () = shared.reload.notified() => true,
         };
         if shared.stop.load(Ordering::Relaxed) {
@@ -200,6 +207,8 @@ struct Follow {
     policy_files: Vec<PathBuf>,
     policy_read: String,
     policy_seen: String,
+    /// Whether the policy file was seen to change and is still to be read.
+    policy_moves: bool,
     /// Faults that stand in the change log already.
     recorded: HashSet<String>,
     lists_changed: bool,
@@ -234,6 +243,7 @@ impl Follow {
             policy_files,
             policy_read: String::new(),
             policy_seen,
+            policy_moves: false,
             recorded: HashSet::new(),
             lists_changed: false,
             index_task: None,
@@ -251,7 +261,8 @@ impl Follow {
         if last.as_deref() == Some(&*snapshot.policy_hash) {
             return Ok(());
         }
-        let reason = if last.is_some() { "file changed while the filter was off" } else { "first policy" };
+        let reason =
+            if last.is_some() { "file changed while the filter was off" } else { "first policy" };
         let event = Event::PolicyApplied {
             hash: snapshot.policy_hash.to_string(),
             reason: reason.to_owned(),
@@ -292,11 +303,14 @@ impl Follow {
             let is_user = |event: &Event| {
                 matches!(
                     event,
-                    Event::UserChanged { .. } | Event::UserBanned { .. } | Event::UserRemoved { .. }
+                    Event::UserChanged { .. }
+                        | Event::UserBanned { .. }
+                        | Event::UserRemoved { .. }
                 )
             };
-            let is_list =
-                |event: &Event| matches!(event, Event::ListAccepted { .. } | Event::ListRolledBack { .. });
+            let is_list = |event: &Event| {
+                matches!(event, Event::ListAccepted { .. } | Event::ListRolledBack { .. })
+            };
             let users = match entries.iter().any(|entry| is_user(&entry.event)) {
                 true => Some(Arc::new(self.log.users().load_all().await?)),
                 false => None,
@@ -318,19 +332,23 @@ impl Follow {
         let seen = looks(&self.policy_files);
         let still = seen == self.policy_seen;
         self.policy_seen.clone_from(&seen);
+        self.policy_moves = !still;
         if !forced && (seen == self.policy_read || !still) {
             return Ok(());
         }
         self.policy_read = seen;
         let snapshot = self.current.load_full();
-        let outcome = PolicyFile::read(&self.config.policy, snapshot.policy.catalogue()).and_then(|file| {
-            file.check_tests(&snapshot.index, now())?;
-            file.keep(&self.config.state)?;
-            Ok(file)
-        });
+        let outcome =
+            PolicyFile::read(&self.config.policy, snapshot.policy.catalogue()).and_then(|file| {
+                file.check_tests(&snapshot.index, now())?;
+                file.keep(&self.config.state)?;
+                Ok(file)
+            });
         match outcome {
             Err(PolicyFault::Log(error)) => return Err(error),
-            Err(fault) => self.refuse(Part::Policy, "take in the policy file", &fault.to_string()).await?,
+            Err(fault) => {
+                self.refuse(Part::Policy, "take in the policy file", &fault.to_string()).await?
+            }
             Ok(file) => {
                 self.policy_files = policy_paths(&self.config.policy, &file.policy.files());
                 self.policy_seen = looks(&self.policy_files);
@@ -396,12 +414,15 @@ impl Follow {
 
     async fn finish_update(&mut self) {
         let Some(task) = self.update_task.take_if(|task| task.is_finished()) else { return };
-        match task.await.unwrap_or_else(|panic| Err(format!("updating the lists failed: {panic}"))) {
+        match task.await.unwrap_or_else(|panic| Err(format!("updating the lists failed: {panic}")))
+        {
             Err(why) => self.settle(Part::Lists, Err(why)),
             Ok(done) => {
                 for (name, outcome) in done {
                     match &outcome {
-                        Ok(Outcome::Held { why, .. }) => tracing::warn!(list = name, why, "list held"),
+                        Ok(Outcome::Held { why, .. }) => {
+                            tracing::warn!(list = name, why, "list held")
+                        }
                         Ok(Outcome::Accepted { version, entries, .. }) => {
                             tracing::info!(list = name, version, entries, "list accepted");
                         }
@@ -425,7 +446,8 @@ impl Follow {
 
     async fn finish_index(&mut self) {
         let Some(task) = self.index_task.take_if(|task| task.is_finished()) else { return };
-        let index = task.await.unwrap_or_else(|panic| Err(format!("compiling the lists failed: {panic}")));
+        let index =
+            task.await.unwrap_or_else(|panic| Err(format!("compiling the lists failed: {panic}")));
         let snapshot = self.current.load_full();
         let index = match index {
             Ok(index) if index.version() == snapshot.index.version() => {
@@ -435,15 +457,18 @@ impl Follow {
             Err(why) => return self.settle(Part::Lists, Err(why)),
         };
         // The version was tested before it was accepted; the policy may have changed since.
-        let failures =
-            snapshot.policy.run_tests(&|host, path| index.categories(host, path), now());
+        let failures = snapshot.policy.run_tests(&|host, path| index.categories(host, path), now());
         match failures.first() {
             None => {
                 self.swap(snapshot.with_index(index, now()));
                 self.settle(Part::Lists, Ok(()));
             }
             Some(first) => {
-                let why = format!("{} policy tests fail with the new lists: {}", failures.len(), first.text);
+                let why = format!(
+                    "{} policy tests fail with the new lists: {}",
+                    failures.len(),
+                    first.text
+                );
                 if let Err(error) = self.refuse(Part::Lists, "take in the new lists", &why).await {
                     self.settle(Part::Log, Err(error.to_string()));
                 }
@@ -513,3 +538,7 @@ fn looks(files: &[PathBuf]) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;

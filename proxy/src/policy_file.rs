@@ -89,7 +89,8 @@ impl PolicyFile {
     ) -> Result<PolicyFile, PolicyFault> {
         let text = read_text(path)
             .map_err(|source| PolicyFault::Read { path: path.display().to_string(), source })?;
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name =
+            path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let files = RefCell::new(BTreeMap::new());
         let read = |file: &str| {
             let content = read_text(&folder.join(file)).map_err(|e| e.to_string())?;
@@ -158,7 +159,10 @@ impl PolicyFile {
                 Err(_) => Ok(()),
             }
         })
-        .map_err(|source| PolicyFault::Store { path: config.policy.display().to_string(), source })?;
+        .map_err(|source| PolicyFault::Store {
+            path: config.policy.display().to_string(),
+            source,
+        })?;
         Ok(entry)
     }
 }

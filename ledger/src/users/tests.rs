@@ -50,10 +50,16 @@ async fn every_change_to_a_user_is_an_entry_and_none_holds_a_password() {
     users.add("j.cho", AT, new("sam.p", "first secret")).await.unwrap();
     users.set_level("j.cho", AT, "SAM.P", Some("ks2")).await.unwrap();
     users.set_groups("j.cho", AT, "sam.p", vec!["7C".to_owned()]).await.unwrap();
-    users.set_password("j.cho", AT, "sam.p", &Password::new("second secret").unwrap()).await.unwrap();
+    users
+        .set_password("j.cho", AT, "sam.p", &Password::new("second secret").unwrap())
+        .await
+        .unwrap();
     users.ban("q.w", AT, "sam.p", UnixMillis(AT.0 + HOUR), "misuse of the printer").await.unwrap();
     let row = users.find("sam.p").await.unwrap().unwrap();
-    assert_eq!((row.level.as_deref(), row.groups.as_slice()), (Some("ks2"), &["7C".to_owned()][..]));
+    assert_eq!(
+        (row.level.as_deref(), row.groups.as_slice()),
+        (Some("ks2"), &["7C".to_owned()][..])
+    );
     assert_eq!(row.banned_until, Some(UnixMillis(AT.0 + HOUR)));
     assert!(row.has_password);
     users.unban("q.w", AT, "sam.p", "served").await.unwrap();
@@ -64,7 +70,8 @@ async fn every_change_to_a_user_is_an_entry_and_none_holds_a_password() {
 
     let entries = log.entries_after(0).await.unwrap();
     assert_eq!(entries.len(), 7);
-    let all = serde_json::to_string(&entries.iter().map(|entry| &entry.event).collect::<Vec<_>>()).unwrap();
+    let all = serde_json::to_string(&entries.iter().map(|entry| &entry.event).collect::<Vec<_>>())
+        .unwrap();
     assert!(!all.contains("secret") && !all.contains("argon2"), "{all}");
     assert!(all.contains("level = ks2") && all.contains("groups = 7C"), "{all}");
 }
@@ -76,7 +83,8 @@ async fn a_removed_user_leaves_no_hash_and_the_name_starts_afresh() {
     users.add("x", AT, new("sam.p", "first secret")).await.unwrap();
     users.ban("x", AT, "sam.p", UnixMillis(AT.0 + HOUR), "why").await.unwrap();
     users.remove("x", AT, "sam.p").await.unwrap();
-    let rows = log.fetch(sqlx::query("SELECT 1 FROM person WHERE password IS NOT NULL")).await.unwrap();
+    let rows =
+        log.fetch(sqlx::query("SELECT 1 FROM person WHERE password IS NOT NULL")).await.unwrap();
     assert!(rows.is_empty(), "the hash is erased");
     let mut again = new("SAM.P", "other secret");
     again.level = None;
@@ -90,7 +98,10 @@ async fn unknown_doubled_and_unusable_names_are_refused() {
     let (_folder, log) = log().await;
     let users = log.users();
     users.add("x", AT, new("sam.p", "long enough")).await.unwrap();
-    assert!(matches!(users.add("x", AT, new("Sam.P", "long enough")).await, Err(UserError::Exists(_))));
+    assert!(matches!(
+        users.add("x", AT, new("Sam.P", "long enough")).await,
+        Err(UserError::Exists(_))
+    ));
     assert!(matches!(users.set_level("x", AT, "sam", None).await, Err(UserError::Unknown(_))));
     assert!(matches!(users.remove("x", AT, "sam").await, Err(UserError::Unknown(_))));
     for name in ["", "a:b", " a", "a\n", "@9C", "-", &"n".repeat(129)] {

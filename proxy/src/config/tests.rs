@@ -53,7 +53,9 @@ fn a_file_says_what_it_says_and_the_rest_has_defaults() {
     assert_eq!(config.upstream.hosts[&host("both.test")].len(), 2);
     assert_eq!(config.upstream.allow_private, [host("origin.test")]);
     assert_eq!(config.upstream.ca_files, [Path::new("/etc/schoolgate/ca/school.pem")]);
-    for (port, allowed) in [(443, true), (8443, true), (1024, true), (2048, true), (2049, false), (80, false)] {
+    for (port, allowed) in
+        [(443, true), (8443, true), (1024, true), (2048, true), (2049, false), (80, false)]
+    {
         assert_eq!(config.upstream.connect_ports.contains(port), allowed, "{port}");
     }
     assert_eq!(config.limits.max_tunnels, 7);
@@ -71,7 +73,9 @@ fn an_empty_file_listens_to_this_computer_alone() {
     let config = parse("").unwrap();
     assert_eq!(config.listen.proxy, ["127.0.0.1:3128".parse().unwrap()]);
     assert!(config.upstream.allow_private.is_empty());
-    assert!(config.upstream.connect_ports.contains(443) && !config.upstream.connect_ports.contains(80));
+    assert!(
+        config.upstream.connect_ports.contains(443) && !config.upstream.connect_ports.contains(80)
+    );
 }
 
 #[test]
@@ -135,7 +139,8 @@ fn every_fault_is_told_at_its_line_with_what_to_do() {
 #[test]
 fn all_faults_are_told_at_once_in_the_order_of_their_lines() {
     let text = "[limits]\nmax_headers = 1\nmax_tunnels = 0\n[listen]\nproxy = [\"x\"]";
-    let places: Vec<_> = parse(text).unwrap_err().faults().into_iter().map(|fault| fault.place).collect();
+    let places: Vec<_> =
+        parse(text).unwrap_err().faults().into_iter().map(|fault| fault.place).collect();
     assert_eq!(places, ["schoolgate.toml:2", "schoolgate.toml:3", "schoolgate.toml:5"]);
     let shown = parse("stat = 1").unwrap_err().to_string();
     assert_eq!(shown, "schoolgate.toml:1: no key is called `stat`\n  fix: did you mean `state`?");
@@ -167,7 +172,10 @@ fn what_config_show_prints_means_the_same() {
     assert_eq!(again.lists, config.lists);
     assert_eq!(again.limits, config.limits);
     (config.lists, again.lists) = (Vec::new(), Vec::new());
-    assert_eq!(format!("{:?}", config.upstream.connect_ports), format!("{:?}", again.upstream.connect_ports));
+    assert_eq!(
+        format!("{:?}", config.upstream.connect_ports),
+        format!("{:?}", again.upstream.connect_ports)
+    );
     let embedded = Config::embedded(Path::new("")).unwrap();
     Config::parse(&embedded.show(), "shown", Path::new("")).unwrap();
 }

@@ -73,7 +73,8 @@ impl Recipe {
     }
 
     fn compile(&self) -> Result<(), ListError> {
-        let failed = |source| ListError::Store { path: self.folder().display().to_string(), source };
+        let failed =
+            |source| ListError::Store { path: self.folder().display().to_string(), source };
         make_folder(&self.folder()).map_err(failed)?;
         let started = std::time::Instant::now();
         let mut builder = Builder::new();
@@ -82,7 +83,8 @@ impl Recipe {
             builder.begin(list.clone());
             entries.iter().for_each(|entry| builder.add(entry));
         }
-        let bytes = builder.finish(&self.key).map_err(|e| ListError::Index { why: e.to_string() })?;
+        let bytes =
+            builder.finish(&self.key).map_err(|e| ListError::Index { why: e.to_string() })?;
         replace_file(&self.path(), |path| write_synced(path, &bytes)).map_err(failed)?;
         tracing::info!(
             lists = self.lists.len(),

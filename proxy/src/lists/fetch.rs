@@ -88,7 +88,8 @@ async fn fetch_kept(
     let folder = config.state.join("downloads");
     make_folder(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let name = hex(&Sha256::digest(url.as_str())[..16]);
-    let (body_path, kept_path) = (folder.join(format!("{name}.body")), folder.join(format!("{name}.json")));
+    let (body_path, kept_path) =
+        (folder.join(format!("{name}.body")), folder.join(format!("{name}.json")));
     let (look, body, wanted) = (kept_path.clone(), body_path.clone(), url.clone());
     let kept = tokio::task::spawn_blocking(move || read_kept(&look, &body, &wanted));
     let kept = kept.await.unwrap_or(None);
@@ -99,7 +100,10 @@ async fn fetch_kept(
         date: UnixMillis(kept.date.0),
     };
     if response.status() == StatusCode::NOT_MODIFIED {
-        return kept.as_ref().map(download).ok_or_else(|| "answered 304 to a plain request".to_owned());
+        return kept
+            .as_ref()
+            .map(download)
+            .ok_or_else(|| "answered 304 to a plain request".to_owned());
     }
     let headers = response.headers().clone();
     check_head(&headers, list.max_download_bytes)?;
@@ -144,7 +148,8 @@ fn check_head(headers: &HeaderMap, limit: u64) -> Result<(), String> {
     if kind.trim_start().to_ascii_lowercase().starts_with("text/html") {
         return Err("answered with a web page instead of a list".to_owned());
     }
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(format!("is larger than max_download_bytes, {limit}"));
     }
@@ -152,7 +157,11 @@ fn check_head(headers: &HeaderMap, limit: u64) -> Result<(), String> {
 }
 
 /// Asks, following redirections, until there is an answer of 200 or 304.
-async fn follow(config: &Config, url: &Url, kept: Option<&Kept>) -> Result<Response<Incoming>, String> {
+async fn follow(
+    config: &Config,
+    url: &Url,
+    kept: Option<&Kept>,
+) -> Result<Response<Incoming>, String> {
     let mut here = url.clone();
     for _ in 0..=MAX_HOPS {
         let response = ask(config, &here, kept).await?;
@@ -177,7 +186,11 @@ async fn follow(config: &Config, url: &Url, kept: Option<&Kept>) -> Result<Respo
     Err(format!("redirects more than {MAX_HOPS} times"))
 }
 
-async fn ask(config: &Config, url: &Url, kept: Option<&Kept>) -> Result<Response<Incoming>, String> {
+async fn ask(
+    config: &Config,
+    url: &Url,
+    kept: Option<&Kept>,
+) -> Result<Response<Incoming>, String> {
     let host = url.host_str().ok_or("has no host")?;
     let port = url.port_or_known_default().ok_or("has no port")?;
     let authority = match url.port() {

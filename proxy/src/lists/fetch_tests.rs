@@ -45,7 +45,10 @@ fn serve(script: Script) -> Server {
 
 fn response(status: &str, fields: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+    format!(
+        "HTTP/1.1 {status}\r\n{fields}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 fn config(folder: &Path, url: &str, more: &str) -> Config {
@@ -64,7 +67,9 @@ async fn get(config: &Config) -> Result<Download, String> {
 async fn a_second_fetch_asks_whether_anything_is_new() {
     let server = serve(|_, head| {
         let fields = "ETag: \"v1\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
-        match head.contains("if-none-match: \"v1\"") && head.contains("if-modified-since: Sun, 06 Nov 1994") {
+        match head.contains("if-none-match: \"v1\"")
+            && head.contains("if-modified-since: Sun, 06 Nov 1994")
+        {
             true => response("304 Not Modified", fields, ""),
             false => response("200 OK", fields, "chess.example\n"),
         }
@@ -91,7 +96,9 @@ async fn faults_of_the_server_are_told_and_leave_what_was_fetched() {
     let server = serve(|path, _| match path {
         "/404" => response("404 Not Found", "", "no"),
         "/304" => response("304 Not Modified", "", ""),
-        "/html" => response("200 OK", "Content-Type: text/html; charset=utf-8\r\n", "<p>captive portal"),
+        "/html" => {
+            response("200 OK", "Content-Type: text/html; charset=utf-8\r\n", "<p>captive portal")
+        }
         "/long" => b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n".to_vec(),
         "/endless" => {
             let chunk = format!("40\r\n{}\r\n", "a".repeat(64)).repeat(3);
@@ -140,7 +147,10 @@ async fn a_redirect_on_the_same_machine_is_followed() {
     });
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), &format!("{}/a", server.base), "");
-    assert_eq!(std::fs::read_to_string(get(&config).await.unwrap().path).unwrap(), "chess.example\n");
+    assert_eq!(
+        std::fs::read_to_string(get(&config).await.unwrap().path).unwrap(),
+        "chess.example\n"
+    );
 }
 
 #[tokio::test]
@@ -194,7 +204,10 @@ async fn https_is_trusted_by_the_given_authority_alone() {
     assert!(why.contains("TLS: "), "{why}");
     assert!(heads.lock().unwrap().is_empty(), "nothing is asked before the server is known");
     let trusted = config(folder.path(), &url, &format!("{inside}ca_files = [\"ca.pem\"]\n"));
-    assert_eq!(std::fs::read_to_string(get(&trusted).await.unwrap().path).unwrap(), "chess.example\n");
+    assert_eq!(
+        std::fs::read_to_string(get(&trusted).await.unwrap().path).unwrap(),
+        "chess.example\n"
+    );
 }
 
 #[tokio::test]

@@ -59,7 +59,9 @@ impl Candidate<'_> {
             holds.push(format!("would open {} in a locked category", entries(self.removed)));
         } else if self.removed_over(MAX_SHRINK_PERCENT) {
             let (old, new) = (self.old.len(), self.new.len());
-            holds.push(format!("would shrink by more than {MAX_SHRINK_PERCENT} %, from {old} to {new}"));
+            holds.push(format!(
+                "would shrink by more than {MAX_SHRINK_PERCENT} %, from {old} to {new}"
+            ));
         }
         let Some((policy, index)) = &gate.current else { return Ok(holds) };
         let alone = self.alone(catalogue)?;
@@ -132,7 +134,8 @@ impl Candidate<'_> {
         now: UnixMillis,
     ) -> Option<String> {
         let categories = |host: &Host, path: Option<&str>| {
-            let others = index.hits(host, path).into_iter().filter(|hit| hit.list.name != self.list);
+            let others =
+                index.hits(host, path).into_iter().filter(|hit| hit.list.name != self.list);
             let mut set: CategorySet = others.map(|hit| hit.category).collect();
             set = set.union(alone.categories(host, path));
             if set.len() > 1 {
@@ -144,7 +147,8 @@ impl Candidate<'_> {
         let first = failures.first()?;
         let before = policy.run_tests(&|host, path| index.categories(host, path), now).len();
         // A test that fails already says nothing about this version.
-        (failures.len() > before).then(|| format!("{} policy tests would fail: {}", failures.len(), first.text))
+        (failures.len() > before)
+            .then(|| format!("{} policy tests would fail: {}", failures.len(), first.text))
     }
 }
 

@@ -14,8 +14,8 @@ mod unpack;
 mod version;
 
 pub use entries::Difference;
-pub use gate::Gate;
 pub(crate) use entries::hex;
+pub use gate::Gate;
 pub use version::{FileReport, Lineage, VersionInfo};
 pub(crate) use version::{make_folder, replace_file, write_synced};
 
@@ -65,7 +65,9 @@ pub enum ListError {
     ManyFolders { path: String, some: String },
     #[error("{path}: holds no list {member:?}; it has {some}")]
     NoMember { path: String, member: String, some: String },
-    #[error("{path}: more than {limit_bytes} bytes unpacked, or packed absurdly tight; raise max_unpacked_bytes if it is right")]
+    #[error(
+        "{path}: more than {limit_bytes} bytes unpacked, or packed absurdly tight; raise max_unpacked_bytes if it is right"
+    )]
     TooBig { path: String, limit_bytes: u64 },
     #[error("list {list:?}: its source holds no entries; the version in force stays")]
     Empty { list: String },
@@ -251,19 +253,24 @@ impl<'a> Lists<'a> {
     /// [`ListError::Log`].
     pub async fn status(&self) -> Result<Vec<ListStatus>, ListError> {
         let mut lineages = self.lineages().await?;
-        Ok(self.config.lists.iter().map(|source| {
-            let shelf = Shelf::new(&self.config.state, &source.name);
-            let lineage = lineages.remove(&source.name).unwrap_or_default();
-            let info = lineage.accepted.as_deref().and_then(|version| shelf.info(version).ok());
-            let looked = shelf.looked();
-            ListStatus {
-                source: source.clone(),
-                lineage,
-                info,
-                looked_at: looked.at,
-                error: looked.error,
-            }
-        }).collect())
+        Ok(self
+            .config
+            .lists
+            .iter()
+            .map(|source| {
+                let shelf = Shelf::new(&self.config.state, &source.name);
+                let lineage = lineages.remove(&source.name).unwrap_or_default();
+                let info = lineage.accepted.as_deref().and_then(|version| shelf.info(version).ok());
+                let looked = shelf.looked();
+                ListStatus {
+                    source: source.clone(),
+                    lineage,
+                    info,
+                    looked_at: looked.at,
+                    error: looked.error,
+                }
+            })
+            .collect())
     }
 
     /// How the held version of a list differs from the one in force; where none is held, the one in
@@ -272,7 +279,11 @@ impl<'a> Lists<'a> {
     ///
     /// # Errors
     /// [`ListError::NothingEarlier`] if there is nothing to compare.
-    pub async fn diff(&self, name: &str, sample: usize) -> Result<(String, String, Difference), ListError> {
+    pub async fn diff(
+        &self,
+        name: &str,
+        sample: usize,
+    ) -> Result<(String, String, Difference), ListError> {
         self.source(name)?;
         let lineage = self.lineages().await?.remove(name).unwrap_or_default();
         let pair = match (lineage.held, lineage.accepted) {
@@ -290,7 +301,13 @@ impl<'a> Lists<'a> {
     ///
     /// # Errors
     /// [`ListError::NothingHeld`], [`ListError::Tests`].
-    pub async fn accept(&self, name: &str, by: &str, now: UnixMillis, gate: &Gate) -> Result<Outcome, ListError> {
+    pub async fn accept(
+        &self,
+        name: &str,
+        by: &str,
+        now: UnixMillis,
+        gate: &Gate,
+    ) -> Result<Outcome, ListError> {
         let list = self.source(name)?;
         let _lock = self.lock().await?;
         let lineage = self.lineages().await?.remove(name).unwrap_or_default();
@@ -299,7 +316,12 @@ impl<'a> Lists<'a> {
         };
         let shelf = Shelf::new(&self.config.state, name);
         let new = shelf.entries(&version)?;
-        let old = lineage.accepted.as_deref().map(|old| shelf.entries(old)).transpose()?.unwrap_or_default();
+        let old = lineage
+            .accepted
+            .as_deref()
+            .map(|old| shelf.entries(old))
+            .transpose()?
+            .unwrap_or_default();
         let difference = old.difference(&new, 0);
         let candidate = candidate(list, &old, &new, difference.removed);
         if let Some(why) = candidate.failing(gate, &catalogue(self.config)?, now)? {
@@ -323,7 +345,12 @@ impl<'a> Lists<'a> {
     ///
     /// # Errors
     /// [`ListError::NothingEarlier`].
-    pub async fn rollback(&self, name: &str, by: &str, now: UnixMillis) -> Result<String, ListError> {
+    pub async fn rollback(
+        &self,
+        name: &str,
+        by: &str,
+        now: UnixMillis,
+    ) -> Result<String, ListError> {
         self.source(name)?;
         let _lock = self.lock().await?;
         let lineage = self.lineages().await?.remove(name).unwrap_or_default();
@@ -347,11 +374,14 @@ impl<'a> Lists<'a> {
             .config
             .lists
             .iter()
-            .filter(|list| lineages.get(&list.name).is_none_or(|lineage| lineage.accepted.is_none()))
+            .filter(|list| {
+                lineages.get(&list.name).is_none_or(|lineage| lineage.accepted.is_none())
+            })
             .cloned()
             .collect();
         if !lacking.is_empty() {
-            let done = self.take_in(lacking, Look::Missing, ACTOR_DAEMON, now, &Gate::default()).await?;
+            let done =
+                self.take_in(lacking, Look::Missing, ACTOR_DAEMON, now, &Gate::default()).await?;
             for (_, outcome) in done {
                 outcome?;
             }
@@ -385,7 +415,9 @@ impl<'a> Lists<'a> {
         let file = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
         let file = OwnedFd::from(file);
         let give_up = tokio::time::Instant::now() + Duration::from_millis(LOCK_TIMEOUT_MS);
-        while rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        while rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+            .is_err()
+        {
             if tokio::time::Instant::now() > give_up {
                 return Err(ListError::Busy);
             }
@@ -430,16 +462,21 @@ impl<'a> Lists<'a> {
                 Err(error) => Err(error),
                 Ok(download) => {
                     let shelf = Shelf::new(&self.config.state, &list.name);
-                    blocking(move || consider(list, lineage, looked, &shelf, download, &gate, &catalogue, now))
-                        .await
+                    blocking(move || {
+                        consider(list, lineage, looked, &shelf, download, &gate, &catalogue, now)
+                    })
+                    .await
                 }
             };
             match read {
                 Ok(Step::Done(outcome)) => done.push((name, Ok(outcome))),
                 Ok(Step::Fresh(version)) => fresh.push(*version),
                 Err(error) => {
-                    let looked =
-                        Looked { tried_at: Some(now), error: Some(error.to_string()), ..looked_before };
+                    let looked = Looked {
+                        tried_at: Some(now),
+                        error: Some(error.to_string()),
+                        ..looked_before
+                    };
                     shelf.set_looked(&looked)?;
                     done.push((name, Err(error)));
                 }
@@ -458,10 +495,13 @@ impl<'a> Lists<'a> {
         now: UnixMillis,
         done: &mut Vec<(String, Result<Outcome, ListError>)>,
     ) -> Result<(), ListError> {
-        let events = fresh.iter().filter_map(|version| event_of(version).map(|event| (by.to_owned(), event)));
+        let events = fresh
+            .iter()
+            .filter_map(|version| event_of(version).map(|event| (by.to_owned(), event)));
         let events: Vec<_> = events.collect();
         if !events.is_empty() {
-            let append = self.log.append_with(now, |_| Ok::<_, std::convert::Infallible>(events)).await;
+            let append =
+                self.log.append_with(now, |_| Ok::<_, std::convert::Infallible>(events)).await;
             append.map_err(|error| match error {
                 ledger::changes::AppendWithError::Refused(never) => match never {},
                 ledger::changes::AppendWithError::Log(error) => ListError::Log(error),
@@ -486,10 +526,13 @@ impl<'a> Lists<'a> {
         let ListOrigin::Url(url) = &list.origin else { return Ok(None) };
         if !downloads.contains_key(url) {
             let fetched = fetch::fetch(self.config, list, url, now).await;
-            downloads.insert(url.clone(), fetched.map_err(|error| match error {
-                ListError::Fetch { why, .. } => why,
-                other => other.to_string(),
-            }));
+            downloads.insert(
+                url.clone(),
+                fetched.map_err(|error| match error {
+                    ListError::Fetch { why, .. } => why,
+                    other => other.to_string(),
+                }),
+            );
         }
         match &downloads[url] {
             Ok(download) => Ok(Some(download.clone())),
@@ -572,8 +615,20 @@ fn consider(
     Ok(Step::Fresh(Box::new(Fresh { list, info, looked: looked_now, verdict })))
 }
 
-fn candidate<'e>(list: &'e ListSource, old: &'e Entries, new: &'e Entries, removed: u64) -> Candidate<'e> {
-    Candidate { list: &list.name, category: &list.category, hold_if_seen: list.hold_if_seen, old, new, removed }
+fn candidate<'e>(
+    list: &'e ListSource,
+    old: &'e Entries,
+    new: &'e Entries,
+    removed: u64,
+) -> Candidate<'e> {
+    Candidate {
+        list: &list.name,
+        category: &list.category,
+        hold_if_seen: list.hold_if_seen,
+        old,
+        new,
+        removed,
+    }
 }
 
 fn event_of(fresh: &Fresh) -> Option<Event> {
@@ -598,8 +653,11 @@ fn is_due(list: &ListSource, looked: &Looked, now: UnixMillis) -> bool {
     match &list.origin {
         ListOrigin::Builtin(_) | ListOrigin::Path(_) => match source::fingerprint(list, None) {
             Ok(fingerprint) => fingerprint != looked.fingerprint,
-            // A source that cannot be looked at is tried, so that the fault is told, but not often.
-            Err(_) => looked.tried_at.is_none_or(|at| now.0 - at.0 > RETRY_MS),
+            // A source that cannot be looked at is tried at once, so that the fault is told, then
+            // seldom.
+            Err(_) => {
+                looked.error.is_none() || looked.tried_at.is_none_or(|at| now.0 - at.0 > RETRY_MS)
+            }
         },
         ListOrigin::Url(_) => {
             let every = i64::try_from(list.refresh_hours).unwrap_or(i64::MAX / HOUR_MS) * HOUR_MS;

@@ -21,7 +21,10 @@ pub(super) struct Reading {
 }
 
 /// A text that changes when the source or the options it is read with do; reads no list.
-pub(super) fn fingerprint(list: &ListSource, download: Option<&Download>) -> Result<String, ListError> {
+pub(super) fn fingerprint(
+    list: &ListSource,
+    download: Option<&Download>,
+) -> Result<String, ListError> {
     let ListSource { format, allow_public_suffixes, member, .. } = list;
     let mut text = format!("{READER_VERSION} {format:?} {allow_public_suffixes} {member:?}\n");
     match (&list.origin, download) {
@@ -79,12 +82,16 @@ pub(super) fn read(
             (read_file_as(&download.path, name, list)?, url.to_string(), download.date)
         }
         (ListOrigin::Url(url), None) => {
-            return Err(ListError::Fetch { url: url.to_string(), why: "was not fetched".to_owned() });
+            return Err(ListError::Fetch {
+                url: url.to_string(),
+                why: "was not fetched".to_owned(),
+            });
         }
     };
     let mut collector = Collector::default();
     let reports = files.into_iter().map(|file| read_one(file, list, &mut collector)).collect();
-    let too_big = || ListError::TooBig { path: source.clone(), limit_bytes: list.max_unpacked_bytes };
+    let too_big =
+        || ListError::TooBig { path: source.clone(), limit_bytes: list.max_unpacked_bytes };
     let entries = collector.finish().ok_or_else(too_big)?;
     let hash = entries.hash();
     let info = VersionInfo {
@@ -109,7 +116,9 @@ fn read_one(file: ListFile, list: &ListSource, collector: &mut Collector) -> Fil
         format!("{}:{}: {}: {}", file.name, skipped.line, skipped.why, skipped.text)
     };
     FileReport {
-        format: report.format.map_or_else(String::new, |format| format!("{format:?}").to_lowercase()),
+        format: report
+            .format
+            .map_or_else(String::new, |format| format!("{format:?}").to_lowercase()),
         entries: report.entries,
         skipped: report.skipped,
         examples: report.examples.iter().map(line).collect(),

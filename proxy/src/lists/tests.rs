@@ -116,7 +116,8 @@ async fn the_first_version_takes_effect_at_once_and_is_recorded() {
     assert!(index.categories(&host("www.chess.example"), None).contains(games));
     assert!(index.categories(&host("other.example"), None).contains(CategoryId::UNCATEGORISED));
     let events = bench.events().await;
-    let [Event::ListAccepted { list, entries: 2, added: 2, removed: 0, version }] = &events[..] else {
+    let [Event::ListAccepted { list, entries: 2, added: 2, removed: 0, version }] = &events[..]
+    else {
         panic!("{events:?}")
     };
     assert_eq!(list, "games");
@@ -129,7 +130,8 @@ async fn an_unchanged_source_is_not_read_again_and_an_index_not_compiled_again()
     let bench = Bench::new(&[("games", "games")]).await;
     bench.write("games", &["chess.example"]);
     let first = bench.index().await.version().to_owned();
-    let index_file = std::fs::read_dir(bench.config.state.join("index")).unwrap().next().unwrap().unwrap();
+    let index_file =
+        std::fs::read_dir(bench.config.state.join("index")).unwrap().next().unwrap().unwrap();
     let made = index_file.metadata().unwrap().modified().unwrap();
     // With the source gone, only what was stored can answer.
     std::fs::remove_file(bench.file("games")).unwrap();
@@ -150,7 +152,10 @@ async fn a_new_version_takes_effect_and_is_compiled_under_its_own_name() {
     bench.write("games", &["chess.example", "go.example"]);
     assert!(bench.lists().due_mark(NOW).is_some());
     let outcome = bench.update(&Gate::default()).await.unwrap();
-    assert!(matches!(outcome, Outcome::Accepted { entries: 2, added: 1, removed: 0, .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, Outcome::Accepted { entries: 2, added: 1, removed: 0, .. }),
+        "{outcome:?}"
+    );
     assert_ne!(bench.index().await.version(), first);
     assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Unchanged { .. }));
     assert_eq!(bench.events().await.len(), 2);
@@ -163,9 +168,14 @@ async fn a_list_that_shrinks_over_a_fifth_is_held_until_accepted() {
     bench.write("games", &names(&all));
     bench.index().await;
     bench.write("games", &names(&all[..80]));
-    assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Accepted { removed: 20, .. }));
+    assert!(matches!(
+        bench.update(&Gate::default()).await.unwrap(),
+        Outcome::Accepted { removed: 20, .. }
+    ));
     bench.write("games", &names(&all[..63]));
-    let Outcome::Held { version, why } = bench.update(&Gate::default()).await.unwrap() else { panic!() };
+    let Outcome::Held { version, why } = bench.update(&Gate::default()).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(why, "would shrink by more than 20 %, from 80 to 63");
     let index = bench.index().await;
     let games = catalogue(&bench.config).unwrap().id("games").unwrap();
@@ -173,16 +183,23 @@ async fn a_list_that_shrinks_over_a_fifth_is_held_until_accepted() {
 
     // Looked at again, it is held still, and recorded once.
     assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Held { .. }));
-    std::fs::File::open(bench.file("games")).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+    std::fs::File::open(bench.file("games"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::now())
+        .unwrap();
     assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Held { .. }));
-    assert_eq!(bench.events().await.iter().filter(|event| matches!(event, Event::ListHeld { .. })).count(), 1);
+    assert_eq!(
+        bench.events().await.iter().filter(|event| matches!(event, Event::ListHeld { .. })).count(),
+        1
+    );
 
     let (old, new, difference) = bench.lists().diff("games", 2).await.unwrap();
     assert_ne!(old, new);
     assert_eq!((new, difference.added, difference.removed), (version.clone(), 0, 17));
     assert_eq!(difference.removed_sample, ["site063.example", "site064.example"]);
 
-    let accepted = bench.lists().accept("games", "q.whitmore", NOW, &Gate::default()).await.unwrap();
+    let accepted =
+        bench.lists().accept("games", "q.whitmore", NOW, &Gate::default()).await.unwrap();
     assert_eq!(accepted, Outcome::Accepted { version, entries: 63, added: 0, removed: 17 });
     assert!(!bench.index().await.categories(&host("site079.example"), None).contains(games));
     let nothing = bench.lists().accept("games", "q.whitmore", NOW, &Gate::default()).await;
@@ -194,7 +211,9 @@ async fn a_list_that_would_close_sites_used_last_week_is_held() {
     let bench = Bench::new(&[("games", "games"), ("good", "education")]).await;
     bench.write("games", &["chess.example"]);
     bench.write("good", &["museum.example"]);
-    let gate = bench.gate(POLICY, &[("www.library.example", 5), ("chess.example", 9), ("x.example", 1)]).await;
+    let gate = bench
+        .gate(POLICY, &[("www.library.example", 5), ("chess.example", 9), ("x.example", 1)])
+        .await;
     bench.write("games", &["chess.example", "library.example"]);
     bench.write("good", &["museum.example", "library.example"]);
     let done = bench.lists().update(&[], "j.cho", NOW, &gate).await.unwrap();
@@ -275,9 +294,15 @@ async fn a_rollback_brings_the_version_before_and_keeps_the_other_away() {
     assert_eq!(bench.index().await.version(), first);
     // The source still gives the version that was rolled back.
     assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Unchanged { .. }));
-    std::fs::File::open(bench.file("games")).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+    std::fs::File::open(bench.file("games"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::now())
+        .unwrap();
     let again = bench.update(&Gate::default()).await.unwrap();
-    assert!(matches!(&again, Outcome::Held { why, .. } if why.starts_with("was rolled back")), "{again:?}");
+    assert!(
+        matches!(&again, Outcome::Held { why, .. } if why.starts_with("was rolled back")),
+        "{again:?}"
+    );
     bench.lists().accept("games", "j.cho", NOW, &Gate::default()).await.unwrap();
     assert_ne!(bench.index().await.version(), first);
 }
@@ -291,7 +316,11 @@ async fn a_fault_of_one_list_keeps_no_other_back() {
     std::fs::remove_file(bench.file("gone")).unwrap();
     bench.write("games", &["chess.example", "go.example"]);
     let done = bench.lists().update(&[], "j.cho", NOW, &Gate::default()).await.unwrap();
-    assert!(done.iter().any(|(name, outcome)| name == "games" && matches!(outcome, Ok(Outcome::Accepted { .. }))));
+    assert!(
+        done.iter()
+            .any(|(name, outcome)| name == "games"
+                && matches!(outcome, Ok(Outcome::Accepted { .. })))
+    );
     assert!(done.iter().any(|(name, outcome)| name == "gone" && outcome.is_err()));
     bench.index().await;
 }
@@ -316,10 +345,12 @@ async fn an_import_takes_a_file_in_place_of_the_source_under_the_same_rules() {
     bench.index().await;
     let other = bench.folder.path().join("other.txt");
     std::fs::write(&other, "extra.example\n".to_owned() + &all.join("\n")).unwrap();
-    let outcome = bench.lists().import("games", &other, "j.cho", NOW, &Gate::default()).await.unwrap();
+    let outcome =
+        bench.lists().import("games", &other, "j.cho", NOW, &Gate::default()).await.unwrap();
     assert!(matches!(outcome, Outcome::Accepted { added: 1, .. }), "{outcome:?}");
     std::fs::write(&other, "extra.example\n").unwrap();
-    let outcome = bench.lists().import("games", &other, "j.cho", NOW, &Gate::default()).await.unwrap();
+    let outcome =
+        bench.lists().import("games", &other, "j.cho", NOW, &Gate::default()).await.unwrap();
     assert!(matches!(outcome, Outcome::Held { .. }), "{outcome:?}");
     let unknown = bench.lists().import("gmaes", &other, "j.cho", NOW, &Gate::default()).await;
     assert!(matches!(unknown, Err(ListError::Unknown { .. })));
@@ -337,7 +368,12 @@ async fn a_crash_before_the_change_log_entry_leaves_the_old_version_in_force() {
     let stray = collector.finish().unwrap();
     let folder = bench.config.state.join("lists/games");
     let accepted = bench.lists().status().await.unwrap()[0].lineage.accepted.clone().unwrap();
-    let info = VersionInfo { version: "2026-01-01-0badcafe".to_owned(), hash: stray.hash(), entries: 1, ..shelf.info(&accepted).unwrap() };
+    let info = VersionInfo {
+        version: "2026-01-01-0badcafe".to_owned(),
+        hash: stray.hash(),
+        entries: 1,
+        ..shelf.info(&accepted).unwrap()
+    };
     shelf.store(&info, &stray).unwrap();
     std::fs::write(folder.join(".half.list.gz.1.tmp"), b"half").unwrap();
     std::fs::write(folder.join("state.json"), b"{\"fing").unwrap();
@@ -345,9 +381,15 @@ async fn a_crash_before_the_change_log_entry_leaves_the_old_version_in_force() {
     // The next update reads the source again and clears what is left.
     bench.write("games", &["chess.example", "go.example"]);
     bench.update(&Gate::default()).await.unwrap();
-    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let left: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     assert_eq!(left.len(), 5, "two versions of two files, and state.json: {left:?}");
-    assert!(!left.iter().any(|name| name.contains("0badcafe") || name.contains("half")), "{left:?}");
+    assert!(
+        !left.iter().any(|name| name.contains("0badcafe") || name.contains("half")),
+        "{left:?}"
+    );
 }
 
 #[tokio::test]

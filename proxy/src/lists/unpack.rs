@@ -38,7 +38,8 @@ pub(super) struct ListFile {
 /// Reads the files of a list from a path: a squidGuard folder, or one file of any packing.
 pub(super) fn read_path(path: &Path, list: &ListSource) -> Result<Vec<ListFile>, ListError> {
     let mut budget = Budget { left: list.max_unpacked_bytes, limit: list.max_unpacked_bytes };
-    let unreadable = |path: &Path, source| ListError::Read { path: path.display().to_string(), source };
+    let unreadable =
+        |path: &Path, source| ListError::Read { path: path.display().to_string(), source };
     let metadata = std::fs::metadata(path).map_err(|e| unreadable(path, e))?;
     if metadata.is_dir() {
         return read_folder(path, &mut budget);
@@ -48,7 +49,11 @@ pub(super) fn read_path(path: &Path, list: &ListSource) -> Result<Vec<ListFile>,
 }
 
 /// Reads one file of any packing: plain, gzip, tar, tar in gzip.
-pub(super) fn read_file_as(path: &Path, name: &str, list: &ListSource) -> Result<Vec<ListFile>, ListError> {
+pub(super) fn read_file_as(
+    path: &Path,
+    name: &str,
+    list: &ListSource,
+) -> Result<Vec<ListFile>, ListError> {
     let mut budget = Budget { left: list.max_unpacked_bytes, limit: list.max_unpacked_bytes };
     read_file(path, name, list, &mut budget)
 }
@@ -107,7 +112,8 @@ fn open(path: &Path) -> Result<Source, ListError> {
         });
     }
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
-    let gzip = std::io::BufRead::fill_buf(&mut file).map_err(unreadable)?.starts_with(&[0x1f, 0x8b]);
+    let gzip =
+        std::io::BufRead::fill_buf(&mut file).map_err(unreadable)?.starts_with(&[0x1f, 0x8b]);
     Ok(match gzip {
         // Several gzip members one after the other are one file, as gunzip reads them.
         true => Source {
@@ -188,7 +194,11 @@ fn is_tar(path: &Path) -> Result<bool, ListError> {
 
 /// Takes a category's folder out of a tar file. Two walks: links first, because a link may stand
 /// before or after the folder it leads to; then only the files that are needed.
-fn read_tar(path: &Path, list: &ListSource, budget: &mut Budget) -> Result<Vec<ListFile>, ListError> {
+fn read_tar(
+    path: &Path,
+    list: &ListSource,
+    budget: &mut Budget,
+) -> Result<Vec<ListFile>, ListError> {
     let shown = path.display().to_string();
     let mut folders: BTreeMap<String, usize> = BTreeMap::new();
     let mut links: BTreeMap<String, String> = BTreeMap::new();
@@ -216,7 +226,8 @@ fn read_tar(path: &Path, list: &ListSource, budget: &mut Budget) -> Result<Vec<L
     let folder = choose_folder(&folders, &links, list, &shown)?;
     let mut files = Vec::new();
     walk_tar(path, budget.limit, &mut |name, entry| {
-        let Some(format) = squidguard_format(file_name(name)).filter(|_| parent(name) == folder) else {
+        let Some(format) = squidguard_format(file_name(name)).filter(|_| parent(name) == folder)
+        else {
             return Ok(());
         };
         if !matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
@@ -344,7 +355,8 @@ fn choose_folder(
 fn check_text(bytes: &[u8], shown: &str) -> Result<(), ListError> {
     let head = &bytes[..bytes.len().min(4_096)];
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let starts = |tag: &[u8]| text.len() >= tag.len() && text[..tag.len()].eq_ignore_ascii_case(tag);
+    let starts =
+        |tag: &[u8]| text.len() >= tag.len() && text[..tag.len()].eq_ignore_ascii_case(tag);
     if starts(b"<!doctype") || starts(b"<html") || starts(b"<?xml") {
         return Err(ListError::NoList { path: shown.to_owned(), why: "it is a web page" });
     }

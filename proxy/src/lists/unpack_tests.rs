@@ -58,7 +58,10 @@ fn read(bytes: &[u8], list: &ListSource) -> Result<Vec<ListFile>, ListError> {
 }
 
 fn names(files: &[ListFile]) -> Vec<(&str, &str)> {
-    files.iter().map(|file| (file.name.as_str(), std::str::from_utf8(&file.bytes).unwrap())).collect()
+    files
+        .iter()
+        .map(|file| (file.name.as_str(), std::str::from_utf8(&file.bytes).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -103,7 +106,10 @@ fn a_tar_file_gives_the_one_folder_or_the_named_one_through_links() {
         let games = read(&bytes, &list(Some("blacklists/games/"), 1 << 20)).unwrap();
         assert_eq!(names(&games), [("blacklists/games/domains", "g.example\n")]);
         assert!(matches!(read(&bytes, &list(None, 1 << 20)), Err(ListError::ManyFolders { .. })));
-        assert!(matches!(read(&bytes, &list(Some("gam"), 1 << 20)), Err(ListError::NoMember { .. })));
+        assert!(matches!(
+            read(&bytes, &list(Some("gam"), 1 << 20)),
+            Err(ListError::NoMember { .. })
+        ));
     }
     let one = gzip(&tar_of(&[("games/domains", EntryType::Regular, "g.example\n")]));
     assert_eq!(read(&one, &list(None, 1 << 20)).unwrap().len(), 1);
@@ -124,7 +130,10 @@ fn names_and_links_that_lead_out_of_a_tar_file_are_passed_over() {
     let files = read(&bytes, &list(Some("games"), 1 << 20)).unwrap();
     assert_eq!(names(&files), [("games/domains", "good.example\n")]);
     for member in ["link", "abs", "hard"] {
-        assert!(matches!(read(&bytes, &list(Some(member), 1 << 20)), Err(ListError::NoMember { .. })), "{member}");
+        assert!(
+            matches!(read(&bytes, &list(Some(member), 1 << 20)), Err(ListError::NoMember { .. })),
+            "{member}"
+        );
     }
 }
 
@@ -137,7 +146,10 @@ fn links_in_a_circle_end() {
         ("games/domains", EntryType::Regular, "g.example\n"),
     ]);
     for member in ["a", "self"] {
-        assert!(matches!(read(&bytes, &list(Some(member), 1 << 20)), Err(ListError::NoMember { .. })), "{member}");
+        assert!(
+            matches!(read(&bytes, &list(Some(member), 1 << 20)), Err(ListError::NoMember { .. })),
+            "{member}"
+        );
     }
     let folder = tempfile::tempdir().unwrap();
     let circle = folder.path().join("circle");
@@ -182,8 +194,14 @@ fn what_is_no_list_is_refused() {
         (b"\x00\x01\x02games", "binary"),
         (b"\x7fELF\x02\x01\x01\x00", "a program"),
     ] {
-        assert!(matches!(read(bytes, &list(None, 1 << 20)), Err(ListError::NoList { .. })), "{what}");
-        assert!(matches!(read(&gzip(bytes), &list(None, 1 << 20)), Err(ListError::NoList { .. })), "{what}");
+        assert!(
+            matches!(read(bytes, &list(None, 1 << 20)), Err(ListError::NoList { .. })),
+            "{what}"
+        );
+        assert!(
+            matches!(read(&gzip(bytes), &list(None, 1 << 20)), Err(ListError::NoList { .. })),
+            "{what}"
+        );
     }
     let page = tar_of(&[("games/domains", EntryType::Regular, "<html>")]);
     assert!(matches!(read(&page, &list(None, 1 << 20)), Err(ListError::NoList { .. })));
@@ -201,7 +219,8 @@ fn cut_off_archives_and_devices_are_refused_without_hanging() {
     }
     assert!(read_path(Path::new("/dev/zero"), &list(None, 1 << 20)).is_err());
     let folder = tempfile::tempdir().unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("domains"), rustix::fs::Mode::RUSR).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("domains"), rustix::fs::Mode::RUSR)
+        .unwrap();
     assert!(read_path(folder.path(), &list(None, 1 << 20)).is_err());
 }
 

@@ -140,9 +140,11 @@ impl Shelf {
     pub(super) fn store(&self, info: &VersionInfo, entries: &Entries) -> Result<(), ListError> {
         let failed = |source| ListError::Store { path: self.folder.display().to_string(), source };
         make_folder(&self.folder).map_err(failed)?;
-        let json = serde_json::to_vec_pretty(info).map_err(std::io::Error::other).map_err(failed)?;
+        let json =
+            serde_json::to_vec_pretty(info).map_err(std::io::Error::other).map_err(failed)?;
         // The info goes first: a version counts as stored once its entries are there.
-        replace_file(&self.info_path(&info.version), |path| write_synced(path, &json)).map_err(failed)?;
+        replace_file(&self.info_path(&info.version), |path| write_synced(path, &json))
+            .map_err(failed)?;
         replace_file(&self.entries_path(&info.version), |path| entries.write(path)).map_err(failed)
     }
 
@@ -170,21 +172,25 @@ impl Shelf {
     pub(super) fn set_looked(&self, looked: &Looked) -> Result<(), ListError> {
         let failed = |source| ListError::Store { path: self.folder.display().to_string(), source };
         make_folder(&self.folder).map_err(failed)?;
-        let json = serde_json::to_vec_pretty(looked).map_err(std::io::Error::other).map_err(failed)?;
+        let json =
+            serde_json::to_vec_pretty(looked).map_err(std::io::Error::other).map_err(failed)?;
         // Not synced: a cache that a power cut loses costs one more look at the source.
-        replace_file(&self.folder.join("state.json"), |path| std::fs::write(path, &json)).map_err(failed)
+        replace_file(&self.folder.join("state.json"), |path| std::fs::write(path, &json))
+            .map_err(failed)
     }
 
     /// Removes versions that nothing can bring back into force, and what crashes left behind.
     pub(super) fn tidy(&self, lineage: &Lineage) {
-        let mut kept: Vec<&str> = lineage.previous.iter().rev().take(KEPT_VERSIONS).map(String::as_str).collect();
+        let mut kept: Vec<&str> =
+            lineage.previous.iter().rev().take(KEPT_VERSIONS).map(String::as_str).collect();
         kept.extend(lineage.accepted.as_deref());
         kept.extend(lineage.held.as_ref().map(|(version, _)| version.as_str()));
         kept.extend(lineage.rolled_back.as_deref());
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let version = name.strip_suffix(".list.gz").or_else(|| name.strip_suffix(".json"));
-            let needed = name == "state.json" || version.is_some_and(|version| kept.contains(&version));
+            let needed =
+                name == "state.json" || version.is_some_and(|version| kept.contains(&version));
             if !needed {
                 // A file that cannot be removed now is tried again at the next update.
                 let _ = std::fs::remove_file(entry.path());

@@ -1,0 +1,319 @@
+//! Tests of following: what changes is live within a second, what is bad changes nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use super::*;
+use ledger::users::{NewUser, Password};
+use rules::host::Host;
+use rules::unblock::{BlockId, Scope};
+
+/// Longest that a change may take: the contract with users.
+const LIVE_MS: u64 = 1_000;
+
+const POLICY: &str = r#"
+school = "Example Academy"
+timezone = "Europe/London"
+order = ["pupil", "staff"]
+[levels]
+pupil = { only = "local/pupil.txt" }
+staff = {}
+[grid]
+games = { staff = "allow" }
+uncategorised = { staff = "allow" }
+[roles]
+dsl = ["q.whitmore"]
+[unblock]
+authorise = ["dsl"]
+[[test]]
+as = "staff"
+allow = ["library.example"]
+"#;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    config: Arc<Config>,
+    current: Current,
+    follower: Follower,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("local")).unwrap();
+        std::fs::write(folder.path().join("local/pupil.txt"), "library.example\n").unwrap();
+        std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
+        std::fs::write(folder.path().join("games.txt"), "chess.example\n").unwrap();
+        let text = "[[lists]]\nname = \"games\"\ncategory = \"games\"\npath = \"games.txt\"\n";
+        let config = Arc::new(Config::parse(text, "schoolgate.toml", folder.path()).unwrap());
+        let snapshot = Snapshot::load(&config, now()).await.unwrap();
+        let current: Current = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
+        let follower = Follower::start(Arc::clone(&config), Arc::clone(&current)).unwrap();
+        let bench = Self { folder, config, current, follower };
+        // The first look records the policy; what follows is measured from rest.
+        let log = bench.log().await;
+        bench
+            .wait_ms(5_000, "the first policy", async |_| {
+                last_applied(&log).await.unwrap().is_some()
+            })
+            .await;
+        bench
+    }
+
+    async fn log(&self) -> ChangeLog {
+        ChangeLog::open(&self.config.state).await.unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn wait(&self, what: &str, done: impl AsyncFn(&Snapshot) -> bool) {
+        self.wait_ms(LIVE_MS, what, done).await;
+    }
+
+    async fn wait_ms(&self, limit_ms: u64, what: &str, done: impl AsyncFn(&Snapshot) -> bool) {
+        let started = Instant::now();
+        while !done(&self.current.load()).await {
+            let waited = started.elapsed();
+            assert!(
+                waited < Duration::from_millis(limit_ms),
+                "{what}: not within {limit_ms} ms; {:?}",
+                self.follower.status()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn problem(&self, part: &Part) -> Option<String> {
+        self.follower.status().problems.get(part).cloned()
+    }
+}
+
+fn blocked(number: u32, site: &str) -> Event {
+    Event::SiteBlocked {
+        id: BlockId(number),
+        site: site.to_owned(),
+        scope: Scope::Level("staff".to_owned()),
+        reason: "used in lessons".to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_by_another_process_is_live_within_a_second_and_ticks() {
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    let mut ticks = bench.follower.ticks();
+    ticks.mark_unchanged();
+    let index = Arc::as_ptr(&bench.current.load().index);
+    let policy = Arc::as_ptr(&bench.current.load().policy);
+    log.append(now(), "j.cho", blocked(1, "chess.example")).await.unwrap();
+    bench.wait("a block", async |snapshot| snapshot.blocks.len() == 1).await;
+    tokio::time::timeout(Duration::from_millis(LIVE_MS), ticks.changed()).await.unwrap().unwrap();
+
+    let user = NewUser {
+        name: "sam.p".to_owned(),
+        level: None,
+        groups: Vec::new(),
+        password: Some(Password::new("correct horse").unwrap()),
+    };
+    log.users().add("j.cho", now(), user).await.unwrap();
+    bench.wait("a user", async |snapshot| snapshot.users.find("sam.p").is_some()).await;
+    log.users().ban("j.cho", now(), "sam.p", UnixMillis(i64::MAX), "misuse").await.unwrap();
+    bench
+        .wait("a ban", async |snapshot| {
+            snapshot.users.find("sam.p").unwrap().facts.banned_until.is_some()
+        })
+        .await;
+    log.users().remove("j.cho", now(), "sam.p").await.unwrap();
+    bench.wait("a removal", async |snapshot| snapshot.users.is_empty()).await;
+    let snapshot = bench.current.load_full();
+    assert_eq!(Arc::as_ptr(&snapshot.index), index, "a small change shares the index");
+    assert_eq!(Arc::as_ptr(&snapshot.policy), policy, "and the policy");
+    assert!(bench.follower.status().following);
+    assert_eq!(bench.follower.status().problems, BTreeMap::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_policy_is_live_within_a_second_recorded_and_kept() {
+    let bench = Bench::start().await;
+    let first = bench.current.load().policy_hash.clone();
+    let changed = POLICY.replace("Example Academy", "Sample School");
+    std::fs::write(bench.path("policy.toml"), &changed).unwrap();
+    bench.wait("a policy", async |snapshot| snapshot.policy.school() == "Sample School").await;
+    let hash = bench.current.load().policy_hash.clone();
+    assert_ne!(hash, first);
+    let entries = bench.log().await.entries_of(&["policy_applied"]).await.unwrap();
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    let Event::PolicyApplied { hash: recorded, reason, .. } = &entries[1].event else { panic!() };
+    assert_eq!((recorded.as_str(), reason.as_str()), (&*hash, "file changed"));
+    let kept = bench.config.state.join("policy").join(format!("{hash}.toml"));
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), changed);
+    assert!(bench.config.state.join("policy").join(format!("{first}.toml")).is_file());
+
+    // A file that the policy names is part of it.
+    std::fs::write(bench.path("local/pupil.txt"), "museum.example\n").unwrap();
+    bench.wait("a named file", async |snapshot| snapshot.policy_hash != hash).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_applied_by_a_person_is_recorded_once_under_their_name() {
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    let draft = bench.path("draft.toml");
+    std::fs::write(&draft, POLICY.replace("Example Academy", "Sample School")).unwrap();
+    let catalogue = bench.current.load().policy.catalogue().clone();
+    let file = PolicyFile::read_beside(&draft, bench.folder.path(), &catalogue).unwrap();
+    file.apply(&bench.config, &log, "j.cho", "new name", Vec::new(), now()).await.unwrap();
+    bench.wait("an applied policy", async |snapshot| *snapshot.policy_hash == file.hash).await;
+    let entries = log.entries_of(&["policy_applied"]).await.unwrap();
+    assert_eq!(
+        entries.iter().map(|entry| entry.actor.as_str()).collect::<Vec<_>>(),
+        ["schoolgate", "j.cho"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_policy_keeps_the_last_good_one_and_says_why_once() {
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    let first = bench.current.load().policy_hash.clone();
+    let cases = [
+        ("broken", "school = ".to_owned(), "policy.toml:1"),
+        ("unknown key", POLICY.replace("timezone", "timzone"), "timzone"),
+        (
+            "failing test",
+            POLICY.replace("allow = [\"library.example\"]", "block = [\"library.example\"]"),
+            "tests failed",
+        ),
+        ("missing file", POLICY.replace("pupil.txt", "gone.txt"), "gone.txt"),
+    ];
+    for (number, (what, text, says)) in cases.into_iter().enumerate() {
+        std::fs::write(bench.path("policy.toml"), text).unwrap();
+        bench
+            .wait(what, async |_| {
+                bench.problem(&Part::Policy).is_some_and(|why| why.contains(says))
+            })
+            .await;
+        // Read again unchanged, it is no new fault.
+        bench.follower.reload_now();
+        tokio::time::sleep(Duration::from_millis(POLL_MS * 2)).await;
+        assert_eq!(bench.current.load().policy_hash, first, "{what}");
+        let refused = log.entries_of(&["action_refused"]).await.unwrap();
+        assert_eq!(refused.len(), number + 1, "{what}: {refused:?}");
+    }
+    std::fs::remove_file(bench.path("policy.toml")).unwrap();
+    bench
+        .wait("no file", async |_| {
+            bench.problem(&Part::Policy).is_some_and(|why| why.contains("No such file"))
+        })
+        .await;
+    assert_eq!(bench.current.load().policy_hash, first);
+    // Good again: the fault is gone, and so is the problem.
+    std::fs::write(bench.path("policy.toml"), POLICY).unwrap();
+    bench.wait("good again", async |_| bench.problem(&Part::Policy).is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_list_comes_into_force_and_a_rollback_takes_it_out() {
+    let bench = Bench::start().await;
+    let games = bench.current.load().policy.catalogue().id("games").unwrap();
+    let listed = |site: &str| {
+        let host = Host::parse(site).unwrap();
+        async move |snapshot: &Snapshot| snapshot.categories(&host, None).contains(games)
+    };
+    std::fs::write(bench.path("games.txt"), "chess.example\ngo.example\n").unwrap();
+    // A list has time: its source is looked at every two seconds, and must have stood still.
+    bench.wait_ms(10_000, "a list", listed("go.example")).await;
+    let version = bench.current.load().context.list_version.clone();
+    assert_eq!(version, bench.current.load().index.version());
+
+    let log = bench.log().await;
+    Lists::new(&bench.config, &log).rollback("games", "j.cho", now()).await.unwrap();
+    bench
+        .wait_ms(3_000, "a rollback", async |snapshot| !listed("go.example")(snapshot).await)
+        .await;
+    assert_ne!(bench.current.load().context.list_version, version);
+    let ages = bench.follower.status().lists;
+    assert!(ages.len() == 1 && ages[0].1.is_some(), "{ages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_would_fail_a_test_is_held_and_one_that_vanished_is_told() {
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    let version = bench.current.load().context.list_version.clone();
+    let strict = POLICY.replace("games = { staff = \"allow\" }", "games = { staff = \"block\" }");
+    std::fs::write(bench.path("policy.toml"), strict).unwrap();
+    let first = bench.current.load().policy_hash.clone();
+    bench.wait("a strict policy", async |snapshot| snapshot.policy_hash != first).await;
+    std::fs::write(bench.path("games.txt"), "chess.example\nlibrary.example\n").unwrap();
+    bench
+        .wait_ms(10_000, "held", async |_| {
+            !log.entries_of(&["list_held"]).await.unwrap().is_empty()
+        })
+        .await;
+    assert_eq!(bench.current.load().context.list_version, version);
+    std::fs::remove_file(bench.path("games.txt")).unwrap();
+    bench
+        .wait_ms(10_000, "vanished", async |_| {
+            bench
+                .problem(&Part::List("games".to_owned()))
+                .is_some_and(|why| why.contains("games.txt"))
+        })
+        .await;
+    assert_eq!(bench.current.load().context.list_version, version);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_reads_page_words_again() {
+    let bench = Bench::start().await;
+    assert!(bench.current.load().texts.is_empty());
+    std::fs::create_dir(bench.path("text")).unwrap();
+    std::fs::write(bench.path("text/cy.toml"), "# words").unwrap();
+    bench.follower.reload_now();
+    bench.wait("page words", async |snapshot| snapshot.texts.contains_key("cy")).await;
+}
+
+#[tokio::test]
+async fn a_first_start_with_a_failing_test_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("local")).unwrap();
+    std::fs::write(folder.path().join("local/pupil.txt"), "library.example\n").unwrap();
+    std::fs::write(
+        folder.path().join("policy.toml"),
+        POLICY.replace("allow = [\"lib", "block = [\"lib"),
+    )
+    .unwrap();
+    let config = Config::parse("", "schoolgate.toml", folder.path()).unwrap();
+    let error = Snapshot::load(&config, now()).await.err().unwrap();
+    assert!(error.to_string().contains("1 of 1 policy tests failed"), "{error}");
+}
+
+#[tokio::test]
+async fn the_program_alone_makes_a_whole_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::embedded(folder.path()).unwrap();
+    let snapshot = Snapshot::load(&config, now()).await.unwrap();
+    let log = ChangeLog::open(&config.state).await.unwrap();
+    let names = crate::demo::add_users(&config, &log, now()).await.unwrap();
+    assert_eq!(names, ["pupil", "staff", "guest"]);
+    assert_eq!(
+        crate::demo::add_users(&config, &log, now()).await.unwrap().len(),
+        3,
+        "again: as before"
+    );
+    let users = log.users().load_all().await.unwrap();
+    for (name, level) in crate::demo::USERS {
+        let user = users.find(name).unwrap();
+        assert!(ledger::users::verify_password(
+            user.phc.as_deref().unwrap(),
+            crate::demo::PASSWORD
+        ));
+        assert!(snapshot.policy.levels().id(level).is_some(), "{level}");
+    }
+    assert!(snapshot.policy.test_count() > 0);
+    // What a person changed is not written over.
+    std::fs::write(&config.policy, "mine").unwrap();
+    assert!(Snapshot::load(&config, now()).await.is_err());
+    assert_eq!(std::fs::read_to_string(&config.policy).unwrap(), "mine");
+}

@@ -53,7 +53,9 @@ pub(crate) enum Command {
   schoolgate check - --as ks2 --jsonl < addresses.txt")]
     Check(CheckArgs),
     /// Explain the code of a block page
-    #[command(before_help = "Examples:\n  schoolgate explain 4F2KQ-7M0XD\n  schoolgate explain 4F2KQ-7M0XD --json")]
+    #[command(
+        before_help = "Examples:\n  schoolgate explain 4F2KQ-7M0XD\n  schoolgate explain 4F2KQ-7M0XD --json"
+    )]
     Explain(ExplainArgs),
     /// Close a site at once
     #[command(before_help = "Examples:
@@ -62,11 +64,14 @@ pub(crate) enum Command {
   schoolgate block lift B-0001 --reason \"The owner took it down\" --by q.whitmore")]
     Block(BlockArgs),
     /// Open a site for a lesson: asked for by one person, authorised by another
-    #[command(before_help = "Examples:
+    #[command(
+        before_help = "Examples:
   schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess club final\" --by p.obi
   schoolgate unblock authorise U-0001 --by q.whitmore
   schoolgate unblock list
-  schoolgate unblock revoke U-0001 --reason \"Lesson over\" --by q.whitmore", subcommand_required = true)]
+  schoolgate unblock revoke U-0001 --reason \"Lesson over\" --by q.whitmore",
+        subcommand_required = true
+    )]
     #[command(subcommand)]
     Unblock(UnblockCommand),
     /// Site lists: their age, updates and versions
@@ -86,7 +91,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// The machine file
-    #[command(before_help = "Examples:\n  schoolgate config validate --config schoolgate.toml\n  schoolgate config show")]
+    #[command(
+        before_help = "Examples:\n  schoolgate config validate --config schoolgate.toml\n  schoolgate config show"
+    )]
     #[command(subcommand)]
     Config(ConfigCommand),
     /// People who sign in to the filter
@@ -121,7 +128,9 @@ pub(crate) enum Command {
   schoolgate completions fish > ~/.config/fish/completions/schoolgate.fish")]
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for every command into a folder
-    #[command(before_help = "Examples:\n  schoolgate man | man -l -\n  schoolgate man -o /usr/local/share/man/man1")]
+    #[command(
+        before_help = "Examples:\n  schoolgate man | man -l -\n  schoolgate man -o /usr/local/share/man/man1"
+    )]
     Man(ManArgs),
 }
 
@@ -256,7 +265,9 @@ pub(crate) enum BlockCommand {
         print: PrintArgs,
     },
     /// Take a block away again
-    #[command(before_help = "Examples:\n  schoolgate block lift B-0001 --reason \"The owner took it down\" --by q.whitmore")]
+    #[command(
+        before_help = "Examples:\n  schoolgate block lift B-0001 --reason \"The owner took it down\" --by q.whitmore"
+    )]
     Lift {
         /// The block, e.g. B-0001
         id: String,
@@ -293,7 +304,9 @@ pub(crate) enum UnblockCommand {
         change: ChangeArgs,
     },
     /// All unblocks, the newest first
-    #[command(before_help = "Examples:\n  schoolgate unblock list\n  schoolgate unblock list --state asked --json")]
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock list\n  schoolgate unblock list --state asked --json"
+    )]
     List {
         /// Only those in this state
         #[arg(long, value_name = "STATE")]
@@ -311,7 +324,10 @@ pub(crate) enum UnblockCommand {
         json: bool,
     },
     /// Say yes; never by the person who asked
-    #[command(alias = "authorize", before_help = "Examples:\n  schoolgate unblock authorise U-0001 --by q.whitmore")]
+    #[command(
+        alias = "authorize",
+        before_help = "Examples:\n  schoolgate unblock authorise U-0001 --by q.whitmore"
+    )]
     Authorise {
         /// The unblock, e.g. U-0001
         id: String,
@@ -319,7 +335,9 @@ pub(crate) enum UnblockCommand {
         change: ChangeArgs,
     },
     /// Say no
-    #[command(before_help = "Examples:\n  schoolgate unblock refuse U-0001 --reason \"Use the school's own library\" --by q.whitmore")]
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock refuse U-0001 --reason \"Use the school's own library\" --by q.whitmore"
+    )]
     Refuse {
         /// The unblock, e.g. U-0001
         id: String,
@@ -330,7 +348,9 @@ pub(crate) enum UnblockCommand {
         change: ChangeArgs,
     },
     /// End an unblock before its time; its open connections are closed
-    #[command(before_help = "Examples:\n  schoolgate unblock revoke U-0001 --reason \"Lesson over\" --by q.whitmore")]
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock revoke U-0001 --reason \"Lesson over\" --by q.whitmore"
+    )]
     Revoke {
         /// The unblock, e.g. U-0001
         id: String,
@@ -341,7 +361,9 @@ pub(crate) enum UnblockCommand {
         change: ChangeArgs,
     },
     /// Move the end
-    #[command(before_help = "Examples:\n  schoolgate unblock extend U-0001 --until \"3 days\" --reason \"Club final moved\" --by q.whitmore")]
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock extend U-0001 --until \"3 days\" --reason \"Club final moved\" --by q.whitmore"
+    )]
     Extend {
         /// The unblock, e.g. U-0001
         id: String,
@@ -363,7 +385,9 @@ pub(crate) enum UnblockCommand {
         change: ChangeArgs,
     },
     /// Say that it works as meant; by a third person
-    #[command(before_help = "Examples:\n  schoolgate unblock confirm U-0001 --note \"Tried in room 12\" --by j.cho")]
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock confirm U-0001 --note \"Tried in room 12\" --by j.cho"
+    )]
     Confirm {
         /// The unblock, e.g. U-0001
         id: String,
@@ -374,7 +398,9 @@ pub(crate) enum UnblockCommand {
         change: ChangeArgs,
     },
     /// The Filtering Change Log: seven columns
-    #[command(before_help = "Examples:\n  schoolgate unblock log\n  schoolgate unblock log --since \"this term\" --csv")]
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock log\n  schoolgate unblock log --since \"this term\" --csv"
+    )]
     Log {
         /// Only changes since: a date, 2h, yesterday, "last week", "this term"
         #[arg(long, value_name = "WHEN")]
@@ -387,13 +413,17 @@ pub(crate) enum UnblockCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ListsCommand {
     /// Each list: version, age, entries, and whether one waits for a person
-    #[command(before_help = "Examples:\n  schoolgate lists status\n  schoolgate lists status --json")]
+    #[command(
+        before_help = "Examples:\n  schoolgate lists status\n  schoolgate lists status --json"
+    )]
     Status {
         #[command(flatten)]
         print: PrintArgs,
     },
     /// Fetch new versions; what shrinks or newly blocks visited sites is held
-    #[command(before_help = "Examples:\n  schoolgate lists update\n  schoolgate lists update ut1-games")]
+    #[command(
+        before_help = "Examples:\n  schoolgate lists update\n  schoolgate lists update ut1-games"
+    )]
     Update {
         /// Only these lists
         names: Vec<String>,
@@ -425,7 +455,9 @@ pub(crate) enum ListsCommand {
         change: ChangeArgs,
     },
     /// Take a version from a file or folder instead of the list's own address
-    #[command(before_help = "Examples:\n  schoolgate lists import ut1-games ./games.tar.gz --by j.cho")]
+    #[command(
+        before_help = "Examples:\n  schoolgate lists import ut1-games ./games.tar.gz --by j.cho"
+    )]
     Import {
         /// The list
         name: String,
@@ -439,13 +471,17 @@ pub(crate) enum ListsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Look for faults; run nothing
-    #[command(before_help = "Examples:\n  schoolgate policy validate\n  schoolgate policy validate new-policy.toml")]
+    #[command(
+        before_help = "Examples:\n  schoolgate policy validate\n  schoolgate policy validate new-policy.toml"
+    )]
     Validate {
         /// The policy; the one in force when not given
         file: Option<PathBuf>,
     },
     /// Run the policy's [[test]] cases against the lists in use
-    #[command(before_help = "Examples:\n  schoolgate policy test\n  schoolgate policy test new-policy.toml")]
+    #[command(
+        before_help = "Examples:\n  schoolgate policy test\n  schoolgate policy test new-policy.toml"
+    )]
     Test {
         /// The policy; the one in force when not given
         file: Option<PathBuf>,
@@ -475,7 +511,9 @@ pub(crate) enum PolicyCommand {
         change: ChangeArgs,
     },
     /// Put the policy before this one back in force
-    #[command(before_help = "Examples:\n  schoolgate policy rollback --reason \"Blocked too much\" --by j.cho --authorised-by q.whitmore")]
+    #[command(
+        before_help = "Examples:\n  schoolgate policy rollback --reason \"Blocked too much\" --by j.cho --authorised-by q.whitmore"
+    )]
     Rollback {
         /// Why
         #[arg(long, value_name = "TEXT")]
@@ -535,11 +573,13 @@ pub(crate) enum UserCommand {
         change: ChangeArgs,
     },
     /// Add people from a CSV file with the columns user, level, groups, password
-    #[command(before_help = "Examples:\n  schoolgate user import people.csv --by j.cho\n  schoolgate user import - < people.csv
+    #[command(
+        before_help = "Examples:\n  schoolgate user import people.csv --by j.cho\n  schoolgate user import - < people.csv
 
 people.csv (groups separated by semicolons; who exists is changed; no password given: kept):
   user,level,groups,password
-  sam.p,ks2,Year 6;9C,correct horse")]
+  sam.p,ks2,Year 6;9C,correct horse"
+    )]
     Import {
         /// The file; `-` is standard input
         file: PathBuf,
@@ -547,7 +587,9 @@ people.csv (groups separated by semicolons; who exists is changed; no password g
         change: ChangeArgs,
     },
     /// Everybody who can sign in
-    #[command(before_help = "Examples:\n  schoolgate user list\n  schoolgate user list --level ks2 --csv")]
+    #[command(
+        before_help = "Examples:\n  schoolgate user list\n  schoolgate user list --level ks2 --csv"
+    )]
     List {
         /// Only this level
         #[arg(long)]
@@ -570,7 +612,9 @@ people.csv (groups separated by semicolons; who exists is changed; no password g
         change: ChangeArgs,
     },
     /// Give a person these groups and no others
-    #[command(before_help = "Examples:\n  schoolgate user set-groups sam.p \"Year 7\" 7C --by j.cho")]
+    #[command(
+        before_help = "Examples:\n  schoolgate user set-groups sam.p \"Year 7\" 7C --by j.cho"
+    )]
     SetGroups {
         /// The person
         name: String,
@@ -580,7 +624,9 @@ people.csv (groups separated by semicolons; who exists is changed; no password g
         change: ChangeArgs,
     },
     /// Change a person's password
-    #[command(before_help = "Examples:\n  schoolgate user set-password sam.p --password-file pw.txt --by j.cho")]
+    #[command(
+        before_help = "Examples:\n  schoolgate user set-password sam.p --password-file pw.txt --by j.cho"
+    )]
     SetPassword {
         /// The person
         name: String,
@@ -590,7 +636,9 @@ people.csv (groups separated by semicolons; who exists is changed; no password g
         change: ChangeArgs,
     },
     /// No internet for a person until then
-    #[command(before_help = "Examples:\n  schoolgate user ban sam.p --until friday --reason \"Agreed with the head of year\" --by q.whitmore")]
+    #[command(
+        before_help = "Examples:\n  schoolgate user ban sam.p --until friday --reason \"Agreed with the head of year\" --by q.whitmore"
+    )]
     Ban {
         /// The person
         name: String,
@@ -604,7 +652,9 @@ people.csv (groups separated by semicolons; who exists is changed; no password g
         change: ChangeArgs,
     },
     /// End a ban now
-    #[command(before_help = "Examples:\n  schoolgate user unban sam.p --reason \"Talked it over\" --by q.whitmore")]
+    #[command(
+        before_help = "Examples:\n  schoolgate user unban sam.p --reason \"Talked it over\" --by q.whitmore"
+    )]
     Unban {
         /// The person
         name: String,
@@ -680,7 +730,9 @@ pub(crate) enum LogCommand {
         print: PrintArgs,
     },
     /// Print new records as they come, until interrupted
-    #[command(before_help = "Examples:\n  schoolgate log follow --verdict block\n  schoolgate log follow --jsonl")]
+    #[command(
+        before_help = "Examples:\n  schoolgate log follow --verdict block\n  schoolgate log follow --jsonl"
+    )]
     Follow {
         #[command(flatten)]
         filters: LogFilters,
@@ -688,7 +740,9 @@ pub(crate) enum LogCommand {
         print: PrintArgs,
     },
     /// Everything about one record
-    #[command(before_help = "Examples:\n  schoolgate log show 4F2KQ-7M0XD\n  schoolgate log show 2026-11-23/1041")]
+    #[command(
+        before_help = "Examples:\n  schoolgate log show 4F2KQ-7M0XD\n  schoolgate log show 2026-11-23/1041"
+    )]
     Show {
         /// The code, or DAY/SEQUENCE as `log query --json` prints them
         record: String,
@@ -760,7 +814,9 @@ pub(crate) enum ReportCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RetentionCommand {
     /// Each kind of record: days kept, and on what basis
-    #[command(before_help = "Examples:\n  schoolgate retention show\n  schoolgate retention show --json")]
+    #[command(
+        before_help = "Examples:\n  schoolgate retention show\n  schoolgate retention show --json"
+    )]
     Show {
         #[command(flatten)]
         print: PrintArgs,
@@ -809,6 +865,9 @@ mod tests {
         assert!(parse("schoolgate block list").is_ok());
         assert!(parse("schoolgate block lift B-0001 --reason because").is_ok());
         assert!(parse("schoolgate block example.com --for ks3").is_err(), "a reason is mandatory");
-        assert!(parse("schoolgate unblock request x.test --for ks3 --reason because").is_err(), "so is an end");
+        assert!(
+            parse("schoolgate unblock request x.test --for ks3 --reason because").is_err(),
+            "so is an end"
+        );
     }
 }

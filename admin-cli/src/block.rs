@@ -23,7 +23,8 @@ pub(crate) async fn run(school: &School, args: BlockArgs) -> Result<Exit, Failur
         Some(BlockCommand::List { print }) => list(school, print.format()).await,
         Some(BlockCommand::Lift { id, reason, change }) => lift(school, &id, reason, &change).await,
         None => {
-            let (Some(site), Some(scope), Some(reason)) = (args.site, args.scope, args.reason) else {
+            let (Some(site), Some(scope), Some(reason)) = (args.site, args.scope, args.reason)
+            else {
                 return Err(Failure::usage("block needs a site, --for and --reason"));
             };
             block(school, &site, &scope, reason, &args.change).await
@@ -59,14 +60,23 @@ async fn block(
             Ok(vec![(by.clone(), event)])
         })
         .await?;
-    let (would, live) = if change.dry_run { ("would be ", "") } else { ("", "  live within 1 s; open connections are closed\n") };
+    let (would, live) = if change.dry_run {
+        ("would be ", "")
+    } else {
+        ("", "  live within 1 s; open connections are closed\n")
+    };
     println!("{number}  {site} {would}blocked for {}", visible(&scope.to_string()));
     print!("{live}");
     println!("  undo  schoolgate block lift {number} --reason TEXT --by NAME");
     Ok(Exit::Ok)
 }
 
-async fn lift(school: &School, id: &str, reason: String, change: &ChangeArgs) -> Result<Exit, Failure> {
+async fn lift(
+    school: &School,
+    id: &str,
+    reason: String,
+    change: &ChangeArgs,
+) -> Result<Exit, Failure> {
     let id = numbered(id, 'B').map(BlockId).ok_or_else(|| {
         Failure::usage(format!("\"{id}\" is no block; a block is written B-0001"))
     })?;
@@ -125,9 +135,7 @@ pub(crate) fn known_scope(
     text: &str,
     snapshot: &proxy::snapshot::Snapshot,
 ) -> Result<Scope, Failure> {
-    let bad = || {
-        from_change_error(ChangeError::BadScope(text.to_owned()), &snapshot.policy, &[])
-    };
+    let bad = || from_change_error(ChangeError::BadScope(text.to_owned()), &snapshot.policy, &[]);
     let scope = Scope::parse(text, &snapshot.policy).ok_or_else(bad)?;
     let known = match &scope {
         Scope::Level(name) => snapshot.policy.levels().id(name).is_some(),

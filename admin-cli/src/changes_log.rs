@@ -85,7 +85,9 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
         }
         Event::SiteBlockLifted { id, reason } => {
             let site = entries.iter().find_map(|entry| match &entry.event {
-                Event::SiteBlocked { id: blocked, site, .. } if blocked == id => Some(site.as_str()),
+                Event::SiteBlocked { id: blocked, site, .. } if blocked == id => {
+                    Some(site.as_str())
+                }
                 _ => None,
             });
             let site = site.unwrap_or("?");
@@ -105,18 +107,31 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
         Event::ListRolledBack { list, version } => {
             (format!("list {list} back to {version}"), String::new(), String::new())
         }
-        Event::ListAccepted { list, version, added, removed, .. } if entry.actor != "schoolgate" => (
-            format!("list {list} {version}: {added} sites more, {removed} fewer"),
-            String::new(),
-            String::new(),
-        ),
+        Event::ListAccepted { list, version, added, removed, .. }
+            if entry.actor != "schoolgate" =>
+        {
+            (
+                format!("list {list} {version}: {added} sites more, {removed} fewer"),
+                String::new(),
+                String::new(),
+            )
+        }
         _ => return None,
     };
-    let requested = if reason.is_empty() { entry.actor.clone() } else { format!("{}: {reason}", entry.actor) };
+    let requested =
+        if reason.is_empty() { entry.actor.clone() } else { format!("{}: {reason}", entry.actor) };
     let date = clock.day(entry.at).to_string();
     Some(Row {
         at: entry.at,
-        cells: [what, date, requested, authorised, entry.actor.clone(), String::new(), String::new()],
+        cells: [
+            what,
+            date,
+            requested,
+            authorised,
+            entry.actor.clone(),
+            String::new(),
+            String::new(),
+        ],
     })
 }
 

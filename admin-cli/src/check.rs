@@ -111,12 +111,17 @@ fn of_group(snapshot: &Snapshot, group: &str) -> Result<Identity, Failure> {
     levels.dedup();
     match levels[..] {
         [level] => Ok(Identity { level, user: None, groups, ..who }),
-        [] => Err(Failure::not_found(format!("nobody is in group \"{group}\", and [who] does not name it"))),
+        [] => Err(Failure::not_found(format!(
+            "nobody is in group \"{group}\", and [who] does not name it"
+        ))),
         _ => {
             let names: Vec<&str> =
                 levels.iter().map(|level| policy.levels().get(*level).name.as_str()).collect();
-            Err(Failure::usage(format!("members of \"{group}\" have several levels: {}", names.join(", ")))
-                .fix("give one member or one level with --as"))
+            Err(Failure::usage(format!(
+                "members of \"{group}\" have several levels: {}",
+                names.join(", ")
+            ))
+            .fix("give one member or one level with --as"))
         }
     }
 }
@@ -192,7 +197,8 @@ impl<'a> Judge<'a> {
             return None;
         }
         let seen = rules::target::seen_path(&answer.path);
-        let access = self.access(&answer.target, answer.target.scheme, Some(&seen), answer.categories);
+        let access =
+            self.access(&answer.target, answer.target.scheme, Some(&seen), answer.categories);
         self.policy().opens(&access, self.at)
     }
 
@@ -226,7 +232,8 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) {
     let policy = judge.policy();
     let clock = policy.clock();
     let blocked = answer.decision.verdict == Verdict::Block;
-    let (word, paint) = if blocked { ("BLOCKED", "\u{1b}[1;31m") } else { ("ALLOWED", "\u{1b}[1;32m") };
+    let (word, paint) =
+        if blocked { ("BLOCKED", "\u{1b}[1;31m") } else { ("ALLOWED", "\u{1b}[1;32m") };
     let word = if colour() { format!("{paint}{word}\u{1b}[0m") } else { word.to_owned() };
     let level = &policy.levels().get(judge.who.level).name;
     println!("{word}  {}  {}  {}", visible(&answer.url), visible(level), clock.show(judge.at));
@@ -240,7 +247,10 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) {
         println!("  listed   nowhere: uncategorised");
     }
     if let Some(verdict) = judge.by_name_alone(answer) {
-        println!("  https    in a tunnel only the name is seen, and that alone is {}ed", verdict.as_str());
+        println!(
+            "  https    in a tunnel only the name is seen, and that alone is {}ed",
+            verdict.as_str()
+        );
     }
     if let Some(opens) = judge.opens(answer) {
         println!("  opens    {}", words::span(clock, judge.at, opens));

@@ -34,7 +34,11 @@ struct Shared {
     json: String,
 }
 
-fn answer_lines(judge: &Judge<'_>, mut input: impl BufRead, mut out: impl Write) -> Result<(), Failure> {
+fn answer_lines(
+    judge: &Judge<'_>,
+    mut input: impl BufRead,
+    mut out: impl Write,
+) -> Result<(), Failure> {
     let policy = judge.policy();
     let clock = policy.clock();
     let mut shared: HashMap<(CategorySet, ReasonCode), Shared> = HashMap::new();
@@ -60,7 +64,8 @@ fn answer_lines(judge: &Judge<'_>, mut input: impl BufRead, mut out: impl Write)
         let shared = shared.entry((answer.categories, code)).or_insert_with(|| {
             let opens = judge.opens(&answer);
             let names = serde_json::Value::from(policy.catalogue().names(answer.categories));
-            let opens_json = opens.map_or("null".to_owned(), |(from, _)| format!("\"{}\"", clock.rfc3339(from)));
+            let opens_json =
+                opens.map_or("null".to_owned(), |(from, _)| format!("\"{}\"", clock.rfc3339(from)));
             Shared { opens, json: format!("\"categories\":{names},\"opens\":{opens_json}") }
         });
         out.write_all(b"{\"url\":")?;
@@ -80,7 +85,9 @@ fn answer_lines(judge: &Judge<'_>, mut input: impl BufRead, mut out: impl Write)
                 });
                 out.write_all(json.as_bytes())?;
             }
-            None => write!(out, "{}", serde_json::Value::from(words::rule(policy, &answer.decision)))?,
+            None => {
+                write!(out, "{}", serde_json::Value::from(words::rule(policy, &answer.decision)))?
+            }
         }
         if answer.categories.contains(rules::category::CategoryId::UNCATEGORISED) {
             out.write_all(b",\"list\":null,\"entry\":null}\n")?;
@@ -106,7 +113,10 @@ fn answer_lines(judge: &Judge<'_>, mut input: impl BufRead, mut out: impl Write)
 fn rule_place(decision: &rules::decide::Decision) -> Option<u16> {
     use rules::decide::Reason;
     match decision.reason {
-        Reason::Exception(id) | Reason::NotOnList(id) | Reason::OnList(id) | Reason::Grid { rule: id, .. } => Some(id.0),
+        Reason::Exception(id)
+        | Reason::NotOnList(id)
+        | Reason::OnList(id)
+        | Reason::Grid { rule: id, .. } => Some(id.0),
         _ => None,
     }
 }
@@ -185,7 +195,8 @@ mod tests {
     #[test]
     fn lines_are_read_with_any_end_and_bad_ones_do_not_stop_the_stream() {
         let long = "x".repeat(MAX_LINE_BYTES + 1);
-        let bytes = [b"a.test\r\n\n".as_slice(), long.as_bytes(), b"\nb.test\n\xff\xfe\nc.test"].concat();
+        let bytes =
+            [b"a.test\r\n\n".as_slice(), long.as_bytes(), b"\nb.test\n\xff\xfe\nc.test"].concat();
         let mut input = io::BufReader::with_capacity(7, &bytes[..]);
         let mut line = Vec::new();
         let mut seen = Vec::new();

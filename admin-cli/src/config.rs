@@ -40,5 +40,8 @@ fn show(school: &School, print: PrintArgs) -> Result<Exit, Failure> {
 
 /// What the machine file is called in messages.
 pub(crate) fn name(file: Option<&Path>) -> String {
-    file.map_or_else(|| "built-in example school".to_owned(), |path| visible(&path.display().to_string()).into_owned())
+    file.map_or_else(
+        || "built-in example school".to_owned(),
+        |path| visible(&path.display().to_string()).into_owned(),
+    )
 }

@@ -54,7 +54,11 @@ pub(crate) async fn run(config: Option<&Path>, args: &DoctorArgs) -> Result<Exit
             examine(&school, &mut checks).await;
         }
         Err(failure) => {
-            checks.push(Check::problem("machine file", failure.what(), "schoolgate config validate"));
+            checks.push(Check::problem(
+                "machine file",
+                failure.what(),
+                "schoolgate config validate",
+            ));
         }
     }
     print(&checks, args.json);
@@ -78,7 +82,11 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
             checks.push(lists(&snapshot));
         }
         Err(failure) => {
-            checks.push(Check::problem("policy and lists", failure.what(), "schoolgate policy validate; schoolgate lists status"));
+            checks.push(Check::problem(
+                "policy and lists",
+                failure.what(),
+                "schoolgate policy validate; schoolgate lists status",
+            ));
         }
     }
     checks.push(change_log(school).await);
@@ -100,7 +108,13 @@ fn state_folder(state: &Path) -> Check {
     let shown = state.display();
     let metadata = match std::fs::metadata(state) {
         Ok(metadata) => metadata,
-        Err(error) => return Check::problem(WHAT, format!("{shown}: {error}"), "set `state` in the machine file to a folder of this user"),
+        Err(error) => {
+            return Check::problem(
+                WHAT,
+                format!("{shown}: {error}"),
+                "set `state` in the machine file to a folder of this user",
+            );
+        }
     };
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -112,7 +126,11 @@ fn state_folder(state: &Path) -> Check {
     }
     let uid = rustix::process::geteuid().as_raw();
     if metadata.uid() != uid && uid != 0 {
-        return Check::problem(WHAT, format!("{shown} belongs to another account"), "run as the account that owns it");
+        return Check::problem(
+            WHAT,
+            format!("{shown} belongs to another account"),
+            "run as the account that owns it",
+        );
     }
     Check::good(WHAT, format!("{shown}, mode {mode:o}"))
 }
@@ -121,13 +139,19 @@ fn disk(state: &Path) -> Check {
     const WHAT: &str = "disk";
     let space = match rustix::fs::statvfs(state) {
         Ok(space) => space,
-        Err(error) => return Check::problem(WHAT, error.to_string(), "see that the state folder exists"),
+        Err(error) => {
+            return Check::problem(WHAT, error.to_string(), "see that the state folder exists");
+        }
     };
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     let share = space.f_bavail as f64 / space.f_blocks.max(1) as f64;
     let found = format!("{} free, {:.0} %", size(free), share * 100.0);
     if share < LOW_SPACE {
-        return Check::problem(WHAT, found, "free space: when the log cannot be written, browsing stops");
+        return Check::problem(
+            WHAT,
+            found,
+            "free space: when the log cannot be written, browsing stops",
+        );
     }
     Check::good(WHAT, found)
 }
@@ -139,7 +163,12 @@ fn policy(snapshot: &Snapshot) -> Check {
     match failures.first() {
         Some(first) => Check::problem(
             WHAT,
-            format!("{} of {} policy tests fail: {}", failures.len(), policy.test_count(), first.text),
+            format!(
+                "{} of {} policy tests fail: {}",
+                failures.len(),
+                policy.test_count(),
+                first.text
+            ),
             "schoolgate policy test",
         ),
         None => Check::good(WHAT, format!("{} policy tests pass", policy.test_count())),
@@ -150,13 +179,24 @@ fn lists(snapshot: &Snapshot) -> Check {
     const WHAT: &str = "lists";
     let lists = snapshot.index.lists();
     let entries: u64 = lists.iter().map(|(_, entries)| entries).sum();
-    let empty: Vec<&str> =
-        lists.iter().filter(|(_, entries)| *entries == 0).map(|(list, _)| list.name.as_str()).collect();
+    let empty: Vec<&str> = lists
+        .iter()
+        .filter(|(_, entries)| *entries == 0)
+        .map(|(list, _)| list.name.as_str())
+        .collect();
     if lists.is_empty() {
-        return Check::problem(WHAT, "no lists: every site is uncategorised", "add [[lists]] to the machine file");
+        return Check::problem(
+            WHAT,
+            "no lists: every site is uncategorised",
+            "add [[lists]] to the machine file",
+        );
     }
     if !empty.is_empty() {
-        return Check::problem(WHAT, format!("empty: {}", empty.join(", ")), "schoolgate lists status");
+        return Check::problem(
+            WHAT,
+            format!("empty: {}", empty.join(", ")),
+            "schoolgate lists status",
+        );
     }
     Check::good(WHAT, format!("{} lists, {entries} entries", lists.len()))
 }
@@ -165,19 +205,33 @@ async fn change_log(school: &School) -> Check {
     const WHAT: &str = "change log";
     let log = match school.change_log().await {
         Ok(log) => log,
-        Err(failure) => return Check::problem(WHAT, failure.what(), "restore it from a backup; do not edit it"),
+        Err(failure) => {
+            return Check::problem(WHAT, failure.what(), "restore it from a backup; do not edit it");
+        }
     };
     let entries = match log.entries_after(0).await {
         Ok(entries) => entries,
-        Err(error) => return Check::problem(WHAT, error.to_string(), "restore it from a backup; do not edit it"),
+        Err(error) => {
+            return Check::problem(
+                WHAT,
+                error.to_string(),
+                "restore it from a backup; do not edit it",
+            );
+        }
     };
     match entries.last() {
         Some(last) if last.at > now() => Check::problem(
             "clock",
-            format!("the clock is behind the change log's last entry, by {} s", (last.at.0 - now().0) / 1000),
+            format!(
+                "the clock is behind the change log's last entry, by {} s",
+                (last.at.0 - now().0) / 1000
+            ),
             "set the machine's clock (timedatectl)",
         ),
-        _ => Check::good(WHAT, format!("{} entries, each matches its hash; the clock is not behind it", entries.len())),
+        _ => Check::good(
+            WHAT,
+            format!("{} entries, each matches its hash; the clock is not behind it", entries.len()),
+        ),
     }
 }
 
@@ -188,9 +242,11 @@ async fn ready(config: &Config) -> Check {
     };
     match health::ask(ops, "/readyz").await {
         Ok((200, _)) => Check::good(WHAT, "running and ready"),
-        Ok((status, text)) => {
-            Check::problem(WHAT, format!("running but not ready ({status}): {}", text.trim()), "schoolgate status")
-        }
+        Ok((status, text)) => Check::problem(
+            WHAT,
+            format!("running but not ready ({status}): {}", text.trim()),
+            "schoolgate status",
+        ),
         Err(error) => Check {
             what: WHAT,
             outcome: Outcome::Down,
@@ -206,7 +262,11 @@ fn ports(config: &Config) -> Vec<Check> {
     addresses
         .filter_map(|address| {
             let error = TcpListener::bind(address).err()?;
-            Some(Check::problem("address", format!("{address}: {error}"), "stop what uses it, or change [listen] of the machine file"))
+            Some(Check::problem(
+                "address",
+                format!("{address}: {error}"),
+                "stop what uses it, or change [listen] of the machine file",
+            ))
         })
         .collect()
 }

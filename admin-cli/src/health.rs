@@ -37,7 +37,8 @@ async fn ask_once(
     page: &str,
 ) -> Result<(u16, String), Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(ops).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let request = hyper::Request::get(page)
         .header(hyper::header::HOST, ops.to_string())

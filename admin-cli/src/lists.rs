@@ -47,15 +47,18 @@ pub(crate) async fn run(school: &School, command: ListsCommand) -> Result<Exit, 
             keeper.update(&lists, &names).await
         }
         ListsCommand::Accept { name, change } => {
-            let keeper = Keeper::new(school, &log, &change, &format!("lists accept {name}")).await?;
+            let keeper =
+                Keeper::new(school, &log, &change, &format!("lists accept {name}")).await?;
             keeper.accept(&lists, &name).await
         }
         ListsCommand::Rollback { name, change } => {
-            let keeper = Keeper::new(school, &log, &change, &format!("lists rollback {name}")).await?;
+            let keeper =
+                Keeper::new(school, &log, &change, &format!("lists rollback {name}")).await?;
             keeper.rollback(&lists, &name).await
         }
         ListsCommand::Import { name, path, change } => {
-            let keeper = Keeper::new(school, &log, &change, &format!("lists import {name}")).await?;
+            let keeper =
+                Keeper::new(school, &log, &change, &format!("lists import {name}")).await?;
             keeper.import(&lists, &name, &path).await
         }
     }
@@ -85,7 +88,8 @@ impl Keeper {
     }
 
     async fn update(&self, lists: &Lists<'_>, names: &[String]) -> Result<Exit, Failure> {
-        let done = lists.update(names, &self.by, now(), &self.gate).await.map_err(from_list_error)?;
+        let done =
+            lists.update(names, &self.by, now(), &self.gate).await.map_err(from_list_error)?;
         let mut exit = Exit::Ok;
         for (name, outcome) in done {
             match outcome {
@@ -179,7 +183,10 @@ async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
         let skipped: Option<u64> =
             list.info.as_ref().map(|info| info.files.iter().map(|file| file.skipped).sum());
         let number = |number: Option<u64>| {
-            number.map_or_else(|| Cell::maybe(None::<String>), |number| Cell::new(thousands(number), number))
+            number.map_or_else(
+                || Cell::maybe(None::<String>),
+                |number| Cell::new(thousands(number), number),
+            )
         };
         let source = match &list.source.origin {
             ListOrigin::Path(path) => path.display().to_string(),
@@ -205,9 +212,16 @@ async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
 async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Failure> {
     let (old, new, difference) = lists.diff(name, DIFF_SAMPLE).await.map_err(from_list_error)?;
     let (added, removed) = (thousands(difference.added), thousands(difference.removed));
-    eprintln!("{}: {} -> {}: {added} more, {removed} fewer", visible(name), visible(&old), visible(&new));
+    eprintln!(
+        "{}: {} -> {}: {added} more, {removed} fewer",
+        visible(name),
+        visible(&old),
+        visible(&new)
+    );
     let mut sheet = Sheet::stdout(format, DIFF_COLUMNS)?;
-    for (word, sample) in [("added", &difference.added_sample), ("removed", &difference.removed_sample)] {
+    for (word, sample) in
+        [("added", &difference.added_sample), ("removed", &difference.removed_sample)]
+    {
         for entry in sample {
             sheet.row(&[Cell::text(word), Cell::text(entry)])?;
         }

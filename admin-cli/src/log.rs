@@ -77,7 +77,9 @@ pub(crate) async fn open(school: &School) -> Result<AccessLog, Failure> {
     if ledger::ingest::recover(state).map_err(Failure::fault)?.is_none() {
         let wait = Duration::from_millis(STORE_TIMEOUT_MS);
         if !ledger::query::wait_until_stored(state, wait).await.map_err(from_query_error)? {
-            eprintln!("warning: the last moments are recorded but not yet stored, and are missing here");
+            eprintln!(
+                "warning: the last moments are recorded but not yet stored, and are missing here"
+            );
         }
     }
     Ok(AccessLog::new(state))
@@ -115,7 +117,8 @@ fn reason_of(word: &str) -> Result<ReasonCode, Failure> {
     let wanted = word.replace('-', "_");
     all.iter().copied().find(|code| code.as_str() == wanted).ok_or_else(|| {
         let words: Vec<&str> = all.iter().map(|code| code.as_str()).collect();
-        Failure::usage(format!("no reason called \"{word}\"")).fix(format!("one of {}", words.join(", ")))
+        Failure::usage(format!("no reason called \"{word}\""))
+            .fix(format!("one of {}", words.join(", ")))
     })
 }
 
@@ -133,7 +136,8 @@ async fn query(
     let mut after = None;
     let mut more = false;
     while left > 0 {
-        let page = log.page(filter, order, after, left.min(PAGE_ROWS)).await.map_err(from_query_error)?;
+        let page =
+            log.page(filter, order, after, left.min(PAGE_ROWS)).await.map_err(from_query_error)?;
         left -= page.rows.len();
         for row in &page.rows {
             sheet.row(&cells(clock, row))?;
@@ -176,9 +180,8 @@ async fn follow(
 }
 
 fn cells(clock: &SchoolClock, row: &AccessRow) -> [Cell; 24] {
-    let number = |number: Option<u64>| {
-        number.map_or_else(|| Cell::maybe(None::<String>), Cell::number)
-    };
+    let number =
+        |number: Option<u64>| number.map_or_else(|| Cell::maybe(None::<String>), Cell::number);
     let ended = row.ended;
     [
         Cell::new(show_seconds(clock, row.at), clock.rfc3339(row.at)),
@@ -223,8 +226,9 @@ pub(crate) async fn find(school: &School, text: &str) -> Result<AccessRow, Failu
             .find(|row| row.cursor == cursor)
             .ok_or_else(|| Failure::not_found(format!("no record {cursor}")));
     }
-    let id = RequestId::from_code(text)
-        .map_err(|error| Failure::usage(error.to_string()).fix("copy it from the block page, or from log query"))?;
+    let id = RequestId::from_code(text).map_err(|error| {
+        Failure::usage(error.to_string()).fix("copy it from the block page, or from log query")
+    })?;
     let found = log.find(id).await.map_err(from_query_error)?;
     found.ok_or_else(|| {
         Failure::not_found(format!("no record with code {}", id.code()))
@@ -232,7 +236,12 @@ pub(crate) async fn find(school: &School, text: &str) -> Result<AccessRow, Failu
     })
 }
 
-async fn show(school: &School, clock: &SchoolClock, record: &str, json: bool) -> Result<Exit, Failure> {
+async fn show(
+    school: &School,
+    clock: &SchoolClock,
+    record: &str,
+    json: bool,
+) -> Result<Exit, Failure> {
     let row = find(school, record).await?;
     if json {
         let mut sheet = Sheet::stdout(crate::output::Format::Jsonl, COLUMNS)?;
@@ -263,10 +272,12 @@ pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<E
     if json {
         let hits: Vec<_> = hits
             .iter()
-            .map(|hit| serde_json::json!({
-                "category": policy.catalogue().name(hit.category), "list": hit.list.name,
-                "version": hit.list.version, "entry": hit.entry,
-            }))
+            .map(|hit| {
+                serde_json::json!({
+                    "category": policy.catalogue().name(hit.category), "list": hit.list.name,
+                    "version": hit.list.version, "entry": hit.entry,
+                })
+            })
             .collect();
         let object = serde_json::json!({
             "code": row.id.code(), "at": clock.rfc3339(row.at), "verdict": row.verdict.as_str(),
@@ -285,7 +296,11 @@ pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<E
     println!("  when       {}", clock.show(row.at));
     println!("  level      {}", visible(&row.level));
     if let Some(initials) = initials {
-        println!("  person     {} (full name: schoolgate log show {})", visible(&initials), row.id.code());
+        println!(
+            "  person     {} (full name: schoolgate log show {})",
+            visible(&initials),
+            row.id.code()
+        );
     }
     println!("  because    {}", words::sentence(row.reason));
     if let Some(rule) = &row.rule {
@@ -297,7 +312,9 @@ pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<E
     for name in &row.categories {
         let category = policy.catalogue().id(name).and_then(|id| policy.catalogue().get(id));
         match category {
-            Some(category) => println!("  category   {}: {}", visible(name), visible(&category.rationale)),
+            Some(category) => {
+                println!("  category   {}: {}", visible(name), visible(&category.rationale))
+            }
             None => println!("  category   {}", visible(name)),
         }
     }
@@ -305,7 +322,10 @@ pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<E
         let category = policy.catalogue().name(hit.category);
         println!("  listed now {}", visible(&words::listed(category, hit)));
     }
-    println!("  policy     {}", applied_words(school, clock, &row.policy_hash, &snapshot.policy_hash).await?);
+    println!(
+        "  policy     {}",
+        applied_words(school, clock, &row.policy_hash, &snapshot.policy_hash).await?
+    );
     println!("  lists      {}", visible(&words::version(&row.list_version)));
     if let Some(who) = who_may {
         println!("  opens      {}", visible(&who));
@@ -346,7 +366,10 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
         | ReasonCode::SiteBlocked => {
             let roles = &policy.unblock_rules().authorise;
             let ask = crate::school::whom_to_ask(policy, roles);
-            format!("{ask}: schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME", row.host, row.level)
+            format!(
+                "{ask}: schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME",
+                row.host, row.level
+            )
         }
         ReasonCode::Banned => "when the ban ends: schoolgate user list".to_owned(),
         ReasonCode::SignIn => "sign in with a school name and password".to_owned(),

@@ -85,7 +85,10 @@ pub(crate) struct Sheet<'w> {
 
 impl<'w> Sheet<'w> {
     /// A sheet on standard output.
-    pub(crate) fn stdout(format: Format, columns: &'static [Column]) -> Result<Sheet<'static>, Failure> {
+    pub(crate) fn stdout(
+        format: Format,
+        columns: &'static [Column],
+    ) -> Result<Sheet<'static>, Failure> {
         let out = Box::new(io::BufWriter::new(io::stdout().lock()));
         Sheet::on(out, format, columns, terminal_width())
     }
@@ -114,10 +117,12 @@ impl<'w> Sheet<'w> {
         debug_assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
         match self.format {
             Format::Table => {
-                self.table.push(cells.iter().map(|cell| visible(&cell.text).into_owned()).collect());
+                self.table
+                    .push(cells.iter().map(|cell| visible(&cell.text).into_owned()).collect());
             }
             Format::Plain => {
-                let line: Vec<Cow<'_, str>> = cells.iter().map(|cell| visible(&cell.text)).collect();
+                let line: Vec<Cow<'_, str>> =
+                    cells.iter().map(|cell| visible(&cell.text)).collect();
                 writeln!(self.out, "{}", line.join("\t"))?;
             }
             Format::Csv => {
@@ -172,8 +177,10 @@ impl<'w> Sheet<'w> {
 fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
     use comfy_table::{ContentArrangement, Table, presets};
     let mut shown: Vec<usize> = (0..columns.len())
-        .filter(|&i| !columns[i].title.is_empty()
-                && (columns[i].gives_way == 0 || rows.iter().any(|row| !row[i].is_empty())))
+        .filter(|&i| {
+            !columns[i].title.is_empty()
+                && (columns[i].gives_way == 0 || rows.iter().any(|row| !row[i].is_empty()))
+        })
         .collect();
     let natural = |i: &usize| {
         let widest = rows.iter().map(|row| row[*i].chars().count()).max().unwrap_or(0);
@@ -258,9 +265,10 @@ fn csv_of(cell: &Cell) -> String {
 /// apostrophe (OWASP, CSV injection), quotes are doubled, control characters made visible.
 pub(crate) fn csv_cell(text: &str) -> String {
     let text = visible(text);
-    let formula = text.trim_start().starts_with([
-        '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-    ]) || text.starts_with("\\t")
+    let formula = text
+        .trim_start()
+        .starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
+        || text.starts_with("\\t")
         || text.starts_with("\\r");
     let guard = if formula { "'" } else { "" };
     if formula || text.contains(['"', ',', ';']) || text.trim().len() != text.len() {

@@ -33,7 +33,8 @@ pub(crate) async fn run(school: &School, command: PolicyCommand) -> Result<Exit,
         }
         PolicyCommand::Rollback { reason, to, authorised_by, change } => {
             let (name, file) = earlier(school, to.as_deref()).await?;
-            let order = Order { file: &file, name, reason, authorised_by, change, verb: "rollback" };
+            let order =
+                Order { file: &file, name, reason, authorised_by, change, verb: "rollback" };
             apply(school, order).await
         }
     }
@@ -47,7 +48,8 @@ fn read(school: &School, path: &Path, catalogue: &Catalogue) -> Result<PolicyFil
 }
 
 fn validate(school: &School, file: Option<PathBuf>) -> Result<Exit, Failure> {
-    proxy::demo::write_policy_if_missing(&school.config).map_err(|error| from_snapshot_error(&error))?;
+    proxy::demo::write_policy_if_missing(&school.config)
+        .map_err(|error| from_snapshot_error(&error))?;
     let catalogue = proxy::lists::catalogue(&school.config)
         .map_err(|error| Failure::new(Exit::BadConfig, error.to_string()))?;
     let file = file.unwrap_or_else(|| school.config.policy.clone());
@@ -66,10 +68,12 @@ fn validate(school: &School, file: Option<PathBuf>) -> Result<Exit, Failure> {
 
 async fn test(school: &School, file: Option<PathBuf>) -> Result<Exit, Failure> {
     let log = school.change_log().await?;
-    proxy::demo::write_policy_if_missing(&school.config).map_err(|error| from_snapshot_error(&error))?;
+    proxy::demo::write_policy_if_missing(&school.config)
+        .map_err(|error| from_snapshot_error(&error))?;
     // Not the snapshot: a policy in force whose tests fail must be tested too, not refused.
     let catalogue = proxy::lists::catalogue(&school.config).map_err(Failure::fault)?;
-    let index = Lists::new(&school.config, &log).index(&catalogue, now()).await.map_err(Failure::fault)?;
+    let index =
+        Lists::new(&school.config, &log).index(&catalogue, now()).await.map_err(Failure::fault)?;
     let file = file.unwrap_or_else(|| school.config.policy.clone());
     let policy = read(school, &file, &catalogue)?;
     policy.check_tests(&index, now()).map_err(|fault| match fault {
@@ -159,7 +163,9 @@ async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
         let yes = Event::PolicyAuthorised { hash: new.hash.clone(), reason: reason.to_owned() };
         acting.append(|_| Ok(vec![(authoriser, yes)])).await?;
     }
-    new.apply(&school.config, &log, &by, reason, diff.lines, now()).await.map_err(from_policy_fault)?;
+    new.apply(&school.config, &log, &by, reason, diff.lines, now())
+        .await
+        .map_err(from_policy_fault)?;
     println!("{} applied ({tests} policy tests passed)", visible(&order.name));
     println!("  live within 1 s where the filter runs");
     println!("  undo  schoolgate policy rollback --reason TEXT --by {}", visible(&by));
@@ -188,10 +194,10 @@ fn sign_off(
         Some(name) => Ok(Some(name.to_owned())),
         // An authoriser's own change is signed off by that person.
         None if diff.loosens && holds(by) => Ok(Some(by.to_owned())),
-        None if diff.loosens => {
-            Err(Failure::not_permitted("this policy opens more than before, and nobody authorised it")
-                .fix(format!("{}, then add --authorised-by NAME", whom_to_ask(old, roles))))
-        }
+        None if diff.loosens => Err(Failure::not_permitted(
+            "this policy opens more than before, and nobody authorised it",
+        )
+        .fix(format!("{}, then add --authorised-by NAME", whom_to_ask(old, roles)))),
         None => Ok(None),
     }
 }
@@ -210,7 +216,8 @@ async fn earlier(school: &School, to: Option<&str>) -> Result<(String, PathBuf),
         .into_iter()
         .find(|hash| to.as_deref().is_none_or(|start| hash.starts_with(start)))
         .ok_or_else(|| {
-            Failure::not_found("no such earlier policy").fix("see them with: schoolgate report changes")
+            Failure::not_found("no such earlier policy")
+                .fix("see them with: schoolgate report changes")
         })?;
     let path = school.config.state.join("policy").join(format!("{hash}.toml"));
     Ok((format!("policy {}", hash.get(..12).unwrap_or(hash)), path))
@@ -226,7 +233,9 @@ fn from_policy_fault(fault: PolicyFault) -> Failure {
             Failure::new(exit, format!("{path}: {source}"))
         }
         PolicyFault::Policy(errors) => from_policy_errors(&errors),
-        PolicyFault::Tests { failures, total } => tests_failed(failures, total, "; nothing applied"),
+        PolicyFault::Tests { failures, total } => {
+            tests_failed(failures, total, "; nothing applied")
+        }
         PolicyFault::Store { .. } => Failure::fault(fault),
         PolicyFault::Log(error) => from_append_error(error),
     }
@@ -234,5 +243,6 @@ fn from_policy_fault(fault: PolicyFault) -> Failure {
 
 /// The file's own name, as in `policy.toml:26`.
 fn shown(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+    path.file_name()
+        .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

@@ -73,7 +73,8 @@ async fn weekly(
     let change_log = school.change_log().await?;
     let changes = change_log.changes().await.map_err(from_append_error)?;
     let entries = change_log.entries_after(0).await.map_err(from_append_error)?;
-    let before = whole_days(clock, (UnixMillis(2 * range.0.0 - range.1.0), UnixMillis(range.0.0 - 1)));
+    let before =
+        whole_days(clock, (UnixMillis(2 * range.0.0 - range.1.0), UnixMillis(range.0.0 - 1)));
     let week = Week {
         policy,
         range,
@@ -95,7 +96,10 @@ async fn weekly(
 }
 
 /// The range stretched to whole school days: sums are kept by day.
-fn whole_days(clock: &SchoolClock, (from, until): (UnixMillis, UnixMillis)) -> (UnixMillis, UnixMillis) {
+fn whole_days(
+    clock: &SchoolClock,
+    (from, until): (UnixMillis, UnixMillis),
+) -> (UnixMillis, UnixMillis) {
     let first = clock.day_bounds(clock.day(from)).0;
     let last = clock.day_bounds(clock.day(UnixMillis(until.0.max(from.0 + 1) - 1))).1;
     (first, last)
@@ -133,7 +137,12 @@ async fn figures(
     Ok(Figures {
         requests: summary.requests.total(),
         blocked: summary.requests.blocked,
-        identified: summary.depths.iter().filter(|((_, known), _)| *known).map(|(_, count)| count.total()).sum(),
+        identified: summary
+            .depths
+            .iter()
+            .filter(|((_, known), _)| *known)
+            .map(|(_, count)| count.total())
+            .sum(),
         depths: depths.into_iter().filter(|(_, requests)| *requests > 0).collect(),
         categories: summary
             .blocked_categories()
@@ -197,7 +206,12 @@ async fn changes(
         subtitle: format!("Made {}.", policy.clock().show(now())),
         headline: String::new(),
         sections: vec![Section {
-            sentences: table.rows.is_empty().then(|| "No changes.".to_owned()).into_iter().collect(),
+            sentences: table
+                .rows
+                .is_empty()
+                .then(|| "No changes.".to_owned())
+                .into_iter()
+                .collect(),
             table: Some(table),
             ..Section::default()
         }],

@@ -201,7 +201,9 @@ pub(crate) fn from_change_error(error: ChangeError, policy: &Policy, roles: &[Ro
         ChangeError::NoSuchBlock(_) => {
             Failure::not_found(what).fix("see the numbers with: schoolgate block list")
         }
-        ChangeError::OwnRequest(_) | ChangeError::SamePerson { .. } | ChangeError::NoRole { .. } => {
+        ChangeError::OwnRequest(_)
+        | ChangeError::SamePerson { .. }
+        | ChangeError::NoRole { .. } => {
             Failure::not_permitted(what).fix(whom_to_ask(policy, roles))
         }
         ChangeError::WrongState { .. } => {
@@ -273,7 +275,10 @@ pub(crate) fn from_snapshot_error(error: &SnapshotError) -> Failure {
     match error {
         SnapshotError::Policy(PolicyFault::Policy(errors)) => from_policy_errors(errors),
         SnapshotError::Policy(PolicyFault::Tests { failures, total }) => {
-            let what = format!("the policy in its file fails {} of its {total} policy tests", failures.len());
+            let what = format!(
+                "the policy in its file fails {} of its {total} policy tests",
+                failures.len()
+            );
             let failure = Failure::new(Exit::BadConfig, what)
                 .fix("correct the file; a running filter keeps the policy that it had");
             failures.iter().fold(failure, |failure, test| failure.detail(&test.text))

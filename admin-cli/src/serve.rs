@@ -31,7 +31,8 @@ fn greet(running: &Running, demo: bool) {
         let password = proxy::demo::PASSWORD;
         let _ = writeln!(hello, "example   sign in as {}; password {password}", names.join(", "));
         if let Some(address) = running.proxy_addresses().first() {
-            let _ = writeln!(hello, "  curl -x http://pupil:{password}@{address} http://casino.test/");
+            let _ =
+                writeln!(hello, "  curl -x http://pupil:{password}@{address} http://casino.test/");
         }
     }
 }

@@ -66,11 +66,23 @@ pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Fail
     }
     println!("machine   {}", name(config.file.as_deref()));
     println!("school    {}", visible(policy.school()));
-    println!("policy    {} ({} levels: {})", short(&snapshot.policy_hash), levels.len(), visible(&levels.join(", ")));
+    println!(
+        "policy    {} ({} levels: {})",
+        short(&snapshot.policy_hash),
+        levels.len(),
+        visible(&levels.join(", "))
+    );
     println!("lists     {} with {} entries", lists.len(), thousands(entries));
     println!("people    {} can sign in", snapshot.users.len());
-    println!("unblocks  {live} live, {asked} waiting for a yes; {} blocks beside the policy", snapshot.blocks.len());
-    println!("log       {} stored, {} on its way", size(folder_bytes(&config.state.join("access"))), size(waiting_bytes));
+    println!(
+        "unblocks  {live} live, {asked} waiting for a yes; {} blocks beside the policy",
+        snapshot.blocks.len()
+    );
+    println!(
+        "log       {} stored, {} on its way",
+        size(folder_bytes(&config.state.join("access"))),
+        size(waiting_bytes)
+    );
     // Honest about depth: what is not inspected is decided by its name alone.
     println!("depth     http: whole address; https: the site's name only (no inspection yet)");
     println!("time      {}", clock.show(at));

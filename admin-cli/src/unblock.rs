@@ -5,9 +5,7 @@ use crate::block::{known_scope, numbered};
 use crate::changes_log;
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
-use crate::school::{
-    Acting, School, from_append_error, from_change_error, moment, now, person,
-};
+use crate::school::{Acting, School, from_append_error, from_change_error, moment, now, person};
 use ledger::changes::ChangeLog;
 use proxy::snapshot::Snapshot;
 use rules::access::Role;
@@ -130,7 +128,12 @@ impl Desk<'_> {
 
     /// The command that takes an asked unblock further, with the name of somebody who may.
     fn next_step(&self, id: UnblockId, asked_by: &str) -> String {
-        let holders = self.policy.unblock_rules().authorise.iter().flat_map(|role| self.policy.holders(*role));
+        let holders = self
+            .policy
+            .unblock_rules()
+            .authorise
+            .iter()
+            .flat_map(|role| self.policy.holders(*role));
         let name = holders
             .map(String::as_str)
             .find(|name| !name.eq_ignore_ascii_case(asked_by))
@@ -150,7 +153,8 @@ impl Desk<'_> {
             .await?;
         let history = self.history(id).await?;
         let clock = self.policy.clock();
-        let applied = entries.iter().any(|entry| matches!(entry.event, Event::UnblockApplied { .. }));
+        let applied =
+            entries.iter().any(|entry| matches!(entry.event, Event::UnblockApplied { .. }));
         let would = if change.dry_run { "would be " } else { "" };
         println!(
             "{id}  {} {would}authorised for {} until {}",
@@ -168,11 +172,20 @@ impl Desk<'_> {
         Ok(Exit::Ok)
     }
 
-    async fn refuse(&self, id: UnblockId, reason: &str, change: &ChangeArgs) -> Result<Exit, Failure> {
+    async fn refuse(
+        &self,
+        id: UnblockId,
+        reason: &str,
+        change: &ChangeArgs,
+    ) -> Result<Exit, Failure> {
         let history = self
-            .decide("refuse", id, change, &self.policy.unblock_rules().authorise, |changes, by, at| {
-                refuse_unblock(changes, self.policy, id, by, reason, at)
-            })
+            .decide(
+                "refuse",
+                id,
+                change,
+                &self.policy.unblock_rules().authorise,
+                |changes, by, at| refuse_unblock(changes, self.policy, id, by, reason, at),
+            )
             .await?;
         let would = if change.dry_run { "would be " } else { "" };
         println!("{id}  {} {would}refused", visible(&history.site));
@@ -180,7 +193,12 @@ impl Desk<'_> {
         Ok(Exit::Ok)
     }
 
-    async fn revoke(&self, id: UnblockId, reason: &str, change: &ChangeArgs) -> Result<Exit, Failure> {
+    async fn revoke(
+        &self,
+        id: UnblockId,
+        reason: &str,
+        change: &ChangeArgs,
+    ) -> Result<Exit, Failure> {
         let history = self
             .decide("revoke", id, change, &closing_roles(self.policy), |changes, by, at| {
                 revoke_unblock(changes, self.policy, id, by, reason, at)
@@ -206,9 +224,13 @@ impl Desk<'_> {
         let clock = self.policy.clock();
         let until = moment(clock, until, true)?;
         let before = self.history(id).await?;
-        self.decide("extend", id, change, &self.policy.unblock_rules().authorise, |changes, by, at| {
-            extend_unblock(changes, self.policy, id, by, until, reason, at)
-        })
+        self.decide(
+            "extend",
+            id,
+            change,
+            &self.policy.unblock_rules().authorise,
+            |changes, by, at| extend_unblock(changes, self.policy, id, by, until, reason, at),
+        )
         .await?;
         let would = if change.dry_run { "would end" } else { "ends" };
         let (site, was) = (visible(&before.site), clock.show(before.until));
@@ -223,17 +245,27 @@ impl Desk<'_> {
                 apply_unblock(changes, self.policy, id, by, at)
             })
             .await?;
-        let (would, live) = if change.dry_run { ("would be ", "") } else { ("", "; live within 1 s") };
+        let (would, live) =
+            if change.dry_run { ("would be ", "") } else { ("", "; live within 1 s") };
         println!("{id}  {} {would}applied{live}", visible(&history.site));
         println!("  undo  schoolgate unblock revoke {id} --reason TEXT --by NAME");
         Ok(Exit::Ok)
     }
 
-    async fn confirm(&self, id: UnblockId, note: &str, change: &ChangeArgs) -> Result<Exit, Failure> {
+    async fn confirm(
+        &self,
+        id: UnblockId,
+        note: &str,
+        change: &ChangeArgs,
+    ) -> Result<Exit, Failure> {
         let history = self
-            .decide("confirm", id, change, &self.policy.unblock_rules().confirm, |changes, by, at| {
-                confirm_unblock(changes, self.policy, id, by, note, at)
-            })
+            .decide(
+                "confirm",
+                id,
+                change,
+                &self.policy.unblock_rules().confirm,
+                |changes, by, at| confirm_unblock(changes, self.policy, id, by, note, at),
+            )
             .await?;
         let would = if change.dry_run { "would be " } else { "" };
         println!("{id}  {} {would}confirmed", visible(&history.site));
@@ -364,7 +396,11 @@ fn ask_again(history: &UnblockHistory) -> String {
 /// What happened to an unblock, in order.
 fn steps(history: &UnblockHistory, clock: &SchoolClock) -> Vec<(UnixMillis, String)> {
     let mut steps = vec![(history.asked_at, format!("asked by {}", history.requested_by))];
-    let done = [("authorised", &history.authorised), ("applied", &history.applied), ("confirmed", &history.confirmed)];
+    let done = [
+        ("authorised", &history.authorised),
+        ("applied", &history.applied),
+        ("confirmed", &history.confirmed),
+    ];
     for (what, step) in done {
         if let Some((at, by)) = step {
             steps.push((*at, format!("{what} by {by}")));

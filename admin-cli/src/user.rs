@@ -106,7 +106,10 @@ impl People<'_> {
             self.log.users().add(&self.by, now(), user).await.map_err(from_user_error)?;
         }
         let name = visible(&name);
-        self.done(&format!("{name} added, level {shown}"), &format!("{name} would be added, level {shown}"));
+        self.done(
+            &format!("{name} added, level {shown}"),
+            &format!("{name} would be added, level {shown}"),
+        );
         println!("  undo  schoolgate user remove {name} --yes");
         Ok(Exit::Ok)
     }
@@ -121,11 +124,16 @@ impl People<'_> {
         };
         read.map_err(|error| unreadable(file, &error))?;
         if bytes.len() as u64 > MAX_IMPORT_BYTES {
-            return Err(Failure::usage(format!("{}: over {} MB", file.display(), MAX_IMPORT_BYTES >> 20)));
+            return Err(Failure::usage(format!(
+                "{}: over {} MB",
+                file.display(),
+                MAX_IMPORT_BYTES >> 20
+            )));
         }
         if self.change.dry_run {
-            return Err(Failure::usage("user import has no --dry-run")
-                .fix("import it: all lines are taken or none, and each fault is named with its line"));
+            return Err(Failure::usage("user import has no --dry-run").fix(
+                "import it: all lines are taken or none, and each fault is named with its line",
+            ));
         }
         let levels = self.policy.levels();
         let report = self
@@ -146,7 +154,10 @@ impl People<'_> {
                 }
                 other => from_user_error(other),
             })?;
-        println!("{} added, {} changed, {} as they were", report.added, report.changed, report.unchanged);
+        println!(
+            "{} added, {} changed, {} as they were",
+            report.added, report.changed, report.unchanged
+        );
         Ok(Exit::Ok)
     }
 
@@ -166,7 +177,10 @@ impl People<'_> {
         let (old, new) = (before.level.as_deref(), level.unwrap_or("by group or network"));
         let was = old.unwrap_or("by group or network");
         let name = visible(&before.name);
-        self.done(&format!("{name}: level {new} (was {was})"), &format!("{name}: level would be {new} (is {was})"));
+        self.done(
+            &format!("{name}: level {new} (was {was})"),
+            &format!("{name}: level would be {new} (is {was})"),
+        );
         println!("  undo  schoolgate user set-level {name} {}", old.unwrap_or("-"));
         Ok(Exit::Ok)
     }
@@ -183,7 +197,8 @@ impl People<'_> {
         }
         let (name, new) = (visible(&before.name), visible(&new));
         self.done(&format!("{name}: groups {new}"), &format!("{name}: groups would be {new}"));
-        let old: Vec<String> = before.groups.iter().map(|group| format!("\"{}\"", visible(group))).collect();
+        let old: Vec<String> =
+            before.groups.iter().map(|group| format!("\"{}\"", visible(group))).collect();
         println!("  undo  schoolgate user set-groups {name} {}", old.join(" "));
         Ok(Exit::Ok)
     }
@@ -237,11 +252,7 @@ impl People<'_> {
             return Err(Failure::not_found(format!("{} is not banned", before.name)));
         }
         if !self.change.dry_run {
-            self.log
-                .users()
-                .unban(&self.by, now(), name, reason)
-                .await
-                .map_err(from_user_error)?;
+            self.log.users().unban(&self.by, now(), name, reason).await.map_err(from_user_error)?;
         }
         let name = visible(&before.name);
         self.done(&format!("{name}: ban ended"), &format!("{name}: ban would end"));
@@ -260,10 +271,10 @@ impl People<'_> {
             &format!("{name} removed; sign-ins end within 1 s, past records stay"),
             &format!("{name} would be removed"),
         );
-        println!("  undo  schoolgate user add {name}{}", before
-            .level
-            .map(|level| format!(" --level {level}"))
-            .unwrap_or_default());
+        println!(
+            "  undo  schoolgate user add {name}{}",
+            before.level.map(|level| format!(" --level {level}")).unwrap_or_default()
+        );
         Ok(Exit::Ok)
     }
 
@@ -306,7 +317,8 @@ async fn list(
         let who = policy.identify(Some(&facts), std::net::Ipv4Addr::UNSPECIFIED.into());
         let level_now = policy.levels().get(who.level).name.as_str();
         let wanted = level.is_none_or(|level| level_now == level)
-            && group.is_none_or(|group| row.groups.iter().any(|own| own.eq_ignore_ascii_case(group)));
+            && group
+                .is_none_or(|group| row.groups.iter().any(|own| own.eq_ignore_ascii_case(group)));
         if !wanted {
             continue;
         }
@@ -348,15 +360,19 @@ fn needs_reason(reason: &str) -> Result<(), Failure> {
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
-    let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Fault };
+    let exit =
+        if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Fault };
     Failure::new(exit, format!("{}: {error}", file.display()))
 }
 
 fn from_user_error(error: UserError) -> Failure {
     let what = error.to_string();
     match error {
-        UserError::Exists(_) => Failure::usage(what).fix("change the user with: schoolgate user set-level or set-password"),
-        UserError::Unknown(_) => Failure::not_found(what).fix("see the names with: schoolgate user list"),
+        UserError::Exists(_) => Failure::usage(what)
+            .fix("change the user with: schoolgate user set-level or set-password"),
+        UserError::Unknown(_) => {
+            Failure::not_found(what).fix("see the names with: schoolgate user list")
+        }
         UserError::Log(error) => from_append_error(error),
         _ => Failure::usage(what),
     }

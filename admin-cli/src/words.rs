@@ -13,7 +13,10 @@ pub(crate) fn because(policy: &Policy, decision: &Decision) -> String {
     };
     match decision.reason {
         Reason::Locked(category) => {
-            format!("{} is locked: illegal content, nothing opens it", policy.catalogue().name(category))
+            format!(
+                "{} is locked: illegal content, nothing opens it",
+                policy.catalogue().name(category)
+            )
         }
         Reason::Banned { until } => format!("no internet until {}", policy.clock().show(until)),
         Reason::SiteBlocked(id) => format!("blocked by the school ({id})"),
@@ -31,7 +34,10 @@ pub(crate) fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
         Reason::Locked(_) | Reason::Banned { .. } => None,
         Reason::SiteBlocked(id) => Some(id.to_string()),
         Reason::Unblock(id) => Some(id.to_string()),
-        Reason::Exception(id) | Reason::NotOnList(id) | Reason::OnList(id) | Reason::Grid { rule: id, .. } => {
+        Reason::Exception(id)
+        | Reason::NotOnList(id)
+        | Reason::OnList(id)
+        | Reason::Grid { rule: id, .. } => {
             let rule = policy.rule(id);
             Some(format!("{} {}", rule.place, rule.text))
         }
@@ -59,12 +65,17 @@ pub(crate) fn listed(category: &str, hit: &Hit) -> String {
 
 /// `Wed 12:10 to 13:10`, with the date where it is further away than a week; the day once, where
 /// both ends are on one.
-pub(crate) fn span(clock: &SchoolClock, now: UnixMillis, (from, until): (UnixMillis, UnixMillis)) -> String {
+pub(crate) fn span(
+    clock: &SchoolClock,
+    now: UnixMillis,
+    (from, until): (UnixMillis, UnixMillis),
+) -> String {
     const SIX_DAYS_MS: i64 = 6 * 86_400_000;
     let near = (from.0 - now.0).abs() < SIX_DAYS_MS;
     let day = if near { "%a" } else { "%a %-d %b %Y" };
     let (first, last) = (clock.civil(from), clock.civil(until));
-    let ends = if first.date() == last.date() { "%H:%M".to_owned() } else { format!("{day} %H:%M") };
+    let ends =
+        if first.date() == last.date() { "%H:%M".to_owned() } else { format!("{day} %H:%M") };
     format!("{} to {}", first.strftime(&format!("{day} %H:%M")), last.strftime(&ends))
 }
 
@@ -82,7 +93,9 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::Category => "the policy blocks this category for this level",
         ReasonCode::OutsideTimes => "the policy allows this category at other times",
         ReasonCode::NotNominated => "the policy allows this category for nominated people only",
-        ReasonCode::Uncategorised => "no list names the site, and this level may not see such sites",
+        ReasonCode::Uncategorised => {
+            "no list names the site, and this level may not see such sites"
+        }
         ReasonCode::BadRequest => "the address or request could be read in more than one way",
         ReasonCode::Port => "this port is not allowed",
         ReasonCode::PrivateAddress => "the name leads to a private or local address",

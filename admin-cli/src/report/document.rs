@@ -69,7 +69,8 @@ footer { margin-top: 4mm; font-size: 8.5pt; color: #444 }
 impl Document {
     /// A page of its own: no script, nothing from elsewhere; prints on A4.
     pub(crate) fn html(&self) -> String {
-        let (page, width) = if self.landscape { ("landscape", "273mm") } else { ("portrait", "186mm") };
+        let (page, width) =
+            if self.landscape { ("landscape", "273mm") } else { ("portrait", "186mm") };
         let style = STYLE.replace("PAGE", page).replace("WIDTH", width);
         let mut out = String::new();
         let title = html(&self.title);
@@ -112,7 +113,8 @@ impl Document {
             if let Some(table) = &section.table {
                 out.push('\n');
                 let rule: Vec<&str> = table.headings.iter().map(|_| "---").collect();
-                let headings: Vec<String> = table.headings.iter().map(|text| markdown(text)).collect();
+                let headings: Vec<String> =
+                    table.headings.iter().map(|text| markdown(text)).collect();
                 let _ = writeln!(out, "| {} |\n| {} |", headings.join(" | "), rule.join(" | "));
                 for row in &table.rows {
                     let cells: Vec<String> = row.iter().map(|cell| markdown(cell)).collect();
@@ -190,7 +192,10 @@ impl Table {
             if let Some(bar) = self.bars.get(number) {
                 // The figure stands beside it: the bar is hidden from screen readers.
                 let percent = (bar.clamp(0.0, 1.0) * 100.0).round();
-                let _ = write!(out, "<td class=\"bar\" aria-hidden=\"true\"><span style=\"width:{percent}%\"></span></td>");
+                let _ = write!(
+                    out,
+                    "<td class=\"bar\" aria-hidden=\"true\"><span style=\"width:{percent}%\"></span></td>"
+                );
             }
             out.push_str("</tr>\n");
         }
@@ -203,7 +208,9 @@ impl Table {
             cell.starts_with(|c: char| c.is_ascii_digit())
                 && cell.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.' | '%' | ' '))
         };
-        place > 0 && !self.rows.is_empty() && self.rows.iter().all(|row| row.get(place).is_some_and(figure))
+        place > 0
+            && !self.rows.is_empty()
+            && self.rows.iter().all(|row| row.get(place).is_some_and(figure))
     }
 }
 
@@ -228,7 +235,10 @@ pub(crate) fn plain_json(table: &Table) -> String {
                 .iter()
                 .zip(row)
                 .map(|(heading, cell)| {
-                    let (heading, cell) = (serde_json::Value::from(heading.as_str()), serde_json::Value::from(cell.as_str()));
+                    let (heading, cell) = (
+                        serde_json::Value::from(heading.as_str()),
+                        serde_json::Value::from(cell.as_str()),
+                    );
                     format!("{heading}:{cell}")
                 })
                 .collect();
@@ -264,7 +274,10 @@ mod tests {
         let page = hostile().html();
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("&lt;script&gt;"), "{page}");
-        assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("src="), "{page}");
+        assert!(
+            !page.contains("http:") && !page.contains("https:") && !page.contains("src="),
+            "{page}"
+        );
         assert!(page.contains("width:50%") && page.contains("<td class=\"n\">12</td>"), "{page}");
     }
 

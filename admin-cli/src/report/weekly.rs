@@ -211,9 +211,14 @@ impl Week<'_> {
             .changes
             .unblocks
             .values()
-            .filter(|unblock| self.changes.state(unblock.id, self.made_at) == Some(UnblockState::Asked))
+            .filter(|unblock| {
+                self.changes.state(unblock.id, self.made_at) == Some(UnblockState::Asked)
+            })
             .map(|unblock| Waiting {
-                what: format!("{} for {}, asked by {} ({})", unblock.site, unblock.scope, unblock.requested_by, unblock.id),
+                what: format!(
+                    "{} for {}, asked by {} ({})",
+                    unblock.site, unblock.scope, unblock.requested_by, unblock.id
+                ),
                 waits_ms: self.made_at.0 - unblock.asked_at.0,
             })
             .collect();
@@ -230,17 +235,17 @@ impl Week<'_> {
     /// Standing exceptions and unblocks whose review date has passed.
     fn overdue(&self) -> Vec<String> {
         let today = self.policy.clock().day(self.made_at);
-        let exceptions = self
-            .policy
-            .exceptions()
-            .iter()
-            .filter(|exception| exception.review < today)
-            .map(|exception| format!("review of {} was due {}", exception.site, exception.review));
+        let exceptions =
+            self.policy.exceptions().iter().filter(|exception| exception.review < today).map(
+                |exception| format!("review of {} was due {}", exception.site, exception.review),
+            );
         let unblocks = self
             .changes
             .unblocks
             .values()
-            .filter(|unblock| self.changes.state(unblock.id, self.made_at) == Some(UnblockState::ReviewDue))
+            .filter(|unblock| {
+                self.changes.state(unblock.id, self.made_at) == Some(UnblockState::ReviewDue)
+            })
             .map(|unblock| format!("review of {} ({}) is due", unblock.site, unblock.id));
         exceptions.chain(unblocks).collect()
     }
@@ -272,7 +277,11 @@ impl Week<'_> {
             Running { stops: 0, .. } => "Filtering worked all week.".to_owned(),
             Running { stops, crashes, stopped_ms, .. } => {
                 let times = if stops == 1 { "once".to_owned() } else { format!("{stops} times") };
-                let known = if crashes == stops { "for a time that is not known".to_owned() } else { format!("{} in all", span_words(stopped_ms)) };
+                let known = if crashes == stops {
+                    "for a time that is not known".to_owned()
+                } else {
+                    format!("{} in all", span_words(stopped_ms))
+                };
                 format!("Filtering stood still {times}, {known}; browsing stops while it does.")
             }
         };
@@ -336,7 +345,12 @@ impl Week<'_> {
         let rows: Vec<Vec<String>> = waiting
             .into_iter()
             .take(MOST_PEOPLE)
-            .map(|item| vec![item.what, if item.waits_ms > 0 { span_words(item.waits_ms) } else { String::new() }])
+            .map(|item| {
+                vec![
+                    item.what,
+                    if item.waits_ms > 0 { span_words(item.waits_ms) } else { String::new() },
+                ]
+            })
             .collect();
         let table = (!rows.is_empty()).then(|| Table::new(&["What", "Waiting"], rows));
         Section { heading: "Needs you".to_owned(), sentences, table }
@@ -354,11 +368,17 @@ impl Week<'_> {
         )];
         let running = self.running();
         if running.crashes > 0 {
-            sentences.push(format!("The filter ended without notice {} time(s); nothing recorded was lost by that.", running.crashes));
+            sentences.push(format!(
+                "The filter ended without notice {} time(s); nothing recorded was lost by that.",
+                running.crashes
+            ));
         }
         sentences.push(match figures.requests {
             0 => "Who was browsing: nothing was recorded.".to_owned(),
-            all => format!("Who was browsing was known for {} of requests.", percent(figures.identified, all)),
+            all => format!(
+                "Who was browsing was known for {} of requests.",
+                percent(figures.identified, all)
+            ),
         });
         let depths: Vec<String> = figures
             .depths
@@ -387,7 +407,9 @@ impl Week<'_> {
         let own: Vec<&ListAge> = self.lists.iter().filter(|list| !list.shipped).collect();
         let oldest = own.iter().filter_map(|list| list.taken_in.map(|at| (at, &list.name))).min();
         let mut words = match (own.len(), oldest) {
-            (0, _) => format!("Only the {shipped} small starter lists are in use; they are no substitute for a full list."),
+            (0, _) => format!(
+                "Only the {shipped} small starter lists are in use; they are no substitute for a full list."
+            ),
             (count, Some((at, name))) => {
                 let age = span_words(self.made_at.0 - at);
                 format!("{count} full lists; the oldest ({name}) was taken in {age} ago.")
@@ -401,14 +423,21 @@ impl Week<'_> {
     }
 
     fn categories(&self) -> Section {
-        let top: Vec<&(String, u64)> = self.figures.categories.iter().take(MOST_CATEGORIES).collect();
+        let top: Vec<&(String, u64)> =
+            self.figures.categories.iter().take(MOST_CATEGORIES).collect();
         let most = top.first().map_or(1, |(_, requests)| (*requests).max(1));
         let before = |title: &str| {
-            self.before.categories.iter().find(|(other, _)| other == title).map_or(0, |(_, requests)| *requests)
+            self.before
+                .categories
+                .iter()
+                .find(|(other, _)| other == title)
+                .map_or(0, |(_, requests)| *requests)
         };
         let rows = top
             .iter()
-            .map(|(title, requests)| vec![title.clone(), thousands(*requests), thousands(before(title))])
+            .map(|(title, requests)| {
+                vec![title.clone(), thousands(*requests), thousands(before(title))]
+            })
             .collect();
         let bars = top.iter().map(|(_, requests)| *requests as f64 / most as f64).collect();
         let table = Table { bars, ..Table::new(&["Category", "Blocked", "Week before"], rows) };
@@ -426,10 +455,14 @@ impl Week<'_> {
         let mut sentences = vec![match repeated.len() {
             0 => format!("Nobody who had signed in was blocked {REPEATED} times or more."),
             1 => format!("1 person was blocked {REPEATED} times or more."),
-            many => format!("{many} people were blocked {REPEATED} times or more; at most {MOST_PEOPLE} are shown."),
+            many => format!(
+                "{many} people were blocked {REPEATED} times or more; at most {MOST_PEOPLE} are shown."
+            ),
         }];
         if !repeated.is_empty() {
-            sentences.push("Initials only; a block is often a page's own doing, not the person's.".to_owned());
+            sentences.push(
+                "Initials only; a block is often a page's own doing, not the person's.".to_owned(),
+            );
         }
         let rows: Vec<Vec<String>> = repeated
             .iter()
@@ -470,22 +503,28 @@ impl Week<'_> {
         let refused = self
             .entries
             .iter()
-            .filter(|entry| self.holds(entry.at) && matches!(entry.event, Event::ActionRefused { .. }))
+            .filter(|entry| {
+                self.holds(entry.at) && matches!(entry.event, Event::ActionRefused { .. })
+            })
             .count();
         let mut sentences = vec![match rows.len() {
             0 => "Nothing was changed.".to_owned(),
             few if few <= MOST_PEOPLE => format!("{few} change(s)."),
-            many => format!("{many} changes; the last {MOST_PEOPLE} are shown. All: the change report."),
+            many => {
+                format!("{many} changes; the last {MOST_PEOPLE} are shown. All: the change report.")
+            }
         }];
         if refused > 0 {
-            sentences.push(format!("{refused} time(s) somebody tried a change that they may not make."));
+            sentences
+                .push(format!("{refused} time(s) somebody tried a change that they may not make."));
         }
         sentences.push(match overdue.len() {
             0 => "No review is overdue.".to_owned(),
             _ => format!("Overdue: {}.", overdue.join("; ")),
         });
         let rows: Vec<Vec<String>> = rows.into_iter().rev().take(MOST_PEOPLE).collect();
-        let table = (!rows.is_empty()).then(|| Table::new(&["Date", "What", "Who and why", "Authorised by"], rows));
+        let table = (!rows.is_empty())
+            .then(|| Table::new(&["Date", "What", "Who and why", "Authorised by"], rows));
         Section { heading: "Changes".to_owned(), sentences, table }
     }
 
@@ -530,7 +569,8 @@ impl Week<'_> {
             .take(MOST_PEOPLE)
             .map(|(name, blocked)| serde_json::json!({ "initials": initials(name), "blocked": blocked }))
             .collect();
-        let repeated = self.figures.people.iter().filter(|(_, blocked)| *blocked >= REPEATED).count();
+        let repeated =
+            self.figures.people.iter().filter(|(_, blocked)| *blocked >= REPEATED).count();
         serde_json::json!({
             "school": self.policy.school(),
             "from": clock.rfc3339(self.range.0),
@@ -561,7 +601,11 @@ mod tests {
     }
 
     fn started() -> Event {
-        Event::ServeStarted { version: String::new(), policy_hash: String::new(), list_version: String::new() }
+        Event::ServeStarted {
+            version: String::new(),
+            policy_hash: String::new(),
+            list_version: String::new(),
+        }
     }
 
     #[test]

@@ -1,0 +1,586 @@
+//! The program as a technician meets it: each command on a small school of its own, its exit codes,
+//! and text from outside that must not reach a terminal, a spreadsheet or a page as it came.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where its setup fails")]
+
+mod school;
+
+use school::{Ran, School};
+use serde_json::Value;
+
+const OK: i32 = 0;
+const USAGE: i32 = 2;
+const BAD_CONFIG: i32 = 3;
+const NOT_PERMITTED: i32 = 4;
+const NOT_FOUND: i32 = 5;
+const FILTER_DOWN: i32 = 6;
+const PROBLEMS: i32 = 7;
+const BLOCKED: i32 = 10;
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.out))
+}
+
+#[test]
+fn check_says_why_a_site_is_blocked_and_when_it_opens() {
+    let school = School::new();
+    let ran = school.run("check arcade.test --as ks4", &["--at", "2026-11-25 10:00"]);
+    assert_eq!(ran.code, BLOCKED, "{ran:?}");
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines[0], "BLOCKED  arcade.test  ks4  Wed 25 Nov 2026 10:00 GMT");
+    assert!(lines[1].starts_with("  because  games = \"allow at lunch\" (policy.toml:"), "{ran:?}");
+    assert!(lines[2].starts_with("  listed   games (own-games, "), "{ran:?}");
+    assert!(lines[2].ends_with("entry arcade.test"), "{ran:?}");
+    assert_eq!(lines[3], "  opens    Wed 12:30 to 13:20");
+    assert!(
+        lines[4].starts_with("  sooner   schoolgate unblock request arcade.test --for ks4 "),
+        "{ran:?}"
+    );
+
+    let ran = school.run("check arcade.test --as ks4", &["--at", "2026-11-25 12:40"]);
+    assert_eq!(ran.code, OK, "{ran:?}");
+    assert!(
+        ran.out.starts_with("ALLOWED  arcade.test  ks4  Wed 25 Nov 2026 12:40 GMT\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn check_never_offers_a_way_round_a_locked_category() {
+    let school = School::new();
+    let ran = school.run("check sealed.test --as staff", &[]);
+    assert_eq!(ran.code, BLOCKED, "{ran:?}");
+    assert!(ran.out.contains("nothing opens it") && !ran.out.contains("sooner"), "{ran:?}");
+    let ran = school.run(
+        "unblock request sealed.test --for staff --until 2h --by m.obi",
+        &["--reason", "A lesson about the law"],
+    );
+    assert_eq!(ran.code, NOT_PERMITTED, "{ran:?}");
+}
+
+#[test]
+fn check_knows_levels_groups_and_users_and_says_so_when_it_does_not() {
+    let school = School::new();
+    school.user("owen.t", "staff", &["9C"]);
+    for (whom, level) in [("ks3", "ks3"), ("@Year 7", "ks3"), ("owen.t", "staff"), ("@9C", "staff")]
+    {
+        let ran = school.run("check library.test --json --as", &[whom]);
+        assert_eq!(json(&ran)[0]["level"], level, "{whom}: {ran:?}");
+    }
+    for whom in ["nobody.at.all", "@No such group"] {
+        let ran = school.run("check library.test --as", &[whom]);
+        assert_eq!(ran.code, NOT_FOUND, "{whom}: {ran:?}");
+    }
+}
+
+#[test]
+fn check_answers_a_stream_and_a_bad_line_does_not_stop_it() {
+    let school = School::new();
+    let input =
+        b"arcade.test\nhttp://exa mple/\n\nlibrary.test/maths\n\xff\xfe\nnobody-lists-this.test\n";
+    let ran = school.run_with("check - --as ks3 --jsonl", &[], input);
+    assert_eq!(ran.code, OK, "{ran:?}");
+    let rows: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 5, "{ran:?}");
+    assert_eq!(rows[0]["verdict"], "block");
+    assert_eq!(rows[0]["list"], "own-games");
+    assert_eq!(rows[0]["entry"], "arcade.test");
+    assert_eq!(rows[0]["categories"], serde_json::json!(["games"]));
+    assert!(rows[0]["rule"].as_str().unwrap().starts_with("policy.toml:"), "{ran:?}");
+    assert!(rows[1]["error"].is_string(), "{ran:?}");
+    assert_eq!(rows[2]["verdict"], "allow");
+    assert!(rows[3]["error"].is_string(), "{ran:?}");
+    assert_eq!(rows[4]["categories"], serde_json::json!(["uncategorised"]));
+    assert_eq!(rows[4]["list"], Value::Null);
+}
+
+#[test]
+fn an_unblock_needs_a_reason_an_end_and_somebody_else_who_may() {
+    let school = School::new();
+    let request = "unblock request arcade.test --for ks3 --until 2h";
+    let reason = &["--reason", "Year 8 design an arcade game", "--by", "q.whitmore"];
+    assert_eq!(school.run(request, &["--reason", "aaa", "--by", "m.obi"]).code, USAGE);
+    assert_eq!(school.run(request, &["--by", "m.obi"]).code, USAGE, "no reason");
+    assert_eq!(school.run(request, &reason[..2]).code, USAGE, "nobody asks");
+    assert_eq!(
+        school.run("unblock request test --for ks3 --until 2h", reason).code,
+        USAGE,
+        "a public suffix"
+    );
+    assert_eq!(
+        school.run("unblock request arcade.test --for nosuch --until 2h", reason).code,
+        USAGE
+    );
+    assert_eq!(
+        school.run("unblock request arcade.test --for ks3 --until 2020-01-01", reason).code,
+        USAGE
+    );
+
+    let dry = school.run("unblock request arcade.test --for ks3 --until 2h --dry-run", reason);
+    assert!(dry.out.contains("would be asked for"), "{dry:?}");
+    assert_eq!(json(&school.run("unblock list --json", &[])), serde_json::json!([]));
+
+    // The authoriser asks: then somebody else must say yes.
+    let asked = school.run(request, reason);
+    assert_eq!(asked.code, OK, "{asked:?}");
+    assert!(asked.out.starts_with("U-0001  arcade.test asked for, for ks3\n"), "{asked:?}");
+    let own = school.run("unblock authorise U-0001 --by Q.Whitmore", &[]);
+    assert_eq!(own.code, NOT_PERMITTED, "{own:?}");
+    assert!(
+        own.err.contains("error: you asked for U-0001, so you cannot authorise it\n  fix: ask "),
+        "{own:?}"
+    );
+    let no_role = school.run("unblock authorise U-0001 --by m.obi", &[]);
+    assert_eq!(no_role.code, NOT_PERMITTED, "{no_role:?}");
+    assert_eq!(school.run("check arcade.test --as ks3", &[]).code, BLOCKED);
+
+    let yes = school.run("unblock authorise U-0001 --by a.deputy", &[]);
+    assert_eq!(yes.code, OK, "{yes:?}");
+    assert!(yes.out.contains("undo  schoolgate unblock revoke U-0001"), "{yes:?}");
+    let open = school.run("check arcade.test --as ks3", &[]);
+    assert_eq!(open.code, OK, "{open:?}");
+    assert!(open.out.contains("U-0001"), "{open:?}");
+    assert_eq!(
+        school.run("check arcade.test --as ks2", &[]).code,
+        BLOCKED,
+        "another level stays closed"
+    );
+    assert_eq!(
+        school.run("unblock authorise U-0001 --by a.deputy", &[]).code,
+        NOT_PERMITTED,
+        "only once"
+    );
+
+    let again = school.run(
+        "unblock extend U-0001 --by a.deputy --until",
+        &["4h", "--reason", "The club final has moved"],
+    );
+    assert_eq!(again.code, OK, "{again:?}");
+    assert_eq!(
+        school.run("unblock revoke U-0001 --by a.deputy --reason", &["Lesson over"]).code,
+        OK
+    );
+    assert_eq!(school.run("check arcade.test --as ks3", &[]).code, BLOCKED);
+    let shown = json(&school.run("unblock show U-0001 --json", &[]));
+    assert_eq!(shown["state"], "revoked");
+    let steps: Vec<&str> = shown["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["what"].as_str().unwrap())
+        .collect();
+    assert_eq!(steps.len(), 5, "{steps:?}");
+    assert_eq!(school.run("unblock show U-0099", &[]).code, NOT_FOUND);
+    assert_eq!(school.run("unblock show B-0001", &[]).code, USAGE);
+}
+
+#[test]
+fn a_refused_attempt_is_recorded_and_reported() {
+    let school = School::new();
+    school.run("block library.test --for guest --by j.cho --reason", &["Shows a block"]);
+    let refused = school.run("block lift B-0001 --by j.cho --reason", &["The tour is over"]);
+    assert_eq!(refused.code, NOT_PERMITTED, "{refused:?}");
+    assert!(refused.err.contains("fix: ask q.whitmore (DSL)"), "{refused:?}");
+    let week = school.run("report weekly --for dsl --format md --since", &["this week"]);
+    assert!(
+        week.out.contains("1 time(s) somebody tried a change that they may not make."),
+        "{week:?}"
+    );
+}
+
+#[test]
+fn a_block_acts_at_once_and_is_lifted_by_an_authoriser() {
+    let school = School::new();
+    assert_eq!(school.run("check library.test --as guest", &[]).code, OK);
+    let blocked =
+        school.run("block library.test --for guest --by j.cho --reason", &["Harmful pictures"]);
+    assert_eq!(blocked.code, OK, "{blocked:?}");
+    assert!(blocked.out.contains("undo  schoolgate block lift B-0001"), "{blocked:?}");
+    assert_eq!(school.run("check library.test --as guest", &[]).code, BLOCKED);
+    assert_eq!(school.run("check library.test --as ks3", &[]).code, OK);
+    let list = json(&school.run("block list --json", &[]));
+    assert_eq!(list[0]["by"], "j.cho");
+    assert_eq!(list[0]["reason"], "Harmful pictures");
+    assert_eq!(
+        school.run("block library.test --for guest --by m.obi --reason", &["No role"]).code,
+        NOT_PERMITTED
+    );
+    assert_eq!(
+        school.run("block lift B-0007 --by q.whitmore --reason", &["There is none"]).code,
+        NOT_FOUND
+    );
+    assert_eq!(
+        school.run("block lift B-0001 --by q.whitmore --reason", &["The owner took it down"]).code,
+        OK
+    );
+    assert_eq!(school.run("check library.test --as guest", &[]).code, OK);
+}
+
+#[test]
+fn people_are_added_changed_banned_and_removed_and_passwords_never_shown() {
+    let school = School::new();
+    let added = school.run_with(
+        "user add sam.p --level ks2 --group",
+        &["Year 6"],
+        b"correct horse battery\n",
+    );
+    assert_eq!(added.code, OK, "{added:?}");
+    assert_eq!(
+        school.run_with("user add sam.p --level ks2", &[], b"correct horse battery\n").code,
+        USAGE,
+        "exists"
+    );
+    assert_eq!(
+        school.run_with("user add new.p --level nosuch", &[], b"correct horse battery\n").code,
+        NOT_FOUND
+    );
+    assert_eq!(school.run_with("user add new.p --level ks2", &[], b"short\n").code, USAGE);
+    assert_eq!(school.run_with("user add new.p --level ks2", &[], b"").code, USAGE, "no password");
+    let list = json(&school.run("user list --json", &[]));
+    assert_eq!(list[0]["user"], "sam.p");
+    assert_eq!(list[0]["level_now"], "ks2");
+    assert_eq!(list[0]["groups"], serde_json::json!(["Year 6"]));
+
+    let level = school.run("user set-level sam.p ks3 --by j.cho", &[]);
+    assert!(
+        level.out.contains("level ks3 (was ks2)")
+            && level.out.contains("undo  schoolgate user set-level sam.p ks2"),
+        "{level:?}"
+    );
+    assert_eq!(school.run("user set-level sam.p staff --by m.obi", &[]).code, NOT_PERMITTED);
+    assert_eq!(school.run("user set-level nobody ks3", &[]).code, NOT_FOUND);
+    let banned = school.run(
+        "user ban sam.p --until friday --by q.whitmore --reason",
+        &["Agreed with the head of year"],
+    );
+    assert_eq!(banned.code, OK, "{banned:?}");
+    assert_eq!(school.run("check library.test --as sam.p", &[]).code, BLOCKED);
+    assert_eq!(
+        school.run("user unban sam.p --by q.whitmore --reason", &["Talked it over"]).code,
+        OK
+    );
+    assert_eq!(school.run("check library.test --as sam.p", &[]).code, OK);
+    assert_eq!(school.run_with("user set-password sam.p", &[], b"another good one\n").code, OK);
+    assert_eq!(school.run("user remove sam.p --no-input", &[]).code, USAGE, "needs --yes");
+    assert_eq!(school.run("user remove sam.p --yes", &[]).code, OK);
+    assert_eq!(json(&school.run("user list --json", &[])), serde_json::json!([]));
+    for file in ["changes.db", "changes.db-wal"] {
+        let bytes = std::fs::read(school.path("state").join(file)).unwrap_or_default();
+        assert!(!bytes.windows(13).any(|window| window == b"correct horse"), "{file}");
+    }
+}
+
+#[test]
+fn people_are_imported_all_or_none() {
+    let school = School::new();
+    school.write("people.csv", "user,level,groups,password\nsam.p,ks2,Year 6;6C,correct horse battery\nowen.t,nosuch,,correct horse battery\n");
+    let bad = school.run("user import people.csv --by j.cho", &[]);
+    assert_eq!(bad.code, PROBLEMS, "{bad:?}");
+    assert!(bad.err.contains("people.csv:3:"), "{bad:?}");
+    assert_eq!(json(&school.run("user list --json", &[])), serde_json::json!([]));
+    school.write("people.csv", "user,level,groups,password\nsam.p,ks2,Year 6;6C,correct horse battery\nowen.t,ks3,,correct horse battery\n");
+    let good = school.run("user import people.csv --by j.cho", &[]);
+    assert_eq!(good.out, "2 added, 0 changed, 0 as they were\n", "{good:?}");
+    assert_eq!(school.run("user import missing.csv", &[]).code, NOT_FOUND);
+}
+
+#[test]
+fn a_policy_is_validated_tested_applied_and_rolled_back() {
+    let school = School::new();
+    assert_eq!(school.run("policy validate", &[]).code, OK);
+    let good = school.run("policy test", &[]);
+    assert_eq!(good.code, OK, "{good:?}");
+
+    school.write("bad.toml", &school.policy().replace("allow at lunch", "allow at luch"));
+    let bad = school.run("policy validate bad.toml", &[]);
+    assert_eq!(bad.code, BAD_CONFIG, "{bad:?}");
+    assert!(
+        bad.err.contains("error: bad.toml:")
+            && bad.err.contains("luch")
+            && bad.err.contains("  fix: "),
+        "{bad:?}"
+    );
+
+    // Opens games for everybody, against the policy's own test.
+    school.write(
+        "wide.toml",
+        &school.policy().replace("games = { pupil = \"block\"", "games = { pupil = \"allow\""),
+    );
+    let failing = school.run("policy apply wide.toml --by j.cho --reason", &["Games"]);
+    assert_eq!(failing.code, PROBLEMS, "{failing:?}");
+    assert!(failing.err.contains("policy tests failed; nothing applied"), "{failing:?}");
+
+    // Tightening: the technician may.
+    school.write(
+        "tight.toml",
+        &school
+            .policy()
+            .replace("education = { pupil = \"allow\"", "education = { pupil = \"block\""),
+    );
+    let diff = school.run("policy diff tight.toml --json", &[]);
+    assert!(diff.out.contains("education"), "{diff:?}");
+    assert_eq!(
+        school.run("policy apply tight.toml --by m.obi --reason", &["No role"]).code,
+        NOT_PERMITTED
+    );
+    let dry = school.run("policy apply tight.toml --dry-run --by j.cho --reason", &["Trial"]);
+    assert!(dry.out.contains("would be applied"), "{dry:?}");
+    assert_eq!(school.run("check library.test --as ks3", &[]).code, OK);
+    let applied = school.run("policy apply tight.toml --by j.cho --reason", &["Exam week"]);
+    assert_eq!(applied.code, OK, "{applied:?}");
+    assert!(applied.out.contains("undo  schoolgate policy rollback"), "{applied:?}");
+    assert_eq!(school.run("check library.test --as ks3", &[]).code, BLOCKED);
+
+    // Going back opens more than now: somebody must authorise it.
+    school.write(
+        "again.toml",
+        &(school.policy() + "\n# as before\n")
+            .replace("education = { pupil = \"block\"", "education = { pupil = \"allow\""),
+    );
+    let unsigned = school.run("policy apply again.toml --by j.cho --reason", &["Exams over"]);
+    assert_eq!(unsigned.code, NOT_PERMITTED, "{unsigned:?}");
+    let own = school
+        .run("policy apply again.toml --by j.cho --authorised-by j.cho --reason", &["Exams over"]);
+    assert_eq!(own.code, NOT_PERMITTED, "{own:?}");
+    let signed = school.run(
+        "policy apply again.toml --by j.cho --authorised-by q.whitmore --reason",
+        &["Exams over"],
+    );
+    assert_eq!(signed.code, OK, "{signed:?}");
+    assert_eq!(school.run("check library.test --as ks3", &[]).code, OK);
+    let back = school.run("policy rollback --by j.cho --reason", &["One step back"]);
+    assert_eq!(back.code, OK, "{back:?}");
+    assert_eq!(school.run("check library.test --as ks3", &[]).code, BLOCKED);
+    let rows = school.run("report changes --format csv", &[]);
+    assert!(rows.out.contains(",q.whitmore,j.cho,"), "the authoriser and the maker: {rows:?}");
+    assert_eq!(school.run("policy validate missing.toml", &[]).code, NOT_FOUND);
+}
+
+#[test]
+fn a_bad_machine_file_is_named_with_its_line() {
+    let school = School::new();
+    school.write("schoolgate.toml", &school.machine().replace("policy =", "polcy ="));
+    let ran = school.run("config validate", &[]);
+    assert_eq!(ran.code, BAD_CONFIG, "{ran:?}");
+    assert!(ran.err.contains("schoolgate.toml:2:") && ran.err.contains("polcy"), "{ran:?}");
+    assert_eq!(school.run("check library.test --as ks3", &[]).code, BAD_CONFIG);
+}
+
+#[test]
+fn config_show_prints_what_is_in_effect() {
+    let school = School::new();
+    let shown = school.run("config show --json", &[]);
+    assert_eq!(
+        json(&shown)["policy"].as_str().map(|path| path.ends_with("policy.toml")),
+        Some(true),
+        "{shown:?}"
+    );
+    assert_eq!(school.run("config validate", &[]).code, OK);
+}
+
+#[test]
+fn without_a_running_filter_status_and_doctor_say_that_browsing_is_stopped() {
+    let school = School::new();
+    let status = school.run("status", &[]);
+    assert_eq!(status.code, FILTER_DOWN, "{status:?}");
+    assert!(status.out.contains("stopped, not open"), "{status:?}");
+    let doctor = school.run("doctor --json", &[]);
+    assert_eq!(doctor.code, FILTER_DOWN, "{doctor:?}");
+    let down =
+        json(&doctor).as_array().unwrap().iter().filter(|check| check["outcome"] == "down").count();
+    assert_eq!(down, 1, "{doctor:?}");
+}
+
+#[test]
+fn doctor_finds_a_state_folder_that_others_may_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let school = School::new();
+    school.run("status", &[]);
+    std::fs::set_permissions(school.path("state"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let doctor = school.run("doctor", &[]);
+    assert!(doctor.out.contains("may be read by others"), "{doctor:?}");
+}
+
+#[test]
+fn the_log_is_filtered_paged_and_explained() {
+    let school = School::new();
+    let codes = school.log(&[
+        ("sam.p", "ks3", "arcade.test", "/play", "games", false),
+        ("sam.p", "ks3", "library.test", "/maths", "education", true),
+        ("owen.t", "staff", "arcade.test", "/", "games", true),
+        ("", "guest", "casino.test", "/", "gambling", false),
+    ]);
+    let rows = |line: &str| -> Vec<Value> {
+        let ran = school.run(line, &[]);
+        assert_eq!(ran.code, OK, "{ran:?}");
+        assert!(ran.err.contains("range: "), "{ran:?}");
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(rows("log query --since 1h --jsonl").len(), 4);
+    assert_eq!(rows("log query --since 1h --jsonl --verdict block").len(), 2);
+    assert_eq!(rows("log query --since 1h --jsonl --user SAM.P").len(), 2);
+    assert_eq!(rows("log query --since 1h --jsonl --level staff --site arcade.test").len(), 1);
+    assert_eq!(rows("log query --since 1h --jsonl --category gambling").len(), 1);
+    assert_eq!(rows("log query --since 1h --jsonl --reason category").len(), 2);
+    assert_eq!(rows(&format!("log query --since 1h --jsonl --code {}", codes[0])).len(), 1);
+    assert_eq!(rows("log query --since yesterday --jsonl").len(), 0);
+    let first = &rows("log query --since 1h --jsonl --limit 1")[0];
+    let last = &rows("log query --since 1h --jsonl --limit 1 --newest-first")[0];
+    assert_eq!(first["host"], "arcade.test");
+    assert_eq!(last["host"], "casino.test");
+    assert_eq!(last["user"], Value::Null, "nobody proved is never a name");
+    assert!(
+        first["at"].as_str().unwrap().ends_with("+00:00")
+            || first["at"].as_str().unwrap().ends_with("+01:00")
+    );
+    let table = school.run("log query --since 1h", &[]);
+    assert!(table.out.contains(" GMT") || table.out.contains(" BST"), "{table:?}");
+    assert_eq!(school.run("log query --reason nosuch", &[]).code, USAGE);
+    assert_eq!(school.run("log query --since", &["the day after never"]).code, USAGE);
+
+    let explained = school.run("explain", &[&codes[0].to_lowercase()]);
+    assert_eq!(explained.code, OK, "{explained:?}");
+    assert!(
+        explained.out.contains("BLOCKED") && explained.out.contains("own-games"),
+        "{explained:?}"
+    );
+    assert!(
+        explained.out.contains("person     SP") && !explained.out.contains("sam.p"),
+        "initials only: {explained:?}"
+    );
+    assert!(explained.out.contains("unblock request arcade.test --for ks3"), "{explained:?}");
+    assert_eq!(json(&school.run("explain --json", &[&codes[0]]))["person"], "SP");
+    let shown = school.run("log show", &[&codes[0]]);
+    assert!(shown.out.contains("sam.p"), "{shown:?}");
+    let place = first["sequence"].as_str().unwrap();
+    assert!(school.run("log show", &[place]).out.contains(&codes[0]));
+    assert_eq!(school.run("explain 00000-00000", &[]).code, NOT_FOUND);
+    assert_eq!(school.run("explain nonsense", &[]).code, USAGE);
+}
+
+#[test]
+fn text_from_outside_cannot_drive_a_terminal_or_a_spreadsheet() {
+    let school = School::new();
+    school.log(&[("=cmd|x", "ks3", "a\u{1b}[2J\u{202e}.test", "/\u{7}<script>", "games", false)]);
+    let table = school.run("log query --since 1h", &[]);
+    assert!(
+        !table.out.contains('\u{1b}')
+            && !table.out.contains('\u{202e}')
+            && !table.out.contains('\u{7}'),
+        "{table:?}"
+    );
+    let csv = school.run("log query --since 1h --csv", &[]);
+    assert!(csv.out.contains("\"'=cmd|x\""), "{csv:?}");
+    let plain = school.run("log query --since 1h --plain", &[]);
+    assert!(!plain.out.contains('\u{1b}'), "{plain:?}");
+
+    let hostile = "=HYPERLINK(\"http://x.test\")|<script>alert(1)</script> for the lesson";
+    school.run("unblock request arcade.test --for ks3 --until 2h --by m.obi --reason", &[hostile]);
+    let page = school.run("report changes --format html", &[]);
+    assert!(page.out.contains("&lt;script&gt;") && !page.out.contains("<script"), "{page:?}");
+    let md = school.run("report changes --format md", &[]);
+    assert!(md.out.contains("\\|&lt;script>"), "{md:?}");
+    let csv = school.run("report changes --format csv", &[]);
+    assert_eq!(
+        csv.out.lines().next(),
+        Some(
+            "Website / category,Date,Requested by / reason,Authorised by,Change made by,Confirmed by,Date for review"
+        )
+    );
+    school.run(
+        "unblock request arcade.test --for ks3 --until 2h --by =1+1 --reason",
+        &["A lesson about spreadsheets"],
+    );
+    let csv = school.run("unblock log --csv", &[]);
+    assert!(csv.out.contains("\"'=1+1: A lesson"), "{csv:?}");
+    let json = school.run("report changes --format json", &[]);
+    let rows: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(rows[0].as_object().unwrap().len(), 7, "{json:?}");
+}
+
+#[test]
+fn the_weekly_report_counts_what_was_recorded_and_names_nobody() {
+    let school = School::new();
+    let mut records = vec![("sam.p", "ks3", "arcade.test", "/", "games", false); 6];
+    records.push(("owen.t", "ks3", "library.test", "/", "education", true));
+    records.push(("", "guest", "casino.test", "/", "gambling", false));
+    school.log(&records);
+    for (reader, format) in [
+        ("dsl", "html"),
+        ("dsl", "md"),
+        ("it", "html"),
+        ("it", "csv"),
+        ("it", "json"),
+        ("dsl", "json"),
+    ] {
+        let line = format!("report weekly --for {reader} --format {format} --since");
+        let ran = school.run(&line, &["this week"]);
+        assert_eq!(ran.code, OK, "{ran:?}");
+        assert!(
+            !ran.out.contains("sam.p") && !ran.out.contains("owen.t"),
+            "{reader} {format}: {}",
+            ran.out
+        );
+        assert!(ran.out.contains("SP"), "{reader} {format}: {}", ran.out);
+    }
+    let figures = json(&school.run("report weekly --for it --format json --since", &["this week"]));
+    assert_eq!(figures["figures"]["requests"], 8);
+    assert_eq!(figures["figures"]["blocked"], 7);
+    assert_eq!(figures["figures"]["identified"], 7);
+    assert_eq!(figures["people"][0]["blocked"], 6);
+    assert_eq!(figures["figures"]["categories"][0][1], 6);
+    let page =
+        school.run("report weekly --for dsl --format html -o week.html --since", &["this week"]);
+    assert_eq!(page.code, OK, "{page:?}");
+    let page = std::fs::read_to_string(school.path("week.html")).unwrap();
+    assert!(page.contains("8 requests, 7 blocked") && page.contains("@page"), "{page}");
+    assert!(
+        !page.contains("TLS") && !page.contains("CONNECT"),
+        "plain words for the safeguarding lead"
+    );
+}
+
+#[test]
+fn lists_show_their_age_and_hold_what_shrinks() {
+    let school = School::new();
+    let status = json(&school.run("lists status --json", &[]));
+    assert_eq!(status.as_array().unwrap().len(), 4, "{status}");
+    school.run("status", &[]);
+    assert_eq!(json(&school.run("lists status --json", &[]))[0]["state"], "in force");
+    assert_eq!(school.run("lists diff nosuch", &[]).code, NOT_FOUND);
+    assert_eq!(school.run("lists accept own-games", &[]).code, NOT_FOUND, "nothing waits");
+    school.write("lists/games.txt", "arcade.test\nanother-arcade.test\n");
+    let update = school.run("lists update own-games --by j.cho", &[]);
+    assert!([OK, PROBLEMS].contains(&update.code), "{update:?}");
+    assert!(update.out.starts_with("own-games: "), "{update:?}");
+    assert_eq!(school.run("lists update own-games --by m.obi", &[]).code, NOT_PERMITTED);
+}
+
+#[test]
+fn retention_says_what_the_school_decided_and_that_nothing_is_erased_by_itself_yet() {
+    let school = School::new();
+    let ran = school.run("retention show --json", &[]);
+    assert_eq!(json(&ran)[0]["days"], 90, "{ran:?}");
+    assert!(ran.err.contains("not yet erased"), "{ran:?}");
+}
+
+#[test]
+fn the_grammar_is_checked_and_documented() {
+    let school = School::new();
+    assert_eq!(school.run("nosuch", &[]).code, USAGE);
+    assert_eq!(school.run("check", &[]).code, USAGE);
+    let help = school.run("unblock request --help", &[]);
+    assert_eq!(help.code, OK);
+    assert!(help.out.starts_with("Examples:\n  schoolgate unblock request "), "{help:?}");
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(school.run("completions", &[shell]).out.contains("schoolgate"), "{shell}");
+    }
+    assert!(school.run("man", &[]).out.contains(".TH schoolgate"));
+    assert_eq!(school.run("man -o man", &[]).code, OK);
+    let pages = std::fs::read_dir(school.path("man")).unwrap().count();
+    assert!(pages > 40, "only {pages} manual pages");
+    let missing = school.run("unblock authorise U-0001", &[]);
+    assert_eq!(missing.code, USAGE);
+    assert!(missing.err.contains("fix: add --by NAME"), "{missing:?}");
+}

@@ -1,0 +1,236 @@
+//! A small made-up school in a folder of its own, and the program run in it.
+
+use ledger::ingest::{Settings, Writer};
+use ledger::journal::refused;
+use ledger::record::{Context, Decided, Depth, End};
+use rules::category::{CategoryId, CategorySet};
+use rules::decide::{ReasonCode, Verdict};
+use rules::target::Scheme;
+use rules::time::UnixMillis;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+const MACHINE: &str = r#"state = "state"
+policy = "policy.toml"
+
+[listen]
+proxy = ["127.0.0.1:0"]
+ops = "127.0.0.1:0"
+
+[[lists]]
+name = "own-games"
+category = "games"
+path = "lists/games.txt"
+
+[[lists]]
+name = "own-education"
+category = "education"
+path = "lists/education.txt"
+
+[[lists]]
+name = "own-gambling"
+category = "gambling"
+path = "lists/gambling.txt"
+
+[[lists]]
+name = "own-illegal"
+category = "illegal"
+path = "lists/illegal.txt"
+"#;
+
+const POLICY: &str = r#"school = "Example Academy"
+timezone = "Europe/London"
+terms = ["2026-09-02/2026-12-18"]
+order = ["ks2", "ks3", "ks4", "guest", "staff"]
+
+[times]
+lunch = "Mon-Fri 12:30-13:20"
+
+[levels]
+pupil = {}
+ks2 = { parent = "pupil" }
+ks3 = { parent = "pupil" }
+ks4 = { parent = "pupil" }
+guest = {}
+staff = {}
+
+[who]
+"group:Year 7" = "ks3"
+
+[grid]
+games = { pupil = "block", ks4 = "allow at lunch", guest = "block", staff = "allow" }
+education = { pupil = "allow", guest = "allow", staff = "allow" }
+gambling = { pupil = "block", guest = "block", staff = "block" }
+uncategorised = { pupil = "block", guest = "allow", staff = "allow" }
+
+[roles]
+dsl = ["q.whitmore", "a.deputy"]
+it = ["j.cho"]
+teacher = ["m.obi"]
+
+[unblock]
+authorise = ["dsl"]
+apply = "automatic"
+confirm = ["it"]
+max_days = 30
+never = ["gambling"]
+
+[keep]
+allowed = "90 days"
+blocked = "12 months"
+changes = "7 years"
+
+[[test]]
+as = "ks2"
+block = ["category:games"]
+"#;
+
+/// A school in a folder that goes away with it.
+pub(crate) struct School {
+    folder: tempfile::TempDir,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// Exit code.
+    pub(crate) code: i32,
+    /// Standard output.
+    pub(crate) out: String,
+    /// Standard error.
+    pub(crate) err: String,
+}
+
+/// User (empty: nobody proved), level, host, path, category, allowed.
+pub(crate) type Record<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, bool);
+
+impl School {
+    /// A school that has never run.
+    pub(crate) fn new() -> School {
+        let school = School { folder: tempfile::tempdir().unwrap() };
+        school.write("schoolgate.toml", MACHINE);
+        school.write("policy.toml", POLICY);
+        school.write("lists/games.txt", "arcade.test\n");
+        school.write("lists/education.txt", "library.test\n");
+        school.write("lists/gambling.txt", "casino.test\n");
+        school.write("lists/illegal.txt", "sealed.test\n");
+        school
+    }
+
+    /// A file's place in the school's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The machine file's text.
+    pub(crate) fn machine(&self) -> String {
+        std::fs::read_to_string(self.path("schoolgate.toml")).unwrap()
+    }
+
+    /// The policy in force.
+    pub(crate) fn policy(&self) -> String {
+        std::fs::read_to_string(self.path("policy.toml")).unwrap()
+    }
+
+    /// Runs the program with the words of `line`, then `more` as they are.
+    pub(crate) fn run(&self, line: &str, more: &[&str]) -> Ran {
+        self.run_with(line, more, b"")
+    }
+
+    /// As [`School::run`], with this on standard input.
+    pub(crate) fn run_with(&self, line: &str, more: &[&str], input: &[u8]) -> Ran {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_schoolgate"))
+            .args(line.split_whitespace())
+            .args(more)
+            .current_dir(self.folder.path())
+            .env_remove("SCHOOLGATE_BY")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A program that ends before it has read everything is no fault of the test.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Adds a person.
+    pub(crate) fn user(&self, name: &str, level: &str, groups: &[&str]) {
+        let groups = groups.iter().flat_map(|group| ["--group", group]);
+        let more: Vec<&str> = [name, "--level", level].into_iter().chain(groups).collect();
+        let ran = self.run_with("user add", &more, b"correct horse battery\n");
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+
+    /// Records accesses of this moment, as a running filter does; their codes.
+    pub(crate) fn log(&self, records: &[Record<'_>]) -> Vec<String> {
+        let context = Arc::new(Context {
+            policy_hash: "ab".repeat(32),
+            list_version: "2026-11-20-00000000".to_owned(),
+            categories: ["uncategorised", "games", "education", "gambling"]
+                .map(str::to_owned)
+                .to_vec(),
+            levels: ["ks2", "ks3", "guest", "staff"].map(str::to_owned).to_vec(),
+            locked: CategorySet::EMPTY,
+            zone: "Europe/London".to_owned(),
+        });
+        let writer = Writer::start(&self.path("state"), Settings::default()).unwrap();
+        let journal = writer.journal(0).unwrap();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let at = UnixMillis(i64::try_from(now.as_millis()).unwrap());
+        let place = |names: &[String], name: &str| {
+            u8::try_from(names.iter().position(|other| other == name).unwrap()).unwrap()
+        };
+        let mut codes = Vec::new();
+        for (user, level, host, path, category, allowed) in records {
+            let id = journal.next_id(at);
+            let category = place(&context.categories, category);
+            let decided = Decided {
+                id,
+                at,
+                context: &context,
+                user: Some(*user).filter(|user| !user.is_empty()),
+                level: place(&context.levels, level),
+                client: "10.0.0.7".parse().unwrap(),
+                method: "GET",
+                scheme: Scheme::Http,
+                host,
+                port: 80,
+                path: Some(path),
+                categories: CategorySet::of(CategoryId::from_index(category)),
+                verdict: if *allowed { Verdict::Allow } else { Verdict::Block },
+                reason: if *allowed { ReasonCode::Allowed } else { ReasonCode::Category },
+                rule: Some("policy.toml:28 games = \"block\""),
+                unblock: None,
+                depth: Depth::Plain,
+            };
+            if *allowed {
+                let pending = journal.decide(&decided).unwrap();
+                pending.set_status(200);
+                pending.count_down(1234);
+                pending.finish(End::Complete);
+            } else {
+                journal.refuse(&decided, refused(403, 500, 200)).unwrap();
+            }
+            codes.push(id.code());
+        }
+        journal.flush();
+        drop(journal);
+        writer.stop();
+        codes
+    }
+}

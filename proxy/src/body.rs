@@ -50,8 +50,13 @@ impl Forwarded {
         idle_ms: u64,
     ) -> Self {
         live.wait_at_most(idle_ms);
-        let mut body =
-            Self { incoming, live, upstream: Some((upstream, Rc::clone(pool))), idle_ms, ended: false };
+        let mut body = Self {
+            incoming,
+            live,
+            upstream: Some((upstream, Rc::clone(pool))),
+            idle_ms,
+            ended: false,
+        };
         if body.incoming.is_end_stream() {
             body.end();
         }

@@ -16,7 +16,8 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 /// What a connection's exchanges share.
@@ -58,7 +59,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: IpAddr
         remembered: Remembered::default(),
         handover: Cell::new(None),
     });
-    let io = ClientIo { stream: TokioIo::new(stream), seat: Rc::clone(&seat) };
+    let io = ClientIo {
+        stream: TokioIo::new(stream),
+        seat: Rc::clone(&seat),
+        worker: Rc::clone(&worker),
+    };
     let service = service_fn(|request| {
         let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
         async move {
@@ -111,23 +116,30 @@ async fn go_on(worker: &Worker, seat: &Seat, stream: TcpStream, read: Bytes, han
     drop(ticket);
 }
 
-/// The client's socket; notes when a request's head begins.
+/// The client's socket; notes when a request's head begins, and what hyper would hide of it.
 struct ClientIo {
     stream: TokioIo<TcpStream>,
     seat: Rc<Seat>,
+    worker: Rc<Worker>,
 }
 
 impl Read for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if read.is_ready() {
-            self.seat.read();
+        if self.seat.is_exchanging() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
-        read
+        let this = &mut *self;
+        let mut scratch = this.worker.scratch.borrow_mut();
+        let size = scratch.len().min(buffer.remaining());
+        let mut read = ReadBuf::new(&mut scratch[..size]);
+        ready!(Pin::new(this.stream.inner_mut()).poll_read(cx, &mut read))?;
+        this.seat.read(read.filled());
+        buffer.put_slice(read.filled());
+        Poll::Ready(Ok(()))
     }
 }
 

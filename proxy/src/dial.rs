@@ -106,7 +106,8 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_never_answers_gives_way_after_a_quarter_second() {
         // A listener whose queue is full drops further connections: nobody answers.
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
         socket.listen(1).unwrap();
         let silent = socket.local_addr().unwrap().as_socket().unwrap();

@@ -55,7 +55,7 @@ pub(crate) async fn exchange(
     let refusing = |view, asked, who, refusal| {
         refuse(worker, client, view, &arrival, &asker, request_words(&request, asked), who, refusal)
     };
-    let asked = match read(&request, worker) {
+    let asked = match read(&request, client, worker) {
         Ok(asked) => asked,
         Err(code) => return refusing(&view, None, None, Refusal::Code(code)),
     };
@@ -90,7 +90,8 @@ pub(crate) async fn exchange(
         match find_route(worker, &request, &asked).await {
             Route::Nowhere(ResolveError::Private) => {
                 let code = ReasonCode::PrivateAddress;
-                ruling = Ruling { verdict: Verdict::Block, code, reason: None, rule: None, ..ruling };
+                ruling =
+                    Ruling { verdict: Verdict::Block, code, reason: None, rule: None, ..ruling };
             }
             found => route = Some(found),
         }
@@ -146,9 +147,13 @@ fn request_words<'a>(
 }
 
 /// Reads what a request asks for. The error is the reason of a 400 or 403.
-fn read(request: &Request<Incoming>, worker: &Worker) -> Result<Asked, ReasonCode> {
+fn read(
+    request: &Request<Incoming>,
+    client: &Client,
+    worker: &Worker,
+) -> Result<Asked, ReasonCode> {
     let headers = request.headers();
-    check_framing(request)?;
+    check_framing(request, client.seat.take_length_seen())?;
     if headers.contains_key(VIA) && worker.via.is_in(headers) {
         return Err(ReasonCode::Loop);
     }
@@ -171,10 +176,11 @@ fn read(request: &Request<Incoming>, worker: &Worker) -> Result<Asked, ReasonCod
 }
 
 /// Refuses framing that two readers could read in two ways (RFC 9112, 3.2 and 6.1).
-fn check_framing(request: &Request<Incoming>) -> Result<(), ReasonCode> {
+fn check_framing(request: &Request<Incoming>, length_seen: bool) -> Result<(), ReasonCode> {
     let headers = request.headers();
     let ambiguous = headers.contains_key(TRANSFER_ENCODING)
-        && (headers.contains_key(CONTENT_LENGTH)
+        && (length_seen
+            || headers.contains_key(CONTENT_LENGTH)
             || request.version() < Version::HTTP_11
             || !is_only_chunked(headers));
     let mut hosts = headers.get_all(HOST).iter();

@@ -73,7 +73,8 @@ async fn plain(
     route: Route,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
-    let received = request.version();
+    // Whoever sends a coding may have sent a length too (see `Seat::take_length_seen`).
+    let closes = request.headers().contains_key(TRANSFER_ENCODING);
     let mut request = prepare(worker, live, request, None);
     let mut route = Some(route);
     loop {
@@ -82,8 +83,11 @@ async fn plain(
         let sending = upstream.send(request);
         match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
             Ok(answer) => {
-                let _ = received;
-                return pass_back(worker, live, upstream, answer);
+                let mut answer = pass_back(worker, live, upstream, answer)?;
+                if closes {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                return Ok(answer);
             }
             Err(mut error) => match error.take_message() {
                 // Not a byte was sent: the connection had been closed while it waited.
@@ -234,7 +238,8 @@ fn prepare(
 /// `Host` from the URI, whatever the client's field said (RFC 9112, 3.2.2).
 fn rewrite_host(headers: &mut HeaderMap, uri: &Uri) {
     let Some(authority) = uri.authority() else { return };
-    let same = headers.get(HOST).is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes());
+    let same =
+        headers.get(HOST).is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes());
     if !same && let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         headers.insert(HOST, host);
     }
@@ -285,12 +290,17 @@ fn pass_back(
         return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
     }
     let (mut parts, incoming) = answer.into_parts();
-    if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.remove(CONTENT_LENGTH).is_some()
+    if parts.headers.contains_key(TRANSFER_ENCODING)
+        && parts.headers.remove(CONTENT_LENGTH).is_some()
     {
         // The coding counts (RFC 9112, 6.3), but whoever sends both is not to be read on.
         upstream.retire();
     }
-    clean_answer(worker, &mut parts.headers, std::mem::replace(&mut parts.version, Version::HTTP_11));
+    clean_answer(
+        worker,
+        &mut parts.headers,
+        std::mem::replace(&mut parts.version, Version::HTTP_11),
+    );
     parts.extensions.remove::<hyper::ext::ReasonPhrase>();
     live.answer(status.as_u16());
     let idle_ms = worker.config.limits.body_idle_timeout_ms;

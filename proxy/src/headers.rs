@@ -103,14 +103,12 @@ pub(crate) fn connection_has(headers: &HeaderMap, wanted: &str) -> bool {
 
 /// Whether a comma-separated field has this token, compared without case.
 pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|token| {
+    headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(
+        |token| {
             let token = token.split(|byte| *byte == b';').next().unwrap_or_default();
             token.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
-        })
+        },
+    )
 }
 
 /// The token that a client asks to upgrade to, where it asks properly.
@@ -157,8 +155,11 @@ impl ViaName {
     pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
         headers.get_all(VIA).iter().any(|value| {
             value.as_bytes().split(|byte| *byte == b',').any(|hop| {
-                let mut words = hop.split(|byte| matches!(byte, b' ' | b'\t')).filter(|w| !w.is_empty());
-                words.nth(1).is_some_and(|name| name.eq_ignore_ascii_case(self.received_by.as_bytes()))
+                let mut words =
+                    hop.split(|byte| matches!(byte, b' ' | b'\t')).filter(|w| !w.is_empty());
+                words
+                    .nth(1)
+                    .is_some_and(|name| name.eq_ignore_ascii_case(self.received_by.as_bytes()))
             })
         })
     }
@@ -172,7 +173,9 @@ mod tests {
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         lines
             .iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()))
+            .map(|(name, value)| {
+                (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
+            })
             .collect()
     }
 
@@ -203,7 +206,8 @@ mod tests {
 
     #[test]
     fn connection_cannot_take_away_framing_or_protection() {
-        let kept = ["authorization", "content-length", "content-security-policy", "cookie", "host", "via"];
+        let kept =
+            ["authorization", "content-length", "content-security-policy", "cookie", "host", "via"];
         let mut map = headers(&kept.map(|name| (name, "1")));
         map.append(CONNECTION, HeaderValue::from_str(&kept.join(" , ")).unwrap());
         strip_hop_by_hop(&mut map);

@@ -108,9 +108,12 @@ pub(crate) async fn identify(
         Checked::Busy => SignIn::Overloaded,
     });
     match (checked, user) {
-        (Checked::Known(true) | Checked::Now(true), Some(user)) => {
-            remembered.keep(Some(field.clone()), view, now, policy.identify(Some(&user.facts), client))
-        }
+        (Checked::Known(true) | Checked::Now(true), Some(user)) => remembered.keep(
+            Some(field.clone()),
+            view,
+            now,
+            policy.identify(Some(&user.facts), client),
+        ),
         (Checked::Busy, _) => Who::Busy { level },
         _ => Who::Challenge { level, wrong: true },
     }
@@ -211,9 +214,9 @@ impl Verifier {
         for number in 0..threads {
             // Weak: the threads end when the last worker does.
             let (verifier, jobs) = (Arc::downgrade(&verifier), Arc::clone(&jobs));
-            std::thread::Builder::new()
-                .name(format!("sign-in-{number}"))
-                .spawn(move || work(&jobs, |job| verifier.upgrade().map(|v| v.answer(job)).is_some()))?;
+            std::thread::Builder::new().name(format!("sign-in-{number}")).spawn(move || {
+                work(&jobs, |job| verifier.upgrade().map(|v| v.answer(job)).is_some())
+            })?;
         }
         Ok(verifier)
     }
@@ -350,7 +353,11 @@ mod tests {
                         }
                         std::task::Poll::Pending => true,
                     });
-                    if set.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+                    if set.is_empty() {
+                        std::task::Poll::Ready(())
+                    } else {
+                        std::task::Poll::Pending
+                    }
                 })
                 .await;
                 answers

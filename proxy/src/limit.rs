@@ -46,6 +46,12 @@ impl Admission {
         })
     }
 
+    /// Whether another connection fits: while it does not, further ones wait in the kernel's queue.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bounds.connections == 0
+            || self.connections.load(Ordering::Relaxed) < self.bounds.connections
+    }
+
     /// Lets a connection in; the seat is free again when the ticket is dropped.
     pub(crate) fn connection(self: &Arc<Self>, client: IpAddr) -> Result<Ticket, Full> {
         if !take(&self.connections, self.bounds.connections) {

@@ -19,7 +19,10 @@ const REST: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`io::Error`] of the socket, most often: in use, or not permitted.
-pub(crate) fn bind(address: SocketAddr, copies: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+pub(crate) fn bind(
+    address: SocketAddr,
+    copies: usize,
+) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     let mut bound = address;
     let mut listeners = Vec::with_capacity(copies);
     for _ in 0..copies {
@@ -43,6 +46,11 @@ pub(crate) fn bind(address: SocketAddr, copies: usize) -> io::Result<(SocketAddr
 /// Accepts until the task is ended.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
     loop {
+        if !worker.admission.has_room() {
+            worker.meters.refused_total.inc();
+            tokio::time::sleep(REST).await;
+            continue;
+        }
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -61,6 +69,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
             Ok(ticket) => ticket,
             Err(full) => {
                 match full {
+                    // Another worker took the last place meanwhile.
                     Full::Total => worker.meters.refused_total.inc(),
                     Full::Client => worker.meters.refused_client.inc(),
                 }

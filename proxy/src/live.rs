@@ -208,13 +208,48 @@ pub(crate) struct Seat {
     phase: Cell<Phase>,
     since_ms: Cell<u64>,
     leaving: Cell<bool>,
+    head_ended: Cell<bool>,
+    length_seen: Cell<bool>,
 }
 
 impl Seat {
-    /// Bytes came from the client.
-    pub(crate) fn read(&self) {
+    /// Bytes of a head came from the client.
+    pub(crate) fn read(&self, bytes: &[u8]) {
         if self.phase.get() == Phase::Idle {
             self.enter(Phase::ReadingHead);
+            self.head_ended.set(false);
+        }
+        if !self.head_ended.get() {
+            self.look_for_length(bytes);
+        }
+    }
+
+    /// Whether the connection is in an exchange.
+    pub(crate) fn is_exchanging(&self) -> bool {
+        self.phase.get() == Phase::Exchanging
+    }
+
+    /// Whether the head now read had a `Content-Length`. hyper takes that field away where there is
+    /// a `Transfer-Encoding` too, so it is looked for in the bytes. A field split over two reads or
+    /// sent before its turn is missed: such a request is forwarded by its coding alone and the
+    /// connection closed (RFC 9112, 6.1).
+    pub(crate) fn take_length_seen(&self) -> bool {
+        self.length_seen.take()
+    }
+
+    fn look_for_length(&self, bytes: &[u8]) {
+        const NAME: &[u8] = b"content-length";
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let line = &bytes[start..end];
+            start = end + 1;
+            if line.is_empty() || line == b"\r" {
+                self.head_ended.set(true);
+                return;
+            }
+            if line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME) {
+                self.length_seen.set(true);
+            }
         }
     }
 
@@ -273,7 +308,12 @@ impl Registry {
     }
 
     /// Enters an exchange whose decision is recorded.
-    pub(crate) fn open(self: &Rc<Self>, facts: Facts, pending: Pending, seat: &Rc<Seat>) -> Rc<Live> {
+    pub(crate) fn open(
+        self: &Rc<Self>,
+        facts: Facts,
+        pending: Pending,
+        seat: &Rc<Seat>,
+    ) -> Rc<Live> {
         let live = Rc::new(Live {
             registry: Rc::clone(self),
             slot: Cell::new(0),
@@ -298,6 +338,8 @@ impl Registry {
             phase: Cell::new(Phase::Idle),
             since_ms: Cell::new(self.now_ms.get()),
             leaving: Cell::new(false),
+            head_ended: Cell::new(false),
+            length_seen: Cell::new(false),
         });
         seat.slot.set(self.seats.borrow_mut().insert(Rc::downgrade(&seat)));
         seat

@@ -61,14 +61,35 @@ impl Gauges {
             Ok(gauges)
         };
         Ok(Self {
-            backlog_bytes: gauge("ledger_journal_backlog_bytes", "Journal bytes that wait to be stored.")?,
+            backlog_bytes: gauge(
+                "ledger_journal_backlog_bytes",
+                "Journal bytes that wait to be stored.",
+            )?,
             lag_ms: gauge("ledger_ingest_lag_milliseconds", "How far the stored log is behind.")?,
-            write_failures: gauge("ledger_write_failures", "Journal writes that failed since the start.")?,
-            sync_failures: gauge("ledger_sync_failures", "Journal syncs that failed since the start.")?,
-            generation: gauge("proxy_snapshot_generation", "Snapshots put in force since the start.")?,
-            reload_failures: gauge("proxy_reload_failures", "Reloads since the start that kept the last good state.")?,
-            list_age_seconds: by_list("categorizer_list_age_seconds", "Age of the list version in force.")?,
-            list_entries: by_list("categorizer_list_entries", "Entries of the list version in force.")?,
+            write_failures: gauge(
+                "ledger_write_failures",
+                "Journal writes that failed since the start.",
+            )?,
+            sync_failures: gauge(
+                "ledger_sync_failures",
+                "Journal syncs that failed since the start.",
+            )?,
+            generation: gauge(
+                "proxy_snapshot_generation",
+                "Snapshots put in force since the start.",
+            )?,
+            reload_failures: gauge(
+                "proxy_reload_failures",
+                "Reloads since the start that kept the last good state.",
+            )?,
+            list_age_seconds: by_list(
+                "categorizer_list_age_seconds",
+                "Age of the list version in force.",
+            )?,
+            list_entries: by_list(
+                "categorizer_list_entries",
+                "Entries of the list version in force.",
+            )?,
             open_tunnels: gauge("proxy_open_tunnels", "Tunnels that are open.")?,
         })
     }

@@ -16,7 +16,8 @@ const STYLE: &str = include_str!("page.css");
 /// The picture of KS1, which cannot be asked to read.
 const GATE: &str = include_str!("gate.svg");
 /// The phone numbers that become links, as written and as dialled.
-const PHONES: [(&str, &str); 3] = [("0800 1111", "08001111"), ("116 123", "116123"), ("85258", "85258")];
+const PHONES: [(&str, &str); 3] =
+    [("0800 1111", "08001111"), ("116 123", "116123"), ("85258", "85258")];
 
 /// What a page is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,9 @@ pub(crate) fn content_security_policy() -> &'static str {
     static POLICY: OnceLock<String> = OnceLock::new();
     POLICY.get_or_init(|| {
         let hash = base64ct::Base64::encode_string(&Sha256::digest(STYLE));
-        format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
+        format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"
+        )
     })
 }
 
@@ -72,7 +75,11 @@ impl Page<'_> {
     /// The page as HTML.
     pub(crate) fn html(&self) -> String {
         let mut html = String::with_capacity(6 * 1024);
-        let big = if self.style == PageStyle::Ks1 && self.table() == "ks1" { " class=\"big\"" } else { "" };
+        let big = if self.style == PageStyle::Ks1 && self.table() == "ks1" {
+            " class=\"big\""
+        } else {
+            ""
+        };
         html.push_str("<!doctype html>\n<html lang=\"");
         html.push_str(&escaped(self.words.text("page", "lang")));
         html.push_str("\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"robots\" content=\"noindex\"><title>");
@@ -90,7 +97,9 @@ impl Page<'_> {
     /// The sentence that says why, as text.
     pub(crate) fn sentence(&self) -> String {
         let (table, key) = match self.kind {
-            Kind::Blocked(code) | Kind::Fault(code) | Kind::BadRequest(code) => ("reason", code.as_str()),
+            Kind::Blocked(code) | Kind::Fault(code) | Kind::BadRequest(code) => {
+                ("reason", code.as_str())
+            }
             Kind::Help => ("self_harm", "blocked"),
             Kind::Locked => ("locked", "body"),
             Kind::SignIn { .. } => ("sign_in", "body"),
@@ -310,7 +319,10 @@ fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             // Control characters have no place in a page, and some reorder what is read.
-            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => {
+            c if c.is_control()
+                || ('\u{202a}'..='\u{202e}').contains(&c)
+                || ('\u{2066}'..='\u{2069}').contains(&c) =>
+            {
                 out.push('\u{fffd}');
             }
             c => out.push(c),
@@ -370,11 +382,17 @@ pub(crate) fn shown_name(name: &str) -> String {
         let mut chars = part.chars();
         chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
     };
-    let parts: Vec<String> = name
-        .split('.')
-        .filter(|part| !part.is_empty())
-        .map(|part| if part.chars().count() == 1 { format!("{}.", capital(part)) } else { capital(part) })
-        .collect();
+    let parts: Vec<String> =
+        name.split('.')
+            .filter(|part| !part.is_empty())
+            .map(|part| {
+                if part.chars().count() == 1 {
+                    format!("{}.", capital(part))
+                } else {
+                    capital(part)
+                }
+            })
+            .collect();
     if parts.is_empty() { name.to_owned() } else { parts.join(" ") }
 }
 

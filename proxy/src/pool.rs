@@ -30,7 +30,12 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// A fresh connection; `driver` is the task that moves its bytes.
-    pub(crate) fn new(sender: SendRequest<Ask>, driver: AbortHandle, host: Host, port: u16) -> Self {
+    pub(crate) fn new(
+        sender: SendRequest<Ask>,
+        driver: AbortHandle,
+        host: Host,
+        port: u16,
+    ) -> Self {
         Self {
             sender,
             driver,
@@ -52,10 +57,7 @@ impl Upstream {
         &mut self,
         request: Request<Ask>,
     ) -> impl Future<
-        Output = Result<
-            hyper::Response<Incoming>,
-            hyper::client::conn::TrySendError<Request<Ask>>,
-        >,
+        Output = Result<hyper::Response<Incoming>, hyper::client::conn::TrySendError<Request<Ask>>>,
     > + use<> {
         self.sent = match request.body() {
             Ask::Empty => Rc::new(Cell::new(true)),

@@ -49,9 +49,10 @@ impl Asker {
     pub(crate) fn of(request: &Request<Incoming>) -> Self {
         let headers = request.headers();
         let accepts_html = || {
-            headers.get_all(ACCEPT).iter().any(|accept| {
-                accept.to_str().is_ok_and(|accept| accept.contains("text/html"))
-            })
+            headers
+                .get_all(ACCEPT)
+                .iter()
+                .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
         };
         let wants_html = match headers.get(SEC_FETCH_DEST).and_then(|to| to.to_str().ok()) {
             Some(to) => matches!(to, "document" | "iframe" | "frame" | "embed" | "object"),
@@ -165,7 +166,8 @@ fn scheme_of(method: &Method) -> Scheme {
 /// A target that could not be read, for the record: printable, bounded.
 fn unread_host(uri: &Uri) -> String {
     let text = uri.authority().map_or_else(|| uri.to_string(), |authority| authority.to_string());
-    let mut escaped: String = text.chars().take(LONGEST_UNREAD_HOST).flat_map(char::escape_default).collect();
+    let mut escaped: String =
+        text.chars().take(LONGEST_UNREAD_HOST).flat_map(char::escape_default).collect();
     escaped.truncate(LONGEST_UNREAD_HOST);
     escaped
 }
@@ -281,7 +283,11 @@ impl Subject<'_> {
         let policy = &self.view.snapshot.policy;
         let levels = policy.levels();
         // After a change of policy an older exchange's level may be gone: the strictest then.
-        let level = if self.level.index() < levels.iter().count() { self.level } else { levels.strictest() };
+        let level = if self.level.index() < levels.iter().count() {
+            self.level
+        } else {
+            levels.strictest()
+        };
         let locked = kind == Kind::Locked;
         let opens = self.opens(asker.language);
         let until = match self.ruling.reason {

@@ -62,7 +62,11 @@ impl Resolver {
     }
 
     /// The addresses of a host that may be dialled, in the order in which to try them.
-    pub(crate) async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+    pub(crate) async fn addresses(
+        &self,
+        host: &Host,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, ResolveError> {
         let found = self.look_up(host).await?;
         let private_allowed = self.rules.allows_private(host);
         let mut dialled: Vec<SocketAddr> = Vec::with_capacity(found.len());
@@ -78,7 +82,11 @@ impl Resolver {
             }
         }
         if dialled.is_empty() {
-            return Err(if found.is_empty() { ResolveError::NoSuchHost } else { ResolveError::Private });
+            return Err(if found.is_empty() {
+                ResolveError::NoSuchHost
+            } else {
+                ResolveError::Private
+            });
         }
         Ok(interleaved(dialled))
     }
@@ -111,14 +119,17 @@ impl Resolver {
 impl ResolveRules {
     /// Whether a name may lead to private addresses.
     fn allows_private(&self, host: &Host) -> bool {
-        self.allow_private.iter().any(|allowed| host.suffixes().any(|name| name == allowed.as_str()))
+        self.allow_private
+            .iter()
+            .any(|allowed| host.suffixes().any(|name| name == allowed.as_str()))
     }
 
     /// Whether an address is one that this proxy listens on.
     fn is_own(&self, address: SocketAddr) -> bool {
         self.own.iter().any(|own| {
             own.port() == address.port()
-                && (own.ip() == address.ip() || (own.ip().is_unspecified() && is_local(address.ip())))
+                && (own.ip() == address.ip()
+                    || (own.ip().is_unspecified() && is_local(address.ip())))
         })
     }
 }
@@ -162,7 +173,10 @@ mod tests {
             hosts: hosts
                 .iter()
                 .map(|(name, addresses)| {
-                    (Host::parse(name).unwrap(), addresses.iter().map(|a| a.parse().unwrap()).collect())
+                    (
+                        Host::parse(name).unwrap(),
+                        addresses.iter().map(|a| a.parse().unwrap()).collect(),
+                    )
                 })
                 .collect(),
             allow_private: allow_private.iter().map(|name| Host::parse(name).unwrap()).collect(),
@@ -173,7 +187,11 @@ mod tests {
         Resolver { rules: Arc::new(rules), dns: None }
     }
 
-    async fn dialled(resolver: &Resolver, host: &str, port: u16) -> Result<Vec<String>, ResolveError> {
+    async fn dialled(
+        resolver: &Resolver,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<String>, ResolveError> {
         let found = resolver.addresses(&Host::parse(host).unwrap(), port).await?;
         Ok(found.iter().map(SocketAddr::to_string).collect())
     }
@@ -208,7 +226,8 @@ mod tests {
     #[tokio::test]
     async fn the_proxy_never_dials_itself() {
         let hosts: &[(&str, &[&str])] = &[("me.test", &["127.0.0.1", "::1"])];
-        let resolver = resolver(hosts, &["me.test"], &["127.0.0.1:3128", "[::]:3190", "0.0.0.0:3191"]);
+        let resolver =
+            resolver(hosts, &["me.test"], &["127.0.0.1:3128", "[::]:3190", "0.0.0.0:3191"]);
         assert_eq!(dialled(&resolver, "me.test", 3128).await.unwrap(), ["[::1]:3128"]);
         assert_eq!(dialled(&resolver, "me.test", 3190).await, Err(ResolveError::Private));
         assert_eq!(dialled(&resolver, "me.test", 3191).await, Err(ResolveError::Private));

@@ -1,18 +1,18 @@
 //! Starting, signals and stopping.
 
 use crate::config::Config;
+use crate::follow::Follower;
 use crate::headers::ViaName;
+use crate::heartbeat::Heartbeats;
 use crate::identify::Verifier;
 use crate::limit::{Admission, Bounds};
-use crate::heartbeat::Heartbeats;
+use crate::listen;
 use crate::ops::{self, Ops};
 use crate::record::now;
 use crate::resolve::ResolveRules;
-use crate::follow::Follower;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
 use crate::telemetry::Metrics;
 use crate::worker::{self, Shared, Stop};
-use crate::listen;
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
 use ledger::ingest::{Settings, StartError, Writer};
 use ledger::journal::JournalSettings;
@@ -31,7 +31,9 @@ use tokio::sync::watch;
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another address in [listen], or stop what uses it")]
+    #[error(
+        "cannot listen on {address}: {source}; choose another address in [listen], or stop what uses it"
+    )]
     Listen {
         /// Address.
         address: SocketAddr,
@@ -148,7 +150,9 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         let worker = std::thread::Builder::new()
             .name(format!("worker-{number}"))
             // A policy of the starter's size and a hyper connection need far less.
-            .spawn(move || worker::run(u16::try_from(number).unwrap_or(u16::MAX), shared, listeners))
+            .spawn(move || {
+                worker::run(u16::try_from(number).unwrap_or(u16::MAX), shared, listeners)
+            })
             .map_err(system("a worker's thread"))?;
         running.workers.push(worker);
     }
@@ -292,8 +296,10 @@ impl Terminations {
 
 async fn watch_signals(running: &Running) -> Result<Watched, ServeError> {
     let on = |kind| signal(kind).map_err(system("a signal handler"));
-    let mut terminations =
-        Terminations { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? };
+    let mut terminations = Terminations {
+        terminate: on(SignalKind::terminate())?,
+        interrupt: on(SignalKind::interrupt())?,
+    };
     let mut hangup = on(SignalKind::hangup())?;
     // Half of what systemd asks for, so that one late turn is no restart.
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(1), |period| period / 2);
@@ -380,7 +386,10 @@ async fn load(config: &Config) -> Result<Snapshot, ServeError> {
 }
 
 async fn note_stop(config: &Config) -> Result<(), ServeError> {
-    ChangeLog::open(&config.state).await?.append(now(), ACTOR_DAEMON, Event::ServeStopped {}).await?;
+    ChangeLog::open(&config.state)
+        .await?
+        .append(now(), ACTOR_DAEMON, Event::ServeStopped {})
+        .await?;
     Ok(())
 }
 

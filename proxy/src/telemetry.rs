@@ -4,7 +4,9 @@
 //! cache line.
 
 use prometheus::local::{LocalHistogram, LocalIntCounter};
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
 use rules::decide::Verdict;
 use rules::level::Levels;
 
@@ -91,23 +93,30 @@ impl Metrics {
     /// [`prometheus::Error`] if two have one name: a fault of this program.
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let counters = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok(counters)
-        };
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
+                let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(counters.clone()))?;
+                Ok(counters)
+            };
         let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
             let counter = IntCounter::new(name, help)?;
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
         let answer_seconds = Histogram::with_opts(
-            HistogramOpts::new("proxy_answer_seconds", "From a request's head read to its answer's head.")
-                .buckets(ANSWER_BUCKETS.to_vec()),
+            HistogramOpts::new(
+                "proxy_answer_seconds",
+                "From a request's head read to its answer's head.",
+            )
+            .buckets(ANSWER_BUCKETS.to_vec()),
         )?;
         registry.register(Box::new(answer_seconds.clone()))?;
         let open = IntGaugeVec::new(
-            Opts::new("proxy_open", "What is open on a worker: connection, exchange, idle_upstream."),
+            Opts::new(
+                "proxy_open",
+                "What is open on a worker: connection, exchange, idle_upstream.",
+            ),
             &["worker", "what"],
         )?;
         registry.register(Box::new(open.clone()))?;
@@ -127,7 +136,7 @@ impl Metrics {
             connections: counter("proxy_connections_total", "Client connections accepted.")?,
             connections_refused: counters(
                 "proxy_connections_refused_total",
-                "Client connections over a bound.",
+                "Client connections closed (client) or left waiting (total) at a bound.",
                 &["bound"],
             )?,
             accept_errors: counter("proxy_accept_errors_total", "Failures to accept.")?,
@@ -135,7 +144,10 @@ impl Metrics {
                 "proxy_unreadable_requests_total",
                 "Requests that were no HTTP and got 400 before anything could be decided.",
             )?,
-            cut: counter("proxy_cut_total", "Open exchanges ended because they are no longer allowed.")?,
+            cut: counter(
+                "proxy_cut_total",
+                "Open exchanges ended because they are no longer allowed.",
+            )?,
             upstream_connections: counters(
                 "proxy_upstream_connections_total",
                 "Connections to sites, new or used again.",
@@ -157,12 +169,14 @@ impl Metrics {
 
     /// One worker's own counters.
     pub(crate) fn meters(&self, worker: usize) -> Meters {
-        let local = |counters: &IntCounterVec, label: &str| counters.with_label_values(&[label]).local();
+        let local =
+            |counters: &IntCounterVec, label: &str| counters.with_label_values(&[label]).local();
         let worker = worker.to_string();
         let gauge = |what: &str| self.open.with_label_values(&[worker.as_str(), what]);
         Meters {
             answer_seconds: self.answer_seconds.local(),
-            upstream_errors: UpstreamError::ALL.map(|kind| local(&self.upstream_errors, kind.as_str())),
+            upstream_errors: UpstreamError::ALL
+                .map(|kind| local(&self.upstream_errors, kind.as_str())),
             sign_ins: SignIn::ALL.map(|result| local(&self.sign_ins, result.as_str())),
             connections: self.connections.local(),
             refused_total: local(&self.connections_refused, "total"),

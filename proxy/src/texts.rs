@@ -32,7 +32,10 @@ impl Language {
         let (welsh, english) = (weight("cy"), weight("en"));
         let welsh_first = welsh == english
             && welsh > 0.0
-            && accept_language.trim_start().get(..2).is_some_and(|tag| tag.eq_ignore_ascii_case("cy"));
+            && accept_language
+                .trim_start()
+                .get(..2)
+                .is_some_and(|tag| tag.eq_ignore_ascii_case("cy"));
         if welsh > english || welsh_first { Self::Welsh } else { Self::English }
     }
 }
@@ -64,10 +67,9 @@ pub struct Words(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Words {
     fn parse(text: &str, file: &str) -> Result<Self, TextError> {
-        toml::from_str(text).map(Self).map_err(|error| TextError::Parse {
-            file: file.to_owned(),
-            why: error.to_string(),
-        })
+        toml::from_str(text)
+            .map(Self)
+            .map_err(|error| TextError::Parse { file: file.to_owned(), why: error.to_string() })
     }
 
     /// A text; empty if there is none, which a test rules out for the shipped files.

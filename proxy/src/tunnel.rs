@@ -88,7 +88,8 @@ pub(crate) async fn run(
 ) {
     live.wait_at_most(limits.idle_ms);
     live.last_at_most(limits.lifetime_ms);
-    let mut client = Counted { stream: client, live, idle_ms: limits.idle_ms, failed: Cell::new(false) };
+    let mut client =
+        Counted { stream: client, live, idle_ms: limits.idle_ms, failed: Cell::new(false) };
     let moved = async {
         if !from_client.is_empty() {
             live.count_up(from_client.len() as u64);

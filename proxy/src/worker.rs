@@ -28,6 +28,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two looks at whether open exchanges are still allowed.
 const TICKS_TO_ASK_AGAIN: u64 = 5;
 
+/// Bytes read of a head at once.
+const SCRATCH_BYTES: usize = 16 * 1024;
+
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -68,6 +71,8 @@ pub(crate) struct Worker {
     pub(crate) via: ViaName,
     pub(crate) client_http: hyper::server::conn::http1::Builder,
     pub(crate) upstream_http: hyper::client::conn::http1::Builder,
+    /// Where heads are read to before hyper gets them: one for all connections of the worker.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
     current: Current,
     metrics: Metrics,
     view: RefCell<Rc<View>>,
@@ -106,6 +111,7 @@ impl Worker {
             via: shared.via.clone(),
             client_http,
             upstream_http,
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             current: Arc::clone(&shared.current),
             metrics: shared.metrics.clone(),
             view: RefCell::new(view),
@@ -134,7 +140,8 @@ impl Worker {
 
     /// What is due on every tick.
     fn tick(&self, ticks: u64) {
-        self.registry.set_now_ms(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.registry
+            .set_now_ms(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         self.heartbeats.beat(usize::from(self.number));
         self.journal.flush();
         let limits = &self.config.limits;

@@ -66,11 +66,16 @@ fn every_page_is_small_has_its_language_one_heading_and_nothing_to_fetch() {
         assert!(html.contains(&format!("<html lang=\"{lang}\">")), "{what}");
         assert_eq!(html.matches("<h1>").count(), 1, "{what}");
         assert!(!html.contains("<h1></h1>") && !html.contains("<title></title>"), "{what}");
-        for forbidden in ["<script", "src=", "http:", "https:", "url(", "@import", "style=", "<form", "onload"] {
+        for forbidden in
+            ["<script", "src=", "http:", "https:", "url(", "@import", "style=", "<form", "onload"]
+        {
             assert!(!html.contains(forbidden), "{what}: {forbidden}");
         }
         assert!(html.contains("width=device-width"), "{what}");
-        assert!(!html.contains('{') || html.matches('{').count() == STYLE.matches('{').count(), "{what}");
+        assert!(
+            !html.contains('{') || html.matches('{').count() == STYLE.matches('{').count(),
+            "{what}"
+        );
     });
 }
 
@@ -81,7 +86,10 @@ fn what_is_filled_in_is_escaped() {
         assert!(!html.contains("<script>alert"), "{what}");
         assert!(!html.contains("<b>&"), "{what}");
     });
-    assert_eq!(escaped("a<b>\"c\"&'d'\u{202e}\n"), "a&lt;b&gt;&quot;c&quot;&amp;&#39;d&#39;\u{fffd}\u{fffd}");
+    assert_eq!(
+        escaped("a<b>\"c\"&'d'\u{202e}\n"),
+        "a&lt;b&gt;&quot;c&quot;&amp;&#39;d&#39;\u{fffd}\u{fffd}"
+    );
 }
 
 #[test]
@@ -124,7 +132,10 @@ fn whoever_is_not_signed_in_is_told_so_first() {
         let kind = Kind::Blocked(ReasonCode::Category);
         let mut page = page(&texts, Language::English, kind, style);
         let html = page.html();
-        assert!(html.find("Nobody is signed in").unwrap() < html.find("<h1>").unwrap(), "{style:?}");
+        assert!(
+            html.find("Nobody is signed in").unwrap() < html.find("<h1>").unwrap(),
+            "{style:?}"
+        );
         page.unidentified = false;
         assert!(!page.html().contains("Nobody is signed in"), "{style:?}");
     }
@@ -133,16 +144,29 @@ fn whoever_is_not_signed_in_is_told_so_first() {
 #[test]
 fn each_style_says_what_it_should() {
     let texts = Texts::shipped().unwrap();
-    let html = |style| page(&texts, Language::English, Kind::Blocked(ReasonCode::OutsideTimes), style).html();
+    let html = |style| {
+        page(&texts, Language::English, Kind::Blocked(ReasonCode::OutsideTimes), style).html()
+    };
     let ks1 = html(PageStyle::Ks1);
-    assert!(ks1.contains("Stop. Ask your teacher.") && ks1.contains("<svg") && ks1.contains("A shut gate"));
+    assert!(
+        ks1.contains("Stop. Ask your teacher.")
+            && ks1.contains("<svg")
+            && ks1.contains("A shut gate")
+    );
     assert!(html(PageStyle::Ks2).contains("You are not in trouble. School keeps a record."));
     let secondary = html(PageStyle::Secondary);
-    for part in ["It opens Wed 12:10 to 13:10.", "Q. Whitmore (DSL) decides", "tel:08001111", "Games &lt;b&gt;"] {
+    for part in [
+        "It opens Wed 12:10 to 13:10.",
+        "Q. Whitmore (DSL) decides",
+        "tel:08001111",
+        "Games &lt;b&gt;",
+    ] {
         assert!(secondary.contains(part), "{part}");
     }
     let staff = html(PageStyle::Staff);
-    for part in ["<dt>Category</dt>", "<dt>Listed in</dt><dd>made-up-games</dd>", "Wed 12:10 to 13:10"] {
+    for part in
+        ["<dt>Category</dt>", "<dt>Listed in</dt><dd>made-up-games</dd>", "Wed 12:10 to 13:10"]
+    {
         assert!(staff.contains(part), "{part}");
     }
 }

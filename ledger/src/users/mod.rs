@@ -244,7 +244,7 @@ impl UserStore<'_> {
     /// [`UserError::Log`].
     pub async fn list(&self) -> Result<Vec<UserRow>, UserError> {
         let people = self.people().await?;
-        Ok(people.into_iter().map(|(_, person)| row_of(person)).collect())
+        Ok(people.into_values().map(row_of).collect())
     }
 
     /// One user by name without case.

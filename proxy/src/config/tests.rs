@@ -108,7 +108,7 @@ fn every_fault_is_told_at_its_line_with_what_to_do() {
         ("[upstream.hosts]\n\"a.test\" = \"::1\"\n\"A.TEST.\" = \"::1\"", 0, "stands twice", "one array"),
         ("[upstream]\nallow_private = [\"http://x\"]", 2, "is no host", "without scheme"),
         ("[[lists]]\nname = \"a\"", 1, "`category` is missing", "add `category`"),
-        (&format!("{list}"), 2, "neither a path nor a url", "add path"),
+        (list, 2, "neither a path nor a url", "add path"),
         (&format!("{list}path = \"x\"\nurl = \"https://x.test/\""), 5, "a path and a url", "keep one"),
         (&format!("{list}url = \"http://x.test/\""), 4, "over https alone", "https://"),
         (&format!("{list}url = \"ftp://x.test/\""), 4, "over https alone", "https://"),

@@ -436,3 +436,61 @@ async fn two_processes_that_take_in_the_same_list_record_it_once() {
     assert_eq!(here.unwrap().version(), there.unwrap().version());
     assert_eq!(bench.events().await.len(), 1);
 }
+
+/// Every folder of real lists, as a school would name them; nothing where they are not there.
+fn real_lists() -> Option<String> {
+    let shared = std::env::var_os("SCHOOLGATE_SHARED")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+    let mut text = String::new();
+    for publisher in ["ut1", "shadowwhisperer", "blocklistproject", "ut1-cbuijs"] {
+        for entry in std::fs::read_dir(shared.join("lists").join(publisher)).ok()? {
+            let folder = entry.unwrap().path();
+            let holds = |name: &str| {
+                [folder.join(name), folder.join(format!("{name}.gz"))]
+                    .into_iter()
+                    .find(|path| path.is_file())
+            };
+            let path = match (holds("domains"), holds("urls"), holds("ips"), holds("domains.top-n"))
+            {
+                (Some(_), ..) | (_, Some(_), ..) => folder.clone(),
+                (_, _, Some(ips), _) => ips,
+                (_, _, _, Some(top)) => top,
+                _ => continue,
+            };
+            let name = folder.file_name().unwrap().to_str().unwrap().replace('_', "-");
+            text.push_str(&format!(
+                "[[lists]]\nname = \"{publisher}-{name}\"\ncategory = \"{name}\"\npath = {path:?}\n"
+            ));
+        }
+    }
+    Some(text)
+}
+
+#[tokio::test]
+async fn real_lists_are_taken_in_whole_and_opened_in_no_time() {
+    let Some(text) = real_lists() else {
+        return eprintln!(
+            "skipped: no real lists; set SCHOOLGATE_SHARED to the folder that has lists/"
+        );
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::parse(&text, "schoolgate.toml", folder.path()).unwrap();
+    let log = ChangeLog::open(&config.state).await.unwrap();
+    let catalogue = catalogue(&config).unwrap();
+    let started = std::time::Instant::now();
+    let index = Lists::new(&config, &log).index(&catalogue, NOW).await.unwrap();
+    let taken_in = started.elapsed();
+    let entries: u64 = index.lists().iter().map(|(_, count)| count).sum();
+    let started = std::time::Instant::now();
+    let again = Lists::new(&config, &log).index(&catalogue, NOW).await.unwrap();
+    let opened = started.elapsed();
+    eprintln!(
+        "{} lists, {entries} entries: taken in {taken_in:?}, opened {opened:?}",
+        config.lists.len()
+    );
+    assert!(config.lists.len() > 60 && entries > 1_200_000, "{} {entries}", config.lists.len());
+    assert_eq!(again.version(), index.version());
+    assert!(opened < std::time::Duration::from_millis(500), "{opened:?}");
+    assert_eq!(Lists::new(&config, &log).due_mark(NOW), None, "every source was read once");
+}

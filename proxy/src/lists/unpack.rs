@@ -214,10 +214,10 @@ fn read_tar(
                     links.insert(name.to_owned(), inside);
                 }
             }
-            EntryType::Regular | EntryType::Continuous => {
-                if squidguard_format(file_name(name)).is_some() {
-                    *folders.entry(parent(name).to_owned()).or_default() += 1;
-                }
+            EntryType::Regular | EntryType::Continuous
+                if squidguard_format(file_name(name)).is_some() =>
+            {
+                *folders.entry(parent(name).to_owned()).or_default() += 1;
             }
             _ => {}
         }

@@ -197,6 +197,28 @@ pub(crate) struct Engine {
     pub(crate) tally: Tally,
 }
 
+impl IngestError {
+    /// Where the error is that a day file is no sound database (any more), moves it aside, so that
+    /// the day goes on in a new file. `true`: trying again makes sense.
+    pub(crate) fn set_damaged_day_aside(&self) -> bool {
+        let IngestError::Store { path, source } = self else { return false };
+        if !crate::sqlite::is_damaged(source) {
+            return false;
+        }
+        match crate::sqlite::set_aside(path) {
+            Ok(aside) => {
+                let kept = aside.display();
+                tracing::error!(%kept, "a damaged day of the access log is set aside; its day goes on in a new file");
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "a damaged day file cannot be set aside");
+                false
+            }
+        }
+    }
+}
+
 impl Engine {
     /// An engine over the files of a state folder; opens the days that held open accesses when the
     /// last journal was removed.
@@ -405,7 +427,13 @@ impl Engine {
             }
             Some(Payload::Decided(read)) => {
                 let context = self.context_of(id, read.context);
-                if !self.is_stored(id, offset, &read, &context).await? {
+                if self.is_stored(id, offset, &read, &context).await? {
+                    return Ok(());
+                }
+                if self.held.contains_key(&read.id.0) {
+                    // No worker gives an id twice; if damage does, neither decision is dropped.
+                    self.store(&read, &context, None).await?;
+                } else {
                     let held = Held {
                         segment: id,
                         offset,

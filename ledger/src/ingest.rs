@@ -9,11 +9,12 @@ use crate::engine::{Engine, Tally};
 use crate::journal::{Journal, JournalSettings, Shared};
 use crate::lock::{LockError, StateLock, make_folder};
 use rules::code::RequestId;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Longest wait between two failed attempts to store, in milliseconds.
@@ -108,7 +109,14 @@ fn recover_locked(
     let worker = std::thread::Builder::new().name("ledger-recover".into());
     let running = worker.spawn(move || {
         let runtime = runtime()?;
-        runtime.block_on(recover_all(&state_folder, squid.as_deref())).map_err(StartError::from)
+        runtime.block_on(async {
+            loop {
+                match recover_all(&state_folder, squid.as_deref()).await {
+                    Err(error) if error.set_damaged_day_aside() => {}
+                    done => return done.map_err(StartError::from),
+                }
+            }
+        })
     });
     let joined = running.map_err(failed)?.join();
     joined.unwrap_or_else(|_| Err(failed(std::io::Error::other("recovery stopped by a panic"))))
@@ -175,7 +183,7 @@ impl Writer {
         };
         let runtime = runtime()?;
         let worker = std::thread::Builder::new().name("ledger-ingest".into());
-        let thread = worker.spawn(move || runtime.block_on(follower.run())).map_err(failed)?;
+        let thread = worker.spawn(move || follower.run(&runtime)).map_err(failed)?;
         let (state, thread) = (state.to_owned(), Some(thread));
         Ok(Self { state, shared, recovered, stopping, thread, _lock: lock })
     }
@@ -233,14 +241,28 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(self) {
-        let mut retry_ms = self.settings.poll_interval_ms;
+    /// Follows, and after a failure (a panic too) starts over from what the files say.
+    fn run(self, runtime: &tokio::runtime::Runtime) {
+        let mut retry_ms = self.settings.poll_interval_ms.max(1);
         loop {
-            let Err(error) = self.follow().await else { break };
-            tracing::error!(%error, retry_ms, "accesses cannot be stored; the journals keep them");
-            self.shared.note_error(error.to_string());
+            let began = Instant::now();
+            let followed = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.follow())));
+            let told = match followed {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => {
+                    error.set_damaged_day_aside();
+                    error.to_string()
+                }
+                Err(_) => "access log: the ingest thread met a fault in the program".to_owned(),
+            };
+            tracing::error!(error = %told, "accesses cannot be stored; the journals keep them");
+            self.shared.note_error(told);
             if self.stopping.load(Ordering::Acquire) {
                 break;
+            }
+            // A failure after a good while is a new one.
+            if began.elapsed() > Duration::from_millis(2 * MAX_RETRY_MS) {
+                retry_ms = self.settings.poll_interval_ms.max(1);
             }
             std::thread::park_timeout(Duration::from_millis(retry_ms));
             retry_ms = (retry_ms * 2).min(MAX_RETRY_MS);

@@ -26,7 +26,10 @@ impl Insert {
             let sql = format!("{head} VALUES {} {tail}", vec![row.as_str(); rows].join(","));
             AssertSqlSafe(sql).into_sql_str()
         };
-        Self { large: LARGE_ROWS.map(statement), small: (1..=MAX_SMALL_ROWS).map(statement).collect() }
+        Self {
+            large: LARGE_ROWS.map(statement),
+            small: (1..=MAX_SMALL_ROWS).map(statement).collect(),
+        }
     }
 
     fn statement(&self, rows: usize) -> (&SqlStr, usize) {

@@ -73,6 +73,8 @@ impl Segment {
 /// Shared by all journals of one process: ids, the backlog, the switch that stops service.
 #[derive(Debug)]
 pub struct Shared {
+    /// The folder holds a file whose name is not durable yet.
+    new_name_in: Mutex<Option<PathBuf>>,
     settings: JournalSettings,
     last_id: AtomicU64,
     appended_bytes: AtomicU64,
@@ -123,6 +125,7 @@ impl Shared {
     ) -> std::io::Result<Arc<Self>> {
         std::fs::create_dir_all(folder)?;
         let shared = Arc::new(Self {
+            new_name_in: Mutex::new(None),
             settings,
             last_id: AtomicU64::new(last_id.0),
             appended_bytes: AtomicU64::new(0),
@@ -210,6 +213,15 @@ impl Shared {
     /// process before it ends.
     pub fn sync(&self) {
         let mut failed = false;
+        let folder = lock(&self.new_name_in).take();
+        if let Some(folder) = folder
+            && let Err(error) = File::open(&folder).and_then(|folder| folder.sync_all())
+        {
+            failed = true;
+            self.sync_failures.fetch_add(1, Ordering::Relaxed);
+            self.note_error(format!("sync of journal folder {}: {error}", folder.display()));
+            *lock(&self.new_name_in) = Some(folder);
+        }
         for segment in self.segments() {
             let written = segment.written();
             if segment.synced.load(Ordering::Relaxed) == written && !segment.is_broken() {
@@ -266,6 +278,16 @@ impl Shared {
             return Err(error);
         }
         Ok(self.register(id, path, file, MAGIC.len() as u64))
+    }
+
+    /// Makes a new file's name durable: now where every decision must be, else with the next sync,
+    /// off the worker's thread.
+    fn sync_new_name(&self, folder: &Path) -> std::io::Result<()> {
+        if self.settings.sync_interval_ms == 0 {
+            return File::open(folder)?.sync_all();
+        }
+        *lock(&self.new_name_in) = Some(folder.to_owned());
+        Ok(())
     }
 
     pub(crate) fn register(

@@ -156,19 +156,10 @@ impl DayFile {
         day: Date,
     ) -> Result<(Self, HashMap<u64, (OpenRow, Option<Arc<str>>)>), sqlx::Error> {
         let path = day_path(folder, day);
-        let mut connection = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .page_size(8192)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(Duration::from_secs(5))
-            .statement_cache_capacity(STATEMENTS)
-            .pragma("cache_size", "-16384")
-            .pragma("wal_autocheckpoint", "2000")
-            .disable_statement_logging()
-            .connect()
-            .await?;
+        if !path.exists() {
+            create_whole(&path, day).await?;
+        }
+        let mut connection = open_to_write(&path).await?;
         create_schema(&mut connection, day).await?;
         let mut file = Self::load(connection, path).await?;
         let open = file.open_rows().await?;
@@ -437,10 +428,8 @@ impl DayFile {
 
     /// Makes everything committed durable: SQLite syncs its write-ahead log only at checkpoints.
     pub(crate) fn sync(&self) -> std::io::Result<()> {
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        for path in [Path::new(&wal), &self.path] {
-            match std::fs::File::open(path) {
+        for suffix in ["-wal", ""] {
+            match std::fs::File::open(beside(&self.path, suffix)) {
                 Ok(file) => file.sync_data()?,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -575,10 +564,42 @@ pub(crate) async fn open_to_read(path: &Path) -> Result<SqliteConnection, sqlx::
     }
 }
 
+/// Whether SQLite says that a file is no database or a malformed one (SQLITE_CORRUPT, 11, and
+/// SQLITE_NOTADB, 26, in the low byte of the extended code), or the file holds what this program
+/// never wrote there.
+pub(crate) fn is_damaged(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            let code = error.code().and_then(|code| code.parse::<u32>().ok());
+            code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
+        }
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => true,
+        _ => false,
+    }
+}
+
+/// Renames a day's file, and what belongs to it, to `access-DAY.damaged-N.db`: kept for whoever can
+/// read it yet, out of the way of queries. Returns the new path.
+pub(crate) fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let mut number = 1;
+    let aside = loop {
+        let aside = path.with_extension(format!("damaged-{number}.db"));
+        if !aside.exists() {
+            break aside;
+        }
+        number += 1;
+    };
+    for suffix in ["", "-wal", "-shm"] {
+        match std::fs::rename(beside(path, suffix), beside(&aside, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
 fn has_write_ahead_log(path: &Path) -> bool {
-    let mut wal = path.to_owned().into_os_string();
-    wal.push("-wal");
-    std::fs::metadata(wal).is_ok_and(|metadata| metadata.len() > 0)
+    std::fs::metadata(beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 /// The highest id that a day's file holds.
@@ -595,6 +616,45 @@ pub(crate) async fn stored_positions(path: &Path) -> Result<HashMap<u64, Positio
     let positions = positions(&mut connection).await?;
     connection.close().await?;
     Ok(positions)
+}
+
+async fn open_to_write(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .page_size(8192)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(Duration::from_secs(5))
+        .statement_cache_capacity(STATEMENTS)
+        .pragma("cache_size", "-16384")
+        .pragma("wal_autocheckpoint", "2000")
+        .disable_statement_logging()
+        .connect()
+        .await
+}
+
+/// Makes a day's file under another name first: a reader never meets one without its tables.
+async fn create_whole(path: &Path, day: Date) -> Result<(), sqlx::Error> {
+    let new = path.with_extension("new");
+    for suffix in ["", "-wal", "-shm"] {
+        match std::fs::remove_file(beside(&new, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let mut connection = open_to_write(&new).await?;
+    create_schema(&mut connection, day).await?;
+    // Closing moves the write-ahead log into the file, so that one rename takes all of it.
+    connection.close().await?;
+    Ok(std::fs::rename(&new, path)?)
+}
+
+/// The name of a file that SQLite keeps beside another.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 async fn create_schema(connection: &mut SqliteConnection, day: Date) -> Result<(), sqlx::Error> {

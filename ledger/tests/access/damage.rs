@@ -105,3 +105,37 @@ fn recovery_twice_stores_once() {
     recover(state.path()).unwrap().unwrap();
     assert_eq!(stored(state.path()), ids);
 }
+
+#[test]
+fn a_damaged_day_file_is_set_aside_and_its_day_goes_on() {
+    let state = tempfile::tempdir().unwrap();
+    killed(state.path());
+    recover(state.path()).unwrap().unwrap();
+    let day = state.path().join("access/access-2025-11-26.db");
+    let mut bytes = std::fs::read(&day).unwrap();
+    let end = bytes.len().min(20_000);
+    bytes[..end].fill(0x5a);
+    std::fs::write(&day, bytes).unwrap();
+    let (_, ids) = killed(state.path());
+    recover(state.path()).unwrap().unwrap();
+    assert_eq!(stored(state.path()), ids);
+    assert!(day.with_extension("damaged-1.db").exists());
+}
+
+#[test]
+fn a_writer_starts_over_a_damaged_day_file() {
+    let state = tempfile::tempdir().unwrap();
+    killed(state.path());
+    recover(state.path()).unwrap().unwrap();
+    let day = state.path().join("access/access-2025-11-26.db");
+    let length = std::fs::metadata(&day).unwrap().len();
+    std::fs::write(&day, vec![0x5a; length as usize]).unwrap();
+    let writer = crate::sample::start(state.path());
+    let journal = writer.journal(0).unwrap();
+    let context = context("Europe/London");
+    let id = journal.next_id(NOW);
+    journal.refuse(&blocked(&context, id, NOW), refused(403, 0, 1)).unwrap();
+    drop(journal);
+    writer.stop();
+    assert_eq!(stored(state.path()), [id]);
+}

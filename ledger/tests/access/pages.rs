@@ -143,3 +143,31 @@ fn following_gives_each_new_row_once() {
     assert_eq!(seen, new);
     assert_eq!(wait(follow.poll()).unwrap(), []);
 }
+
+/// As root no permission stops a write, so a read-only mount stands in for it.
+#[test]
+fn a_closed_log_is_read_from_a_read_only_medium() {
+    let state = tempfile::tempdir().unwrap();
+    let writer = start(state.path());
+    let journal = writer.journal(0).unwrap();
+    let context = context("Europe/London");
+    journal.refuse(&blocked(&context, journal.next_id(NOW), NOW), refused(403, 0, 1)).unwrap();
+    drop(journal);
+    writer.stop();
+    let medium = tempfile::tempdir().unwrap();
+    let mount = |arguments: &[&str]| {
+        let command = std::process::Command::new("mount").args(arguments).output();
+        command.is_ok_and(|output| output.status.success())
+    };
+    let (from, to) = (state.path().to_str().unwrap(), medium.path().to_str().unwrap());
+    if !mount(&["--bind", from, to]) {
+        eprintln!("skipped: nothing can be mounted here");
+        return;
+    }
+    let read_only = mount(&["-o", "remount,ro,bind", to]);
+    let rows = read_only.then(|| count(medium.path(), &Filter::default()));
+    let written = std::fs::write(medium.path().join("probe"), "");
+    let _ = std::process::Command::new("umount").arg("-l").arg(to).status();
+    assert!(written.is_err(), "the medium was read-only");
+    assert_eq!(rows, Some(1));
+}

@@ -1,5 +1,6 @@
 //! One made-up list in every syntax, as files of this folder: each gives the same set.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "tests read files and measure")]
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! The data is found through `SCHOOLGATE_SHARED` or beside the checkout; without it these tests say
 //! so and pass, for the product does not carry other people's lists.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "tests read files and measure")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;

@@ -142,7 +142,7 @@ fn names_agree_with_the_unicode_idna_vectors_or_are_refused() {
         }
     }
     println!("{agreed} agree, {both_refused} refused by both, {refused} refused by us alone");
-    assert!(agreed > 1000 && both_refused > 3000, "{agreed} agree, {both_refused} refused");
+    assert!(agreed > 500 && both_refused > 5000, "{agreed} agree, {both_refused} refused");
 }
 
 #[test]

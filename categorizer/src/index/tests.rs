@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "tests read files and measure")]
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 

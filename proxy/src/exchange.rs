@@ -9,7 +9,7 @@ use crate::identify::{Who, identify};
 use crate::live::Facts;
 use crate::pool::Upstream;
 use crate::record::{self, Arrival};
-use crate::refuse::{Asker, Refusal, refuse};
+use crate::refuse::{Asker, Refusal, Refuser};
 use crate::resolve::ResolveError;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
@@ -52,8 +52,9 @@ pub(crate) async fn exchange(
     let arrival = Arrival::now(&worker.journal);
     let asker = Asker::of(&request);
     let view = worker.view();
+    let refuser = Refuser { worker, client, arrival: &arrival, asker: &asker };
     let refusing = |view, asked, who, refusal| {
-        refuse(worker, client, view, &arrival, &asker, request_words(&request, asked), who, refusal)
+        refuser.refuse(view, request_words(&request, asked), who, refusal)
     };
     let asked = match read(&request, client, worker) {
         Ok(asked) => asked,

@@ -240,7 +240,10 @@ mod tests {
         here.add(&mut map, Version::HTTP_10);
         assert!(here.is_in(&map));
         assert!(twin.is_in(&map));
-        assert_eq!(map.get_all(VIA).iter().last().unwrap(), "1.0 school-gate-0000000000000001");
+        assert_eq!(
+            map.get_all(VIA).iter().next_back().unwrap(),
+            "1.0 school-gate-0000000000000001"
+        );
     }
 
     #[test]

@@ -106,55 +106,68 @@ pub(crate) enum SiteFault {
     Slow,
 }
 
-/// Records a refusal and answers it.
-pub(crate) fn refuse(
-    worker: &Worker,
-    client: &Client,
-    view: &View,
-    arrival: &Arrival,
-    asker: &Asker,
-    words: Words<'_>,
-    who: Option<(LevelId, Option<&Rc<Identity>>)>,
-    refusal: Refusal,
-) -> Response<Reply> {
-    client.seat.enter(Phase::Idle);
-    let (level, identity) =
-        who.unwrap_or_else(|| (view.snapshot.policy.identify(None, client.address).level, None));
-    let (ruling, kind) = match refusal {
-        Refusal::Policy(ruling) => (ruling, None),
-        Refusal::Code(code) => (Ruling::block(code), None),
-        Refusal::SignIn { wrong } => {
-            (Ruling::block(ReasonCode::SignIn), Some(Kind::SignIn { wrong }))
-        }
-    };
-    let unread = unread_host(words.uri);
-    let subject = Subject {
-        view,
-        ruling: &ruling,
-        level,
-        identity: identity.map(Rc::as_ref),
-        asked: words.asked,
-        at: arrival.at,
-    };
-    let code = arrival.id.code();
-    let answer = subject.answer(asker, &code, kind);
-    let about = Refused {
-        user: identity.and_then(|identity| identity.user.as_deref()),
-        level,
-        client: client.address,
-        method: words.method.as_str(),
-        scheme: words.asked.map_or_else(|| scheme_of(words.method), |asked| asked.scheme),
-        host: words.asked.map_or(&unread, |asked| asked.host.as_str()),
-        port: words.asked.map_or(0, |asked| asked.port),
-        path: words.asked.and_then(|asked| asked.path_and_query.as_ref()).map(|path| path.path()),
-    };
-    let sent = (answer.status, if asker.head { 0 } else { answer.body.len() as u64 });
-    match record::refuse(&worker.journal, (view, &ruling), arrival, &about, sent) {
-        Ok(()) => answer.into_response(asker),
-        Err(error) => {
-            tracing::error!(%error, "a refusal could not be recorded");
-            let ruling = Ruling::block(ReasonCode::LogUnavailable);
-            Subject { ruling: &ruling, ..subject }.answer(asker, &code, None).into_response(asker)
+/// What a refusal needs of its exchange.
+pub(crate) struct Refuser<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) client: &'a Client,
+    pub(crate) arrival: &'a Arrival,
+    pub(crate) asker: &'a Asker,
+}
+
+impl Refuser<'_> {
+    /// Records a refusal and answers it.
+    pub(crate) fn refuse(
+        &self,
+        view: &View,
+        words: Words<'_>,
+        who: Option<(LevelId, Option<&Rc<Identity>>)>,
+        refusal: Refusal,
+    ) -> Response<Reply> {
+        let Self { worker, client, arrival, asker } = self;
+        client.seat.enter(Phase::Idle);
+        let (level, identity) = who
+            .unwrap_or_else(|| (view.snapshot.policy.identify(None, client.address).level, None));
+        let (ruling, kind) = match refusal {
+            Refusal::Policy(ruling) => (ruling, None),
+            Refusal::Code(code) => (Ruling::block(code), None),
+            Refusal::SignIn { wrong } => {
+                (Ruling::block(ReasonCode::SignIn), Some(Kind::SignIn { wrong }))
+            }
+        };
+        let unread = unread_host(words.uri);
+        let subject = Subject {
+            view,
+            ruling: &ruling,
+            level,
+            identity: identity.map(Rc::as_ref),
+            asked: words.asked,
+            at: arrival.at,
+        };
+        let code = arrival.id.code();
+        let answer = subject.answer(asker, &code, kind);
+        let about = Refused {
+            user: identity.and_then(|identity| identity.user.as_deref()),
+            level,
+            client: client.address,
+            method: words.method.as_str(),
+            scheme: words.asked.map_or_else(|| scheme_of(words.method), |asked| asked.scheme),
+            host: words.asked.map_or(&unread, |asked| asked.host.as_str()),
+            port: words.asked.map_or(0, |asked| asked.port),
+            path: words
+                .asked
+                .and_then(|asked| asked.path_and_query.as_ref())
+                .map(|path| path.path()),
+        };
+        let sent = (answer.status, if asker.head { 0 } else { answer.body.len() as u64 });
+        match record::refuse(&worker.journal, (view, &ruling), arrival, &about, sent) {
+            Ok(()) => answer.into_response(asker),
+            Err(error) => {
+                tracing::error!(%error, "a refusal could not be recorded");
+                let ruling = Ruling::block(ReasonCode::LogUnavailable);
+                Subject { ruling: &ruling, ..subject }
+                    .answer(asker, &code, None)
+                    .into_response(asker)
+            }
         }
     }
 }

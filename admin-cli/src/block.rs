@@ -60,14 +60,12 @@ async fn block(
             Ok(vec![(by.clone(), event)])
         })
         .await?;
-    let (would, live) = if change.dry_run {
-        ("would be ", "")
-    } else {
-        ("", "  live within 1 s; open connections are closed\n")
-    };
-    println!("{number}  {site} {would}blocked for {}", visible(&scope.to_string()));
-    print!("{live}");
-    println!("  undo  schoolgate block lift {number} --reason TEXT --by NAME");
+    let would = if change.dry_run { "would be " } else { "" };
+    say!("{number}  {site} {would}blocked for {}", visible(&scope.to_string()));
+    if !change.dry_run {
+        say!("  live within 1 s; open connections are closed");
+    }
+    say!("  undo  schoolgate block lift {number} --reason TEXT --by NAME");
     Ok(Exit::Ok)
 }
 
@@ -98,8 +96,8 @@ async fn lift(
         .await?;
     let (site, scope) = lifted.unwrap_or_default();
     let would = if change.dry_run { "would be " } else { "" };
-    println!("{id}  the block of {} for {} {would}lifted", visible(&site), visible(&scope));
-    println!("  undo  schoolgate block {} --for {} --reason TEXT", visible(&site), visible(&scope));
+    say!("{id}  the block of {} for {} {would}lifted", visible(&site), visible(&scope));
+    say!("  undo  schoolgate block {} --for {} --reason TEXT", visible(&site), visible(&scope));
     Ok(Exit::Ok)
 }
 
@@ -125,7 +123,7 @@ async fn list(school: &School, format: crate::output::Format) -> Result<Exit, Fa
         ])?;
     }
     if sheet.finish()? == 0 {
-        eprintln!("no blocks in force beside the policy");
+        note!("no blocks in force beside the policy");
     }
     Ok(Exit::Ok)
 }

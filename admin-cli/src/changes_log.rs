@@ -172,7 +172,7 @@ pub(crate) async fn print(
         sheet.row(&row.cells.clone().map(Cell::text))?;
     }
     if sheet.finish()? == 0 {
-        eprintln!("no changes");
+        note!("no changes");
     }
     Ok(Exit::Ok)
 }

@@ -54,7 +54,7 @@ pub(crate) async fn run(school: &School, args: CheckArgs) -> Result<Exit, Failur
     }
     if format == Format::Table {
         for answer in &answers {
-            print_for_people(&judge, answer);
+            print_for_people(&judge, answer)?;
         }
     } else {
         let mut sheet = Sheet::stdout(format, COLUMNS)?;
@@ -228,7 +228,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn print_for_people(judge: &Judge<'_>, answer: &Answer) {
+fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     let policy = judge.policy();
     let clock = policy.clock();
     let blocked = answer.decision.verdict == Verdict::Block;
@@ -236,31 +236,32 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) {
         if blocked { ("BLOCKED", "\u{1b}[1;31m") } else { ("ALLOWED", "\u{1b}[1;32m") };
     let word = if colour() { format!("{paint}{word}\u{1b}[0m") } else { word.to_owned() };
     let level = &policy.levels().get(judge.who.level).name;
-    println!("{word}  {}  {}  {}", visible(&answer.url), visible(level), clock.show(judge.at));
-    println!("  because  {}", visible(&words::because(policy, &answer.decision)));
+    say!("{word}  {}  {}  {}", visible(&answer.url), visible(level), clock.show(judge.at));
+    say!("  because  {}", visible(&words::because(policy, &answer.decision)));
     let hits = judge.snapshot.index.hits(&answer.target.host, Some(&answer.path));
     for hit in &hits {
         let category = policy.catalogue().name(hit.category);
-        println!("  listed   {}", visible(&words::listed(category, hit)));
+        say!("  listed   {}", visible(&words::listed(category, hit)));
     }
     if hits.is_empty() {
-        println!("  listed   nowhere: uncategorised");
+        say!("  listed   nowhere: uncategorised");
     }
     if let Some(verdict) = judge.by_name_alone(answer) {
-        println!(
+        say!(
             "  https    in a tunnel only the name is seen, and that alone is {}ed",
             verdict.as_str()
         );
     }
     if let Some(opens) = judge.opens(answer) {
-        println!("  opens    {}", words::span(clock, judge.at, opens));
+        say!("  opens    {}", words::span(clock, judge.at, opens));
     }
     let locked = !answer.categories.intersection(policy.catalogue().locked()).is_empty();
     if blocked && !locked {
-        println!(
+        say!(
             "  sooner   schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME",
             visible(answer.target.host.as_str()),
             visible(level)
         );
     }
+    Ok(())
 }

@@ -11,8 +11,8 @@ pub(crate) fn run(school: &School, command: &ConfigCommand) -> Result<Exit, Fail
     match command {
         ConfigCommand::Validate => {
             let config = &school.config;
-            println!("{}: no faults", name(config.file.as_deref()));
-            println!(
+            say!("{}: no faults", name(config.file.as_deref()));
+            say!(
                 "  {} proxy address(es), {} list(s), state in {}",
                 config.listen.proxy.len(),
                 config.lists.len(),
@@ -28,12 +28,12 @@ fn show(school: &School, print: PrintArgs) -> Result<Exit, Failure> {
     let text = school.config.show();
     if print.json || print.jsonl {
         let table: toml::Table = text.parse().map_err(Failure::fault)?;
-        println!("{}", serde_json::to_string(&table).map_err(Failure::fault)?);
+        say!("{}", serde_json::to_string(&table).map_err(Failure::fault)?);
     } else if print.csv || print.plain {
         return Err(Failure::usage("config show prints TOML or --json"));
     } else {
-        eprintln!("from: {}", name(school.config.file.as_deref()));
-        print!("{text}");
+        note!("from: {}", name(school.config.file.as_deref()));
+        say!("{}", text.trim_end());
     }
     Ok(Exit::Ok)
 }

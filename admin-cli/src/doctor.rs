@@ -61,7 +61,7 @@ pub(crate) async fn run(config: Option<&Path>, args: &DoctorArgs) -> Result<Exit
             ));
         }
     }
-    print(&checks, args.json);
+    print(&checks, args.json)?;
     let found = |outcome| checks.iter().any(|check| check.outcome == outcome);
     Ok(if found(Outcome::Down) {
         Exit::FilterDown
@@ -76,7 +76,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     let config = &school.config;
     checks.push(state_folder(&config.state));
     checks.push(disk(&config.state));
-    match school.snapshot().await {
+    match school.strict_snapshot().await {
         Ok(snapshot) => {
             checks.push(policy(&snapshot));
             checks.push(lists(&snapshot));
@@ -206,7 +206,11 @@ async fn change_log(school: &School) -> Check {
     let log = match school.change_log().await {
         Ok(log) => log,
         Err(failure) => {
-            return Check::problem(WHAT, failure.what(), "restore it from a backup; do not edit it");
+            return Check::problem(
+                WHAT,
+                failure.what(),
+                "restore it from a backup; do not edit it",
+            );
         }
     };
     let entries = match log.entries_after(0).await {
@@ -271,7 +275,7 @@ fn ports(config: &Config) -> Vec<Check> {
         .collect()
 }
 
-fn print(checks: &[Check], json: bool) {
+fn print(checks: &[Check], json: bool) -> Result<(), Failure> {
     let word = |outcome| match outcome {
         Outcome::Good => "ok",
         Outcome::Problem => "problem",
@@ -286,8 +290,8 @@ fn print(checks: &[Check], json: bool) {
                 })
             })
             .collect();
-        println!("{}", serde_json::Value::from(checks));
-        return;
+        say!("{}", serde_json::Value::from(checks));
+        return Ok(());
     }
     for check in checks {
         let plain = format!("{:<8}", word(check.outcome));
@@ -296,11 +300,12 @@ fn print(checks: &[Check], json: bool) {
             (true, _) => format!("\u{1b}[1;31m{plain}\u{1b}[0m"),
             (false, _) => plain,
         };
-        println!("{shown} {}: {}", check.what, visible(&check.found));
+        say!("{shown} {}: {}", check.what, visible(&check.found));
         if let Some(fix) = &check.fix {
-            println!("           fix: {}", visible(fix));
+            say!("           fix: {}", visible(fix));
         }
     }
+    Ok(())
 }
 
 /// Bytes for people, in powers of 1,000.

@@ -97,6 +97,11 @@ impl Failure {
         self.problems.first().map_or("", |problem| &problem.what)
     }
 
+    /// Prints it on standard error; nothing stops where that has gone away.
+    pub(crate) fn print(&self) {
+        let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), self.text().as_bytes());
+    }
+
     /// The text for standard error. Hostile characters are made visible.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();

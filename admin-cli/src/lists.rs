@@ -97,11 +97,11 @@ impl Keeper {
                     if matches!(outcome, Outcome::Held { .. }) {
                         exit = Exit::ProblemsFound;
                     }
-                    print_outcome(&name, &outcome);
+                    print_outcome(&name, &outcome)?;
                 }
                 Err(error) => {
                     exit = Exit::ProblemsFound;
-                    eprint!("{}", from_list_error(error).text());
+                    from_list_error(error).print();
                 }
             }
         }
@@ -110,22 +110,22 @@ impl Keeper {
 
     async fn accept(&self, lists: &Lists<'_>, name: &str) -> Result<Exit, Failure> {
         let done = lists.accept(name, &self.by, now(), &self.gate).await;
-        print_outcome(name, &done.map_err(from_list_error)?);
-        println!("  undo  schoolgate lists rollback {}", visible(name));
+        print_outcome(name, &done.map_err(from_list_error)?)?;
+        say!("  undo  schoolgate lists rollback {}", visible(name));
         Ok(Exit::Ok)
     }
 
     async fn rollback(&self, lists: &Lists<'_>, name: &str) -> Result<Exit, Failure> {
         let version = lists.rollback(name, &self.by, now()).await.map_err(from_list_error)?;
-        println!("{}: back to {}; live within 1 s", visible(name), visible(&version));
-        println!("  undo  schoolgate lists update {}, then lists accept {0}", visible(name));
+        say!("{}: back to {}; live within 1 s", visible(name), visible(&version));
+        say!("  undo  schoolgate lists update {}, then lists accept {0}", visible(name));
         Ok(Exit::Ok)
     }
 
     async fn import(&self, lists: &Lists<'_>, name: &str, path: &Path) -> Result<Exit, Failure> {
         let done = lists.import(name, path, &self.by, now(), &self.gate).await;
         let outcome = done.map_err(from_list_error)?;
-        print_outcome(name, &outcome);
+        print_outcome(name, &outcome)?;
         Ok(match outcome {
             Outcome::Held { .. } => Exit::ProblemsFound,
             _ => Exit::Ok,
@@ -138,11 +138,11 @@ async fn gate(school: &School, snapshot: &Snapshot) -> Result<Gate, Failure> {
     Ok(Gate::new(snapshot, crate::report::seen_last_week(school, snapshot).await?))
 }
 
-fn print_outcome(name: &str, outcome: &Outcome) {
+fn print_outcome(name: &str, outcome: &Outcome) -> Result<(), Failure> {
     let name = visible(name);
     match outcome {
-        Outcome::Unchanged { version } => println!("{name}: unchanged ({})", visible(version)),
-        Outcome::Accepted { version, entries, added, removed } => println!(
+        Outcome::Unchanged { version } => say!("{name}: unchanged ({})", visible(version)),
+        Outcome::Accepted { version, entries, added, removed } => say!(
             "{name}: {} in force, {} entries ({} more, {} fewer); live within 1 s",
             visible(version),
             thousands(*entries),
@@ -150,11 +150,12 @@ fn print_outcome(name: &str, outcome: &Outcome) {
             thousands(*removed)
         ),
         Outcome::Held { version, why } => {
-            println!("{name}: {} held", visible(version));
-            eprintln!("warning: list \"{name}\" held: {}", visible(why));
-            eprintln!("  fix: schoolgate lists diff {name}, then lists accept {name}");
+            say!("{name}: {} held", visible(version));
+            note!("warning: list \"{name}\" held: {}", visible(why));
+            note!("  fix: schoolgate lists diff {name}, then lists accept {name}");
         }
     }
+    Ok(())
 }
 
 async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
@@ -212,7 +213,7 @@ async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
 async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Failure> {
     let (old, new, difference) = lists.diff(name, DIFF_SAMPLE).await.map_err(from_list_error)?;
     let (added, removed) = (thousands(difference.added), thousands(difference.removed));
-    eprintln!(
+    note!(
         "{}: {} -> {}: {added} more, {removed} fewer",
         visible(name),
         visible(&old),
@@ -228,7 +229,7 @@ async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Fai
     }
     sheet.finish()?;
     if difference.added > DIFF_SAMPLE as u64 || difference.removed > DIFF_SAMPLE as u64 {
-        eprintln!("the first {DIFF_SAMPLE} of each kind are shown");
+        note!("the first {DIFF_SAMPLE} of each kind are shown");
     }
     Ok(Exit::Ok)
 }

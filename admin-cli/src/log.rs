@@ -77,7 +77,7 @@ pub(crate) async fn open(school: &School) -> Result<AccessLog, Failure> {
     if ledger::ingest::recover(state).map_err(Failure::fault)?.is_none() {
         let wait = Duration::from_millis(STORE_TIMEOUT_MS);
         if !ledger::query::wait_until_stored(state, wait).await.map_err(from_query_error)? {
-            eprintln!(
+            note!(
                 "warning: the last moments are recorded but not yet stored, and are missing here"
             );
         }
@@ -150,9 +150,9 @@ async fn query(
     }
     let rows = sheet.finish()?;
     if rows == 0 {
-        eprintln!("no records");
+        note!("no records");
     } else if more && left == 0 {
-        eprintln!("{rows} records; there may be more: raise --limit or narrow the filters");
+        note!("{rows} records; there may be more: raise --limit or narrow the filters");
     }
     Ok(Exit::Ok)
 }
@@ -166,7 +166,7 @@ async fn follow(
     let log = open(school).await?;
     let mut follow = log.follow(filter(filters)?).await.map_err(from_query_error)?;
     let mut sheet = Sheet::stdout(print.format(), COLUMNS)?;
-    eprintln!("following; interrupt to stop");
+    note!("following; interrupt to stop");
     loop {
         let rows = follow.poll().await.map_err(from_query_error)?;
         for row in &rows {
@@ -249,11 +249,11 @@ async fn show(
         sheet.finish()?;
         return Ok(Exit::Ok);
     }
-    println!("{}  {}", row.id.code(), clock.show(row.at));
+    say!("{}  {}", row.id.code(), clock.show(row.at));
     for (column, cell) in COLUMNS.iter().zip(cells(clock, &row)).skip(1) {
         let text = cell.shown();
         if !text.is_empty() && column.key != "code" {
-            println!("  {:<13} {}", column.key.replace('_', " "), visible(text));
+            say!("  {:<13} {}", column.key.replace('_', " "), visible(text));
         }
     }
     Ok(Exit::Ok)
@@ -287,48 +287,48 @@ pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<E
             "policy_hash": row.policy_hash, "list_version": row.list_version,
             "status": row.ended.map(|ended| ended.status), "opens": who_may,
         });
-        println!("{object}");
+        say!("{object}");
         return Ok(Exit::Ok);
     }
     let word = if row.verdict == Verdict::Block { "BLOCKED" } else { "ALLOWED" };
     let path = row.path.as_deref().unwrap_or("");
-    println!("{}  {word}  {}{}", row.id.code(), visible(&row.host), visible(path));
-    println!("  when       {}", clock.show(row.at));
-    println!("  level      {}", visible(&row.level));
+    say!("{}  {word}  {}{}", row.id.code(), visible(&row.host), visible(path));
+    say!("  when       {}", clock.show(row.at));
+    say!("  level      {}", visible(&row.level));
     if let Some(initials) = initials {
-        println!(
+        say!(
             "  person     {} (full name: schoolgate log show {})",
             visible(&initials),
             row.id.code()
         );
     }
-    println!("  because    {}", words::sentence(row.reason));
+    say!("  because    {}", words::sentence(row.reason));
     if let Some(rule) = &row.rule {
-        println!("  rule       {}", visible(rule));
+        say!("  rule       {}", visible(rule));
     }
     if let Some(id) = row.unblock {
-        println!("  unblock    {id}");
+        say!("  unblock    {id}");
     }
     for name in &row.categories {
         let category = policy.catalogue().id(name).and_then(|id| policy.catalogue().get(id));
         match category {
             Some(category) => {
-                println!("  category   {}: {}", visible(name), visible(&category.rationale))
+                say!("  category   {}: {}", visible(name), visible(&category.rationale))
             }
-            None => println!("  category   {}", visible(name)),
+            None => say!("  category   {}", visible(name)),
         }
     }
     for hit in &hits {
         let category = policy.catalogue().name(hit.category);
-        println!("  listed now {}", visible(&words::listed(category, hit)));
+        say!("  listed now {}", visible(&words::listed(category, hit)));
     }
-    println!(
+    say!(
         "  policy     {}",
         applied_words(school, clock, &row.policy_hash, &snapshot.policy_hash).await?
     );
-    println!("  lists      {}", visible(&words::version(&row.list_version)));
+    say!("  lists      {}", visible(&words::version(&row.list_version)));
     if let Some(who) = who_may {
-        println!("  opens      {}", visible(&who));
+        say!("  opens      {}", visible(&who));
     }
     Ok(Exit::Ok)
 }

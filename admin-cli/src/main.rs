@@ -1,5 +1,8 @@
 //! `schoolgate`: the one program of the filter. `serve` runs it, everything else asks or changes it.
 
+#[macro_use]
+mod output;
+
 mod args;
 mod block;
 mod changes_log;
@@ -11,7 +14,6 @@ mod failure;
 mod health;
 mod lists;
 mod log;
-mod output;
 mod policy;
 mod prompt;
 mod report;
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     let exit = match run(Cli::parse()) {
         Ok(exit) => exit,
         Err(failure) => {
-            eprint!("{}", failure.text());
+            failure.print();
             failure.exit
         }
     };

@@ -5,6 +5,22 @@ use crate::failure::Failure;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
+/// Prints a line of data. A reader that went away ends the command quietly (`println!` would panic).
+macro_rules! say {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout().lock(), $($part)*)?
+    }};
+}
+
+/// Prints a line for the person at the terminal; nothing stops where standard error has gone.
+macro_rules! note {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($part)*);
+    }};
+}
+
 /// Who reads the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {

@@ -55,9 +55,9 @@ fn validate(school: &School, file: Option<PathBuf>) -> Result<Exit, Failure> {
     let file = file.unwrap_or_else(|| school.config.policy.clone());
     let policy = read(school, &file, &catalogue)?.policy;
     for warning in policy.warnings() {
-        eprintln!("warning: {}", visible(warning));
+        note!("warning: {}", visible(warning));
     }
-    println!(
+    say!(
         "{}: no faults ({} levels, {} policy tests; run them with: schoolgate policy test)",
         visible(&shown(&file)),
         policy.levels().iter().count(),
@@ -81,7 +81,7 @@ async fn test(school: &School, file: Option<PathBuf>) -> Result<Exit, Failure> {
         other => from_policy_fault(other),
     })?;
     let count = policy.policy.test_count();
-    println!("{count} of {count} policy tests passed");
+    say!("{count} of {count} policy tests passed");
     Ok(Exit::Ok)
 }
 
@@ -97,7 +97,7 @@ async fn diff(school: &School, file: &Path, format: Format) -> Result<Exit, Fail
     let new = read(school, file, snapshot.policy.catalogue())?;
     let diff = snapshot.policy.diff(&new.policy);
     if format == Format::Table {
-        print_diff(&diff);
+        print_diff(&diff)?;
         return Ok(Exit::Ok);
     }
     let mut sheet = Sheet::stdout(format, DIFF_COLUMNS)?;
@@ -108,16 +108,17 @@ async fn diff(school: &School, file: &Path, format: Format) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
-fn print_diff(diff: &PolicyDiff) {
+fn print_diff(diff: &PolicyDiff) -> Result<(), Failure> {
     if diff.lines.is_empty() {
-        println!("no difference in what is decided");
+        say!("no difference in what is decided");
     }
     for line in &diff.lines {
-        println!("  {}", visible(line));
+        say!("  {}", visible(line));
     }
     if diff.loosens {
-        println!("opens more than before: needs an authoriser");
+        say!("opens more than before: needs an authoriser");
     }
+    Ok(())
 }
 
 /// A policy to be put in force.
@@ -146,17 +147,17 @@ async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
     new.check_tests(&snapshot.index, now()).map_err(from_policy_fault)?;
     let tests = new.policy.test_count();
     if new.hash == *snapshot.policy_hash {
-        println!("{} is in force already", visible(&order.name));
+        say!("{} is in force already", visible(&order.name));
         return Ok(Exit::Ok);
     }
     let diff = old.diff(&new.policy);
-    print_diff(&diff);
+    print_diff(&diff)?;
     let authoriser = match sign_off(old, &diff, &by, order.authorised_by.as_deref()) {
         Ok(authoriser) => authoriser,
         Err(failure) => return Err(acting.refused(failure).await),
     };
     if order.change.dry_run {
-        println!("{} would be applied ({tests} policy tests passed)", visible(&order.name));
+        say!("{} would be applied ({tests} policy tests passed)", visible(&order.name));
         return Ok(Exit::Ok);
     }
     if let Some(authoriser) = authoriser {
@@ -166,9 +167,9 @@ async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
     new.apply(&school.config, &log, &by, reason, diff.lines, now())
         .await
         .map_err(from_policy_fault)?;
-    println!("{} applied ({tests} policy tests passed)", visible(&order.name));
-    println!("  live within 1 s where the filter runs");
-    println!("  undo  schoolgate policy rollback --reason TEXT --by {}", visible(&by));
+    say!("{} applied ({tests} policy tests passed)", visible(&order.name));
+    say!("  live within 1 s where the filter runs");
+    say!("  undo  schoolgate policy rollback --reason TEXT --by {}", visible(&by));
     Ok(Exit::Ok)
 }
 

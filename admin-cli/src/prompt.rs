@@ -75,7 +75,7 @@ fn typed(question: &str) -> Result<String, Failure> {
     tcsetattr(&terminal, OptionalActions::Flush, &quiet).map_err(Failure::fault)?;
     let line = first_line(terminal.lock());
     let restored = tcsetattr(&terminal, OptionalActions::Flush, &before);
-    eprintln!();
+    note!();
     restored.map_err(Failure::fault)?;
     let line = line?;
     if line.contains(['\u{3}', '\u{1a}', '\u{1c}']) {

@@ -1,6 +1,7 @@
 //! `report`: the weekly report and the Filtering Change Log, as files or on standard output.
 
 pub(crate) mod document;
+mod running;
 pub(crate) mod weekly;
 
 use crate::args::{Reader, ReportCommand, ReportFormat};
@@ -48,7 +49,7 @@ fn deliver(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
         Some(path) => {
             std::fs::write(path, text)
                 .map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
-            eprintln!("written to {}", path.display());
+            note!("written to {}", path.display());
         }
         None => std::io::stdout().lock().write_all(text.as_bytes())?,
     }
@@ -67,7 +68,7 @@ async fn weekly(
     let made_at = now();
     let asked = clock.range(since.unwrap_or("last week"), made_at).map_err(from_time_error)?;
     let range = whole_days(clock, asked);
-    eprintln!("range: {} to {}", clock.show(range.0), clock.show(range.1));
+    note!("range: {} to {}", clock.show(range.0), clock.show(range.1));
     // What a killed daemon left, or a running one has just recorded, belongs into the sums.
     drop(log::open(school).await?);
     let change_log = school.change_log().await?;

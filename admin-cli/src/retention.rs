@@ -37,7 +37,7 @@ pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<E
         ])?;
     }
     sheet.finish()?;
-    eprintln!(
+    note!(
         "note: this is what the school decided; records are not yet erased by themselves when their time is up"
     );
     Ok(Exit::Ok)

@@ -3,6 +3,7 @@
 
 use crate::args::ChangeArgs;
 use crate::failure::{Exit, Failure};
+use crate::output::visible;
 use ledger::changes::{AppendError, AppendWithError, ChangeLog};
 use proxy::config::{Config, ConfigError};
 use proxy::policy_file::PolicyFault;
@@ -33,8 +34,21 @@ impl School {
         Ok(School { config })
     }
 
-    /// Policy, lists, people and changes as they stand, read as the daemon reads them.
+    /// Policy, lists, people and changes as they stand. Where the policy's file has a fault, the
+    /// policy that is in force is taken, and a warning says so.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, Failure> {
+        let loaded = Snapshot::load_in_force(&self.config, now()).await;
+        let (snapshot, fault) = loaded.map_err(|error| from_snapshot_error(&error))?;
+        if fault.is_some() {
+            let path = self.config.policy.display().to_string();
+            note!("warning: {} has a fault; the policy in force is used", visible(&path));
+            note!("  fix: schoolgate policy validate, then policy test");
+        }
+        Ok(snapshot)
+    }
+
+    /// As [`School::snapshot`], but a fault in the policy's file is an error.
+    pub(crate) async fn strict_snapshot(&self) -> Result<Snapshot, Failure> {
         Snapshot::load(&self.config, now()).await.map_err(|error| from_snapshot_error(&error))
     }
 
@@ -187,7 +201,7 @@ pub(crate) fn range(
         ))
         .fix("give an --until after --since"));
     }
-    eprintln!("range: {} to {}", clock.show(from), clock.show(to));
+    note!("range: {} to {}", clock.show(from), clock.show(to));
     Ok((from, to))
 }
 

@@ -23,6 +23,6 @@ pub(crate) fn man(args: &ManArgs) -> Result<Exit, Failure> {
     };
     std::fs::create_dir_all(folder)?;
     clap_mangen::generate_to(Cli::command(), folder)?;
-    println!("written to {}", folder.display());
+    say!("written to {}", folder.display());
     Ok(Exit::Ok)
 }

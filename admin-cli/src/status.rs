@@ -46,7 +46,7 @@ pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Fail
         _ => Exit::Ok,
     };
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::json!({
                 "running": running, "ready": exit == Exit::Ok, "state": ready,
@@ -60,32 +60,32 @@ pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Fail
         );
         return Ok(exit);
     }
-    println!("filter    {}", visible(&ready));
+    say!("filter    {}", visible(&ready));
     for address in &config.listen.proxy {
-        println!("address   {address}");
+        say!("address   {address}");
     }
-    println!("machine   {}", name(config.file.as_deref()));
-    println!("school    {}", visible(policy.school()));
-    println!(
+    say!("machine   {}", name(config.file.as_deref()));
+    say!("school    {}", visible(policy.school()));
+    say!(
         "policy    {} ({} levels: {})",
         short(&snapshot.policy_hash),
         levels.len(),
         visible(&levels.join(", "))
     );
-    println!("lists     {} with {} entries", lists.len(), thousands(entries));
-    println!("people    {} can sign in", snapshot.users.len());
-    println!(
+    say!("lists     {} with {} entries", lists.len(), thousands(entries));
+    say!("people    {} can sign in", snapshot.users.len());
+    say!(
         "unblocks  {live} live, {asked} waiting for a yes; {} blocks beside the policy",
         snapshot.blocks.len()
     );
-    println!(
+    say!(
         "log       {} stored, {} on its way",
         size(folder_bytes(&config.state.join("access"))),
         size(waiting_bytes)
     );
     // Honest about depth: what is not inspected is decided by its name alone.
-    println!("depth     http: whole address; https: the site's name only (no inspection yet)");
-    println!("time      {}", clock.show(at));
+    say!("depth     http: whole address; https: the site's name only (no inspection yet)");
+    say!("time      {}", clock.show(at));
     Ok(exit)
 }
 

@@ -117,12 +117,12 @@ impl Desk<'_> {
             .await?;
         let would = if change.dry_run { "would be " } else { "" };
         let names = self.policy.catalogue().names(categories).join(", ");
-        println!("{id}  {site} {would}asked for, for {}", visible(&scope.to_string()));
-        println!("  from      {}", clock.show(from));
-        println!("  until     {}", clock.show(until));
-        println!("  category  {names}");
-        println!("  next      {}", self.next_step(id, &by));
-        println!("  undo      schoolgate unblock refuse {id} --reason TEXT --by NAME");
+        say!("{id}  {site} {would}asked for, for {}", visible(&scope.to_string()));
+        say!("  from      {}", clock.show(from));
+        say!("  until     {}", clock.show(until));
+        say!("  category  {names}");
+        say!("  next      {}", self.next_step(id, &by));
+        say!("  undo      schoolgate unblock refuse {id} --reason TEXT --by NAME");
         Ok(Exit::Ok)
     }
 
@@ -156,7 +156,7 @@ impl Desk<'_> {
         let applied =
             entries.iter().any(|entry| matches!(entry.event, Event::UnblockApplied { .. }));
         let would = if change.dry_run { "would be " } else { "" };
-        println!(
+        say!(
             "{id}  {} {would}authorised for {} until {}",
             visible(&history.site),
             visible(&history.scope.to_string()),
@@ -164,11 +164,11 @@ impl Desk<'_> {
         );
         match (applied, history.from > at) {
             _ if change.dry_run => {}
-            (true, false) => println!("  live within 1 s"),
-            (true, true) => println!("  live from {}", clock.show(history.from)),
-            (false, _) => println!("  waits to be applied (policy `apply`)"),
+            (true, false) => say!("  live within 1 s"),
+            (true, true) => say!("  live from {}", clock.show(history.from)),
+            (false, _) => say!("  waits to be applied (policy `apply`)"),
         }
-        println!("  undo  schoolgate unblock revoke {id} --reason TEXT --by {}", visible(&by));
+        say!("  undo  schoolgate unblock revoke {id} --reason TEXT --by {}", visible(&by));
         Ok(Exit::Ok)
     }
 
@@ -188,8 +188,8 @@ impl Desk<'_> {
             )
             .await?;
         let would = if change.dry_run { "would be " } else { "" };
-        println!("{id}  {} {would}refused", visible(&history.site));
-        println!("  undo  {}", ask_again(&history));
+        say!("{id}  {} {would}refused", visible(&history.site));
+        say!("  undo  {}", ask_again(&history));
         Ok(Exit::Ok)
     }
 
@@ -205,12 +205,12 @@ impl Desk<'_> {
             })
             .await?;
         if change.dry_run {
-            println!("{id}  {} would be closed again", visible(&history.site));
+            say!("{id}  {} would be closed again", visible(&history.site));
         } else {
-            println!("{id}  {} closed again", visible(&history.site));
-            println!("  live within 1 s; connections that it had opened are closed");
+            say!("{id}  {} closed again", visible(&history.site));
+            say!("  live within 1 s; connections that it had opened are closed");
         }
-        println!("  undo  {}", ask_again(&history));
+        say!("  undo  {}", ask_again(&history));
         Ok(Exit::Ok)
     }
 
@@ -234,8 +234,8 @@ impl Desk<'_> {
         .await?;
         let would = if change.dry_run { "would end" } else { "ends" };
         let (site, was) = (visible(&before.site), clock.show(before.until));
-        println!("{id}  {site} {would} {} (was {was})", clock.show(until));
-        println!("  undo  schoolgate unblock revoke {id} --reason TEXT --by NAME");
+        say!("{id}  {site} {would} {} (was {was})", clock.show(until));
+        say!("  undo  schoolgate unblock revoke {id} --reason TEXT --by NAME");
         Ok(Exit::Ok)
     }
 
@@ -247,8 +247,8 @@ impl Desk<'_> {
             .await?;
         let (would, live) =
             if change.dry_run { ("would be ", "") } else { ("", "; live within 1 s") };
-        println!("{id}  {} {would}applied{live}", visible(&history.site));
-        println!("  undo  schoolgate unblock revoke {id} --reason TEXT --by NAME");
+        say!("{id}  {} {would}applied{live}", visible(&history.site));
+        say!("  undo  schoolgate unblock revoke {id} --reason TEXT --by NAME");
         Ok(Exit::Ok)
     }
 
@@ -268,7 +268,7 @@ impl Desk<'_> {
             )
             .await?;
         let would = if change.dry_run { "would be " } else { "" };
-        println!("{id}  {} {would}confirmed", visible(&history.site));
+        say!("{id}  {} {would}confirmed", visible(&history.site));
         Ok(Exit::Ok)
     }
 
@@ -331,7 +331,7 @@ impl Desk<'_> {
             ])?;
         }
         if sheet.finish()? == 0 {
-            eprintln!("no unblocks");
+            note!("no unblocks");
         }
         Ok(Exit::Ok)
     }
@@ -361,22 +361,22 @@ impl Desk<'_> {
                 "reason": unblock.reason,
                 "history": history,
             });
-            println!("{object}");
+            say!("{object}");
             return Ok(Exit::Ok);
         }
-        println!("{id}  {}  {state}", visible(&history.site));
-        println!("  for     {}", visible(&history.scope.to_string()));
-        println!("  from    {}", clock.show(history.from));
-        println!("  until   {}", clock.show(history.until));
-        println!("  reason  {}", visible(&history.reason));
-        println!("  history");
+        say!("{id}  {}  {state}", visible(&history.site));
+        say!("  for     {}", visible(&history.scope.to_string()));
+        say!("  from    {}", clock.show(history.from));
+        say!("  until   {}", clock.show(history.until));
+        say!("  reason  {}", visible(&history.reason));
+        say!("  history");
         for (at, what) in steps {
-            println!("    {}  {}", clock.show(at), visible(&what));
+            say!("    {}  {}", clock.show(at), visible(&what));
         }
         match state {
-            "asked" => println!("  next    {}", self.next_step(id, &history.requested_by)),
+            "asked" => say!("  next    {}", self.next_step(id, &history.requested_by)),
             "authorised" | "live" | "confirmed" | "review due" => {
-                println!("  undo    schoolgate unblock revoke {id} --reason TEXT --by NAME");
+                say!("  undo    schoolgate unblock revoke {id} --reason TEXT --by NAME");
             }
             _ => {}
         }

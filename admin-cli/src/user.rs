@@ -109,8 +109,8 @@ impl People<'_> {
         self.done(
             &format!("{name} added, level {shown}"),
             &format!("{name} would be added, level {shown}"),
-        );
-        println!("  undo  schoolgate user remove {name} --yes");
+        )?;
+        say!("  undo  schoolgate user remove {name} --yes");
         Ok(Exit::Ok)
     }
 
@@ -154,9 +154,11 @@ impl People<'_> {
                 }
                 other => from_user_error(other),
             })?;
-        println!(
+        say!(
             "{} added, {} changed, {} as they were",
-            report.added, report.changed, report.unchanged
+            report.added,
+            report.changed,
+            report.unchanged
         );
         Ok(Exit::Ok)
     }
@@ -180,8 +182,8 @@ impl People<'_> {
         self.done(
             &format!("{name}: level {new} (was {was})"),
             &format!("{name}: level would be {new} (is {was})"),
-        );
-        println!("  undo  schoolgate user set-level {name} {}", old.unwrap_or("-"));
+        )?;
+        say!("  undo  schoolgate user set-level {name} {}", old.unwrap_or("-"));
         Ok(Exit::Ok)
     }
 
@@ -196,10 +198,10 @@ impl People<'_> {
                 .map_err(from_user_error)?;
         }
         let (name, new) = (visible(&before.name), visible(&new));
-        self.done(&format!("{name}: groups {new}"), &format!("{name}: groups would be {new}"));
+        self.done(&format!("{name}: groups {new}"), &format!("{name}: groups would be {new}"))?;
         let old: Vec<String> =
             before.groups.iter().map(|group| format!("\"{}\"", visible(group))).collect();
-        println!("  undo  schoolgate user set-groups {name} {}", old.join(" "));
+        say!("  undo  schoolgate user set-groups {name} {}", old.join(" "));
         Ok(Exit::Ok)
     }
 
@@ -217,7 +219,7 @@ impl People<'_> {
         self.done(
             &format!("{name}: password changed; sign-ins with the old one end within 1 s"),
             &format!("{name}: password would be changed"),
-        );
+        )?;
         Ok(Exit::Ok)
     }
 
@@ -240,8 +242,8 @@ impl People<'_> {
         self.done(
             &format!("{name}: no internet until {until}; live within 1 s"),
             &format!("{name}: would have no internet until {until}"),
-        );
-        println!("  undo  schoolgate user unban {name} --reason TEXT");
+        )?;
+        say!("  undo  schoolgate user unban {name} --reason TEXT");
         Ok(Exit::Ok)
     }
 
@@ -255,8 +257,8 @@ impl People<'_> {
             self.log.users().unban(&self.by, now(), name, reason).await.map_err(from_user_error)?;
         }
         let name = visible(&before.name);
-        self.done(&format!("{name}: ban ended"), &format!("{name}: ban would end"));
-        println!("  undo  schoolgate user ban {name} --until WHEN --reason TEXT");
+        self.done(&format!("{name}: ban ended"), &format!("{name}: ban would end"))?;
+        say!("  undo  schoolgate user ban {name} --until WHEN --reason TEXT");
         Ok(Exit::Ok)
     }
 
@@ -270,8 +272,8 @@ impl People<'_> {
         self.done(
             &format!("{name} removed; sign-ins end within 1 s, past records stay"),
             &format!("{name} would be removed"),
-        );
-        println!(
+        )?;
+        say!(
             "  undo  schoolgate user add {name}{}",
             before.level.map(|level| format!(" --level {level}")).unwrap_or_default()
         );
@@ -288,8 +290,9 @@ impl People<'_> {
         Password::new(&text).map_err(|error| Failure::usage(error.to_string()))
     }
 
-    fn done(&self, done: &str, would: &str) {
-        println!("{}", if self.change.dry_run { would } else { done });
+    fn done(&self, done: &str, would: &str) -> Result<(), Failure> {
+        say!("{}", if self.change.dry_run { would } else { done });
+        Ok(())
     }
 }
 
@@ -337,7 +340,7 @@ async fn list(
         ])?;
     }
     if sheet.finish()? == 0 {
-        eprintln!("nobody");
+        note!("nobody");
     }
     Ok(Exit::Ok)
 }

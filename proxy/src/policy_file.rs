@@ -103,6 +103,22 @@ impl PolicyFile {
         Ok(PolicyFile { policy, hash: hash(&text, &files), text, files })
     }
 
+    /// Reads the policy that took effect last, as it was kept; `None` where none did, or where its
+    /// copy cannot be read any more.
+    ///
+    /// # Errors
+    /// [`PolicyFault::Log`].
+    pub async fn read_last_applied(
+        config: &Config,
+        log: &ChangeLog,
+        catalogue: &Catalogue,
+    ) -> Result<Option<PolicyFile>, PolicyFault> {
+        let Some(hash) = last_applied(log).await? else { return Ok(None) };
+        let path = config.state.join("policy").join(format!("{hash}.toml"));
+        let folder = config.policy.parent().unwrap_or(Path::new(""));
+        Ok(Self::read_beside(&path, folder, catalogue).ok())
+    }
+
     /// Runs the `[[test]]` cases against the lists.
     ///
     /// # Errors
@@ -115,21 +131,52 @@ impl PolicyFile {
         Err(PolicyFault::Tests { failures, total: self.policy.test_count() })
     }
 
-    /// Keeps the text as `STATE/policy/HASH.toml`.
+    /// Keeps the policy as `STATE/policy/HASH.toml`, and the files that it names as one JSON object
+    /// beside it: every policy that took effect can be looked up, and served again.
     ///
     /// # Errors
     /// [`PolicyFault::Store`].
     pub fn keep(&self, state: &Path) -> Result<(), PolicyFault> {
-        let path = state.join("policy").join(format!("{}.toml", self.hash));
+        let folder = state.join("policy");
+        let path = folder.join(format!("{}.toml", self.hash));
         let failed = |source| PolicyFault::Store { path: path.display().to_string(), source };
         if path.is_file() {
             return Ok(());
         }
-        crate::lists::make_folder(&state.join("policy")).map_err(failed)?;
-        crate::lists::replace_file(&path, |path| {
-            crate::lists::write_synced(path, self.text.as_bytes())
-        })
-        .map_err(failed)
+        crate::lists::make_folder(&folder).map_err(failed)?;
+        let write = |path: &Path, bytes: &[u8]| {
+            crate::lists::replace_file(path, |path| crate::lists::write_synced(path, bytes))
+        };
+        let files =
+            serde_json::to_vec(&self.files).map_err(std::io::Error::other).map_err(failed)?;
+        write(&folder.join(format!("{}.files.json", self.hash)), &files).map_err(failed)?;
+        write(&path, self.text.as_bytes()).map_err(failed)
+    }
+
+    /// The policy of this hash as [`PolicyFile::keep`] kept it.
+    ///
+    /// # Errors
+    /// [`PolicyFault::Read`] where it was not kept or was changed since; [`PolicyFault::Policy`]
+    /// where it no longer fits the machine's lists.
+    pub fn kept(
+        state: &Path,
+        hash: &str,
+        catalogue: &Catalogue,
+    ) -> Result<PolicyFile, PolicyFault> {
+        let path = state.join("policy").join(format!("{hash}.toml"));
+        let unreadable = |source| PolicyFault::Read { path: path.display().to_string(), source };
+        let text = read_text(&path).map_err(unreadable)?;
+        let files =
+            read_text(&path.with_file_name(format!("{hash}.files.json"))).map_err(unreadable)?;
+        let files: BTreeMap<String, String> =
+            serde_json::from_str(&files).map_err(std::io::Error::other).map_err(unreadable)?;
+        if self::hash(&text, &files) != hash {
+            return Err(unreadable(std::io::Error::other("is not what was kept")));
+        }
+        let read = |file: &str| files.get(file).cloned().ok_or_else(|| "was not kept".to_owned());
+        let policy = Policy::parse(&text, "policy.toml", catalogue.clone(), &read)
+            .map_err(PolicyFault::Policy)?;
+        Ok(PolicyFile { policy, hash: hash.to_owned(), text, files })
     }
 
     /// Puts the policy into place for a person: keeps the text, records the change, then replaces

@@ -3,13 +3,13 @@
 
 use crate::config::Config;
 use crate::lists::{ListError, Lists, catalogue};
-use crate::policy_file::{PolicyFault, PolicyFile};
+use crate::policy_file::{PolicyFault, PolicyFile, last_applied};
 use categorizer::index::Index;
 use ledger::changes::{AppendError, ChangeLog};
 use ledger::record::Context;
 use ledger::users::{UserError, Users};
 use rules::access::Access;
-use rules::category::CategorySet;
+use rules::category::{Catalogue, CategorySet};
 use rules::change::Changes;
 use rules::decide::{Decision, decide};
 use rules::host::Host;
@@ -94,11 +94,47 @@ impl Snapshot {
         log: &ChangeLog,
         now: UnixMillis,
     ) -> Result<Snapshot, SnapshotError> {
-        crate::demo::write_policy_if_missing(config)?;
-        let catalogue = catalogue(config)?;
-        let index = Arc::new(Lists::new(config, log).index(&catalogue, now).await?);
+        let (index, catalogue) = load_index(config, log, now).await?;
         let file = PolicyFile::read(&config.policy, &catalogue)?;
         file.check_tests(&index, now)?;
+        Self::finish(config, log, file, index, now).await
+    }
+
+    /// As [`Snapshot::load_with`], for a start that should not fail because somebody left a bad policy
+    /// file behind: the policy that took effect last is served then, and the fault is told. Only
+    /// where none ever did does a bad file keep the filter from starting.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub async fn load_to_serve(
+        config: &Config,
+        log: &ChangeLog,
+        now: UnixMillis,
+    ) -> Result<Snapshot, SnapshotError> {
+        let (index, catalogue) = load_index(config, log, now).await?;
+        let read = PolicyFile::read(&config.policy, &catalogue);
+        let tested = read.and_then(|file| file.check_tests(&index, now).map(|()| file));
+        let file = match tested {
+            Ok(file) => file,
+            Err(fault) => {
+                let Some(last) = last_applied(log).await? else { return Err(fault.into()) };
+                let Ok(kept) = PolicyFile::kept(&config.state, &last, &catalogue) else {
+                    return Err(fault.into());
+                };
+                tracing::warn!(%fault, policy = last, "serving the policy that was in force before");
+                kept
+            }
+        };
+        Self::finish(config, log, file, index, now).await
+    }
+
+    async fn finish(
+        config: &Config,
+        log: &ChangeLog,
+        file: PolicyFile,
+        index: Arc<Index>,
+        now: UnixMillis,
+    ) -> Result<Snapshot, SnapshotError> {
         let changes = log.changes().await?;
         let users = Arc::new(log.users().load_all().await?);
         Ok(Snapshot::assemble(file, index, users, changes, now).with_texts(read_texts(config)))
@@ -176,6 +212,17 @@ impl Snapshot {
     pub fn categories(&self, host: &Host, path_and_query: Option<&str>) -> CategorySet {
         self.index.categories(host, path_and_query)
     }
+}
+
+async fn load_index(
+    config: &Config,
+    log: &ChangeLog,
+    now: UnixMillis,
+) -> Result<(Arc<Index>, Catalogue), SnapshotError> {
+    crate::demo::write_policy_if_missing(config)?;
+    let catalogue = catalogue(config)?;
+    let index = Lists::new(config, log).index(&catalogue, now).await?;
+    Ok((Arc::new(index), catalogue))
 }
 
 fn context(policy: &Policy, policy_hash: &str, index: &Index) -> Context {

@@ -168,6 +168,22 @@ impl School {
         }
     }
 
+    /// Runs the program with nobody reading its standard output.
+    pub(crate) fn run_unread(&self, line: &str) -> Ran {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_schoolgate"))
+            .args(line.split_whitespace())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ran { code: output.status.code().unwrap_or(-1), out: String::new(), err }
+    }
+
     /// Adds a person.
     pub(crate) fn user(&self, name: &str, level: &str, groups: &[&str]) {
         let groups = groups.iter().flat_map(|group| ["--group", group]);

@@ -1,0 +1,238 @@
+//! The grammar of what changes the filter: `block`, `unblock` and `policy`.
+
+use super::{ChangeArgs, PrintArgs};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct BlockArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BlockCommand>,
+    /// The site: a host and everything below it, or a host and path
+    #[arg(required = true, value_name = "SITE")]
+    pub(crate) site: Option<String>,
+    /// For whom: a level, @GROUP or a user
+    #[arg(long = "for", required = true, value_name = "LEVEL|@GROUP|USER")]
+    pub(crate) scope: Option<String>,
+    /// Why
+    #[arg(long, required = true, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BlockCommand {
+    /// Blocks in force
+    #[command(before_help = "Examples:\n  schoolgate block list\n  schoolgate block list --json")]
+    List {
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// Take a block away again
+    #[command(
+        before_help = "Examples:\n  schoolgate block lift B-0001 --reason \"The owner took it down\" --by q.whitmore"
+    )]
+    Lift {
+        /// The block, e.g. B-0001
+        id: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UnblockCommand {
+    /// Ask for a site to be opened
+    #[command(before_help = "Examples:
+  schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess club final\" --by p.obi
+  schoolgate unblock request example.org/maths --for @9C --until 10:50 --reason \"Fractions lesson\" --by p.obi")]
+    Request {
+        /// The site: a host and everything below it, or a host and path
+        site: String,
+        /// For whom: a level, @GROUP or a user
+        #[arg(long = "for", value_name = "LEVEL|@GROUP|USER")]
+        scope: String,
+        /// Until when: 10:50, friday, "3 days", 2026-01-05, "end of term"
+        #[arg(long, value_name = "WHEN")]
+        until: String,
+        /// From when; now when not given
+        #[arg(long, value_name = "WHEN")]
+        from: Option<String>,
+        /// Why: the lesson or need, at least 10 letters
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// All unblocks, the newest first
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock list\n  schoolgate unblock list --state asked --json"
+    )]
+    List {
+        /// Only those in this state
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// One unblock and its history
+    #[command(before_help = "Examples:\n  schoolgate unblock show U-0001")]
+    Show {
+        /// The unblock, e.g. U-0001
+        id: String,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say yes; never by the person who asked
+    #[command(
+        alias = "authorize",
+        before_help = "Examples:\n  schoolgate unblock authorise U-0001 --by q.whitmore"
+    )]
+    Authorise {
+        /// The unblock, e.g. U-0001
+        id: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Say no
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock refuse U-0001 --reason \"Use the school's own library\" --by q.whitmore"
+    )]
+    Refuse {
+        /// The unblock, e.g. U-0001
+        id: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// End an unblock before its time; its open connections are closed
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock revoke U-0001 --reason \"Lesson over\" --by q.whitmore"
+    )]
+    Revoke {
+        /// The unblock, e.g. U-0001
+        id: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Move the end
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock extend U-0001 --until \"3 days\" --reason \"Club final moved\" --by q.whitmore"
+    )]
+    Extend {
+        /// The unblock, e.g. U-0001
+        id: String,
+        /// Until when: 10:50, friday, "3 days", 2026-01-05
+        #[arg(long, value_name = "WHEN")]
+        until: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Make an authorised change, where the policy does not do it by itself
+    #[command(before_help = "Examples:\n  schoolgate unblock apply U-0001 --by j.cho")]
+    Apply {
+        /// The unblock, e.g. U-0001
+        id: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Say that it works as meant; by a third person
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock confirm U-0001 --note \"Tried in room 12\" --by j.cho"
+    )]
+    Confirm {
+        /// The unblock, e.g. U-0001
+        id: String,
+        /// What was looked at
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// The Filtering Change Log: seven columns
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock log\n  schoolgate unblock log --since \"this term\" --csv"
+    )]
+    Log {
+        /// Only changes since: a date, 2h, yesterday, "last week", "this term"
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Look for faults; run nothing
+    #[command(
+        before_help = "Examples:\n  schoolgate policy validate\n  schoolgate policy validate new-policy.toml"
+    )]
+    Validate {
+        /// The policy; the one in force when not given
+        file: Option<PathBuf>,
+    },
+    /// Run the policy's [[test]] cases against the lists in use
+    #[command(
+        before_help = "Examples:\n  schoolgate policy test\n  schoolgate policy test new-policy.toml"
+    )]
+    Test {
+        /// The policy; the one in force when not given
+        file: Option<PathBuf>,
+    },
+    /// What would change
+    #[command(before_help = "Examples:\n  schoolgate policy diff new-policy.toml")]
+    Diff {
+        /// The new policy
+        file: PathBuf,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// Put a policy in force; what opens more than before needs an authoriser
+    #[command(before_help = "Examples:
+  schoolgate policy apply new-policy.toml --reason \"Block web proxies\" --by j.cho
+  schoolgate policy apply new-policy.toml --reason \"Games at lunch\" --by j.cho --authorised-by q.whitmore")]
+    Apply {
+        /// The new policy
+        file: PathBuf,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who authorised it, where it opens more than before; never the person who applies it
+        #[arg(long, value_name = "NAME")]
+        authorised_by: Option<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Put the policy before this one back in force
+    #[command(
+        before_help = "Examples:\n  schoolgate policy rollback --reason \"Blocked too much\" --by j.cho --authorised-by q.whitmore"
+    )]
+    Rollback {
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Which: the first characters of its hash; the one before when not given
+        #[arg(long, value_name = "HASH")]
+        to: Option<String>,
+        /// Who authorised it, where it opens more than before; never the person who applies it
+        #[arg(long, value_name = "NAME")]
+        authorised_by: Option<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}

@@ -1,0 +1,155 @@
+//! The grammar of what was recorded: `log`, `report` and `retention`.
+
+use super::PrintArgs;
+use clap::{Args, Subcommand, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Which records.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(crate) struct LogFilters {
+    /// This proven user
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// This level
+    #[arg(long)]
+    pub(crate) level: Option<String>,
+    /// This site and what is below it
+    #[arg(long)]
+    pub(crate) site: Option<String>,
+    /// Sites of this category
+    #[arg(long)]
+    pub(crate) category: Option<String>,
+    /// allow or block
+    #[arg(long, value_parser = ["allow", "block"])]
+    pub(crate) verdict: Option<String>,
+    /// The record of this block-page code
+    #[arg(long)]
+    pub(crate) code: Option<String>,
+    /// This reason, e.g. category, outside_times, not_on_list, unblock
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// From this address of the school's network
+    #[arg(long)]
+    pub(crate) client: Option<IpAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Records of a time range, the oldest first
+    #[command(before_help = "Examples:
+  schoolgate log query --since 2h --verdict block
+  schoolgate log query --since \"last week\" --user sam.p --csv
+  schoolgate log query --since 2026-11-23 --until 2026-11-24 --category games --jsonl")]
+    Query {
+        #[command(flatten)]
+        filters: LogFilters,
+        /// RFC 3339, a date, 2h, yesterday, "last week", "this term"; today when not given
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// First instant that is not wanted; now when not given
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
+        /// At most this many records
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+        limit: u64,
+        /// The newest first
+        #[arg(long)]
+        newest_first: bool,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// Print new records as they come, until interrupted
+    #[command(
+        before_help = "Examples:\n  schoolgate log follow --verdict block\n  schoolgate log follow --jsonl"
+    )]
+    Follow {
+        #[command(flatten)]
+        filters: LogFilters,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// Everything about one record
+    #[command(
+        before_help = "Examples:\n  schoolgate log show 4F2KQ-7M0XD\n  schoolgate log show 2026-11-23/1041"
+    )]
+    Show {
+        /// The code, or DAY/SEQUENCE as `log query --json` prints them
+        record: String,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// For whom a weekly report is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reader {
+    /// The safeguarding lead: no technical words
+    Dsl,
+    /// The technician
+    It,
+}
+
+/// The file format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// A page to print
+    Html,
+    /// Markdown
+    Md,
+    /// CSV
+    Csv,
+    /// JSON
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReportCommand {
+    /// The week on one page
+    #[command(before_help = "Examples:
+  schoolgate report weekly --for dsl --format html -o week.html
+  schoolgate report weekly --for it --since \"this week\" --format md")]
+    Weekly {
+        /// For whom
+        #[arg(long = "for", value_enum, default_value_t = Reader::Dsl)]
+        reader: Reader,
+        /// File format
+        #[arg(long, value_enum, default_value_t = ReportFormat::Md)]
+        format: ReportFormat,
+        /// The range; last week (Monday to Sunday) when not given
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// Write to this file instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// The Filtering Change Log: seven columns
+    #[command(before_help = "Examples:
+  schoolgate report changes --format csv -o changes.csv
+  schoolgate report changes --since \"this term\" --format html -o changes.html")]
+    Changes {
+        /// File format
+        #[arg(long, value_enum, default_value_t = ReportFormat::Md)]
+        format: ReportFormat,
+        /// Only changes since; all when not given
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// Write to this file instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RetentionCommand {
+    /// Each kind of record: days kept, and on what basis
+    #[command(
+        before_help = "Examples:\n  schoolgate retention show\n  schoolgate retention show --json"
+    )]
+    Show {
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+}

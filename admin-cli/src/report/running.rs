@@ -1,0 +1,127 @@
+//! Whether the filter ran all along: read from the starts and stops of the change log.
+
+use rules::change::{ChangeEntry, Event};
+use rules::time::UnixMillis;
+use serde::Serialize;
+
+/// Times when the filter did not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Running {
+    /// Starts seen in the range or before it.
+    pub(crate) ever: bool,
+    /// How often it stood still.
+    pub(crate) stops: u32,
+    /// Of those, how often it ended without saying so (a crash, a power cut): for how long it stood
+    /// still then is not known.
+    pub(crate) crashes: u32,
+    /// Milliseconds that it is known to have stood still.
+    pub(crate) stopped_ms: i64,
+}
+
+/// Reads starts and stops of the daemon out of the change log.
+pub(crate) fn running(
+    entries: &[ChangeEntry],
+    (from, until): (UnixMillis, UnixMillis),
+    running_now: bool,
+) -> Running {
+    let mut found = Running::default();
+    // When it last stopped in order; `None` while it runs or after a crash.
+    let mut stopped_at: Option<UnixMillis> = None;
+    let mut up = false;
+    let overlap = |a: UnixMillis, b: UnixMillis| (b.0.min(until.0) - a.0.max(from.0)).max(0);
+    for entry in entries.iter().filter(|entry| entry.at < until) {
+        match entry.event {
+            Event::ServeStarted { .. } => {
+                if up && entry.at >= from {
+                    found.stops += 1;
+                    found.crashes += 1;
+                }
+                if let Some(stop) = stopped_at.take() {
+                    let still = overlap(stop, entry.at);
+                    found.stopped_ms += still;
+                    found.stops += u32::from(still > 0);
+                }
+                found.ever = true;
+                up = true;
+            }
+            Event::ServeStopped {} => {
+                stopped_at = Some(entry.at);
+                up = false;
+            }
+            _ => {}
+        }
+    }
+    if let Some(stop) = stopped_at {
+        found.stops += 1;
+        found.stopped_ms += overlap(stop, until);
+    } else if up && !running_now && !entries.iter().any(|entry| entry.at >= until) {
+        found.stops += 1;
+        found.crashes += 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u64, at: i64, event: Event) -> ChangeEntry {
+        ChangeEntry { sequence, at: UnixMillis(at), actor: "schoolgate".to_owned(), event }
+    }
+
+    fn started() -> Event {
+        Event::ServeStarted {
+            version: String::new(),
+            policy_hash: String::new(),
+            list_version: String::new(),
+        }
+    }
+
+    #[test]
+    fn standing_still_is_read_from_starts_and_stops() {
+        let range = (UnixMillis(100), UnixMillis(200));
+        let cases = [
+            ("never started", vec![], false, Running::default()),
+            ("ran all along", vec![(50, true)], true, Running { ever: true, ..Running::default() }),
+            (
+                "stopped for 10 in the range",
+                vec![(50, true), (120, false), (130, true)],
+                true,
+                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 10 },
+            ),
+            (
+                "stopped before the range, started in it",
+                vec![(50, true), (60, false), (130, true)],
+                true,
+                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 30 },
+            ),
+            (
+                "a start without a stop is a crash",
+                vec![(50, true), (150, true)],
+                true,
+                Running { ever: true, stops: 1, crashes: 1, stopped_ms: 0 },
+            ),
+            (
+                "stopped and not started again",
+                vec![(50, true), (190, false)],
+                false,
+                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 10 },
+            ),
+            (
+                "gone without a word",
+                vec![(50, true)],
+                false,
+                Running { ever: true, stops: 1, crashes: 1, stopped_ms: 0 },
+            ),
+        ];
+        for (what, events, now, expected) in cases {
+            let entries: Vec<ChangeEntry> = (0..)
+                .zip(events)
+                .map(|(sequence, (at, start))| {
+                    entry(sequence, at, if start { started() } else { Event::ServeStopped {} })
+                })
+                .collect();
+            assert_eq!(running(&entries, range, now), expected, "{what}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::headers::has_token;
 use crate::identify::{Who, identify};
 use crate::live::Facts;
 use crate::pool::Upstream;
-use crate::record::{self, Arrival};
+use crate::record::{self, Arrival, unless_left};
 use crate::refuse::{Asker, Refusal, Refuser};
 use crate::resolve::ResolveError;
 use crate::view::{Ruling, View};
@@ -69,7 +69,12 @@ pub(crate) async fn exchange(
         &worker.meters,
         arrival.started,
     );
-    let who = match who.await {
+    let left = || {
+        let level = view.snapshot.policy.identify(None, client.address).level;
+        let ruling = Ruling::block(ReasonCode::SignIn);
+        refuser.abandon(&view, request_words(&request, Some(&asked)), (level, None), &ruling);
+    };
+    let who = match unless_left(who, left).await {
         Who::Known(who) => who,
         Who::Challenge { level, wrong } => {
             return refusing(&view, Some(&asked), Some((level, None)), Refusal::SignIn { wrong });
@@ -88,7 +93,12 @@ pub(crate) async fn exchange(
     }
     let mut route = None;
     if ruling.verdict == Verdict::Allow {
-        match find_route(worker, &request, &asked).await {
+        let left = || {
+            let words = request_words(&request, Some(&asked));
+            refuser.abandon(&view, words, (who.level, Some(&who)), &ruling);
+        };
+        let found = unless_left(find_route(worker, &request, &asked), left).await;
+        match found {
             Route::Nowhere(ResolveError::Private) => {
                 let code = ReasonCode::PrivateAddress;
                 ruling =

@@ -3,7 +3,7 @@
 use crate::live::{Facts, Live, Registry, Seat};
 use crate::view::{Ruling, View};
 use ledger::journal::{Journal, RecordError, refused};
-use ledger::record::{Decided, Depth};
+use ledger::record::{Decided, Depth, End, Ended};
 use rules::code::RequestId;
 use rules::decide::Verdict;
 use rules::level::LevelId;
@@ -111,6 +111,37 @@ pub(crate) fn refuse(
     journal.refuse(&decided(view, ruling, arrival, about), ended)?;
     view.count(about.level, ruling.verdict);
     Ok(())
+}
+
+/// Records an access whose client left before it came to an answer: nothing went upstream.
+pub(crate) fn abandon(
+    journal: &Rc<Journal>,
+    (view, ruling): (&View, &Ruling),
+    arrival: &Arrival,
+    about: &Refused<'_>,
+) {
+    let duration_us = u64::try_from(arrival.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let ended = Ended { end: End::Aborted, status: 0, bytes_up: 0, bytes_down: 0, duration_us };
+    match journal.refuse(&decided(view, ruling, arrival, about), ended) {
+        Ok(()) => view.count(about.level, ruling.verdict),
+        Err(error) => tracing::error!(%error, "an abandoned access could not be recorded"),
+    }
+}
+
+/// Runs a future; calls `left` if it is dropped before its end.
+pub(crate) async fn unless_left<F: Future>(future: F, left: impl FnOnce()) -> F::Output {
+    struct Left<L: FnOnce()>(Option<L>);
+    impl<L: FnOnce()> Drop for Left<L> {
+        fn drop(&mut self) {
+            if let Some(left) = self.0.take() {
+                left();
+            }
+        }
+    }
+    let mut guard = Left(Some(left));
+    let output = future.await;
+    guard.0 = None;
+    output
 }
 
 fn decided<'a>(

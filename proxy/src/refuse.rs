@@ -89,6 +89,28 @@ pub(crate) struct Words<'a> {
     pub(crate) asked: Option<&'a Asked>,
 }
 
+impl<'a> Words<'a> {
+    fn about(
+        &self,
+        level: LevelId,
+        identity: Option<&'a Identity>,
+        client: std::net::IpAddr,
+        unread: &'a str,
+    ) -> Refused<'a> {
+        let path = self.asked.and_then(|asked| asked.path_and_query.as_ref());
+        Refused {
+            user: identity.and_then(|identity| identity.user.as_deref()),
+            level,
+            client,
+            method: self.method.as_str(),
+            scheme: self.asked.map_or_else(|| scheme_of(self.method), |asked| asked.scheme),
+            host: self.asked.map_or(unread, |asked| asked.host.as_str()),
+            port: self.asked.map_or(0, |asked| asked.port),
+            path: path.map(|path| path.path()),
+        }
+    }
+}
+
 /// Why a site gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SiteFault {
@@ -145,19 +167,8 @@ impl Refuser<'_> {
         };
         let code = arrival.id.code();
         let answer = subject.answer(asker, &code, kind);
-        let about = Refused {
-            user: identity.and_then(|identity| identity.user.as_deref()),
-            level,
-            client: client.address,
-            method: words.method.as_str(),
-            scheme: words.asked.map_or_else(|| scheme_of(words.method), |asked| asked.scheme),
-            host: words.asked.map_or(&unread, |asked| asked.host.as_str()),
-            port: words.asked.map_or(0, |asked| asked.port),
-            path: words
-                .asked
-                .and_then(|asked| asked.path_and_query.as_ref())
-                .map(|path| path.path()),
-        };
+        let identity = identity.map(Rc::as_ref);
+        let about = words.about(level, identity, client.address, &unread);
         let sent = (answer.status, if asker.head { 0 } else { answer.body.len() as u64 });
         match record::refuse(&worker.journal, (view, &ruling), arrival, &about, sent) {
             Ok(()) => answer.into_response(asker),
@@ -169,6 +180,19 @@ impl Refuser<'_> {
                     .into_response(asker)
             }
         }
+    }
+
+    /// Records an access whose client left while it was waited for.
+    pub(crate) fn abandon(
+        &self,
+        view: &View,
+        words: Words<'_>,
+        (level, identity): (LevelId, Option<&Identity>),
+        ruling: &Ruling,
+    ) {
+        let unread = unread_host(words.uri);
+        let about = words.about(level, identity, self.client.address, &unread);
+        record::abandon(&self.worker.journal, (view, ruling), self.arrival, &about);
     }
 }
 

@@ -375,7 +375,7 @@ fn resolve_rules(config: &Config, listening: &Listening) -> ResolveRules {
 async fn load(config: &Config) -> Result<Snapshot, ServeError> {
     let log = ChangeLog::open(&config.state).await?;
     crate::demo::add_users(config, &log, now()).await?;
-    let snapshot = Snapshot::load_with(config, &log, now()).await?;
+    let snapshot = Snapshot::load_to_serve(config, &log, now()).await?;
     let event = Event::ServeStarted {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         policy_hash: snapshot.policy_hash.to_string(),

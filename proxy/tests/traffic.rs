@@ -555,3 +555,17 @@ fn health_and_metrics_are_told_without_hosts_or_people() {
         assert!(!metrics.contains(never), "{never} in {metrics}");
     }
 }
+
+#[test]
+fn a_client_that_leaves_before_the_answer_is_recorded_all_the_same() {
+    let origin = Origin::panicking();
+    let proxy = Proxy::start_signed_in(&origin);
+    let mut client = proxy.connect();
+    let request = "GET http://origin.test/ HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic cHVwaWw6d3Jvbmc=\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    drop(client);
+    let records = proxy.stop_and_read_log();
+    assert_eq!(records.len(), 1);
+    assert_eq!((records[0].reason.as_str(), records[0].end.as_str()), ("sign_in", "aborted"));
+    assert_eq!(records[0].status, 0);
+}

@@ -36,6 +36,14 @@ pub(crate) struct Prepared {
     pub starts_visit: bool,
 }
 
+impl Prepared {
+    /// The start of the request line, for messages.
+    fn line(&self) -> String {
+        let line = self.head.split(|&byte| byte == b'\r').next().unwrap_or(&self.head);
+        String::from_utf8_lossy(&line[..line.len().min(120)]).into_owned()
+    }
+}
+
 /// When the load stops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
@@ -181,13 +189,15 @@ impl User {
                 match (answer.from_origin, answer.status) {
                     (true, _) => tally.allowed += 1,
                     (false, 403) => tally.blocked += 1,
-                    (false, status) => tally.fail(format!("the proxy answered {status}")),
+                    (false, status) => {
+                        tally.fail(format!("the proxy answered {status}: {}", request.line()));
+                    }
                 }
             }
             Err(error) => {
                 self.main = None;
                 self.tunnels.clear();
-                tally.fail(error.to_string());
+                tally.fail(format!("{error}: {}", request.line()));
             }
         }
     }
@@ -308,8 +318,8 @@ impl Connection {
                     body_bytes: 0,
                     reusable: !head.closes(),
                 };
-                let none = bodiless == Bodiless::Always
-                    || (bodiless == Bodiless::IfOk && status == 200);
+                let none =
+                    bodiless == Bodiless::Always || (bodiless == Bodiless::IfOk && status == 200);
                 let length = head.response_body_length(none);
                 break (end, answer, length);
             }

@@ -8,7 +8,11 @@
 //! The origin and the load generator run beside the proxy on processors of their own where there are
 //! enough, so that what is charged to a proxy is the proxy's. Nothing leaves this machine.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints what it found")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that prints what it found"
+)]
 
 mod cases;
 mod child;
@@ -58,7 +62,11 @@ struct Options {
     #[arg(long, value_name = "DIR|none")]
     lists: Option<PathBuf>,
     /// Cases, separated by commas: trace, get-1k, get-1k-new, get-16k, connect-1k
-    #[arg(long, value_delimiter = ',', default_value = "trace,get-1k,get-1k-new,get-16k,connect-1k")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "trace,get-1k,get-1k-new,get-16k,connect-1k"
+    )]
     cases: Vec<String>,
     /// Rounds of each case through each proxy, in turn
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -200,6 +208,13 @@ fn set_up(
     if with_squid {
         trace.requests.retain(|request| request.path_and_query.len() < SQUID_URL_BYTES);
     }
+    for request in &mut trace.requests {
+        // A bare address would be dialled as it is; a name of its own leads to the origin instead.
+        if request.host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() {
+            let name = request.host.trim_matches(['[', ']']).replace(['.', ':'], "-");
+            request.host = format!("address-{name}.test");
+        }
+    }
     let mut hosts: BTreeSet<String> =
         trace.requests.iter().map(|request| request.host.clone()).collect();
     let line = format!(
@@ -275,7 +290,9 @@ fn say_readiness(
             ),
             json!({ "seconds": it.first_ready_after.as_secs_f64(), "index_bytes": it.index_bytes() }),
         );
-        let line = format!("schoolgate: ready {seconds:.3} s after start with a compiled index; target 1 s");
+        let line = format!(
+            "schoolgate: ready {seconds:.3} s after start with a compiled index; target 1 s"
+        );
         report.target("ready_seconds", seconds <= 1.0, line, json!(seconds));
     }
     if let Some(it) = squid {
@@ -337,8 +354,7 @@ fn reload(stage: &mut Stage, times: usize, report: &mut Report) -> Result<u64, S
     let Some(schoolgate) = &stage.schoolgate else { return Ok(0) };
     let mut drive = stage.drive;
     drive.length = Duration::from_secs(600);
-    let load =
-        drive.load(Case::Get1k, &stage.trace, &stage.school, schoolgate.address, false);
+    let load = drive.load(Case::Get1k, &stage.trace, &stage.school, schoolgate.address, false);
     let done = AtomicBool::new(false);
     let (tally, reloaded): (Result<Tally, String>, Result<(), String>) =
         std::thread::scope(|scope| {
@@ -397,7 +413,12 @@ fn conclude(
         });
         if name == "schoolgate" {
             let holds = usage.rss_peak_bytes <= 150_000_000;
-            report.target("memory schoolgate", holds, format!("{line}; target peak at most 150 MB"), value);
+            report.target(
+                "memory schoolgate",
+                holds,
+                format!("{line}; target peak at most 150 MB"),
+                value,
+            );
         } else {
             report.fact("memory squid", line, value);
         }
@@ -412,7 +433,11 @@ fn conclude(
         let value = json!({ "decisions": decisions, "records": records.count, "by_reason": records.by_reason });
         report.target("records", holds, line, value);
         for (reason, count) in &records.by_reason {
-            report.fact(&format!("verdict {reason}"), format!("schoolgate: {count} {reason}"), json!(count));
+            report.fact(
+                &format!("verdict {reason}"),
+                format!("schoolgate: {count} {reason}"),
+                json!(count),
+            );
         }
     }
     if let Some(squid) = &stage.squid {

@@ -60,6 +60,9 @@ impl Report {
             tally.blocked,
             tally.failed,
         );
+        for failure in &tally.failures {
+            eprintln!("            failed: {failure}");
+        }
         self.rounds.push(round);
     }
 

@@ -100,13 +100,13 @@ impl Schoolgate {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Reads every record of today and yesterday through `log query`.
+    /// Reads every record of the last day through `log query`.
     ///
     /// # Errors
     /// As [`Schoolgate::command`].
     pub(crate) fn records(&self) -> Result<Records, String> {
         let mut child = Command::new(&self.binary)
-            .args(["log", "query", "--since", "yesterday", "--limit", "100000000", "--jsonl"])
+            .args(["log", "query", "--since", "24h", "--limit", "100000000", "--jsonl"])
             .args(["--config", "schoolgate.toml"])
             .current_dir(&self.folder)
             .stdin(Stdio::null())
@@ -214,11 +214,7 @@ fn get(ops: SocketAddr, path: &str) -> Option<String> {
     Some(answer)
 }
 
-fn write_files(
-    setting: &Setting<'_>,
-    address: SocketAddr,
-    ops: SocketAddr,
-) -> std::io::Result<()> {
+fn write_files(setting: &Setting<'_>, address: SocketAddr, ops: SocketAddr) -> std::io::Result<()> {
     let Setting { folder, school, .. } = setting;
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("schoolgate.toml"), machine_file(setting, address, ops))?;

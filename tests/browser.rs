@@ -3,6 +3,7 @@
 
 use crate::client::Client;
 use crate::daemon::{Daemon, Plan, free_port, repository, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -60,6 +61,7 @@ struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
+    browser_process: Option<Pid>,
     _profile: tempfile::TempDir,
 }
 
@@ -76,7 +78,13 @@ impl Browser {
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver: {error}\n  fix: run `bash tests/run`"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut browser = Self { driver, address, session: String::new(), _profile: profile };
+        let mut browser = Self {
+            driver,
+            address,
+            session: String::new(),
+            browser_process: None,
+            _profile: profile,
+        };
         wait_for("chromedriver", Duration::from_secs(30), || {
             std::net::TcpStream::connect(address).is_ok()
         });
@@ -101,6 +109,9 @@ impl Browser {
         } } });
         let answer = browser.call("POST", "/session", &wanted).unwrap();
         browser.session = answer["sessionId"].as_str().unwrap().to_owned();
+        let process = answer["capabilities"]["goog:processID"].as_i64();
+        browser.browser_process =
+            process.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         browser
     }
 
@@ -167,6 +178,10 @@ impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() && !std::thread::panicking() {
             let _ = self.call("DELETE", &format!("/session/{}", self.session), &Value::Null);
+        }
+        // A browser that did not end with its session would outlive the test.
+        if let Some(pid) = self.browser_process {
+            let _ = kill_process(pid, Signal::KILL);
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();

@@ -170,6 +170,9 @@ impl Daemon {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (proxy, ops) = (local(free_port()), local(free_port()));
         write_school(folder.path(), plan, proxy, ops, &origin);
+        if plan.people {
+            run_in(folder.path(), &["user", "import", "people.csv", "--by", "j.cho"], "").ok();
+        }
         let mut daemon = Self {
             proxy,
             ops,
@@ -179,9 +182,6 @@ impl Daemon {
             ignore_file_size_signal: plan.ignore_file_size_signal,
         };
         daemon.wait_ready();
-        if plan.people {
-            daemon.run(&["user", "import", "people.csv", "--by", "j.cho"]).ok();
-        }
         daemon
     }
 
@@ -276,10 +276,14 @@ impl Daemon {
         Client::connect(self.proxy).ask("GET", url, &headers)
     }
 
-    /// All records of the log.
+    /// All records of the log, in the order of the requests. (The log's own order is that of
+    /// arrival in the day's file, where two workers may be a moment apart.)
     pub(crate) fn records(&self) -> Vec<Value> {
-        let query = ["log", "query", "--since", "yesterday", "--limit", "1000000", "--jsonl"];
-        self.run(&query).ok().lines()
+        let query = ["log", "query", "--since", "24h", "--limit", "1000000", "--jsonl"];
+        let mut records = self.run(&query).ok().lines();
+        // A code is the request's id in base 32, whose digits sort as text.
+        records.sort_by_key(|record| record["code"].as_str().unwrap().to_owned());
+        records
     }
 
     /// The records once there are so many.

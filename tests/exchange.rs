@@ -122,7 +122,7 @@ fn bodies_stream_through_both_ways_whole() {
     client.send(b"0\r\n\r\n");
     assert_eq!(client.read("PUT").json()["body_bytes"], upload.len());
 
-    let answer = client.ask("GET", &daemon.url("library.test", "/size/8000000"), &[]);
+    let answer = daemon.get_from(STAFF, &daemon.url("library.test", "/size/8000000"));
     assert_eq!(answer.body.len(), 8_000_000);
 
     let records = daemon.wait_records(3);
@@ -152,6 +152,24 @@ fn answers_without_a_body_have_none() {
     assert_eq!(client.ask("GET", &daemon.url("library.test", "/status/304"), &[]).status, 304);
     assert_eq!(client.ask("HEAD", &daemon.url("casino.test", "/"), &[]).status, 403);
     assert_eq!(client.ask("GET", &daemon.url("library.test", "/size/5"), &[]).body.len(), 5);
+}
+
+#[test]
+fn a_refused_upload_still_sees_why() {
+    let daemon = Daemon::start_without_people();
+    for bytes in [10_000, 300_000] {
+        let mut client = Client::connect_from(KS2, daemon.proxy);
+        let length = bytes.to_string();
+        let head = request("POST", &daemon.url("casino.test", "/"), &[("Content-Length", &length)]);
+        client.send(head.as_bytes());
+        // As a browser does: all of the form, then the answer.
+        for piece in vec![b'u'; bytes].chunks(10_000) {
+            client.send(piece);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        assert_eq!(client.read("POST").status, 403, "{bytes} bytes");
+    }
+    assert_eq!(daemon.origin.connections(), 0);
 }
 
 #[test]
@@ -291,7 +309,10 @@ fn what_has_no_one_meaning_gets_400_and_goes_nowhere() {
             "GET http://user:secret@library.test:{port}/ HTTP/1.1\r\nHost: library.test\r\n\r\n"
         ),
         format!(
-            "GET http://library.test:{port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            "POST http://library.test:{port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"
+        ),
+        format!(
+            "POST http://library.test:{port}/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
         ),
         format!("GET http://libr%61ry%2etest%00:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n"),
         "GET /size/1 HTTP/1.1\r\nHost: library.test\r\n\r\n".to_owned(),
@@ -308,6 +329,24 @@ fn what_has_no_one_meaning_gets_400_and_goes_nowhere() {
         assert_eq!(answer.status, 400, "{case}: {answer:?}");
     }
     assert_eq!(daemon.origin.connections(), 0);
+}
+
+#[test]
+fn two_lengths_for_one_body_never_reach_the_origin() {
+    let daemon = Daemon::start_without_people();
+    let url = daemon.url("library.test", "/echo");
+    let both = [("Content-Length", "3"), ("Transfer-Encoding", "chunked")];
+    let mut client = Client::connect_from(STAFF, daemon.proxy);
+    client.send(request("POST", &url, &both).as_bytes());
+    client.send(b"5\r\nhello\r\n0\r\n\r\nGET http://casino.test/ HTTP/1.1\r\n\r\n");
+    // RFC 9112, 6.3: refuse it, or let the coding rule and drop the length; then close.
+    let answer = client.read("POST");
+    for asked in daemon.origin.asked() {
+        assert_eq!(asked.header("content-length"), None, "smuggling: {asked:?}");
+        assert_eq!(asked.body, b"hello");
+    }
+    assert!(matches!(answer.status, 200 | 400), "{answer:?}");
+    assert!(client.read_some().is_ok_and(|bytes| bytes.is_empty()), "the connection stays open");
 }
 
 #[test]

@@ -11,8 +11,8 @@ const CASES: usize = 60;
 #[test]
 fn every_golden_decision_holds() {
     let folder = tempfile::tempdir().unwrap();
-    let nowhere = "127.0.0.1:9".parse().unwrap();
-    write_school(folder.path(), &Plan::default(), nowhere, nowhere, &Origin::start(&["x.test"]));
+    let [proxy, ops] = ["127.0.0.1:9", "127.0.0.1:10"].map(|text| text.parse().unwrap());
+    write_school(folder.path(), &Plan::default(), proxy, ops, &Origin::start(&["x.test"]));
 
     let mut by_asker: BTreeMap<(&str, &str), Vec<[&str; 4]>> = BTreeMap::new();
     let file = include_str!("golden/decisions.tsv");

@@ -205,8 +205,8 @@ fn every_starter_list_is_in_force_with_the_category_of_its_file() {
 #[test]
 fn the_sample_policy_of_the_tests_is_valid() {
     let folder = tempfile::tempdir().unwrap();
-    let nowhere = "127.0.0.1:9".parse().unwrap();
-    write_school(folder.path(), &Plan::default(), nowhere, nowhere, &Origin::start(&["x.test"]));
+    let [proxy, ops] = ["127.0.0.1:9", "127.0.0.1:10"].map(|text| text.parse().unwrap());
+    write_school(folder.path(), &Plan::default(), proxy, ops, &Origin::start(&["x.test"]));
     run_in(folder.path(), &["policy", "validate"], "").ok();
     run_in(folder.path(), &["policy", "test"], "").ok();
     run_in(folder.path(), &["config", "validate"], "").ok();

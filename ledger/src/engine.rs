@@ -8,21 +8,22 @@
 //! new one starts from what the files say, so there is one way back, taken after every kind of fault.
 
 use crate::carried::Carried;
+use crate::day_file::{DayFile, OpenRow};
 use crate::frame::{Found, Frames, HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
 use crate::payload::{self, DecisionRead, Payload};
 use crate::record::{Context, End, Ended};
 use crate::segment::{Segment, Shared};
-use crate::sqlite::{DayFile, OpenRow, Position};
+use crate::source::{Bytes, DayContext, Source, leftovers};
+use crate::sqlite::Position;
 use crate::squid::{self, SquidLog};
 use jiff::civil::Date;
 use rules::category::CategorySet;
 use rules::code::RequestId;
 use rules::decide::Verdict;
 use rules::target::Scheme;
-use rules::time::{SchoolClock, UnixMillis};
-use std::cell::Cell;
+use rules::time::UnixMillis;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -84,81 +85,6 @@ pub(crate) struct Tally {
     pub(crate) torn_bytes: u64,
     pub(crate) damage: Vec<Damage>,
     pub(crate) last_id: u64,
-}
-
-enum Bytes {
-    Live(Arc<Segment>),
-    Leftover { file: File, length: u64 },
-}
-
-struct Source {
-    path: PathBuf,
-    bytes: Bytes,
-    read: u64,
-    contexts: HashMap<u16, Rc<DayContext>>,
-    damaged: bool,
-    dirty: bool,
-    held: BTreeSet<u64>,
-}
-
-impl Source {
-    fn new(path: PathBuf, bytes: Bytes) -> Self {
-        let (contexts, held) = (HashMap::new(), BTreeSet::new());
-        Self { path, bytes, read: 0, contexts, damaged: false, dirty: false, held }
-    }
-
-    /// Bytes to read, and whether no more will come. Asked in this order: a worker closes a segment
-    /// only after its last write.
-    fn limit(&self) -> (u64, bool) {
-        match &self.bytes {
-            Bytes::Live(segment) => {
-                let closed = segment.is_closed();
-                (segment.written(), closed)
-            }
-            Bytes::Leftover { length, .. } => (*length, true),
-        }
-    }
-
-    fn file(&self) -> &File {
-        match &self.bytes {
-            Bytes::Live(segment) => &segment.file,
-            Bytes::Leftover { file, .. } => file,
-        }
-    }
-}
-
-/// A context and the school day of its zone.
-struct DayContext {
-    context: Arc<Context>,
-    clock: Option<SchoolClock>,
-    /// The day last asked for, with its bounds.
-    today: Cell<Option<(i64, i64, Date)>>,
-}
-
-impl DayContext {
-    fn new(context: Context) -> Self {
-        let clock = SchoolClock::new(&context.zone, &[])
-            .inspect_err(|error| tracing::warn!(%error, "days of the access log follow UTC"))
-            .ok();
-        Self { context: Arc::new(context), clock, today: Cell::new(None) }
-    }
-
-    fn day(&self, at: UnixMillis) -> Date {
-        match (self.today.get(), &self.clock) {
-            (Some((from, until, day)), _) if (from..until).contains(&at.0) => day,
-            (_, Some(clock)) => {
-                let day = clock.day(at);
-                let (from, until) = clock.day_bounds(day);
-                self.today.set(Some((from.0, until.0, day)));
-                day
-            }
-            (_, None) => {
-                let instant =
-                    jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-                instant.to_zoned(jiff::tz::TimeZone::UTC).date()
-            }
-        }
-    }
 }
 
 struct Held {
@@ -430,23 +356,7 @@ impl Engine {
                 if self.is_stored(id, offset, &read, &context).await? {
                     return Ok(());
                 }
-                if self.held.contains_key(&read.id.0) {
-                    // No worker gives an id twice; if damage does, neither decision is dropped.
-                    self.store(&read, &context, None).await?;
-                } else {
-                    let held = Held {
-                        segment: id,
-                        offset,
-                        payload: bytes.into(),
-                        context,
-                        tunnel: read.scheme == Scheme::Tunnel,
-                        since: Instant::now(),
-                    };
-                    self.held.insert(read.id.0, held);
-                    if let Some(source) = self.sources.get_mut(&id) {
-                        source.held.insert(offset);
-                    }
-                }
+                self.hold(id, offset, bytes, &read, context).await?;
             }
             Some(Payload::DecidedAndEnded(read, ended)) => {
                 let context = self.context_of(id, read.context);
@@ -456,6 +366,28 @@ impl Engine {
             }
             Some(Payload::Ended(request, ended)) => self.take_end(request.0, ended).await?,
             None => self.note_damage(id, offset, (HEAD_BYTES + bytes.len()) as u64),
+        }
+        Ok(())
+    }
+
+    /// Lets a decision wait for its end. No worker gives an id twice; where damage does, the later
+    /// decision is stored at once, so that neither is dropped.
+    async fn hold(
+        &mut self,
+        segment: u64,
+        offset: u64,
+        payload: &[u8],
+        read: &DecisionRead<'_>,
+        context: Rc<DayContext>,
+    ) -> Result<(), IngestError> {
+        let tunnel = read.scheme == Scheme::Tunnel;
+        let hash_map::Entry::Vacant(vacant) = self.held.entry(read.id.0) else {
+            return self.store(read, &context, None).await;
+        };
+        let since = Instant::now();
+        vacant.insert(Held { segment, offset, payload: payload.into(), context, tunnel, since });
+        if let Some(source) = self.sources.get_mut(&segment) {
+            source.held.insert(offset);
         }
         Ok(())
     }
@@ -710,27 +642,4 @@ impl Engine {
     pub(crate) fn note_last_id(&mut self, shared: &Shared) {
         self.tally.last_id = self.tally.last_id.max(shared.last_id().0);
     }
-}
-
-/// Journal files in a folder, by segment id, oldest first.
-pub(crate) fn leftovers(folder: &Path) -> Result<Vec<(u64, PathBuf)>, IngestError> {
-    let failed = |source| IngestError::Journal { path: folder.to_owned(), source };
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        found.extend(segment_id(&path).map(|id| (id, path)));
-    }
-    found.sort_unstable();
-    Ok(found)
-}
-
-/// The id in a name like `w03-00012345678901.sgj`.
-fn segment_id(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?.strip_prefix('w')?.strip_suffix(".sgj")?;
-    name.split_once('-')?.1.parse().ok()
 }

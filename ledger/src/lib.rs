@@ -8,6 +8,7 @@
 
 mod carried;
 pub mod changes;
+mod day_file;
 mod engine;
 pub mod frame;
 pub mod ingest;
@@ -20,6 +21,7 @@ pub mod query;
 pub mod record;
 pub mod rollup;
 mod segment;
+mod source;
 pub mod sqlite;
 pub mod squid;
 pub mod summary;

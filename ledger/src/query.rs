@@ -3,8 +3,8 @@
 //! Pages run by (day, sequence). Rows are only ever added, and always at the end, so a page never
 //! changes while the log grows. All connections are read-only.
 
-use crate::engine::leftovers;
 use crate::record::{Depth, End, Ended, scheme_from_number};
+use crate::source::leftovers;
 use crate::sqlite::{day_path, days, open_to_read, stored_positions};
 use jiff::civil::Date;
 use rules::code::RequestId;

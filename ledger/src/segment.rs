@@ -271,9 +271,7 @@ impl Shared {
         let path = folder.join(format!("w{worker:02}-{id:014}.sgj"));
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        if let Err(error) =
-            file.write_all_at(MAGIC, 0).and_then(|()| File::open(folder)?.sync_all())
-        {
+        if let Err(error) = file.write_all_at(MAGIC, 0).and_then(|()| self.sync_new_name(folder)) {
             let _ = std::fs::remove_file(&path);
             return Err(error);
         }

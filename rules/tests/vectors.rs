@@ -19,6 +19,7 @@ fn vectors(name: &str) -> Option<String> {
         Some(folder) => PathBuf::from(folder),
         None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
     };
+    let folder = if folder.join("data").is_dir() { folder.join("data") } else { folder };
     if let Ok(text) = std::fs::read_to_string(folder.join(name)) {
         return Some(text);
     }

@@ -289,6 +289,26 @@ async fn a_first_start_with_a_failing_test_is_refused() {
     assert!(error.to_string().contains("1 of 1 policy tests failed"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_start_with_a_bad_policy_serves_the_one_that_took_effect_last() {
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    let first = bench.current.load().policy_hash.clone();
+    let kept = bench.config.state.join("policy").join(format!("{first}.toml"));
+    bench.wait("the kept policy", async |_| kept.is_file()).await;
+    let Bench { folder: _folder, config, .. } = bench;
+    for bad in ["school = ".to_owned(), POLICY.replace("allow = [\"lib", "block = [\"lib")] {
+        std::fs::write(&config.policy, bad).unwrap();
+        assert!(Snapshot::load(&config, now()).await.is_err());
+        let snapshot = Snapshot::load_to_serve(&config, &log, now()).await.unwrap();
+        assert_eq!(snapshot.policy_hash, first);
+        assert!(snapshot.policy.only(snapshot.policy.levels().id("pupil").unwrap()).is_some());
+    }
+    // What was kept is believed only as it was kept.
+    std::fs::write(&kept, POLICY.replace("games = { staff = \"allow\" }", "")).unwrap();
+    assert!(Snapshot::load_to_serve(&config, &log, now()).await.is_err());
+}
+
 #[tokio::test]
 async fn the_program_alone_makes_a_whole_state() {
     let folder = tempfile::tempdir().unwrap();

@@ -581,10 +581,16 @@ fn consider(
     if new.len() == 0 && (lineage.accepted.is_some() || (locked && !builtin)) {
         return Err(ListError::Empty { list: list.name });
     }
-    if lineage.accepted.as_ref() == Some(&info.version) && shelf.has(&info.version) {
+    // The same entries under a newer date are no new version; nor are they after a rollback.
+    let same = |version: &str| shelf.hash_of(version).as_ref() == Some(&info.hash);
+    if let Some(version) = lineage.accepted.as_deref()
+        && same(version)
+        && shelf.has(version)
+    {
         shelf.set_looked(&looked_now)?;
-        return Ok(Step::Done(Outcome::Unchanged { version: info.version }));
+        return Ok(Step::Done(Outcome::Unchanged { version: version.to_owned() }));
     }
+    let rolled_back = lineage.rolled_back.as_deref().is_some_and(same);
     if !shelf.has(&info.version) {
         shelf.store(&info, &new)?;
     }
@@ -595,7 +601,7 @@ fn consider(
             let old = shelf.entries(accepted)?;
             let Difference { added, removed, .. } = old.difference(&new, 0);
             let mut holds = candidate(&list, &old, &new, removed).holds(gate, catalogue, now)?;
-            if lineage.rolled_back.as_ref() == Some(&version) {
+            if rolled_back {
                 holds.insert(0, "was rolled back".to_owned());
             }
             if holds.is_empty() {

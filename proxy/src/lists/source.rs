@@ -8,8 +8,10 @@ use super::version::{FileReport, VersionInfo};
 use crate::config::{ListOrigin, ListSource};
 use rules::time::UnixMillis;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Changes when the same file would give other entries: sources are then read again.
 const READER_VERSION: u32 = 1;
@@ -36,12 +38,22 @@ pub(super) fn fingerprint(
             }
         }
         (ListOrigin::Builtin(name), _) => {
-            text.push_str(&hex(&Sha256::digest(rules::defaults::list(name).unwrap_or(""))));
+            text.push_str(builtin_hash(name));
         }
         (ListOrigin::Url(_), Some(download)) => text.push_str(&download.hash),
         (ListOrigin::Url(_), None) => {}
     }
     Ok(hex(&Sha256::digest(text)))
+}
+
+/// The hash of a starter list; computed once, as the program does not change while it runs.
+fn builtin_hash(name: &str) -> &'static str {
+    static HASHES: OnceLock<HashMap<&str, String>> = OnceLock::new();
+    let all = rules::defaults::LISTS;
+    let hashes = HASHES.get_or_init(|| {
+        all.iter().map(|(name, text)| (*name, hex(&Sha256::digest(text)))).collect()
+    });
+    hashes.get(name).map_or("", String::as_str)
 }
 
 /// The files of a path source with what tells whether they changed.

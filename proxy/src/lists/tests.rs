@@ -292,11 +292,11 @@ async fn a_rollback_brings_the_version_before_and_keeps_the_other_away() {
     bench.index().await;
     bench.lists().rollback("games", "j.cho", NOW).await.unwrap();
     assert_eq!(bench.index().await.version(), first);
-    // The source still gives the version that was rolled back.
+    // The source still gives the version that was rolled back, later under a newer date.
     assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Unchanged { .. }));
     std::fs::File::open(bench.file("games"))
         .unwrap()
-        .set_modified(std::time::SystemTime::now())
+        .set_modified(std::time::SystemTime::now() + Duration::from_secs(3 * 86_400))
         .unwrap();
     let again = bench.update(&Gate::default()).await.unwrap();
     assert!(

@@ -142,8 +142,9 @@ impl Shelf {
         make_folder(&self.folder).map_err(failed)?;
         let json =
             serde_json::to_vec_pretty(info).map_err(std::io::Error::other).map_err(failed)?;
-        // The info goes first: a version counts as stored once its entries are there.
-        replace_file(&self.info_path(&info.version), |path| write_synced(path, &json))
+        // The info goes first: a version counts as stored once its entries are there. The second
+        // step makes both names durable.
+        move_into_place(&self.info_path(&info.version), |path| write_synced(path, &json))
             .map_err(failed)?;
         replace_file(&self.entries_path(&info.version), |path| entries.write(path)).map_err(failed)
     }
@@ -164,6 +165,11 @@ impl Shelf {
         self.entries_path(version).is_file() && self.info_path(version).is_file()
     }
 
+    /// The hash of a stored version's entries.
+    pub(super) fn hash_of(&self, version: &str) -> Option<String> {
+        self.info(version).ok().map(|info| info.hash)
+    }
+
     pub(super) fn looked(&self) -> Looked {
         let text = std::fs::read(self.folder.join("state.json")).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
@@ -175,7 +181,7 @@ impl Shelf {
         let json =
             serde_json::to_vec_pretty(looked).map_err(std::io::Error::other).map_err(failed)?;
         // Not synced: a cache that a power cut loses costs one more look at the source.
-        replace_file(&self.folder.join("state.json"), |path| std::fs::write(path, &json))
+        move_into_place(&self.folder.join("state.json"), |path| std::fs::write(path, &json))
             .map_err(failed)
     }
 
@@ -210,21 +216,26 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Writes a file beside its place and moves it there: readers and crashes see the old or the new.
+/// Writes a file beside its place and moves it there, durably: readers and crashes see the old or
+/// the new.
 pub(crate) fn replace_file(
     path: &Path,
     write: impl FnOnce(&Path) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    // A bare file name has an empty parent, which cannot be opened.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    move_into_place(path, write)?;
+    // The name is durable only once its folder is.
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn move_into_place(
+    path: &Path,
+    write: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let moved = write(&temporary).and_then(|()| std::fs::rename(&temporary, path));
     if moved.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    moved?;
-    // The name is durable only once its folder is.
-    File::open(folder)?.sync_all()
+    moved
 }

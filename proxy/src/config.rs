@@ -7,6 +7,7 @@
 
 mod file;
 mod limits;
+mod show;
 
 pub use limits::Limits;
 
@@ -251,7 +252,7 @@ impl Config {
     /// The values in effect, defaults included, as a machine file: `config show`.
     #[must_use]
     pub fn show(&self) -> String {
-        file::show(self)
+        show::show(self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! From the text of a machine file to a checked [`Config`], and back for `config show`.
+//! From the text of a machine file to a checked [`Config`].
 
 use super::limits::RawLimits;
 use super::{Config, ConfigFault, ListOrigin, ListSource, Listen, LogSettings, PortSet, Upstream};
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use toml::Spanned;
 
 #[derive(Deserialize)]
@@ -102,7 +102,7 @@ const MAX_WORKERS: u64 = 1_024;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-const FORMATS: [(&str, Format); 8] = [
+pub(super) const FORMATS: [(&str, Format); 8] = [
     ("plain", Format::Plain),
     ("hosts", Format::Hosts),
     ("wildcard", Format::Wildcard),
@@ -519,100 +519,4 @@ fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a 
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, word)| word)
-}
-
-/// The values in effect as a machine file.
-pub(super) fn show(config: &Config) -> String {
-    let mut out = String::new();
-    let mut line = |text: String| {
-        out.push_str(&text);
-        out.push('\n');
-    };
-    let path = |path: &PathBuf| quoted(&path.display().to_string());
-    line(format!("state = {}", path(&config.state)));
-    line(format!("policy = {}", path(&config.policy)));
-    line(format!("text = {}", path(&config.text)));
-    line("\n[listen]".to_owned());
-    line(format!("proxy = {}", array(&config.listen.proxy)));
-    if let Some(ops) = config.listen.ops {
-        line(format!("ops = {}", quoted(&ops.to_string())));
-    }
-    line(format!("name = {}", quoted(&config.listen.name)));
-    if let Some(workers) = config.listen.workers {
-        line(format!("workers = {workers}"));
-    }
-    line("\n[upstream]".to_owned());
-    let hosts: BTreeMap<_, _> =
-        config.upstream.hosts.iter().map(|(k, v)| (k.to_string(), v)).collect();
-    let hosts: Vec<_> =
-        hosts.into_iter().map(|(host, to)| format!("{} = {}", quoted(&host), array(to))).collect();
-    line(match hosts.is_empty() {
-        true => "hosts = {}".to_owned(),
-        false => format!("hosts = {{ {} }}", hosts.join(", ")),
-    });
-    line(format!("allow_private = {}", array(&config.upstream.allow_private)));
-    line(format!(
-        "ca_files = [{}]",
-        config.upstream.ca_files.iter().map(path).collect::<Vec<_>>().join(", ")
-    ));
-    let ports =
-        config.upstream.connect_ports.ranges().iter().map(|(first, last)| match first == last {
-            true => first.to_string(),
-            false => format!("\"{first}-{last}\""),
-        });
-    line(format!("connect_ports = [{}]", ports.collect::<Vec<_>>().join(", ")));
-    line("\n[log]".to_owned());
-    line(format!("sync_interval_ms = {}", config.log.sync_interval_ms));
-    line(format!("max_backlog_bytes = {}", config.log.max_backlog_bytes));
-    if let Some(squid) = &config.log.squid {
-        line(format!("squid = {}", path(squid)));
-    }
-    line("\n[limits]".to_owned());
-    for (name, value) in config.limits.values() {
-        line(format!("{name} = {value}"));
-    }
-    for list in &config.lists {
-        show_list(list, &mut line);
-    }
-    out
-}
-
-fn show_list(list: &ListSource, line: &mut impl FnMut(String)) {
-    line(format!(
-        "\n[[lists]]\nname = {}\ncategory = {}",
-        quoted(&list.name),
-        quoted(&list.category)
-    ));
-    line(match &list.origin {
-        ListOrigin::Path(path) => format!("path = {}", quoted(&path.display().to_string())),
-        ListOrigin::Builtin(name) => format!("path = {}", quoted(&format!("builtin:{name}"))),
-        ListOrigin::Url(url) => {
-            format!("url = {}\nrefresh_hours = {}", quoted(url.as_str()), list.refresh_hours)
-        }
-    });
-    if let Some(licence) = &list.licence {
-        line(format!("licence = {}", quoted(licence)));
-    }
-    if let Some((name, _)) = FORMATS.iter().find(|(_, format)| Some(*format) == list.format) {
-        line(format!("format = {}", quoted(name)));
-    }
-    if let Some(member) = &list.member {
-        line(format!("member = {}", quoted(member)));
-    }
-    line(format!(
-        "allow_public_suffixes = {}\nmax_download_bytes = {}\nmax_unpacked_bytes = {}\nhold_if_seen = {}",
-        list.allow_public_suffixes,
-        list.max_download_bytes,
-        list.max_unpacked_bytes,
-        list.hold_if_seen
-    ));
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-fn array<T: std::fmt::Display>(items: &[T]) -> String {
-    let items: Vec<_> = items.iter().map(|item| quoted(&item.to_string())).collect();
-    format!("[{}]", items.join(", "))
 }

@@ -9,6 +9,7 @@ mod compile;
 mod entries;
 mod fetch;
 mod gate;
+mod judge;
 mod source;
 mod unpack;
 mod version;
@@ -22,15 +23,13 @@ pub(crate) use version::{make_folder, replace_file, write_synced};
 use crate::config::{Config, ListOrigin, ListSource};
 use categorizer::index::{Index, ListInfo};
 use compile::Recipe;
-use entries::Entries;
 use fetch::Download;
-use gate::Candidate;
+use judge::{Fresh, Step, candidate, consider, event_of, is_due};
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
 use rules::category::Catalogue;
 use rules::change::Event;
 use rules::host::Host;
 use rules::time::UnixMillis;
-use source::Reading;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -41,8 +40,6 @@ use version::{LIST_EVENTS, Looked, Shelf, lineages};
 
 /// Longest wait for another process that is updating the same lists, in milliseconds.
 const LOCK_TIMEOUT_MS: u64 = 120_000;
-/// Between two tries at a URL that failed, in milliseconds.
-const RETRY_MS: i64 = 15 * 60_000;
 const HOUR_MS: i64 = 3_600_000;
 
 /// Why something about a list did not work. What was in force stays so.
@@ -154,14 +151,6 @@ enum Look {
     Due,
     /// Only lists without a version in force.
     Missing,
-}
-
-/// A version read and stored, not yet in force.
-struct Fresh {
-    list: ListSource,
-    info: VersionInfo,
-    looked: Looked,
-    verdict: Outcome,
 }
 
 /// The categories of an installation: the shipped ones and those that its lists name.
@@ -537,139 +526,6 @@ impl<'a> Lists<'a> {
         match &downloads[url] {
             Ok(download) => Ok(Some(download.clone())),
             Err(why) => Err(ListError::Fetch { url: url.to_string(), why: why.clone() }),
-        }
-    }
-}
-
-/// What looking at one list led to.
-enum Step {
-    /// Nothing to write.
-    Done(Outcome),
-    /// A new version, stored, with its verdict.
-    Fresh(Box<Fresh>),
-}
-
-/// Reads one list's source and judges what it gives. Blocks: reads, sorts and compresses.
-#[allow(clippy::too_many_arguments, reason = "everything that the verdict depends on")]
-fn consider(
-    list: ListSource,
-    lineage: Lineage,
-    looked: Looked,
-    shelf: &Shelf,
-    download: Option<Download>,
-    gate: &Gate,
-    catalogue: &Catalogue,
-    now: UnixMillis,
-) -> Result<Step, ListError> {
-    let fingerprint = source::fingerprint(&list, download.as_ref())?;
-    let looked_now = Looked { fingerprint, at: Some(now), tried_at: Some(now), error: None };
-    if let Some(version) = lineage.accepted.clone()
-        && looked.fingerprint == looked_now.fingerprint
-        && shelf.has(&version)
-    {
-        shelf.set_looked(&looked_now)?;
-        return Ok(Step::Done(match lineage.held {
-            Some((version, why)) => Outcome::Held { version, why },
-            None => Outcome::Unchanged { version },
-        }));
-    }
-    let Reading { info, entries: new } = source::read(&list, download.as_ref(), now)?;
-    let locked = catalogue.id(&list.category).is_some_and(|id| catalogue.locked().contains(id));
-    // An empty first version of an ordinary list is what the publisher has; of a locked one it is
-    // a fault, and a list that had entries never becomes empty.
-    let builtin = matches!(list.origin, ListOrigin::Builtin(_));
-    if new.len() == 0 && (lineage.accepted.is_some() || (locked && !builtin)) {
-        return Err(ListError::Empty { list: list.name });
-    }
-    // The same entries under a newer date are no new version; nor are they after a rollback.
-    let same = |version: &str| shelf.hash_of(version).as_ref() == Some(&info.hash);
-    if let Some(version) = lineage.accepted.as_deref()
-        && same(version)
-        && shelf.has(version)
-    {
-        shelf.set_looked(&looked_now)?;
-        return Ok(Step::Done(Outcome::Unchanged { version: version.to_owned() }));
-    }
-    let rolled_back = lineage.rolled_back.as_deref().is_some_and(same);
-    if !shelf.has(&info.version) {
-        shelf.store(&info, &new)?;
-    }
-    let version = info.version.clone();
-    let verdict = match lineage.accepted.as_deref() {
-        None => Outcome::Accepted { version, entries: new.len(), added: new.len(), removed: 0 },
-        Some(accepted) => {
-            let old = shelf.entries(accepted)?;
-            let Difference { added, removed, .. } = old.difference(&new, 0);
-            let mut holds = candidate(&list, &old, &new, removed).holds(gate, catalogue, now)?;
-            if rolled_back {
-                holds.insert(0, "was rolled back".to_owned());
-            }
-            if holds.is_empty() {
-                Outcome::Accepted { version, entries: new.len(), added, removed }
-            } else {
-                Outcome::Held { version, why: holds.join("; ") }
-            }
-        }
-    };
-    let known = lineage.held.map(|(version, _)| version);
-    if let Outcome::Held { version, .. } = &verdict
-        && known.as_ref() == Some(version)
-    {
-        shelf.set_looked(&looked_now)?;
-        return Ok(Step::Done(verdict));
-    }
-    Ok(Step::Fresh(Box::new(Fresh { list, info, looked: looked_now, verdict })))
-}
-
-fn candidate<'e>(
-    list: &'e ListSource,
-    old: &'e Entries,
-    new: &'e Entries,
-    removed: u64,
-) -> Candidate<'e> {
-    Candidate {
-        list: &list.name,
-        category: &list.category,
-        hold_if_seen: list.hold_if_seen,
-        old,
-        new,
-        removed,
-    }
-}
-
-fn event_of(fresh: &Fresh) -> Option<Event> {
-    let list = fresh.list.name.clone();
-    match &fresh.verdict {
-        Outcome::Unchanged { .. } => None,
-        Outcome::Accepted { version, added, removed, .. } => Some(Event::ListAccepted {
-            list,
-            version: version.clone(),
-            entries: fresh.info.entries,
-            added: *added,
-            removed: *removed,
-        }),
-        Outcome::Held { version, why } => {
-            Some(Event::ListHeld { list, version: version.clone(), why: why.clone() })
-        }
-    }
-}
-
-/// Whether a source should be looked at by itself now.
-fn is_due(list: &ListSource, looked: &Looked, now: UnixMillis) -> bool {
-    match &list.origin {
-        ListOrigin::Builtin(_) | ListOrigin::Path(_) => match source::fingerprint(list, None) {
-            Ok(fingerprint) => fingerprint != looked.fingerprint,
-            // A source that cannot be looked at is tried at once, so that the fault is told, then
-            // seldom.
-            Err(_) => {
-                looked.error.is_none() || looked.tried_at.is_none_or(|at| now.0 - at.0 > RETRY_MS)
-            }
-        },
-        ListOrigin::Url(_) => {
-            let every = i64::try_from(list.refresh_hours).unwrap_or(i64::MAX / HOUR_MS) * HOUR_MS;
-            every > 0
-                && looked.at.is_none_or(|at| now.0 - at.0 >= every)
-                && looked.tried_at.is_none_or(|at| now.0 - at.0 >= RETRY_MS.min(every))
         }
     }
 }

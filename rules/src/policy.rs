@@ -2,6 +2,8 @@
 
 mod diff;
 mod read;
+mod read_grid;
+mod read_levels;
 mod read_rules;
 mod site_map;
 mod trial;

@@ -23,24 +23,31 @@ pub(crate) fn bind(
     address: SocketAddr,
     copies: usize,
 ) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    let mut bound = address;
+    // With SO_REUSEPORT alone the kernel would let two filters share a port, and an old policy would
+    // decide about part of the traffic. A socket without it finds the other filter.
+    let mut bound = TcpListener::from(bound_socket(address, false)?).local_addr()?;
     let mut listeners = Vec::with_capacity(copies);
     for _ in 0..copies {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            // `[::]` beside `0.0.0.0` must not be the same socket twice.
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&bound.into())?;
+        let socket = bound_socket(bound, true)?;
         socket.listen(BACKLOG)?;
         let listener = TcpListener::from(socket);
         bound = listener.local_addr()?;
         listeners.push(listener);
     }
     Ok((bound, listeners))
+}
+
+fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` beside `0.0.0.0` must not be the same socket twice.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// Accepts until the task is ended.
@@ -105,5 +112,13 @@ mod tests {
         let (address, listeners) = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
         assert_ne!(address.port(), 0);
         assert!(listeners.iter().all(|listener| listener.local_addr().unwrap() == address));
+    }
+
+    #[test]
+    fn a_second_filter_cannot_share_the_port_of_the_first() {
+        let (address, listeners) = bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        assert_eq!(bind(address, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(listeners);
+        assert!(bind(address, 2).is_ok());
     }
 }

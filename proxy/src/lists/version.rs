@@ -216,6 +216,11 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
+/// A file's folder; a bare file name has an empty parent, which cannot be opened.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a file beside its place and moves it there, durably: readers and crashes see the old or
 /// the new.
 pub(crate) fn replace_file(
@@ -224,7 +229,7 @@ pub(crate) fn replace_file(
 ) -> std::io::Result<()> {
     move_into_place(path, write)?;
     // The name is durable only once its folder is.
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 fn move_into_place(

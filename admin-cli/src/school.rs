@@ -37,14 +37,19 @@ impl School {
     /// Policy, lists, people and changes as they stand. Where the policy's file has a fault, the
     /// policy that is in force is taken, and a warning says so.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, Failure> {
-        let loaded = Snapshot::load_in_force(&self.config, now()).await;
-        let (snapshot, fault) = loaded.map_err(|error| from_snapshot_error(&error))?;
-        if fault.is_some() {
-            let path = self.config.policy.display().to_string();
-            note!("warning: {} has a fault; the policy in force is used", visible(&path));
-            note!("  fix: schoolgate policy validate, then policy test");
+        let log = self.change_log().await?;
+        match Snapshot::load_with(&self.config, &log, now()).await {
+            Ok(snapshot) => Ok(snapshot),
+            Err(error @ SnapshotError::Policy(_)) => {
+                let kept = Snapshot::load_to_serve(&self.config, &log, now()).await;
+                let snapshot = kept.map_err(|_| from_snapshot_error(&error))?;
+                let path = self.config.policy.display().to_string();
+                note!("warning: {} has a fault; the policy in force is used", visible(&path));
+                note!("  fix: schoolgate policy validate, then policy test");
+                Ok(snapshot)
+            }
+            Err(error) => Err(from_snapshot_error(&error)),
         }
-        Ok(snapshot)
     }
 
     /// As [`School::snapshot`], but a fault in the policy's file is an error.

@@ -103,22 +103,6 @@ impl PolicyFile {
         Ok(PolicyFile { policy, hash: hash(&text, &files), text, files })
     }
 
-    /// Reads the policy that took effect last, as it was kept; `None` where none did, or where its
-    /// copy cannot be read any more.
-    ///
-    /// # Errors
-    /// [`PolicyFault::Log`].
-    pub async fn read_last_applied(
-        config: &Config,
-        log: &ChangeLog,
-        catalogue: &Catalogue,
-    ) -> Result<Option<PolicyFile>, PolicyFault> {
-        let Some(hash) = last_applied(log).await? else { return Ok(None) };
-        let path = config.state.join("policy").join(format!("{hash}.toml"));
-        let folder = config.policy.parent().unwrap_or(Path::new(""));
-        Ok(Self::read_beside(&path, folder, catalogue).ok())
-    }
-
     /// Runs the `[[test]]` cases against the lists.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::args::{LogCommand, LogFilters, PrintArgs};
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Column, Sheet, visible};
+use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::school::{School, from_append_error, range, show_seconds};
 use crate::words;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
@@ -170,13 +170,32 @@ async fn follow(
     loop {
         let rows = follow.poll().await.map_err(from_query_error)?;
         for row in &rows {
-            sheet.row(&cells(clock, row))?;
+            // A table cannot be aligned before its end is known.
+            match print.format() {
+                Format::Table => say!("{}", line(clock, row)),
+                _ => sheet.row(&cells(clock, row))?,
+            }
         }
         sheet.flush()?;
         if rows.is_empty() {
             tokio::time::sleep(Duration::from_millis(FOLLOW_PAUSE_MS)).await;
         }
     }
+}
+
+/// A record on one line, for people who watch.
+fn line(clock: &SchoolClock, row: &AccessRow) -> String {
+    let word = if row.verdict == Verdict::Block { "BLOCKED" } else { "ALLOWED" };
+    let address = format!("{}{}", row.host, row.path.as_deref().unwrap_or(""));
+    format!(
+        "{}  {}  {}  {word}  {}  {}  {}",
+        show_seconds(clock, row.at),
+        visible(row.user.as_deref().unwrap_or("-")),
+        visible(&row.level),
+        visible(&address),
+        visible(&row.categories.join(", ")),
+        row.id.code()
+    )
 }
 
 fn cells(clock: &SchoolClock, row: &AccessRow) -> [Cell; 24] {
@@ -244,7 +263,7 @@ async fn show(
 ) -> Result<Exit, Failure> {
     let row = find(school, record).await?;
     if json {
-        let mut sheet = Sheet::stdout(crate::output::Format::Jsonl, COLUMNS)?;
+        let mut sheet = Sheet::stdout(Format::Jsonl, COLUMNS)?;
         sheet.row(&cells(clock, &row))?;
         sheet.finish()?;
         return Ok(Exit::Ok);

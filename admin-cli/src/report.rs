@@ -161,7 +161,8 @@ async fn figures(
     })
 }
 
-async fn list_ages(
+/// Each list with its age.
+pub(crate) async fn list_ages(
     school: &School,
     log: &ledger::changes::ChangeLog,
 ) -> Result<Vec<ListAge>, Failure> {

@@ -6,91 +6,181 @@ use crate::doctor::size;
 use crate::failure::{Exit, Failure};
 use crate::health;
 use crate::output::visible;
-use crate::report::weekly::thousands;
-use crate::school::School;
+use crate::report::weekly::{ListAge, span_words, thousands};
+use crate::school::{School, now};
+use proxy::snapshot::Snapshot;
 use rules::change::UnblockState;
+use rules::time::UnixMillis;
+use serde_json::json;
 use std::path::Path;
+
+/// The daemon's own measure of how far the stored log is behind, in milliseconds.
+const LAG_METRIC: &str = "ledger_ingest_lag_milliseconds";
+
+/// What is known of the daemon.
+struct Daemon {
+    words: String,
+    exit: Exit,
+    /// Milliseconds by which stored records are behind recorded ones, as the daemon measures it.
+    log_lag_ms: Option<f64>,
+}
+
+/// What is printed.
+struct Status {
+    daemon: Daemon,
+    snapshot: Snapshot,
+    lists: Vec<ListAge>,
+    at: UnixMillis,
+    log_bytes: u64,
+    journal_bytes: u64,
+}
 
 /// Prints the state of the filter; exit 6 where it does not run or answer.
 pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Failure> {
-    let config = &school.config;
-    let running = health::is_running(&config.state);
-    let answer = match config.listen.ops.filter(|ops| running && ops.port() != 0) {
-        Some(ops) => Some(health::ask(ops, "/readyz").await),
-        None => None,
-    };
+    let state = &school.config.state;
+    let daemon = daemon(school).await;
     let snapshot = school.snapshot().await?;
-    let policy = &snapshot.policy;
-    let clock = policy.clock();
-    let at = crate::school::now();
-    let lists = snapshot.index.lists();
-    let entries: u64 = lists.iter().map(|(_, entries)| entries).sum();
-    let count = |state| {
-        snapshot.changes.unblocks.values().filter(|unblock| unblock.state(at) == state).count()
-    };
-    let live = count(UnblockState::Live) + count(UnblockState::Confirmed);
-    let asked = count(UnblockState::Asked);
-    let waiting_bytes = folder_bytes(&config.state.join("journal"));
-    let ready = match &answer {
-        Some(Ok((200, _))) => "ready".to_owned(),
-        Some(Ok((status, text))) => format!("not ready ({status}): {}", text.trim()),
-        Some(Err(error)) => format!("not answering: {error}"),
-        None if running => "running (no ops address to ask)".to_owned(),
-        None => "not running; browsing through it is stopped, not open".to_owned(),
-    };
-    let levels: Vec<&str> = policy.levels().iter().map(|(_, level)| level.name.as_str()).collect();
-    let fine = running && !matches!(&answer, Some(Err(_)));
-    let exit = match (&answer, fine) {
-        (_, false) => Exit::FilterDown,
-        (Some(Ok((status, _))), true) if *status != 200 => Exit::ProblemsFound,
-        _ => Exit::Ok,
+    let lists = crate::report::list_ages(school, &school.change_log().await?).await?;
+    let status = Status {
+        daemon,
+        snapshot,
+        lists,
+        at: now(),
+        log_bytes: folder_bytes(&state.join("access")),
+        journal_bytes: folder_bytes(&state.join("journal")),
     };
     if args.json {
-        say!(
-            "{}",
-            serde_json::json!({
-                "running": running, "ready": exit == Exit::Ok, "state": ready,
-                "school": policy.school(), "policy_hash": &*snapshot.policy_hash,
-                "list_version": snapshot.index.version(), "lists": lists.len(), "list_entries": entries,
-                "levels": levels, "users": snapshot.users.len(), "unblocks_live": live,
-                "unblocks_asked": asked, "blocks": snapshot.blocks.len(),
-                "journal_bytes": waiting_bytes, "log_bytes": folder_bytes(&config.state.join("access")),
-                "at": clock.rfc3339(at),
-            })
-        );
-        return Ok(exit);
+        say!("{}", status.json());
+    } else {
+        status.print(school)?;
     }
-    say!("filter    {}", visible(&ready));
-    for address in &config.listen.proxy {
-        say!("address   {address}");
-    }
-    say!("machine   {}", name(config.file.as_deref()));
-    say!("school    {}", visible(policy.school()));
-    say!(
-        "policy    {} ({} levels: {})",
-        short(&snapshot.policy_hash),
-        levels.len(),
-        visible(&levels.join(", "))
-    );
-    say!("lists     {} with {} entries", lists.len(), thousands(entries));
-    say!("people    {} can sign in", snapshot.users.len());
-    say!(
-        "unblocks  {live} live, {asked} waiting for a yes; {} blocks beside the policy",
-        snapshot.blocks.len()
-    );
-    say!(
-        "log       {} stored, {} on its way",
-        size(folder_bytes(&config.state.join("access"))),
-        size(waiting_bytes)
-    );
-    // Honest about depth: what is not inspected is decided by its name alone.
-    say!("depth     http: whole address; https: the site's name only (no inspection yet)");
-    say!("time      {}", clock.show(at));
-    Ok(exit)
+    Ok(status.daemon.exit)
 }
 
-fn short(hash: &str) -> &str {
-    hash.get(..12).unwrap_or(hash)
+async fn daemon(school: &School) -> Daemon {
+    let of = |words: String, exit| Daemon { words, exit, log_lag_ms: None };
+    if !health::is_running(&school.config.state) {
+        let words = "not running; browsing through it is stopped, not open";
+        return of(words.to_owned(), Exit::FilterDown);
+    }
+    let Some(ops) = school.config.listen.ops.filter(|ops| ops.port() != 0) else {
+        return of("running (no ops address to ask)".to_owned(), Exit::Ok);
+    };
+    match health::ask(ops, "/readyz").await {
+        Ok((200, _)) => {
+            let metrics = health::ask(ops, "/metrics").await.map(|(_, text)| text);
+            let log_lag_ms = metrics.ok().and_then(|text| metric(&text, LAG_METRIC));
+            Daemon { words: "ready".to_owned(), exit: Exit::Ok, log_lag_ms }
+        }
+        Ok((status, text)) => {
+            of(format!("not ready ({status}): {}", text.trim()), Exit::ProblemsFound)
+        }
+        Err(error) => of(format!("not answering: {error}"), Exit::FilterDown),
+    }
+}
+
+/// The value of a metric without labels.
+fn metric(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+impl Status {
+    fn unblocks(&self, states: &[UnblockState]) -> usize {
+        let unblocks = self.snapshot.changes.unblocks.values();
+        unblocks.filter(|unblock| states.contains(&unblock.state(self.at))).count()
+    }
+
+    fn live(&self) -> usize {
+        self.unblocks(&[UnblockState::Live, UnblockState::Confirmed])
+    }
+
+    fn asked(&self) -> usize {
+        self.unblocks(&[UnblockState::Asked])
+    }
+
+    /// The list whose version in force was taken in longest ago; shipped ones do not age.
+    fn oldest(&self) -> Option<(i64, &str)> {
+        let own = self.lists.iter().filter(|list| !list.shipped);
+        own.filter_map(|list| Some((list.taken_in?, list.name.as_str()))).min()
+    }
+
+    fn levels(&self) -> Vec<&str> {
+        self.snapshot.policy.levels().iter().map(|(_, level)| level.name.as_str()).collect()
+    }
+
+    fn entries(&self) -> u64 {
+        self.snapshot.index.lists().iter().map(|(_, entries)| entries).sum()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let clock = self.snapshot.policy.clock();
+        json!({
+            "ready": self.daemon.exit == Exit::Ok,
+            "state": self.daemon.words,
+            "school": self.snapshot.policy.school(),
+            "policy_hash": &*self.snapshot.policy_hash,
+            "levels": self.levels(),
+            "list_version": self.snapshot.index.version(),
+            "list_entries": self.entries(),
+            "lists": self.lists,
+            "users": self.snapshot.users.len(),
+            "unblocks_live": self.live(),
+            "unblocks_asked": self.asked(),
+            "blocks": self.snapshot.blocks.len(),
+            "log_bytes": self.log_bytes,
+            "journal_bytes": self.journal_bytes,
+            "log_lag_ms": self.daemon.log_lag_ms,
+            "at": clock.rfc3339(self.at),
+        })
+    }
+
+    fn print(&self, school: &School) -> Result<(), Failure> {
+        let policy = &self.snapshot.policy;
+        say!("filter    {}", visible(&self.daemon.words));
+        for address in &school.config.listen.proxy {
+            say!("address   {address}");
+        }
+        say!("machine   {}", name(school.config.file.as_deref()));
+        say!("school    {}", visible(policy.school()));
+        let hash = &self.snapshot.policy_hash;
+        let levels = self.levels();
+        let names = levels.join(", ");
+        say!(
+            "policy    {} ({} levels: {})",
+            hash.get(..12).unwrap_or(hash),
+            levels.len(),
+            visible(&names)
+        );
+        let oldest = self.oldest().map_or_else(String::new, |(at, name)| {
+            format!("; oldest: {}, {} ago", visible(name), span_words(self.at.0 - at))
+        });
+        let held: Vec<&str> =
+            self.lists.iter().filter(|list| list.held).map(|list| list.name.as_str()).collect();
+        say!("lists     {} with {} entries{oldest}", self.lists.len(), thousands(self.entries()));
+        if !held.is_empty() {
+            say!("          waiting for a decision: {}", visible(&held.join(", ")));
+        }
+        say!("people    {} can sign in", self.snapshot.users.len());
+        say!(
+            "unblocks  {} live, {} waiting for a yes; {} blocks beside the policy",
+            self.live(),
+            self.asked(),
+            self.snapshot.blocks.len()
+        );
+        let lag = self
+            .daemon
+            .log_lag_ms
+            .map_or_else(String::new, |lag| format!(", stored {lag} ms behind"));
+        say!(
+            "log       {} stored, {} of journal{lag}",
+            size(self.log_bytes),
+            size(self.journal_bytes)
+        );
+        // Honest about depth: what is not inspected is decided by its name alone.
+        say!("depth     http: whole address; https: the site's name only (no inspection yet)");
+        say!("time      {}", policy.clock().show(self.at));
+        Ok(())
+    }
 }
 
 /// Bytes of the files in a folder; 0 where there is none.
@@ -102,4 +192,17 @@ pub(crate) fn folder_bytes(folder: &Path) -> u64 {
         .filter(|metadata| metadata.is_file())
         .map(|metadata| metadata.len())
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_found_by_its_whole_name() {
+        let text =
+            "# HELP ledger_lag_seconds x\nledger_lag_seconds_total 9\nledger_lag_seconds 0.25\n";
+        assert_eq!(metric(text, "ledger_lag_seconds"), Some(0.25));
+        assert_eq!(metric(text, "nothing"), None);
+    }
 }

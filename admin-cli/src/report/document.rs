@@ -142,7 +142,9 @@ impl Document {
             for sentence in &section.sentences {
                 line([&section.heading, "", "note", sentence]);
             }
-            for row in section.table.iter().flat_map(|table| &table.rows) {
+            let rows = section.table.iter().flat_map(|table| &table.rows);
+            // A row to be filled in by hand says nothing to a program.
+            for row in rows.filter(|row| row.iter().any(|cell| !cell.trim().is_empty())) {
                 let headings = section.table.as_ref().map_or(&[][..], |table| &table.headings);
                 for (heading, cell) in headings.iter().zip(row).skip(1) {
                     line([&section.heading, &row[0], heading, cell]);

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqlSafeStr, Sqlite, SqliteConnection, Transaction};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -110,6 +110,8 @@ pub struct Stamp {
 /// An open change log with its users. One connection; methods may be called from any task.
 pub struct ChangeLog {
     path: PathBuf,
+    /// The file that was opened: another one under its name is not this log.
+    inode: u64,
     inner: Mutex<Inner>,
 }
 
@@ -159,7 +161,8 @@ impl ChangeLog {
         migrate(&mut connection, &path).await?;
         let inner =
             Inner { connection, folded: Changes::default(), next_sequence: 0, own_commits: 0 };
-        let log = ChangeLog { path, inner: Mutex::new(inner) };
+        let inode = std::fs::metadata(&path).map(|data| data.ino()).unwrap_or(0);
+        let log = ChangeLog { path, inode, inner: Mutex::new(inner) };
         log.inner.lock().await.catch_up(&log.path).await?;
         Ok(log)
     }
@@ -184,6 +187,7 @@ impl ChangeLog {
     where
         F: FnOnce(&Changes) -> Result<Vec<(String, Event)>, E>,
     {
+        self.check_place()?;
         let mut inner = self.inner.lock().await;
         let writing = inner.begin(&self.path).await?;
         let events = decide(writing.changes()).map_err(AppendWithError::Refused)?;
@@ -200,6 +204,7 @@ impl ChangeLog {
         actor: &str,
         event: Event,
     ) -> Result<ChangeEntry, AppendError> {
+        self.check_place()?;
         let mut inner = self.inner.lock().await;
         let writing = inner.begin(&self.path).await?;
         let sequence = *writing.next_sequence;
@@ -260,14 +265,24 @@ impl ChangeLog {
     /// A mark to compare with a later one; microseconds, reads no table.
     ///
     /// # Errors
-    /// [`AppendError`].
+    /// [`AppendError`]; [`AppendError::Damaged`] too once the file was removed or replaced.
     pub async fn stamp(&self) -> Result<Stamp, AppendError> {
+        self.check_place()?;
         let mut inner = self.inner.lock().await;
         let row = sqlx::query("PRAGMA data_version")
             .fetch_one(&mut inner.connection)
             .await
             .map_err(|e| store_error(&self.path, 0, e))?;
         Ok(Stamp { data_version: row.get(0), own_commits: inner.own_commits })
+    }
+
+    /// A file that was removed lives on unseen while it is open: what is written to it would be lost,
+    /// and what others write to its successor never seen.
+    fn check_place(&self) -> Result<(), AppendError> {
+        match std::fs::metadata(&self.path) {
+            Ok(data) if data.ino() == self.inode => Ok(()),
+            _ => Err(damaged(&self.path, "the file was removed or replaced".to_owned())),
+        }
     }
 
     /// Runs one read on the log's connection; for [`crate::users`].
@@ -289,6 +304,7 @@ impl ChangeLog {
     where
         F: AsyncFnOnce(&mut SqliteConnection) -> Result<Vec<(String, Event)>, E>,
     {
+        self.check_place()?;
         let mut inner = self.inner.lock().await;
         let mut writing = inner.begin(&self.path).await?;
         let events = work(&mut writing.transaction).await.map_err(AppendWithError::Refused)?;

@@ -230,3 +230,15 @@ fn the_body_is_canonical_json_and_the_leaf_its_rfc_6962_hash() {
     let empty: String = leaf_hash(b"").iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(empty, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
 }
+
+#[tokio::test]
+async fn a_log_that_was_removed_or_replaced_is_noticed_by_who_has_it_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path()).await;
+    log.append(AT, "x", noted("one")).await.unwrap();
+    let path = ChangeLog::path_in(folder.path());
+    std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+    assert!(matches!(log.stamp().await, Err(AppendError::Damaged { .. })));
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(log.append(AT, "x", noted("lost")).await, Err(AppendError::Damaged { .. })));
+}

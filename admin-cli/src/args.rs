@@ -23,7 +23,7 @@ use std::path::PathBuf;
     before_help = "Examples:
   schoolgate serve                               start with the built-in example school
   schoolgate check chess.com --as ks3 --at \"Wed 10:00\"
-  schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess club final\" --by p.obi
+  schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess final\" --by m.obi
   schoolgate log query --since 2h --verdict block
   schoolgate report weekly --for dsl --format html -o week.html",
     after_help = "Exit codes: 0 ok or allowed, 1 fault, 2 usage, 3 bad configuration, 4 not permitted, 5 not found, \
@@ -75,7 +75,7 @@ pub(crate) enum Command {
     /// Open a site for a lesson: asked for by one person, authorised by another
     #[command(
         before_help = "Examples:
-  schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess club final\" --by p.obi
+  schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess final\" --by m.obi
   schoolgate unblock authorise U-0001 --by q.whitmore
   schoolgate unblock list
   schoolgate unblock revoke U-0001 --reason \"Lesson over\" --by q.whitmore",
@@ -93,10 +93,10 @@ pub(crate) enum Command {
     Lists(ListsCommand),
     /// The school's decisions: check, test and apply policy.toml
     #[command(before_help = "Examples:
-  schoolgate policy validate new-policy.toml
-  schoolgate policy test new-policy.toml
-  schoolgate policy diff new-policy.toml
-  schoolgate policy apply new-policy.toml --reason \"Spring term\" --by j.cho --authorised-by q.whitmore")]
+  schoolgate policy validate new.toml
+  schoolgate policy test new.toml
+  schoolgate policy diff new.toml
+  schoolgate policy apply new.toml --reason \"Spring term\" --by j.cho --authorised-by q.whitmore")]
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// The machine file
@@ -276,6 +276,9 @@ mod tests {
         while let Some(command) = todo.pop() {
             let help = command.clone().render_help().to_string();
             assert!(help.starts_with("Examples:\n"), "{}: {help}", command.get_name());
+            let mut examples = help.lines().take_while(|line| !line.is_empty());
+            let wide = examples.find(|line| line.chars().count() > 100);
+            assert_eq!(wide, None, "{}: wraps on a terminal of 100", command.get_name());
             checked += 1;
             todo.extend(command.get_subcommands().cloned());
         }

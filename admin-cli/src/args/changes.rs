@@ -49,8 +49,8 @@ pub(crate) enum BlockCommand {
 pub(crate) enum UnblockCommand {
     /// Ask for a site to be opened
     #[command(before_help = "Examples:
-  schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess club final\" --by p.obi
-  schoolgate unblock request example.org/maths --for @9C --until 10:50 --reason \"Fractions lesson\" --by p.obi")]
+  schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess final\" --by m.obi
+  schoolgate unblock request example.org/maths --for @9C --until 10:50 --reason \"Year 5 fractions\" --by m.obi")]
     Request {
         /// The site: a host and everything below it, or a host and path
         site: String,
@@ -180,7 +180,7 @@ pub(crate) enum UnblockCommand {
 pub(crate) enum PolicyCommand {
     /// Look for faults; run nothing
     #[command(
-        before_help = "Examples:\n  schoolgate policy validate\n  schoolgate policy validate new-policy.toml"
+        before_help = "Examples:\n  schoolgate policy validate\n  schoolgate policy validate new.toml"
     )]
     Validate {
         /// The policy; the one in force when not given
@@ -188,14 +188,14 @@ pub(crate) enum PolicyCommand {
     },
     /// Run the policy's [[test]] cases against the lists in use
     #[command(
-        before_help = "Examples:\n  schoolgate policy test\n  schoolgate policy test new-policy.toml"
+        before_help = "Examples:\n  schoolgate policy test\n  schoolgate policy test new.toml"
     )]
     Test {
         /// The policy; the one in force when not given
         file: Option<PathBuf>,
     },
     /// What would change
-    #[command(before_help = "Examples:\n  schoolgate policy diff new-policy.toml")]
+    #[command(before_help = "Examples:\n  schoolgate policy diff new.toml")]
     Diff {
         /// The new policy
         file: PathBuf,
@@ -204,8 +204,8 @@ pub(crate) enum PolicyCommand {
     },
     /// Put a policy in force; what opens more than before needs an authoriser
     #[command(before_help = "Examples:
-  schoolgate policy apply new-policy.toml --reason \"Block web proxies\" --by j.cho
-  schoolgate policy apply new-policy.toml --reason \"Games at lunch\" --by j.cho --authorised-by q.whitmore")]
+  schoolgate policy apply new.toml --reason \"Block web proxies\" --by j.cho
+  schoolgate policy apply new.toml --reason \"Lunch games\" --by j.cho --authorised-by q.whitmore")]
     Apply {
         /// The new policy
         file: PathBuf,

@@ -178,7 +178,7 @@ impl PrintArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Change")]
 pub(crate) struct ChangeArgs {
-    /// The acting person, as named in [roles]; also SCHOOLGATE_BY
+    /// The acting person, as named under roles in the policy; also SCHOOLGATE_BY
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
     /// Say what would change; change nothing

@@ -8,8 +8,8 @@ use crate::headers::has_token;
 use crate::identify::{Who, identify};
 use crate::live::Facts;
 use crate::pool::Upstream;
-use crate::record::{self, Arrival, unless_left};
-use crate::refuse::{Asker, Refusal, Refuser};
+use crate::record::{self, Arrival, Permit, unless_left};
+use crate::refuse::{Asker, Refusal, Refuser, Words};
 use crate::resolve::ResolveError;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
@@ -21,6 +21,7 @@ use hyper::{HeaderMap, Method, Request, Response, Version};
 use rules::access::Identity;
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
+use rules::level::LevelId;
 use rules::target::{Scheme, Target, parse_absolute, parse_connect};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -43,6 +44,14 @@ pub(crate) enum Route {
     Nowhere(ResolveError),
 }
 
+/// Why a request goes no further, and what is known of it by then.
+struct TurnedAway {
+    asked: Option<Asked>,
+    level: Option<LevelId>,
+    who: Option<Rc<Identity>>,
+    refusal: Refusal,
+}
+
 /// Answers one request.
 pub(crate) async fn exchange(
     worker: &Rc<Worker>,
@@ -53,17 +62,78 @@ pub(crate) async fn exchange(
     let asker = Asker::of(&request);
     let view = worker.view();
     let refuser = Refuser { worker, client, arrival: &arrival, asker: &asker };
-    let refusing = |view, asked, who, refusal| {
-        refuser.refuse(view, request_words(&request, asked), who, refusal)
+    match admit(&refuser, &view, &request).await {
+        Ok((permit, route)) => {
+            let answer = if request.method() == Method::CONNECT {
+                tunnel::open(worker, client, permit, route, &asker).await
+            } else {
+                forward::forward(worker, client, permit, route, &asker, request).await
+            };
+            worker.meters.answer_seconds.observe(arrival.started.elapsed().as_secs_f64());
+            answer
+        }
+        Err(turned) => {
+            let words = words(&request, turned.asked.as_ref());
+            let who = turned.level.map(|level| (level, turned.who.as_deref()));
+            refuser.refuse(&view, words, who, turned.refusal)
+        }
+    }
+}
+
+/// Reads, identifies, decides and records; what comes of it is leave to go upstream, and the way.
+async fn admit(
+    refuser: &Refuser<'_>,
+    view: &View,
+    request: &Request<Incoming>,
+) -> Result<(Permit, Route), TurnedAway> {
+    let Refuser { worker, client, arrival, .. } = *refuser;
+    let asked = read(request, client, worker).map_err(|code| TurnedAway {
+        asked: None,
+        level: None,
+        who: None,
+        refusal: Refusal::Code(code),
+    })?;
+    let who = match identified(refuser, view, request, &asked).await {
+        Ok(who) => who,
+        Err((level, refusal)) => {
+            return Err(TurnedAway { asked: Some(asked), level: Some(level), who: None, refusal });
+        }
     };
-    let asked = match read(&request, client, worker) {
-        Ok(asked) => asked,
-        Err(code) => return refusing(&view, None, None, Refusal::Code(code)),
+    let turned = |asked, refusal| TurnedAway {
+        asked: Some(asked),
+        level: Some(who.level),
+        who: Some(Rc::clone(&who)),
+        refusal,
     };
+    let mut facts = facts(&asked, &who, client, view);
+    let mut ruling = view.rule(&mut facts, arrival.at);
+    let Some(route) = route(refuser, view, request, &asked, &who, &mut ruling).await else {
+        return Err(turned(asked, Refusal::Policy(ruling)));
+    };
+    let log = (&worker.journal, &worker.registry);
+    let method = request.method().as_str();
+    match record::allow(log, (view, &ruling), arrival, method, facts, &client.seat) {
+        Ok(Some(permit)) => Ok((permit, route)),
+        Ok(None) => Err(turned(asked, Refusal::Policy(ruling))),
+        Err(error) => {
+            tracing::error!(%error, "a decision could not be recorded; the request was refused");
+            Err(turned(asked, Refusal::Code(ReasonCode::LogUnavailable)))
+        }
+    }
+}
+
+/// Who asks, or why that is not known: with the level of the record.
+async fn identified(
+    refuser: &Refuser<'_>,
+    view: &View,
+    request: &Request<Incoming>,
+    asked: &Asked,
+) -> Result<Rc<Identity>, (LevelId, Refusal)> {
+    let Refuser { worker, client, arrival, .. } = *refuser;
     let who = identify(
         request.headers(),
         client.address,
-        &view,
+        view,
         &worker.verifier,
         &client.remembered,
         &worker.meters,
@@ -72,67 +142,42 @@ pub(crate) async fn exchange(
     let left = || {
         let level = view.snapshot.policy.identify(None, client.address).level;
         let ruling = Ruling::block(ReasonCode::SignIn);
-        refuser.abandon(&view, request_words(&request, Some(&asked)), (level, None), &ruling);
+        refuser.abandon(view, words(request, Some(asked)), (level, None), &ruling);
     };
-    let who = match unless_left(who, left).await {
-        Who::Known(who) => who,
-        Who::Challenge { level, wrong } => {
-            return refusing(&view, Some(&asked), Some((level, None)), Refusal::SignIn { wrong });
-        }
-        Who::Busy { level } => {
-            let refusal = Refusal::Code(ReasonCode::Limit);
-            return refusing(&view, Some(&asked), Some((level, None)), refusal);
-        }
+    match unless_left(who, left).await {
+        Who::Known(who) => Ok(who),
+        Who::Challenge { level, wrong } => Err((level, Refusal::SignIn { wrong })),
+        Who::Busy { level } => Err((level, Refusal::Code(ReasonCode::Limit))),
+    }
+}
+
+/// The way to an allowed site; `None` where the ruling is, or becomes, a block.
+async fn route(
+    refuser: &Refuser<'_>,
+    view: &View,
+    request: &Request<Incoming>,
+    asked: &Asked,
+    who: &Rc<Identity>,
+    ruling: &mut Ruling,
+) -> Option<Route> {
+    if ruling.verdict != Verdict::Allow {
+        return None;
+    }
+    let blocked =
+        |ruling: &Ruling, code| Ruling { categories: ruling.categories, ..Ruling::block(code) };
+    if let Some(code) = beyond_policy(asked, refuser.worker) {
+        *ruling = blocked(ruling, code);
+        return None;
+    }
+    let left = || {
+        refuser.abandon(view, words(request, Some(asked)), (who.level, Some(who)), ruling);
     };
-    let mut facts = facts(&asked, &who, client, &view);
-    let mut ruling = view.rule(&mut facts, arrival.at);
-    if ruling.verdict == Verdict::Allow
-        && let Some(code) = beyond_policy(&asked, worker)
-    {
-        ruling = Ruling { verdict: Verdict::Block, code, reason: None, rule: None, ..ruling };
+    let found = unless_left(find_route(refuser.worker, request, asked), left).await;
+    if matches!(found, Route::Nowhere(ResolveError::Private)) {
+        *ruling = blocked(ruling, ReasonCode::PrivateAddress);
+        return None;
     }
-    let mut route = None;
-    if ruling.verdict == Verdict::Allow {
-        let left = || {
-            let words = request_words(&request, Some(&asked));
-            refuser.abandon(&view, words, (who.level, Some(&who)), &ruling);
-        };
-        let found = unless_left(find_route(worker, &request, &asked), left).await;
-        match found {
-            Route::Nowhere(ResolveError::Private) => {
-                let code = ReasonCode::PrivateAddress;
-                ruling =
-                    Ruling { verdict: Verdict::Block, code, reason: None, rule: None, ..ruling };
-            }
-            found => route = Some(found),
-        }
-    }
-    let Some(route) = route else {
-        let known = Some((who.level, Some(&who)));
-        return refusing(&view, Some(&asked), known, Refusal::Policy(ruling));
-    };
-    let log = (&worker.journal, &worker.registry);
-    let method = request.method().as_str();
-    match record::allow(log, (&view, &ruling), &arrival, method, facts, &client.seat) {
-        Ok(Some(permit)) => {
-            let answer = match asked.scheme {
-                Scheme::Tunnel => tunnel::open(worker, client, permit, route, &asker).await,
-                _ => forward::forward(worker, client, permit, route, &asker, request).await,
-            };
-            worker.meters.answer_seconds.observe(arrival.started.elapsed().as_secs_f64());
-            answer
-        }
-        Ok(None) => {
-            let known = Some((who.level, Some(&who)));
-            refusing(&view, Some(&asked), known, Refusal::Policy(ruling))
-        }
-        Err(error) => {
-            tracing::error!(%error, "a decision could not be recorded; the request was refused");
-            let known = Some((who.level, Some(&who)));
-            let refusal = Refusal::Code(ReasonCode::LogUnavailable);
-            refusing(&view, Some(&asked), known, refusal)
-        }
-    }
+    Some(found)
 }
 
 fn facts(asked: &Asked, who: &Rc<Identity>, client: &Client, view: &View) -> Facts {
@@ -150,11 +195,8 @@ fn facts(asked: &Asked, who: &Rc<Identity>, client: &Client, view: &View) -> Fac
 }
 
 /// Method, scheme, host, port and path for the record and the page, as far as they could be read.
-fn request_words<'a>(
-    request: &'a Request<Incoming>,
-    asked: Option<&'a Asked>,
-) -> crate::refuse::Words<'a> {
-    crate::refuse::Words { method: request.method(), uri: request.uri(), asked }
+fn words<'a>(request: &'a Request<Incoming>, asked: Option<&'a Asked>) -> Words<'a> {
+    Words { method: request.method(), uri: request.uri(), asked }
 }
 
 /// Reads what a request asks for. The error is the reason of a 400 or 403.

@@ -130,8 +130,8 @@ pub(crate) enum SiteFault {
 
 /// What a refusal needs of its exchange.
 pub(crate) struct Refuser<'a> {
-    pub(crate) worker: &'a Worker,
-    pub(crate) client: &'a Client,
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) client: &'a Rc<Client>,
     pub(crate) arrival: &'a Arrival,
     pub(crate) asker: &'a Asker,
 }
@@ -142,7 +142,7 @@ impl Refuser<'_> {
         &self,
         view: &View,
         words: Words<'_>,
-        who: Option<(LevelId, Option<&Rc<Identity>>)>,
+        who: Option<(LevelId, Option<&Identity>)>,
         refusal: Refusal,
     ) -> Response<Reply> {
         let Self { worker, client, arrival, asker } = self;
@@ -157,17 +157,10 @@ impl Refuser<'_> {
             }
         };
         let unread = unread_host(words.uri);
-        let subject = Subject {
-            view,
-            ruling: &ruling,
-            level,
-            identity: identity.map(Rc::as_ref),
-            asked: words.asked,
-            at: arrival.at,
-        };
+        let subject =
+            Subject { view, ruling: &ruling, level, identity, asked: words.asked, at: arrival.at };
         let code = arrival.id.code();
         let answer = subject.answer(asker, &code, kind);
-        let identity = identity.map(Rc::as_ref);
         let about = words.about(level, identity, client.address, &unread);
         let sent = (answer.status, if asker.head { 0 } else { answer.body.len() as u64 });
         match record::refuse(&worker.journal, (view, &ruling), arrival, &about, sent) {

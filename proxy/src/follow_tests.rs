@@ -44,7 +44,7 @@ impl Bench {
         std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
         std::fs::write(folder.path().join("games.txt"), "chess.example\n").unwrap();
         let text = "[[lists]]\nname = \"games\"\ncategory = \"games\"\npath = \"games.txt\"\n";
-        let config = Arc::new(Config::parse(text, "schoolgate.toml", folder.path()).unwrap());
+        let config = Arc::new(Config::parse_own_lists(text, "schoolgate.toml", folder.path()).unwrap());
         let snapshot = Snapshot::load(&config, now()).await.unwrap();
         let current: Current = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
         let follower = Follower::start(Arc::clone(&config), Arc::clone(&current)).unwrap();
@@ -284,7 +284,7 @@ async fn a_first_start_with_a_failing_test_is_refused() {
         POLICY.replace("allow = [\"lib", "block = [\"lib"),
     )
     .unwrap();
-    let config = Config::parse("", "schoolgate.toml", folder.path()).unwrap();
+    let config = Config::parse_own_lists("", "schoolgate.toml", folder.path()).unwrap();
     let error = Snapshot::load(&config, now()).await.err().unwrap();
     assert!(error.to_string().contains("1 of 1 policy tests failed"), "{error}");
 }

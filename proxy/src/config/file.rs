@@ -11,6 +11,26 @@ use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
 
+/// Starter lists that are in force whatever the file names: without them the self-test names of the
+/// locked categories would open, and a school that blocks uncategorised sites would block Childline.
+const ALWAYS: [&str; 4] = ["csam", "terrorism", "illegal", "health-help"];
+
+fn always(name: String, category: &str, origin: ListOrigin) -> ListSource {
+    ListSource {
+        name,
+        category: category.to_owned(),
+        origin,
+        licence: Some("Apache-2.0".to_owned()),
+        format: None,
+        allow_public_suffixes: false,
+        member: None,
+        refresh_hours: 24,
+        max_download_bytes: MIB,
+        max_unpacked_bytes: MIB,
+        hold_if_seen: false,
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
@@ -368,6 +388,12 @@ impl Reader<'_> {
                 self.fault(list.name.span(), what, "give each list a name of its own");
             }
             lists.extend(self.list(list, allow_private));
+        }
+        for category in ALWAYS {
+            let builtin = ListOrigin::Builtin(category.to_owned());
+            let name = format!("always-{category}");
+            let there = lists.iter().any(|list| list.origin == builtin || list.name == name);
+            lists.extend((!there).then(|| always(name, category, builtin)));
         }
         lists
     }

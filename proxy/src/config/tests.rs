@@ -213,3 +213,17 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_locked_categories_and_help_sites_have_their_starter_lists_whatever_the_file_says() {
+    let named = "[[lists]]\nname = \"mine\"\ncategory = \"csam\"\npath = \"builtin:csam\"\n";
+    let cases = [
+        ("", &["always-csam", "always-terrorism", "always-illegal", "always-health-help"][..]),
+        (named, &["mine", "always-terrorism", "always-illegal", "always-health-help"]),
+    ];
+    for (text, expected) in cases {
+        let config = Config::parse(text, "schoolgate.toml", Path::new("/etc/schoolgate")).unwrap();
+        let names: Vec<&str> = config.lists.iter().map(|list| list.name.as_str()).collect();
+        assert_eq!(names, expected, "{text}");
+    }
+}

@@ -55,7 +55,7 @@ fn config(folder: &Path, url: &str, more: &str) -> Config {
     let text = format!(
         "{more}\n[[lists]]\nname = \"fetched\"\ncategory = \"games\"\nurl = {url:?}\nmax_download_bytes = 100\n"
     );
-    Config::parse(&text, "schoolgate.toml", folder).unwrap()
+    Config::parse_own_lists(&text, "schoolgate.toml", folder).unwrap()
 }
 
 async fn get(config: &Config) -> Result<Download, String> {
@@ -218,7 +218,7 @@ async fn two_lists_of_one_url_cost_one_request() {
     let text = format!(
         "[[lists]]\nname = \"a\"\ncategory = \"games\"\nurl = {url:?}\n[[lists]]\nname = \"b\"\ncategory = \"adult\"\nurl = {url:?}\n"
     );
-    let config = Config::parse(&text, "schoolgate.toml", folder.path()).unwrap();
+    let config = Config::parse_own_lists(&text, "schoolgate.toml", folder.path()).unwrap();
     let log = ledger::changes::ChangeLog::open(&config.state).await.unwrap();
     let lists = super::super::Lists::new(&config, &log);
     let index = lists.index(&super::super::catalogue(&config).unwrap(), NOW).await.unwrap();

@@ -33,7 +33,7 @@ impl Bench {
                 "\n[[lists]]\nname = {name:?}\ncategory = {category:?}\npath = \"{name}.txt\"\n"
             ));
         }
-        let config = Config::parse(&text, "schoolgate.toml", folder.path()).unwrap();
+        let config = Config::parse_own_lists(&text, "schoolgate.toml", folder.path()).unwrap();
         let log = ChangeLog::open(&config.state).await.unwrap();
         Self { folder, config, log }
     }
@@ -475,7 +475,7 @@ async fn real_lists_are_taken_in_whole_and_opened_in_no_time() {
         );
     };
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::parse(&text, "schoolgate.toml", folder.path()).unwrap();
+    let config = Config::parse_own_lists(&text, "schoolgate.toml", folder.path()).unwrap();
     let log = ChangeLog::open(&config.state).await.unwrap();
     let catalogue = catalogue(&config).unwrap();
     let started = std::time::Instant::now();

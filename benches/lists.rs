@@ -53,6 +53,12 @@ const BLOCKED_FOR_PUPILS: [&str; 14] = [
     "webmail",
 ];
 
+/// What a squidGuard folder holds.
+const USUAL_FILES: [&str; 6] =
+    ["domains", "domains.gz", "urls", "urls.gz", "expressions", "expressions.gz"];
+/// Names that are lists all the same.
+const OTHER_FILES: [&str; 4] = ["domains.top-n", "domains.top-n.gz", "ips", "ips.gz"];
+
 /// Whether the replay school blocks a category for a level.
 pub(crate) fn blocks(level: &str, category: &str) -> bool {
     let has = |names: &[&str]| names.contains(&category);
@@ -68,7 +74,7 @@ pub(crate) struct List {
     pub name: String,
     /// Category.
     pub category: String,
-    /// Folder.
+    /// Folder or file.
     pub path: PathBuf,
 }
 
@@ -82,7 +88,16 @@ pub(crate) fn find(folder: &Path) -> Result<Vec<List>, String> {
         for path in folders(&source)? {
             let category = last_name(&path).to_lowercase().replace('_', "-");
             let name = format!("{}-{category}", last_name(&source));
-            lists.push(List { name, category, path });
+            let holds = |file: &str| path.join(file).exists();
+            if USUAL_FILES.iter().any(|file| holds(file)) {
+                lists.push(List { name, category, path });
+                continue;
+            }
+            // Some publishers give their files other names: each is then a list of its own.
+            for (number, file) in OTHER_FILES.iter().filter(|file| holds(file)).enumerate() {
+                let (name, category) = (format!("{name}-{number}"), category.clone());
+                lists.push(List { name, category, path: path.join(file) });
+            }
         }
     }
     if lists.is_empty() {
@@ -115,10 +130,8 @@ pub(crate) fn made_up(hosts: &BTreeSet<String>, folder: &Path) -> Result<Vec<Lis
 pub(crate) fn names_blocked_for(level: &str, lists: &[List]) -> Vec<String> {
     let mut reversed = BTreeSet::new();
     for list in lists.iter().filter(|list| blocks(level, &list.category)) {
-        let text = ["domains", "domains.gz", "domains.top-n.gz"]
-            .iter()
-            .find_map(|name| read_text(&list.path.join(name)))
-            .unwrap_or_default();
+        let files = [list.path.clone(), list.path.join("domains"), list.path.join("domains.gz")];
+        let text = files.iter().find_map(|file| read_text(file)).unwrap_or_default();
         for line in text.lines() {
             let name = line.trim().trim_start_matches(['*', '.']).trim_end_matches('.');
             let plain = name.contains('.')

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Everybody's password.
-pub(crate) const PASSWORD: &str = "replay";
+pub(crate) const PASSWORD: &str = "replay school";
 
 /// Guests come from here, without signing in.
 pub(crate) const GUEST_NETWORK: &str = "127.20.0.0/16";

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// crypt(3) MD5 hash of [`crate::school::PASSWORD`], as `basic_ncsa_auth` reads it.
-const PASSWORD_HASH: &str = "$1$replay00$ebu4/xeU46z4Ah3QCovp0/";
+const PASSWORD_HASH: &str = "$1$replay00$3dkmIlIgqSLVmQV/dkFSW0";
 
 /// A running Squid.
 pub(crate) struct Squid {

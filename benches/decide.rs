@@ -146,7 +146,7 @@ fn unblocks(count: u32) -> Result<Vec<Unblock>, AnyError> {
             id: UnblockId(number),
             site: Site::parse(&format!("lesson{number}.example"))?,
             scope: Scope::Level("pupil".to_owned()),
-            authorised_at: UnixMillis(0),
+            authorised_sequence: 0,
             from: UnixMillis(0),
             until: UnixMillis(i64::MAX),
         })
@@ -160,6 +160,7 @@ fn blocks(count: u32) -> Result<Vec<SiteBlock>, AnyError> {
             id: BlockId(number),
             site: Site::parse(&format!("pranks{number}.example"))?,
             scope: Scope::Level("pupil".to_owned()),
+            sequence: 0,
             at: UnixMillis(0),
             reason: "seen in class".to_owned(),
         })

@@ -117,6 +117,8 @@ pub struct UnblockHistory {
     pub lapses: UnixMillis,
     pub requested_by: String,
     pub authorised: Option<(UnixMillis, String)>,
+    /// The change log's sequence of the authorisation.
+    pub authorised_sequence: Option<u64>,
     pub applied: Option<(UnixMillis, String)>,
     pub confirmed: Option<(UnixMillis, String)>,
     pub refused: Option<(UnixMillis, String, String)>,
@@ -203,6 +205,18 @@ impl UnblockState {
 }
 
 impl UnblockHistory {
+    /// How far it has come, whatever the time is.
+    fn step(&self) -> UnblockState {
+        match (&self.authorised, &self.applied, &self.confirmed) {
+            _ if self.revoked.is_some() => UnblockState::Revoked,
+            _ if self.refused.is_some() => UnblockState::Refused,
+            (None, _, _) => UnblockState::Asked,
+            (Some(_), None, _) => UnblockState::Authorised,
+            (Some(_), Some(_), None) => UnblockState::Live,
+            (Some(_), Some(_), Some(_)) => UnblockState::Confirmed,
+        }
+    }
+
     /// Where it stands at an instant.
     #[must_use]
     pub fn state(&self, now: UnixMillis) -> UnblockState {
@@ -248,6 +262,7 @@ impl Changes {
                     lapses: lapses.unwrap_or(UnixMillis(at.0.saturating_add(LAPSE_MILLIS))),
                     requested_by: by,
                     authorised: None,
+                    authorised_sequence: None,
                     applied: None,
                     confirmed: None,
                     refused: None,
@@ -256,14 +271,21 @@ impl Changes {
                 });
             }
             Event::SiteBlocked { id, site, scope, reason } => {
-                self.fold_block(*id, site, scope, reason, at)
+                self.fold_block(*id, site, scope, reason, entry)
             }
             Event::SiteBlockLifted { id, .. } => self.blocks.retain(|block| block.id != *id),
-            event => self.fold_answer(event, at, by),
+            event => self.fold_answer(event, entry.sequence, at, by),
         }
     }
 
-    fn fold_block(&mut self, id: BlockId, site: &str, scope: &Scope, reason: &str, at: UnixMillis) {
+    fn fold_block(
+        &mut self,
+        id: BlockId,
+        site: &str,
+        scope: &Scope,
+        reason: &str,
+        entry: &ChangeEntry,
+    ) {
         if id.0 < self.next_block {
             return;
         }
@@ -273,13 +295,16 @@ impl Changes {
             id,
             site,
             scope: scope.clone(),
-            at,
+            sequence: entry.sequence,
+            at: entry.at,
             reason: reason.to_owned(),
         });
     }
 
-    /// Takes in what happened to an unblock after it was asked for.
-    fn fold_answer(&mut self, event: &Event, at: UnixMillis, by: String) {
+    /// Takes in what happened to an unblock after it was asked for. The order of the entries decides,
+    /// not their times: whoever wrote them has checked those, and a clock that was wrong for a while
+    /// must not undo what was done.
+    fn fold_answer(&mut self, event: &Event, sequence: u64, at: UnixMillis, by: String) {
         let (Event::UnblockAuthorised { id }
         | Event::UnblockRefused { id, .. }
         | Event::UnblockApplied { id }
@@ -290,21 +315,22 @@ impl Changes {
             return;
         };
         let Some(unblock) = self.unblocks.get_mut(id) else { return };
-        let state = unblock.state(at);
+        let step = unblock.step();
         let authorised_by = unblock.authorised.as_ref().map(|(_, who)| who.as_str());
         let applied_by = unblock.applied.as_ref().map(|(_, who)| who.as_str());
         match event {
             Event::UnblockAuthorised { .. }
-                if state == UnblockState::Asked && !same_person(&by, &unblock.requested_by) =>
+                if step == UnblockState::Asked && !same_person(&by, &unblock.requested_by) =>
             {
                 unblock.authorised = Some((at, by));
+                unblock.authorised_sequence = Some(sequence);
             }
-            Event::UnblockRefused { reason, .. } if state == UnblockState::Asked => {
+            Event::UnblockRefused { reason, .. } if step == UnblockState::Asked => {
                 unblock.refused = Some((at, by, reason.clone()));
             }
             Event::UnblockApplied { .. } => {
                 let distinct = !authorised_by.is_some_and(|who| same_person(who, &by));
-                if state == UnblockState::Authorised && unblock.applied.is_none() && distinct {
+                if step == UnblockState::Authorised && distinct {
                     unblock.applied = Some((at, by));
                 }
             }
@@ -313,17 +339,17 @@ impl Changes {
                     .into_iter()
                     .flatten()
                     .any(|who| same_person(who, &by));
-                if state == UnblockState::Live && distinct {
+                if step == UnblockState::Live && distinct {
                     unblock.confirmed = Some((at, by));
                 }
             }
             Event::UnblockExtended { until, .. }
-                if may_still_end(state) && !same_person(&by, &unblock.requested_by) =>
+                if may_still_end(step) && !same_person(&by, &unblock.requested_by) =>
             {
                 unblock.until = *until;
                 unblock.extensions.push((at, by, *until));
             }
-            Event::UnblockRevoked { reason, .. } if may_still_end(state) => {
+            Event::UnblockRevoked { reason, .. } if may_still_end(step) => {
                 unblock.revoked = Some((at, by, reason.clone()));
             }
             _ => {}
@@ -348,7 +374,7 @@ impl Changes {
                     id: unblock.id,
                     site: Site::parse(&unblock.site).ok()?,
                     scope: unblock.scope.clone(),
-                    authorised_at: unblock.authorised.as_ref()?.0,
+                    authorised_sequence: unblock.authorised_sequence?,
                     from: unblock.from,
                     until: unblock.until,
                 })

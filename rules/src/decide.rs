@@ -155,7 +155,8 @@ impl ReasonCode {
 /// policy blocks) unblocks and exceptions, then the level's list and grid.
 ///
 /// A school's block made after an unblock was authorised overrules it; an unblock authorised after
-/// the block opens the site for its scope.
+/// the block opens the site for its scope. Which came first the change log's sequence says, never
+/// a clock.
 ///
 /// No unblock opens a category of the policy's `never`. An access without any category is decided as uncategorised: an empty set opens nothing.
 #[must_use]
@@ -176,15 +177,17 @@ pub fn decide(
     // Asking and authorising looked at the site; a page below it, or a list that has learnt since,
     // may still be in a category that the school never unblocks.
     let is_never = !policy.unblock_rules().never.intersection(access.categories).is_empty();
-    let opened_after = |at: Option<UnixMillis>| {
+    let opened_after = |closed: Option<u64>| {
         if is_never {
             return None;
         }
-        let is_later = |unblock: &&Unblock| at.is_none_or(|at| at < unblock.authorised_at);
+        let is_later = |unblock: &&Unblock| {
+            closed.is_none_or(|sequence| sequence < unblock.authorised_sequence)
+        };
         unblocks.iter().filter(is_later).find(|unblock| unblock.covers(access, policy, now))
     };
     if let Some(closed) = latest_block(policy, blocks, access) {
-        return match opened_after(Some(closed.at)) {
+        return match opened_after(Some(closed.sequence)) {
             Some(unblock) => allow(Reason::Unblock(unblock.id)),
             None => block(Reason::SiteBlocked(closed.id)),
         };
@@ -213,7 +216,7 @@ fn latest_block<'b>(
         .filter(|block| {
             block.site.covers(access.host, access.path) && block.scope.holds_for(access.who, policy)
         })
-        .max_by_key(|block| (block.at, block.id))
+        .max_by_key(|block| block.sequence)
 }
 
 pub(crate) fn allow(reason: Reason) -> Decision {

@@ -113,8 +113,9 @@ pub struct Unblock {
     pub site: Site,
     /// For whom.
     pub scope: Scope,
-    /// When it was authorised: a later `block` of the site overrules it.
-    pub authorised_at: UnixMillis,
+    /// The change log's sequence of its authorisation: a later `block` of the site overrules it.
+    /// Never a time of day, for clocks go back; an extension is no new authorisation.
+    pub authorised_sequence: u64,
     /// First instant.
     pub from: UnixMillis,
     /// First instant after.
@@ -141,7 +142,9 @@ pub struct SiteBlock {
     pub site: Site,
     /// For whom.
     pub scope: Scope,
-    /// When.
+    /// Its place in the change log: what orders it against unblocks.
+    pub sequence: u64,
+    /// When, for people.
     pub at: UnixMillis,
     /// Why.
     pub reason: String,

@@ -288,3 +288,90 @@ proptest! {
         }
     }
 }
+
+/// Opens or closes chess.com, at an hour that the clock shows: any, for clocks go back.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    /// Asked for, authorised and applied.
+    Open,
+    Block,
+    Lift,
+    /// The newest open unblock ends later.
+    Extend,
+}
+
+fn any_move() -> impl Strategy<Value = (Move, i64)> {
+    let moves = vec![Move::Open, Move::Block, Move::Block, Move::Lift, Move::Extend];
+    (prop::sample::select(moves), 0_i64..48)
+}
+
+proptest! {
+    /// The last word holds, whatever the clocks said when it was spoken: a block closes what was
+    /// authorised before it, extended or not, and an unblock authorised after it opens again.
+    #[test]
+    fn the_last_word_holds_whatever_the_clock_said(
+        moves in prop::collection::vec(any_move(), 1..30),
+    ) {
+        use crate::access::Access;
+        use crate::decide::{Verdict, decide};
+        let policy = policy("automatic");
+        let mut changes = Changes::default();
+        let site = "chess.com".to_owned();
+        let scope = Scope::Level("pupil".into());
+        // Places of the blocks in force and of the last authorisation.
+        let mut blocks: Vec<(BlockId, u64)> = Vec::new();
+        let mut authorised = None;
+        for (step, hour) in moves {
+            let at = later(hour);
+            let (from, until) = (NOW, later(100));
+            let mut tell = |who: &str, event| {
+                let next = entry(&changes, at, who, event);
+                changes.fold(&next);
+                next.sequence
+            };
+            match step {
+                Move::Open => {
+                    let id = UnblockId(tell("x", Event::ServeStopped {}) as u32 + 1);
+                    let (site, scope, reason) = (site.clone(), scope.clone(), "lesson".to_owned());
+                    tell("t.obi", Event::UnblockAsked { id, site, scope, from, until, reason, lapses: None });
+                    authorised = Some((tell("q.whitmore", Event::UnblockAuthorised { id }), id));
+                    tell(AUTOMATIC, Event::UnblockApplied { id });
+                }
+                Move::Block => {
+                    let id = BlockId(tell("x", Event::ServeStopped {}) as u32 + 1);
+                    let (site, scope, reason) = (site.clone(), scope.clone(), "fights".to_owned());
+                    blocks.push((id, tell("j.cho", Event::SiteBlocked { id, site, scope, reason })));
+                }
+                Move::Lift => {
+                    if let Some((id, _)) = blocks.pop() {
+                        tell("q.whitmore", Event::SiteBlockLifted { id, reason: "over".into() });
+                    }
+                }
+                Move::Extend => {
+                    if let Some((_, id)) = authorised {
+                        let (until, reason) = (later(200), "another week".to_owned());
+                        tell("q.whitmore", Event::UnblockExtended { id, until, reason });
+                    }
+                }
+            }
+        }
+        let who = crate::access::Identity {
+            level: policy.levels().id("ks3").unwrap(),
+            ..policy.identify(None, std::net::Ipv4Addr::UNSPECIFIED.into())
+        };
+        let host = crate::host::Host::parse("chess.com").unwrap();
+        let access = Access {
+            who: &who,
+            scheme: crate::target::Scheme::Http,
+            host: &host,
+            port: 80,
+            path: Some("/"),
+            categories: CategorySet::of(policy.catalogue().id("games").unwrap()),
+        };
+        let now = later(50);
+        let verdict = decide(&policy, &changes.live(now), &changes.blocks, &access, now).verdict;
+        let closed = blocks.iter().map(|(_, place)| *place).max();
+        let is_open = authorised.is_some_and(|(place, _)| closed.is_none_or(|closed| closed < place));
+        prop_assert_eq!(verdict == Verdict::Allow, is_open);
+    }
+}

@@ -4,6 +4,7 @@ use crate::exchange::exchange;
 use crate::identify::Remembered;
 use crate::limit::{Ticket, TunnelTicket};
 use crate::live::{Live, Phase, Seat};
+use crate::pins::Pins;
 use crate::tunnel::{self, TunnelLimits};
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) seat: Rc<Seat>,
     /// Who it was last.
     pub(crate) remembered: Remembered,
+    /// Connections to sites that nobody else may use.
+    pub(crate) pins: Rc<Pins>,
     handover: Cell<Option<Handover>>,
 }
 
@@ -57,6 +60,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: IpAddr
         address,
         seat: Rc::clone(&seat),
         remembered: Remembered::default(),
+        pins: Rc::default(),
         handover: Cell::new(None),
     });
     let io = ClientIo {

@@ -172,7 +172,7 @@ async fn route(
     let left = || {
         refuser.abandon(view, words(request, Some(asked)), (who.level, Some(who)), ruling);
     };
-    let found = unless_left(find_route(refuser.worker, request, asked), left).await;
+    let found = unless_left(find_route(refuser, request, asked), left).await;
     if matches!(found, Route::Nowhere(ResolveError::Private)) {
         *ruling = blocked(ruling, ReasonCode::PrivateAddress);
         return None;
@@ -266,10 +266,17 @@ fn beyond_policy(asked: &Asked, worker: &Worker) -> Option<ReasonCode> {
 
 /// Finds a waiting connection, or the addresses to dial: before the decision is recorded, so that
 /// an address inside the network is recorded as what it is, a block.
-async fn find_route(worker: &Worker, request: &Request<Incoming>, asked: &Asked) -> Route {
+async fn find_route(refuser: &Refuser<'_>, request: &Request<Incoming>, asked: &Asked) -> Route {
+    let Refuser { worker, client, .. } = *refuser;
     let own_connection = asked.scheme == Scheme::Tunnel || request.headers().contains_key(UPGRADE);
     if !own_connection {
-        while let Some(mut upstream) = worker.pool.take(&asked.host, asked.port) {
+        let waiting = || {
+            client
+                .pins
+                .take(&asked.host, asked.port)
+                .or_else(|| worker.pool.take(&asked.host, asked.port))
+        };
+        while let Some(mut upstream) = waiting() {
             if upstream.ready().await {
                 return Route::Pooled(upstream);
             }

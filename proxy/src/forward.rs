@@ -13,8 +13,8 @@ use crate::telemetry::UpstreamError;
 use crate::worker::Worker;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE,
+    TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
@@ -55,7 +55,7 @@ pub(crate) async fn forward(
     }
     let answer = match headers::asked_upgrade(request.headers()) {
         Some(wanted) => upgrade(worker, client, &live, route, request, wanted).await,
-        None => plain(worker, &live, route, request).await,
+        None => plain(worker, client, &live, route, request).await,
     };
     answer.unwrap_or_else(|failure| match failure {
         Failure::Stopped(end) => stopped(worker, &live, asker, end),
@@ -66,24 +66,30 @@ pub(crate) async fn forward(
     })
 }
 
-/// A request and its answer on a connection that others may use before and after.
+/// A request and its answer on a connection that others may use before and, unless it binds the
+/// connection to its client, after.
 async fn plain(
     worker: &Rc<Worker>,
+    client: &Rc<Client>,
     live: &Rc<Live>,
     route: Route,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
     // Whoever sends a coding may have sent a length too (see `Seat::take_length_seen`).
     let closes = request.headers().contains_key(TRANSFER_ENCODING);
+    let signs_in = headers::signs_connection_in(request.headers(), &AUTHORIZATION);
     let mut request = prepare(worker, live, request, None);
     let mut route = Some(route);
     loop {
         let mut upstream = connect(worker, live, route.take()).await?;
+        if signs_in {
+            upstream.pin(&client.pins);
+        }
         live.wait_at_most(worker.config.limits.response_header_timeout_ms);
         let sending = upstream.send(request);
         match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
             Ok(answer) => {
-                let mut answer = pass_back(worker, live, upstream, answer)?;
+                let mut answer = pass_back(worker, client, live, upstream, answer)?;
                 if closes {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -277,6 +283,7 @@ fn count_forward(headers: &mut HeaderMap) {
 /// The answer as the client gets it, or why it must not get it.
 fn pass_back(
     worker: &Rc<Worker>,
+    client: &Client,
     live: &Rc<Live>,
     mut upstream: Upstream,
     answer: Response<Incoming>,
@@ -301,6 +308,12 @@ fn pass_back(
         &mut parts.headers,
         std::mem::replace(&mut parts.version, Version::HTTP_11),
     );
+    if headers::signs_connection_in(&parts.headers, &WWW_AUTHENTICATE) {
+        upstream.pin(&client.pins);
+        // Clients try these schemes through a proxy only where it says so (RFC 4559, 6).
+        parts.headers.insert(headers::PROXY_SUPPORT, headers::SESSION_BASED);
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("proxy-support"));
+    }
     parts.extensions.remove::<hyper::ext::ReasonPhrase>();
     live.answer(status.as_u16());
     let idle_ms = worker.config.limits.body_idle_timeout_ms;
@@ -356,7 +369,7 @@ async fn upgrade(
         && passed.is_some()
         && answer.headers().get(UPGRADE).is_some_and(|given| was_asked(&wanted, given));
     if !agreed {
-        return pass_back(worker, live, upstream, answer);
+        return pass_back(worker, client, live, upstream, answer);
     }
     let Some(ticket) = worker.admission.tunnel() else {
         return Err(Failure::Stopped(End::TimedOut));

@@ -13,6 +13,15 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
+/// Says that this proxy keeps a signed-in connection for its client (RFC 4559, 6).
+pub(crate) const PROXY_SUPPORT: HeaderName = HeaderName::from_static("proxy-support");
+/// The value of that field.
+pub(crate) const SESSION_BASED: HeaderValue =
+    HeaderValue::from_static("Session-Based-Authentication");
+
+/// Schemes that sign in a connection instead of a request.
+const CONNECTION_SCHEMES: [&[u8]; 3] = [b"ntlm", b"negotiate", b"kerberos"];
+
 /// Fields that mean something only between two neighbours (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
@@ -111,6 +120,21 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) ->
     )
 }
 
+/// Whether a field of credentials or challenges names a scheme that signs in the connection. A
+/// challenge that only quotes such a word counts too: the cost is a connection kept apart.
+pub(crate) fn signs_connection_in(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(
+        |challenge| {
+            let scheme = challenge
+                .trim_ascii()
+                .split(|byte| !byte.is_ascii_alphanumeric())
+                .next()
+                .unwrap_or_default();
+            CONNECTION_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known))
+        },
+    )
+}
+
 /// The token that a client asks to upgrade to, where it asks properly.
 pub(crate) fn asked_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     if !connection_has(headers, "upgrade") {
@@ -169,6 +193,7 @@ impl ViaName {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
     use super::*;
+    use hyper::header::WWW_AUTHENTICATE;
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         lines
@@ -244,6 +269,23 @@ mod tests {
             map.get_all(VIA).iter().next_back().unwrap(),
             "1.0 school-gate-0000000000000001"
         );
+    }
+
+    #[test]
+    fn a_scheme_that_signs_in_the_connection_is_known_in_any_place_and_case() {
+        for (value, expected) in [
+            ("NTLM", true),
+            ("ntlm TlRMTVNTUAABAAAA", true),
+            ("Negotiate\tYII=", true),
+            ("Basic realm=\"a\", Kerberos", true),
+            ("  ,negotiate", true),
+            ("Basic bnRsbTp4", false),
+            ("Bearer ntlm", false),
+            ("NTLMv9", false),
+        ] {
+            let map = headers(&[("www-authenticate", "Digest x=1"), ("www-authenticate", value)]);
+            assert_eq!(signs_connection_in(&map, &WWW_AUTHENTICATE), expected, "{value}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod lists;
 mod live;
 mod ops;
 mod page;
+mod pins;
 pub mod policy_file;
 mod pool;
 mod record;

@@ -2,17 +2,19 @@
 //!
 //! One pool a worker, so nothing is locked and no request changes threads. A connection goes back
 //! only when its response has ended in order and its request was sent whole; it is closed by a
-//! bound on how many wait for one host, or when it has waited too long.
+//! bound on how many wait for one host, or when it has waited too long. One that a site may have
+//! signed somebody in on goes back to that client alone (`pins`).
 
 use crate::body::Ask;
 use crate::live::Registry;
+use crate::pins::Pins;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use rules::host::Host;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use tokio::task::AbortHandle;
 
 /// A connection to an upstream, in use by one exchange.
@@ -24,6 +26,8 @@ pub(crate) struct Upstream {
     /// The last request was sent whole; otherwise its rest would run into the next one.
     sent: Rc<Cell<bool>>,
     reusable: bool,
+    /// The client connection that alone may use it again.
+    owner: Option<Weak<Pins>>,
     /// It carried a request before: a failure may only mean that it was closed while idle.
     pub(crate) reused: bool,
 }
@@ -43,6 +47,7 @@ impl Upstream {
             port,
             sent: Rc::new(Cell::new(true)),
             reusable: true,
+            owner: None,
             reused: false,
         }
     }
@@ -69,6 +74,26 @@ impl Upstream {
     /// The connection must not be used again, whatever else happens.
     pub(crate) fn retire(&mut self) {
         self.reusable = false;
+    }
+
+    /// Nobody but this client connection may use the connection again.
+    pub(crate) fn pin(&mut self, owner: &Rc<Pins>) {
+        self.owner = Some(Rc::downgrade(owner));
+    }
+
+    /// Whether the other end, or a fault, has closed it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Whether it is a connection to this host and port.
+    pub(crate) fn leads_to(&self, host: &Host, port: u16) -> bool {
+        self.port == port && self.host == *host
+    }
+
+    /// Whether it leads where another one does.
+    pub(crate) fn leads_to_the_site_of(&self, other: &Upstream) -> bool {
+        self.leads_to(&other.host, other.port)
     }
 }
 
@@ -112,7 +137,7 @@ impl Pool {
         let waiting = idle.get_mut(host)?;
         while let Some(place) = waiting.iter().rposition(|entry| entry.upstream.port == port) {
             let mut upstream = waiting.swap_remove(place).upstream;
-            if !upstream.sender.is_closed() {
+            if !upstream.is_closed() {
                 upstream.reused = true;
                 return Some(upstream);
             }
@@ -120,9 +145,16 @@ impl Pool {
         None
     }
 
-    /// Takes a connection back, or closes it where it cannot be used again.
+    /// Takes a connection back, or closes it where it cannot be used again. One with an owner goes
+    /// to its owner.
     pub(crate) fn give_back(&self, upstream: Upstream) {
-        if !upstream.reusable || !upstream.sent.get() || upstream.sender.is_closed() {
+        if !upstream.reusable || !upstream.sent.get() || upstream.is_closed() {
+            return;
+        }
+        if let Some(owner) = upstream.owner.clone() {
+            if let Some(pins) = owner.upgrade() {
+                pins.keep(upstream);
+            }
             return;
         }
         let since_ms = self.registry.now_ms();
@@ -142,7 +174,7 @@ impl Pool {
         let now = self.registry.now_ms();
         self.idle.borrow_mut().retain(|_, waiting| {
             waiting.retain(|entry| {
-                !entry.upstream.sender.is_closed()
+                !entry.upstream.is_closed()
                     && now.saturating_sub(entry.since_ms) < self.limits.idle_ms
             });
             !waiting.is_empty()

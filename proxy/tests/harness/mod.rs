@@ -329,6 +329,32 @@ impl Origin {
         })
     }
 
+    /// Signs connections in, as NTLM does: two steps on one connection, then whoever asks on it is
+    /// the person of the first step.
+    pub(crate) fn signing_connections_in() -> Self {
+        Self::scripted(|mut stream, told| {
+            let (mut asked, mut signed_in) = (false, false);
+            while let Some(request) = read_request(&mut stream) {
+                let head = request.to_lowercase();
+                let _ = told.send(request);
+                signed_in |= asked && head.contains("authorization: ntlm step3");
+                asked = head.contains("authorization: ntlm step1");
+                let answer: &[u8] = if head.starts_with("get /open ") {
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nopen"
+                } else if signed_in {
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret"
+                } else if asked {
+                    b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM step2\r\nContent-Length: 0\r\n\r\n"
+                } else {
+                    b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n"
+                };
+                if stream.write_all(answer).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
     /// Answers one request, then closes.
     pub(crate) fn answering_once(answer: &str) -> Self {
         let answer = answer.to_owned();

@@ -4,7 +4,9 @@
 //! Names and URLs are kept as 64-bit hashes in two tables, eight to nine bytes each;
 //! their text need not be kept, since it is a part of the host or URL that matched. URL entries
 //! match as squidGuard's do: a leading `www.` (`www1.`, ...) is nothing on either side, case is
-//! nothing, a path covers what is below it; unlike squidGuard's, only whole segments match.
+//! nothing, a path covers what is below it; unlike squidGuard's, only whole segments match. A query
+//! matches where all its parameters stand, in any order and among others; see [`crate::query`]. The
+//! path is looked up in every way in which a server may read it; see [`crate::url`].
 
 use std::ops::Range;
 
@@ -14,6 +16,7 @@ use thiserror::Error;
 
 use crate::domain;
 use crate::pattern::{Pattern, Patterns};
+use crate::query::{self, Link, Query, Walk};
 use crate::table::{Bucket, Table};
 use crate::url::{self, PathHashes};
 
@@ -84,7 +87,7 @@ pub struct Hit {
     pub entry: String,
 }
 
-/// Marks names under which URLs are listed.
+/// Marks names under which URLs are listed, and parts of queries from which others go on.
 const HAS_URLS: u16 = 1 << 15;
 /// The set's place, in the value of a name.
 const SET: u16 = HAS_URLS - 1;
@@ -168,12 +171,15 @@ impl Index {
 
     /// All categories of a host and, where it is seen, path and query (raw, starting with `/`).
     /// [`CategoryId::UNCATEGORISED`] alone if there is none. No allocation but where an expression
-    /// has to run; under a microsecond.
+    /// has to run, or where a path that servers read in several ways meets listed URLs or patterns;
+    /// under a microsecond.
     #[must_use]
     pub fn categories(&self, host: &Host, path_and_query: Option<&str>) -> CategorySet {
         let mut found = CategorySet::EMPTY;
         self.find(host, path_and_query, &mut |matched| match matched {
-            Match::Name(_, set) | Match::Url(_, set) => found = found.union(set.categories),
+            Match::Name(_, set) | Match::Url(_, _, set) | Match::Query(_, _, set) => {
+                found = found.union(set.categories)
+            }
             Match::Pattern(pattern) => {
                 if let Some(&category) = self.categories.get(usize::from(pattern.list)) {
                     found.insert(category);
@@ -193,8 +199,12 @@ impl Index {
                 let entry = host.as_str().get(start..).unwrap_or_default();
                 hits.extend(set.lists.iter().map(|&list| (list, entry.to_owned())));
             }
-            Match::Url(depth, set) => {
-                let entry = url_entry(host.as_str(), path_and_query, depth);
+            Match::Url(path, depth, set) => {
+                let entry = url_entry(host.as_str(), path, depth, None);
+                hits.extend(set.lists.iter().map(|&list| (list, entry.clone())));
+            }
+            Match::Query(path, query, set) => {
+                let entry = url_entry(host.as_str(), path, usize::MAX, Some(query));
                 hits.extend(set.lists.iter().map(|&list| (list, entry.clone())));
             }
             Match::Pattern(pattern) => hits.push((pattern.list, pattern.text.clone())),
@@ -223,8 +233,29 @@ impl Index {
         if let Some(host_hash) = listed_urls {
             self.find_urls(bytes, host_hash, path_and_query.unwrap_or("/"), found);
         }
-        let path = path_and_query.unwrap_or("/");
-        self.patterns.find(host.as_str(), path, &mut |pattern| found(Match::Pattern(pattern)));
+        self.find_patterns(host.as_str(), path_and_query.unwrap_or("/"), found);
+    }
+
+    /// Names the patterns that match the URL in any of its readings.
+    #[inline]
+    fn find_patterns(&self, host: &str, path_and_query: &str, found: &mut dyn FnMut(Match<'_>)) {
+        if self.patterns.is_empty() {
+            return;
+        }
+        let mut find = |path: &str| {
+            self.patterns.find(host, path, &mut |pattern| found(Match::Pattern(pattern)));
+        };
+        find(path_and_query);
+        let (path, query) = url::split_query(path_and_query);
+        if url::is_read_in_several_ways(path) {
+            for reading in url::readings(path).skip(1) {
+                let spelled = url::spelled_path(reading.as_bytes());
+                match query {
+                    Some(query) => find(&format!("{spelled}?{query}")),
+                    None => find(&spelled),
+                }
+            }
+        }
     }
 
     /// Looks a name and its parents up. Gives the hash of the host if URLs are listed under it.
@@ -285,13 +316,30 @@ impl Index {
         path_and_query: &str,
         found: &mut dyn FnMut(Match<'_>),
     ) {
-        let hashes = PathHashes::new(host_hash, path_and_query.as_bytes());
-        let prefixes = hashes.prefixes().iter().enumerate();
-        let prefixes = prefixes.map(|(depth, &hash)| (Some(depth), hash));
-        for (depth, hash) in prefixes.chain(hashes.with_query.map(|hash| (None, hash))) {
-            let value = self.urls.find(bytes, hash);
-            if let Some(set) = value.and_then(|value| self.sets.get(usize::from(value & SET))) {
-                found(Match::Url(depth, set));
+        let (path, query) = url::split_query(path_and_query);
+        let query = query.map(|text| (text, Query::new(text)));
+        let set_of = |value: u16| self.sets.get(usize::from(value & SET));
+        let link = |hash| {
+            let value = self.urls.find(bytes, hash)?;
+            let set = set_of(value).filter(|set| !set.lists.is_empty());
+            Some(Link { set, goes_on: value & HAS_URLS != 0 })
+        };
+        for reading in url::readings(path) {
+            let path = &*reading;
+            let hashes = PathHashes::new(host_hash, path.as_bytes());
+            for (depth, &hash) in hashes.prefixes().iter().enumerate() {
+                if let Some(set) = self.urls.find(bytes, hash).and_then(set_of) {
+                    found(Match::Url(path, depth, set));
+                }
+            }
+            let (Some(full), Some((text, query))) = (hashes.full(), &query) else { continue };
+            let walk = query.walk(full, &link, &mut |set, chosen| {
+                found(Match::Query(path, &|| query.text(text, chosen), set));
+            });
+            if walk == Walk::TooLarge
+                && let Some(set) = link(query::root(full)).and_then(|link| link.set)
+            {
+                found(Match::Query(path, &|| "...".to_owned(), set));
             }
         }
     }
@@ -323,8 +371,10 @@ struct Probe {
 enum Match<'a> {
     /// The host from this byte on.
     Name(usize, &'a Set),
-    /// This many segments of the path, or (`None`) all of it with the query.
-    Url(Option<usize>, &'a Set),
+    /// This many segments of the path.
+    Url(&'a str, usize, &'a Set),
+    /// All of the path, and those parameters of the query that the function tells.
+    Query(&'a str, &'a dyn Fn() -> String, &'a Set),
     /// An expression or keyword.
     Pattern(&'a Pattern),
 }
@@ -355,13 +405,12 @@ impl Iterator for LabelsFromRight<'_> {
 }
 
 /// The entry that matched, from the URL that it matched.
-fn url_entry(host: &str, path_and_query: Option<&str>, depth: Option<usize>) -> String {
-    let spelled = url::spelled_path(path_and_query.unwrap_or("/").as_bytes());
+fn url_entry(host: &str, path: &str, depth: usize, query: Option<&dyn Fn() -> String>) -> String {
+    let spelled = url::spelled_path(path.as_bytes());
     let host = domain::without_www(host);
-    let Some(depth) = depth else { return format!("{host}{spelled}") };
-    let path = spelled.split('?').next().unwrap_or_default();
-    let segments: Vec<&str> = path.split('/').skip(1).take(depth).collect();
-    format!("{host}/{}", segments.join("/"))
+    let segments: Vec<&str> = spelled.split('/').skip(1).take(depth).collect();
+    let query = query.map_or_else(String::new, |query| format!("?{}", query()));
+    format!("{host}/{}{query}", segments.join("/"))
 }
 
 #[cfg(test)]

@@ -7,5 +7,6 @@ mod hash;
 pub mod index;
 pub mod list;
 mod pattern;
+mod query;
 mod table;
 mod url;

@@ -36,8 +36,8 @@ pub enum Format {
 pub enum Entry<'a> {
     /// A canonical name (or address): itself and everything below.
     Domain(Cow<'a, str>),
-    /// A canonical host (without leading `www.`) and a path prefix, compared at segment boundaries,
-    /// query (if any) in full.
+    /// A canonical host (without leading `www.`) and a path prefix, compared at segment boundaries.
+    /// With a query, the path in full, and all of the query's parameters in any order among others.
     Url(Cow<'a, str>),
     /// A regular expression over `host/path?query`, without case.
     Expression(Cow<'a, str>),

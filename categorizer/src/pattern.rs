@@ -276,6 +276,12 @@ impl Patterns {
         })
     }
 
+    /// Whether there is no pattern.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Names every pattern that occurs in a URL (`path_and_query` is `/` where it is not seen),
     /// perhaps more than once.
     #[inline]

@@ -1,14 +1,16 @@
 //! One spelling for paths and queries, in lists and in requests alike, made without allocation.
 //!
 //! Case is dropped (squidGuard's lists are lower-cased), `%41` and `A` are one, `%2f` is no slash,
-//! repeated slashes and dot segments go: `/x/..//Bad/` is `/bad`. A query is compared in full.
+//! repeated slashes and dot segments go: `/x/..//Bad/` is `/bad`. Servers do not agree on every
+//! path, so that a request's is looked up in each [`reading`](readings) that one of them may have.
+
+use std::borrow::Cow;
 
 use crate::hash::{Stream, mix};
 
 /// Deepest path, in segments, that an entry may name.
 pub(crate) const MAX_DEPTH: usize = 32;
 const PATH_ROOT: u64 = 0xa409_3822_299f_31d0;
-const QUERY_MARK: u64 = 0x082e_fa98_ec4e_6c89;
 
 /// The bytes of a URL's part in their one spelling, fragment cut off.
 pub(crate) struct Spelled<'a> {
@@ -112,45 +114,72 @@ fn is_escaped_when_decoded(byte: u8) -> bool {
     is_always_escaped(byte) || b"/?#%&+=".contains(&byte)
 }
 
-/// The hashes of a path's prefixes, one for each depth from 0 (every path), and of all with query.
+/// `/path?query` apart, the fragment cut off; the query is `None` where nothing follows the `?`.
+pub(crate) fn split_query(path_and_query: &str) -> (&str, Option<&str>) {
+    let end = path_and_query.find('#').unwrap_or(path_and_query.len());
+    match path_and_query[..end].split_once('?') {
+        Some((path, query)) => (path, Some(query).filter(|query| !query.is_empty())),
+        None => (&path_and_query[..end], None),
+    }
+}
+
+/// The ways in which a server may read a path (without query): as it stands; as rules see it
+/// (backslashes and `..%2f` are slashes, `..;x` is `..`); with every escaped slash a slash and
+/// `;parameters` cut off. Nearly all paths are the same in each, and are given once.
+pub(crate) fn readings(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let others = is_read_in_several_ways(path)
+        .then(|| [rules::target::seen_path(path), Cow::Owned(opened(path))]);
+    std::iter::once(Cow::Borrowed(path)).chain(others.into_iter().flatten())
+}
+
+/// Whether [`readings`] may give more than the path as it stands.
+pub(crate) fn is_read_in_several_ways(path: &str) -> bool {
+    path.bytes().any(|byte| matches!(byte, b'%' | b'\\' | b';'))
+}
+
+/// The path with each backslash and escaped slash as a slash, and path parameters cut off.
+fn opened(path: &str) -> String {
+    let spelled: String = Spelled::new(path.as_bytes()).map(char::from).collect();
+    let slashes = spelled.replace("%2f", "/").replace("%5c", "/");
+    let mut out = String::with_capacity(slashes.len());
+    for segment in slashes.split_inclusive('/') {
+        match segment.split_once(';') {
+            Some((name, parameters)) => {
+                out.push_str(name);
+                out.push_str(if parameters.ends_with('/') { "/" } else { "" });
+            }
+            None => out.push_str(segment),
+        }
+    }
+    out
+}
+
+/// The hashes of a path's prefixes, one for each depth from 0 (every path).
 pub(crate) struct PathHashes {
     prefixes: [u64; MAX_DEPTH + 1],
     depth: usize,
-    /// The path in full with its query, where there is one.
-    pub(crate) with_query: Option<u64>,
 }
 
 impl PathHashes {
-    /// Hashes `/path?query` (raw) under a host's hash.
-    pub(crate) fn new(host_hash: u64, path_and_query: &[u8]) -> Self {
-        let mut hashes = Self { prefixes: [0; MAX_DEPTH + 1], depth: 0, with_query: None };
+    /// Hashes a path (raw, without query) under a host's hash.
+    pub(crate) fn new(host_hash: u64, path: &[u8]) -> Self {
+        let mut hashes = Self { prefixes: [0; MAX_DEPTH + 1], depth: 0 };
         hashes.prefixes[0] = mix(host_hash, PATH_ROOT);
-        let mut spelled = Spelled::new(path_and_query);
         let mut segment = Segment::EMPTY;
-        let has_query = loop {
-            match spelled.next() {
-                Some(b'/') => hashes.end_segment(&mut segment),
-                Some(b'?') => break true,
-                Some(byte) => segment.push(byte),
-                None => break false,
-            }
-        };
-        hashes.end_segment(&mut segment);
-        if has_query {
-            let mut query = Stream::EMPTY;
-            let mut length = 0_usize;
-            for byte in spelled {
-                query.push(byte);
-                length += 1;
-            }
-            let path = hashes.prefixes.get(hashes.depth);
-            if length > 0
-                && let Some(&path) = path
-            {
-                hashes.with_query = Some(query.onto(path ^ QUERY_MARK));
+        for byte in Spelled::new(path) {
+            if byte == b'/' {
+                hashes.end_segment(&mut segment);
+            } else {
+                segment.push(byte);
             }
         }
+        hashes.end_segment(&mut segment);
         hashes
+    }
+
+    /// The hash of the path in full; `None` if it is deeper than any entry has.
+    pub(crate) fn full(&self) -> Option<u64> {
+        self.prefixes.get(self.depth).copied()
     }
 
     /// The prefixes, shortest first. Deeper ones than any entry has are left out.
@@ -246,11 +275,10 @@ mod tests {
             "//A//BAD~page/",
             "/a/x/../bad~page",
             "/a/%2e/b%61d~page#top",
-            "/../a/bad~page?",
+            "/../a/bad~page",
         ] {
             let hashes = PathHashes::new(1, spelling.as_bytes());
             assert_eq!(hashes.prefixes(), expected.prefixes(), "{spelling}");
-            assert_eq!(hashes.with_query, None, "{spelling}");
             assert_eq!(spelled_path(spelling.as_bytes()), "/a/bad~page");
         }
     }
@@ -259,8 +287,33 @@ mod tests {
     fn an_escaped_slash_is_no_slash_and_a_query_is_no_path() {
         assert_eq!(PathHashes::new(1, b"/a%2Fb").depth(), 1);
         assert_eq!(spelled_path(b"/a%2Fb?X=%2f y"), "/a%2fb?x=%2f%20y");
-        assert!(PathHashes::new(1, b"/a?b").with_query.is_some());
-        assert_ne!(PathHashes::new(1, b"/a?b").with_query, PathHashes::new(1, b"/a?c").with_query);
+        assert_eq!(split_query("/a?b=/?c#d?e"), ("/a", Some("b=/?c")));
+        for none in ["/a", "/a?", "/a#?b", "/a?#b"] {
+            assert_eq!(split_query(none), ("/a", None), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_a_reading_for_each_way_in_which_servers_take_it() {
+        for (raw, reading) in [
+            ("/x\\..\\bad", "/bad"),
+            ("/\\bad", "/bad"),
+            ("/x/..%2fbad", "/bad"),
+            ("/x/..%5Cbad", "/bad"),
+            ("/x/..;/bad", "/bad"),
+            ("/x/..%3Ba=b/bad", "/bad"),
+            ("/bad;x=1", "/bad"),
+            ("/bad;x=1/more;y", "/bad/more"),
+            ("/deep%2fbad", "/deep/bad"),
+            ("/a%2fb/../c;d", "/c;d"),
+        ] {
+            let all: Vec<_> = readings(raw).map(|path| spelled_path(path.as_bytes())).collect();
+            assert!(all.iter().any(|path| path == reading), "{raw}: {all:?}");
+            assert_eq!(all[0], spelled_path(raw.as_bytes()), "the path as it stands is one");
+        }
+        for plain in ["/", "/a/../b.html", "//x", ""] {
+            assert_eq!(readings(plain).count(), 1, "{plain}");
+        }
     }
 
     #[test]
@@ -268,18 +321,18 @@ mod tests {
         let deep = "/x".repeat(1000);
         let hashes = PathHashes::new(1, deep.as_bytes());
         assert_eq!(hashes.prefixes().len(), MAX_DEPTH + 1);
+        assert_eq!(hashes.full(), None);
         let back = deep + &"/..".repeat(999);
         assert_eq!(PathHashes::new(1, back.as_bytes()).prefixes(), &hashes.prefixes()[..2]);
     }
 
     #[test]
     fn the_text_form_hashes_as_what_it_was_made_from() {
-        for raw in ["/A%20b/../c?d=%e9", "/%zz/%", "", "?q", "/a//b?x#y", "/\u{e9}/\u{1}"] {
+        for raw in ["/A%20b/../c", "/%zz/%", "", "/a//b#y", "/\u{e9}/\u{1}"] {
             let text = spelled_path(raw.as_bytes());
             let (one, other) =
                 (PathHashes::new(5, raw.as_bytes()), PathHashes::new(5, text.as_bytes()));
             assert_eq!(one.prefixes(), other.prefixes(), "{raw}");
-            assert_eq!(one.with_query, other.with_query, "{raw}");
             let mut appended = b"x".to_vec();
             append_spelled(&mut appended, raw.as_bytes());
             assert!(appended[1..].iter().copied().eq(Spelled::new(raw.as_bytes())), "{raw}");

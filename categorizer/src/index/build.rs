@@ -11,8 +11,9 @@ use super::{HAS_URLS, ListInfo, SET, layout};
 use crate::domain;
 use crate::list::Entry;
 use crate::pattern::{self, Pattern};
+use crate::query::{self, Query};
 use crate::table::TableWriter;
-use crate::url::PathHashes;
+use crate::url::{self, PathHashes};
 
 /// Most lists of one index.
 const MAX_LISTS: usize = 4096;
@@ -25,6 +26,8 @@ pub struct Builder {
     lists: Vec<List>,
     /// Hosts under which URLs are listed.
     url_hosts: Vec<u64>,
+    /// Hashes from which the parameters of a listed query go on.
+    query_links: Vec<u64>,
     max_labels: u32,
     has_single_labels: bool,
     too_many_lists: bool,
@@ -35,6 +38,8 @@ struct List {
     info: ListInfo,
     names: Vec<u64>,
     urls: Vec<u64>,
+    /// Marks of the paths under which it lists queries.
+    query_roots: Vec<u64>,
     patterns: Vec<(bool, String)>,
 }
 
@@ -83,6 +88,7 @@ impl Builder {
             info: list,
             names: Vec::new(),
             urls: Vec::new(),
+            query_roots: Vec::new(),
             patterns: Vec::new(),
         });
     }
@@ -108,9 +114,18 @@ impl Builder {
                 self.max_labels = self.max_labels.max(labels);
                 self.has_single_labels |= labels == 1;
                 self.url_hosts.push(hash);
-                let hashes = PathHashes::new(hash, text[path..].as_bytes());
-                let deepest = hashes.prefixes().last().copied();
-                list.urls.extend(hashes.with_query.or(deepest));
+                let (path, query) = url::split_query(&text[path..]);
+                let hashes = PathHashes::new(hash, path.as_bytes());
+                let query = query.map(Query::new).filter(|query| !query.is_empty());
+                match (query, hashes.full()) {
+                    (Some(query), Some(full)) => {
+                        let mut links: Vec<u64> = query.chain(full).collect();
+                        list.urls.extend(links.pop());
+                        list.query_roots.push(query::root(full));
+                        self.query_links.append(&mut links);
+                    }
+                    _ => list.urls.extend(hashes.prefixes().last()),
+                }
             }
             Entry::Expression(text) => list.patterns.push((false, text.into_owned())),
             Entry::Keyword(text) => list.patterns.push((true, text.into_owned())),
@@ -141,7 +156,7 @@ impl Builder {
         }
         let (mut lists, mut patterns) = (Vec::new(), Vec::new());
         for (place, list) in self.lists.iter_mut().enumerate() {
-            for all in [&mut list.names, &mut list.urls] {
+            for all in [&mut list.names, &mut list.urls, &mut list.query_roots] {
                 all.sort_unstable();
                 all.dedup();
             }
@@ -149,6 +164,9 @@ impl Builder {
             list.patterns.dedup();
             let entries = list.names.len() + list.urls.len() + list.patterns.len();
             lists.push((list.info.clone(), entries as u64));
+            // No entries of their own, but looked up as such.
+            list.urls.append(&mut list.query_roots);
+            list.urls.sort_unstable();
             for (is_keyword, text) in std::mem::take(&mut list.patterns) {
                 if !is_keyword && let Err(why) = pattern::compile(&text) {
                     let (list, why) = (list.info.name.clone(), why.to_owned());
@@ -160,12 +178,14 @@ impl Builder {
         if patterns.len() > MAX_PATTERNS {
             return Err(BuildError::TooMany("expressions and keywords"));
         }
-        self.url_hosts.sort_unstable();
-        self.url_hosts.dedup();
+        for marked in [&mut self.url_hosts, &mut self.query_links] {
+            marked.sort_unstable();
+            marked.dedup();
+        }
 
         let mut sets = Sets::default();
         let urls: Vec<&[u64]> = self.lists.iter().map(|list| &*list.urls).collect();
-        let urls = merge(&urls, &[], &mut sets)?;
+        let urls = merge(&urls, &self.query_links, &mut sets)?;
         self.lists.iter_mut().for_each(|list| list.urls = Vec::new());
         let names: Vec<&[u64]> = self.lists.iter().map(|list| &*list.names).collect();
         let names = merge(&names, &self.url_hosts, &mut sets)?;
@@ -219,7 +239,7 @@ fn merge(lists: &[&[u64]], flagged: &[u64], sets: &mut Sets) -> Result<TableWrit
     Ok(writer)
 }
 
-/// Stands for "URLs are listed under it" beside the places of lists; sorts after them.
+/// Stands for "more is listed under it" beside the places of lists; sorts after them.
 const FLAG: u16 = u16::MAX;
 
 /// The distinct sets of lists.

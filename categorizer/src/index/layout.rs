@@ -17,7 +17,7 @@ use crate::pattern::Pattern;
 use crate::table::Table;
 
 /// Changes with anything that changes what the bytes mean: layout, hash, spelling of URLs.
-const MAGIC: &[u8; 8] = b"SGINDEX1";
+const MAGIC: &[u8; 8] = b"SGINDEX2";
 const PARTS: usize = 6;
 const CHECKSUM: std::ops::Range<usize> = 64..72;
 const HEADER_BYTES: usize = 72;

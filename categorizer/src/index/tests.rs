@@ -130,7 +130,7 @@ fn a_listed_top_level_name_covers_all_below() {
 }
 
 #[test]
-fn a_url_covers_its_path_and_below_and_its_query_only_in_full() {
+fn a_url_covers_its_path_and_below_and_its_query_among_others() {
     let index = index(&[(
         "games",
         &[
@@ -155,6 +155,10 @@ fn a_url_covers_its_path_and_below_and_its_query_only_in_full() {
         ("example.com", Some("/a/b"), true),
         ("example.com", Some("/a"), false),
         ("example.com", Some("/q?x=1&y=2"), true),
+        ("example.com", Some("/q?z=3&Y=2&x=1"), true),
+        ("example.com", Some("/q?x=1;y=2&z"), true),
+        ("example.com", Some("/q/../q?x=%31&y=2#top"), true),
+        ("example.com", Some("/q?x=1&y=22"), false),
         ("example.com", Some("/q?x=1"), false),
         ("example.com", Some("/q"), false),
         ("example.com", Some("/q/r?x=1&y=2"), false),
@@ -169,8 +173,75 @@ fn a_url_covers_its_path_and_below_and_its_query_only_in_full() {
     }
     let found = hits(&index, "www.example.com", Some("/A//b/c?d"));
     assert_eq!(found, [("games".to_owned(), "example.com/a/b".to_owned())]);
-    let found = hits(&index, "www.example.com", Some("/q?x=1&Y=2#z"));
+    let found = hits(&index, "www.example.com", Some("/q?x=1&z=3&Y=2#z"));
     assert_eq!(found, [("games".to_owned(), "example.com/q?x=1&y=2".to_owned())]);
+}
+
+#[test]
+fn no_respelling_of_a_path_passes_a_listed_url() {
+    let index = index(&[(
+        "games",
+        &[url("example.com/bad"), url("example.com/q?id=7"), url("example.com/a%2fb;c")],
+    )]);
+    for path in [
+        "/bad",
+        "/BAD",
+        "/%62ad",
+        "//bad",
+        "/bad/",
+        "/x\\..\\bad",
+        "/\\bad",
+        "/x/..%2fbad",
+        "/x/..%5Cbad",
+        "/x/..;/bad",
+        "/bad;x=1",
+        "/bad%3bx=1",
+        "/;x/bad",
+        "/.;x/bad",
+        "/%2fbad",
+        "/x%2f..%2fbad",
+        "/bad%2fmore",
+        "/bad\\more",
+        "/q?id=7&x=1",
+        "/q?x=1&id=7",
+        "/q;s=1?id=7",
+        "/x\\..\\q?&id=%37",
+        "/a%2fb;c",
+        "/x/../A%2FB;c/d",
+    ] {
+        assert_eq!(names(&index, "example.com", Some(path)), ["games"], "{path}");
+        assert_eq!(hits(&index, "example.com", Some(path)).len(), 1, "{path}");
+    }
+    for path in ["/", "/bad.html", "/x;/bad;", "/..;bad", "/x%2fbad", "/q", "/q?id=8", "/a/b;c"] {
+        assert_eq!(names(&index, "example.com", Some(path)), ["uncategorised"], "{path}");
+    }
+    let found = hits(&index, "example.com", Some("/x\\..\\bad;y/z"));
+    assert_eq!(found, [("games".to_owned(), "example.com/bad".to_owned())]);
+}
+
+#[test]
+fn a_query_too_large_to_tell_is_of_every_list_that_names_queries_of_its_path() {
+    let index = index(&[
+        ("games", &[url("example.com/q?id=7")]),
+        ("adult", &[url("example.com/q?id=8&x=1"), url("example.com/other")]),
+    ]);
+    let many: String = (0..200).map(|n| format!("x{n}&")).collect();
+    let mut found = names(&index, "example.com", Some(&format!("/q?{many}id=7")));
+    found.sort();
+    assert_eq!(found, ["adult", "games"]);
+    assert_eq!(names(&index, "example.com", Some(&format!("/r?{many}"))), ["uncategorised"]);
+    assert_eq!(names(&index, "example.com", Some("/q?id=7&x=1")), ["games"]);
+    let counts: Vec<u64> = index.lists().into_iter().map(|(_, entries)| entries).collect();
+    assert_eq!(counts, [1, 2], "marks of paths are no entries");
+}
+
+#[test]
+fn expressions_are_looked_for_in_every_reading_of_a_path() {
+    let index = index(&[("games", &[Entry::Expression(Cow::Borrowed("example\\.com/play/"))])]);
+    for path in ["/play/x", "/x/..%2fplay/x", "/a\\..\\play/x?y", "/a/..;/play/x"] {
+        assert_eq!(names(&index, "example.com", Some(path)), ["games"], "{path}");
+    }
+    assert_eq!(names(&index, "example.com", Some("/x;/play")), ["uncategorised"]);
 }
 
 #[test]

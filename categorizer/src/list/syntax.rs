@@ -159,7 +159,8 @@ impl Names {
         }
         let host = domain::canonical(host)?;
         let host = domain::without_www(&host);
-        if url::PathHashes::new(0, path).depth() > url::MAX_DEPTH {
+        let before_query = path.split(|&byte| byte == b'?').next().unwrap_or_default();
+        if url::PathHashes::new(0, before_query).depth() > url::MAX_DEPTH {
             return Err("has too deep a path");
         }
         let path = url::spelled_path(path);

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 pub use password::{
-    MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, Password, PasswordError, dummy_phc, hash_password,
-    verify_password,
+    MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, Password, PasswordChecker, PasswordError, dummy_phc,
+    hash_password, verify_password,
 };
 
 /// Most bytes of a user name.

@@ -193,13 +193,36 @@ fn scheme_of(method: &Method) -> Scheme {
     if method == Method::CONNECT { Scheme::Tunnel } else { Scheme::Http }
 }
 
-/// A target that could not be read, for the record: printable, bounded.
+/// A target that could not be read, for the record: printable, bounded, and without what may be a
+/// password or a secret, which are user information and the query.
 fn unread_host(uri: &Uri) -> String {
-    let text = uri.authority().map_or_else(|| uri.to_string(), |authority| authority.to_string());
+    let text = uri.authority().map_or_else(|| uri.path(), |authority| authority.as_str());
+    let text = text.rsplit('@').next().unwrap_or_default();
     let mut escaped: String =
         text.chars().take(LONGEST_UNREAD_HOST).flat_map(char::escape_default).collect();
     escaped.truncate(LONGEST_UNREAD_HOST);
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
+    use super::*;
+
+    #[test]
+    fn a_target_that_cannot_be_read_is_recorded_without_its_secrets() {
+        let long = format!("http://{}.test/", "a".repeat(300));
+        for (uri, recorded) in [
+            ("http://user:pw@site.test:8098/a?b=c", "site.test:8098"),
+            ("user:pw@site.test:443", "site.test:443"),
+            ("https://site.test/a", "site.test"),
+            ("/sign-in?password=hunter2", "/sign-in"),
+            ("*", "*"),
+            (long.as_str(), &"a".repeat(253)),
+        ] {
+            assert_eq!(unread_host(&uri.parse::<Uri>().unwrap()), recorded, "{uri}");
+        }
+    }
 }
 
 /// Answers for a site that did not; the record ends.

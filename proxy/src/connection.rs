@@ -5,12 +5,16 @@ use crate::identify::Remembered;
 use crate::limit::{Ticket, TunnelTicket};
 use crate::live::{Live, Phase, Seat};
 use crate::pins::Pins;
+use crate::record::{self, Arrival, Refused};
 use crate::tunnel::{self, TunnelLimits};
+use crate::view::Ruling;
 use crate::worker::Worker;
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rules::decide::ReasonCode;
+use rules::target::Scheme;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
@@ -20,6 +24,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
+
+/// Method and host in the record of a request that could not be read.
+const NOT_READ: &str = "-";
 
 /// What a connection's exchanges share.
 pub(crate) struct Client {
@@ -96,11 +103,42 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: IpAddr
         }
         Some(Err(error)) if error.is_parse() || error.is_parse_too_large() => {
             worker.meters.bad_requests.inc();
+            record_unreadable(&worker, address, &error);
         }
         // The client went away, or was made to.
         Some(Err(_)) | None => {}
     }
     drop(ticket);
+}
+
+/// Records a request that hyper refused before anybody could look at it: somebody asked for
+/// something, and got no more than a status line. A head that never came whole is no request yet.
+fn record_unreadable(worker: &Worker, client: IpAddr, error: &hyper::Error) {
+    let (code, status) = if error.is_parse_version_h2() {
+        // Nothing that such a client could read.
+        (ReasonCode::BadRequest, 0)
+    } else if error.is_parse_too_large() {
+        (ReasonCode::Limit, 431)
+    } else {
+        (ReasonCode::BadRequest, 400)
+    };
+    let view = worker.view();
+    let about = Refused {
+        user: None,
+        level: view.snapshot.policy.identify(None, client).level,
+        client,
+        method: NOT_READ,
+        scheme: Scheme::Http,
+        host: NOT_READ,
+        port: 0,
+        path: None,
+    };
+    let arrival = Arrival::now(&worker.journal);
+    let ruling = Ruling::block(code);
+    let recorded = record::refuse(&worker.journal, (&view, &ruling), &arrival, &about, (status, 0));
+    if let Err(error) = recorded {
+        tracing::error!(%error, "a request that could not be read could not be recorded");
+    }
 }
 
 async fn go_on(worker: &Worker, seat: &Seat, stream: TcpStream, read: Bytes, handover: Handover) {

@@ -56,3 +56,46 @@ fn credentials_for_a_connection_keep_it_apart_even_if_the_site_asks_for_nothing(
         assert_eq!(origin.connections(), connections, "{scheme}");
     }
 }
+
+#[test]
+fn what_cannot_be_read_as_http_leaves_one_record() {
+    let origin = Origin::panicking();
+    let proxy = Proxy::start(&origin);
+    let get = |rest: &str| format!("GET http://origin.test/ HTTP/1.1\r\nHost: x\r\n{rest}\r\n");
+    let many: String = (0..140).map(|i| format!("x-{i}: 1\r\n")).collect();
+    let large = format!("x-large: {}\r\n", "a".repeat(70_000));
+    let cases = [
+        ("GET http://origin.test/a b HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
+        (get("bad header: 1\r\n"), 400),
+        (get("Content-Length: 1\r\nContent-Length: 2\r\n"), 400),
+        (get("x: \0\r\n"), 400),
+        ("GET http://origin.test/ HTTP/1.2\r\nHost: x\r\n\r\n".to_owned(), 400),
+        ("G@T http://origin.test/ HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
+        ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\0".to_owned(), 400),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 0),
+        (get(&many), 431),
+        (get(&large), 431),
+    ];
+    for (request, status) in &cases {
+        let answer = String::from_utf8(proxy.ask_raw(request)).unwrap();
+        let got = answer.split(' ').nth(1).map_or(0, |status| status.parse().unwrap());
+        assert_eq!(got, *status, "{:?} for {:?}", answer, &request[..request.len().min(80)]);
+    }
+    // After a good request there is one record for each of the two.
+    let both = [b"GET http://games.test/ HTTP/1.1\r\nHost: x\r\n\r\n", &b"nonsense\r\n\r\n"[..]];
+    let answer = proxy.ask_raw(&String::from_utf8(both.concat()).unwrap());
+    assert_eq!(String::from_utf8_lossy(&answer).matches("HTTP/1.1 4").count(), 2);
+    // Nobody asks anything.
+    proxy.ask_and_leave("");
+    proxy.ask_and_leave("\r\n\r\n");
+    let records = proxy.stop_and_read_log();
+    assert_eq!(records.len(), cases.len() + 2, "{records:#?}");
+    for (record, (request, status)) in records.iter().zip(&cases) {
+        let reason = if *status == 431 { "limit" } else { "bad_request" };
+        assert_eq!((record.verdict.as_str(), record.reason.as_str()), ("block", reason));
+        assert_eq!((record.status, record.end.as_str()), (*status, "complete"), "{request:.80}");
+        assert_eq!((record.host.as_str(), &record.user, &record.path), ("-", &None, &None));
+    }
+    assert_eq!(records[cases.len()].host, "games.test");
+    assert_eq!(records[cases.len() + 1].reason, "bad_request");
+}

@@ -191,6 +191,14 @@ path = "games.txt"
         all
     }
 
+    /// Sends bytes and no more, and reads to the end.
+    pub(crate) fn ask_and_leave(&self, request: &str) {
+        let mut client = self.connect();
+        client.write_all(request.as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        drain(&mut client);
+    }
+
     pub(crate) fn get(&self, origin: &Origin, path: &str) -> Answer {
         let port = origin.port();
         self.ask(&format!(

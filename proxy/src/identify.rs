@@ -1,37 +1,26 @@
 //! Who is asking: a name proved by Basic authentication, else the network.
 //!
-//! A password costs 19 MiB and some 20 ms to check, so it is checked on threads of its own, once
-//! for however many requests of a browser wait for it, and remembered under a keyed hash until the
-//! stored password changes. A name that nobody has costs the same.
+//! A connection remembers whom it was, but only under one snapshot: whoever is removed, banned or
+//! given another password, level or group is looked at afresh at the next request.
 
+pub(crate) use crate::sign_in::Verifier;
+
+use crate::sign_in::{Checked, REMEMBER_RIGHT};
 use crate::telemetry::{Meters, SignIn};
 use crate::view::View;
 use hyper::HeaderMap;
 use hyper::header::{HeaderValue, PROXY_AUTHORIZATION};
-use ledger::users::{KnownUser, dummy_phc, verify_password};
-use quick_cache::sync::Cache;
 use rules::access::Identity;
 use rules::level::LevelId;
-use sha2::{Digest, Sha256};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use std::time::Instant;
 
 /// The challenge of a 407 (RFC 7617, 2).
 pub(crate) const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"School web filter\", charset=\"UTF-8\"");
 
-/// Longest that a right password is remembered.
-const REMEMBER_RIGHT: Duration = Duration::from_secs(3600);
-/// Longest that a wrong one is: a machine with an old password must not cost a check a second.
-const REMEMBER_WRONG: Duration = Duration::from_secs(60);
-/// Credentials remembered: more than a large school has people.
-const REMEMBERED: usize = 20_000;
 /// Longest `Proxy-Authorization` looked at: a name of 128 bytes and a password of 256, in base 64.
 const LONGEST_FIELD: usize = 1024;
 
@@ -46,7 +35,7 @@ pub(crate) enum Who {
         /// They were given, and are wrong.
         wrong: bool,
     },
-    /// Too many sign-ins wait to be checked: 503.
+    /// Too many sign-ins wait to be checked, of this client or in all: 503.
     Busy {
         /// Level of the record.
         level: LevelId,
@@ -100,7 +89,7 @@ pub(crate) async fn identify(
         return Who::Challenge { level, wrong: true };
     };
     let user = view.snapshot.users.find(&name);
-    let checked = verifier.check(field.as_bytes(), user, password).await;
+    let checked = verifier.check(client, field.as_bytes(), user, password).await;
     meters.sign_in(match checked {
         Checked::Known(_) => SignIn::Cached,
         Checked::Now(true) => SignIn::Right,
@@ -157,138 +146,10 @@ fn decode_base64(token: &[u8]) -> Option<Vec<u8>> {
     base64ct::Base64Unpadded::decode_vec(text).ok()
 }
 
-/// What a check found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Checked {
-    /// From an earlier check.
-    Known(bool),
-    /// From a check made for this.
-    Now(bool),
-    /// The queue is full.
-    Busy,
-}
-
-type Key = [u8; 32];
-
-/// A remembered answer: holds for the stored hash that it was found with.
-#[derive(Clone)]
-struct Answer {
-    phc: Option<Arc<str>>,
-    right: bool,
-    until: Instant,
-}
-
-struct Job {
-    key: Key,
-    phc: Option<Arc<str>>,
-    password: String,
-}
-
-/// Checks passwords on threads of its own; shared by all workers.
-pub(crate) struct Verifier {
-    secret: Key,
-    answers: Cache<Key, Answer>,
-    waiting: Mutex<HashMap<Key, Vec<oneshot::Sender<bool>>>>,
-    queue: SyncSender<Job>,
-}
-
-impl Verifier {
-    /// Starts the threads.
-    ///
-    /// # Errors
-    /// [`std::io::Error`] if there is no randomness or no thread to be had.
-    pub(crate) fn start(threads: usize, queue: usize) -> std::io::Result<Arc<Self>> {
-        let mut secret = Key::default();
-        rustls::crypto::aws_lc_rs::default_provider()
-            .secure_random
-            .fill(&mut secret)
-            .map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
-        let (sender, jobs) = sync_channel(queue);
-        let jobs = Arc::new(Mutex::new(jobs));
-        let verifier = Arc::new(Self {
-            secret,
-            answers: Cache::new(REMEMBERED),
-            waiting: Mutex::default(),
-            queue: sender,
-        });
-        for number in 0..threads {
-            // Weak: the threads end when the last worker does.
-            let (verifier, jobs) = (Arc::downgrade(&verifier), Arc::clone(&jobs));
-            std::thread::Builder::new().name(format!("sign-in-{number}")).spawn(move || {
-                work(&jobs, |job| verifier.upgrade().map(|v| v.answer(job)).is_some())
-            })?;
-        }
-        Ok(verifier)
-    }
-
-    async fn check(&self, field: &[u8], user: Option<&KnownUser>, password: String) -> Checked {
-        let key: Key =
-            Sha256::new().chain_update(self.secret).chain_update(field).finalize().into();
-        let phc = user.and_then(|user| user.phc.clone());
-        if let Some(answer) = self.answers.get(&key)
-            && answer.phc == phc
-            && Instant::now() < answer.until
-        {
-            return Checked::Known(answer.right);
-        }
-        let (sender, receiver) = oneshot::channel();
-        {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(others) = waiting.get_mut(&key) {
-                others.push(sender);
-            } else {
-                match self.queue.try_send(Job { key, phc, password }) {
-                    Ok(()) => {
-                        waiting.insert(key, vec![sender]);
-                    }
-                    Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                        return Checked::Busy;
-                    }
-                }
-            }
-        }
-        Checked::Now(receiver.await.unwrap_or(false))
-    }
-
-    /// Checks one password and tells everybody who waits for it.
-    fn answer(&self, job: Job) {
-        // Nobody's hash is checked too, and in full, before it is said to be wrong.
-        let phc = job.phc.as_deref().unwrap_or_else(|| dummy_phc());
-        let right = verify_password(phc, &job.password) && job.phc.is_some();
-        let remember = if right { REMEMBER_RIGHT } else { REMEMBER_WRONG };
-        let answer = Answer { phc: job.phc, right, until: Instant::now() + remember };
-        self.answers.insert(job.key, answer);
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.key);
-        for sender in waiting.into_iter().flatten() {
-            // A client that has gone does not wait for an answer.
-            let _ = sender.send(right);
-        }
-    }
-}
-
-fn work(jobs: &Mutex<Receiver<Job>>, answer: impl Fn(Job) -> bool) {
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        if !answer(job) {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
     use super::*;
-    use ledger::users::{Password, hash_password};
-    use rules::access::UserFacts;
-
-    fn known(name: &str, password: &str) -> KnownUser {
-        KnownUser {
-            facts: UserFacts { name: name.into(), ..UserFacts::default() },
-            phc: Some(hash_password(&Password::for_demonstration(password)).into()),
-        }
-    }
 
     #[test]
     fn basic_credentials_are_read_with_and_without_padding_and_nothing_else_is() {
@@ -311,82 +172,5 @@ mod tests {
         }
         let long = HeaderValue::from_str(&format!("Basic {}", "QUFB".repeat(400))).unwrap();
         assert_eq!(credentials(&long), None, "nothing endless is decoded");
-    }
-
-    #[tokio::test]
-    async fn a_password_is_checked_once_until_the_stored_one_changes() {
-        let verifier = Verifier::start(1, 8).unwrap();
-        let user = known("pupil", "demo");
-        let right = || "demo".to_owned();
-        assert_eq!(verifier.check(b"a", Some(&user), right()).await, Checked::Now(true));
-        assert_eq!(verifier.check(b"a", Some(&user), right()).await, Checked::Known(true));
-        let changed = known("pupil", "other");
-        assert_eq!(verifier.check(b"a", Some(&changed), right()).await, Checked::Now(false));
-        assert_eq!(verifier.check(b"a", Some(&changed), right()).await, Checked::Known(false));
-        assert_eq!(verifier.check(b"a", None, right()).await, Checked::Now(false), "removed");
-    }
-
-    #[tokio::test]
-    async fn a_hundred_requests_at_once_are_one_check() {
-        let verifier = Verifier::start(2, 1).unwrap();
-        let user = known("pupil", "demo");
-        let begun = Instant::now();
-        let one = verifier.check(b"a", Some(&user), "demo".to_owned()).await;
-        let cost = begun.elapsed();
-        assert_eq!(one, Checked::Now(true));
-        let checks = (0..100).map(|_| verifier.check(b"b", Some(&user), "demo".to_owned()));
-        let begun = Instant::now();
-        let local = tokio::task::LocalSet::new();
-        let answers = local
-            .run_until(async {
-                let mut set = Vec::new();
-                for check in checks {
-                    // A queue of one place holds them all only if they are one.
-                    set.push(Box::pin(check));
-                }
-                let mut answers = Vec::new();
-                std::future::poll_fn(|cx| {
-                    set.retain_mut(|check| match check.as_mut().poll(cx) {
-                        std::task::Poll::Ready(answer) => {
-                            answers.push(answer);
-                            false
-                        }
-                        std::task::Poll::Pending => true,
-                    });
-                    if set.is_empty() {
-                        std::task::Poll::Ready(())
-                    } else {
-                        std::task::Poll::Pending
-                    }
-                })
-                .await;
-                answers
-            })
-            .await;
-        assert_eq!(answers, vec![Checked::Now(true); 100]);
-        assert!(begun.elapsed() < cost * 20 + Duration::from_millis(200), "not a hundred checks");
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_says_so_instead_of_growing() {
-        let verifier = Verifier::start(1, 1).unwrap();
-        let user = known("pupil", "demo");
-        let mut checks: Vec<_> = (0..20u8)
-            .map(|i| {
-                let (verifier, user) = (Arc::clone(&verifier), user.clone());
-                Box::pin(async move { verifier.check(&[i], Some(&user), "x".to_owned()).await })
-            })
-            .collect();
-        let mut busy = 0;
-        std::future::poll_fn(|cx| {
-            for check in &mut checks {
-                if let std::task::Poll::Ready(Checked::Busy) = check.as_mut().poll(cx) {
-                    busy += 1;
-                }
-            }
-            std::task::Poll::Ready(())
-        })
-        .await;
-        assert!(busy >= 17, "one at work, one or two waiting, the rest turned away: {busy}");
     }
 }

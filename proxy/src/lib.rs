@@ -30,6 +30,8 @@ mod record;
 mod refuse;
 mod resolve;
 mod serve;
+mod sign_in;
+mod sign_in_queue;
 pub mod snapshot;
 mod telemetry;
 pub mod texts;

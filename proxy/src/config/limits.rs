@@ -100,9 +100,10 @@ limits! {
     pool_max_idle_per_host: usize = 32, 0 => 10_000;
     /// Longest that an idle connection to a site is kept.
     pool_idle_timeout_ms: u64 = 60_000, 100 => HOUR_MS;
-    /// Sign-ins checked at once; each takes 19 MiB and a core for some 20 ms. More wait.
-    password_checks: usize = 4, 1 => 1_024;
-    /// Sign-ins that may wait to be checked; further ones get 503.
+    /// Sign-ins checked at once; each takes 19 MiB, which are kept, and a core for some 20 ms. More
+    /// wait; client addresses take turns.
+    password_checks: usize = 2, 1 => 1_024;
+    /// Sign-ins that may wait to be checked, an eighth of them of one client; further ones get 503.
     password_queue: usize = 1_024, 1 => 1_000_000;
     /// Longest that open exchanges may take to end when the proxy stops.
     drain_timeout_ms: u64 = 10_000, 0 => HOUR_MS;

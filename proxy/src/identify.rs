@@ -150,6 +150,13 @@ fn decode_base64(token: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
     use super::*;
+    use crate::config::Config;
+    use crate::snapshot::Snapshot;
+    use crate::telemetry::Metrics;
+    use ledger::changes::ChangeLog;
+    use ledger::users::{NewUser, Password};
+    use rules::time::UnixMillis;
+    use std::sync::Arc;
 
     #[test]
     fn basic_credentials_are_read_with_and_without_padding_and_nothing_else_is() {
@@ -172,5 +179,123 @@ mod tests {
         }
         let long = HeaderValue::from_str(&format!("Basic {}", "QUFB".repeat(400))).unwrap();
         assert_eq!(credentials(&long), None, "nothing endless is decoded");
+    }
+
+    const POLICY: &str = r#"
+school = "Example Academy"
+timezone = "Europe/London"
+order = ["pupil", "staff"]
+identify = ["basic"]
+[levels]
+pupil = {}
+staff = {}
+[roles]
+dsl = ["q.whitmore"]
+[unblock]
+authorise = ["dsl"]
+"#;
+
+    /// A school with one pupil, `sam`, who has signed in on an open connection.
+    struct School {
+        _folder: tempfile::TempDir,
+        config: Config,
+        log: ChangeLog,
+        verifier: Arc<Verifier>,
+        remembered: Remembered,
+        metrics: Metrics,
+        generation: u64,
+    }
+
+    const AT: UnixMillis = UnixMillis(1_790_000_000_000);
+
+    impl School {
+        async fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
+            let config = Config::parse_own_lists("", "schoolgate.toml", folder.path()).unwrap();
+            let log = ChangeLog::open(&config.state).await.unwrap();
+            let sam = NewUser {
+                name: "sam".to_owned(),
+                level: Some("pupil".to_owned()),
+                groups: Vec::new(),
+                password: Some(Password::new("correct horse").unwrap()),
+            };
+            log.users().add("q.whitmore", AT, sam).await.unwrap();
+            Self {
+                _folder: folder,
+                config,
+                log,
+                verifier: Verifier::start(1, 8).unwrap(),
+                remembered: Remembered::default(),
+                metrics: Metrics::new().unwrap(),
+                generation: 0,
+            }
+        }
+
+        /// The state in force, after a change.
+        async fn view(&mut self) -> Rc<View> {
+            self.generation += 1;
+            let snapshot = Snapshot::load_with(&self.config, &self.log, AT).await.unwrap();
+            View::new(Arc::new(snapshot), self.generation, &self.metrics)
+        }
+
+        /// One more request of sam's browser, with a password.
+        async fn request(&self, view: &View, password: &str) -> Who {
+            use base64ct::Encoding;
+            let token = base64ct::Base64::encode_string(format!("sam:{password}").as_bytes());
+            let mut headers = HeaderMap::new();
+            let field = HeaderValue::from_str(&format!("Basic {token}")).unwrap();
+            headers.insert(PROXY_AUTHORIZATION, field);
+            let (client, now) = (IpAddr::from([127, 0, 0, 1]), Instant::now());
+            let (verifier, remembered) = (&self.verifier, &self.remembered);
+            let meters = self.metrics.meters(0);
+            identify(&headers, client, view, verifier, remembered, &meters, now).await
+        }
+    }
+
+    fn who(who: Who) -> Rc<Identity> {
+        match who {
+            Who::Known(who) => who,
+            Who::Challenge { .. } | Who::Busy { .. } => panic!("sam is not known"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_connection_notices_a_ban_a_level_and_a_removal_at_its_next_request() {
+        let mut school = School::start().await;
+        let view = school.view().await;
+        let first = who(school.request(&view, "correct horse").await);
+        let again = who(school.request(&view, "correct horse").await);
+        assert!(Rc::ptr_eq(&first, &again), "remembered, or this test shows nothing");
+        assert_eq!(first.banned_until, None);
+
+        let until = UnixMillis(AT.0 + 60_000);
+        school.log.users().ban("q.whitmore", AT, "sam", until, "trial").await.unwrap();
+        let view = school.view().await;
+        let banned = who(school.request(&view, "correct horse").await);
+        assert_eq!(banned.banned_until, Some(until));
+
+        school.log.users().set_level("q.whitmore", AT, "sam", Some("staff")).await.unwrap();
+        let view = school.view().await;
+        let moved = who(school.request(&view, "correct horse").await);
+        assert_ne!(moved.level, first.level);
+
+        school.log.users().remove("q.whitmore", AT, "sam").await.unwrap();
+        let view = school.view().await;
+        let removed = school.request(&view, "correct horse").await;
+        assert!(matches!(removed, Who::Challenge { wrong: true, .. }));
+    }
+
+    #[tokio::test]
+    async fn an_open_connection_with_the_old_password_is_challenged_once_it_has_changed() {
+        let mut school = School::start().await;
+        let view = school.view().await;
+        who(school.request(&view, "correct horse").await);
+        let new = Password::new("battery staple").unwrap();
+        school.log.users().set_password("q.whitmore", AT, "sam", &new).await.unwrap();
+        let view = school.view().await;
+        let old = school.request(&view, "correct horse").await;
+        assert!(matches!(old, Who::Challenge { wrong: true, .. }));
+        who(school.request(&view, "battery staple").await);
     }
 }

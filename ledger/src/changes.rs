@@ -64,6 +64,18 @@ pub enum AppendError {
         /// File.
         path: String,
     },
+    /// The file is gone, but the folder is not new: a fresh log would forget every block, ban and
+    /// user without a word.
+    #[error(
+        "change log {path}: missing, but {beside} shows that this state folder is in use; nothing \
+         was changed; restore changes.db from a backup, or move the state folder aside to start anew"
+    )]
+    Missing {
+        /// File.
+        path: String,
+        /// What the folder holds of an earlier run.
+        beside: String,
+    },
     /// The file is no change log, or does not hold what was written.
     #[error("change log {path}: damaged ({why}); restore it from a backup, do not edit it")]
     Damaged {
@@ -119,6 +131,7 @@ struct Inner {
     connection: SqliteConnection,
     folded: Changes,
     next_sequence: u64,
+    last_at: UnixMillis,
     own_commits: u64,
 }
 
@@ -129,6 +142,7 @@ pub(crate) struct Writing<'a> {
     log_path: &'a Path,
     folded: &'a mut Changes,
     next_sequence: &'a mut u64,
+    last_at: &'a mut UnixMillis,
     own_commits: &'a mut u64,
 }
 
@@ -140,12 +154,19 @@ impl ChangeLog {
     }
 
     /// Opens `STATE/changes.db`, making the folder (mode 0700) and file (0600) if missing, and
-    /// reads it through once: every entry's hash and place is checked.
+    /// reads it through once: every entry's hash and place is checked. Made only in a folder that is
+    /// new: where records, list versions or policies of an earlier run lie beside, a missing log is
+    /// an error.
     ///
     /// # Errors
-    /// [`AppendError`].
+    /// [`AppendError`]; [`AppendError::Missing`].
     pub async fn open(state: &Path) -> Result<ChangeLog, AppendError> {
         let path = Self::path_in(state);
+        if !holds_anything(&path)
+            && let Some(beside) = earlier_run(state)
+        {
+            return Err(AppendError::Missing { path: show(&path), beside: show(&beside) });
+        }
         make_file(state, &path)
             .map_err(|source| AppendError::Folder { path: show(&path), source })?;
         let mut connection = SqliteConnectOptions::new()
@@ -159,8 +180,13 @@ impl ChangeLog {
             .await
             .map_err(|e| store_error(&path, 0, e))?;
         migrate(&mut connection, &path).await?;
-        let inner =
-            Inner { connection, folded: Changes::default(), next_sequence: 0, own_commits: 0 };
+        let inner = Inner {
+            connection,
+            folded: Changes::default(),
+            next_sequence: 0,
+            last_at: UnixMillis(i64::MIN),
+            own_commits: 0,
+        };
         let inode = std::fs::metadata(&path).map(|data| data.ino()).unwrap_or(0);
         let log = ChangeLog { path, inode, inner: Mutex::new(inner) };
         log.inner.lock().await.catch_up(&log.path).await?;
@@ -175,7 +201,8 @@ impl ChangeLog {
 
     /// Appends what `decide` returns, each with its actor, in one durable transaction. `decide` sees
     /// the log folded up to this moment while nobody else can write, so what it checks still holds
-    /// when its events are stored. Returning no events writes nothing.
+    /// when its events are stored. Returning no events writes nothing. An entry's time is `at`, or
+    /// that of the entry before where the clock has gone back since: times never fall in the log.
     ///
     /// # Errors
     /// [`AppendWithError::Refused`] with the closure's own error, or the log's.
@@ -209,8 +236,8 @@ impl ChangeLog {
         let writing = inner.begin(&self.path).await?;
         let sequence = *writing.next_sequence;
         let actor = actor.to_owned();
-        writing.commit(at, vec![(actor.clone(), event.clone())]).await?;
-        Ok(ChangeEntry { sequence, at, actor, event })
+        let mut entries = writing.commit(at, vec![(actor.clone(), event.clone())]).await?;
+        Ok(entries.pop().unwrap_or(ChangeEntry { sequence, at, actor, event }))
     }
 
     /// The entries after the first `size` ones (`0`: all), in order.
@@ -320,19 +347,19 @@ impl ChangeLog {
 impl Inner {
     async fn catch_up(&mut self, path: &Path) -> Result<(), AppendError> {
         let entries = read_entries(&mut self.connection, path, self.next_sequence).await?;
-        fold(&mut self.folded, &mut self.next_sequence, &entries);
+        fold(&mut self.folded, &mut self.next_sequence, &mut self.last_at, &entries);
         Ok(())
     }
 
     async fn begin<'a>(&'a mut self, path: &'a Path) -> Result<Writing<'a>, AppendError> {
-        let Inner { connection, folded, next_sequence, own_commits } = self;
+        let Inner { connection, folded, next_sequence, last_at, own_commits } = self;
         let mut transaction = connection
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(|e| store_error(path, *next_sequence, e))?;
         let entries = read_entries(&mut transaction, path, *next_sequence).await?;
-        fold(folded, next_sequence, &entries);
-        Ok(Writing { transaction, log_path: path, folded, next_sequence, own_commits })
+        fold(folded, next_sequence, last_at, &entries);
+        Ok(Writing { transaction, log_path: path, folded, next_sequence, last_at, own_commits })
     }
 }
 
@@ -349,6 +376,7 @@ impl Writing<'_> {
         events: Vec<(String, Event)>,
     ) -> Result<Vec<ChangeEntry>, AppendError> {
         let mut entries = Vec::with_capacity(events.len());
+        let at = at.max(*self.last_at);
         for (actor, event) in events {
             let sequence = *self.next_sequence + entries.len() as u64;
             let entry = ChangeEntry { sequence, at, actor, event };
@@ -365,14 +393,20 @@ impl Writing<'_> {
         let next = *self.next_sequence;
         self.transaction.commit().await.map_err(|e| store_error(self.log_path, next, e))?;
         *self.own_commits += 1;
-        fold(self.folded, self.next_sequence, &entries);
+        fold(self.folded, self.next_sequence, self.last_at, &entries);
         Ok(entries)
     }
 }
 
-fn fold(folded: &mut Changes, next_sequence: &mut u64, entries: &[ChangeEntry]) {
+fn fold(
+    folded: &mut Changes,
+    next_sequence: &mut u64,
+    last_at: &mut UnixMillis,
+    entries: &[ChangeEntry],
+) {
     for entry in entries {
         folded.fold(entry);
+        *last_at = entry.at.max(*last_at);
         *next_sequence = entry.sequence + 1;
     }
 }
@@ -474,6 +508,36 @@ fn entry_of(row: &sqlx::sqlite::SqliteRow, path: &Path) -> Result<ChangeEntry, A
     }
     let Stored { sequence, at, actor, event } = stored;
     Ok(ChangeEntry { sequence, at, actor, event })
+}
+
+/// Whether there is a log. An empty file is none, whatever `-wal` lies beside it: SQLite drops that.
+fn holds_anything(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|data| data.len() > 0)
+}
+
+/// What an earlier run has left in a state folder, if anything: records, journals, list versions or
+/// policies that were in force. All of these are written only once there is a change log.
+fn earlier_run(state: &Path) -> Option<PathBuf> {
+    let files = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let named = |folder: &str, fits: fn(&str) -> bool| {
+        let is_named =
+            |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(fits);
+        files(&state.join(folder)).into_iter().find(is_named)
+    };
+    let is_policy = |name: &str| {
+        let hash = name.strip_suffix(".toml").unwrap_or("");
+        hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    named("policy", is_policy)
+        .or_else(|| named("access", |name| name.ends_with(".db")))
+        .or_else(|| named("journal", |name| name.ends_with(".sgj")))
+        .or_else(|| {
+            let lists = files(&state.join("lists")).into_iter();
+            lists.map(|list| list.join("state.json")).find(|file| file.is_file())
+        })
 }
 
 fn make_file(state: &Path, path: &Path) -> std::io::Result<()> {

@@ -242,3 +242,70 @@ async fn a_log_that_was_removed_or_replaced_is_noticed_by_who_has_it_open() {
     std::fs::write(&path, "").unwrap();
     assert!(matches!(log.append(AT, "x", noted("lost")).await, Err(AppendError::Damaged { .. })));
 }
+
+#[tokio::test]
+async fn times_never_fall_in_the_log_though_the_clock_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path()).await;
+    log.append(AT, "x", noted("first")).await.unwrap();
+    let behind = UnixMillis(AT.0 - 600_000);
+    assert_eq!(log.append(behind, "x", noted("second")).await.unwrap().at, AT);
+    drop(log);
+    let log = open(folder.path()).await;
+    let third = log
+        .append_with(behind, |_| Ok::<_, String>(vec![("x".to_owned(), noted("third"))]))
+        .await
+        .unwrap();
+    assert_eq!(third[0].at, AT, "the last time is known after a new start");
+    let ahead = UnixMillis(AT.0 + 1);
+    assert_eq!(log.append(ahead, "x", noted("fourth")).await.unwrap().at, ahead);
+    let times: Vec<_> =
+        log.entries_after(0).await.unwrap().into_iter().map(|entry| entry.at).collect();
+    assert_eq!(times, [AT, AT, AT, ahead]);
+}
+
+#[tokio::test]
+async fn a_log_missing_from_a_folder_in_use_is_not_made_anew() {
+    let hash = "ab".repeat(32);
+    let signs = [
+        "access/access-2026-11-20.db".to_owned(),
+        "journal/w00-00000000000001.sgj".to_owned(),
+        "lists/ut1-games/state.json".to_owned(),
+        format!("policy/{hash}.toml"),
+    ];
+    for sign in signs {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path();
+        drop(open(state).await);
+        let left = state.join(&sign);
+        std::fs::create_dir_all(left.parent().unwrap()).unwrap();
+        std::fs::write(&left, "x").unwrap();
+        drop(open(state).await);
+        let path = ChangeLog::path_in(state);
+        for emptied in [false, true] {
+            std::fs::remove_file(&path).unwrap();
+            if emptied {
+                std::fs::write(&path, "").unwrap();
+            }
+            let error = ChangeLog::open(state).await.err().unwrap();
+            assert!(matches!(error, AppendError::Missing { .. }), "{sign}: {error}");
+            let text = error.to_string();
+            assert!(text.contains(&sign) && text.contains("restore changes.db"), "{text}");
+            assert_eq!(path.exists(), emptied, "nothing was changed");
+            std::fs::write(&path, "put back").unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_folder_with_the_schools_own_files_gets_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path();
+    for own in ["policy.toml", "policy/words.toml", "lists/games.txt", "access/README"] {
+        let path = state.join(own);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "x").unwrap();
+    }
+    std::fs::create_dir(state.join("journal")).unwrap();
+    assert_eq!(open(state).await.size().await.unwrap(), 0);
+}

@@ -194,6 +194,9 @@ impl School {
 
     /// Records accesses of this moment, as a running filter does; their codes.
     pub(crate) fn log(&self, records: &[Record<'_>]) -> Vec<String> {
+        // A filter that records has a change log: a state folder without one is refused.
+        let ran = self.run("unblock list", &[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
         let context = Arc::new(Context {
             policy_hash: "ab".repeat(32),
             list_version: "2026-11-20-00000000".to_owned(),

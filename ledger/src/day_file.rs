@@ -268,13 +268,21 @@ impl DayFile {
         !self.rows.is_empty() || !self.ends.is_empty()
     }
 
-    /// Stores the batch, the rollups and the positions in one transaction. `open_from` is the
+    /// Stores the batch, the rollups and how far journals are stored in one transaction: a kill
+    /// leaves all of it or nothing. `read` tells how far each journal is read, `open_from` the
     /// lowest sequence that still waits for its end.
     pub(crate) async fn commit(
         &mut self,
-        positions: &[(u64, Position)],
+        read: &[(u64, Position)],
         open_from: Option<i64>,
     ) -> Result<(), sqlx::Error> {
+        let positions: Vec<(u64, Position)> = read
+            .iter()
+            .map(|(segment, read)| {
+                let stored = self.positions.get(segment);
+                (*segment, stored.map_or_else(|| read.clone(), |stored| stored.advanced_to(read)))
+            })
+            .collect();
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let db = &mut *transaction;
         let inserts = &self.inserts;
@@ -331,7 +339,7 @@ impl DayFile {
         self.rollup.store(db).await?;
         inserts
             .position
-            .run(db, positions, |binder, (segment, position)| {
+            .run(db, &positions, |binder, (segment, position)| {
                 let held: Vec<u8> =
                     position.held.iter().flat_map(|offset| offset.to_le_bytes()).collect();
                 binder.count(*segment).count(position.offset).put(held);
@@ -352,7 +360,7 @@ impl DayFile {
         Ok(())
     }
 
-    fn committed(&mut self, positions: &[(u64, Position)]) {
+    fn committed(&mut self, positions: Vec<(u64, Position)>) {
         let texts = [
             &mut self.names,
             &mut self.people,
@@ -368,7 +376,7 @@ impl DayFile {
         self.rows.clear();
         self.ends.clear();
         self.rollup.mark_stored();
-        self.positions.extend(positions.iter().cloned());
+        self.positions.extend(positions);
     }
 
     /// The highest id stored.

@@ -517,7 +517,7 @@ impl Engine {
             return Ok(());
         }
         let dirty = self.sources.iter_mut().filter(|(_, source)| source.dirty);
-        let positions: Vec<(u64, Position)> = dirty
+        let read: Vec<(u64, Position)> = dirty
             .map(|(id, source)| {
                 source.dirty = false;
                 (*id, Position { offset: source.read, held: source.held.clone() })
@@ -530,7 +530,7 @@ impl Engine {
         }
         for (date, day) in self.days.iter_mut().filter(|(_, day)| day.file.has_batch()) {
             day.synced = false;
-            let committed = day.file.commit(&positions, oldest.get(date).copied()).await;
+            let committed = day.file.commit(&read, oldest.get(date).copied()).await;
             let path = crate::sqlite::day_path(&self.access, *date);
             committed.map_err(|source| IngestError::Store { path, source })?;
         }

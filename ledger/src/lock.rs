@@ -9,7 +9,14 @@ use thiserror::Error;
 /// however it ends.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for StateLock {
+    /// Closing alone lets go only once a child that is just being started has closed its copy.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 /// Why the lock cannot be had.
@@ -41,7 +48,7 @@ impl StateLock {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Held(state.to_owned())),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }

@@ -58,6 +58,17 @@ impl Position {
     pub(crate) fn holds(&self, offset: u64) -> bool {
         offset < self.offset && !self.held.contains(&offset)
     }
+
+    /// The position once what `read` tells of is stored too. A file that is read again from its
+    /// start, as after a kill, is for a while read less far than it is stored: the position stays,
+    /// and what waited behind `read` still waits.
+    pub(crate) fn advanced_to(&self, read: &Self) -> Self {
+        let waiting = self.held.range(read.offset..).copied();
+        Self {
+            offset: self.offset.max(read.offset),
+            held: read.held.iter().copied().chain(waiting).collect(),
+        }
+    }
 }
 
 /// Opens a day's file for reading. Works beside the writer; on a read-only medium too, where the
@@ -216,4 +227,44 @@ pub(crate) async fn positions(
             Ok((row.try_get::<i64, _>(0)? as u64, Position { offset, held }))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_position_never_goes_back() {
+        let stored = Position { offset: 1000, held: [100, 600, 900].into() };
+        // Read again up to 700: 100 is stored now, 600 waits again, 900 was not met yet.
+        let read = Position { offset: 700, held: [600].into() };
+        let after = stored.advanced_to(&read);
+        assert_eq!(after, Position { offset: 1000, held: [600, 900].into() });
+        let further = Position { offset: 1200, held: [1100].into() };
+        assert_eq!(after.advanced_to(&further), further);
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_position_holds_it_goes_on_holding(
+            stored in 0u64..100,
+            waiting in prop::collection::btree_set(0u64..100, 0..20),
+            read in 0u64..100,
+            taken in prop::collection::btree_set(0u64..100, 0..20),
+        ) {
+            let stored = Position {
+                held: waiting.iter().copied().filter(|&place| place < stored).collect(),
+                offset: stored,
+            };
+            // Only what is not stored yet is read and waits.
+            let waits = |&place: &u64| place < read && !stored.holds(place);
+            let read = Position { held: taken.iter().copied().filter(waits).collect(), offset: read };
+            let after = stored.advanced_to(&read);
+            for place in 0..100 {
+                let now = stored.holds(place) || (place < read.offset && !read.held.contains(&place));
+                prop_assert_eq!(after.holds(place), now, "{}", place);
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ use crate::sample::{NOW, allowed, blocked, context, rows, settings, tunnel};
 use ledger::ingest::{Writer, recover};
 use ledger::journal::{JournalSettings, refused};
 use ledger::record::End;
+use rules::time::UnixMillis;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -12,36 +13,49 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const STATE: &str = "LEDGER_TEST_STATE";
+const LOAD: &str = "LEDGER_TEST_LOAD";
 const ROUNDS: u64 = 50;
 
-/// Not a test of its own: the process that is killed. Two workers, small segments, so that kills
-/// fall into rolls, removals and commits too.
+/// How the killed process writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Load {
+    /// The ingest thread keeps up; small segments, so that kills fall into rolls, removals and
+    /// commits too.
+    Paced,
+    /// It falls behind by many passes; large segments that span two days.
+    Backlog,
+}
+
+/// Not a test of its own: the process that is killed. Two workers.
 #[test]
 fn killed_process() {
     let Some(state) = std::env::var_os(STATE) else { return };
+    let load = if std::env::var_os(LOAD).is_some() { Load::Backlog } else { Load::Paced };
+    let segment_bytes = if load == Load::Backlog { 12 << 20 } else { 40_000 };
     let mut settings = settings();
-    settings.journal =
-        JournalSettings { segment_bytes: 40_000, sync_interval_ms: 20, ..settings.journal };
+    settings.journal = JournalSettings { segment_bytes, sync_interval_ms: 20, ..settings.journal };
     let writer = Writer::start(Path::new(&state), settings).unwrap();
     let writer = &writer;
     std::thread::scope(|scope| {
         for worker in 0..2 {
-            scope.spawn(move || write_for_ever(writer, worker));
+            scope.spawn(move || write_for_ever(writer, worker, load));
         }
     });
 }
 
-fn write_for_ever(writer: &Writer, worker: u16) {
+fn write_for_ever(writer: &Writer, worker: u16, load: Load) {
     let journal = writer.journal(worker).unwrap();
     let context = context("Europe/London");
     let mut open = std::collections::VecDeque::new();
     let mut out = std::io::stdout();
     for turn in 0u64.. {
-        let id = journal.next_id(NOW);
+        let days = if load == Load::Backlog { (turn / 1000 % 2) as i64 } else { 0 };
+        let at = UnixMillis(NOW.0 + days * 86_400_000);
+        let id = journal.next_id(at);
         match turn % 4 {
-            0 => journal.refuse(&blocked(&context, id, NOW), refused(403, 900, 50)).unwrap(),
-            1 => open.push_back(journal.decide(&tunnel(&context, id, NOW)).unwrap()),
-            _ => open.push_back(journal.decide(&allowed(&context, id, NOW)).unwrap()),
+            0 => journal.refuse(&blocked(&context, id, at), refused(403, 900, 50)).unwrap(),
+            1 => open.push_back(journal.decide(&tunnel(&context, id, at)).unwrap()),
+            _ => open.push_back(journal.decide(&allowed(&context, id, at)).unwrap()),
         }
         out.write_all(format!("acknowledged {}\n", id.0).as_bytes()).unwrap();
         if open.len() > 40 {
@@ -51,19 +65,24 @@ fn write_for_ever(writer: &Writer, worker: u16) {
         }
         if turn % 64 == 0 {
             journal.flush();
-            std::thread::sleep(Duration::from_micros(200));
+            if load == Load::Paced {
+                std::thread::sleep(Duration::from_micros(200));
+            }
         }
     }
 }
 
 /// A kill after `wait`; the ids that the child told.
-fn run_and_kill(state: &Path, wait: Duration) -> Vec<u64> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+pub(crate) fn run_and_kill(state: &Path, wait: Duration, load: Load) -> Vec<u64> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["kill::killed_process", "--exact", "--nocapture", "--test-threads=1"])
         .env(STATE, state)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stdout(Stdio::piped());
+    if load == Load::Backlog {
+        command.env(LOAD, "backlog");
+    }
+    let mut child = command.spawn().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     let reader = std::thread::spawn(move || {
         let lines = output.split(b'\n').map_while(Result::ok);
@@ -90,7 +109,7 @@ fn fifty_kills_lose_and_double_nothing() {
     for round in 0..ROUNDS {
         // Spread over start-up, commits and rolls; a multiplier coprime to the range visits it all.
         let wait = Duration::from_micros(15_000 + (round * 7919) % 97 * 1100);
-        acknowledged.extend(run_and_kill(state.path(), wait));
+        acknowledged.extend(run_and_kill(state.path(), wait, Load::Paced));
         if round % 7 == 3 {
             recover(state.path()).unwrap().unwrap();
         }

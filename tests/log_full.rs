@@ -9,14 +9,13 @@ fn a_full_log_stops_browsing_and_space_brings_it_back() {
     let plan = Plan { ignore_file_size_signal: true, ..Plan::default() };
     let daemon = Daemon::start_with(&plan);
     let url = daemon.url("library.test", "/size/1");
-    let mut client = Client::connect_from(STAFF, daemon.proxy);
-    assert_eq!(client.ask("GET", &url, &[]).status, 200);
+    assert_eq!(daemon.get_from(STAFF, &url).status, 200);
     daemon.wait_records(1);
 
     daemon.limit_file_size(Some(16));
     let before = daemon.origin.asked().len();
     for _ in 0..3 {
-        let answer = client.ask("GET", &url, &[]);
+        let answer = daemon.get_from(STAFF, &url);
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(!answer.is_from_origin());
         let answer = daemon.get_from(KS2, &daemon.url("casino.test", "/"));
@@ -33,7 +32,7 @@ fn a_full_log_stops_browsing_and_space_brings_it_back() {
 
     daemon.limit_file_size(None);
     wait_for("browsing to come back", Duration::from_secs(10), || {
-        client.ask("GET", &url, &[]).status == 200
+        daemon.get_from(STAFF, &url).status == 200
     });
     wait_for("/readyz to say so", Duration::from_secs(5), || {
         daemon.ops_get("/readyz").is_some_and(|answer| answer.status == 200)

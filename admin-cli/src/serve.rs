@@ -52,7 +52,12 @@ fn start_messages(format: LogFormat) -> Result<(), Failure> {
         Failure::usage(format!("SCHOOLGATE_LOG: {error}"))
             .fix("give a level such as info, or parts such as proxy=debug,info")
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Standard error may be a file on the disk that is full: a message that cannot be written must
+    // not stop the request that it is about.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let started = match format {

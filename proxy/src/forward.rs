@@ -29,6 +29,9 @@ use tokio::sync::oneshot;
 pub(crate) const ALLOWED_METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT");
 
+/// The port that `Host` leaves out.
+const HTTP_PORT: u16 = 80;
+
 /// Why a site gave no answer that can be passed on.
 enum Failure {
     /// The exchange was stopped: a limit, or no longer allowed.
@@ -197,7 +200,7 @@ fn prepare(
     let received = std::mem::replace(&mut parts.version, Version::HTTP_11);
     headers::strip_hop_by_hop(&mut parts.headers);
     headers::strip_private(&mut parts.headers);
-    rewrite_host(&mut parts.headers, &parts.uri);
+    rewrite_host(&mut parts.headers, live);
     parts.uri = origin_form(&parts.method, &parts.uri);
     worker.via.add(&mut parts.headers, received);
     if chunked && body {
@@ -241,13 +244,28 @@ fn prepare(
     request
 }
 
-/// `Host` from the URI, whatever the client's field said (RFC 9112, 3.2.2).
-fn rewrite_host(headers: &mut HeaderMap, uri: &Uri) {
-    let Some(authority) = uri.authority() else { return };
-    let same =
-        headers.get(HOST).is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes());
-    if !same && let Ok(host) = HeaderValue::from_str(authority.as_str()) {
-        headers.insert(HOST, host);
+/// `Host` is the host that was decided about, whatever the client's field (RFC 9112, 3.2.2) or the
+/// spelling of its URL said: a site must not be found by another name than the filter's.
+fn rewrite_host(headers: &mut HeaderMap, live: &Live) {
+    let facts = live.facts();
+    // What browsers send, so that the usual request costs nothing.
+    let same = |given: &HeaderValue| facts.port == HTTP_PORT && given == facts.host.as_str();
+    if headers.get(HOST).is_some_and(same) {
+        return;
+    }
+    match HeaderValue::try_from(host_field(&facts.host, facts.port)) {
+        Ok(field) => headers.insert(HOST, field),
+        // A canonical host is plain ASCII; if it were not, no name is better than a wrong one.
+        Err(_) => headers.remove(HOST),
+    };
+}
+
+fn host_field(host: &Host, port: u16) -> String {
+    let is_v6 = host.address().is_some_and(|address| address.is_ipv6());
+    let (open, close) = if is_v6 { ("[", "]") } else { ("", "") };
+    match port {
+        HTTP_PORT => format!("{open}{host}{close}"),
+        port => format!("{open}{host}{close}:{port}"),
     }
 }
 
@@ -417,4 +435,23 @@ fn answer_options(live: &Live) -> Response<Reply> {
     live.answer(StatusCode::OK.as_u16());
     live.finish(End::Complete);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
+    use super::*;
+
+    #[test]
+    fn the_host_field_is_canonical_and_names_every_port_but_80() {
+        for (host, port, expected) in [
+            ("WWW.Example.ORG.", 80, "www.example.org"),
+            ("www.example.org", 8080, "www.example.org:8080"),
+            ("0x7f.1", 80, "127.0.0.1"),
+            ("[2001:DB8:0::1]", 80, "[2001:db8::1]"),
+            ("[2001:db8::1]", 443, "[2001:db8::1]:443"),
+        ] {
+            assert_eq!(host_field(&Host::parse(host).unwrap(), port), expected);
+        }
+    }
 }

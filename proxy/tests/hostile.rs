@@ -72,6 +72,8 @@ fn what_cannot_be_read_as_http_leaves_one_record() {
         ("GET http://origin.test/ HTTP/1.2\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("G@T http://origin.test/ HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\0".to_owned(), 400),
+        // An escape in a host is no URL to hyper, so that it never comes to two readings.
+        ("GET http://g%61mes.test/ HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 0),
         (get(&many), 431),
         (get(&large), 431),
@@ -98,4 +100,30 @@ fn what_cannot_be_read_as_http_leaves_one_record() {
     }
     assert_eq!(records[cases.len()].host, "games.test");
     assert_eq!(records[cases.len() + 1].reason, "bad_request");
+}
+
+#[test]
+fn a_site_is_told_the_host_that_was_decided_about() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let proxy = Proxy::start_with_addresses(&origin);
+    let port = origin.port();
+    let spellings = [
+        ("ORIGIN.test", "origin.test"),
+        ("origin.test.", "origin.test"),
+        ("0x7F.0.0.0x1", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("017700000001", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]", "127.0.0.1"),
+    ];
+    let mut passed = 0;
+    for (spelled, canonical) in spellings {
+        let answer =
+            proxy.ask(&format!("GET http://{spelled}:{port}/ HTTP/1.1\r\nHost: {spelled}\r\n\r\n"));
+        assert_eq!(answer.status, 200, "{spelled}");
+        let seen = origin.next_request().to_lowercase();
+        assert!(seen.contains(&format!("\r\nhost: {canonical}:{port}\r\n")), "{spelled}: {seen}");
+        assert_eq!(seen.matches("\r\nhost:").count(), 1, "{spelled}: {seen}");
+        passed += 1;
+    }
+    assert_eq!(passed, spellings.len());
 }

@@ -114,15 +114,20 @@ impl Proxy {
     }
 
     pub(crate) fn start_with(origin: &Origin, limits: &str) -> Self {
-        Self::launch(origin, limits, "")
+        Self::launch(origin, limits, "", "")
     }
 
     /// Asks for a name and password; knows `pupil` with `demo`.
     pub(crate) fn start_signed_in(origin: &Origin) -> Self {
-        Self::launch(origin, "", "\"basic\"")
+        Self::launch(origin, "", "\"basic\"", "")
     }
 
-    fn launch(origin: &Origin, limits: &str, identify: &str) -> Self {
+    /// Reaches the origin by its address as well.
+    pub(crate) fn start_with_addresses(origin: &Origin) -> Self {
+        Self::launch(origin, "", "", ", \"127.0.0.1\"")
+    }
+
+    fn launch(origin: &Origin, limits: &str, identify: &str, also_private: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let write =
             |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -138,7 +143,7 @@ ops = "127.0.0.1:0"
 workers = 1
 [upstream]
 hosts = {{ "origin.test" = "127.0.0.1", "inside.test" = "127.0.0.1", "games.test" = "127.0.0.1" }}
-allow_private = ["origin.test", "games.test"]
+allow_private = ["origin.test", "games.test"{also_private}]
 connect_ports = [443, {}]
 [limits]
 {limits}

@@ -198,7 +198,9 @@ fn lists(snapshot: &Snapshot) -> Check {
             "schoolgate lists status",
         );
     }
-    Check::good(WHAT, format!("{} lists, {entries} entries", lists.len()))
+    // An index that does not match its digest was compiled again when it was opened.
+    let found = format!("{} lists, {entries} entries; the compiled index is whole", lists.len());
+    Check::good(WHAT, found)
 }
 
 async fn change_log(school: &School) -> Check {

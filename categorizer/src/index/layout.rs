@@ -1,4 +1,4 @@
-//! The bytes of an index: a header, five small parts that a checksum covers, two tables.
+//! The bytes of an index: a header with a digest over the whole, four small parts, two tables.
 //!
 //! All numbers are little-endian.
 //!
@@ -7,21 +7,21 @@
 //! ends                  8 bytes each: where version, lists, sets, patterns, names, urls end
 //! most labels           4 bytes
 //! single labels listed  4 bytes, 0 or 1
-//! checksum              8 bytes, over everything before the tables but itself
+//! digest                8 bytes, over everything but itself
 //! version, lists, sets, patterns, names, urls
 //! ```
 
 use super::{ListInfo, OpenError};
-use crate::hash::extend;
+use crate::hash::{digest, extend};
 use crate::pattern::Pattern;
 use crate::table::Table;
 
 /// Changes with anything that changes what the bytes mean: layout, hash, spelling of URLs.
-const MAGIC: &[u8; 8] = b"SGINDEX2";
+const MAGIC: &[u8; 8] = b"SGINDEX3";
 const PARTS: usize = 6;
-const CHECKSUM: std::ops::Range<usize> = 64..72;
+pub(super) const DIGEST: std::ops::Range<usize> = 64..72;
 const HEADER_BYTES: usize = 72;
-const CHECKSUM_SEED: u64 = 0x5be0_cd19_137e_2179;
+const DIGEST_SEED: u64 = 0x5be0_cd19_137e_2179;
 
 /// An index taken apart.
 pub(super) struct Parts {
@@ -76,7 +76,6 @@ pub(super) fn write(
         push_text(&mut out, &pattern.text);
     }
     ends.push(out.len());
-    let tables = out.len();
     names(&mut out);
     ends.push(out.len());
     urls(&mut out);
@@ -88,12 +87,13 @@ pub(super) fn write(
     }
     out[56..60].copy_from_slice(&header.max_labels.to_le_bytes());
     out[60..64].copy_from_slice(&u32::from(header.has_single_labels).to_le_bytes());
-    let sum = checksum(&out[..tables]);
-    out[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+    let sum = digest_of(&out);
+    out[DIGEST].copy_from_slice(&sum.to_le_bytes());
     out
 }
 
-/// Reads all but the tables, whose bounds it checks.
+/// Checks the digest, reads all but the tables, and checks their bounds: the digest proves that the
+/// bytes are those that were written, not that whoever wrote them meant well.
 pub(super) fn read(bytes: &[u8]) -> Result<Parts, OpenError> {
     if bytes.get(..MAGIC.len()) != Some(MAGIC) {
         return Err(OpenError::Foreign);
@@ -115,8 +115,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Parts, OpenError> {
     let max_labels = header.number().unwrap_or_default() as u32;
     let has_single_labels = header.number().unwrap_or_default() != 0;
     let stored = header.long();
-    if stored != Some(checksum(&bytes[..ends[4]])) {
-        return Err(OpenError::Damaged("its checksum differs"));
+    if stored != Some(digest_of(bytes)) {
+        return Err(OpenError::Damaged("its digest differs"));
     }
     let part = |place: usize| Reader { rest: &bytes[ends[place]..ends[place + 1]] };
     let version =
@@ -135,10 +135,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Parts, OpenError> {
     Ok(Parts { version, lists, sets, patterns, names, urls, max_labels, has_single_labels })
 }
 
-/// Of the header and small parts, the checksum's own place taken as zeros.
-fn checksum(head: &[u8]) -> u64 {
-    let state = extend(CHECKSUM_SEED, &head[..CHECKSUM.start]);
-    extend(state, &head[CHECKSUM.end..])
+/// Of a whole index, the digest's own place left out.
+pub(super) fn digest_of(bytes: &[u8]) -> u64 {
+    digest(extend(DIGEST_SEED, &bytes[..DIGEST.start]), &bytes[DIGEST.end..])
 }
 
 fn push_number(out: &mut Vec<u8>, number: usize) {

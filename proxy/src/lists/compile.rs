@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Changes when the same versions would compile to other bytes: old files are then left alone and
 /// made again.
-const COMPILER_VERSION: &str = "1";
+const COMPILER_VERSION: &str = "2";
 
 /// Index files kept beside the newest: a running daemon may be about to open the one before.
 const KEPT_INDEXES: usize = 2;
@@ -50,7 +50,9 @@ impl Recipe {
         self.folder().join(format!("{}.sgx", self.key))
     }
 
-    /// Opens the index, compiling it first if it is not there or cannot be used.
+    /// Opens the index, whose every byte is checked, compiling it first if it is not there or cannot
+    /// be used. Whoever goes on to say that policy tests fail speaks of what the lists say, never of
+    /// a damaged file.
     pub(super) fn open(&self, catalogue: &Catalogue) -> Result<Index, ListError> {
         match self.open_existing(catalogue) {
             Ok(Some(index)) => return Ok(index),
@@ -118,7 +120,7 @@ impl Recipe {
 fn map(file: &File) -> Box<dyn AsRef<[u8]> + Send + Sync> {
     // SAFETY: index files are written beside their place, moved there whole, never written again
     // and only ever unlinked; the folder is private to this user. So the mapped bytes do not change
-    // under the reader. Index::open checks every bound before it trusts an offset.
+    // under the reader. Index::open checks a digest over all bytes, and every bound besides.
     #[allow(unsafe_code, reason = "mapping a file is unsafe by nature; see above")]
     let mapped = unsafe { memmap2::Mmap::map(file) };
     match mapped {

@@ -401,6 +401,19 @@ async fn a_damaged_version_or_index_is_noticed_never_used() {
     let index_path = bench.config.state.join("index").join(format!("{version}.sgx"));
     std::fs::write(&index_path, b"SGX?").unwrap();
     assert_eq!(bench.index().await.version(), version);
+    // So is one of which any part, however small, is not what was compiled.
+    let whole = std::fs::read(&index_path).unwrap();
+    let games = catalogue(&bench.config).unwrap().id("games").unwrap();
+    for start in (0..whole.len()).step_by(16) {
+        let mut zeroed = whole.clone();
+        let end = whole.len().min(start + 16);
+        zeroed[start..end].fill(0);
+        std::fs::remove_file(&index_path).unwrap();
+        std::fs::write(&index_path, zeroed).unwrap();
+        let index = bench.index().await;
+        assert!(index.categories(&host("chess.example"), None).contains(games), "from {start}");
+        assert_eq!(std::fs::read(&index_path).unwrap(), whole, "compiled again, from {start}");
+    }
     // A damaged version cannot be compiled; its source can be taken in again.
     let accepted = bench.lists().status().await.unwrap()[0].lineage.accepted.clone().unwrap();
     let path = Shelf::new(&bench.config.state, "games").entries_path(&accepted);
@@ -409,6 +422,23 @@ async fn a_damaged_version_or_index_is_noticed_never_used() {
     bytes[middle] ^= 0xff;
     std::fs::write(&path, bytes).unwrap();
     std::fs::remove_file(&index_path).unwrap();
+    let error = bench.lists().index(&catalogue(&bench.config).unwrap(), NOW).await.err().unwrap();
+    assert!(matches!(error, ListError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn entries_put_in_the_place_of_a_version_with_a_hash_to_match_are_not_used() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write("games", &["chess.example"]);
+    let version = bench.index().await.version().to_owned();
+    let accepted = bench.lists().status().await.unwrap()[0].lineage.accepted.clone().unwrap();
+    let shelf = Shelf::new(&bench.config.state, "games");
+    let mut collector = entries::Collector::default();
+    collector.push(&categorizer::list::Entry::Domain("other.example".into()));
+    let other = collector.finish().unwrap();
+    let info = VersionInfo { hash: other.hash(), ..shelf.info(&accepted).unwrap() };
+    shelf.store(&info, &other).unwrap();
+    std::fs::remove_file(bench.config.state.join("index").join(format!("{version}.sgx"))).unwrap();
     let error = bench.lists().index(&catalogue(&bench.config).unwrap(), NOW).await.err().unwrap();
     assert!(matches!(error, ListError::Damaged { .. }), "{error}");
 }

@@ -156,8 +156,14 @@ impl Shelf {
         serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))
     }
 
+    /// The entries of a version, proved to be those that were stored: by the hash beside them, whose
+    /// start is in the version's name, which stands in the change log.
     pub(super) fn entries(&self, version: &str) -> Result<Entries, ListError> {
         let info = self.info(version)?;
+        if !is_named_after(version, &info.hash) {
+            let path = self.info_path(version).display().to_string();
+            return Err(ListError::Damaged { path, why: "of another version".to_owned() });
+        }
         Entries::read(&self.entries_path(version), &info.hash, info.entries)
     }
 
@@ -203,6 +209,12 @@ impl Shelf {
             }
         }
     }
+}
+
+/// Whether a version's name ends in the first eight digits of its hash.
+fn is_named_after(version: &str, hash: &str) -> bool {
+    let digits = version.rsplit('-').next().unwrap_or_default();
+    digits.len() == 8 && hash.starts_with(digits)
 }
 
 /// A folder that only this user may read: lists may be licensed to the school alone.

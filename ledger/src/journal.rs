@@ -447,12 +447,14 @@ mod tests {
             assert!(matches!(refused, RecordError::Write { .. }), "{refused}");
         }
         assert_eq!(shared.status().write_failures, 3);
+        assert!(shared.status().write_failing);
         assert!(shared.status().last_error.unwrap().contains("/dev/full"));
         // The disk has room again: the same journal goes on in a file that can be written.
         let healthy = shared.create_segment(folder.path(), 0).unwrap();
         journal.open.borrow_mut().segment = Arc::clone(&healthy);
         journal.open.borrow_mut().end = healthy.written();
         journal.decide(&decided(RequestId(2), &context)).unwrap().finish(End::Complete);
+        assert!(!shared.status().write_failing);
         journal.flush();
         assert_eq!(kinds(&healthy.path), ["context p1", "decided", "complete"]);
     }

@@ -83,6 +83,8 @@ pub struct Shared {
     caught_up_ms: AtomicU64,
     started: Instant,
     write_failures: AtomicU64,
+    /// Milliseconds since `started` of the last failed write, plus one; 0 once a write went well.
+    write_failed_ms: AtomicU64,
     sync_failures: AtomicU64,
     sync_failing: AtomicBool,
     segments: Mutex<Vec<Arc<Segment>>>,
@@ -90,6 +92,10 @@ pub struct Shared {
     stopping: Mutex<bool>,
     wake_sync: Condvar,
 }
+
+/// How long a failed write makes the log count as unusable when no write follows: a load balancer
+/// that then sends nothing would otherwise never find out that there is room again.
+pub const WRITE_FAILURE_SHOWS: Duration = Duration::from_secs(10);
 
 /// The journals' state for `/readyz` and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,6 +110,9 @@ pub struct JournalStatus {
     pub appended_bytes: u64,
     /// Writes that failed since the start; each refused a request or put off an end.
     pub write_failures: u64,
+    /// Whether the last write failed, under [`WRITE_FAILURE_SHOWS`] ago. After that nobody may have
+    /// tried again, and only the next request can tell.
+    pub write_failing: bool,
     /// Syncs to disk that failed since the start.
     pub sync_failures: u64,
     /// Whether the last sync failed: requests are refused until one succeeds.
@@ -133,6 +142,7 @@ impl Shared {
             caught_up_ms: AtomicU64::new(0),
             started: Instant::now(),
             write_failures: AtomicU64::new(0),
+            write_failed_ms: AtomicU64::new(0),
             sync_failures: AtomicU64::new(0),
             sync_failing: AtomicBool::new(false),
             segments: Mutex::new(Vec::new()),
@@ -203,6 +213,7 @@ impl Shared {
             lag_ms: self.lag_ms(),
             appended_bytes: self.appended_bytes.load(Ordering::Relaxed),
             write_failures: self.write_failures.load(Ordering::Relaxed),
+            write_failing: self.is_write_failing(),
             sync_failures: self.sync_failures.load(Ordering::Relaxed),
             sync_failing: self.sync_failing.load(Ordering::Relaxed),
             last_error: lock(&self.last_error).clone(),
@@ -252,7 +263,18 @@ impl Shared {
         self.sync_failing.load(Ordering::Relaxed)
     }
 
+    fn is_write_failing(&self) -> bool {
+        let failed_ms = self.write_failed_ms.load(Ordering::Relaxed);
+        let shows_ms = WRITE_FAILURE_SHOWS.as_millis() as u64;
+        failed_ms != 0 && self.running_ms() < failed_ms + shows_ms
+    }
+
+    fn running_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
     pub(crate) fn write_failed(&self, path: &Path, error: &std::io::Error) {
+        self.write_failed_ms.store(self.running_ms() + 1, Ordering::Relaxed);
         self.write_failures.fetch_add(1, Ordering::Relaxed);
         self.note_error(format!("write to journal {}: {error}", path.display()));
     }
@@ -313,6 +335,9 @@ impl Shared {
     pub(crate) fn appended(&self, segment: &Segment, written: u64, bytes: u64) {
         segment.written.store(written, Ordering::Release);
         self.appended_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.write_failed_ms.load(Ordering::Relaxed) != 0 {
+            self.write_failed_ms.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The segments that are not stored and removed yet, oldest first per worker.

@@ -163,7 +163,8 @@ impl Ops {
     /// Ready when policy, lists and log are usable and every worker comes round.
     fn ready(&self) -> Response<Full<Bytes>> {
         let log = self.journals.status();
-        let log_usable = !log.sync_failing && log.backlog_bytes <= log.max_backlog_bytes;
+        let log_usable =
+            !log.sync_failing && !log.write_failing && log.backlog_bytes <= log.max_backlog_bytes;
         let status = self.follower.status();
         let workers = self.heartbeats.are_alive();
         let ready = log_usable && workers && status.following;

@@ -9,6 +9,7 @@ use crate::live::Live;
 use crate::pool::Upstream;
 use crate::record::Permit;
 use crate::refuse::{Asker, SiteFault, site_fault, stopped};
+use crate::resolve::ResolveError;
 use crate::telemetry::UpstreamError;
 use crate::worker::Worker;
 use hyper::body::Incoming;
@@ -165,15 +166,20 @@ fn site(live: &Live) -> (Host, u16) {
     (facts.host.clone(), facts.port)
 }
 
-fn unresolved(error: crate::resolve::ResolveError) -> Failure {
-    use crate::resolve::ResolveError;
-    let fault = match error {
+fn unresolved(error: ResolveError) -> Failure {
+    Failure::Site(fault_of(error), UpstreamError::Dns)
+}
+
+/// What is told of a name without an address, once the access is recorded as allowed.
+pub(crate) fn fault_of(error: ResolveError) -> SiteFault {
+    match error {
         ResolveError::NoSuchHost => SiteFault::NoSuchHost,
         ResolveError::TimedOut => SiteFault::Slow,
-        ResolveError::Failed => SiteFault::Unresolved,
-        ResolveError::Private => SiteFault::Private,
-    };
-    Failure::Site(fault, UpstreamError::Dns)
+        // Private: the connection had waited and turned out closed, and the name has come to lead
+        // inside since. Nothing is dialled, and the page says what the record says, that the site
+        // was not reached; the next request is decided on the new addresses.
+        ResolveError::Failed | ResolveError::Private => SiteFault::Unresolved,
+    }
 }
 
 fn broken(error: &hyper::Error) -> Failure {

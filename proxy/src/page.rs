@@ -50,6 +50,8 @@ pub(crate) struct Page<'a> {
     pub(crate) style: PageStyle,
     /// Nobody is signed in, though somebody could be.
     pub(crate) unidentified: bool,
+    /// Somebody at the school can open what was blocked.
+    pub(crate) can_be_opened: bool,
     pub(crate) code: &'a str,
     pub(crate) school: &'a str,
     pub(crate) site: &'a str,
@@ -143,7 +145,10 @@ impl Page<'_> {
         match self.kind {
             Kind::Blocked(code) => match self.style {
                 PageStyle::Ks1 => self.ks1(html),
-                PageStyle::Ks2 => self.paragraphs(html, &["body", "ask", "worried"]),
+                PageStyle::Ks2 if self.can_be_opened => {
+                    self.paragraphs(html, &["body", "ask", "worried"]);
+                }
+                PageStyle::Ks2 => self.paragraphs(html, &["body", "worried"]),
                 PageStyle::Secondary => self.secondary(html, code),
                 PageStyle::Staff => self.staff(html, code),
             },
@@ -187,8 +192,10 @@ impl Page<'_> {
         if self.opens.is_some() {
             self.paragraph(html, "secondary", "opens");
         }
-        self.paragraph(html, "secondary", if self.who.is_some() { "who" } else { "nobody" });
-        self.paragraph(html, "secondary", "ask");
+        if self.can_be_opened {
+            self.paragraph(html, "secondary", if self.who.is_some() { "who" } else { "nobody" });
+            self.paragraph(html, "secondary", "ask");
+        }
         self.paragraph(html, "secondary", "worried");
     }
 
@@ -200,14 +207,20 @@ impl Page<'_> {
         let none = self.words.text("page", "none");
         self.term(html, "category", &escaped(self.category.unwrap_or(none)));
         self.term(html, "list", &escaped(self.list.unwrap_or(none)));
-        self.term(html, "who", &escaped(self.who.unwrap_or(none)));
+        if self.can_be_opened {
+            self.term(html, "who", &escaped(self.who.unwrap_or(none)));
+        }
         if let Some(opens) = self.opens {
             self.term(html, "opens", &escaped(opens));
         }
         self.term(html, "code", &format!("<span class=\"code\">{}</span>", escaped(self.code)));
         html.push_str("</dl>");
-        self.paragraph(html, "staff", "ask");
-        self.paragraph(html, "staff", "wrong");
+        if self.can_be_opened {
+            self.paragraph(html, "staff", "ask");
+        }
+        if self.category.is_some() {
+            self.paragraph(html, "staff", "wrong");
+        }
     }
 
     /// Help comes before anything about blocking.

@@ -118,8 +118,6 @@ pub(crate) enum SiteFault {
     NoSuchHost,
     /// DNS failed.
     Unresolved,
-    /// It leads inside, seen only when a waiting connection turned out closed.
-    Private,
     /// No connection.
     Refused,
     /// It broke off, or answered with something that cannot be passed on.
@@ -210,6 +208,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_access_recorded_as_allowed_is_never_answered_as_refused() {
+        use crate::resolve::ResolveError;
+        let resolving = [
+            ResolveError::NoSuchHost,
+            ResolveError::TimedOut,
+            ResolveError::Failed,
+            ResolveError::Private,
+        ];
+        let faults = resolving
+            .map(crate::forward::fault_of)
+            .into_iter()
+            .chain([SiteFault::Refused, SiteFault::Broken]);
+        for fault in faults {
+            assert!(matches!(status_of(page_of(fault)), 502 | 504), "{fault:?}");
+        }
+    }
+
+    #[test]
     fn a_target_that_cannot_be_read_is_recorded_without_its_secrets() {
         let long = format!("http://{}.test/", "a".repeat(300));
         for (uri, recorded) in [
@@ -232,16 +248,19 @@ pub(crate) fn site_fault(
     asker: &Asker,
     fault: SiteFault,
 ) -> Response<Reply> {
-    let kind = match fault {
+    let kind = page_of(fault);
+    let end = if fault == SiteFault::Slow { End::TimedOut } else { End::Upstream };
+    after_permit(worker, live, asker, Ruling::block(ReasonCode::Internal), kind, end)
+}
+
+fn page_of(fault: SiteFault) -> Kind {
+    match fault {
         SiteFault::NoSuchHost => Kind::SiteDown("name"),
         SiteFault::Refused => Kind::SiteDown("refused"),
         SiteFault::Broken => Kind::SiteDown("broken"),
         SiteFault::Unresolved => Kind::SiteDown(""),
-        SiteFault::Private => Kind::Blocked(ReasonCode::PrivateAddress),
         SiteFault::Slow => Kind::SiteSlow,
-    };
-    let end = if fault == SiteFault::Slow { End::TimedOut } else { End::Upstream };
-    after_permit(worker, live, asker, Ruling::block(ReasonCode::Internal), kind, end)
+    }
 }
 
 /// Answers for an exchange that was stopped before its answer.
@@ -354,7 +373,10 @@ impl Subject<'_> {
             words: self.view.texts.words(asker.language),
             kind,
             style,
-            unidentified: self.identity.is_some_and(|who| who.known_by == KnownBy::Nothing),
+            // Said only where signing in could change the answer.
+            unidentified: opens_by_unblock(self.ruling.code)
+                && self.identity.is_some_and(|who| who.known_by == KnownBy::Nothing),
+            can_be_opened: self.can_be_opened(),
             code,
             school: policy.school(),
             site: self.asked.filter(|_| !locked).map_or("", |asked| asked.host.as_str()),
@@ -391,6 +413,13 @@ impl Subject<'_> {
             _ if self.needs_help() => Kind::Help,
             _ => Kind::Blocked(code),
         }
+    }
+
+    /// Whether an unblock could open it: never a ban, a port or a fault, nor a category that the
+    /// school never unblocks.
+    fn can_be_opened(&self) -> bool {
+        let never = self.view.snapshot.policy.unblock_rules().never;
+        opens_by_unblock(self.ruling.code) && never.intersection(self.ruling.categories).is_empty()
     }
 
     fn needs_help(&self) -> bool {
@@ -472,6 +501,25 @@ impl Subject<'_> {
         const WEEK_MS: i64 = 7 * 24 * 3600 * 1000;
         let shown = self.view.snapshot.policy.clock().show(at);
         page::short_time(&shown, at.0 - self.at.0 >= WEEK_MS, language)
+    }
+}
+
+/// Whether the reason is a decision about the site that an unblock may lift.
+fn opens_by_unblock(code: ReasonCode) -> bool {
+    use ReasonCode as Code;
+    match code {
+        Code::SiteBlocked
+        | Code::NotOnList
+        | Code::Category
+        | Code::OutsideTimes
+        | Code::NotNominated
+        | Code::Uncategorised => true,
+        Code::Allowed | Code::Unblock | Code::Exception | Code::OnList => false,
+        Code::Locked | Code::Banned | Code::SignIn => false,
+        Code::BadRequest | Code::Port | Code::PrivateAddress | Code::Loop | Code::Unsupported => {
+            false
+        }
+        Code::Limit | Code::Internal | Code::LogUnavailable => false,
     }
 }
 

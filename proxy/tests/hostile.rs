@@ -127,3 +127,27 @@ fn a_site_is_told_the_host_that_was_decided_about() {
     }
     assert_eq!(passed, spellings.len());
 }
+
+#[test]
+fn only_what_somebody_can_open_says_whom_to_ask() {
+    let origin = Origin::panicking();
+    let proxy = Proxy::start(&origin);
+    let port = origin.port();
+    let accept = "Host: x\r\nAccept: text/html\r\n\r\n";
+    let cases = [
+        (format!("GET http://games.test:{port}/ HTTP/1.1\r\n{accept}"), true),
+        (format!("GET http://inside.test:{port}/ HTTP/1.1\r\n{accept}"), false),
+        (format!("CONNECT origin.test:22 HTTP/1.1\r\n{accept}"), false),
+    ];
+    for (request, asks) in cases {
+        let answer = proxy.ask(&request);
+        assert_eq!(answer.status, 403, "{request}");
+        let page = String::from_utf8(answer.body).unwrap();
+        for words in ["Who can open it", "decides about this page", "Show your teacher", "ask with"]
+        {
+            assert!(asks || !page.contains(words), "{words} for {request}: {page}");
+        }
+        assert_eq!(page.contains("Whitmore"), asks, "{request}: {page}");
+        assert_eq!(page.contains("Nobody is signed in"), asks, "{request}: {page}");
+    }
+}

@@ -32,6 +32,7 @@ fn page<'a>(texts: &'a Texts, language: Language, kind: Kind, style: PageStyle) 
         kind,
         style,
         unidentified: true,
+        can_be_opened: true,
         code: "4F2KQ-7M0XD",
         school: "Ysgol \"Enghraifft\" & Sons",
         site: "chess<script>alert(1)</script>.example",
@@ -138,6 +139,37 @@ fn whoever_is_not_signed_in_is_told_so_first() {
         );
         page.unidentified = false;
         assert!(!page.html().contains("Nobody is signed in"), "{style:?}");
+    }
+}
+
+#[test]
+fn nobody_is_told_to_ask_for_what_nobody_can_open() {
+    let texts = Texts::shipped().unwrap();
+    for language in [Language::English, Language::Welsh] {
+        for style in STYLES {
+            let mut page = page(&texts, language, Kind::Blocked(ReasonCode::PrivateAddress), style);
+            let what = format!("{language:?} {style:?}");
+            let asks = |page: &Page<'_>| {
+                let table = page.table();
+                let shown = |key: &&str| {
+                    let text = page.filled(table, key);
+                    let text = if *key == "who" && style == PageStyle::Staff {
+                        format!("<dt>{text}</dt>")
+                    } else {
+                        text
+                    };
+                    text.len() > "<dt></dt>".len() && page.html().contains(&text)
+                };
+                ["who", "nobody", "ask"].iter().filter(|key| shown(key)).count()
+            };
+            let usual = [0, 1, 2, 2][style as usize];
+            assert_eq!(asks(&page), usual, "{what}: what can be opened says whom to ask");
+            page.can_be_opened = false;
+            assert_eq!(asks(&page), 0, "{what}");
+            assert!(!page.html().contains("Whitmore"), "{what}");
+            page.who = None;
+            assert_eq!(asks(&page), 0, "{what}: the school's name instead of a person's");
+        }
     }
 }
 

@@ -63,7 +63,9 @@ pub struct Report {
     pub format: Option<Format>,
     /// Entries handed on.
     pub entries: u64,
-    /// Lines that were no entry and no comment.
+    /// Lines that are neither empty nor a comment.
+    pub lines: u64,
+    /// Those of them that were no entry.
     pub skipped: u64,
     /// The first 100 of them.
     pub examples: Vec<Skipped>,
@@ -94,6 +96,7 @@ pub fn read(bytes: &[u8], options: Options, sink: &mut dyn FnMut(Entry<'_>)) -> 
         if line.is_empty() || syntax::is_comment(format, line) {
             continue;
         }
+        report.lines += 1;
         let found = if line.len() > MAX_LINE_BYTES {
             Err("is too long for an entry")
         } else {

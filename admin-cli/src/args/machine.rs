@@ -14,7 +14,7 @@ pub(crate) enum ListsCommand {
         #[command(flatten)]
         print: PrintArgs,
     },
-    /// Fetch new versions; what shrinks or newly blocks visited sites is held
+    /// Fetch new versions; what loses entries or newly blocks visited sites is held
     #[command(
         before_help = "Examples:\n  schoolgate lists update\n  schoolgate lists update ut1-games"
     )]

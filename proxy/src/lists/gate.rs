@@ -10,9 +10,9 @@ use rules::policy::{Cell, Policy};
 use rules::time::UnixMillis;
 use std::sync::Arc;
 
-/// A list that loses more than this share of its entries is held: the publisher's file is cut off,
-/// or something is being let through.
-const MAX_SHRINK_PERCENT: u64 = 20;
+/// A list that loses more than this share of its entries is held, however many it gains: the
+/// publisher's file is cut off or another one, or something is being let through.
+const MAX_REMOVED_PERCENT: u64 = 20;
 
 /// How many sites an explanation names.
 const NAMED_SITES: usize = 5;
@@ -43,6 +43,8 @@ pub(super) struct Candidate<'a> {
     pub(super) old: &'a Entries,
     pub(super) new: &'a Entries,
     pub(super) removed: u64,
+    /// Whether the new version's files are mostly junk, and the old one's were not.
+    pub(super) turns_to_junk: bool,
 }
 
 impl Candidate<'_> {
@@ -57,11 +59,16 @@ impl Candidate<'_> {
         let mut holds = Vec::new();
         if locked && self.removed > 0 {
             holds.push(format!("would open {} in a locked category", entries(self.removed)));
-        } else if self.removed_over(MAX_SHRINK_PERCENT) {
+        } else if self.removed_over(MAX_REMOVED_PERCENT) {
             let (old, new) = (self.old.len(), self.new.len());
+            let removed = self.removed;
             holds.push(format!(
-                "would shrink by more than {MAX_SHRINK_PERCENT} %, from {old} to {new}"
+                "would lose more than {MAX_REMOVED_PERCENT} % of its entries, {removed} of {old} \
+                 (it would have {new})"
             ));
+        }
+        if self.turns_to_junk {
+            holds.push("more than half of its lines are no entries".to_owned());
         }
         let Some((policy, index)) = &gate.current else { return Ok(holds) };
         let alone = self.alone(catalogue)?;
@@ -85,8 +92,7 @@ impl Candidate<'_> {
     }
 
     fn removed_over(&self, percent: u64) -> bool {
-        let (old, new) = (u128::from(self.old.len()), u128::from(self.new.len()));
-        new < old && (old - new) * 100 > old * u128::from(percent)
+        u128::from(self.removed) * 100 > u128::from(self.old.len()) * u128::from(percent)
     }
 
     /// An index of the new version alone: the same matching as traffic, at this list's cost.

@@ -78,11 +78,20 @@ pub(super) fn consider(
     }
     let version = info.version.clone();
     let verdict = match lineage.accepted.as_deref() {
-        None => Outcome::Accepted { version, entries: new.len(), added: new.len(), removed: 0 },
+        None => {
+            if info.is_mostly_junk() {
+                let list = list.name.as_str();
+                tracing::warn!(list, "more than half of its lines are no entries: is it a list?");
+            }
+            Outcome::Accepted { version, entries: new.len(), added: new.len(), removed: 0 }
+        }
         Some(accepted) => {
             let old = shelf.entries(accepted)?;
             let Difference { added, removed, .. } = old.difference(&new, 0);
-            let mut holds = candidate(&list, &old, &new, removed).holds(gate, catalogue, now)?;
+            // Some lists are mostly rules that name no site: the first version was taken as it is.
+            let turns_to_junk = info.is_mostly_junk() && !shelf.info(accepted)?.is_mostly_junk();
+            let candidate = Candidate { turns_to_junk, ..candidate(&list, &old, &new, removed) };
+            let mut holds = candidate.holds(gate, catalogue, now)?;
             if rolled_back {
                 holds.insert(0, "was rolled back".to_owned());
             }
@@ -116,6 +125,7 @@ pub(super) fn candidate<'e>(
         old,
         new,
         removed,
+        turns_to_junk: false,
     }
 }
 

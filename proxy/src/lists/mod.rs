@@ -262,6 +262,36 @@ impl<'a> Lists<'a> {
             .collect())
     }
 
+    /// Lists of locked categories that were in force under this state folder and that the machine file
+    /// no longer has in that category, each with it: what they blocked may be open. Shipped lists are
+    /// not among them, since those of locked categories are always in force.
+    ///
+    /// Nobody can tell by the files whether that is meant. Who means it removes `STATE/lists/NAME`.
+    ///
+    /// # Errors
+    /// [`ListError::Log`], [`ListError::Index`].
+    pub async fn taken_out(&self) -> Result<Vec<(String, String)>, ListError> {
+        let lineages = self.lineages().await?;
+        let catalogue = catalogue(self.config)?;
+        let locked = |category: &str| {
+            catalogue.id(category).is_some_and(|id| catalogue.locked().contains(id))
+        };
+        let mut taken_out: Vec<_> = lineages
+            .into_iter()
+            .filter_map(|(name, lineage)| {
+                let info = Shelf::new(&self.config.state, &name).info(&lineage.accepted?).ok()?;
+                let is_there =
+                    |list: &ListSource| list.name == name && list.category == info.category;
+                let gone = locked(&info.category)
+                    && !info.source.starts_with("builtin:")
+                    && !self.config.lists.iter().any(is_there);
+                gone.then_some((name, info.category))
+            })
+            .collect();
+        taken_out.sort();
+        Ok(taken_out)
+    }
+
     /// How the held version of a list differs from the one in force; where none is held, the one in
     /// force from the one before. Gives both versions' names, older first, and at most `sample`
     /// entries of each kind.
@@ -358,6 +388,13 @@ impl<'a> Lists<'a> {
     /// # Errors
     /// [`ListError`], the first one of any list.
     pub async fn index(&self, catalogue: &Catalogue, now: UnixMillis) -> Result<Index, ListError> {
+        for (list, category) in self.taken_out().await? {
+            tracing::warn!(
+                list,
+                category,
+                "a list of a locked category was in force and is no longer in the machine file"
+            );
+        }
         let mut lineages = self.lineages().await?;
         let lacking: Vec<_> = self
             .config

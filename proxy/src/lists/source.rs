@@ -113,6 +113,7 @@ pub(super) fn read(
         source_date: date,
         imported_at: now,
         source,
+        category: list.category.clone(),
         files: reports,
     };
     Ok(Reading { info, entries })
@@ -132,6 +133,7 @@ fn read_one(file: ListFile, list: &ListSource, collector: &mut Collector) -> Fil
             .format
             .map_or_else(String::new, |format| format!("{format:?}").to_lowercase()),
         entries: report.entries,
+        lines: report.lines,
         skipped: report.skipped,
         examples: report.examples.iter().map(line).collect(),
         file: file.name,

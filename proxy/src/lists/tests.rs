@@ -162,7 +162,7 @@ async fn a_new_version_takes_effect_and_is_compiled_under_its_own_name() {
 }
 
 #[tokio::test]
-async fn a_list_that_shrinks_over_a_fifth_is_held_until_accepted() {
+async fn a_list_that_loses_over_a_fifth_is_held_until_accepted() {
     let bench = Bench::new(&[("games", "games")]).await;
     let all = sites(100);
     bench.write("games", &names(&all));
@@ -176,7 +176,7 @@ async fn a_list_that_shrinks_over_a_fifth_is_held_until_accepted() {
     let Outcome::Held { version, why } = bench.update(&Gate::default()).await.unwrap() else {
         panic!()
     };
-    assert_eq!(why, "would shrink by more than 20 %, from 80 to 63");
+    assert_eq!(why, "would lose more than 20 % of its entries, 17 of 80 (it would have 63)");
     let index = bench.index().await;
     let games = catalogue(&bench.config).unwrap().id("games").unwrap();
     assert!(index.categories(&host("site079.example"), None).contains(games), "still in force");
@@ -204,6 +204,79 @@ async fn a_list_that_shrinks_over_a_fifth_is_held_until_accepted() {
     assert!(!bench.index().await.categories(&host("site079.example"), None).contains(games));
     let nothing = bench.lists().accept("games", "q.whitmore", NOW, &Gate::default()).await;
     assert!(matches!(nothing, Err(ListError::NothingHeld { .. })));
+}
+
+#[tokio::test]
+async fn a_list_that_loses_its_entries_is_held_whatever_it_gains() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    let all = sites(10);
+    bench.write("games", &names(&all));
+    bench.index().await;
+    let others: Vec<String> = (0..500).map(|number| format!("other{number}.example")).collect();
+    bench.write("games", &[&names(&all[2..])[..], &names(&others)].concat());
+    let within = bench.update(&Gate::default()).await.unwrap();
+    assert!(matches!(within, Outcome::Accepted { added: 500, removed: 2, .. }), "{within:?}");
+    bench.write("games", &names(&sites(900)));
+    let Outcome::Held { why, .. } = bench.update(&Gate::default()).await.unwrap() else { panic!() };
+    assert_eq!(why, "would lose more than 20 % of its entries, 500 of 508 (it would have 900)");
+    let lineage = bench.lists().status().await.unwrap().remove(0).lineage;
+    assert!(lineage.held.is_some() && lineage.accepted.is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_turns_into_something_else_is_held() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    let all = sites(5);
+    bench.write("games", &names(&all));
+    bench.index().await;
+    // All that was listed is still there, in a page that is no list.
+    let junk =
+        ["<p>this is", "no list at all", "but a page", "of some kind", "or other", "it says"];
+    let page: Vec<&str> = junk.iter().copied().chain(names(&all)).collect();
+    bench.write("games", &[&page[..], &["# a comment", ""], &["extra.example"]].concat());
+    let even = bench.update(&Gate::default()).await.unwrap();
+    assert!(
+        matches!(even, Outcome::Accepted { added: 1, removed: 0, .. }),
+        "half is not more: {even:?}"
+    );
+    bench.write(
+        "games",
+        &[&page[..], &["and goes on", "and on", "extra.example", "b.example"]].concat(),
+    );
+    let Outcome::Held { why, .. } = bench.update(&Gate::default()).await.unwrap() else { panic!() };
+    assert_eq!(why, "more than half of its lines are no entries");
+}
+
+#[tokio::test]
+async fn a_list_that_was_mostly_other_rules_from_the_start_is_not_held_for_that() {
+    let mut bench = Bench::new(&[("games", "games")]).await;
+    bench.config.lists[0].format = Some(categorizer::list::Format::Adblock);
+    let rules = ["||chess.example^", "example.com##.banner", "example.com##.box", "/path/*$script"];
+    bench.write("games", &rules);
+    bench.index().await;
+    bench.write("games", &[&rules[..], &["||go.example^", "x.example##.y"]].concat());
+    let outcome = bench.update(&Gate::default()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Accepted { added: 1, .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_locked_list_that_leaves_the_machine_file_is_told() {
+    let bench = Bench::new(&[("watch", "csam"), ("games", "games")]).await;
+    bench.write("watch", &["bad.example"]);
+    bench.write("games", &["chess.example"]);
+    bench.index().await;
+    assert_eq!(bench.lists().taken_out().await.unwrap(), []);
+    let told = [("watch".to_owned(), "csam".to_owned())];
+    // Gone, or under another category: either way its sites are no longer locked.
+    let mut config = bench.config.clone();
+    config.lists.clear();
+    assert_eq!(Lists::new(&config, &bench.log).taken_out().await.unwrap(), told);
+    let mut config = bench.config.clone();
+    config.lists[0].category = "games".to_owned();
+    assert_eq!(Lists::new(&config, &bench.log).taken_out().await.unwrap(), told);
+    // Who means it says so by removing what is stored.
+    std::fs::remove_dir_all(bench.config.state.join("lists/watch")).unwrap();
+    assert_eq!(Lists::new(&config, &bench.log).taken_out().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -34,8 +34,21 @@ pub struct VersionInfo {
     pub imported_at: UnixMillis,
     /// Path or URL that it came from.
     pub source: String,
+    /// Category of the list when this was read; empty where an older program did not say.
+    #[serde(default)]
+    pub category: String,
     /// What each of its files gave.
     pub files: Vec<FileReport>,
+}
+
+impl VersionInfo {
+    /// Whether more than half of what its files say is no entry: an error page, another format, or
+    /// another file than was meant.
+    pub(super) fn is_mostly_junk(&self) -> bool {
+        let sum = |of: fn(&FileReport) -> u64| self.files.iter().map(of).sum::<u64>();
+        u128::from(sum(|file| file.skipped)) * 2 > u128::from(sum(|file| file.lines))
+            && sum(|file| file.lines) > 0
+    }
 }
 
 /// What reading one file of a list gave.
@@ -47,6 +60,9 @@ pub struct FileReport {
     pub format: String,
     /// Entries.
     pub entries: u64,
+    /// Lines that are neither empty nor a comment; 0 where an older program did not count them.
+    #[serde(default)]
+    pub lines: u64,
     /// Lines skipped because they were no entry and no comment.
     pub skipped: u64,
     /// The first of those: `file:line: why: text`.

@@ -4,9 +4,10 @@ use crate::args::DoctorArgs;
 use crate::config::name;
 use crate::failure::{Exit, Failure};
 use crate::health;
-use crate::output::{colour, visible};
+use crate::output::{colour, json_text, visible};
 use crate::school::{School, now};
 use proxy::config::Config;
+use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -79,6 +80,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     match school.strict_snapshot().await {
         Ok(snapshot) => {
             checks.push(policy(&snapshot));
+            checks.extend(terms(&snapshot));
             checks.push(lists(&snapshot));
         }
         Err(failure) => {
@@ -89,6 +91,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
             ));
         }
     }
+    checks.extend(locked_lists(school).await);
     checks.push(change_log(school).await);
     if health::is_running(&config.state) {
         checks.push(ready(config).await);
@@ -175,6 +178,12 @@ fn policy(snapshot: &Snapshot) -> Check {
     }
 }
 
+/// Terms that are all over: what opens at a named time stays closed.
+fn terms(snapshot: &Snapshot) -> Option<Check> {
+    let found = snapshot.policy.terms_over(now())?;
+    Some(Check::problem("terms", found, "add the next dates to `terms` of the policy"))
+}
+
 fn lists(snapshot: &Snapshot) -> Check {
     const WHAT: &str = "lists";
     let lists = snapshot.index.lists();
@@ -201,6 +210,30 @@ fn lists(snapshot: &Snapshot) -> Check {
     // An index that does not match its digest was compiled again when it was opened.
     let found = format!("{} lists, {entries} entries; the compiled index is whole", lists.len());
     Check::good(WHAT, found)
+}
+
+/// Lists of locked categories that were in force and are no longer configured.
+async fn locked_lists(school: &School) -> Option<Check> {
+    const WHAT: &str = "locked lists";
+    // A log that cannot be read has a check of its own.
+    let log = school.change_log().await.ok()?;
+    match Lists::new(&school.config, &log).taken_out().await {
+        Ok(gone) if gone.is_empty() => None,
+        Ok(gone) => {
+            let named: Vec<_> =
+                gone.iter().map(|(list, category)| format!("{list} ({category})")).collect();
+            let folder = school.config.state.join("lists");
+            Some(Check::problem(
+                WHAT,
+                format!("in force before, no longer in the machine file: {}", named.join(", ")),
+                format!(
+                    "put them back under [[lists]]; if that is meant, remove {}/NAME",
+                    folder.display()
+                ),
+            ))
+        }
+        Err(error) => Some(Check::problem(WHAT, error.to_string(), "schoolgate lists status")),
+    }
 }
 
 async fn change_log(school: &School) -> Check {
@@ -292,7 +325,7 @@ fn print(checks: &[Check], json: bool) -> Result<(), Failure> {
                 })
             })
             .collect();
-        say!("{}", serde_json::Value::from(checks));
+        say!("{}", json_text(serde_json::Value::from(checks).to_string()));
         return Ok(());
     }
     for check in checks {

@@ -8,6 +8,7 @@ use crate::health;
 use crate::output::visible;
 use crate::report::weekly::{ListAge, span_words, thousands};
 use crate::school::{School, now};
+use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
 use rules::change::UnblockState;
 use rules::time::UnixMillis;
@@ -30,6 +31,8 @@ struct Status {
     daemon: Daemon,
     snapshot: Snapshot,
     lists: Vec<ListAge>,
+    /// Lists of locked categories that the machine file no longer has, with their categories.
+    taken_out: Vec<(String, String)>,
     at: UnixMillis,
     log_bytes: u64,
     journal_bytes: u64,
@@ -40,17 +43,20 @@ pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Fail
     let state = &school.config.state;
     let daemon = daemon(school).await;
     let snapshot = school.snapshot().await?;
-    let lists = crate::report::list_ages(school, &school.change_log().await?).await?;
+    let log = school.change_log().await?;
+    let lists = crate::report::list_ages(school, &log).await?;
+    let taken_out = Lists::new(&school.config, &log).taken_out().await.map_err(Failure::fault)?;
     let status = Status {
         daemon,
         snapshot,
         lists,
+        taken_out,
         at: now(),
         log_bytes: folder_bytes(&state.join("access")),
         journal_bytes: folder_bytes(&state.join("journal")),
     };
     if args.json {
-        say!("{}", status.json());
+        say!("{}", crate::output::json_text(status.json().to_string()));
     } else {
         status.print(school)?;
     }
@@ -123,6 +129,7 @@ impl Status {
             "list_version": self.snapshot.index.version(),
             "list_entries": self.entries(),
             "lists": self.lists,
+            "lists_taken_out": self.taken_out.iter().map(|(list, _)| list).collect::<Vec<_>>(),
             "users": self.snapshot.users.len(),
             "unblocks_live": self.live(),
             "unblocks_asked": self.asked(),
@@ -159,6 +166,14 @@ impl Status {
         say!("lists     {} with {} entries{oldest}", self.lists.len(), thousands(self.entries()));
         if !held.is_empty() {
             say!("          waiting for a decision: {}", visible(&held.join(", ")));
+        }
+        for (list, category) in &self.taken_out {
+            note!(
+                "warning: list \"{}\" of the locked category {} is no longer in the machine file",
+                visible(list),
+                visible(category)
+            );
+            note!("  fix: put it back under [[lists]]; see schoolgate doctor");
         }
         say!("people    {} can sign in", self.snapshot.users.len());
         say!(

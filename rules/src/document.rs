@@ -86,11 +86,13 @@ impl<'a> Document<'a> {
         rows
     }
 
-    /// The faults in the order of the file.
+    /// The faults in the order of the file, each once: four cells of one line with the same wrong
+    /// word are one fault to correct.
     pub(crate) fn into_faults(mut self) -> Vec<PolicyError> {
         self.faults.sort_by_key(|(at, _)| *at);
-        self.faults.dedup();
-        self.faults.into_iter().map(|(_, error)| error).collect()
+        let mut told = std::collections::HashSet::new();
+        let faults = self.faults.into_iter().map(|(_, error)| error);
+        faults.filter(|error| told.insert((error.place.clone(), error.what.clone()))).collect()
     }
 
     /// Notes every key of a table that is not among `known`.

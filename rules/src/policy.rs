@@ -375,6 +375,22 @@ impl Policy {
         &self.warnings
     }
 
+    /// [`Policy::warnings`], and what has become of the policy by `now`: its terms are all over.
+    #[must_use]
+    pub fn warnings_at(&self, now: UnixMillis) -> Vec<String> {
+        self.warnings.iter().cloned().chain(self.terms_over(now)).collect()
+    }
+
+    /// The sentence to say where the terms given are all over: what was open at a named time stays
+    /// closed.
+    #[must_use]
+    pub fn terms_over(&self, now: UnixMillis) -> Option<String> {
+        let last = self.clock.terms_ended(now)?;
+        Some(format!(
+            "the last term ended on {last}; named times hold on no day until a new term is added"
+        ))
+    }
+
     /// The roles of a person, by name without case.
     #[must_use]
     pub fn roles(&self, user: &str) -> RoleSet {

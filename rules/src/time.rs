@@ -84,6 +84,14 @@ impl SchoolClock {
         (self.start_of(day), self.start_of(days_after(day, 1)))
     }
 
+    /// The last day of the last term, where terms are given and all have ended before the day of
+    /// `now`: no named time holds any more then.
+    #[must_use]
+    pub fn terms_ended(&self, now: UnixMillis) -> Option<Date> {
+        let last = self.terms.iter().map(|(_, last)| *last).max()?;
+        (last < self.day(now)).then_some(last)
+    }
+
     /// Whether a day is a school day: within a term, where terms are given, on any weekday that a
     /// named time names.
     #[must_use]

@@ -97,6 +97,12 @@ fn whoever_asked_cannot_authorise_whatever_the_case_of_the_name() {
     let no_role = authorise_unblock(&changes, &policy, ID, "t.obi", NOW);
     assert!(matches!(no_role, Err(ChangeError::NoRole { .. })), "{no_role:?}");
     assert!(authorise_unblock(&changes, &policy, ID, "d.deputy", NOW).is_ok());
+    let by_teacher = asked_by("t.obi", &policy);
+    assert_eq!(
+        authorise_unblock(&by_teacher, &policy, ID, "T.Obi", NOW),
+        Err(ChangeError::OwnRequest(ID)),
+        "said before the missing role"
+    );
 }
 
 #[test]

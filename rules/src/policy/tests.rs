@@ -239,7 +239,8 @@ fn the_unblock_rules_and_times_to_keep_are_as_written() {
 #[test]
 fn what_is_not_built_yet_is_said() {
     let policy = sample();
-    for what in ["kerberos", "chromebook", "portal", "safe_search", "video", "standing"] {
+    for what in ["kerberos", "chromebook", "portal", "safe_search", "video", "standing", "keep is"]
+    {
         let said = policy.warnings().iter().filter(|warning| warning.contains(what)).count();
         assert_eq!(said, 1, "{what}: {:#?}", policy.warnings());
     }
@@ -575,4 +576,31 @@ fn a_test_at_lunch_holds_in_the_holidays_too() {
         );
     let policy = parse(&text).unwrap();
     assert_eq!(policy.run_tests(&|_, _| CategorySet::EMPTY, at("2026-08-03T10:00:00Z")), []);
+}
+
+#[test]
+fn terms_that_are_all_over_are_warned_of() {
+    let policy = sample();
+    let at = |text: &str| policy.clock().moment(text, UnixMillis(0), false).unwrap();
+    assert_eq!(policy.warnings_at(at("2025-12-19 23:59")), policy.warnings());
+    let over = policy.warnings_at(at("2025-12-20"));
+    assert_eq!(
+        over.last().unwrap(),
+        "the last term ended on 2025-12-19; named times hold on no day until a new term is added"
+    );
+    assert_eq!(over.len(), policy.warnings().len() + 1);
+    let none = parse(&SAMPLE.replace("terms = [\"2025-09-03/2025-12-19\"]", "")).unwrap();
+    assert_eq!(none.terms_over(at("2030-01-01")), None, "without terms every day is one");
+}
+
+#[test]
+fn one_mistake_in_several_cells_of_a_line_is_one_fault() {
+    let text = SAMPLE.replacen(
+        "[grid]",
+        "[grid]\ncsam = { pupil = \"allow\", staff = \"allow\", guest = \"allow\" }",
+        1,
+    );
+    let faults = parse(&text).unwrap_err();
+    let locked = faults.iter().filter(|fault| fault.what.contains("is locked")).count();
+    assert_eq!(locked, 1, "{faults:#?}");
 }

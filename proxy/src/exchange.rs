@@ -14,6 +14,7 @@ use crate::resolve::ResolveError;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
 use crate::{forward, tunnel};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, MAX_FORWARDS, TRANSFER_ENCODING, UPGRADE, VIA};
 use hyper::http::uri::PathAndQuery;
@@ -25,6 +26,12 @@ use rules::level::LevelId;
 use rules::target::{Scheme, Target, parse_absolute, parse_connect};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How much of a refused request's body is read, in bytes: a form or a photograph.
+const REFUSED_BODY_BYTES: usize = 1 << 20;
+/// How long a refused request's body is waited for.
+const REFUSED_BODY_WAIT: Duration = Duration::from_secs(2);
 
 /// What a request asks for, once it could be read.
 pub(crate) struct Asked {
@@ -75,9 +82,32 @@ pub(crate) async fn exchange(
         Err(turned) => {
             let words = words(&request, turned.asked.as_ref());
             let who = turned.level.map(|level| (level, turned.who.as_deref()));
-            refuser.refuse(&view, words, who, turned.refusal)
+            let answer = refuser.refuse(&view, words, who, turned.refusal);
+            pass_over_body(request).await;
+            answer
         }
     }
+}
+
+/// Reads past the body of a request that was refused, within bounds. Browsers send all of a form
+/// before they read; on a connection that is closed meanwhile they show an error, not the page.
+async fn pass_over_body(request: Request<Incoming>) {
+    // To ask for a body is to send "100 Continue", which a refused client must not see.
+    if !has_body(&request) || expects_continue(request.headers()) {
+        return;
+    }
+    let mut body = request.into_body();
+    let mut left = REFUSED_BODY_BYTES;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len()));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // What has not come by then is not waited for; the connection is closed instead.
+    let _late = tokio::time::timeout(REFUSED_BODY_WAIT, reading).await;
 }
 
 /// Reads, identifies, decides and records; what comes of it is leave to go upstream, and the way.

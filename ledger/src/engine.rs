@@ -38,8 +38,8 @@ pub(crate) const HOLD_MS: u64 = 1000;
 /// Bytes read at once; more than two of the longest frames.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Bytes after which a pass stores what it has.
-const PASS_BYTES: u64 = 4 << 20;
+/// Bytes after which a pass stores what it has. A batch takes about three times that in memory.
+const PASS_BYTES: u64 = 2 << 20;
 
 /// A day's file that nothing waits for is closed when unused for so long.
 const CLOSE_AFTER: Duration = Duration::from_secs(60);

@@ -17,6 +17,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
+/// Niceness of the ingest thread while it keeps up.
+const NICENESS: i32 = 10;
+
+/// Longest time until a waiting ingest thread sees that it is to stop.
+const STOP_LOOK: Duration = Duration::from_millis(50);
+
+/// Part of the allowed backlog from which storing is as urgent as serving.
+const URGENT_PART: u64 = 4;
+
 /// Longest wait between two failed attempts to store, in milliseconds.
 const MAX_RETRY_MS: u64 = 5000;
 
@@ -181,9 +190,8 @@ impl Writer {
             stopping: Arc::clone(&stopping),
             settings,
         };
-        let runtime = runtime()?;
         let worker = std::thread::Builder::new().name("ledger-ingest".into());
-        let thread = worker.spawn(move || follower.run(&runtime)).map_err(failed)?;
+        let thread = worker.spawn(move || follower.run_in_turns()).map_err(failed)?;
         let (state, thread) = (state.to_owned(), Some(thread));
         Ok(Self { state, shared, recovered, stopping, thread, _lock: lock })
     }
@@ -217,7 +225,6 @@ impl Writer {
     fn finish(&mut self) {
         self.stopping.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
             if thread.join().is_err() {
                 tracing::error!("the ingest thread stopped by a panic; the next start recovers");
             }
@@ -240,15 +247,83 @@ struct Follower {
     settings: Settings,
 }
 
+/// Why following ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Stopped,
+    /// The backlog calls for the other priority.
+    OtherPriority,
+}
+
 impl Follower {
+    /// Follows at low priority, so that storing adds nothing to a request's latency on a machine
+    /// with few processors; at that of the workers while the backlog is long, since one that grew
+    /// to its bound would stop service. A thread may lower its priority and never raise it again,
+    /// so each turn at low priority has a thread of its own.
+    fn run_in_turns(&self) {
+        loop {
+            let gentle = std::thread::scope(|scope| {
+                let thread = std::thread::Builder::new().name("ledger-ingest".into());
+                match thread.spawn_scoped(scope, || self.run_gently()) {
+                    Ok(turn) => turn.join().unwrap_or(Left::OtherPriority),
+                    Err(error) => {
+                        tracing::warn!(%error, "no thread for the ingest at low priority");
+                        Left::OtherPriority
+                    }
+                }
+            });
+            if gentle == Left::Stopped || self.run(false) == Left::Stopped {
+                return;
+            }
+        }
+    }
+
+    /// SQLite's own thread is started from this one and inherits the priority.
+    fn run_gently(&self) -> Left {
+        // On Linux `None` is the calling thread alone.
+        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+            tracing::warn!(%error, "the ingest thread keeps the priority of the workers");
+        }
+        self.run(true)
+    }
+
+    /// Waits, but not much longer than until told to stop.
+    fn pause(&self, wait_ms: u64) {
+        let began = Instant::now();
+        let wait = Duration::from_millis(wait_ms);
+        while !self.stopping.load(Ordering::Acquire) && began.elapsed() < wait {
+            std::thread::sleep(STOP_LOOK.min(wait));
+        }
+    }
+
+    /// Whether the backlog calls for the other priority: long, or, once urgent, gone.
+    fn calls_for_other_priority(&self, gentle: bool) -> bool {
+        let backlog = self.shared.backlog_bytes();
+        match gentle {
+            true => backlog > self.shared.settings().max_backlog_bytes / URGENT_PART,
+            false => backlog == 0,
+        }
+    }
+
     /// Follows, and after a failure (a panic too) starts over from what the files say.
-    fn run(self, runtime: &tokio::runtime::Runtime) {
+    fn run(&self, gentle: bool) -> Left {
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                self.shared.note_error(error.to_string());
+                self.pause(MAX_RETRY_MS);
+                return match self.stopping.load(Ordering::Acquire) {
+                    true => Left::Stopped,
+                    false => Left::OtherPriority,
+                };
+            }
+        };
         let mut retry_ms = self.settings.poll_interval_ms.max(1);
         loop {
             let began = Instant::now();
-            let followed = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.follow())));
+            let followed = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.follow(gentle))));
             let told = match followed {
-                Ok(Ok(())) => break,
+                Ok(Ok(left)) => return left,
                 Ok(Err(error)) => {
                     error.set_damaged_day_aside();
                     error.to_string()
@@ -258,19 +333,19 @@ impl Follower {
             tracing::error!(error = %told, "accesses cannot be stored; the journals keep them");
             self.shared.note_error(told);
             if self.stopping.load(Ordering::Acquire) {
-                break;
+                return Left::Stopped;
             }
             // A failure after a good while is a new one.
             if began.elapsed() > Duration::from_millis(2 * MAX_RETRY_MS) {
                 retry_ms = self.settings.poll_interval_ms.max(1);
             }
-            std::thread::park_timeout(Duration::from_millis(retry_ms));
+            self.pause(retry_ms);
             retry_ms = (retry_ms * 2).min(MAX_RETRY_MS);
         }
     }
 
-    /// Follows until told to stop, or until something fails.
-    async fn follow(&self) -> Result<(), IngestError> {
+    /// Follows until told to stop, until the priority is to change, or until something fails.
+    async fn follow(&self, gentle: bool) -> Result<Left, IngestError> {
         let mut engine = Engine::new(&self.state, self.settings.squid.as_deref()).await?;
         loop {
             let stopping = self.stopping.load(Ordering::Acquire);
@@ -295,10 +370,16 @@ impl Follower {
                         self.shared.forget(id);
                     }
                 }
-                return engine.close_days(true).await;
+                engine.close_days(true).await?;
+                return Ok(Left::Stopped);
+            }
+            // The next turn starts over from what the files say, as after a kill.
+            if !stopping && self.calls_for_other_priority(gentle) {
+                engine.close_days(true).await?;
+                return Ok(Left::OtherPriority);
             }
             if caught_up && !stopping {
-                std::thread::park_timeout(Duration::from_millis(self.settings.poll_interval_ms));
+                self.pause(self.settings.poll_interval_ms);
             }
         }
     }

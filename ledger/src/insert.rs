@@ -3,9 +3,10 @@
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr, SqliteConnection};
 
-/// Rows of the large statements, largest first. What remains goes in one statement of its own, so
-/// that the few rows of a quiet moment cost one call a table.
-const LARGE_ROWS: [usize; 2] = [400, 100];
+/// Rows of the large statements, largest first; SQLite keeps each one's program in memory for every
+/// table. What remains goes in one statement of its own, so that the few rows of a quiet moment
+/// cost one call a table.
+const LARGE_ROWS: [usize; 1] = [100];
 
 /// Most rows of a remainder; one more is taken by none of its statements.
 const MAX_SMALL_ROWS: usize = 25;

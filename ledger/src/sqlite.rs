@@ -164,7 +164,7 @@ pub(crate) async fn open_to_write(path: &Path) -> Result<SqliteConnection, sqlx:
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::from_secs(5))
         .statement_cache_capacity(STATEMENTS)
-        .pragma("cache_size", "-16384")
+        .pragma("cache_size", "-8192")
         .pragma("wal_autocheckpoint", "2000")
         .disable_statement_logging()
         .connect()

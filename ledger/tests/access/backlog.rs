@@ -2,8 +2,8 @@
 //! days of which a part is stored already.
 
 use crate::kill::{Load, run_and_kill};
-use crate::sample::{NOW, blocked, context, journal_files, wait};
-use ledger::ingest::recover;
+use crate::sample::{NOW, blocked, context, journal_files, settings, wait};
+use ledger::ingest::{Settings, Writer, recover};
 use ledger::journal::{Journal, JournalSettings, Shared, refused};
 use rules::code::RequestId;
 use rules::time::UnixMillis;
@@ -157,4 +157,44 @@ fn kills_far_behind_lose_and_double_nothing() {
         acknowledged.len(),
         stored.len()
     );
+}
+
+/// Niceness of this process's ingest threads, by what Linux tells of each.
+fn ingest_niceness() -> Vec<i32> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok())
+        .filter_map(|stat| {
+            let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+            // The 19th field of all, the 17th after the name.
+            (name == "ledger-ingest").then(|| rest.split(' ').nth(16)?.parse().ok())?
+        })
+        .collect()
+}
+
+#[test]
+fn a_long_backlog_takes_the_workers_priority_and_each_record_is_stored_once() {
+    let state = tempfile::tempdir().unwrap();
+    let journal = JournalSettings { max_backlog_bytes: 2 << 20, ..settings().journal };
+    let writer = Writer::start(state.path(), Settings { journal, ..settings() }).unwrap();
+    let journal = writer.journal(0).unwrap();
+    let context = context("Europe/London");
+    let mut written = HashSet::new();
+    for _ in 0..3 {
+        // Until the bound refuses, so that the backlog is long each time; then until it is gone.
+        loop {
+            let id = journal.next_id(NOW);
+            match journal.refuse(&blocked(&context, id, NOW), refused(403, 9, 1)) {
+                Ok(()) => written.insert(id.0),
+                Err(_) => break,
+            };
+        }
+        while writer.shared().backlog_bytes() > 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    assert!(ingest_niceness().contains(&10), "{:?}", ingest_niceness());
+    drop(journal);
+    writer.stop();
+    assert_eq!(checked_ids(state.path()), written);
 }

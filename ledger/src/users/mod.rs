@@ -149,6 +149,16 @@ pub struct ImportReport {
     pub unchanged: u64,
 }
 
+impl ImportReport {
+    fn count(&mut self, existed: bool, changed: &[String]) {
+        match (existed, changed.is_empty()) {
+            (false, _) => self.added += 1,
+            (true, false) => self.changed += 1,
+            (true, true) => self.unchanged += 1,
+        }
+    }
+}
+
 /// Changes and reads users. `by` is the acting person, `at` the time, as in the change log.
 pub struct UserStore<'a> {
     log: &'a ChangeLog,
@@ -222,11 +232,7 @@ impl UserStore<'_> {
                 let old = find(tx, &user.name).await?.filter(|person| !person.removed);
                 let existed = old.is_some();
                 let (person, changed) = merged(old, user, phc, at);
-                match (existed, changed.is_empty()) {
-                    (false, _) => report.added += 1,
-                    (true, false) => report.changed += 1,
-                    (true, true) => report.unchanged += 1,
-                }
+                report.count(existed, &changed);
                 if !changed.is_empty() {
                     save(tx, &person).await?;
                     events.push((by.to_owned(), Event::UserChanged { user: person.name, changed }));
@@ -236,6 +242,33 @@ impl UserStore<'_> {
         })
         .await?;
         Ok(report)
+    }
+
+    /// What [`UserStore::import`] would do, and for each user that it would add or change, what; the
+    /// same checks, nothing written.
+    ///
+    /// # Errors
+    /// As [`UserStore::import`].
+    pub async fn import_preview(
+        &self,
+        csv: &[u8],
+        knows_level: &dyn Fn(&str) -> bool,
+    ) -> Result<(ImportReport, Vec<(String, Vec<String>)>), UserError> {
+        let users = import::read_csv(csv, knows_level).map_err(UserError::Import)?;
+        let hashes = import::hash_all(&users, &self.load_all().await?);
+        let mut people = self.people().await?;
+        let mut report = ImportReport::default();
+        let mut would = Vec::new();
+        for (user, phc) in users.iter().zip(hashes) {
+            let old = people.remove(&user_key(&user.name));
+            let existed = old.is_some();
+            let (person, changed) = merged(old, user, phc, UnixMillis(0));
+            report.count(existed, &changed);
+            if !changed.is_empty() {
+                would.push((person.name, changed));
+            }
+        }
+        Ok((report, would))
     }
 
     /// All users by name, removed ones left out.

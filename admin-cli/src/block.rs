@@ -97,7 +97,12 @@ async fn lift(
     let (site, scope) = lifted.unwrap_or_default();
     let would = if change.dry_run { "would be " } else { "" };
     say!("{id}  the block of {} for {} {would}lifted", visible(&site), visible(&scope));
-    say!("  undo  schoolgate block {} --for {} --reason TEXT", visible(&site), visible(&scope));
+    say!(
+        "  undo  schoolgate block {} --for {} --reason TEXT --by {}",
+        visible(&site),
+        visible(&scope),
+        visible(&by)
+    );
     Ok(Exit::Ok)
 }
 

@@ -3,7 +3,7 @@
 use crate::args::CheckArgs;
 use crate::check_stream;
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Column, Format, Sheet, colour, visible};
+use crate::output::{Cell, Column, Format, HIDDEN, Sheet, colour, visible};
 use crate::school::{School, moment, now};
 use crate::words;
 use proxy::snapshot::Snapshot;
@@ -155,6 +155,11 @@ impl<'a> Judge<'a> {
         &self.snapshot.policy
     }
 
+    /// Whether a category is among them whose addresses are never shown.
+    pub(crate) fn is_locked(&self, categories: CategorySet) -> bool {
+        !categories.intersection(self.policy().catalogue().locked()).is_empty()
+    }
+
     /// Decides about an address as typed.
     pub(crate) fn answer(&self, url: &str) -> Result<Answer, Failure> {
         let (target, path) = rules::target::parse_typed(url)
@@ -217,7 +222,10 @@ impl<'a> Judge<'a> {
             Cell::list(&policy.catalogue().names(answer.categories)),
             Cell::maybe(words::rule(policy, &answer.decision)),
             Cell::maybe(hit.map(|hit| hit.list.name.clone())),
-            Cell::maybe(hit.map(|hit| hit.entry.clone())),
+            Cell::maybe(hit.map(|hit| match self.is_locked(answer.categories) {
+                true => HIDDEN.to_owned(),
+                false => hit.entry.clone(),
+            })),
             opens.map_or_else(
                 || Cell::maybe(None::<String>),
                 |(from, _)| Cell::new(clock.show(from), clock.rfc3339(from)),
@@ -239,9 +247,10 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     say!("{word}  {}  {}  {}", visible(&answer.url), visible(level), clock.show(judge.at));
     say!("  because  {}", visible(&words::because(policy, &answer.decision)));
     let hits = judge.snapshot.index.hits(&answer.target.host, Some(&answer.path));
+    let locked = judge.is_locked(answer.categories);
     for hit in &hits {
         let category = policy.catalogue().name(hit.category);
-        say!("  listed   {}", visible(&words::listed(category, hit)));
+        say!("  listed   {}", visible(&words::listed(category, hit, locked)));
     }
     if hits.is_empty() {
         say!("  listed   nowhere: uncategorised");
@@ -255,7 +264,6 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     if let Some(opens) = judge.opens(answer) {
         say!("  opens    {}", words::span(clock, judge.at, opens));
     }
-    let locked = !answer.categories.intersection(policy.catalogue().locked()).is_empty();
     if blocked && !locked {
         say!(
             "  sooner   schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME",

@@ -2,7 +2,7 @@
 
 use crate::check::{COLUMNS, Judge};
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Format, Sheet};
+use crate::output::{Cell, Format, HIDDEN, Sheet, json_text};
 use crate::words;
 use rules::category::CategorySet;
 use rules::decide::{ReasonCode, Verdict};
@@ -99,7 +99,8 @@ fn answer_lines(
                 out.write_all(b",\"list\":")?;
                 write_text(&mut out, &hit.list.name)?;
                 out.write_all(b",\"entry\":")?;
-                write_text(&mut out, &hit.entry)?;
+                let hidden = judge.is_locked(answer.categories);
+                write_text(&mut out, if hidden { HIDDEN } else { &hit.entry })?;
                 out.write_all(b"}\n")?;
             }
             None => out.write_all(b",\"list\":null,\"entry\":null}\n")?,
@@ -179,12 +180,17 @@ fn next_line<'l>(
 
 fn error_line(out: &mut impl Write, url: &str, what: &str) -> Result<(), Failure> {
     let object = serde_json::json!({ "url": url, "error": what });
-    writeln!(out, "{object}")?;
+    writeln!(out, "{}", json_text(object.to_string()))?;
     Ok(())
 }
 
 fn write_text(out: &mut impl Write, text: &str) -> Result<(), Failure> {
-    serde_json::to_writer(out, text).map_err(|error| Failure::from(io::Error::from(error)))
+    if text.is_ascii() {
+        let written = serde_json::to_writer(out, text);
+        return written.map_err(|error| Failure::from(io::Error::from(error)));
+    }
+    write!(out, "{}", json_text(serde_json::Value::from(text).to_string()))?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -28,7 +28,8 @@ fn show(school: &School, print: PrintArgs) -> Result<Exit, Failure> {
     let text = school.config.show();
     if print.json || print.jsonl {
         let table: toml::Table = text.parse().map_err(Failure::fault)?;
-        say!("{}", serde_json::to_string(&table).map_err(Failure::fault)?);
+        let json = serde_json::to_string(&table).map_err(Failure::fault)?;
+        say!("{}", crate::output::json_text(json));
     } else if print.csv || print.plain {
         return Err(Failure::usage("config show prints TOML or --json"));
     } else {

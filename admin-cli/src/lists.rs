@@ -82,7 +82,8 @@ impl Keeper {
                 .fix("see what waits with: schoolgate lists diff NAME"));
         }
         let snapshot = school.snapshot().await?;
-        let by = person_or_account(change, log, &snapshot.policy, MAY_KEEP_LISTS, action).await?;
+        let by =
+            person_or_account(change, log, Some(&snapshot.policy), MAY_KEEP_LISTS, action).await?;
         let gate = gate(school, &snapshot).await?;
         Ok(Keeper { by, gate })
     }

@@ -2,7 +2,7 @@
 
 use crate::args::{LogCommand, LogFilters, PrintArgs};
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Column, Format, Sheet, visible};
+use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
 use crate::school::{School, from_append_error, range, show_seconds};
 use crate::words;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
@@ -11,6 +11,7 @@ use rules::decide::{ReasonCode, Verdict};
 use rules::policy::Policy;
 use rules::site::Site;
 use rules::time::{SchoolClock, UnixMillis};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// Rows asked for at a time: a page keeps memory small whatever the limit.
@@ -52,19 +53,62 @@ const COLUMNS: &[Column] = &[
 
 /// Runs a `log` command.
 pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Failure> {
-    let clock = school.clock().await?;
+    let policy = school.snapshot().await?.policy;
+    let clock = policy.clock().clone();
     match command {
-        LogCommand::Query { filters, since, until, limit, newest_first, print } => {
+        LogCommand::Query { filters, since, until, limit, newest_first, show_locked, print } => {
             let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
             let mut filter = filter(&filters)?;
             filter.since = Some(from);
             filter.until = Some(to);
             let order = if newest_first { Order::NewestFirst } else { Order::OldestFirst };
-            query(school, &clock, &filter, order, limit, print).await
+            let eyes = Eyes { policy: &policy, show_locked };
+            query(school, &eyes, &filter, order, limit, print).await
         }
-        LogCommand::Follow { filters, print } => follow(school, &clock, &filters, print).await,
-        LogCommand::Show { record, json } => show(school, &clock, &record, json).await,
+        LogCommand::Follow { filters, show_locked, print } => {
+            follow(school, &Eyes { policy: &policy, show_locked }, &filters, print).await
+        }
+        LogCommand::Show { record, show_locked, json } => {
+            show(school, &Eyes { policy: &policy, show_locked }, &record, json).await
+        }
     }
+}
+
+/// What may be seen of records: addresses of locked categories only where they are asked for.
+struct Eyes<'a> {
+    policy: &'a Policy,
+    show_locked: bool,
+}
+
+impl Eyes<'_> {
+    fn clock(&self) -> &SchoolClock {
+        self.policy.clock()
+    }
+
+    /// Host and path as they may be shown. A hidden host is the start of its SHA-256 (hex), so that
+    /// two records of one site can be told to be so, and a known name be compared.
+    fn address(&self, row: &AccessRow) -> (String, Option<String>) {
+        if self.show_locked || !is_locked(self.policy, row) {
+            return (row.host.clone(), row.path.clone());
+        }
+        (hidden_host(&row.host), Some(HIDDEN.to_owned()))
+    }
+}
+
+/// What stands for the host of illegal content: `hidden-` and the start of its SHA-256.
+pub(crate) fn hidden_host(host: &str) -> String {
+    let hash = Sha256::digest(host.as_bytes());
+    let hex: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("hidden-{hex}")
+}
+
+/// Whether a record is of illegal content: decided so then, or in a category that is locked now.
+fn is_locked(policy: &Policy, row: &AccessRow) -> bool {
+    let catalogue = policy.catalogue();
+    let is_locked = |name: &String| {
+        catalogue.id(name).and_then(|id| catalogue.get(id)).is_some_and(|category| category.locked)
+    };
+    row.reason == ReasonCode::Locked || row.categories.iter().any(is_locked)
 }
 
 /// Opens the log so that it holds everything recorded until now: what a killed daemon left is stored
@@ -124,7 +168,7 @@ fn reason_of(word: &str) -> Result<ReasonCode, Failure> {
 
 async fn query(
     school: &School,
-    clock: &SchoolClock,
+    eyes: &Eyes<'_>,
     filter: &Filter,
     order: Order,
     limit: u64,
@@ -140,7 +184,7 @@ async fn query(
             log.page(filter, order, after, left.min(PAGE_ROWS)).await.map_err(from_query_error)?;
         left -= page.rows.len();
         for row in &page.rows {
-            sheet.row(&cells(clock, row))?;
+            sheet.row(&cells(eyes, row))?;
         }
         after = page.next;
         more = after.is_some();
@@ -159,7 +203,7 @@ async fn query(
 
 async fn follow(
     school: &School,
-    clock: &SchoolClock,
+    eyes: &Eyes<'_>,
     filters: &LogFilters,
     print: PrintArgs,
 ) -> Result<Exit, Failure> {
@@ -172,8 +216,8 @@ async fn follow(
         for row in &rows {
             // A table cannot be aligned before its end is known.
             match print.format() {
-                Format::Table => say!("{}", line(clock, row)),
-                _ => sheet.row(&cells(clock, row))?,
+                Format::Table => say!("{}", line(eyes, row)),
+                _ => sheet.row(&cells(eyes, row))?,
             }
         }
         sheet.flush()?;
@@ -184,12 +228,15 @@ async fn follow(
 }
 
 /// A record on one line, for people who watch.
-fn line(clock: &SchoolClock, row: &AccessRow) -> String {
+fn line(eyes: &Eyes<'_>, row: &AccessRow) -> String {
     let word = if row.verdict == Verdict::Block { "BLOCKED" } else { "ALLOWED" };
-    let address = format!("{}{}", row.host, row.path.as_deref().unwrap_or(""));
+    let address = match eyes.address(row) {
+        (host, Some(path)) if path == HIDDEN => format!("{host} {path}"),
+        (host, path) => format!("{host}{}", path.unwrap_or_default()),
+    };
     format!(
         "{}  {}  {}  {word}  {}  {}  {}",
-        show_seconds(clock, row.at),
+        show_seconds(eyes.clock(), row.at),
         visible(row.user.as_deref().unwrap_or("-")),
         visible(&row.level),
         visible(&address),
@@ -198,7 +245,9 @@ fn line(clock: &SchoolClock, row: &AccessRow) -> String {
     )
 }
 
-fn cells(clock: &SchoolClock, row: &AccessRow) -> [Cell; 24] {
+fn cells(eyes: &Eyes<'_>, row: &AccessRow) -> [Cell; 24] {
+    let clock = eyes.clock();
+    let (host, path) = eyes.address(row);
     let number =
         |number: Option<u64>| number.map_or_else(|| Cell::maybe(None::<String>), Cell::number);
     let ended = row.ended;
@@ -207,8 +256,8 @@ fn cells(clock: &SchoolClock, row: &AccessRow) -> [Cell; 24] {
         Cell::maybe(row.user.as_deref()),
         Cell::text(&row.level),
         Cell::text(row.verdict.as_str()),
-        Cell::text(&row.host),
-        Cell::maybe(row.path.as_deref()),
+        Cell::text(host),
+        Cell::maybe(path),
         Cell::list(&row.categories),
         Cell::text(row.reason.as_str()),
         Cell::text(row.id.code()),
@@ -255,21 +304,16 @@ pub(crate) async fn find(school: &School, text: &str) -> Result<AccessRow, Failu
     })
 }
 
-async fn show(
-    school: &School,
-    clock: &SchoolClock,
-    record: &str,
-    json: bool,
-) -> Result<Exit, Failure> {
+async fn show(school: &School, eyes: &Eyes<'_>, record: &str, json: bool) -> Result<Exit, Failure> {
     let row = find(school, record).await?;
     if json {
         let mut sheet = Sheet::stdout(Format::Jsonl, COLUMNS)?;
-        sheet.row(&cells(clock, &row))?;
+        sheet.row(&cells(eyes, &row))?;
         sheet.finish()?;
         return Ok(Exit::Ok);
     }
-    say!("{}  {}", row.id.code(), clock.show(row.at));
-    for (column, cell) in COLUMNS.iter().zip(cells(clock, &row)).skip(1) {
+    say!("{}  {}", row.id.code(), eyes.clock().show(row.at));
+    for (column, cell) in COLUMNS.iter().zip(cells(eyes, &row)).skip(1) {
         let text = cell.shown();
         if !text.is_empty() && column.key != "code" {
             say!("  {:<13} {}", column.key.replace('_', " "), visible(text));
@@ -288,30 +332,35 @@ pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<E
     let hits = host.map(|host| snapshot.index.hits(&host, row.path.as_deref())).unwrap_or_default();
     let initials = row.user.as_deref().map(crate::report::weekly::initials);
     let who_may = openers(policy, &row);
+    let locked = is_locked(policy, &row);
+    let (shown_host, shown_path) = Eyes { policy, show_locked: false }.address(&row);
     if json {
         let hits: Vec<_> = hits
             .iter()
             .map(|hit| {
                 serde_json::json!({
                     "category": policy.catalogue().name(hit.category), "list": hit.list.name,
-                    "version": hit.list.version, "entry": hit.entry,
+                    "version": hit.list.version, "entry": if locked { HIDDEN } else { &hit.entry },
                 })
             })
             .collect();
         let object = serde_json::json!({
             "code": row.id.code(), "at": clock.rfc3339(row.at), "verdict": row.verdict.as_str(),
             "reason": row.reason.as_str(), "because": words::sentence(row.reason), "level": row.level,
-            "person": initials, "host": row.host, "path": row.path, "categories": row.categories,
+            "person": initials, "host": shown_host, "path": shown_path, "categories": row.categories,
             "rule": row.rule, "unblock": row.unblock.map(|id| id.to_string()), "listed_now": hits,
             "policy_hash": row.policy_hash, "list_version": row.list_version,
             "status": row.ended.map(|ended| ended.status), "opens": who_may,
         });
-        say!("{object}");
+        say!("{}", json_text(object.to_string()));
         return Ok(Exit::Ok);
     }
     let word = if row.verdict == Verdict::Block { "BLOCKED" } else { "ALLOWED" };
-    let path = row.path.as_deref().unwrap_or("");
-    say!("{}  {word}  {}{}", row.id.code(), visible(&row.host), visible(path));
+    let address = match locked {
+        true => format!("{shown_host} {HIDDEN}"),
+        false => shown_host + shown_path.as_deref().unwrap_or(""),
+    };
+    say!("{}  {word}  {}", row.id.code(), visible(&address));
     say!("  when       {}", clock.show(row.at));
     say!("  level      {}", visible(&row.level));
     if let Some(initials) = initials {
@@ -339,7 +388,7 @@ pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<E
     }
     for hit in &hits {
         let category = policy.catalogue().name(hit.category);
-        say!("  listed now {}", visible(&words::listed(category, hit)));
+        say!("  listed now {}", visible(&words::listed(category, hit, locked)));
     }
     say!(
         "  policy     {}",
@@ -376,7 +425,7 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
         return None;
     }
     Some(match row.reason {
-        ReasonCode::Locked => "nobody: no setting, role or code opens it".to_owned(),
+        _ if is_locked(policy, row) => "nobody: no setting, role or code opens it".to_owned(),
         ReasonCode::Category
         | ReasonCode::OutsideTimes
         | ReasonCode::NotNominated

@@ -21,6 +21,9 @@ macro_rules! note {
     }};
 }
 
+/// What stands in the place of an address of illegal content: nobody needs to see it by accident.
+pub(crate) const HIDDEN: &str = "hidden (illegal content)";
+
 /// Who reads the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -159,7 +162,7 @@ impl<'w> Sheet<'w> {
             .zip(cells)
             .map(|(column, cell)| format!("\"{}\":{}", column.key, cell.json))
             .collect();
-        let text = format!("{{{}}}", members.join(","));
+        let text = json_text(format!("{{{}}}", members.join(",")));
         match (self.format, self.rows) {
             (Format::Json, 0) => write!(self.out, "\n{text}")?,
             (Format::Json, _) => write!(self.out, ",\n{text}")?,
@@ -244,8 +247,28 @@ pub(crate) fn colour() -> bool {
 fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// JSON with every character that could drive a terminal as `\u009b`. JSON itself escapes only the
+/// control characters of ASCII; those here stand nowhere but within its strings.
+pub(crate) fn json_text(json: impl Into<String>) -> String {
+    let json = json.into();
+    let is_left = |c: char| !c.is_ascii() && is_hostile(c) || c == '\u{7f}';
+    if !json.contains(is_left) {
+        return json;
+    }
+    json.chars().fold(String::with_capacity(json.len() + 16), |mut out, c| {
+        if is_left(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+        out
+    })
 }
 
 /// The text with every character that could drive a terminal written out, as `\u{1b}`: a host or a
@@ -392,6 +415,21 @@ mod tests {
         assert_eq!(visible("moc.\u{202e}evil"), "moc.\\u{202e}evil");
         assert_eq!(visible("two\nlines"), "two\\nlines");
         assert_eq!(visible("Ysgol Gynradd Tŷ'r Ŵyl"), "Ysgol Gynradd Tŷ'r Ŵyl");
+    }
+
+    #[test]
+    fn json_for_programs_cannot_drive_a_terminal_and_reads_back_the_same() {
+        let hostile = "c1\u{9b}31m\u{85}\u{7f}\u{1b}[2J\u{202e}gnp\u{200f}\u{feff}\u{e0041}é";
+        for format in [Format::Json, Format::Jsonl] {
+            let text = printed(format, None, &[row(hostile, 1, "x")]);
+            let harmless = |c: char| c == '\n' || !is_hostile(c);
+            assert!(text.chars().all(harmless), "{text:?}");
+            assert!(text.contains("\\u009b31m") && text.contains("\\udb40\\udc41"), "{text}");
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let object = if format == Format::Json { &value[0] } else { &value };
+            assert_eq!(object["host"], hostile);
+        }
+        assert_eq!(json_text("{\n  \"a\": 1\n}"), "{\n  \"a\": 1\n}", "lines stay lines");
     }
 
     #[test]

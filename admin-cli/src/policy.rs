@@ -5,7 +5,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::school::{
     Acting, School, from_append_error, from_policy_errors, from_snapshot_error, now, person,
-    whom_to_ask,
+    whom_else_to_ask,
 };
 use proxy::lists::Lists;
 use proxy::policy_file::{PolicyFault, PolicyFile};
@@ -54,8 +54,8 @@ fn validate(school: &School, file: Option<PathBuf>) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(Exit::BadConfig, error.to_string()))?;
     let file = file.unwrap_or_else(|| school.config.policy.clone());
     let policy = read(school, &file, &catalogue)?.policy;
-    for warning in policy.warnings() {
-        note!("warning: {}", visible(warning));
+    for warning in policy.warnings_at(now()) {
+        note!("warning: {}", visible(&warning));
     }
     say!(
         "{}: no faults ({} levels, {} policy tests; run them with: schoolgate policy test)",
@@ -187,10 +187,10 @@ fn sign_off(
         Some(name) if same_person(name, by) => Err(Failure::not_permitted(format!(
             "{by} applies this policy, so {by} cannot authorise it"
         ))
-        .fix(whom_to_ask(old, roles))),
+        .fix(whom_else_to_ask(old, roles, &[by]))),
         Some(name) if !holds(name) => {
             Err(Failure::not_permitted(format!("{name} may not authorise changes"))
-                .fix(whom_to_ask(old, roles)))
+                .fix(whom_else_to_ask(old, roles, &[by])))
         }
         Some(name) => Ok(Some(name.to_owned())),
         // An authoriser's own change is signed off by that person.
@@ -198,7 +198,7 @@ fn sign_off(
         None if diff.loosens => Err(Failure::not_permitted(
             "this policy opens more than before, and nobody authorised it",
         )
-        .fix(format!("{}, then add --authorised-by NAME", whom_to_ask(old, roles)))),
+        .fix(format!("{}, then add --authorised-by NAME", whom_else_to_ask(old, roles, &[by])))),
         None => Ok(None),
     }
 }

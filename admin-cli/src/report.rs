@@ -18,7 +18,6 @@ use proxy::config::ListOrigin;
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
 use rules::decide::Verdict;
-use rules::policy::Policy;
 use rules::time::{SchoolClock, UnixMillis};
 use std::io::Write;
 use std::path::Path;
@@ -80,8 +79,8 @@ async fn weekly(
         policy,
         range,
         made_at,
-        figures: figures(school, policy, range).await?,
-        before: figures(school, policy, before).await?,
+        figures: figures(school, &snapshot, range).await?,
+        before: figures(school, &snapshot, before).await?,
         changes: &changes,
         entries: &entries,
         lists: list_ages(school, &change_log).await?,
@@ -92,7 +91,7 @@ async fn weekly(
         ReportFormat::Html => week.document(reader).html(),
         ReportFormat::Md => week.document(reader).markdown(),
         ReportFormat::Csv => week.document(reader).csv(),
-        ReportFormat::Json => format!("{:#}\n", week.json()),
+        ReportFormat::Json => crate::output::json_text(format!("{:#}\n", week.json())),
     })
 }
 
@@ -108,9 +107,10 @@ fn whole_days(
 
 async fn figures(
     school: &School,
-    policy: &Policy,
+    snapshot: &Snapshot,
     (from, until): (UnixMillis, UnixMillis),
 ) -> Result<Figures, Failure> {
+    let policy = &snapshot.policy;
     let clock = policy.clock();
     let summary = Summary::read(&school.config.state, clock.day(from), clock.day(until))
         .await
@@ -156,8 +156,20 @@ async fn figures(
             .top_sites(Verdict::Block, 50)
             .into_iter()
             .filter(|(_, blocked)| *blocked > 0)
+            .map(|(host, blocked)| match is_locked_site(snapshot, &host) {
+                true => (log::hidden_host(&host), blocked),
+                false => (host, blocked),
+            })
             .collect(),
         bytes_down: summary.bytes_down,
+    })
+}
+
+/// Whether a site is listed as illegal content: a report never names it.
+fn is_locked_site(snapshot: &Snapshot, host: &str) -> bool {
+    rules::host::Host::parse(host).is_ok_and(|host| {
+        let locked = snapshot.policy.catalogue().locked();
+        !snapshot.index.categories(&host, None).intersection(locked).is_empty()
     })
 }
 

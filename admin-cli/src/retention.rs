@@ -2,7 +2,7 @@
 
 use crate::args::RetentionCommand;
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Column, Sheet};
+use crate::output::{Cell, Column, Sheet, visible};
 use crate::school::School;
 
 const COLUMNS: &[Column] = &[
@@ -37,6 +37,9 @@ pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<E
         ])?;
     }
     sheet.finish()?;
+    for warning in snapshot.policy.warnings().iter().filter(|warning| warning.contains(": keep ")) {
+        note!("warning: {}", visible(warning));
+    }
     note!(
         "note: this is what the school decided; records are not yet erased by themselves when their time is up"
     );

@@ -6,13 +6,14 @@ use crate::failure::{Exit, Failure};
 use crate::output::visible;
 use ledger::changes::{AppendError, AppendWithError, ChangeLog};
 use proxy::config::{Config, ConfigError};
-use proxy::policy_file::PolicyFault;
+use proxy::policy_file::{PolicyFault, PolicyFile};
 use proxy::snapshot::{Snapshot, SnapshotError};
 use rules::access::Role;
-use rules::change::{ChangeEntry, ChangeError, Changes, Event};
+use rules::change::{ChangeEntry, ChangeError, Changes, Event, same_person};
 use rules::policy::{Policy, PolicyError};
 use rules::time::{SchoolClock, TimeError, UnixMillis};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The machine's clock. Before 1970 counts as 1970.
@@ -52,14 +53,26 @@ impl School {
         }
     }
 
+    /// The policy for what needs only names of levels and roles: the one in force; where there is
+    /// none, the file as it reads, tests or not; `None`, with a warning, where even that has faults.
+    pub(crate) async fn policy_for_people(&self) -> Option<Arc<Policy>> {
+        let error = match self.snapshot().await {
+            Ok(snapshot) => return Some(snapshot.policy),
+            Err(failure) => failure,
+        };
+        note!("warning: {}", visible(error.what()));
+        let read = proxy::lists::catalogue(&self.config)
+            .ok()
+            .and_then(|catalogue| PolicyFile::read(&self.config.policy, &catalogue).ok());
+        if read.is_none() {
+            note!("warning: no policy can be read; levels are taken as they are given");
+        }
+        read.map(|file| Arc::new(file.policy))
+    }
+
     /// As [`School::snapshot`], but a fault in the policy's file is an error.
     pub(crate) async fn strict_snapshot(&self) -> Result<Snapshot, Failure> {
         Snapshot::load(&self.config, now()).await.map_err(|error| from_snapshot_error(&error))
-    }
-
-    /// The school's clock.
-    pub(crate) async fn clock(&self) -> Result<SchoolClock, Failure> {
-        Ok(self.snapshot().await?.policy.clock().clone())
     }
 
     /// The change log, opened for reading and appending.
@@ -150,17 +163,23 @@ pub(crate) fn person(change: &ChangeArgs) -> Result<String, Failure> {
 }
 
 /// For what the machine's own administrator may do (people and lists): the person
-/// named, whose role is then checked, or the account of the operating system, as `machine:NAME`.
+/// named, whose role is then checked (without any policy it cannot be, and nobody has one), or the account of the operating system, as `machine:NAME`.
 /// Whoever may write the state folder can do these things anyway; the record says which it was.
 pub(crate) async fn person_or_account(
     change: &ChangeArgs,
     log: &ChangeLog,
-    policy: &Policy,
+    policy: Option<&Policy>,
     roles: &[Role],
     action: &str,
 ) -> Result<String, Failure> {
     let Some(by) = named_person(change) else {
         return Ok(format!("machine:{}", account()));
+    };
+    let Some(policy) = policy else {
+        return Err(Failure::not_permitted(format!(
+            "the roles of {by} cannot be checked: no policy can be read"
+        ))
+        .fix("leave out --by to act as this machine's account, or correct the policy"));
     };
     Acting::new(log, &by, action.to_owned(), change).require(policy, roles).await?;
     Ok(by)
@@ -212,6 +231,17 @@ pub(crate) fn range(
 
 /// The sentence for a person who may not do something, with whom to ask.
 pub(crate) fn from_change_error(error: ChangeError, policy: &Policy, roles: &[Role]) -> Failure {
+    from_change_error_for(error, policy, roles, &[])
+}
+
+/// As [`from_change_error`], where these people are not the ones to ask: who tried, and who asked
+/// for what another person must authorise.
+pub(crate) fn from_change_error_for(
+    error: ChangeError,
+    policy: &Policy,
+    roles: &[Role],
+    but: &[&str],
+) -> Failure {
     let what = error.to_string();
     match error {
         ChangeError::NoSuchUnblock(_) => {
@@ -223,7 +253,7 @@ pub(crate) fn from_change_error(error: ChangeError, policy: &Policy, roles: &[Ro
         ChangeError::OwnRequest(_)
         | ChangeError::SamePerson { .. }
         | ChangeError::NoRole { .. } => {
-            Failure::not_permitted(what).fix(whom_to_ask(policy, roles))
+            Failure::not_permitted(what).fix(whom_else_to_ask(policy, roles, but))
         }
         ChangeError::WrongState { .. } => {
             Failure::not_permitted(what).fix("see where it stands with: schoolgate unblock list")
@@ -248,18 +278,25 @@ pub(crate) fn from_change_error(error: ChangeError, policy: &Policy, roles: &[Ro
 
 /// `ask q.whitmore (DSL)`, or what to do where nobody holds the roles.
 pub(crate) fn whom_to_ask(policy: &Policy, roles: &[Role]) -> String {
+    whom_else_to_ask(policy, roles, &[])
+}
+
+/// As [`whom_to_ask`], but none of these people.
+pub(crate) fn whom_else_to_ask(policy: &Policy, roles: &[Role], but: &[&str]) -> String {
     let holders: Vec<String> = roles
         .iter()
         .flat_map(|role| {
             policy
                 .holders(*role)
                 .iter()
+                .filter(|name| !but.iter().any(|other| same_person(name, other)))
                 .map(move |name| format!("{name} ({})", role.as_str().to_uppercase()))
         })
         .collect();
     if holders.is_empty() {
         let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
-        return format!("name somebody in [roles] of the policy: {}", words.join(", "));
+        let other = if but.is_empty() { "" } else { " else" };
+        return format!("name somebody{other} in [roles] of the policy: {}", words.join(", "));
     }
     format!("ask {}", holders.join(" or "))
 }

@@ -2,7 +2,9 @@
 
 use crate::args::{LogFormat, ServeArgs};
 use crate::failure::{Exit, Failure};
-use crate::school::{School, from_snapshot_error};
+use crate::output::visible;
+use crate::school::{School, from_snapshot_error, now};
+use proxy::policy_file::PolicyFile;
 use proxy::{Running, ServeError};
 use std::io::Write;
 use tracing_subscriber::EnvFilter;
@@ -11,19 +13,33 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn run(school: School, args: &ServeArgs) -> Result<Exit, Failure> {
     start_messages(args.log_format)?;
     let demo = school.config.demo;
-    proxy::serve(school.config, |running| greet(running, demo)).map_err(from_serve_error)?;
+    let warnings = policy_warnings(&school);
+    proxy::serve(school.config, |running| greet(running, demo, &warnings))
+        .map_err(from_serve_error)?;
     Ok(Exit::Ok)
+}
+
+/// What the policy asks for that is not done, or that time has overtaken. A policy with faults is
+/// told of by the start itself.
+fn policy_warnings(school: &School) -> Vec<String> {
+    proxy::lists::catalogue(&school.config)
+        .ok()
+        .and_then(|catalogue| PolicyFile::read(&school.config.policy, &catalogue).ok())
+        .map_or_else(Vec::new, |file| file.policy.warnings_at(now()))
 }
 
 /// Says where the filter answers, with the ports it really got. Nothing stops where standard error
 /// has gone away.
-fn greet(running: &Running, demo: bool) {
+fn greet(running: &Running, demo: bool, warnings: &[String]) {
     let mut hello = std::io::stderr().lock();
     for address in running.proxy_addresses() {
         let _ = writeln!(hello, "filter    http://{address}");
     }
     if let Some(ops) = running.ops_address() {
         let _ = writeln!(hello, "health    http://{ops}/readyz");
+    }
+    for warning in warnings {
+        let _ = writeln!(hello, "warning   {}", visible(warning));
     }
     if demo {
         let names: Vec<String> =

@@ -4,8 +4,11 @@ use crate::args::{ChangeArgs, UnblockCommand};
 use crate::block::{known_scope, numbered};
 use crate::changes_log;
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Column, Format, Sheet, visible};
-use crate::school::{Acting, School, from_append_error, from_change_error, moment, now, person};
+use crate::output::{Cell, Column, Format, Sheet, json_text, visible};
+use crate::school::{
+    Acting, School, from_append_error, from_change_error, from_change_error_for, moment, now,
+    person,
+};
 use ledger::changes::ChangeLog;
 use proxy::snapshot::Snapshot;
 use rules::access::Role;
@@ -147,8 +150,12 @@ impl Desk<'_> {
         let at = now();
         let entries = acting
             .append(|changes| {
-                rules::change::authorise_unblock(changes, self.policy, id, &by, at)
-                    .map_err(|error| self.failure(error))
+                rules::change::authorise_unblock(changes, self.policy, id, &by, at).map_err(
+                    |error| {
+                        let roles = &self.policy.unblock_rules().authorise;
+                        from_change_error_for(error, self.policy, roles, &but(changes, id, &by))
+                    },
+                )
             })
             .await?;
         let history = self.history(id).await?;
@@ -285,8 +292,9 @@ impl Desk<'_> {
         let acting = Acting::new(self.log, &by, format!("unblock {verb} {id}"), change);
         acting
             .append(|changes| {
-                let event = make(changes, &by, now())
-                    .map_err(|error| from_change_error(error, self.policy, roles))?;
+                let event = make(changes, &by, now()).map_err(|error| {
+                    from_change_error_for(error, self.policy, roles, &but(changes, id, &by))
+                })?;
                 Ok(vec![(by.clone(), event)])
             })
             .await?;
@@ -361,7 +369,7 @@ impl Desk<'_> {
                 "reason": unblock.reason,
                 "history": history,
             });
-            say!("{object}");
+            say!("{}", json_text(object.to_string()));
             return Ok(Exit::Ok);
         }
         say!("{id}  {}  {state}", visible(&history.site));
@@ -382,6 +390,12 @@ impl Desk<'_> {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// Who is not to be asked about an unblock: who tries, and who asked for it.
+fn but<'n>(changes: &'n Changes, id: UnblockId, by: &'n str) -> Vec<&'n str> {
+    let asker = changes.unblocks.get(&id).map(|unblock| unblock.requested_by.as_str());
+    std::iter::once(by).chain(asker).collect()
 }
 
 /// The command that asks for the same again.

@@ -4,12 +4,13 @@ use crate::args::{ChangeArgs, PasswordArgs, UserCommand};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::prompt;
-use crate::school::{School, from_append_error, moment, now, person_or_account};
+use crate::school::{School, from_append_error, from_time_error, moment, now, person_or_account};
 use ledger::changes::ChangeLog;
 use ledger::users::{NewUser, Password, UserError, UserRow};
 use rules::access::Role;
 use rules::level::Levels;
 use rules::policy::Policy;
+use rules::time::SchoolClock;
 use std::io::Read;
 use std::path::Path;
 
@@ -31,7 +32,9 @@ const COLUMNS: &[Column] = &[
 
 /// One user command with what it works on.
 struct People<'a> {
-    policy: &'a Policy,
+    /// `None`: none can be read; levels are then not checked.
+    policy: Option<&'a Policy>,
+    clock: SchoolClock,
     log: &'a ChangeLog,
     change: ChangeArgs,
     by: String,
@@ -39,15 +42,15 @@ struct People<'a> {
 
 /// Runs a `user` command.
 pub(crate) async fn run(school: &School, command: UserCommand) -> Result<Exit, Failure> {
-    let snapshot = school.snapshot().await?;
-    let policy = &snapshot.policy;
     let log = school.change_log().await?;
+    let policy = school.policy_for_people().await;
+    let policy = policy.as_deref();
     if let UserCommand::List { level, group, print } = command {
         return list(policy, &log, level.as_deref(), group.as_deref(), print.format()).await;
     }
     let (change, action) = change_of(&command);
     let by = person_or_account(&change, &log, policy, MAY_KEEP_PEOPLE, &action).await?;
-    let people = People { policy, log: &log, change, by };
+    let people = People { policy, clock: clock_of(policy)?, log: &log, change, by };
     match command {
         UserCommand::Add { name, level, groups, no_password, password, .. } => {
             people.add(name, level, groups, no_password, &password).await
@@ -94,7 +97,7 @@ impl People<'_> {
         password: &PasswordArgs,
     ) -> Result<Exit, Failure> {
         if let Some(level) = &level {
-            known_level(self.policy.levels(), level)?;
+            self.known_level(level)?;
         }
         if self.log.users().find(&name).await.map_err(from_user_error)?.is_some() {
             return Err(from_user_error(UserError::Exists(name)));
@@ -110,7 +113,7 @@ impl People<'_> {
             &format!("{name} added, level {shown}"),
             &format!("{name} would be added, level {shown}"),
         )?;
-        say!("  undo  schoolgate user remove {name} --yes");
+        say!("  undo  schoolgate user remove {name} --yes{}", self.signed());
         Ok(Exit::Ok)
     }
 
@@ -130,35 +133,39 @@ impl People<'_> {
                 MAX_IMPORT_BYTES >> 20
             )));
         }
-        if self.change.dry_run {
-            return Err(Failure::usage("user import has no --dry-run").fix(
-                "import it: all lines are taken or none, and each fault is named with its line",
-            ));
+        let knows_level =
+            |level: &str| self.policy.is_none_or(|policy| policy.levels().id(level).is_some());
+        let users = self.log.users();
+        let done = match self.change.dry_run {
+            true => users.import_preview(&bytes, &knows_level).await,
+            false => users
+                .import(&self.by, now(), &bytes, &knows_level)
+                .await
+                .map(|report| (report, Vec::new())),
+        };
+        let (report, would) = done.map_err(|error| match error {
+            UserError::Import(faults) => {
+                let name = file.display();
+                Failure::several(
+                    Exit::ProblemsFound,
+                    faults.iter().map(|fault| {
+                        (format!("{name}:{}: {}", fault.line, fault.what), String::new())
+                    }),
+                )
+                .detail("nothing was imported")
+            }
+            other => from_user_error(other),
+        })?;
+        for (name, changed) in &would {
+            say!("  {}: {}", visible(name), visible(&changed.join(", ")));
         }
-        let levels = self.policy.levels();
-        let report = self
-            .log
-            .users()
-            .import(&self.by, now(), &bytes, &|level| levels.id(level).is_some())
-            .await
-            .map_err(|error| match error {
-                UserError::Import(faults) => {
-                    let name = file.display();
-                    Failure::several(
-                        Exit::ProblemsFound,
-                        faults.iter().map(|fault| {
-                            (format!("{name}:{}: {}", fault.line, fault.what), String::new())
-                        }),
-                    )
-                    .detail("nothing was imported")
-                }
-                other => from_user_error(other),
-            })?;
         say!(
-            "{} added, {} changed, {} as they were",
+            "{} {would}added, {} {would}changed, {} as they {}",
             report.added,
             report.changed,
-            report.unchanged
+            report.unchanged,
+            if self.change.dry_run { "are" } else { "were" },
+            would = if self.change.dry_run { "would be " } else { "" },
         );
         Ok(Exit::Ok)
     }
@@ -166,7 +173,7 @@ impl People<'_> {
     async fn set_level(&self, name: &str, level: &str) -> Result<Exit, Failure> {
         let level = (level != "-").then_some(level);
         if let Some(level) = level {
-            known_level(self.policy.levels(), level)?;
+            self.known_level(level)?;
         }
         let before = self.existing(name).await?;
         if !self.change.dry_run {
@@ -183,7 +190,7 @@ impl People<'_> {
             &format!("{name}: level {new} (was {was})"),
             &format!("{name}: level would be {new} (is {was})"),
         )?;
-        say!("  undo  schoolgate user set-level {name} {}", old.unwrap_or("-"));
+        say!("  undo  schoolgate user set-level {name} {}{}", old.unwrap_or("-"), self.signed());
         Ok(Exit::Ok)
     }
 
@@ -201,7 +208,7 @@ impl People<'_> {
         self.done(&format!("{name}: groups {new}"), &format!("{name}: groups would be {new}"))?;
         let old: Vec<String> =
             before.groups.iter().map(|group| format!("\"{}\"", visible(group))).collect();
-        say!("  undo  schoolgate user set-groups {name} {}", old.join(" "));
+        say!("  undo  schoolgate user set-groups {name} {}{}", old.join(" "), self.signed());
         Ok(Exit::Ok)
     }
 
@@ -227,7 +234,7 @@ impl People<'_> {
         needs_reason(reason)?;
         let before = self.existing(name).await?;
         let at = now();
-        let until = moment(self.policy.clock(), until, true)?;
+        let until = moment(&self.clock, until, true)?;
         if until <= at {
             return Err(Failure::usage("the end lies in the past").fix("give a later --until"));
         }
@@ -238,12 +245,12 @@ impl People<'_> {
                 .await
                 .map_err(from_user_error)?;
         }
-        let (name, until) = (visible(&before.name), self.policy.clock().show(until));
+        let (name, until) = (visible(&before.name), self.clock.show(until));
         self.done(
             &format!("{name}: no internet until {until}; live within 1 s"),
             &format!("{name}: would have no internet until {until}"),
         )?;
-        say!("  undo  schoolgate user unban {name} --reason TEXT");
+        say!("  undo  schoolgate user unban {name} --reason TEXT{}", self.signed());
         Ok(Exit::Ok)
     }
 
@@ -258,7 +265,7 @@ impl People<'_> {
         }
         let name = visible(&before.name);
         self.done(&format!("{name}: ban ended"), &format!("{name}: ban would end"))?;
-        say!("  undo  schoolgate user ban {name} --until WHEN --reason TEXT");
+        say!("  undo  schoolgate user ban {name} --until WHEN --reason TEXT{}", self.signed());
         Ok(Exit::Ok)
     }
 
@@ -274,15 +281,28 @@ impl People<'_> {
             &format!("{name} would be removed"),
         )?;
         say!(
-            "  undo  schoolgate user add {name}{}",
-            before.level.map(|level| format!(" --level {level}")).unwrap_or_default()
+            "  undo  schoolgate user add {name}{}{}",
+            before.level.map(|level| format!(" --level {level}")).unwrap_or_default(),
+            self.signed()
         );
         Ok(Exit::Ok)
+    }
+
+    /// ` --by NAME` for the undo line, where a person was named.
+    fn signed(&self) -> String {
+        match self.by.starts_with("machine:") {
+            true => String::new(),
+            false => format!(" --by {}", visible(&self.by)),
+        }
     }
 
     async fn existing(&self, name: &str) -> Result<UserRow, Failure> {
         let found = self.log.users().find(name).await.map_err(from_user_error)?;
         found.ok_or_else(|| from_user_error(UserError::Unknown(name.to_owned())))
+    }
+
+    fn known_level(&self, level: &str) -> Result<(), Failure> {
+        self.policy.map_or(Ok(()), |policy| known_level(policy.levels(), level))
     }
 
     fn read_password(&self, args: &PasswordArgs) -> Result<Password, Failure> {
@@ -296,18 +316,26 @@ impl People<'_> {
     }
 }
 
+/// The school's clock; UTC where no policy can be read.
+fn clock_of(policy: Option<&Policy>) -> Result<SchoolClock, Failure> {
+    policy.map_or_else(
+        || SchoolClock::new("UTC", &[]).map_err(from_time_error),
+        |policy| Ok(policy.clock().clone()),
+    )
+}
+
 async fn list(
-    policy: &Policy,
+    policy: Option<&Policy>,
     log: &ChangeLog,
     level: Option<&str>,
     group: Option<&str>,
     format: Format,
 ) -> Result<Exit, Failure> {
-    if let Some(level) = level {
+    if let Some((level, policy)) = level.zip(policy) {
         known_level(policy.levels(), level)?;
     }
     let rows = log.users().list().await.map_err(from_user_error)?;
-    let clock = policy.clock();
+    let clock = clock_of(policy)?;
     let at = now();
     let mut sheet = Sheet::stdout(format, COLUMNS)?;
     for row in rows {
@@ -317,9 +345,12 @@ async fn list(
             groups: row.groups.clone().into(),
             banned_until: row.banned_until,
         };
-        let who = policy.identify(Some(&facts), std::net::Ipv4Addr::UNSPECIFIED.into());
-        let level_now = policy.levels().get(who.level).name.as_str();
-        let wanted = level.is_none_or(|level| level_now == level)
+        // Without a policy only the level kept with the user is known.
+        let level_now = policy.map_or(row.level.clone(), |policy| {
+            let who = policy.identify(Some(&facts), std::net::Ipv4Addr::UNSPECIFIED.into());
+            Some(policy.levels().get(who.level).name.clone())
+        });
+        let wanted = level.is_none_or(|level| level_now.as_deref() == Some(level))
             && group
                 .is_none_or(|group| row.groups.iter().any(|own| own.eq_ignore_ascii_case(group)));
         if !wanted {
@@ -329,7 +360,7 @@ async fn list(
         sheet.row(&[
             Cell::text(row.name),
             Cell::maybe(row.level),
-            Cell::text(level_now),
+            Cell::maybe(level_now),
             Cell::list(&row.groups),
             banned.map_or_else(
                 || Cell::maybe(None::<String>),

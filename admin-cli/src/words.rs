@@ -1,5 +1,6 @@
 //! Decisions in words: why, which list said so, when it opens.
 
+use crate::output::HIDDEN;
 use categorizer::index::Hit;
 use rules::decide::{Decision, Reason, ReasonCode};
 use rules::policy::{Policy, RuleId};
@@ -57,10 +58,10 @@ pub(crate) fn version(text: &str) -> String {
     }
 }
 
-/// `games (ut1-games, 25 Nov 2025), entry chess.com`.
-pub(crate) fn listed(category: &str, hit: &Hit) -> String {
+/// `games (ut1-games, 25 Nov 2025), entry chess.com`; the entry is left out where it is `locked`.
+pub(crate) fn listed(category: &str, hit: &Hit, locked: bool) -> String {
     let words = format!("{category} ({}, {})", hit.list.name, version(&hit.list.version));
-    format!("{words}, entry {}", hit.entry)
+    format!("{words}, entry {}", if locked { HIDDEN } else { &hit.entry })
 }
 
 /// `Wed 12:10 to 13:10`, with the date where it is further away than a week; the day once, where

@@ -393,6 +393,28 @@ fn without_a_running_filter_status_and_doctor_say_that_browsing_is_stopped() {
 }
 
 #[test]
+fn a_locked_list_taken_out_of_the_machine_file_is_told() {
+    let school = School::new();
+    let machine = school.machine();
+    school.write("lists/watch.txt", "bad.test\n");
+    let list = "\n[[lists]]\nname = \"watch\"\ncategory = \"csam\"\npath = \"lists/watch.txt\"\n";
+    school.write("schoolgate.toml", &format!("{machine}{list}"));
+    assert_eq!(school.run("check bad.test --as staff", &[]).code, BLOCKED);
+    assert!(!school.run("status", &[]).err.contains("watch"));
+    school.write("schoolgate.toml", &machine);
+    let status = school.run("status", &[]);
+    assert!(
+        status.err.contains("warning: list \"watch\" of the locked category csam"),
+        "{status:?}"
+    );
+    assert_eq!(json(&school.run("status --json", &[]))["lists_taken_out"][0], "watch");
+    let doctor = school.run("doctor --json", &[]);
+    let checks = json(&doctor);
+    let found = checks.as_array().unwrap().iter().find(|check| check["check"] == "locked lists");
+    assert_eq!(found.unwrap()["outcome"], "problem", "{doctor:?}");
+}
+
+#[test]
 fn doctor_finds_a_state_folder_that_others_may_read() {
     use std::os::unix::fs::PermissionsExt;
     let school = School::new();
@@ -545,7 +567,8 @@ fn the_weekly_report_counts_what_was_recorded_and_names_nobody() {
 fn lists_show_their_age_and_hold_what_shrinks() {
     let school = School::new();
     let status = json(&school.run("lists status --json", &[]));
-    assert_eq!(status.as_array().unwrap().len(), 4, "{status}");
+    let own = |list: &&Value| list["list"].as_str().unwrap().starts_with("own-");
+    assert_eq!(status.as_array().unwrap().iter().filter(own).count(), 4, "{status}");
     school.run("status", &[]);
     assert_eq!(json(&school.run("lists status --json", &[]))[0]["state"], "in force");
     assert_eq!(school.run("lists diff nosuch", &[]).code, NOT_FOUND);
@@ -648,4 +671,95 @@ fn the_grammar_is_checked_and_documented() {
     let missing = school.run("unblock authorise U-0001", &[]);
     assert_eq!(missing.code, USAGE);
     assert!(missing.err.contains("fix: add --by NAME"), "{missing:?}");
+}
+
+#[test]
+fn a_change_log_missing_from_a_school_in_use_is_refused_and_says_what_to_do() {
+    let school = School::new();
+    school.log(&[("sam.p", "ks3", "library.test", "/", "education", true)]);
+    for file in ["changes.db", "changes.db-wal", "changes.db-shm"] {
+        let _ = std::fs::remove_file(school.path("state").join(file));
+    }
+    for line in ["block list", "user list", "serve", "lists update"] {
+        let ran = school.run(line, &[]);
+        assert_ne!(ran.code, OK, "{line}: {ran:?}");
+        assert!(ran.err.contains("changes.db") && ran.err.contains("backup"), "{line}: {ran:?}");
+    }
+    assert!(!school.path("state/changes.db").exists());
+}
+
+#[test]
+fn people_are_kept_while_the_policy_is_broken_and_an_import_is_tried_first() {
+    let school = School::new();
+    let good = school.policy();
+    school.write("people.csv", "user,level,password\nsam.p,ks2,correct horse battery\n");
+    let dry = school.run("user import people.csv --dry-run --by j.cho", &[]);
+    assert_eq!(dry.code, OK, "{dry:?}");
+    assert!(dry.out.contains("sam.p: added, level = ks2, password"), "{dry:?}");
+    assert!(dry.out.ends_with("1 would be added, 0 would be changed, 0 as they are\n"), "{dry:?}");
+    assert_eq!(json(&school.run("user list --json", &[])), serde_json::json!([]));
+
+    school.write(
+        "policy.toml",
+        &good.replace("block = [\"category:games\"]", "allow = [\"category:games\"]"),
+    );
+    let added = school.run("user add a.b --level ks2 --no-password --by j.cho", &[]);
+    assert_eq!(added.code, OK, "tests fail, names are known: {added:?}");
+    assert_eq!(school.run("user set-level a.b nosuch", &[]).code, NOT_FOUND);
+    school.write("policy.toml", "school = 1\n");
+    let added = school.run("user add c.d --level ks2 --no-password", &[]);
+    assert_eq!(added.code, OK, "{added:?}");
+    assert!(added.err.contains("warning: no policy can be read"), "{added:?}");
+    assert_eq!(school.run("user list", &[]).code, OK);
+    let unproved = school.run("user add e.f --no-password --by j.cho", &[]);
+    assert_eq!(unproved.code, NOT_PERMITTED, "{unproved:?}");
+}
+
+#[test]
+fn whoever_asked_is_told_so_and_never_named_as_the_one_to_ask() {
+    let school = School::new();
+    let request = "unblock request arcade.test --for ks3 --until 2h --by";
+    let reason = "Year 8 design an arcade game";
+    for asker in ["m.obi", "q.whitmore"] {
+        assert_eq!(school.run(request, &[asker, "--reason", reason]).code, OK);
+    }
+    let own = school.run("unblock authorise U-0001 --by m.obi", &[]);
+    assert!(own.err.contains("you asked for U-0001, so you cannot authorise it"), "{own:?}");
+    let own = school.run("unblock authorise U-0002 --by q.whitmore", &[]);
+    assert!(own.err.ends_with("fix: ask a.deputy (DSL)\n"), "{own:?}");
+    let other = school.run("unblock authorise U-0002 --by j.cho", &[]);
+    assert!(other.err.ends_with("fix: ask a.deputy (DSL)\n"), "{other:?}");
+}
+
+#[test]
+fn addresses_of_illegal_content_are_shown_to_nobody_by_accident() {
+    let school = School::new();
+    let check = school.run("check sealed.test --as staff --json", &[]);
+    assert_eq!(json(&check)[0]["entry"], "hidden (illegal content)");
+    let codes = school.log(&[("sam.p", "ks3", "sealed.test", "/worst", "illegal", false)]);
+    for line in ["log query --jsonl", "log query", "explain", "explain --json", "log show"] {
+        let more = if line.starts_with("log query") { vec![] } else { vec![codes[0].as_str()] };
+        let ran = school.run(line, &more);
+        assert!(!ran.out.contains("sealed") && !ran.out.contains("worst"), "{line}: {ran:?}");
+        assert!(ran.out.contains("hidden-"), "{line}: {ran:?}");
+    }
+    let report = school.run("report weekly --for it --since today --format json", &[]);
+    assert!(report.out.contains("hidden-") && !report.out.contains("sealed"), "{report:?}");
+    let shown = school.run("log query --jsonl --show-locked", &[]);
+    assert!(shown.out.contains("sealed.test") && shown.out.contains("/worst"), "{shown:?}");
+}
+
+#[test]
+fn terms_that_are_over_are_told_by_validate_doctor_and_the_report() {
+    let school = School::new();
+    school.write(
+        "policy.toml",
+        &school.policy().replace("2026-09-02/2026-12-18", "2019-09-02/2019-12-18"),
+    );
+    let words = "the last term ended on 2019-12-18";
+    assert!(school.run("policy validate", &[]).err.contains(words));
+    assert!(school.run("policy validate", &[]).err.contains("keep is the school's decision"));
+    assert!(school.run("doctor", &[]).out.contains(words));
+    assert!(school.run("report weekly --format json", &[]).out.contains(words));
+    assert!(school.run("retention show", &[]).err.contains("erases nothing by itself"));
 }

@@ -37,7 +37,7 @@ pub(crate) struct LogFilters {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Records of a time range, the oldest first
+    /// Records of a time range: today's when none is given, the oldest first, at most 1000
     #[command(before_help = "Examples:
   schoolgate log query --since 2h --verdict block
   schoolgate log query --since \"last week\" --user sam.p --csv
@@ -51,12 +51,16 @@ pub(crate) enum LogCommand {
         /// First instant that is not wanted; now when not given
         #[arg(long, value_name = "WHEN")]
         until: Option<String>,
-        /// At most this many records
+        /// At most this many records, counted from the oldest (with --newest-first: the newest)
         #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
         /// The newest first
         #[arg(long)]
         newest_first: bool,
+        /// Show the addresses of illegal content too; without it the host is hidden-HASH (the start
+        /// of the name's SHA-256) and the path is left out
+        #[arg(long)]
+        show_locked: bool,
         #[command(flatten)]
         print: PrintArgs,
     },
@@ -67,16 +71,24 @@ pub(crate) enum LogCommand {
     Follow {
         #[command(flatten)]
         filters: LogFilters,
+        /// Show the addresses of illegal content too; without it the host is hidden-HASH (the start
+        /// of the name's SHA-256) and the path is left out
+        #[arg(long)]
+        show_locked: bool,
         #[command(flatten)]
         print: PrintArgs,
     },
     /// Everything about one record
     #[command(
-        before_help = "Examples:\n  schoolgate log show 4F2KQ-7M0XD\n  schoolgate log show 2026-11-23/1041"
+        before_help = "Examples:\n  schoolgate log show 4F2KQ-7M0XD\n  schoolgate log show 2026-11-23:1041"
     )]
     Show {
-        /// The code, or DAY/SEQUENCE as `log query --json` prints them
+        /// The code, or DAY:SEQUENCE as `log query --json` prints them
         record: String,
+        /// Show the addresses of illegal content too; without it the host is hidden-HASH (the start
+        /// of the name's SHA-256) and the path is left out
+        #[arg(long)]
+        show_locked: bool,
         /// One JSON object
         #[arg(long)]
         json: bool,

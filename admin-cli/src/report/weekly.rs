@@ -172,6 +172,8 @@ impl Week<'_> {
             waits_ms: 0,
         });
         waiting.extend(held);
+        let over = self.policy.terms_over(self.made_at);
+        waiting.extend(over.map(|what| Waiting { what, waits_ms: 0 }));
         waiting.extend(self.overdue().into_iter().map(|what| Waiting { what, waits_ms: 0 }));
         waiting
     }

@@ -200,7 +200,7 @@ impl School {
         let context = Arc::new(Context {
             policy_hash: "ab".repeat(32),
             list_version: "2026-11-20-00000000".to_owned(),
-            categories: ["uncategorised", "games", "education", "gambling"]
+            categories: ["uncategorised", "games", "education", "gambling", "illegal"]
                 .map(str::to_owned)
                 .to_vec(),
             levels: ["ks2", "ks3", "guest", "staff"].map(str::to_owned).to_vec(),

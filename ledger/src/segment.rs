@@ -95,7 +95,7 @@ pub struct Shared {
 
 /// How long a failed write makes the log count as unusable when no write follows: a load balancer
 /// that then sends nothing would otherwise never find out that there is room again.
-pub const WRITE_FAILURE_SHOWS: Duration = Duration::from_secs(10);
+const WRITE_FAILURE_SHOWS: Duration = Duration::from_secs(10);
 
 /// The journals' state for `/readyz` and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub struct JournalStatus {
     pub appended_bytes: u64,
     /// Writes that failed since the start; each refused a request or put off an end.
     pub write_failures: u64,
-    /// Whether the last write failed, under [`WRITE_FAILURE_SHOWS`] ago. After that nobody may have
+    /// Whether the last write failed, under ten seconds ago. After that nobody may have
     /// tried again, and only the next request can tell.
     pub write_failing: bool,
     /// Syncs to disk that failed since the start.

@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Explain the code of a block page
     #[command(
-        before_help = "Examples:\n  schoolgate explain 4F2KQ-7M0XD\n  schoolgate explain 4F2KQ-7M0XD --json"
+        before_help = "Examples:\n  schoolgate explain 1RX91-Y33A8\n  schoolgate explain 1RX91-Y33A8 --json"
     )]
     Explain(ExplainArgs),
     /// Close a site at once
@@ -117,7 +117,7 @@ pub(crate) enum Command {
     #[command(before_help = "Examples:
   schoolgate log query --since yesterday --verdict block --level ks3
   schoolgate log query --user sam.p --since 2026-11-23 --csv
-  schoolgate log show 4F2KQ-7M0XD
+  schoolgate log show 1RX91-Y33A8
   schoolgate log follow")]
     #[command(subcommand)]
     Log(LogCommand),
@@ -283,6 +283,15 @@ mod tests {
             todo.extend(command.get_subcommands().cloned());
         }
         assert!(checked > 40, "only {checked} commands seen");
+    }
+
+    #[test]
+    fn codes_in_examples_are_codes() {
+        let mut command = Cli::command();
+        let help = command.find_subcommand_mut("explain").map(|it| it.render_help().to_string());
+        let help = help.unwrap_or_default();
+        let code = help.lines().nth(1).and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
+        assert!(rules::code::RequestId::from_code(code).is_ok(), "{code}: {help}");
     }
 
     #[test]

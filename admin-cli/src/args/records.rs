@@ -80,7 +80,7 @@ pub(crate) enum LogCommand {
     },
     /// Everything about one record
     #[command(
-        before_help = "Examples:\n  schoolgate log show 4F2KQ-7M0XD\n  schoolgate log show 2026-11-23:1041"
+        before_help = "Examples:\n  schoolgate log show 1RX91-Y33A8\n  schoolgate log show 2026-11-23:1041"
     )]
     Show {
         /// The code, or DAY:SEQUENCE as `log query --json` prints them

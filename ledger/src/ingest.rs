@@ -26,6 +26,9 @@ const STOP_LOOK: Duration = Duration::from_millis(50);
 /// Part of the allowed backlog from which storing is as urgent as serving.
 const URGENT_PART: u64 = 4;
 
+/// Milliseconds behind from which it is, too: what just happened is to be found in the log.
+const URGENT_LAG_MS: u64 = 5000;
+
 /// Longest wait between two failed attempts to store, in milliseconds.
 const MAX_RETRY_MS: u64 = 5000;
 
@@ -296,12 +299,12 @@ impl Follower {
         }
     }
 
-    /// Whether the backlog calls for the other priority: long, or, once urgent, gone.
-    fn calls_for_other_priority(&self, gentle: bool) -> bool {
-        let backlog = self.shared.backlog_bytes();
+    /// Whether the backlog calls for the other priority: long or old, or, once urgent, gone.
+    fn calls_for_other_priority(&self, gentle: bool, caught_up: bool) -> bool {
+        let (shared, most) = (&self.shared, self.shared.settings().max_backlog_bytes);
         match gentle {
-            true => backlog > self.shared.settings().max_backlog_bytes / URGENT_PART,
-            false => backlog == 0,
+            true => shared.backlog_bytes() > most / URGENT_PART || shared.lag_ms() > URGENT_LAG_MS,
+            false => caught_up,
         }
     }
 
@@ -374,7 +377,7 @@ impl Follower {
                 return Ok(Left::Stopped);
             }
             // The next turn starts over from what the files say, as after a kill.
-            if !stopping && self.calls_for_other_priority(gentle) {
+            if !stopping && self.calls_for_other_priority(gentle, caught_up) {
                 engine.close_days(true).await?;
                 return Ok(Left::OtherPriority);
             }

@@ -71,6 +71,8 @@ pub struct Upstream {
     pub ca_files: Vec<PathBuf>,
     /// Ports that CONNECT may reach.
     pub connect_ports: PortSet,
+    /// Ports that plain HTTP may reach.
+    pub http_ports: PortSet,
 }
 
 /// `[log]`.
@@ -142,10 +144,18 @@ impl PortSet {
     }
 }
 
-impl Default for PortSet {
-    /// https, and the port on which schools' own https services often stand.
-    fn default() -> Self {
+impl PortSet {
+    /// Where CONNECT may go: https, and the port on which schools' own https services often stand.
+    #[must_use]
+    pub fn usual_connect() -> Self {
         Self { ranges: vec![(443, 443), (8443, 8443)] }
+    }
+
+    /// Where plain HTTP may go: web servers stand on 80 and on unprivileged ports. The others speak
+    /// mail, names and log-ins, and a request can be written that they take for their own.
+    #[must_use]
+    pub fn usual_http() -> Self {
+        Self { ranges: vec![(80, 80), (443, 443), (1024, u16::MAX)] }
     }
 }
 
@@ -242,7 +252,11 @@ impl Config {
 
     /// Like [`Config::parse`], with the lists of the text alone: for tests that count lists.
     #[cfg(test)]
-    pub(crate) fn parse_own_lists(text: &str, file: &str, folder: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn parse_own_lists(
+        text: &str,
+        file: &str,
+        folder: &Path,
+    ) -> Result<Self, ConfigError> {
         let mut config = Self::parse(text, file, folder)?;
         config.lists.retain(|list| !list.name.starts_with("always-"));
         Ok(config)

@@ -51,7 +51,15 @@ pub(crate) enum Route {
     Nowhere(ResolveError),
 }
 
-/// Why a request goes no further, and what is known of it by then.
+/// Why a request goes no further.
+enum NotAdmitted {
+    /// It is refused.
+    Away(Box<TurnedAway>),
+    /// Policy, lists or people changed while its sign-in or its name was looked up.
+    Stale,
+}
+
+/// Why a request is refused, and what is known of it by then.
 struct TurnedAway {
     asked: Option<Asked>,
     level: Option<LevelId>,
@@ -67,9 +75,18 @@ pub(crate) async fn exchange(
 ) -> Response<Reply> {
     let arrival = Arrival::now(&worker.journal);
     let asker = Asker::of(&request);
-    let view = worker.view();
+    let mut view = worker.view();
     let refuser = Refuser { worker, client, arrival: &arrival, asker: &asker };
-    match admit(&refuser, &view, &request).await {
+    let admitted = loop {
+        match admit(&refuser, &view, &request).await {
+            Ok(admitted) => break Ok(admitted),
+            Err(NotAdmitted::Away(turned)) => break Err(turned),
+            // What the school decided meanwhile holds. Changes come at most five times a second,
+            // and a second look finds the sign-in and the name remembered.
+            Err(NotAdmitted::Stale) => view = worker.view(),
+        }
+    };
+    match admitted {
         Ok((permit, route)) => {
             let answer = if request.method() == Method::CONNECT {
                 tunnel::open(worker, client, permit, route, &asker).await
@@ -115,31 +132,27 @@ async fn admit(
     refuser: &Refuser<'_>,
     view: &View,
     request: &Request<Incoming>,
-) -> Result<(Permit, Route), TurnedAway> {
+) -> Result<(Permit, Route), NotAdmitted> {
     let Refuser { worker, client, arrival, .. } = *refuser;
-    let asked = read(request, client, worker).map_err(|code| TurnedAway {
-        asked: None,
-        level: None,
-        who: None,
-        refusal: Refusal::Code(code),
-    })?;
+    let away = |asked, level, who, refusal| {
+        NotAdmitted::Away(Box::new(TurnedAway { asked, level, who, refusal }))
+    };
+    let asked = read(request, client, worker)
+        .map_err(|code| away(None, None, None, Refusal::Code(code)))?;
     let who = match identified(refuser, view, request, &asked).await {
         Ok(who) => who,
-        Err((level, refusal)) => {
-            return Err(TurnedAway { asked: Some(asked), level: Some(level), who: None, refusal });
-        }
+        Err((level, refusal)) => return Err(away(Some(asked), Some(level), None, refusal)),
     };
-    let turned = |asked, refusal| TurnedAway {
-        asked: Some(asked),
-        level: Some(who.level),
-        who: Some(Rc::clone(&who)),
-        refusal,
-    };
+    let turned =
+        |asked, refusal| away(Some(asked), Some(who.level), Some(Rc::clone(&who)), refusal);
     let mut facts = facts(&asked, &who, client, view);
     let mut ruling = view.rule(&mut facts, arrival.at);
     let Some(route) = route(refuser, view, request, &asked, &who, &mut ruling).await else {
         return Err(turned(asked, Refusal::Policy(ruling)));
     };
+    if worker.view().generation != view.generation {
+        return Err(NotAdmitted::Stale);
+    }
     let log = (&worker.journal, &worker.registry);
     let method = request.method().as_str();
     match record::allow(log, (view, &ruling), arrival, method, facts, &client.seat) {
@@ -289,9 +302,12 @@ fn is_only_chunked(headers: &HeaderMap) -> bool {
 
 /// What the machine file refuses although the policy would allow it.
 fn beyond_policy(asked: &Asked, worker: &Worker) -> Option<ReasonCode> {
-    let connect = asked.scheme == Scheme::Tunnel;
-    (connect && !worker.config.upstream.connect_ports.contains(asked.port))
-        .then_some(ReasonCode::Port)
+    let upstream = &worker.config.upstream;
+    let ports = match asked.scheme {
+        Scheme::Tunnel => &upstream.connect_ports,
+        _ => &upstream.http_ports,
+    };
+    (!ports.contains(asked.port)).then_some(ReasonCode::Port)
 }
 
 /// Finds a waiting connection, or the addresses to dial: before the decision is recorded, so that

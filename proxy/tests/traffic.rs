@@ -224,6 +224,7 @@ fn what_the_proxy_does_not_do_is_refused_with_its_own_reason() {
             "loop",
         ),
         ("CONNECT origin.test:22 HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 403, "port"),
+        ("GET http://origin.test:25/ HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 403, "port"),
         (
             format!("GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n"),
             403,

@@ -67,6 +67,7 @@ struct RawUpstream {
     allow_private: Vec<Spanned<String>>,
     ca_files: Vec<String>,
     connect_ports: Option<Spanned<Vec<Spanned<PortText>>>>,
+    http_ports: Option<Spanned<Vec<Spanned<PortText>>>>,
 }
 
 #[derive(Deserialize)]
@@ -301,12 +302,14 @@ impl Reader<'_> {
             }
         }
         let allow_private = raw.allow_private.iter().filter_map(|name| self.host(name)).collect();
-        let connect_ports = match &raw.connect_ports {
-            None => PortSet::default(),
+        let mut ports = |given: &Option<_>, usual| match given {
+            None => usual,
             Some(list) => self.ports(list),
         };
+        let connect_ports = ports(&raw.connect_ports, PortSet::usual_connect());
+        let http_ports = ports(&raw.http_ports, PortSet::usual_http());
         let ca_files = raw.ca_files.iter().map(|file| self.folder.join(file)).collect();
-        Upstream { hosts, allow_private, ca_files, connect_ports }
+        Upstream { hosts, allow_private, ca_files, connect_ports, http_ports }
     }
 
     fn host(&mut self, name: &Spanned<String>) -> Option<Host> {

@@ -1,7 +1,7 @@
 //! A checked [`Config`] as a machine file again, with every default written out: `config show`.
 
 use super::file::FORMATS;
-use super::{Config, ListOrigin, ListSource};
+use super::{Config, ListOrigin, ListSource, PortSet};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -39,12 +39,8 @@ pub(super) fn show(config: &Config) -> String {
         "ca_files = [{}]",
         config.upstream.ca_files.iter().map(path).collect::<Vec<_>>().join(", ")
     ));
-    let ports =
-        config.upstream.connect_ports.ranges().iter().map(|(first, last)| match first == last {
-            true => first.to_string(),
-            false => format!("\"{first}-{last}\""),
-        });
-    line(format!("connect_ports = [{}]", ports.collect::<Vec<_>>().join(", ")));
+    line(format!("connect_ports = [{}]", ports(&config.upstream.connect_ports)));
+    line(format!("http_ports = [{}]", ports(&config.upstream.http_ports)));
     line("\n[log]".to_owned());
     line(format!("sync_interval_ms = {}", config.log.sync_interval_ms));
     line(format!("max_backlog_bytes = {}", config.log.max_backlog_bytes));
@@ -90,6 +86,14 @@ fn show_list(list: &ListSource, line: &mut impl FnMut(String)) {
         list.max_unpacked_bytes,
         list.hold_if_seen
     ));
+}
+
+fn ports(ports: &PortSet) -> String {
+    let ranges = ports.ranges().iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("\"{first}-{last}\""),
+    });
+    ranges.collect::<Vec<_>>().join(", ")
 }
 
 fn quoted(text: &str) -> String {

@@ -173,8 +173,8 @@ fn what_config_show_prints_means_the_same() {
     assert_eq!(again.limits, config.limits);
     (config.lists, again.lists) = (Vec::new(), Vec::new());
     assert_eq!(
-        format!("{:?}", config.upstream.connect_ports),
-        format!("{:?}", again.upstream.connect_ports)
+        format!("{:?} {:?}", config.upstream.connect_ports, config.upstream.http_ports),
+        format!("{:?} {:?}", again.upstream.connect_ports, again.upstream.http_ports)
     );
     let embedded = Config::embedded(Path::new("")).unwrap();
     Config::parse(&embedded.show(), "shown", Path::new("")).unwrap();
@@ -226,4 +226,24 @@ fn the_locked_categories_and_help_sites_have_their_starter_lists_whatever_the_fi
         let names: Vec<&str> = config.lists.iter().map(|list| list.name.as_str()).collect();
         assert_eq!(names, expected, "{text}");
     }
+}
+
+#[test]
+fn plain_http_reaches_web_servers_and_no_mail_server_unless_told() {
+    let ports =
+        |text| Config::parse(text, "schoolgate.toml", Path::new("/")).unwrap().upstream.http_ports;
+    let usual = ports("");
+    for (port, allowed) in [
+        (80, true),
+        (443, true),
+        (1024, true),
+        (65_535, true),
+        (25, false),
+        (22, false),
+        (53, false),
+    ] {
+        assert_eq!(usual.contains(port), allowed, "{port}");
+    }
+    let told = ports("[upstream]\nhttp_ports = [81]\n");
+    assert!(told.contains(81) && !told.contains(80));
 }

@@ -44,7 +44,8 @@ impl Bench {
         std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
         std::fs::write(folder.path().join("games.txt"), "chess.example\n").unwrap();
         let text = "[[lists]]\nname = \"games\"\ncategory = \"games\"\npath = \"games.txt\"\n";
-        let config = Arc::new(Config::parse_own_lists(text, "schoolgate.toml", folder.path()).unwrap());
+        let config =
+            Arc::new(Config::parse_own_lists(text, "schoolgate.toml", folder.path()).unwrap());
         let snapshot = Snapshot::load(&config, now()).await.unwrap();
         let current: Current = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
         let follower = Follower::start(Arc::clone(&config), Arc::clone(&current)).unwrap();

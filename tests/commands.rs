@@ -200,17 +200,31 @@ fn the_log_is_filtered_and_printed_for_programs() {
         let usual = ["log", "query", "--since", "2h"];
         daemon.run(&[&usual[..], more].concat()).ok()
     };
+    // Sorted: requests of the same moment stand in the order in which two workers' records came.
     let hosts = |more: &[&str]| -> Vec<String> {
         let lines = query(&[more, &["--jsonl"]].concat()).lines();
-        lines.iter().map(|line| line["host"].as_str().unwrap().to_owned()).collect()
+        let mut hosts: Vec<String> =
+            lines.iter().map(|line| line["host"].as_str().unwrap().to_owned()).collect();
+        hosts.sort_unstable();
+        hosts
     };
-    assert_eq!(hosts(&["--verdict", "block"]), ["casino.test", "arcade.test"]);
+    assert_eq!(hosts(&["--verdict", "block"]), ["arcade.test", "casino.test"]);
     assert_eq!(hosts(&["--site", "library.test"]).len(), 2);
     assert_eq!(hosts(&["--category", "games"]), ["arcade.test"]);
     assert_eq!(hosts(&["--level", "staff"]), [""; 0]);
-    assert_eq!(hosts(&["--limit", "1", "--newest-first"]), ["library.test"]);
-    assert_eq!(query(&["--csv"]).out.lines().count(), 5, "a header and four rows");
-    assert_eq!(query(&["--json"]).json().as_array().map(Vec::len), Some(4));
+    assert_eq!(hosts(&["--limit", "3"]).len(), 3);
+    assert_eq!(newest_of_two_moments(&daemon), "school.test");
+    assert_eq!(query(&["--csv"]).out.lines().count(), 6, "a header and five rows");
+    assert_eq!(query(&["--json"]).json().as_array().map(Vec::len), Some(5));
+}
+
+/// The host that `--newest-first` gives first, after one more request that comes well after the rest.
+fn newest_of_two_moments(daemon: &Daemon) -> String {
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    daemon.get_from(KS2, &daemon.url("school.test", "/size/1"));
+    daemon.wait_records(5);
+    let query = ["log", "query", "--since", "2h", "--limit", "1", "--newest-first", "--jsonl"];
+    daemon.run(&query).ok().lines()[0]["host"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -229,10 +243,12 @@ fn the_squid_log_has_a_line_a_decision() {
         read().lines().count() == 2
     });
     let text = read();
-    let lines: Vec<Vec<&str>> =
+    let mut lines: Vec<Vec<&str>> =
         text.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0][3], "TCP_MISS/200", "{text}");
-    assert_eq!(lines[1][3], "TCP_DENIED/403", "{text}");
-    assert_eq!((lines[0][5], lines[0][7]), ("GET", "-"), "{text}");
+    lines.sort_by_key(|line| line[3].to_owned()); // TCP_DENIED stands before TCP_MISS
+
+    assert_eq!(lines[1][3], "TCP_MISS/200", "{text}");
+    assert_eq!(lines[0][3], "TCP_DENIED/403", "{text}");
+    assert_eq!((lines[1][5], lines[1][7]), ("GET", "-"), "{text}");
     assert!(!text.contains("secret"), "the query is cut off: {text}");
 }

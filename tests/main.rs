@@ -20,6 +20,7 @@ mod killed;
 mod live;
 mod log_full;
 mod replay_tool;
+mod serving;
 mod shipped;
 mod signing_in;
 

@@ -185,6 +185,7 @@ pub(crate) async fn list_ages(
             taken_in: list.info.as_ref().map(|info| info.imported_at.0),
             held: list.lineage.held.is_some(),
             shipped: matches!(list.source.origin, ListOrigin::Builtin(_)),
+            category: list.source.category.clone(),
             name: list.source.name,
         })
         .collect())

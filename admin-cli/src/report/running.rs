@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(crate) struct Running {
     /// Starts seen in the range or before it.
     pub(crate) ever: bool,
+    /// Its first start ever, where that lies in the range: nothing was filtered before.
+    pub(crate) first_start: Option<UnixMillis>,
     /// How often it stood still.
     pub(crate) stops: u32,
     /// Of those, how often it ended without saying so (a crash, a power cut): for how long it stood
@@ -40,6 +42,9 @@ pub(crate) fn running(
                     let still = overlap(stop, entry.at);
                     found.stopped_ms += still;
                     found.stops += u32::from(still > 0);
+                }
+                if !found.ever && entry.at > from {
+                    found.first_start = Some(entry.at);
                 }
                 found.ever = true;
                 up = true;
@@ -87,31 +92,37 @@ mod tests {
                 "stopped for 10 in the range",
                 vec![(50, true), (120, false), (130, true)],
                 true,
-                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 10 },
+                Running { ever: true, stops: 1, stopped_ms: 10, ..Running::default() },
+            ),
+            (
+                "first started in the range",
+                vec![(150, true)],
+                true,
+                Running { ever: true, first_start: Some(UnixMillis(150)), ..Running::default() },
             ),
             (
                 "stopped before the range, started in it",
                 vec![(50, true), (60, false), (130, true)],
                 true,
-                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 30 },
+                Running { ever: true, stops: 1, stopped_ms: 30, ..Running::default() },
             ),
             (
                 "a start without a stop is a crash",
                 vec![(50, true), (150, true)],
                 true,
-                Running { ever: true, stops: 1, crashes: 1, stopped_ms: 0 },
+                Running { ever: true, stops: 1, crashes: 1, ..Running::default() },
             ),
             (
                 "stopped and not started again",
                 vec![(50, true), (190, false)],
                 false,
-                Running { ever: true, stops: 1, crashes: 0, stopped_ms: 10 },
+                Running { ever: true, stops: 1, stopped_ms: 10, ..Running::default() },
             ),
             (
                 "gone without a word",
                 vec![(50, true)],
                 false,
-                Running { ever: true, stops: 1, crashes: 1, stopped_ms: 0 },
+                Running { ever: true, stops: 1, crashes: 1, ..Running::default() },
             ),
         ];
         for (what, events, now, expected) in cases {

@@ -9,6 +9,8 @@ use rules::time::UnixMillis;
 use serde::Serialize;
 
 /// Most people named by initials, most categories, most hosts.
+const HOUR_MS: i64 = 3_600_000;
+const WEEK_MS: i64 = 7 * 24 * HOUR_MS;
 const MOST_PEOPLE: usize = 5;
 const MOST_CATEGORIES: usize = 8;
 const MOST_HOSTS: usize = 10;
@@ -49,6 +51,8 @@ pub(crate) struct ListAge {
     pub(crate) held: bool,
     /// Whether it comes with the program.
     pub(crate) shipped: bool,
+    /// The category of its entries.
+    pub(crate) category: String,
 }
 
 /// Everything the report is made from.
@@ -220,7 +224,20 @@ impl Week<'_> {
         let running = self.running();
         let worked = match running {
             Running { ever: false, .. } => "No filtering is recorded for this time.".to_owned(),
-            Running { stops: 0, .. } => "Filtering worked all week.".to_owned(),
+            Running { stops: 0, first_start: Some(start), .. } => {
+                let start = self.policy.clock().show(start);
+                format!("Filtering has worked since the filter first started, {start}.")
+            }
+            Running { stops: 0, .. } if self.range.1 > self.made_at => {
+                "Filtering has worked so far.".to_owned()
+            }
+            // A week with a change of the clock has an hour more or less.
+            Running { stops: 0, .. }
+                if ((self.range.1.0 - self.range.0.0) - WEEK_MS).abs() <= HOUR_MS =>
+            {
+                "Filtering worked all week.".to_owned()
+            }
+            Running { stops: 0, .. } => "Filtering worked all this time.".to_owned(),
             Running { stops, crashes, stopped_ms, .. } => {
                 let times = if stops == 1 { "once".to_owned() } else { format!("{stops} times") };
                 let known = if crashes == stops {
@@ -315,7 +332,7 @@ impl Week<'_> {
         let running = self.running();
         if running.crashes > 0 {
             sentences.push(format!(
-                "The filter ended without notice {} time(s); nothing recorded was lost by that.",
+                "Times that the filter ended without notice: {}; nothing recorded was lost by that.",
                 running.crashes
             ));
         }
@@ -344,23 +361,44 @@ impl Week<'_> {
             sentences.push(format!("How much the filter saw: {}.", depths.join("; ")));
         }
         sentences.push(self.list_ages(reader));
+        sentences.extend(self.missing_illegal_lists());
         sentences.push("Test pages for each network and level: not measured yet.".to_owned());
         Section { heading: "Is it working?".to_owned(), sentences, table: None }
+    }
+
+    /// The slots of illegal content hold a self-test name until the school adds the feed that only
+    /// members may have: nobody must take the slot for the list.
+    fn missing_illegal_lists(&self) -> Option<String> {
+        let missing: Vec<&str> = ["csam", "terrorism"]
+            .into_iter()
+            .filter(|name| !self.lists.iter().any(|list| !list.shipped && list.category == *name))
+            .filter_map(|name| {
+                let id = self.policy.catalogue().id(name)?;
+                self.policy.catalogue().get(id).map(|category| category.title.as_str())
+            })
+            .collect();
+        (!missing.is_empty()).then(|| {
+            format!("No licensed list is loaded for illegal content: {}.", missing.join("; "))
+        })
     }
 
     fn list_ages(&self, reader: Reader) -> String {
         let shipped = self.lists.iter().filter(|list| list.shipped).count();
         let own: Vec<&ListAge> = self.lists.iter().filter(|list| !list.shipped).collect();
         let oldest = own.iter().filter_map(|list| list.taken_in.map(|at| (at, &list.name))).min();
+        let lists = |count| match count {
+            1 => "1 list of the school's own choice is".to_owned(),
+            many => format!("{many} lists of the school's own choice are"),
+        };
         let mut words = match (own.len(), oldest) {
             (0, _) => format!(
                 "Only the {shipped} small starter lists are in use; they are no substitute for a full list."
             ),
             (count, Some((at, name))) => {
                 let age = span_words(self.made_at.0 - at);
-                format!("{count} full lists; the oldest ({name}) was taken in {age} ago.")
+                format!("{} in use; the oldest ({name}) was taken in {age} ago.", lists(count))
             }
-            (count, None) => format!("{count} full lists; their age is not known."),
+            (count, None) => format!("{} in use; the age is not known.", lists(count)),
         };
         if reader == Reader::It && shipped > 0 && !own.is_empty() {
             words.push_str(&format!(" Besides, {shipped} starter lists."));
@@ -450,19 +488,25 @@ impl Week<'_> {
             .entries
             .iter()
             .filter(|entry| {
-                self.holds(entry.at) && matches!(entry.event, Event::ActionRefused { .. })
+                // What the filter itself turned down (a bad file) is no person's doing.
+                self.holds(entry.at)
+                    && entry.actor != "schoolgate"
+                    && matches!(entry.event, Event::ActionRefused { .. })
             })
             .count();
         let mut sentences = vec![match rows.len() {
             0 => "Nothing was changed.".to_owned(),
-            few if few <= MOST_PEOPLE => format!("{few} change(s)."),
+            1 => "1 change.".to_owned(),
+            few if few <= MOST_PEOPLE => format!("{few} changes."),
             many => {
                 format!("{many} changes; the last {MOST_PEOPLE} are shown. All: the change report.")
             }
         }];
-        if refused > 0 {
-            sentences
-                .push(format!("{refused} time(s) somebody tried a change that they may not make."));
+        match refused {
+            0 => {}
+            1 => sentences.push("Once somebody tried a change that they may not make.".to_owned()),
+            many => sentences
+                .push(format!("{many} times somebody tried a change that they may not make.")),
         }
         sentences.push(match overdue.len() {
             0 => "No review is overdue.".to_owned(),

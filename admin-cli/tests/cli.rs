@@ -184,7 +184,7 @@ fn a_refused_attempt_is_recorded_and_reported() {
     assert!(refused.err.contains("fix: ask q.whitmore (DSL)"), "{refused:?}");
     let week = school.run("report weekly --for dsl --format md --since", &["this week"]);
     assert!(
-        week.out.contains("1 time(s) somebody tried a change that they may not make."),
+        week.out.contains("Once somebody tried a change that they may not make."),
         "{week:?}"
     );
 }

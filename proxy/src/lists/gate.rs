@@ -96,7 +96,7 @@ impl Candidate<'_> {
     }
 
     /// An index of the new version alone: the same matching as traffic, at this list's cost.
-    fn alone(&self, catalogue: &Catalogue) -> Result<Index, ListError> {
+    pub(super) fn alone(&self, catalogue: &Catalogue) -> Result<Index, ListError> {
         let failed = |why: String| ListError::Index { why };
         let mut builder = Builder::new();
         builder.begin(ListInfo {

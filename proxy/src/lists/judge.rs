@@ -55,6 +55,13 @@ pub(super) fn consider(
             None => Outcome::Unchanged { version },
         }));
     }
+    // A first version that waits is looked at again only when its source changes.
+    if let Some(held) = shelf.waits(&lineage, &list)
+        && looked.fingerprint == looked_now.fingerprint
+    {
+        shelf.set_looked(&looked_now)?;
+        return Ok(Step::Done(held));
+    }
     let Reading { info, entries: new } = source::read(&list, download.as_ref(), now)?;
     let locked = catalogue.id(&list.category).is_some_and(|id| catalogue.locked().contains(id));
     // An empty first version of an ordinary list is what the publisher has; of a locked one it is
@@ -73,7 +80,10 @@ pub(super) fn consider(
         return Ok(Step::Done(Outcome::Unchanged { version: version.to_owned() }));
     }
     let rolled_back = lineage.rolled_back.as_deref().is_some_and(same);
-    if !shelf.has(&info.version) {
+    // A held first version that changed its category is noted under the new one.
+    let moved = lineage.accepted.is_none()
+        && shelf.info(&info.version).is_ok_and(|old| old.category != info.category);
+    if moved || !shelf.has(&info.version) {
         shelf.store(&info, &new)?;
     }
     let version = info.version.clone();

@@ -8,6 +8,7 @@
 mod compile;
 mod entries;
 mod fetch;
+mod first;
 mod gate;
 mod judge;
 mod source;
@@ -23,6 +24,7 @@ pub(crate) use version::{make_folder, replace_file, write_synced};
 use crate::config::{Config, ListOrigin, ListSource};
 use categorizer::index::{Index, ListInfo};
 use compile::Recipe;
+use entries::Entries;
 use fetch::Download;
 use judge::{Fresh, Step, candidate, consider, event_of, is_due};
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
@@ -293,7 +295,7 @@ impl<'a> Lists<'a> {
     }
 
     /// How the held version of a list differs from the one in force; where none is held, the one in
-    /// force from the one before. Gives both versions' names, older first, and at most `sample`
+    /// force from the one before. Gives both versions' names, older first (`none`: nothing was in force), and at most `sample`
     /// entries of each kind.
     ///
     /// # Errors
@@ -307,12 +309,14 @@ impl<'a> Lists<'a> {
         let lineage = self.lineages().await?.remove(name).unwrap_or_default();
         let pair = match (lineage.held, lineage.accepted) {
             (Some((held, _)), Some(accepted)) => Some((accepted, held)),
+            (Some((held, _)), None) => Some(("none".to_owned(), held)),
             (_, Some(accepted)) => lineage.previous.last().cloned().map(|old| (old, accepted)),
             _ => None,
         };
         let (old, new) = pair.ok_or_else(|| ListError::NothingEarlier { list: name.to_owned() })?;
         let shelf = Shelf::new(&self.config.state, name);
-        let difference = shelf.entries(&old)?.difference(&shelf.entries(&new)?, sample);
+        let before = if old == "none" { Entries::default() } else { shelf.entries(&old)? };
+        let difference = before.difference(&shelf.entries(&new)?, sample);
         Ok((old, new, difference))
     }
 
@@ -383,7 +387,8 @@ impl<'a> Lists<'a> {
     }
 
     /// The index of all versions in force, compiled if that has not been done. Lists that were never
-    /// taken in are first: a list that is configured and not there would leave a hole.
+    /// taken in are first: a list that is configured and not there would leave a hole. One whose
+    /// first version makes a policy test fail waits for a person, and is not in the index.
     ///
     /// # Errors
     /// [`ListError`], the first one of any list.
@@ -401,15 +406,20 @@ impl<'a> Lists<'a> {
             .lists
             .iter()
             .filter(|list| {
-                lineages.get(&list.name).is_none_or(|lineage| lineage.accepted.is_none())
+                lineages.get(&list.name).is_none_or(|lineage| {
+                    let shelf = Shelf::new(&self.config.state, &list.name);
+                    lineage.accepted.is_none() && shelf.waits(lineage, list).is_none()
+                })
             })
             .cloned()
             .collect();
         if !lacking.is_empty() {
             let done =
                 self.take_in(lacking, Look::Missing, ACTOR_DAEMON, now, &Gate::default()).await?;
-            for (_, outcome) in done {
-                outcome?;
+            for (list, outcome) in done {
+                if let Outcome::Held { why, .. } = outcome? {
+                    tracing::warn!(list, why, "list held: it is not in force");
+                }
             }
             lineages = self.lineages().await?;
         }
@@ -472,7 +482,7 @@ impl<'a> Lists<'a> {
             let looked = shelf.looked();
             let skip = match look {
                 Look::All => false,
-                Look::Due => lineage.accepted.is_some() && !is_due(&list, &looked, now),
+                Look::Due => !lineage.is_new() && !is_due(&list, &looked, now),
                 // Another process may have taken it in while this one waited for the lock.
                 Look::Missing => lineage.accepted.is_some(),
             };
@@ -507,6 +517,24 @@ impl<'a> Lists<'a> {
                     done.push((name, Err(error)));
                 }
             }
+        }
+        let accepted = lineages
+            .iter()
+            .filter_map(|(name, lineage)| Some((name.clone(), lineage.accepted.clone()?)))
+            .collect();
+        self.judge_first(&mut fresh, &accepted, &catalogue, gate, now).await?;
+        // What waits already, under another date of its source, is not recorded again.
+        let is_known = |version: &Fresh| match (&version.verdict, lineages.get(&version.list.name))
+        {
+            (Outcome::Held { version, .. }, Some(Lineage { held: Some((held, _)), .. })) => {
+                version == held
+            }
+            _ => false,
+        };
+        let (known, fresh) = fresh.into_iter().partition(is_known);
+        for version in Vec::<Fresh>::into_iter(known) {
+            Shelf::new(&self.config.state, &version.list.name).set_looked(&version.looked)?;
+            done.push((version.list.name, Ok(version.verdict)));
         }
         self.put_into_force(fresh, by, now, &mut done).await?;
         Ok(done)

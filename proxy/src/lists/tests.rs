@@ -597,3 +597,95 @@ async fn real_lists_are_taken_in_whole_and_opened_in_no_time() {
     assert!(opened < std::time::Duration::from_millis(500), "{opened:?}");
     assert_eq!(Lists::new(&config, &log).due_mark(NOW), None, "every source was read once");
 }
+
+/// The names of the lists of an index.
+fn in_force(index: &Index) -> Vec<String> {
+    index.lists().into_iter().map(|(list, _)| list.name).collect()
+}
+
+impl Bench {
+    fn write_policy(&self, policy: &str) {
+        std::fs::write(&self.config.policy, policy).unwrap();
+    }
+
+    async fn held(&self, list: &str) -> Option<String> {
+        let status = self.lists().status().await.unwrap();
+        let list = status.into_iter().find(|status| status.source.name == list).unwrap();
+        list.lineage.held.map(|(_, why)| why)
+    }
+}
+
+#[tokio::test]
+async fn a_new_list_that_would_fail_a_policy_test_is_held_and_the_others_serve() {
+    let bench = Bench::new(&[("good", "education"), ("fresh", "games")]).await;
+    bench.write_policy(POLICY);
+    bench.write("good", &["museum.example"]);
+    bench.write("fresh", &["chess.example", "childline.org.uk"]);
+    let mut config = bench.config.clone();
+    config.lists.truncate(1);
+    Lists::new(&config, &bench.log).index(&catalogue(&config).unwrap(), NOW).await.unwrap();
+
+    assert_eq!(in_force(&bench.index().await), ["good"]);
+    let why = bench.held("fresh").await.unwrap();
+    assert!(why.starts_with("1 policy tests would fail: pupil: childline.org.uk"), "{why}");
+    assert_eq!(in_force(&bench.index().await), ["good"], "again, and recorded once");
+    assert_eq!(bench.events().await.len(), 2);
+    assert_eq!(bench.lists().due_mark(NOW), None, "its source was read");
+    let gate = bench.gate(POLICY, &[]).await;
+    let refused = bench.lists().accept("fresh", "q.whitmore", NOW, &gate).await;
+    assert!(matches!(refused, Err(ListError::Tests { .. })), "{refused:?}");
+    assert_eq!(bench.lists().diff("fresh", 9).await.unwrap().2.added, 2);
+
+    // The same entries under a newer date wait still; without the site the list takes effect.
+    bench.write("fresh", &["childline.org.uk", "chess.example", "# again"]);
+    bench.lists().update(&[], "j.cho", NOW, &gate).await.unwrap();
+    assert_eq!((in_force(&bench.index().await).len(), bench.events().await.len()), (1, 2));
+    bench.write("fresh", &["chess.example"]);
+    bench.lists().update_due(NOW, &gate).await.unwrap();
+    assert_eq!(in_force(&bench.index().await), ["good", "fresh"]);
+}
+
+#[tokio::test]
+async fn a_very_first_start_holds_the_lists_at_fault_and_no_other() {
+    let lists = [("one", "games"), ("good", "education"), ("two", "games"), ("fine", "games")];
+    let bench = Bench::new(&lists).await;
+    // Only the good list opens the museum to pupils; a test that nothing mends blames no list.
+    let policy = POLICY
+        .replace("uncategorised = { pupil = \"allow\"", "uncategorised = { pupil = \"block\"")
+        .replace("\"childline.org.uk\"", "\"museum.example\", \"nobody.example\"");
+    bench.write_policy(&policy);
+    bench.write("one", &["museum.example"]);
+    bench.write("good", &["museum.example"]);
+    bench.write("two", &["museum.example", "go.example"]);
+    bench.write("fine", &["chess.example"]);
+    assert_eq!(in_force(&bench.index().await), ["good", "fine"]);
+    assert!(bench.held("one").await.is_some() && bench.held("two").await.is_some());
+}
+
+#[tokio::test]
+async fn a_new_list_of_a_locked_category_takes_effect_whatever_the_tests_say() {
+    let bench = Bench::new(&[("illegal", "terrorism"), ("good", "education")]).await;
+    bench.write_policy(POLICY);
+    bench.write("illegal", &["childline.org.uk"]);
+    bench.write("good", &["museum.example"]);
+    assert_eq!(in_force(&bench.index().await), ["illegal", "good"]);
+}
+
+#[tokio::test]
+async fn a_test_that_failed_before_holds_no_new_list() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    bench.write_policy(&POLICY.replace("allow = [\"child", "block = [\"child"));
+    bench.write("games", &["chess.example"]);
+    assert_eq!(in_force(&bench.index().await), ["games"]);
+}
+
+#[tokio::test]
+async fn a_held_new_list_that_becomes_a_locked_one_waits_no_longer() {
+    let mut bench = Bench::new(&[("fresh", "games"), ("good", "education")]).await;
+    bench.write_policy(POLICY);
+    bench.write("fresh", &["childline.org.uk"]);
+    bench.write("good", &["museum.example"]);
+    assert_eq!(in_force(&bench.index().await), ["good"]);
+    bench.config.lists[0].category = "csam".to_owned();
+    assert_eq!(in_force(&bench.index().await), ["fresh", "good"]);
+}

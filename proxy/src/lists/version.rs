@@ -5,8 +5,9 @@
 //! `list_rolled_back` of a list. A version's files are durable before its entry is written, so a
 //! crash at any step leaves either the old version in force or the new one, whole.
 
-use super::ListError;
 use super::entries::Entries;
+use super::{ListError, Outcome};
+use crate::config::ListSource;
 use rules::change::{ChangeEntry, Event};
 use rules::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,13 @@ pub struct Lineage {
     pub held: Option<(String, String)>,
     /// Version that a rollback took out of force: it never comes back by itself.
     pub rolled_back: Option<String>,
+}
+
+impl Lineage {
+    /// Whether no version of the list was ever judged.
+    pub(super) fn is_new(&self) -> bool {
+        self.accepted.is_none() && self.held.is_none()
+    }
 }
 
 /// The event words that [`lineages`] understands.
@@ -185,6 +193,14 @@ impl Shelf {
 
     pub(super) fn has(&self, version: &str) -> bool {
         self.entries_path(version).is_file() && self.info_path(version).is_file()
+    }
+
+    /// The first version of a list, where it is held. Not so once the machine file puts the list into
+    /// another category: the reason may be gone, and what is now locked must not wait.
+    pub(super) fn waits(&self, lineage: &Lineage, list: &ListSource) -> Option<Outcome> {
+        let (version, why) = lineage.held.clone().filter(|_| lineage.accepted.is_none())?;
+        let same = self.has(&version) && self.info(&version).ok()?.category == list.category;
+        same.then_some(Outcome::Held { version, why })
     }
 
     /// The hash of a stored version's entries.

@@ -3,10 +3,16 @@
 use crate::args::{BlockArgs, BlockCommand, ChangeArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
+use crate::prompt;
 use crate::school::{Acting, School, from_change_error, person};
-use rules::change::{ChangeError, Event, block_site, closing_roles, lift_block};
+use proxy::snapshot::Snapshot;
+use rules::change::{ChangeError, Event, block_site, closing_roles, lift_block, same_person};
+use rules::policy::Policy;
 use rules::site::Site;
 use rules::unblock::{BlockId, Scope, SiteBlock};
+
+/// The category of sites that help: closing one is asked about.
+const HELP: &str = "health-help";
 
 const COLUMNS: &[Column] = &[
     Column { key: "id", title: "Block", gives_way: 0 },
@@ -46,6 +52,7 @@ async fn block(
     let acting = Acting::new(&log, &by, format!("block {site} --for {scope}"), change);
     let site = Site::parse(site).map_err(|error| Failure::usage(error.to_string()))?;
     let scope = known_scope(scope, &snapshot)?;
+    warn_of_help(&snapshot, &acting, &site, change).await?;
     let mut number = BlockId(0);
     acting
         .append(|changes| {
@@ -65,8 +72,39 @@ async fn block(
     if !change.dry_run {
         say!("  live within 1 s; open connections are closed");
     }
-    say!("  undo  schoolgate block lift {number} --reason TEXT --by NAME");
+    say!(
+        "  undo  schoolgate block lift {number} --reason TEXT --by {}",
+        visible(who_lifts(policy, &by).unwrap_or("NAME"))
+    );
     Ok(Exit::Ok)
+}
+
+/// Closing a site that gives help needs a yes: a pupil may need it today.
+async fn warn_of_help(
+    snapshot: &Snapshot,
+    acting: &Acting<'_>,
+    site: &Site,
+    change: &ChangeArgs,
+) -> Result<(), Failure> {
+    let categories = snapshot.categories(site.host(), site.path());
+    let help = snapshot.policy.catalogue().id(HELP);
+    if !help.is_some_and(|help| categories.contains(help)) {
+        return Ok(());
+    }
+    note!("warning: this closes a help site: {site} is in {HELP}");
+    if change.dry_run {
+        return Ok(());
+    }
+    // Whoever may not close it is told so, not asked.
+    acting.require(&snapshot.policy, &closing_roles(&snapshot.policy)).await?;
+    prompt::confirm("Close it?", change)
+}
+
+/// Somebody who may lift a block: the one who made it, if they may, else the first authoriser.
+fn who_lifts<'a>(policy: &'a Policy, by: &'a str) -> Option<&'a str> {
+    let roles = &policy.unblock_rules().authorise;
+    let mut authorisers = roles.iter().flat_map(|role| policy.holders(*role)).map(String::as_str);
+    authorisers.clone().find(|name| same_person(name, by)).or_else(|| authorisers.next())
 }
 
 async fn lift(
@@ -134,10 +172,7 @@ async fn list(school: &School, format: crate::output::Format) -> Result<Exit, Fa
 }
 
 /// A scope whose level, group or user this school has.
-pub(crate) fn known_scope(
-    text: &str,
-    snapshot: &proxy::snapshot::Snapshot,
-) -> Result<Scope, Failure> {
+pub(crate) fn known_scope(text: &str, snapshot: &Snapshot) -> Result<Scope, Failure> {
     let bad = || from_change_error(ChangeError::BadScope(text.to_owned()), &snapshot.policy, &[]);
     let scope = Scope::parse(text, &snapshot.policy).ok_or_else(bad)?;
     let known = match &scope {

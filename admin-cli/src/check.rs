@@ -6,10 +6,11 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, colour, visible};
 use crate::school::{School, moment, now};
 use crate::words;
+use proxy::config::{PortSet, Upstream};
 use proxy::snapshot::Snapshot;
 use rules::access::{Access, Identity, KnownBy, UserFacts};
 use rules::category::CategorySet;
-use rules::decide::{Decision, Verdict, decide};
+use rules::decide::{Decision, ReasonCode, Verdict, decide};
 use rules::policy::Policy;
 use rules::target::{Scheme, Target};
 use rules::time::UnixMillis;
@@ -37,7 +38,7 @@ pub(crate) async fn run(school: &School, args: CheckArgs) -> Result<Exit, Failur
     let clock = snapshot.policy.clock();
     let at = args.at.as_deref().map_or(Ok(now()), |text| moment(clock, text, false))?;
     let who = subject(&snapshot, &args.as_whom)?;
-    let judge = Judge::new(&snapshot, who, at);
+    let judge = Judge::new(&snapshot, &school.config.upstream, who, at);
     let format = args.print.format();
     if args.urls.iter().any(|url| url == "-") {
         if args.urls.len() > 1 {
@@ -49,7 +50,7 @@ pub(crate) async fn run(school: &School, args: CheckArgs) -> Result<Exit, Failur
     let mut answers = Vec::with_capacity(args.urls.len());
     for url in &args.urls {
         let answer = judge.answer(url)?;
-        blocked |= answer.decision.verdict == Verdict::Block;
+        blocked |= answer.verdict() == Verdict::Block;
         answers.push(answer);
     }
     if format == Format::Table {
@@ -131,6 +132,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) who: Identity,
     pub(crate) at: UnixMillis,
+    upstream: &'a Upstream,
     unblocks: Vec<Unblock>,
 }
 
@@ -141,13 +143,48 @@ pub(crate) struct Answer {
     /// Path and query, as given.
     pub(crate) path: String,
     pub(crate) categories: CategorySet,
+    /// The policy's decision.
     pub(crate) decision: Decision,
+    /// Whether the machine file lets the port be reached.
+    pub(crate) is_port_open: bool,
+}
+
+impl Answer {
+    /// Whether the port alone is refused: the policy is asked first, as in traffic.
+    fn is_port_refused(&self) -> bool {
+        !self.is_port_open && self.decision.verdict == Verdict::Allow
+    }
+
+    /// What the filter does: the policy's verdict, unless the port is refused.
+    pub(crate) fn verdict(&self) -> Verdict {
+        if self.is_port_refused() { Verdict::Block } else { self.decision.verdict }
+    }
+
+    /// Why, as the log's word.
+    pub(crate) fn code(&self, policy: &Policy) -> ReasonCode {
+        if self.is_port_refused() { ReasonCode::Port } else { self.decision.code(policy) }
+    }
+
+    /// The rule that decided, for programs; no rule of the policy refuses a port.
+    pub(crate) fn rule(&self, policy: &Policy) -> Option<String> {
+        if self.is_port_refused() { None } else { words::rule(policy, &self.decision) }
+    }
+
+    /// The policy's decision, where that is what the filter does.
+    pub(crate) fn by_policy(&self) -> Option<&Decision> {
+        (!self.is_port_refused()).then_some(&self.decision)
+    }
 }
 
 impl<'a> Judge<'a> {
     /// A judge. Unblocks are those that stand at that instant.
-    pub(crate) fn new(snapshot: &'a Snapshot, who: Identity, at: UnixMillis) -> Self {
-        Self { snapshot, who, at, unblocks: snapshot.changes.live(at) }
+    pub(crate) fn new(
+        snapshot: &'a Snapshot,
+        upstream: &'a Upstream,
+        who: Identity,
+        at: UnixMillis,
+    ) -> Self {
+        Self { snapshot, who, at, upstream, unblocks: snapshot.changes.live(at) }
     }
 
     /// The policy in force.
@@ -167,7 +204,32 @@ impl<'a> Judge<'a> {
         let categories = self.snapshot.index.categories(&target.host, Some(&path));
         let seen = rules::target::seen_path(&path);
         let decision = self.decide(&self.access(&target, target.scheme, Some(&seen), categories));
-        Ok(Answer { url: url.to_owned(), path, categories, decision, target })
+        let is_port_open = self.ports(target.scheme).contains(target.port);
+        Ok(Answer { url: url.to_owned(), path, categories, decision, target, is_port_open })
+    }
+
+    /// Ports that the machine file lets be reached; https is always asked for with CONNECT.
+    fn ports(&self, scheme: Scheme) -> &PortSet {
+        match scheme {
+            Scheme::Http => &self.upstream.http_ports,
+            Scheme::Tunnel | Scheme::Https => &self.upstream.connect_ports,
+        }
+    }
+
+    /// Why a port is refused, and by which setting.
+    fn port_words(&self, answer: &Answer) -> String {
+        let setting = match answer.target.scheme {
+            Scheme::Http => "http_ports",
+            Scheme::Tunnel | Scheme::Https => "connect_ports",
+        };
+        format!("port {}: not in `{setting}` of the machine file", answer.target.port)
+    }
+
+    /// Whether some request could open a blocked answer before its time.
+    fn is_unblockable(&self, answer: &Answer) -> bool {
+        answer.is_port_open
+            && words::is_unblockable(answer.code(self.policy()))
+            && words::closed_to_unblocks(self.policy(), answer.categories).is_none()
     }
 
     fn access<'b>(
@@ -188,7 +250,7 @@ impl<'a> Judge<'a> {
     /// What holds where only the name is seen (a tunnel that is not inspected), for https addresses
     /// with a path whose verdict differs.
     fn by_name_alone(&self, answer: &Answer) -> Option<Verdict> {
-        if answer.target.scheme == Scheme::Http {
+        if answer.target.scheme == Scheme::Http || answer.is_port_refused() {
             return None;
         }
         let categories = self.snapshot.index.categories(&answer.target.host, None);
@@ -198,7 +260,7 @@ impl<'a> Judge<'a> {
 
     /// When a blocked answer opens by the clock.
     pub(crate) fn opens(&self, answer: &Answer) -> Option<(UnixMillis, UnixMillis)> {
-        if answer.decision.verdict == Verdict::Allow {
+        if answer.decision.verdict == Verdict::Allow || !answer.is_port_open {
             return None;
         }
         let seen = rules::target::seen_path(&answer.path);
@@ -216,11 +278,11 @@ impl<'a> Judge<'a> {
         let opens = self.opens(answer);
         [
             Cell::text(&answer.url),
-            Cell::text(answer.decision.verdict.as_str()),
-            Cell::text(answer.decision.code(policy).as_str()),
+            Cell::text(answer.verdict().as_str()),
+            Cell::text(answer.code(policy).as_str()),
             Cell::text(&policy.levels().get(self.who.level).name),
             Cell::list(&policy.catalogue().names(answer.categories)),
-            Cell::maybe(words::rule(policy, &answer.decision)),
+            Cell::maybe(answer.rule(policy)),
             Cell::maybe(hit.map(|hit| hit.list.name.clone())),
             Cell::maybe(hit.map(|hit| match self.is_locked(answer.categories) {
                 true => HIDDEN.to_owned(),
@@ -239,13 +301,17 @@ impl<'a> Judge<'a> {
 fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     let policy = judge.policy();
     let clock = policy.clock();
-    let blocked = answer.decision.verdict == Verdict::Block;
+    let blocked = answer.verdict() == Verdict::Block;
     let (word, paint) =
         if blocked { ("BLOCKED", "\u{1b}[1;31m") } else { ("ALLOWED", "\u{1b}[1;32m") };
     let word = if colour() { format!("{paint}{word}\u{1b}[0m") } else { word.to_owned() };
     let level = &policy.levels().get(judge.who.level).name;
     say!("{word}  {}  {}  {}", visible(&answer.url), visible(level), clock.show(judge.at));
-    say!("  because  {}", visible(&words::because(policy, &answer.decision)));
+    let because = match answer.by_policy() {
+        Some(decision) => words::because(policy, decision),
+        None => judge.port_words(answer),
+    };
+    say!("  because  {}", visible(&because));
     let hits = judge.snapshot.index.hits(&answer.target.host, Some(&answer.path));
     let locked = judge.is_locked(answer.categories);
     for hit in &hits {
@@ -264,7 +330,7 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     if let Some(opens) = judge.opens(answer) {
         say!("  opens    {}", words::span(clock, judge.at, opens));
     }
-    if blocked && !locked {
+    if blocked && judge.is_unblockable(answer) {
         say!(
             "  sooner   schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME",
             visible(answer.target.host.as_str()),

@@ -3,7 +3,6 @@
 use crate::check::{COLUMNS, Judge};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Format, HIDDEN, Sheet, json_text};
-use crate::words;
 use rules::category::CategorySet;
 use rules::decide::{ReasonCode, Verdict};
 use rules::time::UnixMillis;
@@ -41,7 +40,7 @@ fn answer_lines(
 ) -> Result<(), Failure> {
     let policy = judge.policy();
     let clock = policy.clock();
-    let mut shared: HashMap<(CategorySet, ReasonCode), Shared> = HashMap::new();
+    let mut shared: HashMap<(CategorySet, ReasonCode, bool), Shared> = HashMap::new();
     let mut rules: HashMap<u16, String> = HashMap::new();
     let mut line = Vec::new();
     while let Some(text) = next_line(&mut input, &mut line)? {
@@ -60,34 +59,33 @@ fn answer_lines(
                 continue;
             }
         };
-        let code = answer.decision.code(policy);
-        let shared = shared.entry((answer.categories, code)).or_insert_with(|| {
-            let opens = judge.opens(&answer);
-            let names = serde_json::Value::from(policy.catalogue().names(answer.categories));
-            let opens_json =
-                opens.map_or("null".to_owned(), |(from, _)| format!("\"{}\"", clock.rfc3339(from)));
-            Shared { opens, json: format!("\"categories\":{names},\"opens\":{opens_json}") }
-        });
+        let code = answer.code(policy);
+        let shared =
+            shared.entry((answer.categories, code, answer.is_port_open)).or_insert_with(|| {
+                let opens = judge.opens(&answer);
+                let names = serde_json::Value::from(policy.catalogue().names(answer.categories));
+                let opens_json = opens
+                    .map_or("null".to_owned(), |(from, _)| format!("\"{}\"", clock.rfc3339(from)));
+                Shared { opens, json: format!("\"categories\":{names},\"opens\":{opens_json}") }
+            });
         out.write_all(b"{\"url\":")?;
         write_text(&mut out, text)?;
         write!(
             out,
             ",\"verdict\":\"{}\",\"reason\":\"{}\",{},\"rule\":",
-            answer.decision.verdict.as_str(),
+            answer.verdict().as_str(),
             code.as_str(),
             shared.json
         )?;
-        debug_assert!(shared.opens.is_none() || answer.decision.verdict == Verdict::Block);
-        match rule_place(&answer.decision) {
+        debug_assert!(shared.opens.is_none() || answer.verdict() == Verdict::Block);
+        match answer.by_policy().and_then(rule_place) {
             Some(place) => {
-                let json = rules.entry(place).or_insert_with(|| {
-                    serde_json::Value::from(words::rule(policy, &answer.decision)).to_string()
-                });
+                let json = rules
+                    .entry(place)
+                    .or_insert_with(|| serde_json::Value::from(answer.rule(policy)).to_string());
                 out.write_all(json.as_bytes())?;
             }
-            None => {
-                write!(out, "{}", serde_json::Value::from(words::rule(policy, &answer.decision)))?
-            }
+            None => write!(out, "{}", serde_json::Value::from(answer.rule(policy)))?,
         }
         if answer.categories.contains(rules::category::CategoryId::UNCATEGORISED) {
             out.write_all(b",\"list\":null,\"entry\":null}\n")?;

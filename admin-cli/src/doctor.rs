@@ -6,7 +6,7 @@ use crate::failure::{Exit, Failure};
 use crate::health;
 use crate::output::{colour, json_text, visible};
 use crate::school::{School, now};
-use proxy::config::Config;
+use proxy::config::{Config, ListOrigin, ListSource};
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
 use std::net::TcpListener;
@@ -16,10 +16,15 @@ use std::path::Path;
 /// Free space below which the log is in danger, as a share of the disk.
 const LOW_SPACE: f64 = 0.10;
 
+/// Categories whose lists are never shipped: they are given by agreement.
+const LICENSED: [&str; 2] = ["csam", "terrorism"];
+
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Good,
+    /// Worth knowing; no fault, and the exit does not say it.
+    Note,
     Problem,
     /// The filter does not answer: browsing is stopped.
     Down,
@@ -39,6 +44,10 @@ struct Check {
 impl Check {
     fn good(what: &'static str, found: impl Into<String>) -> Self {
         Self { what, outcome: Outcome::Good, found: found.into(), fix: None }
+    }
+
+    fn note(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what, outcome: Outcome::Note, found: found.into(), fix: Some(fix.into()) }
     }
 
     fn problem(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -91,6 +100,8 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
             ));
         }
     }
+    checks.extend(list_files(config));
+    checks.extend(licensed_feeds(config));
     checks.extend(locked_lists(school).await);
     checks.push(change_log(school).await);
     if health::is_running(&config.state) {
@@ -212,6 +223,46 @@ fn lists(snapshot: &Snapshot) -> Check {
     Check::good(WHAT, found)
 }
 
+/// Lists whose file is gone: they stay as they were last, and never learn anything new.
+fn list_files(config: &Config) -> Option<Check> {
+    let gone: Vec<_> = config
+        .lists
+        .iter()
+        .filter_map(|list| match &list.origin {
+            ListOrigin::Path(path) => {
+                let error = std::fs::metadata(path).err()?;
+                Some(format!("{} ({}: {error})", list.name, path.display()))
+            }
+            ListOrigin::Builtin(_) | ListOrigin::Url(_) => None,
+        })
+        .collect();
+    (!gone.is_empty()).then(|| {
+        Check::problem(
+            "list files",
+            format!("cannot be read: {}", gone.join(", ")),
+            "put the file back, or correct `path` under [[lists]] of the machine file",
+        )
+    })
+}
+
+/// Categories whose lists are given by agreement only and that hold no more than the shipped name
+/// for the self-test: the lock works and has nothing to lock.
+fn licensed_feeds(config: &Config) -> Option<Check> {
+    let is_fed = |category: &str| {
+        let own = |list: &&ListSource| list.category == category;
+        let mut lists = config.lists.iter().filter(own);
+        lists.any(|list| !matches!(list.origin, ListOrigin::Builtin(_)))
+    };
+    let unfed: Vec<_> = LICENSED.into_iter().filter(|category| !is_fed(category)).collect();
+    (!unfed.is_empty()).then(|| {
+        Check::note(
+            "licensed lists",
+            format!("no licensed feed: {}; only the self-test name is blocked", unfed.join(", ")),
+            "ask the IWF (csam) and the CTIRU (terrorism) for their lists, and add them as [[lists]]",
+        )
+    })
+}
+
 /// Lists of locked categories that were in force and are no longer configured.
 async fn locked_lists(school: &School) -> Option<Check> {
     const WHAT: &str = "locked lists";
@@ -313,6 +364,7 @@ fn ports(config: &Config) -> Vec<Check> {
 fn print(checks: &[Check], json: bool) -> Result<(), Failure> {
     let word = |outcome| match outcome {
         Outcome::Good => "ok",
+        Outcome::Note => "note",
         Outcome::Problem => "problem",
         Outcome::Down => "down",
     };
@@ -332,6 +384,7 @@ fn print(checks: &[Check], json: bool) -> Result<(), Failure> {
         let plain = format!("{:<8}", word(check.outcome));
         let shown = match (colour(), check.outcome) {
             (true, Outcome::Good) => format!("\u{1b}[32m{plain}\u{1b}[0m"),
+            (true, Outcome::Note) => format!("\u{1b}[33m{plain}\u{1b}[0m"),
             (true, _) => format!("\u{1b}[1;31m{plain}\u{1b}[0m"),
             (false, _) => plain,
         };

@@ -212,7 +212,18 @@ async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
 }
 
 async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Failure> {
-    let (old, new, difference) = lists.diff(name, DIFF_SAMPLE).await.map_err(from_list_error)?;
+    let (old, new, difference) =
+        lists.diff(name, DIFF_SAMPLE).await.map_err(|error| match error {
+            ListError::NothingEarlier { list } => Failure::not_found(format!(
+                "list \"{list}\": nothing is held, and there is no earlier version to compare with"
+            ))
+            .fix("see the versions with: schoolgate lists status"),
+            other => from_list_error(other),
+        })?;
+    let status = lists.status().await.map_err(from_list_error)?;
+    if !status.iter().any(|list| list.source.name == name && list.lineage.held.is_some()) {
+        note!("nothing is held; this is how the version in force differs from the one before");
+    }
     let (added, removed) = (thousands(difference.added), thousands(difference.removed));
     note!(
         "{}: {} -> {}: {added} more, {removed} fewer",

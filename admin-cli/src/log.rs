@@ -6,12 +6,15 @@ use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
 use crate::school::{School, from_append_error, range, show_seconds};
 use crate::words;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
+use ledger::record::{End, Ended};
+use ledger::squid;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::policy::Policy;
 use rules::site::Site;
 use rules::time::{SchoolClock, UnixMillis};
 use sha2::{Digest, Sha256};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// Rows asked for at a time: a page keeps memory small whatever the limit.
@@ -91,7 +94,7 @@ impl Eyes<'_> {
         if self.show_locked || !is_locked(self.policy, row) {
             return (row.host.clone(), row.path.clone());
         }
-        (hidden_host(&row.host), Some(HIDDEN.to_owned()))
+        (hidden_host(&row.host), Some(hidden_address(row)))
     }
 }
 
@@ -100,6 +103,29 @@ pub(crate) fn hidden_host(host: &str) -> String {
     let hash = Sha256::digest(host.as_bytes());
     let hex: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     format!("hidden-{hex}")
+}
+
+/// What stands for the whole address of illegal content, `locked:sha256-` and a SHA-256: exactly as
+/// in the log in Squid's form, so that a line there and a record here can be told to be of one
+/// address.
+fn hidden_address(row: &AccessRow) -> String {
+    const URL_FIELD: usize = 6;
+    let mut text = String::new();
+    let line = squid::Line {
+        at: row.at,
+        client: Ipv4Addr::UNSPECIFIED.into(),
+        verdict: row.verdict,
+        method: "-",
+        scheme: row.scheme,
+        host: &row.host,
+        port: row.port,
+        path: row.path.as_deref(),
+        locked: true,
+        user: None,
+        ended: Ended { end: End::Complete, status: 0, bytes_up: 0, bytes_down: 0, duration_us: 0 },
+    };
+    squid::write_line(&mut text, &line);
+    text.split_whitespace().nth(URL_FIELD).unwrap_or(HIDDEN).to_owned()
 }
 
 /// Whether a record is of illegal content: decided so then, or in a category that is locked now.
@@ -231,7 +257,9 @@ async fn follow(
 fn line(eyes: &Eyes<'_>, row: &AccessRow) -> String {
     let word = if row.verdict == Verdict::Block { "BLOCKED" } else { "ALLOWED" };
     let address = match eyes.address(row) {
-        (host, Some(path)) if path == HIDDEN => format!("{host} {path}"),
+        (host, Some(path)) if is_locked(eyes.policy, row) && !eyes.show_locked => {
+            format!("{host} {path}")
+        }
         (host, path) => format!("{host}{}", path.unwrap_or_default()),
     };
     format!(
@@ -361,6 +389,9 @@ pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<E
         false => shown_host + shown_path.as_deref().unwrap_or(""),
     };
     say!("{}  {word}  {}", row.id.code(), visible(&address));
+    if locked {
+        say!("  squid log  {}", hidden_address(&row));
+    }
     say!("  when       {}", clock.show(row.at));
     say!("  level      {}", visible(&row.level));
     if let Some(initials) = initials {
@@ -419,6 +450,12 @@ async fn applied_words(
     Ok(format!("{}{since}, {still}", hash.get(..12).unwrap_or(hash)))
 }
 
+/// The recorded category that no unblock opens now.
+fn closed_now<'p>(policy: &'p Policy, row: &AccessRow) -> Option<&'p str> {
+    let ids = row.categories.iter().filter_map(|name| policy.catalogue().id(name));
+    words::closed_to_unblocks(policy, ids.collect())
+}
+
 /// Who may open what was blocked; `None` for what was allowed.
 fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
     if row.verdict == Verdict::Allow {
@@ -426,18 +463,20 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
     }
     Some(match row.reason {
         _ if is_locked(policy, row) => "nobody: no setting, role or code opens it".to_owned(),
-        ReasonCode::Category
-        | ReasonCode::OutsideTimes
-        | ReasonCode::NotNominated
-        | ReasonCode::Uncategorised
-        | ReasonCode::NotOnList
-        | ReasonCode::SiteBlocked => {
+        code if words::is_unblockable(code) => {
+            if let Some(category) = closed_now(policy, row) {
+                return Some(format!("nobody: the policy never unblocks {category}"));
+            }
             let roles = &policy.unblock_rules().authorise;
             let ask = crate::school::whom_to_ask(policy, roles);
             format!(
                 "{ask}: schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME",
                 row.host, row.level
             )
+        }
+        ReasonCode::Port => {
+            "nobody, while `connect_ports` and `http_ports` of the machine file stay as they are"
+                .to_owned()
         }
         ReasonCode::Banned => "when the ban ends: schoolgate user list".to_owned(),
         ReasonCode::SignIn => "sign in with a school name and password".to_owned(),

@@ -43,6 +43,10 @@ pub(crate) async fn run(school: &School, command: PolicyCommand) -> Result<Exit,
 /// Reads a policy; the files that it names are those beside the policy in force, where the daemon
 /// reads them.
 fn read(school: &School, path: &Path, catalogue: &Catalogue) -> Result<PolicyFile, Failure> {
+    if path == Path::new("-") {
+        return Err(Failure::usage("a policy is not read from standard input")
+            .fix("write it to a file, and name that: schoolgate policy validate new.toml"));
+    }
     let folder = school.config.policy.parent().unwrap_or(Path::new(""));
     PolicyFile::read_beside(path, folder, catalogue).map_err(from_policy_fault)
 }

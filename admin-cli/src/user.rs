@@ -307,7 +307,11 @@ impl People<'_> {
 
     fn read_password(&self, args: &PasswordArgs) -> Result<Password, Failure> {
         let text = prompt::password(args.password_file.as_deref(), &self.change)?;
-        Password::new(&text).map_err(|error| Failure::usage(error.to_string()))
+        Password::new(&text).map_err(|error| {
+            Failure::usage(error.to_string()).fix(
+                "give another one: three or four unrelated words are long and can be remembered",
+            )
+        })
     }
 
     fn done(&self, done: &str, would: &str) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use crate::output::HIDDEN;
 use categorizer::index::Hit;
+use rules::category::CategorySet;
 use rules::decide::{Decision, Reason, ReasonCode};
 use rules::policy::{Policy, RuleId};
 use rules::time::{SchoolClock, UnixMillis};
@@ -43,6 +44,26 @@ pub(crate) fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
             Some(format!("{} {}", rule.place, rule.text))
         }
     }
+}
+
+/// The category that no unblock opens: locked, or in `never` of the policy; `None` where none is.
+pub(crate) fn closed_to_unblocks(policy: &Policy, categories: CategorySet) -> Option<&str> {
+    let closed = policy.catalogue().locked().union(policy.unblock_rules().never);
+    closed.intersection(categories).iter().next().map(|id| policy.catalogue().name(id))
+}
+
+/// Whether an unblock opens what was blocked for this reason: the policy's or the school's own
+/// block, not a ban, a port or a fault.
+pub(crate) fn is_unblockable(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::Category
+            | ReasonCode::OutsideTimes
+            | ReasonCode::NotNominated
+            | ReasonCode::Uncategorised
+            | ReasonCode::NotOnList
+            | ReasonCode::SiteBlocked
+    )
 }
 
 /// A list version as people read it: `25 Nov 2025` where it is a date, its first 12 characters

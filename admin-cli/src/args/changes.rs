@@ -47,7 +47,7 @@ pub(crate) enum BlockCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UnblockCommand {
-    /// Ask for a site to be opened
+    /// Ask for a site to be opened; whoever asks (--by) needs no role, an authoriser decides
     #[command(before_help = "Examples:
   schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess final\" --by m.obi
   schoolgate unblock request example.org/maths --for @9C --until 10:50 --reason \"Year 5 fractions\" --by m.obi")]

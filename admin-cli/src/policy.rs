@@ -76,10 +76,11 @@ async fn test(school: &School, file: Option<PathBuf>) -> Result<Exit, Failure> {
         .map_err(|error| from_snapshot_error(&error))?;
     // Not the snapshot: a policy in force whose tests fail must be tested too, not refused.
     let catalogue = proxy::lists::catalogue(&school.config).map_err(Failure::fault)?;
+    let file = file.unwrap_or_else(|| school.config.policy.clone());
+    // Before the lists: without a policy a new one would be taken in untested.
+    let policy = read(school, &file, &catalogue)?;
     let index =
         Lists::new(&school.config, &log).index(&catalogue, now()).await.map_err(Failure::fault)?;
-    let file = file.unwrap_or_else(|| school.config.policy.clone());
-    let policy = read(school, &file, &catalogue)?;
     policy.check_tests(&index, now()).map_err(|fault| match fault {
         PolicyFault::Tests { failures, total } => tests_failed(failures, total, ""),
         other => from_policy_fault(other),

@@ -221,6 +221,12 @@ async fn load_index(
 ) -> Result<(Arc<Index>, Catalogue), SnapshotError> {
     crate::demo::write_policy_if_missing(config)?;
     let catalogue = catalogue(config)?;
+    // Without any policy no new list could be judged by its tests: none is taken in then.
+    if let Err(fault) = PolicyFile::read(&config.policy, &catalogue)
+        && last_applied(log).await?.is_none()
+    {
+        return Err(fault.into());
+    }
     let index = Lists::new(config, log).index(&catalogue, now).await?;
     Ok((Arc::new(index), catalogue))
 }

@@ -5,8 +5,8 @@
 //! their text need not be kept, since it is a part of the host or URL that matched. URL entries
 //! match as squidGuard's do: a leading `www.` (`www1.`, ...) is nothing on either side, case is
 //! nothing, a path covers what is below it; unlike squidGuard's, only whole segments match. A query
-//! matches where all its parameters stand, in any order and among others; see [`crate::query`]. The
-//! path is looked up in every way in which a server may read it; see [`crate::url`].
+//! matches where all its parameters stand, in any order and among others; see the module `query`. The
+//! path is looked up in every way in which a server may read it; see the module `url`.
 
 use std::ops::Range;
 

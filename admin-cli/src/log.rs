@@ -1,5 +1,6 @@
 //! `log`: the access log, asked by people.
 
+use crate::actions_log;
 use crate::args::{LogCommand, LogFilters, PrintArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
@@ -70,6 +71,15 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
         }
         LogCommand::Follow { filters, show_locked, print } => {
             follow(school, &Eyes { policy: &policy, show_locked }, &filters, print).await
+        }
+        LogCommand::Actions { actor, event, since, until, print } => {
+            let wanted = actions_log::Wanted {
+                actor: actor.as_deref(),
+                event: event.as_deref(),
+                since: since.as_deref(),
+                until: until.as_deref(),
+            };
+            actions_log::print(school, &clock, &wanted, print.format()).await
         }
         LogCommand::Show { record, show_locked, json } => {
             show(school, &Eyes { policy: &policy, show_locked }, &record, json).await

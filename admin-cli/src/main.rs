@@ -3,6 +3,7 @@
 #[macro_use]
 mod output;
 
+mod actions_log;
 mod args;
 mod block;
 mod changes_log;

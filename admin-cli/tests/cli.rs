@@ -300,6 +300,10 @@ fn a_refused_attempt_is_recorded_and_reported() {
     assert!(refused.err.contains("fix: ask q.whitmore (DSL)"), "{refused:?}");
     let week = school.run("report weekly --for dsl --format md --since", &["this week"]);
     assert!(week.out.contains("Once somebody tried a change that they may not make."), "{week:?}");
+    let actions =
+        school.run("log actions --event action_refused --actor J.Cho --jsonl --since", &["1h"]);
+    assert_eq!(actions.out.lines().count(), 1, "{actions:?}");
+    assert!(actions.out.contains("block lift B-0001"), "{actions:?}");
 }
 
 #[test]

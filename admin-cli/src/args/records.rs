@@ -78,6 +78,27 @@ pub(crate) enum LogCommand {
         #[command(flatten)]
         print: PrintArgs,
     },
+    /// Every entry of the change log: changes, people, bans, lists, starts, refused attempts
+    #[command(before_help = "Examples:
+  schoolgate log actions --since \"this week\"
+  schoolgate log actions --since \"this term\" --event action_refused
+  schoolgate log actions --since \"this term\" --actor j.cho --csv")]
+    Actions {
+        /// What this person did (or `automatic`, `schoolgate`)
+        #[arg(long, value_name = "NAME")]
+        actor: Option<String>,
+        /// Entries of this kind alone, e.g. user_banned, list_accepted, serve_started
+        #[arg(long, value_name = "WORD")]
+        event: Option<String>,
+        /// RFC 3339, a date, 2h, yesterday, "last week", "this term"; today when not given
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// First instant that is not wanted; now when not given
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
     /// Everything about one record
     #[command(
         before_help = "Examples:\n  schoolgate log show 1RX91-Y33A8\n  schoolgate log show 2026-11-23:1041"

@@ -127,6 +127,28 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::Internal => "the filter had a fault, so it blocked",
         ReasonCode::LogUnavailable => "the log could not be written, so the filter blocked",
         ReasonCode::Unsupported => "a method or feature that the filter does not pass on",
+        ReasonCode::TlsExpired => "the site's certificate is out of date",
+        ReasonCode::TlsName => "the site's certificate is for other names",
+        ReasonCode::TlsUntrusted => {
+            "the site's certificate leads to no authority that this machine trusts"
+        }
+        ReasonCode::TlsSelfSigned => "the site made its certificate itself",
+        ReasonCode::TlsRevoked => "the site's certificate was withdrawn by its authority",
+        ReasonCode::TlsProtocol => "the site speaks no TLS 1.2 or 1.3, or speaks it wrongly",
+        ReasonCode::TlsWeak => "the site's key, signature or ciphers are too weak",
+        ReasonCode::SniMismatch => {
+            "the tunnel was asked for one host, and the TLS inside it named another (SNI)"
+        }
+        ReasonCode::NoSni => {
+            "the TLS inside the tunnel named no host (SNI), and the policy blocks that"
+        }
+        ReasonCode::EncryptedHello => {
+            "the TLS inside the tunnel hides the host that it is for, and the policy blocks that"
+        }
+        ReasonCode::NotTls => "what came through the tunnel is no TLS, and the policy blocks that",
+        ReasonCode::Misdirected => {
+            "the request named another host than the connection was made for"
+        }
     }
 }
 

@@ -405,7 +405,9 @@ impl Subject<'_> {
         let code = self.ruling.code;
         match code {
             ReasonCode::Locked => Kind::Locked,
-            ReasonCode::BadRequest | ReasonCode::Unsupported => Kind::BadRequest(code),
+            ReasonCode::BadRequest | ReasonCode::Unsupported | ReasonCode::Misdirected => {
+                Kind::BadRequest(code)
+            }
             ReasonCode::Limit | ReasonCode::Internal | ReasonCode::LogUnavailable => {
                 Kind::Fault(code)
             }
@@ -520,6 +522,19 @@ fn opens_by_unblock(code: ReasonCode) -> bool {
             false
         }
         Code::Limit | Code::Internal | Code::LogUnavailable => false,
+        // The site may be fine by the policy: what is wrong is how it, or the client, speaks TLS.
+        Code::TlsExpired
+        | Code::TlsName
+        | Code::TlsUntrusted
+        | Code::TlsSelfSigned
+        | Code::TlsRevoked
+        | Code::TlsProtocol
+        | Code::TlsWeak => false,
+        Code::SniMismatch
+        | Code::NoSni
+        | Code::EncryptedHello
+        | Code::NotTls
+        | Code::Misdirected => false,
     }
 }
 
@@ -531,6 +546,8 @@ fn status_of(kind: Kind) -> u16 {
         Kind::SiteSlow => 504,
         Kind::Fault(_) => 503,
         Kind::BadRequest(ReasonCode::Unsupported) => 405,
+        // RFC 9110, 15.5.20: the client may ask again over another connection.
+        Kind::BadRequest(ReasonCode::Misdirected) => 421,
         Kind::BadRequest(_) => 400,
     }
 }

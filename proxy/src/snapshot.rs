@@ -13,6 +13,7 @@ use rules::category::{Catalogue, CategorySet};
 use rules::change::Changes;
 use rules::decide::{Decision, decide};
 use rules::host::Host;
+use rules::inspect::{CertificateFaults, Inspection};
 use rules::policy::Policy;
 use rules::time::UnixMillis;
 use rules::unblock::{SiteBlock, Unblock};
@@ -205,6 +206,23 @@ impl Snapshot {
     #[must_use]
     pub fn decide(&self, access: &Access<'_>, now: UnixMillis) -> Decision {
         decide(&self.policy, &self.unblocks, &self.blocks, access, now)
+    }
+
+    /// How far the filter looks into one access: the policy, and what the school has authorised
+    /// besides.
+    #[must_use]
+    pub fn inspection(&self, access: &Access<'_>, _now: UnixMillis) -> Inspection {
+        self.policy.inspection(access)
+    }
+
+    /// The certificate faults of a host that the school has accepted; `None` where there are none.
+    #[must_use]
+    pub fn certificate_exception(
+        &self,
+        _host: &Host,
+        _now: UnixMillis,
+    ) -> Option<CertificateFaults> {
+        None
     }
 
     /// All categories of a host and, where it is seen, path and query (raw, starting with `/`).

@@ -104,11 +104,35 @@ pub enum ReasonCode {
     LogUnavailable = 47,
     /// A method or feature that the proxy does not forward (TRACE, unknown upgrade).
     Unsupported = 48,
+    /// The site's certificate is not valid now: over, or not begun.
+    TlsExpired = 60,
+    /// The site's certificate is for other names.
+    TlsName = 61,
+    /// The site's certificate leads to no authority that the school trusts.
+    TlsUntrusted = 62,
+    /// The site made its certificate itself.
+    TlsSelfSigned = 63,
+    /// The site's certificate was withdrawn by its authority.
+    TlsRevoked = 64,
+    /// The site speaks no TLS 1.2 or 1.3, or speaks it wrongly.
+    TlsProtocol = 65,
+    /// The site's key, signature or ciphers are too weak.
+    TlsWeak = 66,
+    /// The name inside the tunnel (SNI, RFC 6066, 3) is not that of the CONNECT.
+    SniMismatch = 67,
+    /// No name inside the tunnel.
+    NoSni = 68,
+    /// The name inside the tunnel is encrypted.
+    EncryptedHello = 69,
+    /// Bytes that are no TLS on a port of TLS.
+    NotTls = 70,
+    /// 421: a request for another host than the connection is for (RFC 9110, 15.5.20).
+    Misdirected = 71,
 }
 
 impl ReasonCode {
     /// All reason words with their numbers.
-    const ALL: [(ReasonCode, &'static str); 21] = [
+    const ALL: [(ReasonCode, &'static str); 33] = [
         (ReasonCode::Allowed, "allowed"),
         (ReasonCode::Unblock, "unblock"),
         (ReasonCode::Exception, "exception"),
@@ -130,6 +154,18 @@ impl ReasonCode {
         (ReasonCode::Internal, "internal"),
         (ReasonCode::LogUnavailable, "log_unavailable"),
         (ReasonCode::Unsupported, "unsupported"),
+        (ReasonCode::TlsExpired, "tls_expired"),
+        (ReasonCode::TlsName, "tls_name"),
+        (ReasonCode::TlsUntrusted, "tls_untrusted"),
+        (ReasonCode::TlsSelfSigned, "tls_self_signed"),
+        (ReasonCode::TlsRevoked, "tls_revoked"),
+        (ReasonCode::TlsProtocol, "tls_protocol"),
+        (ReasonCode::TlsWeak, "tls_weak"),
+        (ReasonCode::SniMismatch, "sni_mismatch"),
+        (ReasonCode::NoSni, "no_sni"),
+        (ReasonCode::EncryptedHello, "encrypted_hello"),
+        (ReasonCode::NotTls, "not_tls"),
+        (ReasonCode::Misdirected, "misdirected"),
     ];
 
     /// The word in logs, filters and problem+json, e.g. `outside_times`.

@@ -1,5 +1,6 @@
 //! Levels: pupil, staff, guest, and their children such as ks2.
 
+use crate::inspect::Inspect;
 use std::collections::HashMap;
 
 /// Most levels one policy may define.
@@ -90,6 +91,8 @@ pub struct Level {
     pub safe_search: bool,
     /// How much of video sites; enforced once requests to them are seen.
     pub video: VideoMode,
+    /// How far the filter looks into HTTPS, its own or its parent's; `None` where nobody says.
+    pub inspect: Option<Inspect>,
 }
 
 /// The levels of a policy by name and place.

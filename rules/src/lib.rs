@@ -13,6 +13,7 @@ pub mod decide;
 pub mod defaults;
 mod document;
 pub mod host;
+pub mod inspect;
 pub mod level;
 pub mod policy;
 pub mod site;

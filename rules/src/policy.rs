@@ -1,6 +1,7 @@
 //! `policy.toml`: the school's decisions, read into a grid that answers in nanoseconds.
 
 mod diff;
+mod inspect;
 mod read;
 mod read_grid;
 mod read_levels;
@@ -15,6 +16,7 @@ pub use trial::TestFailure;
 use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};
 use crate::category::{Catalogue, CategoryId, CategorySet};
 use crate::decide::{Decision, Reason, allow, block};
+use crate::inspect::TlsRules;
 use crate::level::{LevelId, Levels};
 use crate::site::Site;
 use crate::time::{SchoolClock, UnixMillis, WeekTimes};
@@ -193,6 +195,7 @@ pub struct Policy {
     holders: [Vec<String>; Role::ALL.len()],
     unblock: UnblockRules,
     keep: Keep,
+    tls: TlsRules,
     sign_in: Vec<SignInBy>,
     tests: Vec<PolicyTest>,
     files: Vec<String>,

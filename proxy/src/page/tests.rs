@@ -8,13 +8,15 @@ use crate::texts::Texts;
 const STYLES: [PageStyle; 4] =
     [PageStyle::Ks1, PageStyle::Ks2, PageStyle::Secondary, PageStyle::Staff];
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 18] = [
     Kind::Blocked(ReasonCode::Category),
     Kind::Blocked(ReasonCode::OutsideTimes),
     Kind::Blocked(ReasonCode::Banned),
     Kind::Blocked(ReasonCode::PrivateAddress),
     Kind::Blocked(ReasonCode::Port),
     Kind::Blocked(ReasonCode::Loop),
+    Kind::Blocked(ReasonCode::TlsExpired),
+    Kind::Blocked(ReasonCode::EncryptedHello),
     Kind::Help,
     Kind::Locked,
     Kind::SignIn { wrong: false },
@@ -24,6 +26,7 @@ const KINDS: [Kind; 15] = [
     Kind::Fault(ReasonCode::LogUnavailable),
     Kind::BadRequest(ReasonCode::BadRequest),
     Kind::BadRequest(ReasonCode::Unsupported),
+    Kind::BadRequest(ReasonCode::Misdirected),
 ];
 
 fn page<'a>(texts: &'a Texts, language: Language, kind: Kind, style: PageStyle) -> Page<'a> {

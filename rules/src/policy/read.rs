@@ -5,6 +5,7 @@ use super::{Answer, Calendar, Cell, Exception, Policy, PolicyError, Rule, RuleId
 use crate::access::Role;
 use crate::category::{Catalogue, CategoryId};
 use crate::document::{Document, Value, nearest, suggest};
+use crate::inspect::TlsRules;
 use crate::level::{LevelId, Levels};
 use crate::site::Site;
 use crate::time::{SchoolClock, WeekTimes};
@@ -111,6 +112,7 @@ impl Reader<'_> {
             holders,
             unblock: unblock?,
             keep,
+            tls: TlsRules::default(),
             sign_in,
             tests,
             files,

@@ -64,6 +64,7 @@ impl Reader<'_> {
             style: PageStyle::Secondary,
             safe_search: false,
             video: VideoMode::Open,
+            inspect: None,
         });
     }
 

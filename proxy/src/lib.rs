@@ -6,6 +6,7 @@
 //! that a request takes no lock; [`snapshot::Snapshot`] is what they all decide by.
 
 mod address;
+pub mod authority;
 mod body;
 pub mod config;
 mod connection;

@@ -1,9 +1,11 @@
 //! The command line: a noun, then a verb. Every help text opens with examples.
 
+mod ca;
 mod changes;
 mod machine;
 mod records;
 
+pub(crate) use ca::{CaCommand, CaFormat, NewArgs};
 pub(crate) use changes::{BlockArgs, BlockCommand, PolicyCommand, UnblockCommand};
 pub(crate) use machine::{ConfigCommand, ListsCommand, PasswordArgs, UserCommand};
 pub(crate) use records::{
@@ -99,6 +101,13 @@ pub(crate) enum Command {
   schoolgate policy apply new.toml --reason \"Spring term\" --by j.cho --authorised-by q.whitmore")]
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// The school's certificate authority, with which the filter opens https
+    #[command(before_help = "Examples:
+  schoolgate ca init --by j.cho
+  schoolgate ca export -o for-devices
+  schoolgate ca show")]
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// The machine file
     #[command(
         before_help = "Examples:\n  schoolgate config validate --config schoolgate.toml\n  schoolgate config show"

@@ -1,6 +1,7 @@
 //! `doctor`: looks for faults in the configuration, the lists, the log and the machine.
 
 use crate::args::DoctorArgs;
+use crate::ca::Health;
 use crate::config::name;
 use crate::failure::{Exit, Failure};
 use crate::health;
@@ -104,6 +105,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     checks.extend(licensed_feeds(config));
     checks.extend(locked_lists(school).await);
     checks.push(change_log(school).await);
+    checks.push(authority(config));
     if health::is_running(&config.state) {
         checks.push(ready(config).await);
     } else {
@@ -322,6 +324,19 @@ async fn change_log(school: &School) -> Check {
             WHAT,
             format!("{} entries, each matches its hash; the clock is not behind it", entries.len()),
         ),
+    }
+}
+
+fn authority(config: &Config) -> Check {
+    const WHAT: &str = "authority";
+    match crate::ca::health(config) {
+        Health::None => Check::note(
+            WHAT,
+            "none: https is not opened, and decided by the site's name alone",
+            "schoolgate ca init, then give the certificate to all devices",
+        ),
+        Health::Good(found) => Check::good(WHAT, found),
+        Health::Problem(found, fix) => Check::problem(WHAT, found, fix),
     }
 }
 

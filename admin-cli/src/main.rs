@@ -6,6 +6,7 @@ mod output;
 mod actions_log;
 mod args;
 mod block;
+mod ca;
 mod changes_log;
 mod check;
 mod check_stream;
@@ -68,6 +69,7 @@ async fn ask(school: &School, command: Command) -> Result<Exit, Failure> {
         Command::Block(args) => block::run(school, args).await,
         Command::Unblock(command) => unblock::run(school, command).await,
         Command::Lists(command) => lists::run(school, command).await,
+        Command::Ca(command) => ca::run(school, command).await,
         Command::Policy(command) => policy::run(school, command).await,
         Command::User(command) => user::run(school, command).await,
         Command::Log(command) => log::run(school, command).await,

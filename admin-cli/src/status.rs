@@ -1,6 +1,7 @@
 //! `status`: whether the filter runs, with which policy and lists.
 
 use crate::args::StatusArgs;
+use crate::ca::Health;
 use crate::config::name;
 use crate::doctor::size;
 use crate::failure::{Exit, Failure};
@@ -191,6 +192,14 @@ impl Status {
             size(self.log_bytes),
             size(self.journal_bytes)
         );
+        match crate::ca::health(&school.config) {
+            Health::None => say!("authority none: https is not opened (schoolgate ca init)"),
+            Health::Good(found) => say!("authority {}", visible(&found)),
+            Health::Problem(found, fix) => {
+                say!("authority {}", visible(&found));
+                note!("warning: authority: {}\n  fix: {}", visible(&found), visible(&fix));
+            }
+        }
         // Honest about depth: what is not inspected is decided by its name alone.
         say!("depth     http: whole address; https: the site's name only (no inspection yet)");
         say!("time      {}", policy.clock().show(self.at));

@@ -41,6 +41,8 @@ pub struct Config {
     pub limits: Limits,
     /// The log.
     pub log: LogSettings,
+    /// The certificate authority.
+    pub ca: CaSettings,
     /// Where categories come from.
     pub lists: Vec<ListSource>,
     /// Whether this is the file inside the program: demonstration users, starter policy.
@@ -84,6 +86,13 @@ pub struct LogSettings {
     pub max_backlog_bytes: u64,
     /// Also write Squid's native access log here.
     pub squid: Option<PathBuf>,
+}
+
+/// `[ca]`.
+#[derive(Clone, Debug, Default)]
+pub struct CaSettings {
+    /// File whose first line opens the sealed key; `None`: the systemd credential, if there is one.
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// One `[[lists]]`.

@@ -66,6 +66,9 @@ pub enum Event {
     UserBanned { user: String, until: UnixMillis, reason: String },
     /// A user was removed.
     UserRemoved { user: String },
+    /// The certificate authority: what was done (`made`, `next made`, `signs`, `signs again`,
+    /// `retired`) with which one.
+    AuthorityChanged { done: String, name: String, fingerprint: String },
     /// An action that was refused: what was tried and why not.
     ActionRefused { action: String, why: String },
     /// A daemon began to serve: its version, policy and lists.

@@ -1,7 +1,9 @@
 //! From the text of a machine file to a checked [`Config`].
 
 use super::limits::RawLimits;
-use super::{Config, ConfigFault, ListOrigin, ListSource, Listen, LogSettings, PortSet, Upstream};
+use super::{
+    CaSettings, Config, ConfigFault, ListOrigin, ListSource, Listen, LogSettings, PortSet, Upstream,
+};
 use categorizer::list::Format;
 use rules::host::Host;
 use serde::Deserialize;
@@ -48,6 +50,8 @@ struct RawConfig {
     #[serde(default)]
     log: RawLog,
     #[serde(default)]
+    ca: RawCa,
+    #[serde(default)]
     lists: Vec<RawList>,
 }
 
@@ -90,6 +94,12 @@ struct RawLog {
     sync_interval_ms: Option<Spanned<u64>>,
     max_backlog_bytes: Option<Spanned<u64>>,
     squid: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawCa {
+    passphrase_file: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -156,6 +166,7 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
         upstream,
         limits,
         log,
+        ca: CaSettings { passphrase_file: raw.ca.passphrase_file.map(|file| folder.join(file)) },
         lists,
         demo: false,
     })

@@ -47,6 +47,10 @@ pub(super) fn show(config: &Config) -> String {
     if let Some(squid) = &config.log.squid {
         line(format!("squid = {}", path(squid)));
     }
+    line("\n[ca]".to_owned());
+    if let Some(file) = &config.ca.passphrase_file {
+        line(format!("passphrase_file = {}", path(file)));
+    }
     line("\n[limits]".to_owned());
     for (name, value) in config.limits.values() {
         line(format!("{name} = {value}"));

@@ -7,6 +7,10 @@ use crate::time::UnixMillis;
 use crate::unblock::{BlockId, SiteBlock, Unblock, UnblockId};
 use serde::{Deserialize, Serialize};
 
+/// The category of sites that help, such as Childline. No ban closes them; closing one by hand is
+/// asked about.
+pub const HELP: &str = "health-help";
+
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -194,7 +198,9 @@ impl ReasonCode {
 /// the block opens the site for its scope. Which came first the change log's sequence says, never
 /// a clock.
 ///
-/// No unblock opens a category of the policy's `never`. An access without any category is decided as uncategorised: an empty set opens nothing.
+/// No unblock opens a category of the policy's `never`. A ban leaves sites of help ([`HELP`]) as the
+/// rest of the policy has them: a pupil without internet may need one today. An access without any
+/// category is decided as uncategorised: an empty set opens nothing.
 #[must_use]
 pub fn decide(
     policy: &Policy,
@@ -207,7 +213,9 @@ pub fn decide(
     if let Some(category) = locked.iter().next() {
         return block(Reason::Locked(category));
     }
-    if let Some(until) = access.who.banned_until.filter(|until| now < *until) {
+    if let Some(until) = access.who.banned_until.filter(|until| now < *until)
+        && !is_help(policy, access)
+    {
         return block(Reason::Banned { until });
     }
     // Asking and authorising looked at the site; a page below it, or a list that has learnt since,
@@ -239,6 +247,11 @@ pub fn decide(
         Some(rule) => allow(Reason::Exception(rule)),
         None => written,
     }
+}
+
+/// Whether the site is one of help, by any list: further categories do not take that from it.
+fn is_help(policy: &Policy, access: &Access<'_>) -> bool {
+    policy.catalogue().id(HELP).is_some_and(|help| access.categories.contains(help))
 }
 
 /// The newest of the school's own blocks that holds for an access.

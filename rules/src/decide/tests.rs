@@ -272,6 +272,29 @@ fn a_ban_holds_until_its_end_past_unblocks() {
 }
 
 #[test]
+fn a_ban_leaves_sites_of_help_as_the_rest_of_the_policy_has_them() {
+    let none = Beside::default();
+    let closed =
+        Beside { blocks: vec![site_block("help.example", pupils(), 5)], ..Beside::default() };
+    let cases = [
+        ("help", "ks2", &["health-help"][..], &none, MORNING, "allowed"),
+        ("help that is more besides", "ks2", &["health-help", "music"], &none, MORNING, "allowed"),
+        ("the grid still holds", "ks2", &["health-help", "games"], &none, MORNING, "category"),
+        ("its times too", "ks3", &["health-help", "games"], &none, MORNING, "outside_times"),
+        ("locked", "ks2", &["health-help", "csam"], &none, MORNING, "locked"),
+        ("closed by hand", "ks2", &["health-help"], &closed, MORNING, "site_blocked"),
+        ("a level with a list", "ks1", &["health-help"], &none, MORNING, "not_on_list"),
+        ("health alone is no help", "ks2", &["health"], &none, MORNING, "banned"),
+        ("unknown", "ks2", &[], &none, MORNING, "banned"),
+        ("the last instant", "ks2", &["music"], &none, UnixMillis(LUNCH.0 - 1), "banned"),
+    ];
+    for (what, level, names, beside, now, expected) in cases {
+        let who = Identity { banned_until: Some(LUNCH), ..person(level) };
+        assert_eq!(word(&who, "help.example", names, beside, now), expected, "{what}");
+    }
+}
+
+#[test]
 fn reason_words_and_numbers_lead_back() {
     for (code, word) in ReasonCode::ALL {
         assert_eq!(ReasonCode::from_number(code as u8), Some(code));

@@ -179,6 +179,7 @@ pub(crate) fn known_scope(text: &str, snapshot: &Snapshot) -> Result<Scope, Fail
         Scope::Level(name) => snapshot.policy.levels().id(name).is_some(),
         Scope::Group(name) => !name.trim().is_empty(),
         Scope::User(name) => snapshot.users.find(name).is_some(),
+        Scope::Everyone => false,
     };
     if known { Ok(scope) } else { Err(bad()) }
 }

@@ -123,6 +123,11 @@ fn print_diff(diff: &PolicyDiff) -> Result<(), Failure> {
     if diff.loosens {
         say!("opens more than before: needs an authoriser");
     }
+    if diff.intrudes {
+        say!(
+            "looks further into what people do: tell them, and check the data protection assessment"
+        );
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use ledger::record::Context;
 use ledger::users::{UserError, Users};
 use rules::access::Access;
 use rules::category::{Catalogue, CategorySet};
-use rules::change::Changes;
+use rules::change::{CertificateException, Changes, PrivacyLift};
 use rules::decide::{Decision, decide};
 use rules::host::Host;
 use rules::inspect::{CertificateFaults, Inspection};
@@ -40,6 +40,10 @@ pub struct Snapshot {
     pub unblocks: Arc<[Unblock]>,
     /// The school's own blocks.
     pub blocks: Arc<[SiteBlock]>,
+    /// What the filter may look into though it is private, now or later.
+    pub privacy_lifts: Arc<[PrivacyLift]>,
+    /// Certificate faults that the school has accepted, now or later.
+    pub certificate_exceptions: Arc<[CertificateException]>,
     /// The change log folded.
     pub changes: Arc<Changes>,
     /// What records made under this snapshot share.
@@ -159,6 +163,8 @@ impl Snapshot {
             users,
             unblocks: changes.live(now).into(),
             blocks: changes.blocks.clone().into(),
+            privacy_lifts: changes.privacy_lifts(now).into(),
+            certificate_exceptions: changes.certificate_exceptions(now).into(),
             changes: Arc::new(changes),
             context,
             texts: Arc::default(),
@@ -195,6 +201,8 @@ impl Snapshot {
         Snapshot {
             unblocks: changes.live(now).into(),
             blocks: changes.blocks.clone().into(),
+            privacy_lifts: changes.privacy_lifts(now).into(),
+            certificate_exceptions: changes.certificate_exceptions(now).into(),
             changes: Arc::new(changes),
             users: users.unwrap_or_else(|| Arc::clone(&self.users)),
             loaded_at: now,
@@ -211,18 +219,21 @@ impl Snapshot {
     /// How far the filter looks into one access: the policy, and what the school has authorised
     /// besides.
     #[must_use]
-    pub fn inspection(&self, access: &Access<'_>, _now: UnixMillis) -> Inspection {
-        self.policy.inspection(access)
+    pub fn inspection(&self, access: &Access<'_>, now: UnixMillis) -> Inspection {
+        self.policy.inspection_with(access, &self.privacy_lifts, now)
     }
 
     /// The certificate faults of a host that the school has accepted; `None` where there are none.
+    /// A locked category has none, whatever was accepted before it was listed.
     #[must_use]
-    pub fn certificate_exception(
-        &self,
-        _host: &Host,
-        _now: UnixMillis,
-    ) -> Option<CertificateFaults> {
-        None
+    pub fn certificate_exception(&self, host: &Host, now: UnixMillis) -> Option<CertificateFaults> {
+        let mut faults = CertificateFaults::default();
+        let covering = self.certificate_exceptions.iter().filter(|it| it.covers(host, now));
+        covering.for_each(|it| faults.extend(it.faults.iter()));
+        let locked = self.policy.catalogue().locked();
+        let may =
+            !faults.is_empty() && locked.intersection(self.index.categories(host, None)).is_empty();
+        may.then_some(faults)
     }
 
     /// All categories of a host and, where it is seen, path and query (raw, starting with `/`).

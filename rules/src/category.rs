@@ -135,6 +135,8 @@ pub struct Category {
     pub rationale: String,
     /// Illegal content: no setting, role or code opens it.
     pub locked: bool,
+    /// Private matters: the filter never looks into these sites, unless an authorised change says so.
+    pub privacy: bool,
 }
 
 /// All categories of an installation: the shipped ones, then those that its lists name.
@@ -143,6 +145,7 @@ pub struct Catalogue {
     categories: Vec<Category>,
     by_name: HashMap<String, CategoryId>,
     locked: CategorySet,
+    privacy: CategorySet,
 }
 
 /// Why a category cannot be added or a catalogue not read.
@@ -190,13 +193,18 @@ impl Catalogue {
     fn read(document: &mut Document<'_>) -> Self {
         const EXAMPLE: &str =
             "[[category]] name = \"games\", title = \"Games\", rationale = \"...\"";
-        let mut catalogue =
-            Self { categories: Vec::new(), by_name: HashMap::new(), locked: CategorySet::EMPTY };
+        let mut catalogue = Self {
+            categories: Vec::new(),
+            by_name: HashMap::new(),
+            locked: CategorySet::EMPTY,
+            privacy: CategorySet::EMPTY,
+        };
         let root = document.parse();
         document.only_keys(&root, "the file", &["category"]);
         let tables = root.get("category").map(|value| document.tables(value, EXAMPLE));
         for (at, table) in tables.unwrap_or_default() {
-            document.only_keys(table, "[[category]]", &["name", "title", "rationale", "locked"]);
+            let keys = ["name", "title", "rationale", "locked", "privacy"];
+            document.only_keys(table, "[[category]]", &keys);
             let mut text = |key: &str| match table.get(key) {
                 Some(value) => document.string(value, EXAMPLE).map(str::to_owned),
                 None => {
@@ -210,10 +218,12 @@ impl Catalogue {
             };
             let (name, title, rationale) = (text("name"), text("title"), text("rationale"));
             let locked = table.get("locked").map(|value| document.truth(value, "locked = true"));
+            let privacy = table.get("privacy").map(|value| document.truth(value, "privacy = true"));
             if let (Some(name), Some(title), Some(rationale)) = (name, title, rationale) {
                 let locked = locked.flatten().unwrap_or(false);
+                let privacy = privacy.flatten().unwrap_or(false);
                 if let Err((what, fix)) =
-                    catalogue.push(Category { name, title, rationale, locked })
+                    catalogue.push(Category { name, title, rationale, locked, privacy })
                 {
                     document.fault(at, what, fix);
                 }
@@ -244,6 +254,9 @@ impl Catalogue {
                 if category.locked {
                     self.locked.insert(id);
                 }
+                if category.privacy {
+                    self.privacy.insert(id);
+                }
                 self.by_name.insert(category.name.clone(), id);
                 self.categories.push(category);
                 Ok(id)
@@ -268,6 +281,7 @@ impl Catalogue {
             title: title_of(name),
             rationale: "Named by one of this school's own lists.".to_owned(),
             locked: false,
+            privacy: false,
         };
         self.push(category).map_err(|_| CategoryError::Full(name.to_owned()))
     }
@@ -305,6 +319,12 @@ impl Catalogue {
     #[must_use]
     pub fn locked(&self) -> CategorySet {
         self.locked
+    }
+
+    /// The private categories, which the filter does not look into.
+    #[must_use]
+    pub fn privacy(&self) -> CategorySet {
+        self.privacy
     }
 
     /// The names of a set's categories, in order.

@@ -2,12 +2,17 @@
 //! who may do what. Nothing here does anything: a change takes effect once its event is durable.
 
 mod act;
+mod look;
 
+pub(crate) use act::is_reason;
 pub use act::{
     apply_unblock, ask_unblock, authorise_unblock, block_site, closing_roles, confirm_unblock,
     extend_unblock, lift_block, refuse_unblock, require_role, revoke_unblock,
 };
 
+pub use look::{CertificateException, InspectWhat, PrivacyLift, ask_certificate, ask_inspect};
+
+use crate::decide::ReasonCode;
 use crate::site::{Site, SiteError};
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, Scope, SiteBlock, Unblock, UnblockId};
@@ -32,6 +37,26 @@ pub enum Event {
         reason: String,
         /// When it lapses if nobody answers; logs of older versions do not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        lapses: Option<UnixMillis>,
+    },
+    /// Somebody asks that the filter look into what is private. Answered by the same events as an
+    /// unblock, with which it shares its numbers.
+    InspectAsked {
+        id: UnblockId,
+        what: InspectWhat,
+        from: UnixMillis,
+        until: UnixMillis,
+        reason: String,
+        lapses: Option<UnixMillis>,
+    },
+    /// Somebody asks that faults of a host's certificate be accepted; likewise.
+    CertificateAsked {
+        id: UnblockId,
+        host: String,
+        accept: Vec<ReasonCode>,
+        from: UnixMillis,
+        until: UnixMillis,
+        reason: String,
         lapses: Option<UnixMillis>,
     },
     /// An authoriser says yes.
@@ -106,11 +131,37 @@ pub enum UnblockState {
     Revoked,
 }
 
-/// Everything known of one unblock.
+/// What a request would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestKind {
+    /// Opens a site.
+    Unblock,
+    /// Looks into what is private.
+    Inspect(InspectWhat),
+    /// Accepts faults of a host's certificate.
+    Certificate(Vec<ReasonCode>),
+}
+
+impl RequestKind {
+    /// `unblock`, `inspect` or `certificate`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unblock => "unblock",
+            Self::Inspect(_) => "inspect",
+            Self::Certificate(_) => "certificate",
+        }
+    }
+}
+
+/// Everything known of one unblock, or of another request that goes the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "each field is a column of the change log")]
 pub struct UnblockHistory {
     pub id: UnblockId,
+    pub kind: RequestKind,
+    /// The site, category or host.
     pub site: String,
     pub scope: Scope,
     pub from: UnixMillis,
@@ -174,6 +225,16 @@ pub enum ChangeError {
     Never { category: String },
     #[error("\"{0}\" is no level, @group or user of this school")]
     BadScope(String),
+    #[error("{what} is not private, so looking into it needs no request")]
+    NotPrivate { what: String },
+    #[error("\"{0}\" has a path, which is seen only after looking in")]
+    HasPath(String),
+    #[error("the fault {0} cannot be accepted")]
+    NotAcceptable(String),
+    #[error("no fault is named that should be accepted")]
+    NoFault,
+    #[error("\"{0}\" is a public suffix, under which many owners' sites live; name one host")]
+    SuffixHost(String),
     #[error(transparent)]
     Site(#[from] SiteError),
 }
@@ -254,24 +315,18 @@ impl Changes {
         let (at, by) = (entry.at, entry.actor.clone());
         match &entry.event {
             Event::UnblockAsked { id, site, scope, from, until, reason, lapses } => {
-                self.unblocks.entry(*id).or_insert_with(|| UnblockHistory {
-                    id: *id,
-                    site: site.clone(),
-                    scope: scope.clone(),
-                    from: *from,
-                    until: *until,
-                    reason: reason.clone(),
-                    asked_at: at,
-                    lapses: lapses.unwrap_or(UnixMillis(at.0.saturating_add(LAPSE_MILLIS))),
-                    requested_by: by,
-                    authorised: None,
-                    authorised_sequence: None,
-                    applied: None,
-                    confirmed: None,
-                    refused: None,
-                    revoked: None,
-                    extensions: Vec::new(),
-                });
+                let asked = (RequestKind::Unblock, site.clone(), scope.clone());
+                self.fold_asked(*id, asked, (*from, *until), reason, *lapses, entry);
+            }
+            Event::InspectAsked { id, what, from, until, reason, lapses } => {
+                let kind = RequestKind::Inspect(what.clone());
+                let asked = (kind, what.to_string(), Scope::Everyone);
+                self.fold_asked(*id, asked, (*from, *until), reason, *lapses, entry);
+            }
+            Event::CertificateAsked { id, host, accept, from, until, reason, lapses } => {
+                let kind = RequestKind::Certificate(accept.clone());
+                let asked = (kind, host.clone(), Scope::Everyone);
+                self.fold_asked(*id, asked, (*from, *until), reason, *lapses, entry);
             }
             Event::SiteBlocked { id, site, scope, reason } => {
                 self.fold_block(*id, site, scope, reason, entry)
@@ -279,6 +334,37 @@ impl Changes {
             Event::SiteBlockLifted { id, .. } => self.blocks.retain(|block| block.id != *id),
             event => self.fold_answer(event, entry.sequence, at, by),
         }
+    }
+
+    fn fold_asked(
+        &mut self,
+        id: UnblockId,
+        (kind, site, scope): (RequestKind, String, Scope),
+        (from, until): (UnixMillis, UnixMillis),
+        reason: &str,
+        lapses: Option<UnixMillis>,
+        entry: &ChangeEntry,
+    ) {
+        let at = entry.at;
+        self.unblocks.entry(id).or_insert_with(|| UnblockHistory {
+            id,
+            kind,
+            site,
+            scope,
+            from,
+            until,
+            reason: reason.to_owned(),
+            asked_at: at,
+            lapses: lapses.unwrap_or(UnixMillis(at.0.saturating_add(LAPSE_MILLIS))),
+            requested_by: entry.actor.clone(),
+            authorised: None,
+            authorised_sequence: None,
+            applied: None,
+            confirmed: None,
+            refused: None,
+            revoked: None,
+            extensions: Vec::new(),
+        });
     }
 
     fn fold_block(
@@ -369,9 +455,8 @@ impl Changes {
     /// later included): what goes into a snapshot. One whose site no longer parses stays closed.
     #[must_use]
     pub fn live(&self, now: UnixMillis) -> Vec<Unblock> {
-        self.unblocks
-            .values()
-            .filter(|unblock| unblock.applied.is_some() && may_still_end(unblock.state(now)))
+        self.in_force(now)
+            .filter(|unblock| unblock.kind == RequestKind::Unblock)
             .filter_map(|unblock| {
                 Some(Unblock {
                     id: unblock.id,
@@ -383,6 +468,13 @@ impl Changes {
                 })
             })
             .collect()
+    }
+
+    /// Requests of every kind that are authorised, applied, not revoked, and not ended at `now`.
+    fn in_force(&self, now: UnixMillis) -> impl Iterator<Item = &UnblockHistory> {
+        self.unblocks
+            .values()
+            .filter(move |unblock| unblock.applied.is_some() && may_still_end(unblock.state(now)))
     }
 
     /// The number that the next unblock gets.

@@ -8,6 +8,8 @@ pub const POLICY: &str = include_str!("../defaults/policy.toml");
 pub const CATEGORIES: &str = include_str!("../defaults/categories.toml");
 /// The rows that hold where a policy has none.
 pub const BASELINE: &str = include_str!("../defaults/baseline.toml");
+/// Hosts whose HTTPS is never opened, by group.
+pub const DO_NOT_INSPECT: &str = include_str!("../defaults/do_not_inspect.toml");
 /// The words of pages: language and text of its file.
 pub const TEXTS: &[(&str, &str)] = &[
     ("en", include_str!("../defaults/text/en.toml")),

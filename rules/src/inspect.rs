@@ -1,10 +1,14 @@
 //! How far the filter looks into HTTPS: the modes, why one was chosen, and what a school may
 //! decide about connections that cannot be read.
 //!
-//! [`crate::policy::Policy::inspection`] answers for one access. In order: a privacy category or
-//! group (only an authorised change lifts it), the school's own line about the site, the most
-//! private of what is said of its categories and groups, the level. No line about a site or
+//! [`crate::policy::Policy::inspection`] answers for one access. In order: a category of privacy
+//! (only an authorised change lifts it), the school's own line about the site, the most private of
+//! what is said of its categories and groups, the level. No line about a site or
 //! category raises a level above its own mode, for that is what its devices are set up for.
+
+mod groups;
+
+pub use groups::{Group, group, group_of, groups};
 
 use crate::category::CategoryId;
 use crate::decide::{ReasonCode, Verdict};

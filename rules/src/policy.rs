@@ -4,6 +4,7 @@ mod diff;
 mod inspect;
 mod read;
 mod read_grid;
+mod read_inspect;
 mod read_levels;
 mod read_rules;
 mod site_map;
@@ -11,12 +12,13 @@ mod trial;
 
 pub use crate::document::PolicyError;
 pub use diff::PolicyDiff;
+pub use inspect::InspectSite;
 pub use trial::TestFailure;
 
 use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};
 use crate::category::{Catalogue, CategoryId, CategorySet};
 use crate::decide::{Decision, Reason, allow, block};
-use crate::inspect::TlsRules;
+use crate::inspect::{Inspect, TlsRules};
 use crate::level::{LevelId, Levels};
 use crate::site::Site;
 use crate::time::{SchoolClock, UnixMillis, WeekTimes};
@@ -61,6 +63,8 @@ pub struct PolicyTest {
     pub at: Option<String>,
     pub allow: Vec<Subject>,
     pub block: Vec<Subject>,
+    /// How far the filter must look in.
+    pub inspect: Vec<(Subject, Inspect)>,
 }
 
 /// What a test case is about.
@@ -195,6 +199,7 @@ pub struct Policy {
     holders: [Vec<String>; Role::ALL.len()],
     unblock: UnblockRules,
     keep: Keep,
+    inspect: inspect::InspectRules,
     tls: TlsRules,
     sign_in: Vec<SignInBy>,
     tests: Vec<PolicyTest>,
@@ -427,7 +432,8 @@ impl Policy {
     /// How many `[[test]]` expectations there are.
     #[must_use]
     pub fn test_count(&self) -> usize {
-        self.tests.iter().map(|test| test.allow.len() + test.block.len()).sum()
+        let count = |test: &PolicyTest| test.allow.len() + test.block.len() + test.inspect.len();
+        self.tests.iter().map(count).sum()
     }
 
     /// The next `[from, until)` when a blocked access would be allowed by the clock alone.
@@ -546,5 +552,7 @@ fn or_uncategorised(categories: CategorySet) -> CategorySet {
     if categories.is_empty() { CategorySet::of(CategoryId::UNCATEGORISED) } else { categories }
 }
 
+#[cfg(test)]
+mod inspect_tests;
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,8 @@ pub enum Scope {
     Group(String),
     /// One person.
     User(String),
+    /// The whole school: changes of how far the filter looks in. No unblock or block has it.
+    Everyone,
 }
 
 impl Scope {
@@ -76,6 +78,7 @@ impl Scope {
                 .is_some_and(|level| policy.levels().within(who.level, level)),
             Scope::Group(name) => who.groups.iter().any(|group| same_name(group, name)),
             Scope::User(name) => who.user.as_deref().is_some_and(|user| same_name(user, name)),
+            Scope::Everyone => true,
         }
     }
 
@@ -100,6 +103,7 @@ impl std::fmt::Display for Scope {
         match self {
             Scope::Level(name) | Scope::User(name) => f.write_str(name),
             Scope::Group(name) => write!(f, "@{name}"),
+            Scope::Everyone => f.write_str("everyone"),
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn ask_unblock(
     Ok(Event::UnblockAsked { id: changes.next_unblock(), site, scope, from, until, reason, lapses })
 }
 
-fn check_end(
+pub(super) fn check_end(
     policy: &Policy,
     from: UnixMillis,
     until: UnixMillis,
@@ -66,8 +66,12 @@ fn check_end(
     Ok(())
 }
 
+pub(super) fn check_reason(reason: &str) -> Result<(), ChangeError> {
+    if is_reason(reason) { Ok(()) } else { Err(ChangeError::ReasonTooShort) }
+}
+
 /// A reason to open something says what for: enough letters, and not one of them over and over.
-fn check_reason(reason: &str) -> Result<(), ChangeError> {
+pub(crate) fn is_reason(reason: &str) -> bool {
     let letters: Vec<char> =
         reason.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
     let mut words: Vec<String> = reason.split_whitespace().map(str::to_lowercase).collect();
@@ -78,10 +82,7 @@ fn check_reason(reason: &str) -> Result<(), ChangeError> {
     kinds.sort_unstable();
     kinds.dedup();
     let repeated = kinds.len() < 4 || (spoken > 1 && words.len() == 1);
-    if letters.len() < REASON_LETTERS || repeated {
-        return Err(ChangeError::ReasonTooShort);
-    }
-    Ok(())
+    letters.len() >= REASON_LETTERS && !repeated
 }
 
 fn check_some_reason(reason: &str) -> Result<String, ChangeError> {

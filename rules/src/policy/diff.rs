@@ -7,8 +7,11 @@
 use super::{Cell, Keep, Policy, SiteMap, UnblockRules};
 use crate::access::Role;
 use crate::category::CategorySet;
-use crate::level::LevelId;
+use crate::decide::Verdict;
+use crate::inspect::Inspect;
+use crate::level::{Level, LevelId};
 use crate::site::Site;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What differs between two policies.
@@ -18,6 +21,8 @@ pub struct PolicyDiff {
     pub lines: Vec<String>,
     /// Whether anything opens that was closed.
     pub loosens: bool,
+    /// Whether the filter looks further into what people do than before.
+    pub intrudes: bool,
 }
 
 impl PolicyDiff {
@@ -33,6 +38,19 @@ impl PolicyDiff {
                 |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
             self.add(format!("{what}: {} -> {}", shown(old), shown(new)), loosens);
         }
+    }
+
+    /// A line where the filter looks further in than before, or less far. Seeing less is loosening:
+    /// what is blocked by its path is then not seen.
+    fn inspection(&mut self, what: &str, old: Inspect, new: Inspect) {
+        let note = match new.cmp(&old) {
+            Ordering::Equal => return,
+            Ordering::Greater => "the filter sees less",
+            Ordering::Less => "the filter sees more of what people do",
+        };
+        self.intrudes |= new < old;
+        let line = format!("{what}: {} -> {} ({note})", old.as_str(), new.as_str());
+        self.add(line, new > old);
     }
 
     /// Lines for what came into a set and what left it.
@@ -68,6 +86,7 @@ impl Policy {
         diff.sets(&self.exception_lines(true), &newer.exception_lines(true), false, true);
         diff.sets(&self.role_lines(), &newer.role_lines(), true, false);
         self.diff_unblock(newer, &mut diff);
+        self.diff_inspect(newer, &mut diff);
         diff_keep(self.keep, newer.keep, &mut diff);
         let words = |policy: &Policy| {
             policy.sign_in.iter().map(|way| way.as_str()).collect::<Vec<_>>().join(", ")
@@ -108,6 +127,9 @@ impl Policy {
             let Some(new_id) = newer.levels.id(&level.name) else { continue };
             let new = newer.levels.get(new_id);
             diff.loosens |= (level.safe_search && !new.safe_search) || new.video < level.video;
+            let inspect = |level: &Level| level.inspect.unwrap_or_default();
+            let what = format!("inspect for {}", level.name);
+            diff.inspection(&what, inspect(level), inspect(new));
             self.diff_list(id, newer, new_id, diff);
         }
         let order = |policy: &Policy| {
@@ -297,6 +319,46 @@ impl Policy {
         diff.sets(&self.standing_lines(), &newer.standing_lines(), true, false);
     }
 
+    fn diff_inspect(&self, newer: &Policy, diff: &mut PolicyDiff) {
+        let lines = |policy: &Policy| -> BTreeMap<String, String> {
+            let categories = policy.inspect.categories.iter().map(|(category, mode, _)| {
+                (policy.catalogue.name(*category).to_owned(), mode.as_str().to_owned())
+            });
+            let sites = policy.inspect.lines.iter().map(|line| {
+                let words =
+                    format!("{} ({}; review {})", line.inspect.as_str(), line.reason, line.review);
+                (line.site.to_string(), words)
+            });
+            categories.chain(sites).collect()
+        };
+        // A line that comes or goes leaves the answer to groups and levels: without a line that closes,
+        // more may be seen; without one that opens, less.
+        let mode = |text: &str| text.split(' ').next().and_then(Inspect::from_word);
+        each(&lines(self), &lines(newer), |what, old, new| {
+            let (was, is) = (mode(old), mode(new));
+            let (less, more) = match (was, is) {
+                (Some(was), Some(is)) => (is > was, is < was),
+                (None, Some(Inspect::Page)) => (false, true),
+                (Some(Inspect::Page), None) => (true, false),
+                (None, Some(_)) => (true, false),
+                (Some(_), None) => (false, true),
+                (None, None) => (false, false),
+            };
+            diff.intrudes |= more;
+            diff.change(&format!("inspect {what}"), old, new, less);
+        });
+        let (old, new) = (&self.tls, &newer.tls);
+        let parts = [
+            ("no_sni", old.no_sni, new.no_sni),
+            ("encrypted_hello", old.encrypted_hello, new.encrypted_hello),
+            ("not_tls", old.not_tls, new.not_tls),
+        ];
+        for (key, old, new) in parts {
+            let loosens = new == Verdict::Allow;
+            diff.change(&format!("tls {key}"), old.as_str(), new.as_str(), loosens);
+        }
+    }
+
     fn standing_lines(&self) -> BTreeSet<String> {
         let line = |yes: &super::StandingYes| {
             let categories = self.catalogue.names(yes.categories).join(", ");
@@ -322,6 +384,10 @@ impl Policy {
                     let subject = self.show_subject(subject);
                     lines.insert(format!("test: {level}{at}: {subject} must be {word}"));
                 }
+            }
+            for (subject, mode) in &test.inspect {
+                let (subject, mode) = (self.show_subject(subject), mode.as_str());
+                lines.insert(format!("test: {level}: {subject} must be inspected as {mode}"));
             }
         }
         lines

@@ -5,14 +5,13 @@ use super::{Answer, Calendar, Cell, Exception, Policy, PolicyError, Rule, RuleId
 use crate::access::Role;
 use crate::category::{Catalogue, CategoryId};
 use crate::document::{Document, Value, nearest, suggest};
-use crate::inspect::TlsRules;
 use crate::level::{LevelId, Levels};
 use crate::site::Site;
 use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 17] = [
     "school",
     "timezone",
     "terms",
@@ -23,6 +22,9 @@ const KEYS: [&str; 14] = [
     "who",
     "grid",
     "exception",
+    "inspect",
+    "inspect_site",
+    "tls",
     "roles",
     "unblock",
     "keep",
@@ -84,6 +86,8 @@ impl Reader<'_> {
         let who = self.who(root);
         let grid = self.grid(root, lists);
         let exceptions = self.exceptions(root);
+        let inspect = self.inspect(root);
+        let tls = self.tls(root);
         let (roles, holders) = self.roles(root);
         let unblock = self.unblock(root, &roles);
         let keep = self.keep(root);
@@ -112,7 +116,8 @@ impl Reader<'_> {
             holders,
             unblock: unblock?,
             keep,
-            tls: TlsRules::default(),
+            inspect,
+            tls,
             sign_in,
             tests,
             files,

@@ -26,7 +26,7 @@ impl Reader<'_> {
             else {
                 continue;
             };
-            let keys = ["parent", "only", "safe_search", "video", "style"];
+            let keys = ["parent", "only", "safe_search", "video", "style", "inspect"];
             self.document.only_keys(table, &format!("level {name}"), &keys);
             if let Some(parent) = table.get("parent") {
                 let text = self.document.string(parent, EXAMPLE);
@@ -123,6 +123,7 @@ impl Reader<'_> {
             let line: Vec<LevelId> = self.levels.line(LevelId(place as u8)).collect();
             let own = |key: &str| line.iter().find_map(|id| tables.get(id)?.get(key));
             let (safe_search, video) = (own("safe_search"), own("video"));
+            let inspect = own("inspect");
             let style_by_name = line.iter().find_map(|id| {
                 let explicit = tables.get(id).and_then(|table| table.get("style"));
                 let by_name = || style_of(&self.levels.get(*id).name).map(Ok);
@@ -149,6 +150,7 @@ impl Reader<'_> {
                     self.warn_once(value.span().start, "video is not enforced in this version");
                 }
             }
+            self.levels.levels[place].inspect = inspect.and_then(|value| self.mode(value));
             let style = match style_by_name {
                 Some(Ok(style)) => Some(style),
                 Some(Err(value)) => self.word(

@@ -5,6 +5,7 @@ use super::{Exception, Keep, PolicyTest, SignInBy, StandingYes, Subject, Unblock
 use crate::access::{Role, RoleSet};
 use crate::category::CategorySet;
 use crate::document::{Document, Value, suggest};
+use crate::inspect::Inspect;
 use crate::level::LevelId;
 use crate::time::UnixMillis;
 use std::collections::HashMap;
@@ -315,19 +316,20 @@ impl Reader<'_> {
         let tables = root.get("test").map(|value| self.document.tables(value, EXAMPLE));
         let mut tests = Vec::new();
         for (start, table) in tables.unwrap_or_default() {
-            self.document.only_keys(table, "[[test]]", &["as", "at", "allow", "block"]);
+            self.document.only_keys(table, "[[test]]", &["as", "at", "allow", "block", "inspect"]);
             let level = self.required_text(table, start, "the [[test]]", "as", "\"ks2\"");
             let level_at = table.get("as").map_or(start, |value| value.span().start);
             let level = level.map(str::to_owned).and_then(|name| self.level(level_at, &name));
             let at = table.get("at").and_then(|value| self.moment(value));
             let allow = self.subjects(table.get("allow"));
             let block = self.subjects(table.get("block"));
-            if table.get("allow").is_none() && table.get("block").is_none() {
+            let inspect = self.inspect_subjects(table.get("inspect"));
+            if ["allow", "block", "inspect"].iter().all(|key| table.get(*key).is_none()) {
                 let fix = "add allow = [\"example.org\"] or block = [\"category:games\"]";
                 self.document.fault(start, "the [[test]] expects nothing", fix);
             }
             let place = self.document.place(start);
-            tests.extend(level.map(|level| PolicyTest { place, level, at, allow, block }));
+            tests.extend(level.map(|level| PolicyTest { place, level, at, allow, block, inspect }));
         }
         tests
     }
@@ -348,10 +350,27 @@ impl Reader<'_> {
         let Some(value) = value else { return Vec::new() };
         let mut subjects = Vec::new();
         for (at, text) in self.document.strings(value, "allow = [\"childline.org.uk\"]") {
-            subjects.extend(match text.strip_prefix("category:") {
-                Some(name) => self.category(at, name.trim()).map(Subject::Category),
-                None => self.site(at, text).map(Subject::Site),
-            });
+            subjects.extend(self.subject(at, text));
+        }
+        subjects
+    }
+
+    fn subject(&mut self, at: usize, text: &str) -> Option<Subject> {
+        match text.strip_prefix("category:") {
+            Some(name) => self.category(at, name.trim()).map(Subject::Category),
+            None => self.site(at, text).map(Subject::Site),
+        }
+    }
+
+    /// `inspect = { "bank.example" = "never" }` of a test.
+    fn inspect_subjects(&mut self, value: Option<&Value<'_>>) -> Vec<(Subject, Inspect)> {
+        let table = value.and_then(|value| {
+            self.document.table(value, "inspect = { \"bank.example\" = \"never\" }")
+        });
+        let mut subjects = Vec::new();
+        for (at, text, value) in table.map(Document::rows).unwrap_or_default() {
+            let subject = self.subject(at, text);
+            subjects.extend(subject.zip(self.mode(value)));
         }
         subjects
     }

@@ -41,6 +41,16 @@ impl Policy {
                     failures.push(TestFailure { text });
                 }
             }
+            for (subject, mode) in &test.inspect {
+                let is = self.with_access(test, subject, categories, |it| self.inspection(it)).mode;
+                if is != *mode {
+                    let (level, what) =
+                        (&self.levels.get(test.level).name, self.show_subject(subject));
+                    let (must, is) = (mode.as_str(), is.as_str());
+                    let text = format!("{level}: {what} must be inspected as {must}; it is {is}");
+                    failures.push(TestFailure { text });
+                }
+            }
         }
         failures
     }
@@ -54,6 +64,18 @@ impl Policy {
     ) -> Decision {
         // The time was understood when the policy was read.
         let at = test.at.as_deref().and_then(|text| self.clock.school_moment(text, now).ok());
+        let decide = |access: &Access<'_>| decide(self, &[], &[], access, at.unwrap_or(now));
+        self.with_access(test, subject, categories, decide)
+    }
+
+    /// Asks something about what a test case is about.
+    fn with_access<T>(
+        &self,
+        test: &PolicyTest,
+        subject: &Subject,
+        categories: &dyn Fn(&Host, Option<&str>) -> CategorySet,
+        ask: impl FnOnce(&Access<'_>) -> T,
+    ) -> T {
         let who = Identity {
             level: test.level,
             user: None,
@@ -70,8 +92,7 @@ impl Policy {
             Subject::Category(category) => (&nowhere, None, CategorySet::of(*category)),
         };
         let scheme = if path.is_some() { Scheme::Https } else { Scheme::Tunnel };
-        let access = Access { who: &who, scheme, host, port: 443, path, categories };
-        decide(self, &[], &[], &access, at.unwrap_or(now))
+        ask(&Access { who: &who, scheme, host, port: 443, path, categories })
     }
 
     fn failure(&self, test: &PolicyTest, subject: &Subject, decision: Decision) -> String {

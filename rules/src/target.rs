@@ -189,8 +189,8 @@ fn is_seen_form(path: &[u8]) -> bool {
             b'/' | b'.' if before == b'/' => return false,
             b'\\' => return false,
             b'%' if !is_final_escape(&path[i..]) => return false,
-            0x21..=0x7e => {}
-            _ => return false,
+            _ if !is_path_byte(byte) => return false,
+            _ => {}
         }
         before = byte;
     }
@@ -208,6 +208,16 @@ fn is_final_escape(bytes: &[u8]) -> bool {
         }
         None => false,
     }
+}
+
+/// Bytes that may stand in a path (RFC 3986, 3.3), and `%`. Some clients send the others as they
+/// are and browsers escape them: `{` and `%7B` are one.
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(
+            byte,
+            b'"' | b'<' | b'>' | b'[' | b'\\' | b']' | b'^' | b'`' | b'{' | b'|' | b'}'
+        )
 }
 
 /// RFC 3986, 2.3.
@@ -247,7 +257,7 @@ fn decode_unreserved(path: &[u8]) -> String {
         match byte {
             b'\\' if !is_escaped => out.push('/'),
             _ if is_unreserved(byte) => out.push(char::from(byte)),
-            0x21..=0x7e if !is_escaped && byte != b'%' => out.push(char::from(byte)),
+            _ if !is_escaped && byte != b'%' && is_path_byte(byte) => out.push(char::from(byte)),
             _ => {
                 const HEX: &[u8; 16] = b"0123456789ABCDEF";
                 out.push('%');
@@ -392,6 +402,8 @@ mod tests {
             ("/a%2fb", "/a%2Fb"),
             ("/a%20b%c3%a9", "/a%20b%C3%A9"),
             ("/a b é", "/a%20b%20%C3%A9"),
+            ("/{\"a|b\"}", "/%7B%22a%7Cb%22%7D"),
+            ("/%7b%22a%7cb%22%7d", "/%7B%22a%7Cb%22%7D"),
             ("/100%", "/100%25"),
             ("/%zz", "/%25zz"),
             ("/%%32e%%32e/x", "/%252e%252e/x"),

@@ -37,6 +37,17 @@ pub enum TimeError {
         /// An example of the right form.
         example: &'static str,
     },
+    /// Nearly a word for a time.
+    #[error("\"{text}\" is no time; did you mean \"{nearest}\"?")]
+    Nearly {
+        /// What was given.
+        text: String,
+        /// The word that it is most like.
+        nearest: &'static str,
+    },
+    /// `end of term` where the policy gives no term that has not ended.
+    #[error("\"end of term\" is not known: the policy has no term that ends later; give a date")]
+    NoTerm,
     /// No such time zone in the tz database.
     #[error("no time zone \"{0}\"; use a name such as Europe/London")]
     NoZone(String),
@@ -49,8 +60,9 @@ const WEEK: u16 = 7 * DAY;
 /// How far [`SchoolClock::next`] looks ahead, in days: over a summer and a year.
 const DAYS_AHEAD: i32 = 400;
 
-const MOMENT: &str =
-    "a time such as \"Tue 10:00\", \"10:50\", \"2026-01-05\", \"2h\" or \"end of term\"";
+const MOMENT: &str = "a time such as \"Tue 10:00\", \"10:50\", \"friday\", \"2026-01-05\", \"2h\" or \"end of term\"";
+/// Words for a moment that a slip of the keyboard may be like, beside the days of the week.
+const MOMENT_WORDS: [&str; 4] = ["now", "today", "tomorrow", "end of term"];
 const WEEKDAYS: [&str; 7] =
     ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
@@ -171,8 +183,8 @@ impl SchoolClock {
     /// (that day's end when `end`, else its start), `2026-01-05 14:00`, `2h`, `3 days`, `friday`,
     /// `end of term`, or RFC 3339.
     ///
-    /// `friday` is the next such day, today included, and like `today` and `tomorrow` follows
-    /// `end`. `end of term` is the end of the last day of this term, or of the next.
+    /// `friday` is the next such day, today included, `next friday` that of the week that begins
+    /// next Monday; like `today` and `tomorrow` they follow `end`. `end of term` is the end of the last day of this term, or of the next.
     ///
     /// # Errors
     /// [`TimeError`].
@@ -184,7 +196,7 @@ impl SchoolClock {
             "now" => Some(now),
             "today" => Some(of_day(today)),
             "tomorrow" => Some(of_day(days_after(today, 1))),
-            "end of term" => self.end_of_term(today),
+            "end of term" => Some(self.end_of_term(today).ok_or(TimeError::NoTerm)?),
             _ => None,
         };
         found
@@ -194,7 +206,12 @@ impl SchoolClock {
             .or_else(|| parse_time(&lower).map(|time| self.instant(today.to_datetime(time))))
             .or_else(|| self.weekday_moment(&lower, now, of_day))
             .or_else(|| self.moved(now, &lower, 1))
-            .ok_or_else(|| not_understood(text, "time", MOMENT))
+            .ok_or_else(|| match nearest_word(&lower) {
+                Some(nearest) => {
+                    TimeError::Nearly { text: text.chars().take(60).collect(), nearest }
+                }
+                None => not_understood(text, "time", MOMENT),
+            })
     }
 
     /// As [`SchoolClock::moment`], but a weekday with a time is the next such on a school day, and
@@ -294,6 +311,17 @@ impl SchoolClock {
         self.zoned(at).strftime("%a %-d %b %Y %H:%M %Z").to_string()
     }
 
+    /// An end for people: the midnight after a day is `the end of Fri 28 Nov 2025`, any other
+    /// instant is shown as [`SchoolClock::show`] does.
+    #[must_use]
+    pub fn show_end(&self, at: UnixMillis) -> String {
+        let before = self.day(UnixMillis(at.0.saturating_sub(1)));
+        if self.day_bounds(before).1 != at {
+            return self.show(at);
+        }
+        format!("the end of {}", before.strftime("%a %-d %b %Y"))
+    }
+
     /// `2025-11-26T10:00:00.000+00:00`: for machines, with the offset.
     #[must_use]
     pub fn rfc3339(&self, at: UnixMillis) -> String {
@@ -344,16 +372,23 @@ impl SchoolClock {
         Some(self.instant(day.to_datetime(parse_time(time.trim())?)))
     }
 
-    /// `tue 10:00`, `friday`.
+    /// `tue 10:00`, `friday`, `next friday`, `next tue 10:00`.
     fn weekday_moment(
         &self,
         lower: &str,
         now: UnixMillis,
         of_day: impl Fn(Date) -> UnixMillis,
     ) -> Option<UnixMillis> {
+        let today = self.day(now);
+        let (lower, first) = match lower.strip_prefix("next ") {
+            Some(rest) => {
+                (rest.trim_start(), 7 - i32::from(today.weekday().to_monday_zero_offset()))
+            }
+            None => (lower, 0),
+        };
         let (day, time) = lower.split_once(char::is_whitespace).unwrap_or((lower, ""));
         let weekday = parse_weekday(day)?;
-        let next = (0..=7).map(|days| days_after(self.day(now), days));
+        let next = (first..=first + 7).map(|days| days_after(today, days));
         let mut days = next.filter(|day| day.weekday() == weekday);
         if time.is_empty() {
             return days.next().map(of_day);
@@ -431,6 +466,15 @@ fn parse_term(text: &str) -> Result<(Date, Date), TimeError> {
 
 fn not_understood(text: &str, what: &'static str, example: &'static str) -> TimeError {
     TimeError::NotUnderstood { text: text.chars().take(60).collect(), what, example }
+}
+
+/// The word for a moment that a text is most like: one that begins as it does, with a length within
+/// two letters of it.
+fn nearest_word(lower: &str) -> Option<&'static str> {
+    let alike = |word: &str| word.chars().zip(lower.chars()).take_while(|(a, b)| a == b).count();
+    let words = MOMENT_WORDS.iter().chain(&WEEKDAYS).copied();
+    let near = words.filter(|word| alike(word) >= 2 && word.len().abs_diff(lower.len()) <= 2);
+    near.max_by_key(|word| alike(word))
 }
 
 fn minute_of_week(civil: DateTime) -> u16 {

@@ -146,6 +146,9 @@ fn moments_are_read_as_people_say_them() {
         ("90 minutes", true, "Sun 22 Nov 2026 16:50 GMT"),
         ("3 days", true, "Wed 25 Nov 2026 15:20 GMT"),
         ("friday", true, "Sat 28 Nov 2026 00:00 GMT"),
+        ("next friday", true, "Sat 28 Nov 2026 00:00 GMT"),
+        ("next sunday", false, "Sun 29 Nov 2026 00:00 GMT"),
+        ("next mon 09:00", false, "Mon 23 Nov 2026 09:00 GMT"),
         ("Fri", false, "Fri 27 Nov 2026 00:00 GMT"),
         ("sunday", true, "Mon 23 Nov 2026 00:00 GMT"),
         ("tomorrow", true, "Tue 24 Nov 2026 00:00 GMT"),
@@ -169,7 +172,27 @@ fn moments_are_read_as_people_say_them() {
         let moment = clock.moment(text, now, true);
         assert_eq!(moment.is_err(), text != "Tue", "{text}");
     }
-    assert!(london(&[]).moment("end of term", now, true).is_err());
+    assert_eq!(london(&[]).moment("end of term", now, true), Err(TimeError::NoTerm));
+    let wednesday = UnixMillis(now.0 + 3 * 86_400_000);
+    let next = clock.moment("next friday", wednesday, true).unwrap();
+    assert_eq!(clock.show_end(next), "the end of Fri 4 Dec 2026", "not the one of this week");
+    assert_eq!(clock.show_end(UnixMillis(next.0 - 60_000)), "Fri 4 Dec 2026 23:59 GMT");
+}
+
+#[test]
+fn a_slip_in_a_word_for_a_time_is_told_the_word() {
+    let clock = london(&[]);
+    let at = |text| clock.moment(text, UnixMillis(0), true).unwrap_err().to_string();
+    for (text, nearest) in [
+        ("frday", "friday"),
+        ("tommorow", "tomorrow"),
+        ("wednsday", "wednesday"),
+        ("todya", "today"),
+    ] {
+        let told = at(text);
+        assert!(told.ends_with(&format!("did you mean \"{nearest}\"?")), "{told}");
+    }
+    assert!(at("soon").contains("such as \"Tue 10:00\""));
 }
 
 #[test]

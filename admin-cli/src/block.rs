@@ -5,14 +5,16 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
 use crate::prompt;
 use crate::school::{Acting, School, from_change_error, person};
+use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
 use rules::change::{ChangeError, Event, block_site, closing_roles, lift_block, same_person};
+use rules::decide::HELP;
 use rules::policy::Policy;
 use rules::site::Site;
 use rules::unblock::{BlockId, Scope, SiteBlock};
 
-/// The category of sites that help: closing one is asked about.
-const HELP: &str = "health-help";
+/// Most help sites that a warning names.
+const NAMED_HELP: usize = 5;
 
 const COLUMNS: &[Column] = &[
     Column { key: "id", title: "Block", gives_way: 0 },
@@ -52,7 +54,8 @@ async fn block(
     let acting = Acting::new(&log, &by, format!("block {site} --for {scope}"), change);
     let site = Site::parse(site).map_err(|error| Failure::usage(error.to_string()))?;
     let scope = known_scope(scope, &snapshot)?;
-    warn_of_help(&snapshot, &acting, &site, change).await?;
+    let lists = Lists::new(&school.config, &log);
+    warn_of_help(&lists, &snapshot, &acting, &site, change).await?;
     let mut number = BlockId(0);
     acting
         .append(|changes| {
@@ -79,8 +82,10 @@ async fn block(
     Ok(Exit::Ok)
 }
 
-/// Closing a site that gives help needs a yes: a pupil may need it today.
+/// Closing a site that gives help, or one with such a site below it, needs a yes: a pupil may need
+/// it today.
 async fn warn_of_help(
+    lists: &Lists<'_>,
     snapshot: &Snapshot,
     acting: &Acting<'_>,
     site: &Site,
@@ -88,10 +93,21 @@ async fn warn_of_help(
 ) -> Result<(), Failure> {
     let categories = snapshot.categories(site.host(), site.path());
     let help = snapshot.policy.catalogue().id(HELP);
-    if !help.is_some_and(|help| categories.contains(help)) {
-        return Ok(());
+    if help.is_some_and(|help| categories.contains(help)) {
+        note!("warning: this closes a help site: {site} is in {HELP}");
+    } else {
+        let below = lists.below(site, HELP).await.map_err(Failure::fault)?;
+        if below.is_empty() {
+            return Ok(());
+        }
+        let more = match below.len().saturating_sub(NAMED_HELP) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = below.iter().take(NAMED_HELP).map(|host| visible(host).to_string());
+        let named = named.collect::<Vec<_>>().join(", ");
+        note!("warning: this closes a help site: {named}{more} below {site} is in {HELP}");
     }
-    note!("warning: this closes a help site: {site} is in {HELP}");
     if change.dry_run {
         return Ok(());
     }

@@ -20,7 +20,9 @@ pub(crate) fn because(policy: &Policy, decision: &Decision) -> String {
                 policy.catalogue().name(category)
             )
         }
-        Reason::Banned { until } => format!("no internet until {}", policy.clock().show(until)),
+        Reason::Banned { until } => {
+            format!("no internet, except sites of help, until {}", policy.clock().show(until))
+        }
         Reason::SiteBlocked(id) => format!("blocked by the school ({id})"),
         Reason::Unblock(id) => format!("opened for now ({id})"),
         Reason::Exception(id) => format!("standing exception: {}", rule(id)),

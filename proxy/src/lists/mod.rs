@@ -5,6 +5,7 @@
 //! version takes effect when the change log says so, at once or, where it would open or close too
 //! much, after a person has accepted it. The version that was in force stays until then.
 
+mod below;
 mod compile;
 mod entries;
 mod fetch;

@@ -245,7 +245,7 @@ impl People<'_> {
                 .await
                 .map_err(from_user_error)?;
         }
-        let (name, until) = (visible(&before.name), self.clock.show(until));
+        let (name, until) = (visible(&before.name), self.clock.show_end(until));
         self.done(
             &format!("{name}: no internet until {until}; live within 1 s"),
             &format!("{name}: would have no internet until {until}"),
@@ -391,10 +391,11 @@ pub(crate) fn known_level(levels: &Levels, name: &str) -> Result<(), Failure> {
 }
 
 fn needs_reason(reason: &str) -> Result<(), Failure> {
-    if reason.trim().is_empty() {
-        return Err(Failure::usage("a reason is needed").fix("add --reason \"...\""));
+    if rules::change::is_reason(reason) {
+        return Ok(());
     }
-    Ok(())
+    Err(Failure::usage("a reason is needed that says why, in at least 10 letters")
+        .fix("add --reason \"...\""))
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Failure {

@@ -126,7 +126,17 @@ fn closing_a_help_site_needs_a_yes_and_the_undo_names_who_may() {
     assert_eq!(done.code, OK, "{done:?}");
     assert!(done.err.contains("this closes a help site"), "{done:?}");
     assert!(done.out.ends_with("--reason TEXT --by q.whitmore\n"), "{done:?}");
-    let own = school.run("block arcade.test --for guest --by a.deputy --reason", &["Harmful"]);
+    school.write("lists/help.txt", "listening.test\ntalk.charity.test\n");
+    school.run("lists update own-help", &[]);
+    school.run("lists accept own-help --by j.cho", &[]);
+    let wider = "block charity.test --for guest --by j.cho --reason";
+    let asked = school.run(wider, &["Adverts for betting"]);
+    assert_eq!(asked.code, USAGE, "{asked:?}");
+    assert!(asked.err.contains("help site: talk.charity.test below charity.test"), "{asked:?}");
+    let beside = "block www.charity.test --for guest --by j.cho --reason";
+    assert_eq!(school.run(beside, &["Adverts for betting"]).code, OK);
+    let own =
+        school.run("block arcade.test --for guest --by a.deputy --reason", &["Harmful pictures"]);
     assert!(own.out.ends_with("--reason TEXT --by a.deputy\n"), "{own:?}");
     assert!(!own.err.contains("help site"), "{own:?}");
 }
@@ -372,6 +382,9 @@ fn people_are_added_changed_banned_and_removed_and_passwords_never_shown() {
         &["Agreed with the head of year"],
     );
     assert_eq!(banned.code, OK, "{banned:?}");
+    assert!(banned.out.contains("no internet until the end of Fri "), "{banned:?}");
+    let unsaid = school.run("user ban sam.p --until friday --by q.whitmore --reason x", &[]);
+    assert_eq!(unsaid.code, USAGE, "{unsaid:?}");
     assert_eq!(school.run("check library.test --as sam.p", &[]).code, BLOCKED);
     assert_eq!(
         school.run("user unban sam.p --by q.whitmore --reason", &["Talked it over"]).code,

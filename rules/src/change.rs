@@ -4,10 +4,9 @@
 mod act;
 mod look;
 
-pub(crate) use act::is_reason;
 pub use act::{
     apply_unblock, ask_unblock, authorise_unblock, block_site, closing_roles, confirm_unblock,
-    extend_unblock, lift_block, refuse_unblock, require_role, revoke_unblock,
+    extend_unblock, is_reason, lift_block, refuse_unblock, require_role, revoke_unblock,
 };
 
 pub use look::{CertificateException, InspectWhat, PrivacyLift, ask_certificate, ask_inspect};

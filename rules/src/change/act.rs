@@ -11,7 +11,7 @@ use crate::site::Site;
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, Scope, UnblockId};
 
-/// Fewest letters of a reason to open something.
+/// Fewest letters of a reason.
 const REASON_LETTERS: usize = 10;
 
 /// Checks a request and makes its event. `categories` are those of the site.
@@ -70,8 +70,9 @@ pub(super) fn check_reason(reason: &str) -> Result<(), ChangeError> {
     if is_reason(reason) { Ok(()) } else { Err(ChangeError::ReasonTooShort) }
 }
 
-/// A reason to open something says what for: enough letters, and not one of them over and over.
-pub(crate) fn is_reason(reason: &str) -> bool {
+/// Whether a reason says something: enough letters, and not one of them over and over.
+#[must_use]
+pub fn is_reason(reason: &str) -> bool {
     let letters: Vec<char> =
         reason.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
     let mut words: Vec<String> = reason.split_whitespace().map(str::to_lowercase).collect();
@@ -270,7 +271,8 @@ pub fn block_site(
     if matches!(&scope, Scope::Level(_)) && scope.level(policy).is_none() {
         return Err(ChangeError::BadScope(scope.to_string()));
     }
-    let (id, reason) = (changes.next_block(), check_some_reason(reason)?);
+    check_reason(reason)?;
+    let (id, reason) = (changes.next_block(), reason.trim().to_owned());
     Ok(Event::SiteBlocked { id, site: site.to_string(), scope, reason })
 }
 

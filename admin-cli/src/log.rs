@@ -7,7 +7,7 @@ use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
 use crate::school::{School, from_append_error, range, show_seconds};
 use crate::words;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
-use ledger::record::{End, Ended};
+use ledger::record::{Depth, End, Ended};
 use ledger::squid;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
@@ -132,7 +132,14 @@ fn hidden_address(row: &AccessRow) -> String {
         path: row.path.as_deref(),
         locked: true,
         user: None,
-        ended: Ended { end: End::Complete, status: 0, bytes_up: 0, bytes_down: 0, duration_us: 0 },
+        ended: Ended {
+            end: End::Complete,
+            status: 0,
+            bytes_up: 0,
+            bytes_down: 0,
+            duration_us: 0,
+            depth: None,
+        },
     };
     squid::write_line(&mut text, &line);
     text.split_whitespace().nth(URL_FIELD).unwrap_or(HIDDEN).to_owned()
@@ -188,8 +195,13 @@ fn filter(filters: &LogFilters) -> Result<Filter, Failure> {
         reason,
         id: code.map_err(|error| Failure::usage(error.to_string()))?,
         client: filters.client,
+        depth: filters.depth.as_deref().and_then(depth_of),
         ..Filter::default()
     })
+}
+
+fn depth_of(word: &str) -> Option<Depth> {
+    Depth::ALL.into_iter().find(|depth| depth.as_str() == word)
 }
 
 fn reason_of(word: &str) -> Result<ReasonCode, Failure> {

@@ -23,7 +23,8 @@ CREATE TABLE what (
   verdict INTEGER NOT NULL, reason INTEGER NOT NULL, rule INTEGER, unblock INTEGER,
   depth INTEGER NOT NULL);
 
--- `at` in milliseconds since 1970; `end` NULL: see access_end, or the access is still open.
+-- `at` in milliseconds since 1970; `end` NULL: see access_end, or the access is still open. `end & 15`
+-- tells how it ended; `end >> 4` is 0 where the depth is as decided, else the depth in the end plus 1.
 CREATE TABLE access (
   sequence INTEGER PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL, who INTEGER NOT NULL,
   what INTEGER NOT NULL, path TEXT, "end" INTEGER, status INTEGER, bytes_up INTEGER,

@@ -488,7 +488,7 @@ impl AccessRow {
 }
 
 fn bind_end(binder: &mut Binder, ended: &Ended) {
-    binder.number(ended.end as u8).number(ended.status);
+    binder.number(ended.end_number()).number(ended.status);
     binder.count(ended.bytes_up).count(ended.bytes_down).count(ended.duration_us);
 }
 

@@ -539,8 +539,14 @@ impl Engine {
 
     /// Ends everything that is still open: the process that would have ended it is gone.
     pub(crate) async fn end_unknown(&mut self) -> Result<(), IngestError> {
-        let ended =
-            Ended { end: End::Unknown, status: 0, bytes_up: 0, bytes_down: 0, duration_us: 0 };
+        let ended = Ended {
+            end: End::Unknown,
+            status: 0,
+            bytes_up: 0,
+            bytes_down: 0,
+            duration_us: 0,
+            depth: None,
+        };
         let mut ids: Vec<u64> = self.held.keys().chain(self.open.keys()).copied().collect();
         ids.sort_unstable();
         self.tally.unknown_ends += ids.len() as u64;

@@ -9,7 +9,7 @@
 
 use crate::frame;
 use crate::payload;
-use crate::record::{Context, Decided, End, Ended};
+use crate::record::{Context, Decided, Depth, End, Ended};
 pub use crate::segment::{JournalSettings, JournalStatus, Segment, Shared};
 use rules::code::RequestId;
 use std::cell::{Cell, RefCell};
@@ -107,6 +107,7 @@ impl Journal {
             bytes_up: Cell::new(0),
             bytes_down: Cell::new(0),
             status: Cell::new(0),
+            depth: Cell::new(None),
             ended: Cell::new(false),
         })
     }
@@ -252,6 +253,7 @@ pub struct Pending {
     bytes_up: Cell<u64>,
     bytes_down: Cell<u64>,
     status: Cell<u16>,
+    depth: Cell<Option<Depth>>,
     ended: Cell<bool>,
 }
 
@@ -277,6 +279,11 @@ impl Pending {
         self.status.set(status);
     }
 
+    /// Tells how deep the proxy saw in the end, where that differs from the decision's depth.
+    pub fn set_depth(&self, depth: Depth) {
+        self.depth.set(Some(depth));
+    }
+
     /// Ends the record.
     pub fn finish(self, end: End) {
         self.end(end);
@@ -294,6 +301,7 @@ impl Pending {
             bytes_up: self.bytes_up.get(),
             bytes_down: self.bytes_down.get(),
             duration_us: self.decided_at.elapsed().as_micros() as u64,
+            depth: self.depth.get(),
         };
         self.journal.buffer_end(self.id, &ended);
     }
@@ -314,7 +322,7 @@ impl Drop for Pending {
 /// For the few places that make an end by hand.
 #[must_use]
 pub fn refused(status: u16, bytes_down: u64, duration_us: u64) -> Ended {
-    Ended { end: End::Complete, status, bytes_up: 0, bytes_down, duration_us }
+    Ended { end: End::Complete, status, bytes_up: 0, bytes_down, duration_us, depth: None }
 }
 
 #[cfg(test)]
@@ -323,7 +331,6 @@ mod tests {
     use super::*;
     use crate::frame::{Found, Frames, MAGIC};
     use crate::payload::Payload;
-    use crate::record::Depth;
     use rules::category::CategorySet;
     use rules::decide::{ReasonCode, Verdict};
     use rules::target::Scheme;

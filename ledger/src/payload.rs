@@ -4,7 +4,7 @@
 //! Contexts are numbered within their file and decisions name that number, so that a damaged
 //! context can never lend a decision the names of an older one.
 
-use crate::record::{Context, Decided, Depth, End, Ended, scheme_from_number, scheme_number};
+use crate::record::{Context, Decided, Depth, Ended, scheme_from_number, scheme_number};
 use rules::category::CategorySet;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
@@ -153,7 +153,7 @@ pub fn put_ended(buffer: &mut Vec<u8>, id: RequestId, ended: &Ended) {
 }
 
 fn put_end(buffer: &mut Vec<u8>, ended: &Ended) {
-    buffer.push(ended.end as u8);
+    buffer.push(ended.end_number());
     buffer.extend_from_slice(&ended.status.to_le_bytes());
     buffer.extend_from_slice(&ended.bytes_up.to_le_bytes());
     buffer.extend_from_slice(&ended.bytes_down.to_le_bytes());
@@ -261,10 +261,10 @@ fn read_decided<'a>(reader: &mut Reader<'a>) -> Option<DecisionRead<'a>> {
 }
 
 fn read_end(reader: &mut Reader<'_>) -> Option<Ended> {
-    let end = End::from_number(reader.u8()?)?;
+    let (end, depth) = Ended::parts(reader.u8()?)?;
     let status = reader.u16()?;
     let (bytes_up, bytes_down, duration_us) = (reader.u64()?, reader.u64()?, reader.u64()?);
-    Some(Ended { end, status, bytes_up, bytes_down, duration_us })
+    Some(Ended { end, status, bytes_up, bytes_down, duration_us, depth })
 }
 
 struct Reader<'a> {
@@ -304,6 +304,7 @@ impl<'a> Reader<'a> {
 #[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 mod tests {
     use super::*;
+    use crate::record::End;
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -344,6 +345,7 @@ mod tests {
             words in any::<[u64; 4]>(),
             blocked in any::<bool>(),
             end in prop::option::of(any::<(u16, u64, u64, u64)>()),
+            how in (0..End::ALL.len(), 0..=Depth::ALL.len()),
         ) {
             let (id, at, level, port) = numbers;
             let shared = Arc::new(context());
@@ -357,7 +359,8 @@ mod tests {
                 rule: rule.as_deref(), unblock: unblock.map(UnblockId), depth: Depth::Name,
             };
             let ended = end.map(|(status, bytes_up, bytes_down, duration_us)| {
-                Ended { end: End::Cut, status, bytes_up, bytes_down, duration_us }
+                let (end, depth) = (End::ALL[how.0], Depth::ALL.get(how.1).copied());
+                Ended { end, status, bytes_up, bytes_down, duration_us, depth }
             });
             let mut bytes = Vec::new();
             put_decided(&mut bytes, 3, &decided, ended.as_ref());

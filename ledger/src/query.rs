@@ -3,7 +3,7 @@
 //! Pages run by (day, sequence). Rows are only ever added, and always at the end, so a page never
 //! changes while the log grows. All connections are read-only.
 
-use crate::record::{Depth, End, Ended, scheme_from_number};
+use crate::record::{Depth, Ended, scheme_from_number};
 use crate::source::leftovers;
 use crate::sqlite::{day_path, days, open_to_read, stored_positions};
 use jiff::civil::Date;
@@ -71,6 +71,8 @@ pub struct Filter {
     pub until: Option<UnixMillis>,
     /// Opened by this unblock.
     pub unblock: Option<UnblockId>,
+    /// How deep the proxy saw in the end.
+    pub depth: Option<Depth>,
     /// Text anywhere in host or path, compared without (ASCII) case.
     pub text: Option<String>,
 }
@@ -152,7 +154,7 @@ pub struct AccessRow {
     pub rule: Option<String>,
     /// The unblock that opened it.
     pub unblock: Option<UnblockId>,
-    /// How deep the proxy saw.
+    /// How deep the proxy saw in the end; as decided while the access is open.
     pub depth: Depth,
     /// SHA-256 of the policy text that decided, hex.
     pub policy_hash: String,
@@ -417,6 +419,12 @@ fn statement(
             sql.push(") = ").push_bind(below).push(")");
         }
     }
+    if let Some(depth) = filter.depth {
+        // The end's number holds the depth in the end plus one from the fifth bit on, 0 where it
+        // is as decided; see `Ended::end_number`.
+        sql.push(" AND coalesce(nullif(coalesce(a.\"end\", e.\"end\") >> 4, 0) - 1, w.depth) = ")
+            .push_bind(depth as i64);
+    }
     if let Some(text) = &filter.text {
         let pattern =
             format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
@@ -497,14 +505,20 @@ fn read_row(day: Date, row: &SqliteRow) -> Result<AccessRow, sqlx::Error> {
         |column: usize| Ok::<u8, sqlx::Error>(u8::try_from(number(column)?).unwrap_or(u8::MAX));
     let ended = match row.try_get::<Option<i64>, _>(20)? {
         None => None,
-        Some(end) => Some(Ended {
-            end: u8::try_from(end).ok().and_then(End::from_number).ok_or_else(|| unknown("end"))?,
-            status: row.try_get(21)?,
-            bytes_up: number(22)? as u64,
-            bytes_down: number(23)? as u64,
-            duration_us: number(24)? as u64,
-        }),
+        Some(number_of_end) => {
+            let parts = u8::try_from(number_of_end).ok().and_then(Ended::parts);
+            let (end, depth) = parts.ok_or_else(|| unknown("end"))?;
+            Some(Ended {
+                end,
+                status: row.try_get(21)?,
+                bytes_up: number(22)? as u64,
+                bytes_down: number(23)? as u64,
+                duration_us: number(24)? as u64,
+                depth,
+            })
+        }
     };
+    let decided = Depth::from_number(small(16)?).ok_or_else(|| unknown("depth"))?;
     Ok(AccessRow {
         cursor: Cursor { day, sequence: number(0)? },
         id: RequestId(number(1)? as u64),
@@ -522,7 +536,7 @@ fn read_row(day: Date, row: &SqliteRow) -> Result<AccessRow, sqlx::Error> {
         reason: ReasonCode::from_number(small(13)?).ok_or_else(|| unknown("reason"))?,
         rule: row.try_get(14)?,
         unblock: row.try_get::<Option<u32>, _>(15)?.map(UnblockId),
-        depth: Depth::from_number(small(16)?).ok_or_else(|| unknown("depth"))?,
+        depth: ended.and_then(|ended| ended.depth).unwrap_or(decided),
         policy_hash: text(17)?,
         list_version: text(18)?,
         zone: text(19)?,

@@ -115,14 +115,25 @@ pub enum End {
     Unknown = 4,
     /// A time limit.
     TimedOut = 5,
+    /// The client would not have the filter's certificate: it ended the TLS handshake with an alert
+    /// such as `unknown_ca` (RFC 8446, 6.2), or by closing. Nothing inside was seen.
+    Rejected = 6,
 }
 
 impl End {
     /// All ends, in the order of their numbers.
-    pub const ALL: [End; 6] =
-        [End::Complete, End::Aborted, End::Cut, End::Upstream, End::Unknown, End::TimedOut];
+    pub const ALL: [End; 7] = [
+        End::Complete,
+        End::Aborted,
+        End::Cut,
+        End::Upstream,
+        End::Unknown,
+        End::TimedOut,
+        End::Rejected,
+    ];
 
-    /// `complete`, `aborted`, `cut`, `upstream`, `unknown` or `timed_out`: the word in logs.
+    /// `complete`, `aborted`, `cut`, `upstream`, `unknown`, `timed_out` or `rejected`: the word in
+    /// logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -132,6 +143,7 @@ impl End {
             End::Upstream => "upstream",
             End::Unknown => "unknown",
             End::TimedOut => "timed_out",
+            End::Rejected => "rejected",
         }
     }
 
@@ -155,6 +167,28 @@ pub struct Ended {
     pub bytes_down: u64,
     /// Microseconds from request read to end.
     pub duration_us: u64,
+    /// How deep the proxy saw in the end: a `CONNECT` is decided at [`Depth::Name`] and ends at
+    /// [`Depth::Page`] where its inside was opened. `None`: as decided.
+    pub depth: Option<Depth>,
+}
+
+impl Ended {
+    /// How it ended and how deep, as one number: the end, and in the bits from the fifth on the
+    /// depth's number plus one. Logs written before depths had an end read as they did.
+    #[must_use]
+    pub(crate) fn end_number(&self) -> u8 {
+        self.end as u8 | self.depth.map_or(0, |depth| (depth as u8 + 1) << 4)
+    }
+
+    /// What [`Ended::end_number`] stands for; `None`: no such end or depth.
+    #[must_use]
+    pub(crate) fn parts(number: u8) -> Option<(End, Option<Depth>)> {
+        let depth = match number >> 4 {
+            0 => None,
+            above => Some(Depth::from_number(above - 1)?),
+        };
+        Some((End::from_number(number & 15)?, depth))
+    }
 }
 
 /// The number under which the log stores a scheme; never reassigned.

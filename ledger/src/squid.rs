@@ -171,6 +171,7 @@ mod tests {
                 bytes_up: 0,
                 bytes_down: 904,
                 duration_us: 104_900,
+                depth: None,
             },
         }
     }

@@ -121,7 +121,14 @@ pub(crate) fn abandon(
     about: &Refused<'_>,
 ) {
     let duration_us = u64::try_from(arrival.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let ended = Ended { end: End::Aborted, status: 0, bytes_up: 0, bytes_down: 0, duration_us };
+    let ended = Ended {
+        end: End::Aborted,
+        status: 0,
+        bytes_up: 0,
+        bytes_down: 0,
+        duration_us,
+        depth: None,
+    };
     match journal.refuse(&decided(view, ruling, arrival, about), ended) {
         Ok(()) => view.count(about.level, ruling.verdict),
         Err(error) => tracing::error!(%error, "an abandoned access could not be recorded"),

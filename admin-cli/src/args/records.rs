@@ -33,6 +33,10 @@ pub(crate) struct LogFilters {
     /// From this address of the school's network
     #[arg(long)]
     pub(crate) client: Option<IpAddr>,
+    /// How far the filter saw: plain (http, the whole address), name (https by name only) or page
+    /// (https looked into)
+    #[arg(long, value_parser = ["plain", "name", "page"])]
+    pub(crate) depth: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -54,6 +54,12 @@ pub(crate) const KS3: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 23, 0, 1));
 /// A network at level staff.
 pub(crate) const STAFF: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 24, 0, 1));
 
+/// What makes the usual policy look into tunnels.
+const INSPECTED: [(&str, &str); 2] = [
+    ("pupil = { safe_search = true }", "pupil = { safe_search = true, inspect = \"page\" }"),
+    ("staff = {}", "staff = { inspect = \"page\" }"),
+];
+
 /// How long a change may take to be live (UX.md: 1 s), with room for a busy test machine.
 pub(crate) const LIVE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -68,6 +74,11 @@ pub(crate) struct Plan {
     pub machine: String,
     /// Whether people are imported; hashing their passwords takes a moment.
     pub people: bool,
+    /// Whether tunnels of pupils and staff are looked into: an authority is made, and the origin's
+    /// TLS port counts as one of TLS.
+    pub inspected: bool,
+    /// Whether the proxy does not trust the origin's authority.
+    pub distrusted: bool,
     /// Start with the signal for too large files ignored, as a service manager may.
     pub ignore_file_size_signal: bool,
 }
@@ -172,6 +183,10 @@ impl Daemon {
         write_school(folder.path(), plan, proxy, ops, &origin);
         if plan.people {
             run_in(folder.path(), &["user", "import", "people.csv", "--by", "j.cho"], "").ok();
+        }
+        if plan.inspected {
+            run_in(folder.path(), &["ca", "init", "--by", "j.cho"], "").ok();
+            run_in(folder.path(), &["ca", "export", "-o", "ca", "--format", "pem"], "").ok();
         }
         let mut daemon = Self {
             proxy,
@@ -378,6 +393,12 @@ pub(crate) fn write_school(
         .policy
         .clone()
         .unwrap_or_else(|| std::fs::read_to_string(fixtures.join("policy.toml")).unwrap());
+    if plan.inspected {
+        for (from, to) in INSPECTED {
+            assert!(policy.contains(from), "the policy has no `{from}`");
+            policy = policy.replace(from, to);
+        }
+    }
     for (from, to) in &plan.edits {
         assert!(policy.contains(from), "the policy has no `{from}`");
         policy = policy.replace(from, to);
@@ -385,10 +406,17 @@ pub(crate) fn write_school(
     let mut machine = format!(
         "state = \"state\"\npolicy = \"policy.toml\"\n\
          [listen]\nproxy = [\"{proxy}\"]\nops = \"{ops}\"\nworkers = 2\n\
-         [upstream]\nconnect_ports = [443, {}, {}]\nallow_private = {HOSTS:?}\n[upstream.hosts]\n",
+         [upstream]\nconnect_ports = [443, {}, {}]\nallow_private = {HOSTS:?}\n",
         origin.https.port(),
         origin.http.port(),
     );
+    if plan.inspected {
+        std::fs::write(folder.join("origin.pem"), &origin.authority_pem).unwrap();
+        let trusted = if plan.distrusted { "" } else { "\"origin.pem\"" };
+        let port = origin.https.port();
+        let _ = writeln!(machine, "ca_files = [{trusted}]\ntls_ports = [443, {port}]");
+    }
+    machine.push_str("[upstream.hosts]\n");
     for host in HOSTS {
         let _ = writeln!(machine, "\"{host}\" = \"127.0.0.1\"");
     }

@@ -16,6 +16,7 @@ mod daemon;
 mod exchange;
 mod fake_origin;
 mod golden;
+mod inspected;
 mod killed;
 mod live;
 mod log_full;

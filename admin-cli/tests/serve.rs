@@ -156,7 +156,9 @@ fn commands_ask_and_change_the_running_filter() {
 
     // A block, an unblock and a policy by commands are live within a second.
     assert_eq!(
-        school.run("block library.test --for ks2 --by j.cho --reason", &["Tried out in a lesson"]).code,
+        school
+            .run("block library.test --for ks2 --by j.cho --reason", &["Tried out in a lesson"])
+            .code,
         0
     );
     assert!(filter.turns(&library, 403) < LIVE_WITHIN);

@@ -1,10 +1,12 @@
 //! The bodies that pass through: counted, timed, never gathered.
 
+use crate::headers;
 use crate::live::Live;
 use crate::pool::{Pool, Upstream};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use ledger::record::End;
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -72,14 +74,16 @@ impl Forwarded {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.live.stopped().is_some() {
+        if self.live.poll_stopped(cx).is_ready() {
             return Poll::Ready(Some(Err(BodyError::Stopped)));
         }
         match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
                 self.live.wait_at_most(self.idle_ms);
                 if let Some(data) = frame.data_ref() {
                     self.live.count_down(data.len() as u64);
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    headers::clean_trailers(trailers);
                 }
                 if self.incoming.is_end_stream() {
                     self.end();
@@ -146,11 +150,20 @@ pub(crate) enum Ask {
         live: Rc<Live>,
         /// Longest wait for its next piece, or for the response after it.
         idle_ms: u64,
-        /// Set once all of it went upstream: the connection may be used again.
-        sent: Rc<std::cell::Cell<bool>>,
+        /// How far it has come.
+        progress: Rc<Progress>,
         /// Holds it back until the upstream wants it (`Expect: 100-continue`).
         gate: Option<Gate>,
     },
+}
+
+/// How far a client's body has come.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// All of it went upstream: the connection may be used again.
+    pub(crate) sent: Cell<bool>,
+    /// The client broke it off, or its framing cannot be read.
+    pub(crate) broken: Cell<bool>,
 }
 
 /// Holds a body back until the upstream says 100, answers, or has had a second to.
@@ -177,6 +190,16 @@ impl Gate {
     }
 }
 
+impl Ask {
+    /// How far it has come, where there is a body.
+    pub(crate) fn progress(&self) -> Option<&Rc<Progress>> {
+        match self {
+            Ask::Empty => None,
+            Ask::Forwarded { progress, .. } => Some(progress),
+        }
+    }
+}
+
 impl HttpBody for Ask {
     type Data = Bytes;
     type Error = BodyError;
@@ -185,29 +208,31 @@ impl HttpBody for Ask {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Ask::Forwarded { incoming, live, idle_ms, sent, gate } = &mut *self else {
+        let Ask::Forwarded { incoming, live, idle_ms, progress, gate } = &mut *self else {
             return Poll::Ready(None);
         };
-        if live.stopped().is_some() {
+        if live.is_stopped() {
             return Poll::Ready(Some(Err(BodyError::Stopped)));
         }
         if let Some(closed) = gate {
             ready!(closed.poll_open(cx));
             *gate = None;
         }
-        let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+        let mut frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
         live.wait_at_most(*idle_ms);
-        match &frame {
+        match &mut frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     live.count_up(data.len() as u64);
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    headers::clean_trailers(trailers);
                 }
                 if incoming.is_end_stream() {
-                    sent.set(true);
+                    progress.sent.set(true);
                 }
             }
-            None => sent.set(true),
-            Some(Err(_)) => {}
+            None => progress.sent.set(true),
+            Some(Err(_)) => progress.broken.set(true),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
     }

@@ -75,6 +75,11 @@ pub struct Upstream {
     pub connect_ports: PortSet,
     /// Ports that plain HTTP may reach.
     pub http_ports: PortSet,
+    /// Of the ports that CONNECT may reach, those where TLS is spoken: what is not TLS there is
+    /// refused, and inspection looks inside.
+    pub tls_ports: PortSet,
+    /// PEM files of certificate revocation lists.
+    pub crl_files: Vec<PathBuf>,
 }
 
 /// `[log]`.

@@ -1,28 +1,34 @@
-//! One client connection: its requests in turn, then perhaps a tunnel.
+//! One client connection: its requests in turn, then perhaps a tunnel, perhaps what is inside one.
 
+use crate::early;
 use crate::exchange::exchange;
 use crate::identify::Remembered;
+use crate::inspect::{self, Opening};
 use crate::limit::{Ticket, TunnelTicket};
-use crate::live::{Live, Phase, Seat};
+use crate::live::{Live, Seat};
 use crate::pins::Pins;
 use crate::record::{self, Arrival, Refused};
 use crate::tunnel::{self, TunnelLimits};
-use crate::view::Ruling;
+use crate::view::{Ruling, View};
+use crate::wire::Wire;
 use crate::worker::Worker;
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rules::access::Identity;
 use rules::decide::ReasonCode;
+use rules::host::Host;
 use rules::target::Scheme;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Method and host in the record of a request that could not be read.
@@ -38,13 +44,57 @@ pub(crate) struct Client {
     pub(crate) remembered: Remembered,
     /// Connections to sites that nobody else may use.
     pub(crate) pins: Rc<Pins>,
+    /// Interim answers on their way to it.
+    pub(crate) early: Arc<early::Queue>,
+    /// The tunnel that its requests come from; `None` for a proxy's plain requests.
+    pub(crate) inside: Option<Inside>,
+    /// Several exchanges at once (HTTP/2).
+    pub(crate) multiplexed: bool,
     handover: Cell<Option<Handover>>,
 }
 
+/// A tunnel that is looked into.
+pub(crate) struct Inside {
+    /// Its site; every request inside must be for it.
+    pub(crate) host: Host,
+    /// Its port.
+    pub(crate) port: u16,
+    /// Who was proved when it was opened.
+    pub(crate) user: Option<Arc<str>>,
+    who: RefCell<Option<(u64, Rc<Identity>)>>,
+}
+
+impl Inside {
+    /// The inside of a tunnel to a site.
+    pub(crate) fn new(host: Host, port: u16, user: Option<Arc<str>>) -> Self {
+        Self { host, port, user, who: RefCell::default() }
+    }
+
+    /// Who asks, under this view; `None` if the user is not known any more.
+    pub(crate) fn who(&self, view: &View, client: IpAddr) -> Option<Rc<Identity>> {
+        if let Some((generation, who)) = &*self.who.borrow()
+            && *generation == view.generation
+        {
+            return Some(Rc::clone(who));
+        }
+        let who = Rc::new(view.identify(self.user.as_deref(), client)?);
+        self.who.replace(Some((view.generation, Rc::clone(&who))));
+        Some(who)
+    }
+}
+
 /// What becomes of the connection once its last answer is out.
-pub(crate) struct Handover {
+pub(crate) enum Handover {
+    /// Bytes both ways.
+    Tunnel(Tunnel),
+    /// A CONNECT to a port of TLS: what it is shows when the client speaks.
+    Opening(Box<Opening>),
+}
+
+/// Two ends of a tunnel, but for the client's.
+pub(crate) struct Tunnel {
     /// The other end.
-    pub(crate) upstream: TcpStream,
+    pub(crate) upstream: Wire,
     /// What it sent already.
     pub(crate) from_upstream: Bytes,
     /// The exchange that goes on.
@@ -54,32 +104,93 @@ pub(crate) struct Handover {
 }
 
 impl Client {
+    /// A connection at a listener.
+    fn new(address: IpAddr, seat: Rc<Seat>) -> Rc<Self> {
+        Rc::new(Self {
+            address,
+            seat,
+            remembered: Remembered::default(),
+            pins: Rc::default(),
+            early: Arc::default(),
+            inside: None,
+            multiplexed: false,
+            handover: Cell::new(None),
+        })
+    }
+
+    /// The same connection's requests inside a tunnel.
+    pub(crate) fn inside(&self, inside: Inside, multiplexed: bool) -> Rc<Self> {
+        Rc::new(Self {
+            address: self.address,
+            seat: Rc::clone(&self.seat),
+            remembered: Remembered::default(),
+            pins: Rc::default(),
+            early: Arc::default(),
+            inside: Some(inside),
+            multiplexed,
+            handover: Cell::new(None),
+        })
+    }
+
     /// After the answer, the connection is a tunnel.
     pub(crate) fn hand_over(&self, handover: Handover) {
         self.handover.set(Some(handover));
     }
 }
 
+/// What is left of a connection that stops speaking HTTP.
+struct Left {
+    wire: Wire,
+    read: Bytes,
+    handover: Handover,
+}
+
 /// Serves one client until either side ends, a limit is reached or the filter stops it.
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: IpAddr, ticket: Ticket) {
-    let seat = worker.registry.seat();
-    let client = Rc::new(Client {
-        address,
-        seat: Rc::clone(&seat),
-        remembered: Remembered::default(),
-        pins: Rc::default(),
-        handover: Cell::new(None),
-    });
+    let seat = worker.registry.seat(address);
+    let client = Client::new(address, Rc::clone(&seat));
+    if let Some(left) = serve_http1(&worker, &client, Wire::Plain(stream)).await {
+        let going_on = go_on(&worker, &client, left);
+        unless_stopped(&seat, going_on).await;
+    }
+    drop(ticket);
+}
+
+/// Serves the requests inside a tunnel, and tunnels what they switch to.
+pub(crate) async fn serve_inside(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) {
+    if client.multiplexed {
+        serve_http2(worker, client, wire).await;
+    } else if let Some(Left { wire, read, handover: Handover::Tunnel(tunnel) }) =
+        serve_http1(worker, client, wire).await
+    {
+        run_tunnel(worker, wire, read, tunnel).await;
+    }
+}
+
+async fn unless_stopped(seat: &Seat, future: impl Future<Output = ()>) {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match seat.alarm.poll_stopped(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => future.as_mut().poll(cx),
+    })
+    .await;
+}
+
+async fn serve_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) -> Option<Left> {
+    let seat = &client.seat;
     let io = ClientIo {
-        stream: TokioIo::new(stream),
-        seat: Rc::clone(&seat),
-        worker: Rc::clone(&worker),
+        stream: TokioIo::new(wire),
+        seat: Rc::clone(seat),
+        worker: Rc::clone(worker),
+        early: Arc::clone(&client.early),
+        early_rest: BytesMut::new(),
+        flushed: true,
     };
     let service = service_fn(|request| {
-        let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
+        let (worker, client) = (Rc::clone(worker), Rc::clone(client));
         async move {
-            client.seat.enter(Phase::Exchanging);
-            let answer = exchange(&worker, &client, request).await;
+            let turn = client.seat.begin();
+            let answer = exchange(&worker, &client, request, turn).await;
             Ok::<_, Infallible>(answer)
         }
     });
@@ -96,24 +207,57 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: IpAddr
     .await;
     match finished {
         Some(Ok(())) => {
-            if let Some(handover) = client.handover.take() {
-                let parts = connection.into_parts();
-                go_on(&worker, &seat, parts.io.stream.into_inner(), parts.read_buf, handover).await;
-            }
+            let handover = client.handover.take()?;
+            let parts = connection.into_parts();
+            let wire = parts.io.stream.into_inner();
+            return Some(Left { wire, read: parts.read_buf, handover });
         }
         Some(Err(error)) if error.is_parse() || error.is_parse_too_large() => {
             worker.meters.bad_requests.inc();
-            record_unreadable(&worker, address, &error);
+            record_unreadable(worker, client, &error);
         }
         // The client went away, or was made to.
         Some(Err(_)) | None => {}
     }
-    drop(ticket);
+    None
+}
+
+async fn serve_http2(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) {
+    let seat = &client.seat;
+    let service = {
+        let (worker, client) = (Rc::clone(worker), Rc::clone(client));
+        service_fn(move |request| {
+            let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
+            async move {
+                let turn = client.seat.begin();
+                let answer = exchange(&worker, &client, request, turn).await;
+                Ok::<_, Infallible>(answer)
+            }
+        })
+    };
+    let connection = worker.client_http2.serve_connection(TokioIo::new(wire), service);
+    let mut connection = std::pin::pin!(connection);
+    let finished = std::future::poll_fn(|cx| {
+        if seat.alarm.poll_stopped(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if seat.is_leaving() {
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = finished
+        && (error.is_parse() || error.is_parse_too_large())
+    {
+        worker.meters.bad_requests.inc();
+        record_unreadable(worker, client, &error);
+    }
 }
 
 /// Records a request that hyper refused before anybody could look at it: somebody asked for
 /// something, and got no more than a status line. A head that never came whole is no request yet.
-fn record_unreadable(worker: &Worker, client: IpAddr, error: &hyper::Error) {
+fn record_unreadable(worker: &Worker, client: &Client, error: &hyper::Error) {
     let (code, status) = if error.is_parse_version_h2() {
         // Nothing that such a client could read.
         (ReasonCode::BadRequest, 0)
@@ -123,14 +267,20 @@ fn record_unreadable(worker: &Worker, client: IpAddr, error: &hyper::Error) {
         (ReasonCode::BadRequest, 400)
     };
     let view = worker.view();
+    let who = client.inside.as_ref().and_then(|inside| inside.who(&view, client.address));
+    let level = match &who {
+        Some(who) => who.level,
+        None => view.snapshot.policy.identify(None, client.address).level,
+    };
+    let inside = client.inside.as_ref();
     let about = Refused {
-        user: None,
-        level: view.snapshot.policy.identify(None, client).level,
-        client,
+        user: who.as_ref().and_then(|who| who.user.as_deref()),
+        level,
+        client: client.address,
         method: NOT_READ,
-        scheme: Scheme::Http,
-        host: NOT_READ,
-        port: 0,
+        scheme: inside.map_or(Scheme::Http, |_| Scheme::Https),
+        host: inside.map_or(NOT_READ, |inside| inside.host.as_str()),
+        port: inside.map_or(0, |inside| inside.port),
         path: None,
     };
     let arrival = Arrival::now(&worker.journal);
@@ -141,28 +291,60 @@ fn record_unreadable(worker: &Worker, client: IpAddr, error: &hyper::Error) {
     }
 }
 
-async fn go_on(worker: &Worker, seat: &Seat, stream: TcpStream, read: Bytes, handover: Handover) {
-    seat.enter(Phase::Exchanging);
-    let Handover { upstream, from_upstream, live, ticket } = handover;
+async fn go_on(worker: &Rc<Worker>, client: &Rc<Client>, left: Left) {
+    match left {
+        Left { wire, read, handover: Handover::Tunnel(tunnel) } => {
+            run_tunnel(worker, wire, read, tunnel).await;
+        }
+        Left { wire: Wire::Plain(stream), read, handover: Handover::Opening(opening) } => {
+            inspect::open(worker, client, stream, read, *opening).await;
+        }
+        // A listener's connection is plain, and no CONNECT is taken inside a tunnel.
+        Left { handover: Handover::Opening(_), .. } => {}
+    }
+}
+
+/// Moves a tunnel's bytes until it ends.
+pub(crate) async fn run_tunnel(worker: &Worker, client: Wire, read: Bytes, tunnel: Tunnel) {
+    let Tunnel { upstream, from_upstream, live, ticket } = tunnel;
     let limits = TunnelLimits {
         idle_ms: worker.config.limits.tunnel_idle_timeout_ms,
         lifetime_ms: worker.config.limits.tunnel_lifetime_ms,
     };
-    let mut tunnel =
-        std::pin::pin!(tunnel::run(stream, read, upstream, from_upstream, &live, limits));
-    std::future::poll_fn(|cx| match seat.alarm.poll_stopped(cx) {
-        Poll::Ready(()) => Poll::Ready(()),
-        Poll::Pending => tunnel.as_mut().poll(cx),
-    })
-    .await;
+    tunnel::run(client, read, upstream, from_upstream, &live, limits).await;
     drop(ticket);
 }
 
-/// The client's socket; notes when a request's head begins, and what hyper would hide of it.
+/// The client's stream; notes when a request's head begins, and what hyper would hide of it, and
+/// writes interim answers between hyper's own.
 struct ClientIo {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Wire>,
     seat: Rc<Seat>,
     worker: Rc<Worker>,
+    early: Arc<early::Queue>,
+    early_rest: BytesMut,
+    /// All that hyper has written is out, and hyper holds nothing back.
+    flushed: bool,
+}
+
+impl ClientIo {
+    /// Writes what waits of interim answers, where that is possible.
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(waiting) = self.early.take()
+            && self.flushed
+        {
+            self.early_rest.unsplit(waiting);
+        }
+        while !self.early_rest.is_empty() {
+            let wire = Pin::new(self.stream.inner_mut());
+            let written = ready!(wire.poll_write(cx, &self.early_rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.early_rest.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl Read for ClientIo {
@@ -191,10 +373,15 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_early(cx))?;
+        self.flushed = false;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes its stream only once its own buffer is empty.
+        self.flushed = true;
+        ready!(self.poll_early(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -211,6 +398,8 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_early(cx))?;
+        self.flushed = false;
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 }

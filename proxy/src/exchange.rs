@@ -3,17 +3,20 @@
 //! The stages meet only here. Whatever happens, the client gets one answer and the log one record.
 
 use crate::body::Reply;
-use crate::connection::Client;
+use crate::connection::{Client, Inside};
 use crate::headers::has_token;
 use crate::identify::{Who, identify};
-use crate::live::Facts;
-use crate::pool::Upstream;
+use crate::live::{Facts, Turn};
+use crate::pool::{Site, Upstream};
+use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Arrival, Permit, unless_left};
-use crate::refuse::{Asker, Refusal, Refuser, Words};
+use crate::refuse::{Asker, Refusal, Refuser, SiteFault, Words};
 use crate::resolve::ResolveError;
+use crate::telemetry::UpstreamError;
+use crate::upstream_tls::Alpn;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
-use crate::{forward, tunnel};
+use crate::{forward, inspect, websocket};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, MAX_FORWARDS, TRANSFER_ENCODING, UPGRADE, VIA};
@@ -23,7 +26,7 @@ use rules::access::Identity;
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
 use rules::level::LevelId;
-use rules::target::{Scheme, Target, parse_absolute, parse_connect};
+use rules::target::{Scheme, Target, parse_absolute, parse_connect, parse_inside};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,10 +48,18 @@ pub(crate) struct Asked {
 pub(crate) enum Route {
     /// On a connection that waits.
     Pooled(Upstream),
+    /// On one that was secured for it.
+    Fresh(Upstream),
+    /// On one that was secured for it, and will switch to another protocol.
+    Wire(Reached),
     /// By dialling one of these.
     Addresses(Vec<SocketAddr>),
     /// Not at all: the name has no address.
     Nowhere(ResolveError),
+    /// Not at all: the site does not answer.
+    Down(SiteFault, UpstreamError),
+    /// Not at all: the site cannot be trusted to be what was asked for.
+    Untrusted(ReasonCode),
 }
 
 /// Why a request goes no further.
@@ -72,13 +83,15 @@ pub(crate) async fn exchange(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     request: Request<Incoming>,
+    turn: Turn,
 ) -> Response<Reply> {
+    let mut turn = Some(turn);
     let arrival = Arrival::now(&worker.journal);
     let asker = Asker::of(&request);
     let mut view = worker.view();
     let refuser = Refuser { worker, client, arrival: &arrival, asker: &asker };
     let admitted = loop {
-        match admit(&refuser, &view, &request).await {
+        match admit(&refuser, &view, &request, &mut turn).await {
             Ok(admitted) => break Ok(admitted),
             Err(NotAdmitted::Away(turned)) => break Err(turned),
             // What the school decided meanwhile holds. Changes come at most five times a second,
@@ -88,8 +101,8 @@ pub(crate) async fn exchange(
     };
     match admitted {
         Ok((permit, route)) => {
-            let answer = if request.method() == Method::CONNECT {
-                tunnel::open(worker, client, permit, route, &asker).await
+            let answer = if request.method() == Method::CONNECT && client.inside.is_none() {
+                inspect::connect(worker, client, permit, route, &asker).await
             } else {
                 forward::forward(worker, client, permit, route, &asker, request).await
             };
@@ -99,6 +112,11 @@ pub(crate) async fn exchange(
         Err(turned) => {
             let words = words(&request, turned.asked.as_ref());
             let who = turned.level.map(|level| (level, turned.who.as_deref()));
+            if let (Some(who), Refusal::Policy(ruling)) = (who, &turned.refusal)
+                && let Some(answer) = inspect::explain(&refuser, &view, words, who, ruling)
+            {
+                return answer;
+            }
             let answer = refuser.refuse(&view, words, who, turned.refusal);
             pass_over_body(request).await;
             answer
@@ -132,6 +150,7 @@ async fn admit(
     refuser: &Refuser<'_>,
     view: &View,
     request: &Request<Incoming>,
+    turn: &mut Option<Turn>,
 ) -> Result<(Permit, Route), NotAdmitted> {
     let Refuser { worker, client, arrival, .. } = *refuser;
     let away = |asked, level, who, refusal| {
@@ -151,11 +170,15 @@ async fn admit(
         return Err(turned(asked, Refusal::Policy(ruling)));
     };
     if worker.view().generation != view.generation {
+        if let Route::Fresh(upstream) = route {
+            worker.pool.give_back(upstream);
+        }
         return Err(NotAdmitted::Stale);
     }
     let log = (&worker.journal, &worker.registry);
     let method = request.method().as_str();
-    match record::allow(log, (view, &ruling), arrival, method, facts, &client.seat) {
+    let alone = client.multiplexed;
+    match record::allow(log, (view, &ruling), arrival, method, facts, (turn, alone)) {
         Ok(Some(permit)) => Ok((permit, route)),
         Ok(None) => Err(turned(asked, Refusal::Policy(ruling))),
         Err(error) => {
@@ -173,6 +196,12 @@ async fn identified(
     asked: &Asked,
 ) -> Result<Rc<Identity>, (LevelId, Refusal)> {
     let Refuser { worker, client, arrival, .. } = *refuser;
+    if let Some(inside) = &client.inside {
+        return inside.who(view, client.address).ok_or_else(|| {
+            let level = view.snapshot.policy.identify(None, client.address).level;
+            (level, Refusal::Code(ReasonCode::SignIn))
+        });
+    }
     let who = identify(
         request.headers(),
         client.address,
@@ -215,12 +244,18 @@ async fn route(
     let left = || {
         refuser.abandon(view, words(request, Some(asked)), (who.level, Some(who)), ruling);
     };
-    let found = unless_left(find_route(refuser, request, asked), left).await;
-    if matches!(found, Route::Nowhere(ResolveError::Private)) {
-        *ruling = blocked(ruling, ReasonCode::PrivateAddress);
-        return None;
+    let found = unless_left(find_route(refuser, view, request, asked), left).await;
+    match found {
+        Route::Nowhere(ResolveError::Private) => {
+            *ruling = blocked(ruling, ReasonCode::PrivateAddress);
+            None
+        }
+        Route::Untrusted(code) => {
+            *ruling = blocked(ruling, code);
+            None
+        }
+        found => Some(found),
     }
-    Some(found)
 }
 
 fn facts(asked: &Asked, who: &Rc<Identity>, client: &Client, view: &View) -> Facts {
@@ -257,18 +292,46 @@ fn read(
         return Err(ReasonCode::Unsupported);
     }
     let uri = request.uri();
-    let authority = uri.authority().map(|authority| authority.as_str());
-    let target = if request.method() == Method::CONNECT {
-        parse_connect(authority.unwrap_or_default())
-    } else {
-        parse_absolute(uri.scheme_str(), authority)
+    let target = match &client.inside {
+        Some(inside) => read_inside(request, inside)?,
+        None if request.method() == Method::CONNECT => {
+            parse_connect(uri.authority().map_or("", |authority| authority.as_str()))
+                .map_err(|_| ReasonCode::BadRequest)?
+        }
+        None => {
+            let authority = uri.authority().map(|authority| authority.as_str());
+            parse_absolute(uri.scheme_str(), authority).map_err(|_| ReasonCode::BadRequest)?
+        }
     };
-    let Target { scheme, host, port } = target.map_err(|_| ReasonCode::BadRequest)?;
+    let Target { scheme, host, port } = target;
     let path_and_query = match scheme {
         Scheme::Tunnel => None,
         _ => Some(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))),
     };
     Ok(Asked { scheme, host, port, path_and_query })
+}
+
+/// Reads what a request inside a tunnel is for: always the tunnel's own site.
+fn read_inside(request: &Request<Incoming>, inside: &Inside) -> Result<Target, ReasonCode> {
+    if request.method() == Method::CONNECT && !websocket::is_asked(request) {
+        return Err(ReasonCode::Unsupported);
+    }
+    let uri = request.uri();
+    if uri.scheme_str().is_some_and(|scheme| !scheme.eq_ignore_ascii_case("https")) {
+        return Err(ReasonCode::Misdirected);
+    }
+    let host = request.headers().get(HOST).map(|host| host.to_str());
+    let named = [uri.authority().map(|authority| Ok(authority.as_str())), host];
+    let mut target = None;
+    for authority in named.into_iter().flatten() {
+        let authority = authority.map_err(|_| ReasonCode::BadRequest)?;
+        let found = parse_inside(authority).map_err(|_| ReasonCode::BadRequest)?;
+        if found.host != inside.host || found.port != inside.port {
+            return Err(ReasonCode::Misdirected);
+        }
+        target = Some(found);
+    }
+    target.ok_or(ReasonCode::BadRequest)
 }
 
 /// Refuses framing that two readers could read in two ways (RFC 9112, 3.2 and 6.1).
@@ -281,7 +344,7 @@ fn check_framing(request: &Request<Incoming>, length_seen: bool) -> Result<(), R
             || !is_only_chunked(headers));
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
-    let no_host = host.is_none() && request.version() >= Version::HTTP_11;
+    let no_host = host.is_none() && request.version() == Version::HTTP_11;
     let connect_with_body = request.method() == Method::CONNECT
         && (headers.contains_key(TRANSFER_ENCODING)
             || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0"));
@@ -310,27 +373,47 @@ fn beyond_policy(asked: &Asked, worker: &Worker) -> Option<ReasonCode> {
     (!ports.contains(asked.port)).then_some(ReasonCode::Port)
 }
 
-/// Finds a waiting connection, or the addresses to dial: before the decision is recorded, so that
-/// an address inside the network is recorded as what it is, a block.
-async fn find_route(refuser: &Refuser<'_>, request: &Request<Incoming>, asked: &Asked) -> Route {
-    let Refuser { worker, client, .. } = *refuser;
-    let own_connection = asked.scheme == Scheme::Tunnel || request.headers().contains_key(UPGRADE);
+/// Finds a waiting connection, or the addresses to dial, or for https a connection to a site that
+/// has shown who it is: before the decision is recorded, so that an address inside the network and a
+/// certificate that cannot be trusted are recorded as what they are, a block.
+async fn find_route(
+    refuser: &Refuser<'_>,
+    view: &View,
+    request: &Request<Incoming>,
+    asked: &Asked,
+) -> Route {
+    let Refuser { worker, client, arrival, .. } = *refuser;
+    let secure = asked.scheme == Scheme::Https;
+    let site = Site { host: asked.host.clone(), port: asked.port, secure };
+    let own_connection =
+        request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
     if !own_connection {
-        let waiting = || {
-            client
-                .pins
-                .take(&asked.host, asked.port)
-                .or_else(|| worker.pool.take(&asked.host, asked.port))
-        };
+        let waiting = || client.pins.take(&site).or_else(|| worker.pool.take(&site));
         while let Some(mut upstream) = waiting() {
             if upstream.ready().await {
                 return Route::Pooled(upstream);
             }
         }
     }
-    match worker.resolver.addresses(&asked.host, asked.port).await {
-        Ok(addresses) => Route::Addresses(addresses),
-        Err(error) => Route::Nowhere(error),
+    let addresses = match worker.resolver.addresses(&asked.host, asked.port).await {
+        Ok(addresses) => addresses,
+        Err(error) => return Route::Nowhere(error),
+    };
+    if !secure {
+        return Route::Addresses(addresses);
+    }
+    let alpn = if own_connection { Alpn::Http1 } else { Alpn::Both };
+    let reached = async {
+        let reached = reach::secure(worker, view, &site, &addresses, alpn, arrival.at).await?;
+        if own_connection {
+            return Ok(Route::Wire(reached));
+        }
+        Ok(Route::Fresh(reach::speak(worker, site.clone(), reached).await?))
+    };
+    match reached.await {
+        Ok(route) => route,
+        Err(Unreached::Down(fault, kind)) => Route::Down(fault, kind),
+        Err(Unreached::Untrusted(code)) => Route::Untrusted(code),
     }
 }
 

@@ -1,20 +1,25 @@
 //! A permitted request on its way to the site, and the answer on its way back.
 
 use crate::body::{Ask, Forwarded, Gate, Reply};
-use crate::connection::{Client, Handover};
-use crate::dial::dial;
+use crate::connection::{Client, Handover, Tunnel};
+use crate::early::{self, Early};
 use crate::exchange::{Route, expects_continue, has_body, is_last_hop};
 use crate::headers;
+use crate::http2;
 use crate::live::Live;
-use crate::pool::Upstream;
-use crate::record::Permit;
-use crate::refuse::{Asker, SiteFault, site_fault, stopped};
+use crate::pool::{Site, Upstream};
+use crate::reach::{self, Reached, Unreached};
+use crate::record::{self, Permit};
+use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body};
 use crate::resolve::ResolveError;
 use crate::telemetry::UpstreamError;
+use crate::upstream_tls::Alpn;
+use crate::websocket;
+use crate::wire::Wire;
 use crate::worker::Worker;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE,
+    ALLOW, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE,
     TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use hyper::http::uri::PathAndQuery;
@@ -22,6 +27,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use ledger::record::End;
 use rules::host::Host;
+use rules::target::Scheme;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::sync::oneshot;
@@ -30,19 +36,29 @@ use tokio::sync::oneshot;
 pub(crate) const ALLOWED_METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT");
 
-/// The port that `Host` leaves out.
-const HTTP_PORT: u16 = 80;
-
 /// Why a site gave no answer that can be passed on.
-enum Failure {
+pub(crate) enum Failure {
     /// The exchange was stopped: a limit, or no longer allowed.
     Stopped(End),
     /// The site.
     Site(SiteFault, UpstreamError),
+    /// The client: it broke its own request off, or its body cannot be read.
+    Client,
+}
+
+impl From<Unreached> for Failure {
+    fn from(unreached: Unreached) -> Self {
+        match unreached {
+            Unreached::Down(fault, kind) => Failure::Site(fault, kind),
+            // Found before the decision is recorded (see `exchange`); a connection that is dialled
+            // again, because the one that waited was closed, can still come to it.
+            Unreached::Untrusted(_) => Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer),
+        }
+    }
 }
 
 /// The upstream's connection after a `101 (Switching Protocols)`.
-type Switched = hyper::client::conn::http1::Parts<TokioIo<tokio::net::TcpStream>>;
+type Switched = hyper::client::conn::http1::Parts<TokioIo<Wire>>;
 
 /// Forwards one request and hands back the answer, streaming.
 pub(crate) async fn forward(
@@ -57,12 +73,17 @@ pub(crate) async fn forward(
     if is_last_hop(request.method(), request.headers()) {
         return answer_options(&live);
     }
-    let answer = match headers::asked_upgrade(request.headers()) {
-        Some(wanted) => upgrade(worker, client, &live, route, request, wanted).await,
-        None => plain(worker, client, &live, route, request).await,
+    let answer = if request.method() == Method::CONNECT {
+        websocket::open(worker, client, &live, route, request).await
+    } else {
+        match headers::asked_upgrade(request.headers()) {
+            Some(wanted) => upgrade(worker, client, &live, route, request, wanted).await,
+            None => plain(worker, client, &live, route, request).await,
+        }
     };
     answer.unwrap_or_else(|failure| match failure {
         Failure::Stopped(end) => stopped(worker, &live, asker, end),
+        Failure::Client => unreadable_body(worker, &live, asker),
         Failure::Site(fault, kind) => {
             worker.meters.upstream_error(kind);
             site_fault(worker, &live, asker, fault)
@@ -80,9 +101,11 @@ async fn plain(
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
     // Whoever sends a coding may have sent a length too (see `Seat::take_length_seen`).
-    let closes = request.headers().contains_key(TRANSFER_ENCODING);
+    let closes = request.headers().contains_key(TRANSFER_ENCODING) && client.inside.is_none();
     let signs_in = headers::signs_connection_in(request.headers(), &AUTHORIZATION);
-    let mut request = prepare(worker, live, request, None);
+    let early = Early::new(client, &request);
+    let version = request.version();
+    let mut request = prepare(worker, live, request, None, early.as_ref());
     let mut route = Some(route);
     loop {
         let mut upstream = connect(worker, live, route.take()).await?;
@@ -90,10 +113,11 @@ async fn plain(
             upstream.pin(&client.pins);
         }
         live.wait_at_most(worker.config.limits.response_header_timeout_ms);
-        let sending = upstream.send(request);
+        let progress = request.body().progress().map(Rc::clone);
+        let sending = Early::relaying(early.as_ref(), upstream.send(request));
         match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
             Ok(answer) => {
-                let mut answer = pass_back(worker, client, live, upstream, answer)?;
+                let mut answer = pass_back(worker, client, live, upstream, answer, version)?;
                 if closes {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -102,6 +126,7 @@ async fn plain(
             Err(mut error) => match error.take_message() {
                 // Not a byte was sent: the connection had been closed while it waited.
                 Some(unsent) if upstream.reused => request = unsent,
+                _ if progress.is_some_and(|body| body.broken.get()) => return Err(Failure::Client),
                 _ => return Err(broken(error.error())),
             },
         }
@@ -119,51 +144,53 @@ async fn connect(
             worker.meters.upstream_reused.inc();
             return Ok(upstream);
         }
+        Some(Route::Fresh(upstream)) => return Ok(upstream),
         Some(Route::Addresses(addresses)) => addresses,
         Some(Route::Nowhere(error)) => return Err(unresolved(error)),
+        Some(Route::Down(fault, kind)) => return Err(Failure::Site(fault, kind)),
+        // Neither comes with a plain request.
+        Some(Route::Wire(_) | Route::Untrusted(_)) => {
+            return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
+        }
         None => resolve(worker, live).await?,
     };
-    let (stream, host, port) = dial_site(worker, live, &addresses).await?;
-    let (sender, connection) = worker
-        .upstream_http
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| broken(&error))?;
-    let driver = tokio::task::spawn_local(async move {
-        // The exchange sees the error on its side.
-        let _ = connection.await;
-    });
-    Ok(Upstream::new(sender, driver.abort_handle(), host, port))
+    let site = site(live);
+    let reaching = async {
+        let reached = reach_site(worker, live, &site, &addresses, false).await?;
+        Ok(reach::speak(worker, site.clone(), reached).await?)
+    };
+    live.unless_stopped(reaching).await.map_err(Failure::Stopped)?
 }
 
 async fn resolve(worker: &Rc<Worker>, live: &Rc<Live>) -> Result<Vec<SocketAddr>, Failure> {
-    let (host, port) = site(live);
-    let addresses = worker.resolver.addresses(&host, port);
+    let site = site(live);
+    let addresses = worker.resolver.addresses(&site.host, site.port);
     live.unless_stopped(addresses).await.map_err(Failure::Stopped)?.map_err(unresolved)
 }
 
-async fn dial_site(
+async fn reach_site(
     worker: &Rc<Worker>,
     live: &Rc<Live>,
+    site: &Site,
     addresses: &[SocketAddr],
-) -> Result<(tokio::net::TcpStream, Host, u16), Failure> {
-    let (host, port) = site(live);
-    let dialling = dial(addresses, worker.config.limits.connect_timeout_ms);
-    match live.unless_stopped(dialling).await.map_err(Failure::Stopped)? {
-        Ok(stream) => {
-            worker.meters.upstream_new.inc();
-            Ok((stream, host, port))
+    http1_only: bool,
+) -> Result<Reached, Failure> {
+    let reaching = async {
+        if !site.secure {
+            let wire = Wire::Plain(reach::tcp(worker, addresses).await?);
+            return Ok(Reached { wire, http2: false, excused: false });
         }
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-            Err(Failure::Site(SiteFault::Slow, UpstreamError::Timeout))
-        }
-        Err(_) => Err(Failure::Site(SiteFault::Refused, UpstreamError::Connect)),
-    }
+        let alpn = if http1_only { Alpn::Http1 } else { Alpn::Both };
+        reach::secure(worker, &worker.view(), site, addresses, alpn, record::now()).await
+    };
+    let reached: Result<Reached, Unreached> =
+        live.unless_stopped(reaching).await.map_err(Failure::Stopped)?;
+    Ok(reached?)
 }
 
-fn site(live: &Live) -> (Host, u16) {
+fn site(live: &Live) -> Site {
     let facts = live.facts();
-    (facts.host.clone(), facts.port)
+    Site { host: facts.host.clone(), port: facts.port, secure: facts.scheme == Scheme::Https }
 }
 
 fn unresolved(error: ResolveError) -> Failure {
@@ -192,11 +219,12 @@ fn broken(error: &hyper::Error) -> Failure {
 }
 
 /// The request as it leaves: origin form, this hop's fields gone, ours added.
-fn prepare(
+pub(crate) fn prepare(
     worker: &Worker,
     live: &Rc<Live>,
     request: Request<Incoming>,
     upgrade: Option<&HeaderValue>,
+    early: Option<&Early>,
 ) -> Request<Ask> {
     let body = has_body(&request);
     let (mut parts, incoming) = request.into_parts();
@@ -206,6 +234,7 @@ fn prepare(
     let received = std::mem::replace(&mut parts.version, Version::HTTP_11);
     headers::strip_hop_by_hop(&mut parts.headers);
     headers::strip_private(&mut parts.headers);
+    http2::join_cookies(&mut parts.headers);
     rewrite_host(&mut parts.headers, live);
     parts.uri = origin_form(&parts.method, &parts.uri);
     worker.via.add(&mut parts.headers, received);
@@ -224,26 +253,14 @@ fn prepare(
     }
     parts.extensions.clear();
     let mut request = Request::from_parts(parts, Ask::Empty);
+    let (open, gate) = gated.then(Gate::new).unzip();
+    early::listen(&mut request, early, open);
     if body {
-        let gate = gated.then(|| {
-            let (open, gate) = Gate::new();
-            let open = std::sync::Mutex::new(Some(open));
-            hyper::ext::on_informational(&mut request, move |answer| {
-                if answer.status() == StatusCode::CONTINUE
-                    && let Ok(mut open) = open.lock()
-                    && let Some(open) = open.take()
-                {
-                    // A body that has gone needs no gate.
-                    let _ = open.send(());
-                }
-            });
-            gate
-        });
         *request.body_mut() = Ask::Forwarded {
             incoming,
             live: Rc::clone(live),
             idle_ms: worker.config.limits.response_header_timeout_ms,
-            sent: Rc::default(),
+            progress: Rc::default(),
             gate,
         };
     }
@@ -255,22 +272,28 @@ fn prepare(
 fn rewrite_host(headers: &mut HeaderMap, live: &Live) {
     let facts = live.facts();
     // What browsers send, so that the usual request costs nothing.
-    let same = |given: &HeaderValue| facts.port == HTTP_PORT && given == facts.host.as_str();
+    let usual_port = usual_port(facts.scheme);
+    let same = |given: &HeaderValue| facts.port == usual_port && given == facts.host.as_str();
     if headers.get(HOST).is_some_and(same) {
         return;
     }
-    match HeaderValue::try_from(host_field(&facts.host, facts.port)) {
+    match HeaderValue::try_from(host_field(&facts.host, facts.port, usual_port)) {
         Ok(field) => headers.insert(HOST, field),
         // A canonical host is plain ASCII; if it were not, no name is better than a wrong one.
         Err(_) => headers.remove(HOST),
     };
 }
 
-fn host_field(host: &Host, port: u16) -> String {
+/// The port that `Host` leaves out.
+fn usual_port(scheme: Scheme) -> u16 {
+    if scheme == Scheme::Https { 443 } else { 80 }
+}
+
+fn host_field(host: &Host, port: u16, usual_port: u16) -> String {
     let is_v6 = host.address().is_some_and(|address| address.is_ipv6());
     let (open, close) = if is_v6 { ("[", "]") } else { ("", "") };
     match port {
-        HTTP_PORT => format!("{open}{host}{close}"),
+        port if port == usual_port => format!("{open}{host}{close}"),
         port => format!("{open}{host}{close}:{port}"),
     }
 }
@@ -305,12 +328,13 @@ fn count_forward(headers: &mut HeaderMap) {
 }
 
 /// The answer as the client gets it, or why it must not get it.
-fn pass_back(
+pub(crate) fn pass_back(
     worker: &Rc<Worker>,
     client: &Client,
     live: &Rc<Live>,
     mut upstream: Upstream,
     answer: Response<Incoming>,
+    to: Version,
 ) -> Result<Response<Reply>, Failure> {
     let status = answer.status();
     // Nobody asked to switch, and a challenge of a proxy would have the client send the school's
@@ -327,16 +351,16 @@ fn pass_back(
         // The coding counts (RFC 9112, 6.3), but whoever sends both is not to be read on.
         upstream.retire();
     }
-    clean_answer(
-        worker,
-        &mut parts.headers,
-        std::mem::replace(&mut parts.version, Version::HTTP_11),
-    );
+    let to = if to == Version::HTTP_2 { Version::HTTP_2 } else { Version::HTTP_11 };
+    let received = std::mem::replace(&mut parts.version, to);
+    clean_answer(worker, &mut parts.headers, received);
     if headers::signs_connection_in(&parts.headers, &WWW_AUTHENTICATE) {
         upstream.pin(&client.pins);
-        // Clients try these schemes through a proxy only where it says so (RFC 4559, 6).
-        parts.headers.insert(headers::PROXY_SUPPORT, headers::SESSION_BASED);
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("proxy-support"));
+        if client.inside.is_none() {
+            // Clients try these schemes through a proxy only where it says so (RFC 4559, 6).
+            parts.headers.insert(headers::PROXY_SUPPORT, headers::SESSION_BASED);
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("proxy-support"));
+        }
     }
     parts.extensions.remove::<hyper::ext::ReasonPhrase>();
     live.answer(status.as_u16());
@@ -345,9 +369,11 @@ fn pass_back(
     Ok(Response::from_parts(parts, Reply::Forwarded(body)))
 }
 
-fn clean_answer(worker: &Worker, headers: &mut HeaderMap, received: Version) {
+pub(crate) fn clean_answer(worker: &Worker, headers: &mut HeaderMap, received: Version) {
     headers::strip_hop_by_hop(headers);
     headers::strip_challenge(headers);
+    // A way round the filter, were a client to follow it (RFC 7838).
+    headers.remove(ALT_SVC);
     worker.via.add(headers, received);
 }
 
@@ -360,40 +386,17 @@ async fn upgrade(
     request: Request<Incoming>,
     wanted: HeaderValue,
 ) -> Result<Response<Reply>, Failure> {
-    let addresses = match route {
-        Route::Addresses(addresses) => addresses,
-        Route::Nowhere(error) => return Err(unresolved(error)),
-        Route::Pooled(_) => resolve(worker, live).await?,
-    };
     // h2c would carry requests that nobody decides about.
     let passed = (!is_http2(&wanted)).then_some(&wanted);
-    let request = prepare(worker, live, request, passed);
-    let (stream, host, port) = dial_site(worker, live, &addresses).await?;
-    let (sender, connection) = worker
-        .upstream_http
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| broken(&error))?;
-    let (switch, switched) = oneshot::channel::<Switched>();
-    let driver = tokio::task::spawn_local(async move {
-        if let Ok(parts) = connection.without_shutdown().await {
-            // Nobody waits when the answer was no 101: the stream closes with the parts.
-            let _ = switch.send(parts);
-        }
-    });
-    let mut upstream = Upstream::new(sender, driver.abort_handle(), host, port);
-    upstream.retire();
-    live.wait_at_most(worker.config.limits.response_header_timeout_ms);
-    let sending = upstream.send(request);
-    let answer = match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
-        Ok(answer) => answer,
-        Err(error) => return Err(broken(error.error())),
-    };
+    let version = request.version();
+    let request = prepare(worker, live, request, passed, None);
+    let Switching { upstream, answer, switched } =
+        ask_to_switch(worker, live, route, request).await?;
     let agreed = answer.status() == StatusCode::SWITCHING_PROTOCOLS
         && passed.is_some()
         && answer.headers().get(UPGRADE).is_some_and(|given| was_asked(&wanted, given));
     if !agreed {
-        return pass_back(worker, client, live, upstream, answer);
+        return pass_back(worker, client, live, upstream, answer, version);
     }
     let Some(ticket) = worker.admission.tunnel() else {
         return Err(Failure::Stopped(End::TimedOut));
@@ -410,13 +413,60 @@ async fn upgrade(
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     live.answer(StatusCode::SWITCHING_PROTOCOLS.as_u16());
-    client.hand_over(Handover {
+    client.hand_over(Handover::Tunnel(Tunnel {
         upstream: parts.io.into_inner(),
         from_upstream: parts.read_buf,
         live: Rc::clone(live),
         ticket,
-    });
+    }));
     Ok(Response::from_parts(head, Reply::Empty))
+}
+
+/// A site's answer to a request to switch protocols, and its connection should it have agreed.
+pub(crate) struct Switching {
+    pub(crate) upstream: Upstream,
+    pub(crate) answer: Response<Incoming>,
+    pub(crate) switched: oneshot::Receiver<Switched>,
+}
+
+/// Sends a request that asks to leave HTTP, on a connection of its own.
+pub(crate) async fn ask_to_switch(
+    worker: &Rc<Worker>,
+    live: &Rc<Live>,
+    route: Route,
+    request: Request<Ask>,
+) -> Result<Switching, Failure> {
+    let site = site(live);
+    let reached = match route {
+        Route::Wire(reached) => reached,
+        Route::Addresses(addresses) => reach_site(worker, live, &site, &addresses, true).await?,
+        Route::Nowhere(error) => return Err(unresolved(error)),
+        Route::Down(fault, kind) => return Err(Failure::Site(fault, kind)),
+        Route::Pooled(_) | Route::Fresh(_) | Route::Untrusted(_) => {
+            let addresses = resolve(worker, live).await?;
+            reach_site(worker, live, &site, &addresses, true).await?
+        }
+    };
+    let (sender, connection) = worker
+        .upstream_http
+        .handshake(TokioIo::new(reached.wire))
+        .await
+        .map_err(|error| broken(&error))?;
+    let (switch, switched) = oneshot::channel::<Switched>();
+    let driver = tokio::task::spawn_local(async move {
+        if let Ok(parts) = connection.without_shutdown().await {
+            // Nobody waits when the answer was no 101: the stream closes with the parts.
+            let _ = switch.send(parts);
+        }
+    });
+    let mut upstream = Upstream::new(sender, driver.abort_handle(), site);
+    upstream.retire();
+    live.wait_at_most(worker.config.limits.response_header_timeout_ms);
+    let sending = upstream.send(request);
+    match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
+        Ok(answer) => Ok(Switching { upstream, answer, switched }),
+        Err(error) => Err(broken(error.error())),
+    }
 }
 
 fn is_http2(wanted: &HeaderValue) -> bool {
@@ -457,7 +507,7 @@ mod tests {
             ("[2001:DB8:0::1]", 80, "[2001:db8::1]"),
             ("[2001:db8::1]", 443, "[2001:db8::1]:443"),
         ] {
-            assert_eq!(host_field(&Host::parse(host).unwrap(), port), expected);
+            assert_eq!(host_field(&Host::parse(host).unwrap(), port, 80), expected);
         }
     }
 }

@@ -19,8 +19,12 @@ pub(crate) struct Bounds {
 /// Which bound is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// All connections.
-    Total,
+    /// All connections. A place must come from the client that holds the most, where that is
+    /// another one: whoever takes thousands is the first to go short.
+    Total {
+        /// The client that holds the most, if it holds more than the one that asks would.
+        greediest: Option<IpAddr>,
+    },
     /// The client's connections.
     Client,
 }
@@ -46,27 +50,29 @@ impl Admission {
         })
     }
 
-    /// Whether another connection fits: while it does not, further ones wait in the kernel's queue.
-    pub(crate) fn has_room(&self) -> bool {
-        self.bounds.connections == 0
-            || self.connections.load(Ordering::Relaxed) < self.bounds.connections
-    }
-
-    /// Lets a connection in; the seat is free again when the ticket is dropped.
+    /// Lets a connection in; the place is free again when the ticket is dropped.
     pub(crate) fn connection(self: &Arc<Self>, client: IpAddr) -> Result<Ticket, Full> {
-        if !take(&self.connections, self.bounds.connections) {
-            return Err(Full::Total);
-        }
         let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = by_client.entry(client).or_insert(0);
+        let held = by_client.get(&client).copied().unwrap_or_default();
         let bound = self.bounds.connections_per_client;
-        if bound != 0 && *held >= bound {
-            drop(by_client);
-            self.connections.fetch_sub(1, Ordering::Relaxed);
+        if bound != 0 && held >= bound {
             return Err(Full::Client);
         }
-        *held += 1;
+        if !take(&self.connections, self.bounds.connections) {
+            let greediest = by_client.iter().max_by_key(|(_, held)| **held);
+            let greediest = greediest.filter(|(_, most)| **most > held + 1).map(|(who, _)| *who);
+            return Err(Full::Total { greediest });
+        }
+        by_client.insert(client, held + 1);
         Ok(Ticket { admission: Arc::clone(self), client })
+    }
+
+    /// Lets a connection in whose place another one is about to leave.
+    pub(crate) fn in_place_of_another(self: &Arc<Self>, client: IpAddr) -> Ticket {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        *by_client.entry(client).or_insert(0) += 1;
+        Ticket { admission: Arc::clone(self), client }
     }
 
     /// Lets a tunnel in, if there is room.
@@ -135,7 +141,10 @@ mod tests {
         let _second = admission.connection(one).unwrap();
         assert_eq!(admission.connection(one).unwrap_err(), Full::Client);
         let _other = admission.connection(two).unwrap();
-        assert_eq!(admission.connection(three).unwrap_err(), Full::Total);
+        let nobody_is_greedier = Full::Total { greediest: None };
+        assert_eq!(admission.connection(three).unwrap_err(), Full::Total { greediest: Some(one) });
+        assert_eq!(admission.connection(two).unwrap_err(), nobody_is_greedier);
+        drop(admission.in_place_of_another(three));
         drop(first);
         assert!(admission.connection(three).is_ok());
         let tunnel = admission.tunnel().unwrap();

@@ -53,11 +53,6 @@ fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// Accepts until the task is ended.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
     loop {
-        if !worker.admission.has_room() {
-            worker.meters.refused_total.inc();
-            tokio::time::sleep(REST).await;
-            continue;
-        }
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -74,12 +69,16 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
         let address = crate::address::unmapped(peer.ip());
         let ticket = match worker.admission.connection(address) {
             Ok(ticket) => ticket,
-            Err(full) => {
-                match full {
-                    // Another worker took the last place meanwhile.
-                    Full::Total => worker.meters.refused_total.inc(),
-                    Full::Client => worker.meters.refused_client.inc(),
+            Err(Full::Total { greediest }) => {
+                worker.meters.refused_total.inc();
+                // One that rests makes room; the kernel spreads each client's over the workers.
+                if !greediest.is_some_and(|greediest| worker.registry.give_up_resting(greediest)) {
+                    continue;
                 }
+                worker.admission.in_place_of_another(address)
+            }
+            Err(Full::Client) => {
+                worker.meters.refused_client.inc();
                 continue;
             }
         };

@@ -5,7 +5,7 @@
 //! them. The same sweep enforces the waits of the machine file, so that a request costs no timer.
 
 use ledger::journal::Pending;
-use ledger::record::End;
+use ledger::record::{Depth, End};
 use rules::access::{Access, Identity};
 use rules::category::CategorySet;
 use rules::code::RequestId;
@@ -75,6 +75,11 @@ impl Alarm {
         Poll::Pending
     }
 
+    /// Whether the task was told to stop.
+    fn is_stopped(&self) -> bool {
+        self.stopped.get()
+    }
+
     /// Stops the task.
     pub(crate) fn stop(&self) {
         self.stopped.set(true);
@@ -95,7 +100,13 @@ pub(crate) struct Live {
     slot: Cell<usize>,
     facts: RefCell<Facts>,
     pending: Pending,
-    seat: Rc<Seat>,
+    /// Keeps the connection from counting as idle; given up by a CONNECT that is looked into.
+    turn: RefCell<Option<Turn>>,
+    /// Wakes what runs the exchange: its connection's task, or its own where a connection carries
+    /// several exchanges at once.
+    alarm: Rc<Alarm>,
+    /// `alarm` is the exchange's own.
+    alone: bool,
     /// Worker milliseconds after which a wait has been too long.
     deadline_ms: Cell<u64>,
     /// Worker milliseconds after which nothing keeps it open.
@@ -147,9 +158,27 @@ impl Live {
         self.last_ms.set(after(self.registry.now_ms.get(), milliseconds));
     }
 
-    /// Why it must stop, if it must.
-    pub(crate) fn stopped(&self) -> Option<End> {
-        self.stopped.get()
+    /// Why it must stop, if it must; otherwise the task will be woken when it must.
+    pub(crate) fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Some(end) = self.stopped.get() {
+            return Poll::Ready(end);
+        }
+        // The task of a connection with one exchange at a time watches its alarm already.
+        if self.alone {
+            let _ = self.alarm.poll_stopped(cx);
+        }
+        Poll::Pending
+    }
+
+    /// Whether it must stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.get().is_some()
+    }
+
+    /// The inside of the tunnel has been opened to be looked into.
+    pub(crate) fn looked_into(&self) {
+        self.pending.set_depth(Depth::Page);
+        self.turn.take();
     }
 
     /// Stops it: before the answer the exchange still gets to say why, later only a close is left.
@@ -159,18 +188,18 @@ impl Live {
         }
         if self.answered.get() {
             self.finish(end);
-            self.seat.alarm.stop();
+            self.alarm.stop();
         } else {
-            self.seat.alarm.wake();
+            self.alarm.wake();
         }
     }
 
     /// Runs a future unless the exchange is stopped first.
     pub(crate) async fn unless_stopped<F: Future>(&self, future: F) -> Result<F::Output, End> {
         let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|cx| match self.stopped.get() {
-            Some(end) => Poll::Ready(Err(end)),
-            None => future.as_mut().poll(cx).map(Ok),
+        std::future::poll_fn(|cx| match self.poll_stopped(cx) {
+            Poll::Ready(end) => Poll::Ready(Err(end)),
+            Poll::Pending => future.as_mut().poll(cx).map(Ok),
         })
         .await
     }
@@ -179,7 +208,6 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.registry.exchanges.borrow_mut().remove(self.slot.get());
-        self.seat.enter(Phase::Idle);
     }
 }
 
@@ -190,7 +218,7 @@ fn after(now_ms: u64, milliseconds: u64) -> u64 {
 
 /// What a client connection is doing, for its two idle limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+enum Phase {
     /// Between requests, nothing read yet.
     Idle,
     /// Some of a request's head has come.
@@ -205,7 +233,9 @@ pub(crate) struct Seat {
     slot: Cell<usize>,
     /// Wakes and stops the connection's task.
     pub(crate) alarm: Rc<Alarm>,
+    client: IpAddr,
     phase: Cell<Phase>,
+    turns: Cell<u32>,
     since_ms: Cell<u64>,
     leaving: Cell<bool>,
     head_ended: Cell<bool>,
@@ -253,8 +283,15 @@ impl Seat {
         }
     }
 
+    /// An exchange begins; while one goes on, the connection is not idle.
+    pub(crate) fn begin(self: &Rc<Self>) -> Turn {
+        self.turns.set(self.turns.get() + 1);
+        self.enter(Phase::Exchanging);
+        Turn { seat: Rc::clone(self) }
+    }
+
     /// The connection does something else now.
-    pub(crate) fn enter(&self, phase: Phase) {
+    fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.since_ms.set(self.registry.now_ms.get());
     }
@@ -262,6 +299,21 @@ impl Seat {
     /// Whether the connection should end after the exchange it is in.
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.get()
+    }
+}
+
+/// One exchange of a client connection, from its head to the end of its answer.
+pub(crate) struct Turn {
+    seat: Rc<Seat>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let left = self.seat.turns.get() - 1;
+        self.seat.turns.set(left);
+        if left == 0 {
+            self.seat.enter(Phase::Idle);
+        }
     }
 }
 
@@ -312,14 +364,18 @@ impl Registry {
         self: &Rc<Self>,
         facts: Facts,
         pending: Pending,
-        seat: &Rc<Seat>,
+        turn: Turn,
+        alone: bool,
     ) -> Rc<Live> {
+        let alarm = if alone { Rc::default() } else { Rc::clone(&turn.seat.alarm) };
         let live = Rc::new(Live {
             registry: Rc::clone(self),
             slot: Cell::new(0),
             facts: RefCell::new(facts),
             pending,
-            seat: Rc::clone(seat),
+            turn: RefCell::new(Some(turn)),
+            alarm,
+            alone,
             deadline_ms: Cell::new(u64::MAX),
             last_ms: Cell::new(u64::MAX),
             answered: Cell::new(false),
@@ -330,12 +386,14 @@ impl Registry {
     }
 
     /// Enters a client connection.
-    pub(crate) fn seat(self: &Rc<Self>) -> Rc<Seat> {
+    pub(crate) fn seat(self: &Rc<Self>, client: IpAddr) -> Rc<Seat> {
         let seat = Rc::new(Seat {
             registry: Rc::clone(self),
             slot: Cell::new(0),
             alarm: Rc::default(),
+            client,
             phase: Cell::new(Phase::Idle),
+            turns: Cell::new(0),
             since_ms: Cell::new(self.now_ms.get()),
             leaving: Cell::new(false),
             head_ended: Cell::new(false),
@@ -373,6 +431,19 @@ impl Registry {
                 seat.alarm.stop();
             }
         }
+    }
+
+    /// Ends the connection of a client that has rested longest; `false` if none of its rests here.
+    pub(crate) fn give_up_resting(&self, client: IpAddr) -> bool {
+        let seats = held(&self.seats);
+        let resting = seats.iter().filter(|seat| {
+            seat.client == client
+                && seat.phase.get() != Phase::Exchanging
+                && !seat.alarm.is_stopped()
+        });
+        let Some(seat) = resting.min_by_key(|seat| seat.since_ms.get()) else { return false };
+        seat.alarm.stop();
+        true
     }
 
     /// Asks again about each open exchange, and cuts those that are no longer allowed.

@@ -1,30 +1,47 @@
 //! Connections to upstreams, kept for the next request to the same host and port.
 //!
-//! One pool a worker, so nothing is locked and no request changes threads. A connection goes back
-//! only when its response has ended in order and its request was sent whole; it is closed by a
-//! bound on how many wait for one host, or when it has waited too long. One that a site may have
-//! signed somebody in on goes back to that client alone (`pins`).
+//! One pool a worker, so nothing is locked and no request changes threads. An HTTP/1.1 connection
+//! goes back only when its response has ended in order and its request was sent whole; it is closed
+//! by a bound on how many wait for one host, or when it has waited too long. One that a site may
+//! have signed somebody in on goes back to that client alone (`pins`). An HTTP/2 connection is in
+//! the pool from its first request on, and carries several at once.
 
-use crate::body::Ask;
+use crate::body::{Ask, Progress};
+use crate::http2::{self, LocalExecutor};
 use crate::live::Registry;
 use crate::pins::Pins;
+use crate::wire::Wire;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::{TrySendError, http1, http2 as hyper_http2};
+use hyper_util::rt::TokioIo;
 use rules::host::Host;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use tokio::task::AbortHandle;
 
+/// Most requests at once on one HTTP/2 connection; the next one opens another. What most servers
+/// allow (RFC 9113, 6.5.2, advises at least 100).
+const MOST_STREAMS: usize = 100;
+
+/// Where a connection leads, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Site {
+    /// Canonical host.
+    pub(crate) host: Host,
+    /// Port.
+    pub(crate) port: u16,
+    /// Over TLS, with a certificate that was verified.
+    pub(crate) secure: bool,
+}
+
 /// A connection to an upstream, in use by one exchange.
 pub(crate) struct Upstream {
-    sender: SendRequest<Ask>,
-    driver: AbortHandle,
-    host: Host,
-    port: u16,
-    /// The last request was sent whole; otherwise its rest would run into the next one.
-    sent: Rc<Cell<bool>>,
+    sender: Sender,
+    site: Site,
+    /// Of the last request's body: not sent whole, its rest would run into the next one.
+    progress: Option<Rc<Progress>>,
     reusable: bool,
     /// The client connection that alone may use it again.
     owner: Option<Weak<Pins>>,
@@ -32,43 +49,105 @@ pub(crate) struct Upstream {
     pub(crate) reused: bool,
 }
 
+enum Sender {
+    Http1 { sender: http1::SendRequest<Ask>, driver: AbortHandle },
+    Http2(Rc<Session>),
+}
+
+/// An HTTP/2 connection to an upstream, shared by the requests on it.
+struct Session {
+    sender: hyper_http2::SendRequest<Ask>,
+    driver: AbortHandle,
+    site: Site,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
 impl Upstream {
-    /// A fresh connection; `driver` is the task that moves its bytes.
-    pub(crate) fn new(
-        sender: SendRequest<Ask>,
-        driver: AbortHandle,
-        host: Host,
-        port: u16,
-    ) -> Self {
-        Self {
-            sender,
-            driver,
-            host,
-            port,
-            sent: Rc::new(Cell::new(true)),
-            reusable: true,
-            owner: None,
-            reused: false,
-        }
+    /// A fresh HTTP/1.1 connection; `driver` is the task that moves its bytes.
+    pub(crate) fn new(sender: http1::SendRequest<Ask>, driver: AbortHandle, site: Site) -> Self {
+        Self::of(Sender::Http1 { sender, driver }, site)
+    }
+
+    fn of(sender: Sender, site: Site) -> Self {
+        Self { sender, site, progress: None, reusable: true, owner: None, reused: false }
+    }
+
+    /// Speaks HTTP/1.1 on a fresh connection.
+    ///
+    /// # Errors
+    /// [`hyper::Error`]: the connection is gone already.
+    pub(crate) async fn http1(
+        builder: &http1::Builder,
+        wire: Wire,
+        site: Site,
+    ) -> hyper::Result<Self> {
+        let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
+        let driver = tokio::task::spawn_local(async move {
+            // The exchange sees the error on its side.
+            let _ = connection.await;
+        });
+        Ok(Self::new(sender, driver.abort_handle(), site))
+    }
+
+    /// Speaks HTTP/2 on a fresh connection.
+    ///
+    /// # Errors
+    /// [`hyper::Error`]: the connection is gone already, or the site does not speak HTTP/2.
+    pub(crate) async fn http2(
+        builder: &hyper_http2::Builder<LocalExecutor>,
+        wire: Wire,
+        site: Site,
+    ) -> hyper::Result<Self> {
+        let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
+        let driver = tokio::task::spawn_local(async move {
+            let _ = connection.await;
+        });
+        let session =
+            Rc::new(Session { sender, driver: driver.abort_handle(), site: site.clone() });
+        Ok(Self::of(Sender::Http2(session), site))
     }
 
     /// Waits until a request can be sent; `false` if the connection is closed.
     pub(crate) async fn ready(&mut self) -> bool {
-        self.sender.is_ready() || self.sender.ready().await.is_ok()
+        match &mut self.sender {
+            Sender::Http1 { sender, .. } => sender.is_ready() || sender.ready().await.is_ok(),
+            Sender::Http2(session) => session.sender.is_ready(),
+        }
     }
 
     /// Sends a request. The error gives it back where not a byte of it was sent.
     pub(crate) fn send(
         &mut self,
-        request: Request<Ask>,
-    ) -> impl Future<
-        Output = Result<hyper::Response<Incoming>, hyper::client::conn::TrySendError<Request<Ask>>>,
-    > + use<> {
-        self.sent = match request.body() {
-            Ask::Empty => Rc::new(Cell::new(true)),
-            Ask::Forwarded { sent, .. } => Rc::clone(sent),
+        mut request: Request<Ask>,
+    ) -> impl Future<Output = Result<hyper::Response<Incoming>, TrySendError<Request<Ask>>>> + use<>
+    {
+        self.progress = request.body().progress().map(Rc::clone);
+        let sending = match &mut self.sender {
+            Sender::Http1 { sender, .. } => {
+                http2::back_to_http1(&mut request);
+                Sending::Http1(sender.try_send_request(request))
+            }
+            Sender::Http2(session) => {
+                http2::to_http2(&mut request);
+                Sending::Http2(session.sender.clone().try_send_request(request))
+            }
         };
-        self.sender.try_send_request(request)
+        async move {
+            match sending {
+                Sending::Http1(sending) => sending.await,
+                Sending::Http2(sending) => sending.await,
+            }
+        }
+    }
+
+    /// Whether requests on it are streams, which end without ending the connection.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
     }
 
     /// The connection must not be used again, whatever else happens.
@@ -83,24 +162,29 @@ impl Upstream {
 
     /// Whether the other end, or a fault, has closed it.
     pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        match &self.sender {
+            Sender::Http1 { sender, .. } => sender.is_closed(),
+            Sender::Http2(session) => session.sender.is_closed(),
+        }
     }
 
-    /// Whether it is a connection to this host and port.
-    pub(crate) fn leads_to(&self, host: &Host, port: u16) -> bool {
-        self.port == port && self.host == *host
+    /// Where it leads.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
     }
+}
 
-    /// Whether it leads where another one does.
-    pub(crate) fn leads_to_the_site_of(&self, other: &Upstream) -> bool {
-        self.leads_to(&other.host, other.port)
-    }
+enum Sending<A, B> {
+    Http1(A),
+    Http2(B),
 }
 
 impl Drop for Upstream {
     /// Closes the connection: a dropped exchange must not leave half a request or response behind.
     fn drop(&mut self) {
-        self.driver.abort();
+        if let Sender::Http1 { driver, .. } = &self.sender {
+            driver.abort();
+        }
     }
 }
 
@@ -123,19 +207,42 @@ pub(crate) struct Pool {
     registry: Rc<Registry>,
     limits: PoolLimits,
     idle: RefCell<HashMap<Host, Vec<Idle>>>,
+    sessions: RefCell<HashMap<Host, Vec<Kept>>>,
+}
+
+/// An HTTP/2 connection, and since when nobody but the pool has held it.
+struct Kept {
+    session: Rc<Session>,
+    since_ms: u64,
+}
+
+impl Kept {
+    fn streams(&self) -> usize {
+        Rc::strong_count(&self.session) - 1
+    }
 }
 
 impl Pool {
     /// An empty pool on a worker's clock.
     pub(crate) fn new(registry: &Rc<Registry>, limits: PoolLimits) -> Rc<Self> {
-        Rc::new(Self { registry: Rc::clone(registry), limits, idle: RefCell::default() })
+        Rc::new(Self {
+            registry: Rc::clone(registry),
+            limits,
+            idle: RefCell::default(),
+            sessions: RefCell::default(),
+        })
     }
 
-    /// The connection to this host and port that was used last, if one waits.
-    pub(crate) fn take(&self, host: &Host, port: u16) -> Option<Upstream> {
+    /// The connection to this site that was used last, if one waits, or one that carries several.
+    pub(crate) fn take(&self, site: &Site) -> Option<Upstream> {
+        if site.secure
+            && let Some(upstream) = self.take_session(site)
+        {
+            return Some(upstream);
+        }
         let mut idle = self.idle.borrow_mut();
-        let waiting = idle.get_mut(host)?;
-        while let Some(place) = waiting.iter().rposition(|entry| entry.upstream.port == port) {
+        let waiting = idle.get_mut(&site.host)?;
+        while let Some(place) = waiting.iter().rposition(|entry| entry.upstream.site == *site) {
             let mut upstream = waiting.swap_remove(place).upstream;
             if !upstream.is_closed() {
                 upstream.reused = true;
@@ -145,10 +252,37 @@ impl Pool {
         None
     }
 
+    fn take_session(&self, site: &Site) -> Option<Upstream> {
+        let sessions = self.sessions.borrow();
+        let kept = sessions.get(&site.host)?.iter().find(|kept| {
+            kept.session.site == *site
+                && !kept.session.sender.is_closed()
+                && kept.streams() < MOST_STREAMS
+        })?;
+        let sender = Sender::Http2(Rc::clone(&kept.session));
+        let mut upstream = Upstream::of(sender, site.clone());
+        upstream.reused = true;
+        Some(upstream)
+    }
+
+    /// Offers a fresh HTTP/2 connection to other requests while its first one goes on.
+    pub(crate) fn share(&self, upstream: &Upstream) {
+        let Sender::Http2(session) = &upstream.sender else { return };
+        if !upstream.reusable {
+            return;
+        }
+        let kept = Kept { session: Rc::clone(session), since_ms: self.registry.now_ms() };
+        self.sessions.borrow_mut().entry(upstream.site.host.clone()).or_default().push(kept);
+    }
+
     /// Takes a connection back, or closes it where it cannot be used again. One with an owner goes
     /// to its owner.
     pub(crate) fn give_back(&self, upstream: Upstream) {
-        if !upstream.reusable || !upstream.sent.get() || upstream.is_closed() {
+        if upstream.is_http2()
+            || !upstream.reusable
+            || upstream.progress.as_ref().is_some_and(|body| !body.sent.get())
+            || upstream.is_closed()
+        {
             return;
         }
         if let Some(owner) = upstream.owner.clone() {
@@ -159,13 +293,13 @@ impl Pool {
         }
         let since_ms = self.registry.now_ms();
         let mut idle = self.idle.borrow_mut();
-        if let Some(waiting) = idle.get_mut(&upstream.host) {
+        if let Some(waiting) = idle.get_mut(&upstream.site.host) {
             if waiting.len() >= self.limits.per_host {
                 waiting.remove(0);
             }
             waiting.push(Idle { upstream, since_ms });
         } else if self.limits.per_host > 0 {
-            idle.insert(upstream.host.clone(), vec![Idle { upstream, since_ms }]);
+            idle.insert(upstream.site.host.clone(), vec![Idle { upstream, since_ms }]);
         }
     }
 
@@ -179,10 +313,21 @@ impl Pool {
             });
             !waiting.is_empty()
         });
+        self.sessions.borrow_mut().retain(|_, sessions| {
+            sessions.retain_mut(|kept| {
+                if kept.streams() > 0 {
+                    kept.since_ms = now;
+                }
+                !kept.session.sender.is_closed()
+                    && now.saturating_sub(kept.since_ms) < self.limits.idle_ms
+            });
+            !sessions.is_empty()
+        });
     }
 
     /// Connections that wait.
     pub(crate) fn len(&self) -> usize {
-        self.idle.borrow().values().map(Vec::len).sum()
+        let sessions: usize = self.sessions.borrow().values().map(Vec::len).sum();
+        sessions + self.idle.borrow().values().map(Vec::len).sum::<usize>()
     }
 }

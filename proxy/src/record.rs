@@ -1,6 +1,6 @@
 //! Records: one for every request, written before anything follows from its decision.
 
-use crate::live::{Facts, Live, Registry, Seat};
+use crate::live::{Facts, Live, Registry, Turn};
 use crate::view::{Ruling, View};
 use ledger::journal::{Journal, RecordError, refused};
 use ledger::record::{Decided, Depth, End, Ended};
@@ -73,7 +73,7 @@ pub(crate) fn allow(
     arrival: &Arrival,
     method: &str,
     facts: Facts,
-    seat: &Rc<Seat>,
+    (turn, alone): (&mut Option<Turn>, bool),
 ) -> Result<Option<Permit>, RecordError> {
     if ruling.verdict != Verdict::Allow {
         return Ok(None);
@@ -92,7 +92,7 @@ pub(crate) fn allow(
         journal.decide(&decided(view, ruling, arrival, &about))?
     };
     view.count(facts.who.level, Verdict::Allow);
-    Ok(Some(Permit { live: registry.open(facts, pending, seat) }))
+    Ok(turn.take().map(|turn| Permit { live: registry.open(facts, pending, turn, alone) }))
 }
 
 /// Records a refusal, whole.

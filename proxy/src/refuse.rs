@@ -6,7 +6,7 @@ use crate::connection::Client;
 use crate::exchange::Asked;
 use crate::forward::ALLOWED_METHODS;
 use crate::identify::CHALLENGE;
-use crate::live::{Facts, Live, Phase};
+use crate::live::{Facts, Live};
 use crate::page::{self, Kind, Page};
 use crate::record::{self, Arrival, Refused, now};
 use crate::texts::Language;
@@ -19,7 +19,7 @@ use hyper::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use ledger::record::End;
 use rules::access::{Identity, KnownBy};
 use rules::decide::{Reason, ReasonCode, Verdict};
@@ -42,6 +42,7 @@ pub(crate) struct Asker {
     language: Language,
     head: bool,
     connect: bool,
+    http2: bool,
 }
 
 impl Asker {
@@ -64,6 +65,7 @@ impl Asker {
             language: language.map_or(Language::English, Language::preferred),
             head: request.method() == Method::HEAD,
             connect: request.method() == Method::CONNECT,
+            http2: request.version() == Version::HTTP_2,
         }
     }
 }
@@ -94,18 +96,24 @@ impl<'a> Words<'a> {
         &self,
         level: LevelId,
         identity: Option<&'a Identity>,
-        client: std::net::IpAddr,
+        client: &'a Client,
         unread: &'a str,
     ) -> Refused<'a> {
         let path = self.asked.and_then(|asked| asked.path_and_query.as_ref());
+        let unread = match &client.inside {
+            Some(inside) => (Scheme::Https, inside.host.as_str(), inside.port),
+            None => (scheme_of(self.method), unread, 0),
+        };
+        let (scheme, host, port) =
+            self.asked.map_or(unread, |asked| (asked.scheme, asked.host.as_str(), asked.port));
         Refused {
             user: identity.and_then(|identity| identity.user.as_deref()),
             level,
-            client,
+            client: client.address,
             method: self.method.as_str(),
-            scheme: self.asked.map_or_else(|| scheme_of(self.method), |asked| asked.scheme),
-            host: self.asked.map_or(unread, |asked| asked.host.as_str()),
-            port: self.asked.map_or(0, |asked| asked.port),
+            scheme,
+            host,
+            port,
             path: path.map(|path| path.path()),
         }
     }
@@ -143,10 +151,12 @@ impl Refuser<'_> {
         who: Option<(LevelId, Option<&Identity>)>,
         refusal: Refusal,
     ) -> Response<Reply> {
-        let Self { worker, client, arrival, asker } = self;
-        client.seat.enter(Phase::Idle);
-        let (level, identity) = who
-            .unwrap_or_else(|| (view.snapshot.policy.identify(None, client.address).level, None));
+        let Self { client, asker, .. } = self;
+        let inside = client.inside.as_ref().and_then(|inside| inside.who(view, client.address));
+        let (level, identity) = who.unwrap_or_else(|| match &inside {
+            Some(who) => (who.level, Some(&**who)),
+            None => (view.snapshot.policy.identify(None, client.address).level, None),
+        });
         let (ruling, kind) = match refusal {
             Refusal::Policy(ruling) => (ruling, None),
             Refusal::Code(code) => (Ruling::block(code), None),
@@ -154,23 +164,42 @@ impl Refuser<'_> {
                 (Ruling::block(ReasonCode::SignIn), Some(Kind::SignIn { wrong }))
             }
         };
-        let unread = unread_host(words.uri);
-        let subject =
-            Subject { view, ruling: &ruling, level, identity, asked: words.asked, at: arrival.at };
-        let code = arrival.id.code();
-        let answer = subject.answer(asker, &code, kind);
-        let about = words.about(level, identity, client.address, &unread);
+        let (asked, at) = (words.asked, self.arrival.at);
+        let subject = Subject { view, ruling: &ruling, level, identity, asked, at };
+        let code = self.arrival.id.code();
+        let mut answer = subject.answer(asker, &code, kind);
+        if client.inside.is_some() && answer.status == 407 {
+            // Inside a tunnel there is no proxy to sign in to (RFC 6585, 6).
+            answer.status = 511;
+        }
         let sent = (answer.status, if asker.head { 0 } else { answer.body.len() as u64 });
-        match record::refuse(&worker.journal, (view, &ruling), arrival, &about, sent) {
+        match self.record(view, words, (level, identity), &ruling, sent) {
             Ok(()) => answer.into_response(asker),
-            Err(error) => {
-                tracing::error!(%error, "a refusal could not be recorded");
+            Err(()) => {
                 let ruling = Ruling::block(ReasonCode::LogUnavailable);
                 Subject { ruling: &ruling, ..subject }
                     .answer(asker, &code, None)
                     .into_response(asker)
             }
         }
+    }
+
+    /// Records a refusal that is answered with this status and so many bytes. The error is told
+    /// already.
+    pub(crate) fn record(
+        &self,
+        view: &View,
+        words: Words<'_>,
+        (level, identity): (LevelId, Option<&Identity>),
+        ruling: &Ruling,
+        sent: (u16, u64),
+    ) -> Result<(), ()> {
+        let unread = unread_host(words.uri);
+        let about = words.about(level, identity, self.client, &unread);
+        let journal = &self.worker.journal;
+        record::refuse(journal, (view, ruling), self.arrival, &about, sent).map_err(|error| {
+            tracing::error!(%error, "a refusal could not be recorded");
+        })
     }
 
     /// Records an access whose client left while it was waited for.
@@ -182,7 +211,7 @@ impl Refuser<'_> {
         ruling: &Ruling,
     ) {
         let unread = unread_host(words.uri);
-        let about = words.about(level, identity, self.client.address, &unread);
+        let about = words.about(level, identity, self.client, &unread);
         record::abandon(&self.worker.journal, (view, ruling), self.arrival, &about);
     }
 }
@@ -287,6 +316,14 @@ pub(crate) fn stopped(worker: &Worker, live: &Live, asker: &Asker, end: End) -> 
             after_permit(worker, live, asker, Ruling::block(ReasonCode::Limit), kind, end)
         }
     }
+}
+
+/// Answers a request whose body the client broke off, or wrote so that it cannot be read (RFC 9112,
+/// 7.1 and 8): its own fault, not the site's.
+pub(crate) fn unreadable_body(worker: &Worker, live: &Live, asker: &Asker) -> Response<Reply> {
+    let ruling = Ruling::block(ReasonCode::BadRequest);
+    let kind = Kind::BadRequest(ReasonCode::BadRequest);
+    after_permit(worker, live, asker, ruling, kind, End::Aborted)
 }
 
 /// Answers when no more tunnels fit; the record ends.
@@ -590,7 +627,7 @@ impl Answer {
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             headers.insert(PROXY_AUTHENTICATE, CHALLENGE);
-        } else if asker.connect || self.reason == ReasonCode::BadRequest {
+        } else if !asker.http2 && (asker.connect || self.reason == ReasonCode::BadRequest) {
             // What follows may be meant for a tunnel, or be the rest of something ambiguous.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

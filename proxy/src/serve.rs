@@ -1,5 +1,6 @@
 //! Starting, signals and stopping.
 
+use crate::authority::{self, AuthorityError};
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::headers::ViaName;
@@ -12,6 +13,7 @@ use crate::record::now;
 use crate::resolve::ResolveRules;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
 use crate::telemetry::Metrics;
+use crate::upstream_tls::{UpstreamTls, UpstreamTlsError};
 use crate::worker::{self, Shared, Stop};
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
 use ledger::ingest::{Settings, StartError, Writer};
@@ -60,6 +62,12 @@ pub enum ServeError {
     /// Metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The certificate authority cannot be used.
+    #[error("the certificate authority cannot be used: {0}")]
+    Authority(#[from] AuthorityError),
+    /// What TLS to sites is verified with cannot be read.
+    #[error(transparent)]
+    UpstreamTls(#[from] UpstreamTlsError),
     /// A worker stopped by itself.
     #[error("a worker stopped; see the log, then restart")]
     WorkerStopped,
@@ -110,6 +118,13 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
     let follower = Follower::start(Arc::clone(&config), Arc::clone(&current))
         .map_err(system("the thread that follows changes"))?;
     let follower = Arc::new(follower);
+    let authority = authority::Live::open(
+        &config.state,
+        config.ca.passphrase_file.as_deref(),
+        config.limits.minted_certificates,
+    )?;
+    let authority = Arc::new(authority);
+    let upstream_tls = UpstreamTls::new(&config.upstream.ca_files, &config.upstream.crl_files)?;
     let metrics = Metrics::new()?;
     let heartbeats = Heartbeats::new(workers);
     let admission = Admission::new(Bounds {
@@ -122,6 +137,8 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         verifier: Verifier::start(config.limits.password_checks, config.limits.password_queue)
             .map_err(system("the threads that check passwords"))?,
         resolve_rules: Arc::new(resolve_rules(&config, &listening)),
+        upstream_tls: Arc::new(upstream_tls),
+        authority: Arc::clone(&authority),
         via: ViaName::new(&config.listen.name, RandomState::new().build_hasher().finish()),
         config: Arc::clone(&config),
         current: Arc::clone(&current),
@@ -132,6 +149,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         admission: Arc::clone(&admission),
         stop: stopped.clone(),
     };
+    follow_authority(authority, stopped.clone()).map_err(system("the thread of the authority"))?;
     let (proxy, ops_address) = (listening.proxy.clone(), listening.ops_address);
     let mut running = Running {
         proxy,
@@ -162,6 +180,33 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
             Some(ops::start(ops, listener, stopped).map_err(system("the ops thread"))?);
     }
     Ok(running)
+}
+
+/// Looks for another authority each second, until everything stops.
+fn follow_authority(
+    authority: Arc<authority::Live>,
+    stopped: watch::Receiver<Stop>,
+) -> io::Result<()> {
+    const REST: Duration = Duration::from_secs(1);
+    let following = move || {
+        let mut told = false;
+        // Nobody joins this thread: it holds nothing that must be put away, and ends within a rest.
+        while *stopped.borrow() == Stop::No && stopped.has_changed().is_ok() {
+            match authority.follow() {
+                Some(Ok(())) => {
+                    told = false;
+                    tracing::info!("another certificate authority signs now");
+                }
+                Some(Err(error)) if !told => {
+                    told = true;
+                    tracing::error!(%error, fix = error.fix(), "the authority was not changed");
+                }
+                Some(Err(_)) | None => {}
+            }
+            std::thread::sleep(REST);
+        }
+    };
+    std::thread::Builder::new().name("authority".to_owned()).spawn(following).map(drop)
 }
 
 impl Running {

@@ -1,14 +1,15 @@
 //! CONNECT, and what follows a `101`: bytes both ways, counted, until an end or a limit.
 
 use crate::body::Reply;
-use crate::connection::{Client, Handover};
-use crate::dial::dial;
+use crate::connection::{Client, Handover, Tunnel};
 use crate::exchange::Route;
+use crate::forward::fault_of;
 use crate::live::Live;
+use crate::reach::{self, Unreached};
 use crate::record::Permit;
 use crate::refuse::{Asker, SiteFault, overloaded, site_fault, stopped};
-use crate::resolve::ResolveError;
 use crate::telemetry::UpstreamError;
+use crate::wire::Wire;
 use crate::worker::Worker;
 use bytes::Bytes;
 use hyper::Response;
@@ -26,7 +27,8 @@ const UP_BUFFER: usize = 8 * 1024;
 /// Bytes read at once from the site.
 const DOWN_BUFFER: usize = 16 * 1024;
 
-/// Dials the site of a permitted CONNECT; 200 only once it answers.
+/// Answers a permitted CONNECT to a port that is not one of TLS: dials; 200 only once the site
+/// answers.
 pub(crate) async fn open(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
@@ -35,36 +37,50 @@ pub(crate) async fn open(
     asker: &Asker,
 ) -> Response<Reply> {
     let live = Rc::clone(permit.live());
-    let fail = |fault, kind| {
-        worker.meters.upstream_error(kind);
-        site_fault(worker, &live, asker, fault)
-    };
     let Some(ticket) = worker.admission.tunnel() else {
         return overloaded(worker, &live, asker);
     };
+    match dialled(worker, &live, route, asker).await {
+        Ok(upstream) => {
+            live.answer(200);
+            let upstream = Wire::Plain(upstream);
+            let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
+            client.hand_over(Handover::Tunnel(tunnel));
+            Response::new(Reply::Empty)
+        }
+        Err(answer) => *answer,
+    }
+}
+
+/// Dials the site of a CONNECT; the error is the answer.
+pub(crate) async fn dialled(
+    worker: &Rc<Worker>,
+    live: &Rc<Live>,
+    route: Route,
+    asker: &Asker,
+) -> Result<TcpStream, Box<Response<Reply>>> {
+    let fail = |fault, kind| {
+        worker.meters.upstream_error(kind);
+        Err(Box::new(site_fault(worker, live, asker, fault)))
+    };
     let addresses = match route {
         Route::Addresses(addresses) => addresses,
-        Route::Nowhere(ResolveError::NoSuchHost) => {
-            return fail(SiteFault::NoSuchHost, UpstreamError::Dns);
-        }
-        Route::Nowhere(ResolveError::TimedOut) => return fail(SiteFault::Slow, UpstreamError::Dns),
-        Route::Nowhere(_) | Route::Pooled(_) => {
+        Route::Nowhere(error) => return fail(fault_of(error), UpstreamError::Dns),
+        // None of these comes with a tunnel.
+        Route::Pooled(_)
+        | Route::Fresh(_)
+        | Route::Wire(_)
+        | Route::Down(..)
+        | Route::Untrusted(_) => {
             return fail(SiteFault::Unresolved, UpstreamError::Dns);
         }
     };
-    let dialling = dial(&addresses, worker.config.limits.connect_timeout_ms);
-    let upstream = match live.unless_stopped(dialling).await {
-        Ok(Ok(upstream)) => upstream,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
-            return fail(SiteFault::Slow, UpstreamError::Timeout);
-        }
-        Ok(Err(_)) => return fail(SiteFault::Refused, UpstreamError::Connect),
-        Err(end) => return stopped(worker, &live, asker, end),
-    };
-    worker.meters.upstream_new.inc();
-    live.answer(200);
-    client.hand_over(Handover { upstream, from_upstream: Bytes::new(), live, ticket });
-    Response::new(Reply::Empty)
+    match live.unless_stopped(reach::tcp(worker, &addresses)).await {
+        Ok(Ok(upstream)) => Ok(upstream),
+        Ok(Err(Unreached::Down(fault, kind))) => fail(fault, kind),
+        Ok(Err(Unreached::Untrusted(_))) => fail(SiteFault::Broken, UpstreamError::BadAnswer),
+        Err(end) => Err(Box::new(stopped(worker, live, asker, end))),
+    }
 }
 
 /// Limits of a tunnel, in milliseconds.
@@ -79,9 +95,9 @@ pub(crate) struct TunnelLimits {
 /// Moves bytes both ways until both sides have ended, one breaks off, or the exchange is stopped
 /// (which drops this future). What either side had sent already goes first.
 pub(crate) async fn run(
-    client: TcpStream,
+    client: Wire,
     from_client: Bytes,
-    mut upstream: TcpStream,
+    mut upstream: Wire,
     from_upstream: Bytes,
     live: &Live,
     limits: TunnelLimits,
@@ -111,7 +127,7 @@ pub(crate) async fn run(
 
 /// The client's side: every byte of a tunnel passes it once, so it counts both directions.
 struct Counted<'a> {
-    stream: TcpStream,
+    stream: Wire,
     live: &'a Live,
     idle_ms: u64,
     failed: Cell<bool>,

@@ -1,9 +1,12 @@
 //! One worker: a thread with its own runtime, listeners, pool, resolver and journal. Nothing of a
 //! request leaves it, so nothing is locked.
 
+use crate::authority::{self, Minter};
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::headers::ViaName;
 use crate::heartbeat::Heartbeats;
+use crate::http2::{self, LocalExecutor};
 use crate::identify::Verifier;
 use crate::limit::Admission;
 use crate::listen;
@@ -13,6 +16,7 @@ use crate::record::now;
 use crate::resolve::{ResolveRules, Resolver};
 use crate::snapshot::Current;
 use crate::telemetry::{Meters, Metrics};
+use crate::upstream_tls::UpstreamTls;
 use crate::view::View;
 use ledger::journal::Journal;
 use std::cell::{Cell, RefCell};
@@ -53,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) resolve_rules: Arc<ResolveRules>,
+    pub(crate) upstream_tls: Arc<UpstreamTls>,
+    pub(crate) authority: Arc<authority::Live>,
     pub(crate) via: ViaName,
     pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -70,9 +76,16 @@ pub(crate) struct Worker {
     pub(crate) admission: Arc<Admission>,
     pub(crate) via: ViaName,
     pub(crate) client_http: hyper::server::conn::http1::Builder,
+    pub(crate) client_http2: hyper::server::conn::http2::Builder<LocalExecutor>,
     pub(crate) upstream_http: hyper::client::conn::http1::Builder,
+    pub(crate) upstream_http2: hyper::client::conn::http2::Builder<LocalExecutor>,
+    /// TLS to sites.
+    pub(crate) upstream_tls: Arc<UpstreamTls>,
+    /// Certificates of sites.
+    pub(crate) certificates: Certificates,
     /// Where heads are read to before hyper gets them: one for all connections of the worker.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    authority: Arc<authority::Live>,
     current: Current,
     metrics: Metrics,
     view: RefCell<Rc<View>>,
@@ -110,7 +123,12 @@ impl Worker {
             admission: Arc::clone(&shared.admission),
             via: shared.via.clone(),
             client_http,
+            client_http2: http2::server(limits),
             upstream_http,
+            upstream_http2: http2::client(limits),
+            upstream_tls: Arc::clone(&shared.upstream_tls),
+            certificates: Certificates::default(),
+            authority: Arc::clone(&shared.authority),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             current: Arc::clone(&shared.current),
             metrics: shared.metrics.clone(),
@@ -136,6 +154,16 @@ impl Worker {
         let view = View::new(self.current.load_full(), generation, &self.metrics);
         self.view.replace(Rc::clone(&view));
         view
+    }
+
+    /// Whether tunnels can be looked into.
+    pub(crate) fn has_minter(&self) -> bool {
+        self.authority.minter().is_some()
+    }
+
+    /// What makes certificates, if the school has an authority.
+    pub(crate) fn minter(&self) -> Option<Arc<Minter>> {
+        self.authority.minter()
     }
 
     /// What is due on every tick.

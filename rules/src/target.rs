@@ -91,6 +91,15 @@ pub fn parse_absolute(
     Ok(Target { scheme: Scheme::Http, host, port: port.unwrap_or(80) })
 }
 
+/// Reads the authority of a request inside an inspected tunnel: `Host`, or `:authority` of HTTP/2.
+///
+/// # Errors
+/// [`TargetError`].
+pub fn parse_inside(authority: &str) -> Result<Target, TargetError> {
+    let (host, port) = parse_authority(authority)?;
+    Ok(Target { scheme: Scheme::Https, host, port: port.unwrap_or(443) })
+}
+
 /// Reads a URL as people type it for `check`: scheme optional (`https` is assumed), host, optional
 /// port and path. Returns the target and the path with query, `/` if none.
 ///

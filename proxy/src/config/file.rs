@@ -72,6 +72,8 @@ struct RawUpstream {
     ca_files: Vec<String>,
     connect_ports: Option<Spanned<Vec<Spanned<PortText>>>>,
     http_ports: Option<Spanned<Vec<Spanned<PortText>>>>,
+    tls_ports: Option<Spanned<Vec<Spanned<PortText>>>>,
+    crl_files: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -319,8 +321,10 @@ impl Reader<'_> {
         };
         let connect_ports = ports(&raw.connect_ports, PortSet::usual_connect());
         let http_ports = ports(&raw.http_ports, PortSet::usual_http());
-        let ca_files = raw.ca_files.iter().map(|file| self.folder.join(file)).collect();
-        Upstream { hosts, allow_private, ca_files, connect_ports, http_ports }
+        let tls_ports = ports(&raw.tls_ports, PortSet::usual_connect());
+        let files = |files: &[String]| files.iter().map(|file| self.folder.join(file)).collect();
+        let (ca_files, crl_files) = (files(&raw.ca_files), files(&raw.crl_files));
+        Upstream { hosts, allow_private, ca_files, connect_ports, http_ports, tls_ports, crl_files }
     }
 
     fn host(&mut self, name: &Spanned<String>) -> Option<Host> {

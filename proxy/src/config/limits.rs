@@ -100,6 +100,8 @@ limits! {
     pool_max_idle_per_host: usize = 32, 0 => 10_000;
     /// Longest that an idle connection to a site is kept.
     pool_idle_timeout_ms: u64 = 60_000, 100 => HOUR_MS;
+    /// Certificates of ours kept in memory, of some 3 kB each.
+    minted_certificates: usize = 4_096, 16 => 1_000_000;
     /// Sign-ins checked at once; each takes 19 MiB, which are kept, and a core for some 20 ms. More
     /// wait; client addresses take turns.
     password_checks: usize = 2, 1 => 1_024;

@@ -41,6 +41,11 @@ pub(super) fn show(config: &Config) -> String {
     ));
     line(format!("connect_ports = [{}]", ports(&config.upstream.connect_ports)));
     line(format!("http_ports = [{}]", ports(&config.upstream.http_ports)));
+    line(format!("tls_ports = [{}]", ports(&config.upstream.tls_ports)));
+    line(format!(
+        "crl_files = [{}]",
+        config.upstream.crl_files.iter().map(path).collect::<Vec<_>>().join(", ")
+    ));
     line("\n[log]".to_owned());
     line(format!("sync_interval_ms = {}", config.log.sync_interval_ms));
     line(format!("max_backlog_bytes = {}", config.log.max_backlog_bytes));

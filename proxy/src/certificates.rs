@@ -1,0 +1,48 @@
+//! Certificates of sites, as they were verified last: a client's next connection to the same site
+//! then needs no connection of ours before its handshake.
+
+use crate::authority::UpstreamCertificate;
+use crate::pool::Site;
+use crate::upstream_tls::Secured;
+use crate::worker::Worker;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// Longest that a certificate is held to be the site's, in milliseconds. It only gives ours its
+/// names and end: what comes from the site is verified on each connection.
+const KNOWN_MS: u64 = 10 * 60 * 1000;
+/// Most certificates kept by a worker; then all are forgotten, as most are stale by then.
+const MOST: usize = 4096;
+
+/// The certificates that a worker knows.
+#[derive(Default)]
+pub(crate) struct Certificates {
+    known: RefCell<HashMap<Site, Known>>,
+}
+
+struct Known {
+    certificate: UpstreamCertificate,
+    until_ms: u64,
+}
+
+impl Certificates {
+    /// The certificate of a site, if one was verified lately.
+    pub(crate) fn known(&self, worker: &Worker, site: &Site) -> Option<UpstreamCertificate> {
+        let known = self.known.borrow();
+        let known = known.get(site)?;
+        (worker.registry.now_ms() < known.until_ms).then(|| known.certificate.clone())
+    }
+
+    /// Remembers the certificate of a verified connection.
+    pub(crate) fn learn(&self, worker: &Worker, site: &Site, secured: &Secured) {
+        let (_, connection) = secured.stream.get_ref();
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let Ok(certificate) = UpstreamCertificate::from_chain(chain) else { return };
+        let mut known = self.known.borrow_mut();
+        if known.len() >= MOST {
+            known.clear();
+        }
+        let until_ms = worker.registry.now_ms() + KNOWN_MS;
+        known.insert(site.clone(), Known { certificate, until_ms });
+    }
+}

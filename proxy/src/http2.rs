@@ -1,0 +1,175 @@
+//! HTTP/2 on either side: the settings that keep hostile peers within bounds, and what differs
+//! between a message of the two versions (RFC 9113, 8.2 and 8.3).
+
+use crate::body::Ask;
+use crate::config::Limits;
+use hyper::header::{
+    CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::rt::Executor;
+use hyper::{HeaderMap, Request, Uri, Version};
+use hyper_util::rt::TokioTimer;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Streams that a client may have open at once: what browsers expect (RFC 9113, 6.5.2).
+const CLIENT_STREAMS: u32 = 128;
+/// Streams reset by a client before they were looked at: more is an attack ("rapid reset",
+/// CVE-2023-44487), and the connection ends.
+const MOST_PENDING_RESETS: usize = 20;
+/// Streams reset by us for a client's fault, before its connection ends.
+const MOST_FAULTY_STREAMS: usize = 64;
+/// Bytes that may wait for one reader before the writer is asked to wait: uploads.
+const CLIENT_WINDOW: u32 = 256 * 1024;
+/// The same for all streams of a client's connection.
+const CLIENT_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that may wait for a slow client, each stream.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Bytes that may wait of one answer of a site.
+const SITE_WINDOW: u32 = 512 * 1024;
+/// The same for all answers of a connection to a site: many clients share it, and a slow one must
+/// not hold up the rest.
+const SITE_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// Runs tasks on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalExecutor;
+
+impl<F> Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// HTTP/2 as clients get it.
+pub(crate) fn server(limits: &Limits) -> hyper::server::conn::http2::Builder<LocalExecutor> {
+    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(CLIENT_STREAMS)
+        .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
+        .max_local_error_reset_streams(MOST_FAULTY_STREAMS)
+        .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(CLIENT_WINDOW)
+        .initial_connection_window_size(CLIENT_CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .enable_connect_protocol();
+    builder
+}
+
+/// HTTP/2 as sites get it.
+pub(crate) fn client(limits: &Limits) -> hyper::client::conn::http2::Builder<LocalExecutor> {
+    let mut builder = hyper::client::conn::http2::Builder::new(LocalExecutor);
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(SITE_WINDOW)
+        .initial_connection_window_size(SITE_CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER);
+    builder
+}
+
+/// Makes a request that was prepared for HTTP/1.1 one for HTTP/2: the host moves into the URI, and
+/// no field of the connection is left (RFC 9113, 8.2.2 and 8.3.1).
+pub(crate) fn to_http2(request: &mut Request<Ask>) {
+    *request.version_mut() = Version::HTTP_2;
+    let headers = request.headers_mut();
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
+        headers.remove(name);
+    }
+    let Some(authority) = headers
+        .remove(HOST)
+        .and_then(|host| Authority::from_maybe_shared(host.as_bytes().to_vec()).ok())
+    else {
+        return;
+    };
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(Scheme::HTTPS);
+    parts.authority = Some(authority);
+    if parts.path_and_query.is_none() {
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    }
+    // Scheme, authority and path are all there: the one rule of a URI's parts.
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+}
+
+/// Undoes [`to_http2`], where a request that was not sent goes on another connection.
+pub(crate) fn back_to_http1(request: &mut Request<Ask>) {
+    if request.version() != Version::HTTP_2 {
+        return;
+    }
+    *request.version_mut() = Version::HTTP_11;
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    let authority = parts.authority.take();
+    parts.scheme = None;
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
+    if request.headers().contains_key(TE) {
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// Joins cookies that HTTP/2 sends in pieces: HTTP/1.1 has one field (RFC 9113, 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut pieces = headers.get_all(COOKIE).iter();
+    if pieces.next().is_none() || pieces.next().is_none() {
+        return;
+    }
+    let joined: Vec<u8> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect::<Vec<_>>()
+        .join(&b"; "[..]);
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
+    use super::*;
+
+    fn prepared() -> Request<Ask> {
+        Request::get("/a?b=c")
+            .header(HOST, "site.test:8443")
+            .header(TE, "trailers")
+            .header(CONNECTION, "te")
+            .header(TRANSFER_ENCODING, "chunked")
+            .body(Ask::Empty)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_request_goes_to_http2_and_back_without_loss() {
+        let mut request = prepared();
+        to_http2(&mut request);
+        assert_eq!(*request.uri(), "https://site.test:8443/a?b=c");
+        assert_eq!(request.version(), Version::HTTP_2);
+        assert_eq!(request.headers().len(), 1, "only TE is left: {:?}", request.headers());
+        back_to_http1(&mut request);
+        assert_eq!(*request.uri(), "/a?b=c");
+        assert_eq!(request.headers()[HOST], "site.test:8443");
+        assert_eq!(request.headers()[CONNECTION], "te");
+        assert_eq!(request.version(), Version::HTTP_11);
+    }
+
+    #[test]
+    fn cookies_in_pieces_become_one_field() {
+        let mut headers = HeaderMap::new();
+        for piece in ["a=b", "c=d", "e=f"] {
+            headers.append(COOKIE, HeaderValue::from_static(piece));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=b; c=d; e=f"]);
+    }
+}

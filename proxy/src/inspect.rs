@@ -1,0 +1,452 @@
+//! What a CONNECT to a port of TLS turns out to be: the client's first bytes say, and are held
+//! against what was asked for. Then either its bytes go both ways unseen, or it is looked into.
+//!
+//! Looking into it, the client's TLS ends here, under a certificate of the school's own authority
+//! with the names of the site's; the requests inside are each decided and recorded, and go out on
+//! connections to the site that were verified. A CONNECT that is refused is taken over in the same
+//! way, only to show why.
+
+use crate::authority::LeafFacts;
+use crate::body::Reply;
+use crate::connection::{Client, Handover, Inside, Tunnel, run_tunnel, serve_inside};
+use crate::exchange::Route;
+use crate::hello::{self, ClientHello, Hello};
+use crate::limit::TunnelTicket;
+use crate::live::{Facts, Live};
+use crate::pool::Site;
+use crate::reach;
+use crate::record::{self, Arrival, Permit, Refused, now};
+use crate::refuse::{Asker, Refuser, Words, overloaded};
+use crate::tunnel;
+use crate::upstream_tls::Alpn;
+use crate::view::{Ruling, View};
+use crate::wire::{Rewound, Wire};
+use crate::worker::Worker;
+use bytes::{Bytes, BytesMut};
+use hyper::Response;
+use ledger::record::End;
+use rules::access::Identity;
+use rules::decide::{ReasonCode, Verdict};
+use rules::host::Host;
+use rules::inspect::Inspect;
+use rules::level::LevelId;
+use rules::target::Scheme;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+/// The method in the record of a ClientHello that was refused.
+const HELLO_METHOD: &str = "TLS";
+
+/// A CONNECT that was answered, before the client has said what it is.
+pub(crate) struct Opening {
+    host: Host,
+    port: u16,
+    user: Option<Arc<str>>,
+    way: Way,
+    ticket: TunnelTicket,
+}
+
+enum Way {
+    /// Unseen, on this connection to the site.
+    Unseen { live: Rc<Live>, upstream: TcpStream },
+    /// Looked into; the site's addresses.
+    Inside { live: Rc<Live>, addresses: Vec<SocketAddr> },
+    /// Refused; the page says why.
+    Explained,
+}
+
+/// Answers a permitted CONNECT.
+pub(crate) async fn connect(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    permit: Permit,
+    route: Route,
+    asker: &Asker,
+) -> Response<Reply> {
+    let live = Rc::clone(permit.live());
+    let (host, port, user, mode) = {
+        let facts = live.facts();
+        let mode = mode(worker, &worker.view(), &facts);
+        (facts.host.clone(), facts.port, facts.user.clone(), mode)
+    };
+    if !worker.config.upstream.tls_ports.contains(port) {
+        return tunnel::open(worker, client, permit, route, asker).await;
+    }
+    let Some(ticket) = worker.admission.tunnel() else {
+        return overloaded(worker, &live, asker);
+    };
+    let way = match (mode, route) {
+        (Inspect::Page, Route::Addresses(addresses)) => {
+            Way::Inside { live: Rc::clone(&live), addresses }
+        }
+        (_, route) => match tunnel::dialled(worker, &live, route, asker).await {
+            Ok(upstream) => Way::Unseen { live: Rc::clone(&live), upstream },
+            Err(answer) => return *answer,
+        },
+    };
+    live.answer(200);
+    client.hand_over(Handover::Opening(Box::new(Opening { host, port, user, way, ticket })));
+    Response::new(Reply::Empty)
+}
+
+/// How deep a tunnel is looked into; never inside without an authority to do it with.
+fn mode(worker: &Worker, view: &View, facts: &Facts) -> Inspect {
+    if !worker.has_minter() {
+        return Inspect::Name;
+    }
+    facts.with_access(|access| view.snapshot.inspection(access, now()).mode)
+}
+
+/// Takes a refused CONNECT over, so that the person is told why, where the level's devices trust
+/// the school's authority. `None` where it gets a plain refusal.
+pub(crate) fn explain(
+    refuser: &Refuser<'_>,
+    view: &View,
+    words: Words<'_>,
+    (level, who): (LevelId, Option<&Identity>),
+    ruling: &Ruling,
+) -> Option<Response<Reply>> {
+    let Refuser { worker, client, .. } = refuser;
+    let (asked, who) = (words.asked?, who?);
+    // Refused by a rule of the machine file, not by the policy: nothing inside could open.
+    ruling.reason?;
+    if client.inside.is_some()
+        || asked.scheme != Scheme::Tunnel
+        || !worker.config.upstream.tls_ports.contains(asked.port)
+        || !worker.has_minter()
+        || view.snapshot.policy.level_inspect(level) != Inspect::Page
+    {
+        return None;
+    }
+    let access = rules::access::Access {
+        who,
+        scheme: Scheme::Tunnel,
+        host: &asked.host,
+        port: asked.port,
+        path: None,
+        categories: ruling.categories,
+    };
+    if view.snapshot.inspection(&access, now()).mode == Inspect::Never {
+        return None;
+    }
+    let ticket = worker.admission.tunnel()?;
+    refuser.record(view, words, (level, Some(who)), ruling, (200, 0)).ok()?;
+    client.hand_over(Handover::Opening(Box::new(Opening {
+        host: asked.host.clone(),
+        port: asked.port,
+        user: who.user.clone(),
+        way: Way::Explained,
+        ticket,
+    })));
+    Some(Response::new(Reply::Empty))
+}
+
+/// Goes on once the client has its 200.
+pub(crate) async fn open(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    mut stream: TcpStream,
+    read: Bytes,
+    opening: Opening,
+) {
+    let Opening { host, port, user, way, ticket } = opening;
+    let turn = client.seat.begin();
+    let patience = Duration::from_millis(worker.config.limits.header_read_timeout_ms);
+    let server_first = match &way {
+        Way::Unseen { upstream, .. } => Some(upstream),
+        Way::Inside { .. } | Way::Explained => None,
+    };
+    let hello = tokio::time::timeout(patience, first_bytes(&mut stream, read, server_first)).await;
+    let (first, hello) = match hello {
+        Ok(Ok(first)) => first,
+        // The client left, or never said anything.
+        failed => {
+            let end = if failed.is_err() { End::TimedOut } else { End::Aborted };
+            match &way {
+                Way::Unseen { live, .. } | Way::Inside { live, .. } => live.finish(end),
+                Way::Explained => {}
+            }
+            return;
+        }
+    };
+    let asked = Authority { host: &host, port };
+    match way {
+        Way::Explained => {
+            if let Hello::Found(_) = hello {
+                let inside = Inside::new(host, port, user);
+                look_inside(worker, client, (stream, first), None, inside, turn).await;
+            }
+        }
+        Way::Unseen { live, upstream } => {
+            let dialled: Vec<IpAddr> =
+                upstream.peer_addr().iter().map(|peer| peer.ip().to_canonical()).collect();
+            match agree(worker, &live, &hello, asked, &dialled, Inspect::Name).await {
+                Ok(_) => {
+                    drop(turn);
+                    let upstream = Wire::Plain(upstream);
+                    let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
+                    run_tunnel(worker, Wire::Plain(stream), first, tunnel).await;
+                }
+                Err((named, ruling)) => refuse_hello(worker, &live, named, &ruling),
+            }
+        }
+        Way::Inside { live, addresses } => {
+            let dialled: Vec<IpAddr> =
+                addresses.iter().map(|address| address.ip().to_canonical()).collect();
+            let agreed = agree(worker, &live, &hello, asked, &dialled, Inspect::Page).await;
+            match agreed {
+                Ok(Agreed { host, mode: Inspect::Page }) => {
+                    let inside = Inside::new(host, port, user);
+                    let live = Some(Rc::clone(&live));
+                    look_inside(worker, client, (stream, first), live, inside, turn).await;
+                    drop(ticket);
+                }
+                Ok(_) => {
+                    drop(turn);
+                    let Ok(upstream) = reach::tcp(worker, &addresses).await else {
+                        return live.finish(End::Upstream);
+                    };
+                    let upstream = Wire::Plain(upstream);
+                    let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
+                    run_tunnel(worker, Wire::Plain(stream), first, tunnel).await;
+                }
+                Err((named, ruling)) => refuse_hello(worker, &live, named, &ruling),
+            }
+        }
+    }
+}
+
+/// Reads until it is plain what the client speaks. Where the site speaks first, it is not TLS.
+async fn first_bytes(
+    stream: &mut TcpStream,
+    read: Bytes,
+    server: Option<&TcpStream>,
+) -> io::Result<(Bytes, Hello)> {
+    let mut first = BytesMut::from(&read[..]);
+    loop {
+        match hello::read_hello(&first) {
+            Hello::Partial => {}
+            known => return Ok((first.freeze(), known)),
+        }
+        let nothing_yet = first.is_empty();
+        let server_speaks = async {
+            match server {
+                Some(server) if nothing_yet => server.readable().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            read = stream.read_buf(&mut first) => if read? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            },
+            spoke = server_speaks => {
+                spoke?;
+                return Ok((first.freeze(), Hello::NotTls));
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Authority<'a> {
+    host: &'a Host,
+    port: u16,
+}
+
+/// What the CONNECT and the ClientHello say together.
+struct Agreed {
+    host: Host,
+    mode: Inspect,
+}
+
+/// Holds the ClientHello against the CONNECT: the same host, or another that is allowed too and
+/// answers at the address dialled. The error is the name it came to, and why not.
+async fn agree(
+    worker: &Rc<Worker>,
+    live: &Rc<Live>,
+    hello: &Hello,
+    asked: Authority<'_>,
+    dialled: &[IpAddr],
+    mode: Inspect,
+) -> Result<Agreed, (Host, Ruling)> {
+    let view = worker.view();
+    let rules = view.snapshot.policy.tls();
+    let same = |mode| Ok(Agreed { host: asked.host.clone(), mode });
+    let unless = |allowed: bool, code| match allowed {
+        true => Ok(Agreed { host: asked.host.clone(), mode: Inspect::Name }),
+        false => Err((asked.host.clone(), Ruling::block(code))),
+    };
+    let ClientHello { server_name, encrypted, .. } = match hello {
+        Hello::Found(hello) => hello,
+        Hello::NotTls | Hello::Malformed | Hello::Partial => {
+            return unless(rules.not_tls == Verdict::Allow, ReasonCode::NotTls);
+        }
+    };
+    let Some(name) = server_name else {
+        // Inside, the requests say what they are for.
+        if mode == Inspect::Page {
+            return same(mode);
+        }
+        return unless(rules.no_sni == Verdict::Allow, ReasonCode::NoSni);
+    };
+    let named = Host::parse(name);
+    if named.as_ref().is_ok_and(|named| named == asked.host) {
+        return same(mode);
+    }
+    // Browsers send an empty one of these for practice; one that hides a name is known by the name
+    // in the open, which is not the one that was asked for.
+    if *encrypted && asked.host.address().is_none() {
+        return unless(rules.encrypted_hello == Verdict::Allow, ReasonCode::EncryptedHello);
+    }
+    let Ok(named) = named else {
+        return Err((asked.host.clone(), Ruling::block(ReasonCode::SniMismatch)));
+    };
+    // Categories are found by `rule`.
+    let mut facts = {
+        let facts = live.facts();
+        Facts {
+            user: facts.user.clone(),
+            client: facts.client,
+            who: Rc::clone(&facts.who),
+            scheme: Scheme::Tunnel,
+            host: named.clone(),
+            port: asked.port,
+            path_and_query: None,
+            categories: rules::category::CategorySet::EMPTY,
+            generation: view.generation,
+        }
+    };
+    let ruling = view.rule(&mut facts, now());
+    if ruling.verdict != Verdict::Allow {
+        return Err((named, ruling));
+    }
+    let answers = match worker.resolver.addresses(&named, asked.port).await {
+        Ok(addresses) => {
+            addresses.iter().any(|address| dialled.contains(&address.ip().to_canonical()))
+        }
+        Err(_) => false,
+    };
+    if !answers {
+        return Err((named, Ruling::block(ReasonCode::SniMismatch)));
+    }
+    let mode = match mode {
+        Inspect::Page => self::mode(worker, &view, &facts),
+        less => less,
+    };
+    Ok(Agreed { host: named, mode })
+}
+
+/// Records that a tunnel's ClientHello was refused, and ends it: nothing of it went to the site.
+fn refuse_hello(worker: &Worker, live: &Live, named: Host, ruling: &Ruling) {
+    let view = worker.view();
+    {
+        let facts = live.facts();
+        let about = Refused {
+            user: facts.user.as_deref(),
+            level: facts.who.level,
+            client: facts.client,
+            method: HELLO_METHOD,
+            scheme: Scheme::Tunnel,
+            host: named.as_str(),
+            port: facts.port,
+            path: None,
+        };
+        let arrival = Arrival::now(&worker.journal);
+        let recorded = record::refuse(&worker.journal, (&view, ruling), &arrival, &about, (0, 0));
+        if let Err(error) = recorded {
+            tracing::error!(%error, "a refused ClientHello could not be recorded");
+        }
+    }
+    live.finish(End::Cut);
+}
+
+/// Ends the client's TLS here and serves what is inside.
+async fn look_inside(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    (stream, first): (TcpStream, Bytes),
+    live: Option<Rc<Live>>,
+    inside: Inside,
+    turn: crate::live::Turn,
+) {
+    let ended = |end| {
+        if let Some(live) = &live {
+            live.finish(end);
+        }
+    };
+    let Some(minter) = worker.minter() else { return ended(End::Aborted) };
+    let site = Site { host: inside.host.clone(), port: inside.port, secure: true };
+    // A refused site is not asked for anything.
+    let upstream = match &live {
+        Some(_) => certificate(worker, &site).await,
+        None => None,
+    };
+    let limit = Duration::from_millis(worker.config.limits.header_read_timeout_ms);
+    let handshake = async {
+        let facts = LeafFacts { host: &inside.host, upstream: upstream.as_ref() };
+        let config = minter.server_config(facts).await.map_err(io::Error::other)?;
+        TlsAcceptor::from(config).accept(Rewound::new(first, stream)).await
+    };
+    let tls = match tokio::time::timeout(limit, handshake).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => return ended(end_of(&error)),
+        Err(_) => return ended(End::TimedOut),
+    };
+    if let Some(live) = &live {
+        live.looked_into();
+        live.last_at_most(worker.config.limits.tunnel_lifetime_ms);
+    }
+    let multiplexed = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let inner = client.inside(inside, multiplexed);
+    drop(turn);
+    serve_inside(worker, &inner, Wire::Client(Box::new(tls))).await;
+    ended(End::Complete);
+}
+
+/// The site's certificate, for the names of ours: known, or asked for now. The connection that
+/// asking takes waits for the first request.
+async fn certificate(
+    worker: &Rc<Worker>,
+    site: &Site,
+) -> Option<crate::authority::UpstreamCertificate> {
+    if let Some(known) = worker.certificates.known(worker, site) {
+        return Some(known);
+    }
+    let addresses = worker.resolver.addresses(&site.host, site.port).await.ok()?;
+    let view = worker.view();
+    let reached = reach::secure(worker, &view, site, &addresses, Alpn::Both, now()).await.ok()?;
+    let upstream = reach::speak(worker, site.clone(), reached).await.ok()?;
+    worker.pool.give_back(upstream);
+    worker.certificates.known(worker, site)
+}
+
+/// How a CONNECT ended whose client did not finish its handshake: by an alert about our
+/// certificate or by hanging up on it, it was rejected.
+fn end_of(error: &io::Error) -> End {
+    use rustls::AlertDescription as Alert;
+    if error.kind() == io::ErrorKind::UnexpectedEof
+        || error.kind() == io::ErrorKind::ConnectionReset
+    {
+        return End::Rejected;
+    }
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::AccessDenied,
+        )) => End::Rejected,
+        _ => End::Aborted,
+    }
+}

@@ -248,14 +248,25 @@ impl DayFile {
         if let Some(ended) = ended {
             let categories = &self.set_members[category_set as usize - 1].categories;
             self.rollup.bytes(facts, categories, ended.bytes_up, ended.bytes_down);
+            self.rollup.ended(facts, ended);
         }
     }
 
     fn facts(&self, open: &OpenRow) -> Facts {
-        let (person, _, level) = self.who.tuple(open.who);
+        let (person, client, level) = self.who.tuple(open.who);
         let what = self.what.tuple(open.what);
         let site = self.host_sites[what.host as usize - 1];
-        Facts { at: open.at, person, level, site, verdict: what.verdict, depth: what.depth }
+        Facts {
+            at: open.at,
+            person,
+            level,
+            site,
+            verdict: what.verdict,
+            depth: what.depth,
+            scheme: what.scheme,
+            host: what.host,
+            client,
+        }
     }
 
     /// Whether an access falls under a locked category.

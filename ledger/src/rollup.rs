@@ -4,6 +4,7 @@
 //! A request with several categories counts under each; under category 0 (all) it counts once.
 
 use crate::insert::Insert;
+use crate::record::{Depth, End, Ended};
 use sqlx::SqliteConnection;
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +23,19 @@ pub(crate) struct Facts {
     pub(crate) level: u32,
     pub(crate) site: u32,
     pub(crate) verdict: u8,
+    /// As decided.
     pub(crate) depth: u8,
+    pub(crate) scheme: u8,
+    pub(crate) host: u32,
+    pub(crate) client: u32,
+}
+
+/// When a client first and last refused the certificate for a host, and how often.
+#[derive(Clone, Copy, Debug)]
+struct Refusals {
+    first: i64,
+    last: i64,
+    times: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +51,9 @@ pub(crate) struct Rollup {
     people: HashMap<(u32, u32, u32, u8), u64>,
     sites: HashMap<(u32, u32, u8), u64>,
     depths: HashMap<(u8, bool, u32, u8), u64>,
+    ended: HashMap<(i64, u32, u8, u8, bool), u64>,
+    rejected: HashMap<(u32, u32), Refusals>,
+    opened: HashMap<u32, u64>,
     /// Hour and person already in the file.
     seen: HashSet<(i64, u32)>,
     newly_seen: Vec<(i64, u32)>,
@@ -52,6 +68,9 @@ impl Rollup {
             people: HashMap::new(),
             sites: HashMap::new(),
             depths: HashMap::new(),
+            ended: HashMap::new(),
+            rejected: HashMap::new(),
+            opened: HashMap::new(),
             seen: seen.into_iter().collect(),
             newly_seen: Vec::new(),
             inserts: Inserts::new(),
@@ -84,6 +103,27 @@ impl Rollup {
             let sums = self.hours.entry((hour, facts.level, category, facts.verdict)).or_default();
             sums.bytes_up += up;
             sums.bytes_down += down;
+        }
+    }
+
+    /// Counts an allowed access that ended: how deep the filter saw, and whether the client refused
+    /// its certificate.
+    pub(crate) fn ended(&mut self, facts: &Facts, ended: &Ended) {
+        if facts.verdict != 0 {
+            return;
+        }
+        let hour = facts.at.div_euclid(HOUR_MS);
+        let depth = ended.depth.map_or(facts.depth, |depth| depth as u8);
+        let is_rejected = ended.end == End::Rejected;
+        *self.ended.entry((hour, facts.level, facts.scheme, depth, is_rejected)).or_default() += 1;
+        if is_rejected {
+            let new = Refusals { first: facts.at, last: facts.at, times: 0 };
+            let refusals = self.rejected.entry((facts.host, facts.client)).or_insert(new);
+            refusals.first = refusals.first.min(facts.at);
+            refusals.last = refusals.last.max(facts.at);
+            refusals.times += 1;
+        } else if ended.depth == Some(Depth::Page) {
+            *self.opened.entry(facts.host).or_default() += 1;
         }
     }
 
@@ -128,6 +168,29 @@ impl Rollup {
                     .count(**requests);
             })
             .await?;
+        let ended: Vec<_> = self.ended.iter().collect();
+        self.inserts
+            .ended
+            .run(db, &ended, |binder, ((hour, level, scheme, depth, rejected), accesses)| {
+                binder.number(*hour).number(*level).number(*scheme).number(*depth);
+                binder.number(*rejected).count(**accesses);
+            })
+            .await?;
+        let rejected: Vec<_> = self.rejected.iter().collect();
+        self.inserts
+            .rejected
+            .run(db, &rejected, |binder, ((host, client), refusals)| {
+                binder.number(*host).number(*client).number(refusals.first);
+                binder.number(refusals.last).count(refusals.times);
+            })
+            .await?;
+        let opened: Vec<_> = self.opened.iter().collect();
+        self.inserts
+            .opened
+            .run(db, &opened, |binder, (host, times)| {
+                binder.number(**host).count(**times);
+            })
+            .await?;
         self.inserts
             .hour_person
             .run(db, &self.newly_seen, |binder, (hour, person)| {
@@ -142,6 +205,9 @@ impl Rollup {
         self.people.clear();
         self.sites.clear();
         self.depths.clear();
+        self.ended.clear();
+        self.rejected.clear();
+        self.opened.clear();
         self.newly_seen.clear();
     }
 }
@@ -151,6 +217,9 @@ struct Inserts {
     person: Insert,
     site: Insert,
     depth: Insert,
+    ended: Insert,
+    rejected: Insert,
+    opened: Insert,
     hour_person: Insert,
 }
 
@@ -170,6 +239,14 @@ impl Inserts {
             person: adding("rollup_person", 5, requests),
             site: adding("rollup_site", 4, requests),
             depth: adding("rollup_depth", 5, requests),
+            ended: adding("rollup_ended", 6, "accesses = accesses + excluded.accesses"),
+            rejected: adding(
+                "rollup_rejected",
+                5,
+                "first = min(first, excluded.first), last = max(last, excluded.last), \
+                 times = times + excluded.times",
+            ),
+            opened: adding("rollup_opened", 2, "times = times + excluded.times"),
             hour_person: Insert::new("INSERT INTO hour_person", 2, ""),
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 const STATEMENTS: usize = 300;
 
 /// Version of the schema, kept as SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// The highest id that a day's file holds.
 pub(crate) const MAX_ID: &str =
@@ -203,13 +203,20 @@ pub(crate) async fn create_schema(
     if version == SCHEMA_VERSION {
         return Ok(());
     }
+    if version > SCHEMA_VERSION {
+        let text = format!("schema version {version}: written by a newer schoolgate");
+        return Err(sqlx::Error::Configuration(text.into()));
+    }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::raw_sql(include_str!("access.sql")).execute(&mut *transaction).await?;
-    sqlx::query("INSERT INTO meta VALUES ('day', ?)")
-        .bind(day.to_string())
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await?;
+    if version == 0 {
+        sqlx::raw_sql(include_str!("access.sql")).execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO meta VALUES ('day', ?)")
+            .bind(day.to_string())
+            .execute(&mut *transaction)
+            .await?;
+    }
+    sqlx::raw_sql(include_str!("access_2.sql")).execute(&mut *transaction).await?;
+    sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
     transaction.commit().await
 }
 

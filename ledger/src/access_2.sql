@@ -1,0 +1,31 @@
+-- Second version of a day's file: how far the filter saw into what ended, and who refuses its
+-- certificate. Days stored before have neither.
+-- Allowed accesses that ended, by the hour they began in. `rejected`: the client would not have the
+-- filter's certificate.
+CREATE TABLE rollup_ended (
+  hour INTEGER NOT NULL, level INTEGER NOT NULL, scheme INTEGER NOT NULL, depth INTEGER NOT NULL,
+  rejected INTEGER NOT NULL, accesses INTEGER NOT NULL,
+  PRIMARY KEY (hour, level, scheme, depth, rejected)) WITHOUT ROWID;
+-- Hosts whose clients refuse the certificate; `first` and `last` in milliseconds since 1970.
+CREATE TABLE rollup_rejected (
+  host INTEGER NOT NULL, client INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  times INTEGER NOT NULL, PRIMARY KEY (host, client)) WITHOUT ROWID;
+-- Connections to a host that were looked into, to hold against refusals of the same host.
+CREATE TABLE rollup_opened (host INTEGER PRIMARY KEY, times INTEGER NOT NULL);
+
+DROP VIEW access_row;
+CREATE VIEW access_row AS
+  SELECT a.sequence, a.id, a.at, p.name AS user, l.value AS level, c.address AS client,
+    m.value AS method, w.scheme, h.name AS host, w.port, a.path, trim(s.names) AS categories,
+    CASE w.verdict WHEN 0 THEN 'allow' ELSE 'block' END AS verdict, w.reason, r.value AS rule,
+    w.unblock, coalesce(nullif(coalesce(a."end", e."end") >> 4, 0) - 1, w.depth) AS depth,
+    x.policy_hash, x.list_version, coalesce(a."end", e."end") & 15 AS "end",
+    coalesce(a.status, e.status) AS status, coalesce(a.bytes_up, e.bytes_up) AS bytes_up,
+    coalesce(a.bytes_down, e.bytes_down) AS bytes_down,
+    coalesce(a.duration_us, e.duration_us) AS duration_us
+  FROM access a
+  JOIN who o ON o.id = a.who LEFT JOIN person p ON p.id = o.person
+  JOIN client c ON c.id = o.client JOIN name l ON l.id = o.level
+  JOIN what w ON w.id = a.what JOIN name m ON m.id = w.method JOIN host h ON h.id = w.host
+  JOIN category_set s ON s.id = w.category_set JOIN context x ON x.id = w.context
+  LEFT JOIN name r ON r.id = w.rule LEFT JOIN access_end e ON e.sequence = a.sequence;

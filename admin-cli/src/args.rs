@@ -2,11 +2,13 @@
 
 mod ca;
 mod changes;
+mod look;
 mod machine;
 mod records;
 
 pub(crate) use ca::{CaCommand, CaFormat, NewArgs};
 pub(crate) use changes::{BlockArgs, BlockCommand, PolicyCommand, UnblockCommand};
+pub(crate) use look::{CertificateCommand, InspectCommand};
 pub(crate) use machine::{ConfigCommand, ListsCommand, PasswordArgs, UserCommand};
 pub(crate) use records::{
     LogCommand, LogFilters, Reader, ReportCommand, ReportFormat, RetentionCommand,
@@ -108,6 +110,20 @@ pub(crate) enum Command {
   schoolgate ca show")]
     #[command(subcommand)]
     Ca(CaCommand),
+    /// How far the filter looks into https: what is opened, what never, and why
+    #[command(before_help = "Examples:
+  schoolgate inspect show https://bank.example --as ks3
+  schoolgate inspect list
+  schoolgate inspect request clinic.example --until friday --reason \"Uploads to check\" --by j.cho")]
+    #[command(subcommand)]
+    Inspect(InspectCommand),
+    /// Certificate faults of single hosts that the school accepts for a time
+    #[command(before_help = "Examples:
+  schoolgate certificate request exam.example --accept tls_expired --until friday \\
+    --reason \"The board renews it this week\" --by j.cho
+  schoolgate unblock list")]
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// The machine file
     #[command(
         before_help = "Examples:\n  schoolgate config validate --config schoolgate.toml\n  schoolgate config show"

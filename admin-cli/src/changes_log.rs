@@ -66,7 +66,7 @@ fn unblock_row(
     Row {
         at: history.asked_at,
         cells: [
-            format!("{} for {} ({}, {state})", history.site, history.scope, history.id),
+            format!("{} ({}, {state})", crate::requests::subject(history), history.id),
             date(history.asked_at),
             format!("{}: {}", history.requested_by, history.reason),
             authorised,

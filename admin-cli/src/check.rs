@@ -3,6 +3,7 @@
 use crate::args::CheckArgs;
 use crate::check_stream;
 use crate::failure::{Exit, Failure};
+use crate::inspect;
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, colour, visible};
 use crate::school::{School, moment, now};
 use crate::words;
@@ -11,6 +12,7 @@ use proxy::snapshot::Snapshot;
 use rules::access::{Access, Identity, KnownBy, UserFacts};
 use rules::category::CategorySet;
 use rules::decide::{Decision, ReasonCode, Verdict, decide};
+use rules::inspect::Inspection;
 use rules::policy::Policy;
 use rules::target::{Scheme, Target};
 use rules::time::UnixMillis;
@@ -30,6 +32,7 @@ pub(crate) const COLUMNS: &[Column] = &[
     Column { key: "opens", title: "Opens", gives_way: 6 },
     Column { key: "at", title: "", gives_way: 7 },
     Column { key: "tunnel_verdict", title: "", gives_way: 8 },
+    Column { key: "inspect", title: "", gives_way: 9 },
 ];
 
 /// Runs `check`.
@@ -258,6 +261,16 @@ impl<'a> Judge<'a> {
         (decision.verdict != answer.decision.verdict).then_some(decision.verdict)
     }
 
+    /// How far the filter looks into an https address.
+    fn inspection(&self, answer: &Answer) -> Option<Inspection> {
+        let target = &answer.target;
+        let categories = self.snapshot.index.categories(&target.host, None);
+        (target.scheme != Scheme::Http).then(|| {
+            let port = target.port;
+            inspect::of_host(self.snapshot, &self.who, &target.host, port, categories, self.at)
+        })
+    }
+
     /// When a blocked answer opens by the clock.
     pub(crate) fn opens(&self, answer: &Answer) -> Option<(UnixMillis, UnixMillis)> {
         if answer.decision.verdict == Verdict::Allow || !answer.is_port_open {
@@ -270,7 +283,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The answer as a row of [`COLUMNS`].
-    pub(crate) fn cells(&self, answer: &Answer) -> [Cell; 11] {
+    pub(crate) fn cells(&self, answer: &Answer) -> [Cell; 12] {
         let policy = self.policy();
         let clock = policy.clock();
         let hits = self.snapshot.index.hits(&answer.target.host, Some(&answer.path));
@@ -294,6 +307,7 @@ impl<'a> Judge<'a> {
             ),
             Cell::new(clock.show(self.at), clock.rfc3339(self.at)),
             Cell::maybe(self.by_name_alone(answer).map(Verdict::as_str)),
+            Cell::maybe(self.inspection(answer).map(|inspection| inspection.mode.as_str())),
         ]
     }
 }
@@ -320,6 +334,10 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     }
     if hits.is_empty() {
         say!("  listed   nowhere: uncategorised");
+    }
+    if let Some(inspection) = judge.inspection(answer) {
+        let because = inspect::because(policy, level, inspection);
+        say!("  inspect  {}: {}", inspection.mode.as_str(), visible(&because));
     }
     if let Some(verdict) = judge.by_name_alone(answer) {
         say!(

@@ -501,6 +501,25 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
                 .to_owned()
         }
         ReasonCode::Banned => "when the ban ends: schoolgate user list".to_owned(),
+        ReasonCode::TlsExpired
+        | ReasonCode::TlsName
+        | ReasonCode::TlsUntrusted
+        | ReasonCode::TlsSelfSigned => format!(
+            "the owner of the site by a new certificate; else, for a time: schoolgate certificate \
+             request {} --accept {} --until WHEN --reason TEXT --by NAME",
+            row.host,
+            row.reason.as_str()
+        ),
+        ReasonCode::TlsRevoked | ReasonCode::TlsProtocol | ReasonCode::TlsWeak => {
+            "the owner of the site alone; nobody at the school can accept it".to_owned()
+        }
+        ReasonCode::NoSni | ReasonCode::EncryptedHello | ReasonCode::NotTls => {
+            "nobody, while [tls] of the policy blocks it; look for what the app needs first"
+                .to_owned()
+        }
+        ReasonCode::SniMismatch | ReasonCode::Misdirected => {
+            "nobody: the connection named two hosts; another browser or app may not".to_owned()
+        }
         ReasonCode::SignIn => "sign in with a school name and password".to_owned(),
         _ => "not a decision of the policy: schoolgate doctor".to_owned(),
     })

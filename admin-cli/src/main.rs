@@ -7,6 +7,7 @@ mod actions_log;
 mod args;
 mod block;
 mod ca;
+mod certificate;
 mod changes_log;
 mod check;
 mod check_stream;
@@ -14,11 +15,13 @@ mod config;
 mod doctor;
 mod failure;
 mod health;
+mod inspect;
 mod lists;
 mod log;
 mod policy;
 mod prompt;
 mod report;
+mod requests;
 mod retention;
 mod school;
 mod serve;
@@ -69,6 +72,8 @@ async fn ask(school: &School, command: Command) -> Result<Exit, Failure> {
         Command::Block(args) => block::run(school, args).await,
         Command::Unblock(command) => unblock::run(school, command).await,
         Command::Lists(command) => lists::run(school, command).await,
+        Command::Inspect(command) => inspect::run(school, command).await,
+        Command::Certificate(command) => certificate::run(school, command).await,
         Command::Ca(command) => ca::run(school, command).await,
         Command::Policy(command) => policy::run(school, command).await,
         Command::User(command) => user::run(school, command).await,

@@ -10,6 +10,8 @@ use proxy::policy_file::{PolicyFault, PolicyFile};
 use proxy::snapshot::{Snapshot, SnapshotError};
 use rules::access::Role;
 use rules::change::{ChangeEntry, ChangeError, Changes, Event, same_person};
+use rules::decide::ReasonCode;
+use rules::inspect::CertificateFaults;
 use rules::policy::{Policy, PolicyError};
 use rules::time::{SchoolClock, TimeError, UnixMillis};
 use std::path::Path;
@@ -260,6 +262,14 @@ pub(crate) fn from_change_error_for(
         }
         ChangeError::Locked { .. } | ChangeError::Never { .. } => {
             Failure::not_permitted(what).fix("choose another site for the lesson")
+        }
+        ChangeError::NotPrivate { .. } => Failure::usage(what).fix(
+            "what is not private the policy says: [inspect], [[inspect_site]], or inspect of a level",
+        ),
+        ChangeError::HasPath(_) => Failure::usage(what).fix("give the host alone"),
+        ChangeError::NotAcceptable(_) => {
+            let known = CertificateFaults::ACCEPTABLE.map(ReasonCode::as_str).join(", ");
+            Failure::not_permitted(what).fix(format!("faults that can be accepted: {known}"))
         }
         ChangeError::BadScope(_) => {
             let levels: Vec<&str> =

@@ -98,7 +98,7 @@ impl Status {
     }
 
     fn live(&self) -> usize {
-        self.unblocks(&[UnblockState::Live, UnblockState::Confirmed])
+        self.snapshot.changes.live(self.at).iter().filter(|it| it.from <= self.at).count()
     }
 
     fn asked(&self) -> usize {

@@ -1,10 +1,12 @@
-//! `unblock`: a site opened for a lesson, asked for by one person and authorised by another.
+//! `unblock`: a site opened for a lesson, asked for by one person and authorised by another. Requests of
+//! `inspect` and `certificate` are answered, listed and ended here too.
 
 use crate::args::{ChangeArgs, UnblockCommand};
 use crate::block::{known_scope, numbered};
 use crate::changes_log;
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, json_text, visible};
+use crate::requests;
 use crate::school::{
     Acting, School, from_append_error, from_change_error, from_change_error_for, moment, now,
     person,
@@ -13,8 +15,8 @@ use ledger::changes::ChangeLog;
 use proxy::snapshot::Snapshot;
 use rules::access::Role;
 use rules::change::{
-    ChangeError, Changes, Event, UnblockHistory, UnblockState, apply_unblock, closing_roles,
-    confirm_unblock, extend_unblock, refuse_unblock, revoke_unblock,
+    ChangeError, Changes, Event, RequestKind, UnblockHistory, UnblockState, apply_unblock,
+    closing_roles, confirm_unblock, extend_unblock, refuse_unblock, revoke_unblock,
 };
 use rules::policy::Policy;
 use rules::site::Site;
@@ -24,6 +26,7 @@ use rules::unblock::UnblockId;
 const COLUMNS: &[Column] = &[
     Column { key: "id", title: "Unblock", gives_way: 0 },
     Column { key: "state", title: "State", gives_way: 0 },
+    Column { key: "kind", title: "Kind", gives_way: 0 },
     Column { key: "site", title: "Site", gives_way: 0 },
     Column { key: "for", title: "For", gives_way: 0 },
     Column { key: "from", title: "From", gives_way: 4 },
@@ -124,24 +127,9 @@ impl Desk<'_> {
         say!("  from      {}", clock.show(from));
         say!("  until     {}", clock.show(until));
         say!("  category  {names}");
-        say!("  next      {}", self.next_step(id, &by));
+        say!("  next      {}", requests::next_step(self.policy, id, &by));
         say!("  undo      schoolgate unblock refuse {id} --reason TEXT --by NAME");
         Ok(Exit::Ok)
-    }
-
-    /// The command that takes an asked unblock further, with the name of somebody who may.
-    fn next_step(&self, id: UnblockId, asked_by: &str) -> String {
-        let holders = self
-            .policy
-            .unblock_rules()
-            .authorise
-            .iter()
-            .flat_map(|role| self.policy.holders(*role));
-        let name = holders
-            .map(String::as_str)
-            .find(|name| !name.eq_ignore_ascii_case(asked_by))
-            .unwrap_or("NAME");
-        format!("schoolgate unblock authorise {id} --by {}", visible(name))
     }
 
     async fn authorise(&self, id: UnblockId, change: &ChangeArgs) -> Result<Exit, Failure> {
@@ -163,12 +151,7 @@ impl Desk<'_> {
         let applied =
             entries.iter().any(|entry| matches!(entry.event, Event::UnblockApplied { .. }));
         let would = if change.dry_run { "would be " } else { "" };
-        say!(
-            "{id}  {} {would}authorised for {} until {}",
-            visible(&history.site),
-            visible(&history.scope.to_string()),
-            clock.show(history.until)
-        );
+        say!("{id}  {}", visible(&authorised_words(&history, would, clock)));
         match (applied, history.from > at) {
             _ if change.dry_run => {}
             (true, false) => say!("  live within 1 s"),
@@ -196,7 +179,7 @@ impl Desk<'_> {
             .await?;
         let would = if change.dry_run { "would be " } else { "" };
         say!("{id}  {} {would}refused", visible(&history.site));
-        say!("  undo  {}", ask_again(&history));
+        say!("  undo  {}", requests::ask_again(&history));
         Ok(Exit::Ok)
     }
 
@@ -212,12 +195,12 @@ impl Desk<'_> {
             })
             .await?;
         if change.dry_run {
-            say!("{id}  {} would be closed again", visible(&history.site));
+            say!("{id}  {} would be {}", visible(&history.site), requests::ended(&history.kind));
         } else {
-            say!("{id}  {} closed again", visible(&history.site));
+            say!("{id}  {} {}", visible(&history.site), requests::ended(&history.kind));
             say!("  live within 1 s; connections that it had opened are closed");
         }
-        say!("  undo  {}", ask_again(&history));
+        say!("  undo  {}", requests::ask_again(&history));
         Ok(Exit::Ok)
     }
 
@@ -328,6 +311,7 @@ impl Desk<'_> {
             sheet.row(&[
                 Cell::text(id.to_string()),
                 Cell::text(now_is),
+                Cell::text(history.kind.as_str()),
                 Cell::text(&history.site),
                 Cell::text(history.scope.to_string()),
                 time(history.from),
@@ -361,6 +345,7 @@ impl Desk<'_> {
             let object = serde_json::json!({
                 "id": id.to_string(),
                 "state": state,
+                "kind": unblock.kind.as_str(),
                 "site": unblock.site,
                 "for": unblock.scope.to_string(),
                 "from": time(unblock.from),
@@ -373,6 +358,13 @@ impl Desk<'_> {
             return Ok(Exit::Ok);
         }
         say!("{id}  {}  {state}", visible(&history.site));
+        match &history.kind {
+            RequestKind::Unblock => {}
+            RequestKind::Inspect(_) => say!("  kind    inspect: look into what is private"),
+            RequestKind::Certificate(accept) => {
+                say!("  kind    certificate: accept {}", requests::faults(accept));
+            }
+        }
         say!("  for     {}", visible(&history.scope.to_string()));
         say!("  from    {}", clock.show(history.from));
         say!("  until   {}", clock.show(history.until));
@@ -382,7 +374,9 @@ impl Desk<'_> {
             say!("    {}  {}", clock.show(at), visible(&what));
         }
         match state {
-            "asked" => say!("  next    {}", self.next_step(id, &history.requested_by)),
+            "asked" => {
+                say!("  next    {}", requests::next_step(self.policy, id, &history.requested_by))
+            }
             "authorised" | "live" | "confirmed" | "review due" => {
                 say!("  undo    schoolgate unblock revoke {id} --reason TEXT --by NAME");
             }
@@ -398,13 +392,20 @@ fn but<'n>(changes: &'n Changes, id: UnblockId, by: &'n str) -> Vec<&'n str> {
     std::iter::once(by).chain(asker).collect()
 }
 
-/// The command that asks for the same again.
-fn ask_again(history: &UnblockHistory) -> String {
-    format!(
-        "schoolgate unblock request {} --for {} --until WHEN --reason TEXT --by NAME",
-        visible(&history.site),
-        visible(&history.scope.to_string())
-    )
+/// What an authoriser has said yes to: `chess.com authorised for ks3 until ...`.
+fn authorised_words(history: &UnblockHistory, would: &str, clock: &SchoolClock) -> String {
+    let (site, until) = (&history.site, clock.show(history.until));
+    match &history.kind {
+        RequestKind::Unblock => {
+            format!("{site} {would}authorised for {} until {until}", history.scope)
+        }
+        RequestKind::Inspect(_) => {
+            format!("{site} {would}authorised to be looked into until {until}")
+        }
+        RequestKind::Certificate(accept) => {
+            format!("{} of {site} {would}authorised until {until}", requests::faults(accept))
+        }
+    }
 }
 
 /// What happened to an unblock, in order.

@@ -164,8 +164,10 @@ impl Week<'_> {
             })
             .map(|unblock| Waiting {
                 what: format!(
-                    "{} for {}, asked by {} ({})",
-                    unblock.site, unblock.scope, unblock.requested_by, unblock.id
+                    "{}, asked by {} ({})",
+                    crate::requests::subject(unblock),
+                    unblock.requested_by,
+                    unblock.id
                 ),
                 waits_ms: self.made_at.0 - unblock.asked_at.0,
             })

@@ -19,5 +19,14 @@ deny *what="bans licenses sources":
     cargo deny --workspace check {{what}}
     cargo deny --manifest-path rules/Cargo.toml --config rules/deny.toml check bans
 
+# Every parser of bytes from outside, each for some seconds: `just fuzz 600 "list_import"`.
+# Needs `cargo install cargo-fuzz`; see docs/testing.md.
+fuzz seconds="60" targets="request_target policy_file machine_file list_import log_reader response_framing request_framing":
+    for target in {{targets}}; do \
+        mkdir -p fuzz/corpus/$target && \
+        RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer address $target fuzz/corpus/$target fuzz/seeds/$target -- \
+            -max_total_time={{seconds}} -max_len=8192 -timeout=10 -rss_limit_mb=1024 || exit 1; \
+    done
+
 # All but the measurements.
 ci: check test deny

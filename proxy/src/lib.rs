@@ -17,6 +17,9 @@ mod early;
 mod exchange;
 pub mod follow;
 mod forward;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod heartbeat;
 mod hello;

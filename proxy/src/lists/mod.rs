@@ -10,6 +10,8 @@ mod compile;
 mod entries;
 mod fetch;
 mod first;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gate;
 mod judge;
 mod source;

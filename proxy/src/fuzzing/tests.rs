@@ -1,0 +1,62 @@
+//! Every seed and every input that ever broke a promise, through the same functions.
+
+#![allow(clippy::unwrap_used, reason = "a fixture that is missing is a failed test")]
+
+use super::*;
+use std::path::PathBuf;
+
+/// Replays `fuzz/seeds/TARGET` and `fuzz/crashes/TARGET`; there are seeds for every target.
+fn replay(target: &str, run: fn(&[u8])) {
+    let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    let mut seeds = 0;
+    for (folder, is_seed) in [("seeds", true), ("crashes", false)] {
+        let Ok(files) = std::fs::read_dir(fuzz.join(folder).join(target)) else { continue };
+        for file in files {
+            let path = file.unwrap().path();
+            println!("{}", path.display());
+            run(&std::fs::read(path).unwrap());
+            seeds += usize::from(is_seed);
+        }
+    }
+    assert!(seeds >= 3, "{target}: {seeds} seeds");
+}
+
+macro_rules! replays {
+    ($($target:ident)*) => { $(
+        #[test]
+        fn $target() {
+            replay(stringify!($target), super::$target);
+        }
+    )* };
+}
+
+replays! {
+    request_target policy_file machine_file list_import log_reader response_framing request_framing
+}
+
+/// The decision of `fuzz/seeds/log_reader` behind each of the inputs, in a journal of its own.
+#[test]
+fn a_decision_behind_hostile_bytes_is_stored_and_the_log_starts() {
+    let seeds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/log_reader");
+    let seed = |name: &str| std::fs::read(seeds.join(name)).unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let journal = state.path().join("journal");
+    std::fs::create_dir(&journal).unwrap();
+    let mut files = 0;
+    for hostile in std::fs::read_dir(&seeds).unwrap() {
+        files += 1;
+        let mut bytes = frame::MAGIC.to_vec();
+        bytes.extend_from_slice(&std::fs::read(hostile.unwrap().path()).unwrap());
+        let mut decision = seed("decision");
+        // Kind, number of the context, then the id: one that no other file has.
+        decision[3..11].copy_from_slice(&(1000_u64 + files).to_le_bytes());
+        for payload in [seed("context"), decision] {
+            frame::append(&mut bytes, |buffer| buffer.extend_from_slice(&payload));
+        }
+        std::fs::write(journal.join(format!("w00-{files:014}.sgj")), bytes).unwrap();
+    }
+    let recovered = ledger::ingest::recover(state.path()).unwrap().unwrap();
+    assert!(recovered.decisions >= files, "{recovered:?}");
+    assert_eq!(recovered.last_id.0, 1000 + files);
+    assert!(!recovered.damage.is_empty(), "{recovered:?}");
+}

@@ -311,27 +311,16 @@ pub(crate) enum Health {
     Problem(String, String),
 }
 
-/// Looks at the authority as the filter would load it.
+/// Looks at the authority's certificate, names and dates alone.
 pub(crate) fn health(config: &Config) -> Health {
-    let problem = |error: AuthorityError| Health::Problem(error.to_string(), error.fix());
     let store = Store::of_state(&config.state);
     let entries = match store.entries() {
         Ok(entries) => entries,
-        Err(error) => return problem(error),
+        Err(error) => return Health::Problem(error.to_string(), error.fix()),
     };
     let Some(signs) = entries.iter().find(|entry| entry.standing == Standing::Signs) else {
         return Health::None;
     };
-    let secret = match Passphrase::find(config.ca.passphrase_file.as_deref()) {
-        Ok(secret) => secret,
-        Err(error) => return problem(error),
-    };
-    match Authority::load(store.folder(), secret.as_ref()) {
-        Ok(_) => {}
-        // A systemd credential is the service's alone: nothing is known to be wrong.
-        Err(AuthorityError::Sealed { .. }) if config.ca.passphrase_file.is_none() => {}
-        Err(error) => return problem(error),
-    }
     let days = (signs.facts.not_after - now().0 / 1000) / DAY_S;
     let found = format!("{}, until {}", signs.facts.name, date(signs.facts.not_after));
     if days >= LAST_DAYS {
@@ -343,6 +332,22 @@ pub(crate) fn health(config: &Config) -> Health {
         false => "schoolgate ca rotate, then give the next authority to all devices",
     };
     Health::Problem(format!("{found}: {} days left", days.max(0)), fix.to_owned())
+}
+
+/// Looks at the authority, and loads it with its key as the filter would.
+pub(crate) fn examine(config: &Config) -> Health {
+    let health = health(config);
+    if !matches!(health, Health::Good(_)) {
+        return health;
+    }
+    let store = Store::of_state(&config.state);
+    let secret = Passphrase::find(config.ca.passphrase_file.as_deref());
+    match secret.and_then(|secret| Authority::load(store.folder(), secret.as_ref())) {
+        // A systemd credential is the service's alone: nothing is known to be wrong.
+        Err(AuthorityError::Sealed { .. }) if config.ca.passphrase_file.is_none() => health,
+        Err(error) => Health::Problem(error.to_string(), error.fix()),
+        Ok(_) => health,
+    }
 }
 
 fn passphrase(config: &Config, given: Option<&Path>) -> Result<Option<Passphrase>, Failure> {

@@ -329,7 +329,7 @@ async fn change_log(school: &School) -> Check {
 
 fn authority(config: &Config) -> Check {
     const WHAT: &str = "authority";
-    match crate::ca::health(config) {
+    match crate::ca::examine(config) {
         Health::None => Check::note(
             WHAT,
             "none: https is not opened, and decided by the site's name alone",

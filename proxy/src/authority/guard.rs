@@ -6,8 +6,8 @@ use rustix::process::{
 use std::io;
 
 /// Forbids core dumps of this process, and tracing it or reading its memory as another process of
-/// the same account (`PR_SET_DUMPABLE` 0, `RLIMIT_CORE` 0). Called before a key is loaded; there is
-/// no way back.
+/// the same account (`PR_SET_DUMPABLE` 0, `RLIMIT_CORE` 0). Called by whatever makes or loads a key,
+/// before it does; there is no way back.
 ///
 /// # Errors
 /// The system's refusal; the key must not be loaded then.

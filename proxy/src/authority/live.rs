@@ -66,10 +66,8 @@ impl Live {
     }
 
     fn load(&self) -> Result<(), AuthorityError> {
-        let (folder, file) = (self.store.folder(), self.passphrase_file.as_deref());
-        super::forbid_core_dumps().map_err(|error| AuthorityError::file(folder, error))?;
-        let secret = Passphrase::find(file)?;
-        let Some(authority) = Authority::load(folder, secret.as_ref())? else {
+        let secret = Passphrase::find(self.passphrase_file.as_deref())?;
+        let Some(authority) = Authority::load(self.store.folder(), secret.as_ref())? else {
             // Nothing takes an authority away but somebody who deletes its files.
             let what = "the list of authorities is gone".to_owned();
             let fix = "put the folder ca of the state folder back; the filter uses what it loaded";

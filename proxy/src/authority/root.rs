@@ -67,7 +67,8 @@ impl std::fmt::Debug for Authority {
 
 impl Authority {
     /// Loads the authority that signs from the store's folder (`STATE/ca`); `None`: none was made.
-    /// Call [`super::forbid_core_dumps`] first. Opening a sealed key takes some 100 ms.
+    /// From then on the process cannot be dumped ([`super::forbid_core_dumps`]). Opening a sealed
+    /// key takes some 200 ms.
     ///
     /// # Errors
     /// [`AuthorityError`]: files that cannot be read, that others may read, that do not fit

@@ -3,8 +3,8 @@
 //! Sealed is `EncryptedPrivateKeyInfo` (RFC 5958) with PBES2 (RFC 8018): scrypt (RFC 7914) and
 //! AES-256-CBC. It is what `openssl pkcs8` reads, so that a school is never tied to this program.
 
-use super::AuthorityError;
 use super::root::random;
+use super::{AuthorityError, forbid_core_dumps};
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
 use std::fs::File;
@@ -139,7 +139,8 @@ pub(super) fn read_key(
     path: &Path,
     secret: Option<&Passphrase>,
 ) -> Result<SecretDocument, AuthorityError> {
-    let pem = read_secret(path)?;
+    forbid_core_dumps().map_err(|error| AuthorityError::file(path, error))?;
+    let pem = read_secret(path, MAX_KEY_BYTES)?;
     let (label, document) = SecretDocument::from_pem(&pem)
         .map_err(|_| AuthorityError::damaged(path, "this is no key in PEM"))?;
     match (label, secret) {
@@ -156,17 +157,19 @@ pub(super) fn read_key(
     }
 }
 
-/// Whether a key's file is sealed.
+/// Whether a key's file is sealed; its first line says it, and no more is read.
 pub(super) fn is_sealed(path: &Path) -> Result<bool, AuthorityError> {
-    Ok(read_secret(path)?.contains(SEALED_LABEL))
+    let start = format!("-----BEGIN {SEALED_LABEL}");
+    Ok(*read_secret(path, start.len() as u64)? == start)
 }
 
-fn read_secret(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
+/// The first bytes of a file that is its owner's alone.
+fn read_secret(path: &Path, most_bytes: u64) -> Result<Zeroizing<String>, AuthorityError> {
     let file = File::open(path).map_err(|error| AuthorityError::file(path, error))?;
     refuse_readable(path, &file, 0o077)?;
     // As large as any key at once: a buffer that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_BYTES as usize));
-    let read = file.take(MAX_KEY_BYTES).read_to_string(&mut text);
+    let read = file.take(most_bytes).read_to_string(&mut text);
     read.map_err(|error| AuthorityError::file(path, error))?;
     Ok(text)
 }

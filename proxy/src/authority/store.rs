@@ -320,6 +320,8 @@ impl Store {
         new: &NewAuthority<'_>,
         prepared: &mut Prepared,
     ) -> Result<String, AuthorityError> {
+        let fault = |error| AuthorityError::file(&self.folder, error);
+        super::forbid_core_dumps().map_err(fault)?;
         let key = RootKey::generate()?;
         let certificate = make(&key, new.school, new.years.min(MAX_ROOT_YEARS), now_s())?;
         let id = id_of(&certificate);

@@ -9,6 +9,7 @@
 )]
 
 mod browser;
+mod ca;
 mod client;
 mod clients;
 mod commands;

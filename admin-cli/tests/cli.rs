@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where its setup fails")]
 
+#[path = "cli/inspect.rs"]
+mod inspect;
 mod school;
 
 use school::{Ran, School};

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::category::{Catalogue, CategorySet};
+use crate::decide::ReasonCode;
+use crate::host::Host;
 use crate::policy::Policy;
 use proptest::prelude::*;
 
@@ -380,4 +382,147 @@ proptest! {
         let is_open = authorised.is_some_and(|(place, _)| closed.is_none_or(|closed| closed < place));
         prop_assert_eq!(verdict == Verdict::Allow, is_open);
     }
+}
+
+fn ask_to_look(
+    policy: &Policy,
+    what: InspectWhat,
+    categories: &[&str],
+) -> Result<Event, ChangeError> {
+    let categories = categories.iter().map(|name| policy.catalogue().id(name).unwrap()).collect();
+    let reason = "fraud is being looked at";
+    ask_inspect(&Changes::default(), policy, what, categories, NOW, later(5), reason, NOW)
+}
+
+#[test]
+fn only_what_is_private_needs_a_request_to_be_looked_into() {
+    let policy = policy("automatic");
+    let site = |text: &str| InspectWhat::Site(text.to_owned());
+    assert!(ask_to_look(&policy, site("bank.example"), &["banking", "games"]).is_ok());
+    assert!(ask_to_look(&policy, InspectWhat::Category("health".into()), &[]).is_ok());
+    let refused = [
+        (site("chess.com"), &["games"][..], "chess.com is not private"),
+        (site("chess.com"), &[], "chess.com is not private"),
+        (site("bank.example"), &["banking", "csam"], "\"csam\" is locked"),
+        (site("bank.example/login"), &["banking"], "\"bank.example/login\" has a path"),
+        (site("co.uk"), &["banking"], "\"co.uk\" is a public suffix"),
+        (InspectWhat::Category("games".into()), &[], "category:games is not private"),
+        (InspectWhat::Category("csam".into()), &[], "category:csam is not private"),
+        (InspectWhat::Category("nosuch".into()), &[], "category:nosuch is not private"),
+    ];
+    for (what, categories, words) in refused {
+        let error = ask_to_look(&policy, what, categories).unwrap_err().to_string();
+        assert!(error.starts_with(words), "{error}");
+    }
+}
+
+#[test]
+fn requests_of_all_kinds_go_one_way_and_never_do_each_others_work() {
+    let policy = policy("automatic");
+    let mut changes = asked_by("t.obi", &policy);
+    let (category, reason) = (InspectWhat::Category("health".into()), "fraud is being looked at");
+    let look =
+        ask_inspect(&changes, &policy, category, CategorySet::EMPTY, NOW, later(5), reason, NOW);
+    fold_all(&mut changes, NOW, vec![("j.cho".into(), look.unwrap())]);
+    let host = Host::parse("exam.example").unwrap();
+    let faults = [ReasonCode::TlsExpired, ReasonCode::TlsExpired];
+    let accept = ask_certificate(
+        &changes,
+        &policy,
+        &host,
+        &faults,
+        CategorySet::EMPTY,
+        NOW,
+        later(5),
+        reason,
+        NOW,
+    );
+    fold_all(&mut changes, NOW, vec![("q.whitmore".into(), accept.unwrap())]);
+    let ids = [1, 2, 3].map(UnblockId);
+    let in_force = |changes: &Changes, at: UnixMillis| {
+        let lifts = changes.privacy_lifts(at).len();
+        [changes.live(at).len(), lifts, changes.certificate_exceptions(at).len()]
+    };
+    assert_eq!(in_force(&changes, NOW), [0, 0, 0], "asked alone does nothing");
+    let own = authorise_unblock(&changes, &policy, ids[2], "Q.Whitmore", NOW);
+    assert_eq!(own, Err(ChangeError::OwnRequest(ids[2])));
+    // Not even an entry that somebody forged into the log.
+    fold_all(
+        &mut changes,
+        NOW,
+        vec![
+            ("q.whitmore".into(), Event::UnblockAuthorised { id: ids[2] }),
+            (AUTOMATIC.into(), Event::UnblockApplied { id: ids[2] }),
+        ],
+    );
+    assert_eq!(in_force(&changes, NOW), [0, 0, 0]);
+    for (id, expected) in ids.into_iter().zip([[1, 0, 0], [1, 1, 0], [1, 1, 1]]) {
+        let events = authorise_unblock(&changes, &policy, id, "d.deputy", NOW).unwrap();
+        fold_all(&mut changes, NOW, events);
+        assert_eq!(in_force(&changes, NOW), expected);
+    }
+    let exception = &changes.certificate_exceptions(NOW)[0];
+    assert!(exception.covers(&host, NOW) && exception.faults.contains(ReasonCode::TlsExpired));
+    assert!(!exception.faults.contains(ReasonCode::TlsName));
+    assert!(!exception.covers(&Host::parse("www.exam.example").unwrap(), NOW), "the host alone");
+    assert!(!exception.covers(&host, later(5)));
+    assert_eq!(in_force(&changes, later(5)), [0, 0, 0]);
+    let event = revoke_unblock(&changes, &policy, ids[1], "j.cho", "over", NOW).unwrap();
+    fold_all(&mut changes, NOW, vec![("j.cho".into(), event)]);
+    assert_eq!(in_force(&changes, NOW), [1, 0, 1]);
+}
+
+#[test]
+fn a_fault_that_cannot_be_accepted_is_not_whoever_wrote_the_entry() {
+    let policy = policy("automatic");
+    let host = Host::parse("exam.example").unwrap();
+    let ask = |faults: &[ReasonCode], host: &Host| {
+        let (none, reason) = (CategorySet::EMPTY, "the board renews it this week");
+        let changes = Changes::default();
+        ask_certificate(&changes, &policy, host, faults, none, NOW, later(5), reason, NOW)
+    };
+    let revoked = ask(&[ReasonCode::TlsExpired, ReasonCode::TlsRevoked], &host);
+    assert_eq!(revoked, Err(ChangeError::NotAcceptable("tls_revoked".into())));
+    assert_eq!(ask(&[], &host), Err(ChangeError::NoFault));
+    let suffix = ask(&[ReasonCode::TlsExpired], &Host::parse("co.uk").unwrap());
+    assert_eq!(suffix, Err(ChangeError::SuffixHost("co.uk".into())));
+
+    let mut changes = Changes::default();
+    let forged = Event::CertificateAsked {
+        id: ID,
+        host: "exam.example".into(),
+        accept: vec![ReasonCode::TlsRevoked],
+        from: NOW,
+        until: later(5),
+        reason: "forged".into(),
+        lapses: None,
+    };
+    fold_all(
+        &mut changes,
+        NOW,
+        vec![
+            ("t.obi".into(), forged),
+            ("q.whitmore".into(), Event::UnblockAuthorised { id: ID }),
+            (AUTOMATIC.into(), Event::UnblockApplied { id: ID }),
+        ],
+    );
+    assert_eq!(changes.state(ID, NOW), Some(UnblockState::Live));
+    assert!(changes.certificate_exceptions(NOW).is_empty());
+}
+
+#[test]
+fn requests_are_stored_in_words_that_stay() {
+    let policy = policy("automatic");
+    let event = ask_to_look(&policy, InspectWhat::Category("health".into()), &[]).unwrap();
+    let text = serde_json::to_string(&event).unwrap();
+    let start =
+        r#"{"event":"inspect_asked","id":1,"what":{"kind":"category","name":"health"},"from":"#;
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    let old = r#"{"event":"certificate_asked","id":3,"host":"a.example","accept":["tls_expired"],
+                  "from":1,"until":2,"reason":"r"}"#;
+    let Event::CertificateAsked { accept, lapses, .. } = serde_json::from_str(old).unwrap() else {
+        panic!("another event");
+    };
+    assert_eq!((accept, lapses), (vec![ReasonCode::TlsExpired], None));
 }

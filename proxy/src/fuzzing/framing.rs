@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use rules::target::parse_absolute;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
 use std::rc::Rc;
@@ -26,9 +26,9 @@ const MAX_INPUT_BYTES: usize = 1 << 16;
 /// Room for all that an input can become.
 const ROOM_BYTES: usize = 1 << 20;
 
-fn run(exchange: impl Future<Output = ()>) {
+fn run<T>(exchange: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, exchange);
+    tokio::task::LocalSet::new().block_on(&runtime, exchange)
 }
 
 fn via() -> ViaName {
@@ -51,24 +51,29 @@ where
 /// Bytes as a site's answer; the first chooses the request. Whatever comes, the client gets one
 /// answer whose end two readers cannot see in different places, without this hop's fields.
 pub fn response_framing(bytes: &[u8]) {
-    let Some((&choice, bytes)) = bytes.split_first() else { return };
+    answered(bytes);
+}
+
+/// What the client read, checked; `None` where the answer is not passed on.
+pub(super) fn answered(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (&choice, bytes) = bytes.split_first()?;
     if bytes.len() > MAX_INPUT_BYTES {
-        return;
+        return None;
     }
     let method = [Method::GET, Method::HEAD, Method::POST][usize::from(choice) % 3].clone();
     run(async {
-        let (ours, mut site) = duplex(ROOM_BYTES);
-        site.write_all(bytes).await.unwrap();
-        site.shutdown().await.unwrap();
-        let Some(mut upstream) = sender::<Empty<Bytes>>(ours).await else { return };
+        let (ours, site) = duplex(ROOM_BYTES);
+        // Not before it is asked: an answer to nothing breaks the connection.
+        tokio::task::spawn_local(answer_with(site, bytes.to_vec()));
+        let mut upstream = sender::<Empty<Bytes>>(ours).await?;
         let request =
             Request::builder().method(method.clone()).uri("/").body(Empty::new()).unwrap();
-        let Ok(mut answer) = upstream.send_request(request).await else { return };
+        let mut answer = upstream.send_request(request).await.ok()?;
         // Both are refused before anything else is looked at.
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS
             || answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
-            return;
+            return None;
         }
         let received = std::mem::replace(answer.version_mut(), Version::HTTP_11);
         let fields = answer.headers_mut();
@@ -81,7 +86,17 @@ pub fn response_framing(bytes: &[u8]) {
         answer.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
         let passed_on = pass_on(&method, answer).await;
         check_answer(&method, &passed_on);
-    });
+        Some(passed_on)
+    })
+}
+
+async fn answer_with(mut site: DuplexStream, bytes: Vec<u8>) {
+    let mut asked = [0; 256];
+    if !matches!(site.read(&mut asked).await, Ok(0) | Err(_)) {
+        // It fails where the other end has read enough.
+        let _ = site.write_all(&bytes).await;
+        let _ = site.shutdown().await;
+    }
 }
 
 /// What a client reads when it is sent this answer.
@@ -126,7 +141,12 @@ fn check_answer(method: &Method, bytes: &[u8]) {
         let value = line[colon + 1..].trim_ascii();
         match &*String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase() {
             "content-length" => {
-                lengths.push(std::str::from_utf8(value).unwrap().parse::<usize>().unwrap());
+                // `3, 3` is one length said twice (RFC 9112, 6.3).
+                let values = std::str::from_utf8(value).unwrap().split(',');
+                let mut values: Vec<usize> =
+                    values.map(|value| value.trim().parse().unwrap()).collect();
+                values.dedup();
+                lengths.append(&mut values);
             }
             "transfer-encoding" => {
                 assert_eq!(value, b"chunked", "{shown}");
@@ -159,25 +179,34 @@ struct Seen {
 /// Bytes as a client's requests. The site at the other end sees those that were decided about, each
 /// with the same method, path and body, and no other.
 pub fn request_framing(bytes: &[u8]) {
+    forwarded(bytes);
+}
+
+/// How many requests the site read as they were decided about.
+pub(super) fn forwarded(bytes: &[u8]) -> usize {
     if bytes.len() > MAX_INPUT_BYTES {
-        return;
+        return 0;
     }
+    let count = Cell::new(0);
     run(async {
         let (mut client, ours) = duplex(ROOM_BYTES);
         client.write_all(bytes).await.unwrap();
         client.shutdown().await.unwrap();
         let service = service_fn(|request| async {
-            let _ = forward(request).await;
+            count.set(count.get() + forward(request).await.unwrap_or(0));
             Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.header_read_timeout(None).max_headers(MAX_HEADERS).max_header_size(MAX_HEAD_BYTES);
+        // This client has said all at once; hyper would break off what it began to answer.
+        builder.half_close(true);
         let _ = builder.serve_connection(TokioIo::new(ours), service).await;
     });
+    count.get()
 }
 
 /// One request, sent on and read by a site; `None` where it is refused or broke off.
-async fn forward(request: Request<Incoming>) -> Option<()> {
+async fn forward(request: Request<Incoming>) -> Option<usize> {
     let (mut parts, body) = request.into_parts();
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     let target = parse_absolute(parts.uri.scheme_str(), authority).ok()?;
@@ -212,7 +241,7 @@ async fn forward(request: Request<Incoming>) -> Option<()> {
     if answered && let Some(seen) = seen.first() {
         assert_eq!(*seen, decided);
     }
-    Some(())
+    Some(seen.len())
 }
 
 async fn serve_site(io: DuplexStream, seen: Rc<RefCell<Vec<Seen>>>) {

@@ -198,7 +198,12 @@ impl Desk<'_> {
             say!("{id}  {} would be {}", visible(&history.site), requests::ended(&history.kind));
         } else {
             say!("{id}  {} {}", visible(&history.site), requests::ended(&history.kind));
-            say!("  live within 1 s; connections that it had opened are closed");
+            match history.kind {
+                RequestKind::Unblock => {
+                    say!("  live within 1 s; connections that it had opened are closed");
+                }
+                _ => say!("  live within 1 s, for new connections"),
+            }
         }
         say!("  undo  {}", requests::ask_again(&history));
         Ok(Exit::Ok)

@@ -22,6 +22,7 @@ mod killed;
 mod live;
 mod log_full;
 mod replay_tool;
+mod rfc;
 mod serving;
 mod shipped;
 mod signing_in;

@@ -223,12 +223,54 @@ pub(crate) fn signs_connection_in(headers: &HeaderMap, name: &HeaderName) -> boo
     )
 }
 
-/// The token that a client asks to upgrade to, where it asks properly.
+/// Whether a message has a transfer coding besides `chunked`, or has that twice: without it the
+/// bytes would mean something else, and no such coding is ever asked for (RFC 9112, 6.1 and 7.4).
+#[allow(dead_code, reason = "for answers, before their framing is taken off")]
+pub(crate) fn has_other_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+}
+
+/// How often a request may still be forwarded (RFC 9110, 7.6.2). A number past 64 bits counts as the
+/// largest; what is no number does not count.
+#[allow(dead_code, reason = "for OPTIONS, where it counts down")]
+pub(crate) fn max_forwards(headers: &HeaderMap) -> Option<u64> {
+    let digits = headers.get(MAX_FORWARDS)?.as_bytes();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(
+        digits.iter().fold(0_u64, |left, digit| {
+            left.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
+        }),
+    )
+}
+
+/// Whether a `Host` field is a host and perhaps a port, or empty (RFC 9110, 7.2). Anything else gets
+/// 400, although the target's own host counts (RFC 9112, 3.2).
+#[allow(dead_code, reason = "for requests, where their framing is checked")]
+pub(crate) fn host_is_valid(host: &HeaderValue) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let bytes = host.as_bytes();
+    if bytes.iter().all(is_plain) {
+        return true;
+    }
+    host.to_str().is_ok_and(|text| rules::target::parse_absolute(Some("http"), Some(text)).is_ok())
+}
+
+/// The one protocol that an upgrade may lead to. Behind any other (HTTP/2 in the clear, TLS by RFC
+/// 2817, a tunnel) would be requests that nobody decides about.
+const WEBSOCKET: &[u8] = b"websocket";
+
+/// What a client asks to upgrade to, where it asks properly (RFC 9110, 7.8) and for that alone.
 pub(crate) fn asked_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     if !connection_has(headers, "upgrade") {
         return None;
     }
-    headers.get(UPGRADE).cloned()
+    let mut wanted = headers.get_all(UPGRADE).iter();
+    let one = wanted.next().filter(|one| one.as_bytes().eq_ignore_ascii_case(WEBSOCKET))?;
+    wanted.next().is_none().then(|| one.clone())
 }
 
 /// How this proxy names itself in `Via`: the pseudonym of the machine file and the instance, so
@@ -417,9 +459,75 @@ mod tests {
     }
 
     #[test]
+    fn only_one_chunked_is_no_other_coding() {
+        for (codings, expected) in [
+            (&[][..], false),
+            (&["chunked"], false),
+            (&["Chunked"], false),
+            (&["gzip, chunked"], true),
+            (&["gzip", "chunked"], true),
+            (&["chunked", "chunked"], true),
+            (&["chunked, identity"], true),
+            (&["identity"], true),
+            (&[""], true),
+        ] {
+            let lines: Vec<_> = codings.iter().map(|c| ("transfer-encoding", *c)).collect();
+            assert_eq!(has_other_coding(&headers(&lines)), expected, "{codings:?}");
+        }
+    }
+
+    #[test]
+    fn max_forwards_is_a_number_however_it_is_written() {
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("000", Some(0)),
+            ("007", Some(7)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("+1", None),
+            ("-1", None),
+            ("1, 1", None),
+            ("", None),
+        ] {
+            assert_eq!(max_forwards(&headers(&[("max-forwards", value)])), expected, "{value}");
+        }
+        assert_eq!(max_forwards(&headers(&[])), None);
+    }
+
+    #[test]
+    fn a_host_field_is_a_host_and_perhaps_a_port() {
+        for good in ["", "a.test", "A_b.test", "a.test:8080", "a.test:", "[::1]:80", "127.0.0.1"] {
+            assert!(host_is_valid(&HeaderValue::from_str(good).unwrap()), "{good}");
+        }
+        for bad in [
+            "a b",
+            "a.test:x",
+            "a.test:65536",
+            "u@a.test",
+            "a.test/x",
+            "a.test, b.test",
+            "[::1",
+            "a\\",
+        ] {
+            assert!(!host_is_valid(&HeaderValue::from_str(bad).unwrap()), "{bad}");
+        }
+    }
+
+    #[test]
     fn an_upgrade_is_asked_for_only_with_its_connection_option() {
         assert!(asked_upgrade(&headers(&[("upgrade", "websocket")])).is_none());
         let map = headers(&[("upgrade", "websocket"), ("connection", "Keep-Alive, UPGRADE")]);
         assert_eq!(asked_upgrade(&map).unwrap(), "websocket");
+        let wanted = |lines: &[&str]| {
+            let mut lines: Vec<_> = lines.iter().map(|line| ("upgrade", *line)).collect();
+            lines.push(("connection", "upgrade"));
+            asked_upgrade(&headers(&lines)).is_some()
+        };
+        assert!(wanted(&["WebSocket"]));
+        for other in
+            ["h2c", "websocket, h2c", "TLS/1.2", "HTTP/2.0", "connect-udp", "websocket/13", ""]
+        {
+            assert!(!wanted(&[other]), "{other}");
+        }
+        assert!(!wanted(&["websocket", "h2c"]) && !wanted(&["websocket", "websocket"]));
     }
 }

@@ -421,3 +421,42 @@ fn rfc9112_9_5_an_early_answer_ends_the_upload() {
     rig.others_are_served();
     rig.records(2);
 }
+
+/// RFC 9110, 6.5.1: trailers of an answer bring no cookies, framing or challenges behind the head.
+#[test]
+fn rfc9110_6_5_1_answer_trailers_of_the_hop_end_here() {
+    let rig = Rig::start();
+    rig.origin.answer(
+        "/trailers",
+        "HTTP/1.1 200 OK\r\nTrailer: Proxy-Authenticate, Alt-Svc, Keep-Alive, Via, X-Sum\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nProxy-Authenticate: Basic realm=x\r\n\
+         Alt-Svc: h3\r\nKeep-Alive: timeout=5\r\nVia: 1.1 x\r\nX-Sum: 1\r\n\r\n",
+    );
+    let mut client = rig.connect();
+    client.send(rig.head("GET", "/trailers", &["TE: trailers", "Connection: TE"]).as_bytes());
+    let answer = client.read("GET");
+    let trailers: Vec<String> = answer.trailers.iter().map(|t| t.to_ascii_lowercase()).collect();
+    assert_eq!(trailers, ["x-sum: 1"], "{answer:?}");
+    rig.records(1);
+}
+
+/// RFC 9110, 15.2: interim answers go on, each once and in order, but not those of the hop itself.
+#[test]
+fn rfc9110_15_2_interim_answers_are_forwarded() {
+    let rig = Rig::start();
+    rig.origin.answer(
+        "/hints",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nKeep-Alive: x\r\nAlt-Svc: h3\r\n\r\n\
+         HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfinal",
+    );
+    let heard = rig.say_and_be_closed(
+        "interim",
+        &[rig.head("GET", "/hints", &["Connection: close"]).as_bytes()],
+    );
+    let text = heard.text().to_ascii_lowercase();
+    assert_eq!(heard.statuses(), [103, 102, 200], "{text}");
+    assert!(text.contains("link: </a.css>; rel=preload"), "{text}");
+    let first = text.split("\r\n\r\n").next().unwrap();
+    assert!(!first.contains("alt-svc") && !first.contains("keep-alive:"), "{text}");
+    assert_eq!(rig.records(1)[0]["status"], 200);
+}

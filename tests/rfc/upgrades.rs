@@ -218,3 +218,24 @@ fn rfc9110_9_3_6_a_tunnel_passes_on_a_half_close() {
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(field(&rig.records(1)[0], "end"), "complete");
 }
+
+/// RFC 9110, 7.8 and RFC 2817: TLS or another HTTP behind an upgrade would carry requests that nobody sees.
+#[test]
+fn rfc9110_7_8_upgrades_that_hide_requests_are_not_passed() {
+    let rig = Rig::start();
+    let mut faults = Faults::default();
+    let protocols =
+        ["TLS/1.0", "TLS/1.3, HTTP/1.1", "HTTP/2.0", "http/3", "IRC/6.9", "connect-udp", "x"];
+    for protocol in protocols {
+        let mark = rig.origin.mark();
+        let mut client = rig.connect();
+        let upgrade = format!("Upgrade: {protocol}");
+        client.send(rig.head("GET", "/plain", &["Connection: Upgrade", &upgrade]).as_bytes());
+        let answer = client.read("GET");
+        let received = rig.origin.since(mark).to_ascii_lowercase();
+        faults.check(answer.text() == "plain" && !received.contains("\r\nupgrade:"), || {
+            format!("{protocol}: {received}")
+        });
+    }
+    rig.records(protocols.len());
+}

@@ -335,10 +335,6 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     if hits.is_empty() {
         say!("  listed   nowhere: uncategorised");
     }
-    if let Some(inspection) = judge.inspection(answer) {
-        let because = inspect::because(policy, level, inspection);
-        say!("  inspect  {}: {}", inspection.mode.as_str(), visible(&because));
-    }
     if let Some(verdict) = judge.by_name_alone(answer) {
         say!(
             "  https    in a tunnel only the name is seen, and that alone is {}ed",
@@ -354,6 +350,10 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
             visible(answer.target.host.as_str()),
             visible(level)
         );
+    }
+    if let Some(inspection) = judge.inspection(answer) {
+        let because = inspect::because(policy, level, inspection);
+        say!("  inspect  {}: {}", inspection.mode.as_str(), visible(&because));
     }
     Ok(())
 }

@@ -1,17 +1,20 @@
 -- Second version of a day's file: how far the filter saw into what ended, and who refuses its
 -- certificate. Days stored before have neither.
--- Allowed accesses that ended, by the hour they began in. `rejected`: the client would not have the
--- filter's certificate.
+-- Allowed accesses that ended, by the hour they began in; `depth` in the end. `outcome`: 0 something
+-- passed, 1 the client would not have the filter's certificate, 2 nothing passed.
 CREATE TABLE rollup_ended (
   hour INTEGER NOT NULL, level INTEGER NOT NULL, scheme INTEGER NOT NULL, depth INTEGER NOT NULL,
-  rejected INTEGER NOT NULL, accesses INTEGER NOT NULL,
-  PRIMARY KEY (hour, level, scheme, depth, rejected)) WITHOUT ROWID;
--- Hosts whose clients refuse the certificate; `first` and `last` in milliseconds since 1970.
+  outcome INTEGER NOT NULL, accesses INTEGER NOT NULL,
+  PRIMARY KEY (hour, level, scheme, depth, outcome)) WITHOUT ROWID;
+-- Hosts whose clients refuse the certificate; `first` and `last` in milliseconds since 1970. Host 0
+-- and client 0: all that came once the day had as many rows as it may.
 CREATE TABLE rollup_rejected (
   host INTEGER NOT NULL, client INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
   times INTEGER NOT NULL, PRIMARY KEY (host, client)) WITHOUT ROWID;
--- Connections to a host that were looked into, to hold against refusals of the same host.
-CREATE TABLE rollup_opened (host INTEGER PRIMARY KEY, times INTEGER NOT NULL);
+-- What was looked into at a host, to hold against refusals of the same host: connections that took
+-- the certificate, and requests inside.
+CREATE TABLE rollup_opened (
+  host INTEGER PRIMARY KEY, connections INTEGER NOT NULL, requests INTEGER NOT NULL);
 
 DROP VIEW access_row;
 CREATE VIEW access_row AS

@@ -8,7 +8,7 @@ use crate::insert::{Binder, Insert};
 use crate::intern::{Texts, Tuples};
 use crate::payload::DecisionRead;
 use crate::record::{Context, Ended, scheme_number};
-use crate::rollup::{Facts, Rollup};
+use crate::rollup::{Facts, Rollup, Stored};
 use crate::sqlite::{
     MAX_ID, Position, beside, create_schema, create_whole, day_path, open_to_write, positions,
 };
@@ -143,7 +143,7 @@ impl DayFile {
             positions: positions(db).await?,
             who: who(db).await?,
             what: what(db).await?,
-            rollup: Rollup::new(seen_people(db).await?),
+            rollup: Rollup::new(stored(db).await?),
             connection,
             names,
             people,
@@ -547,9 +547,13 @@ async fn what(connection: &mut SqliteConnection) -> Result<Tuples<What>, sqlx::E
     Ok(Tuples::loaded(values?))
 }
 
-async fn seen_people(connection: &mut SqliteConnection) -> Result<Vec<(i64, u32)>, sqlx::Error> {
-    let rows = sqlx::query("SELECT hour, person FROM hour_person").fetch_all(connection).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+async fn stored(connection: &mut SqliteConnection) -> Result<Stored, sqlx::Error> {
+    let seen = sqlx::query_as("SELECT hour, person FROM hour_person");
+    let refused = sqlx::query_as("SELECT host, client FROM rollup_rejected WHERE host > 0");
+    Ok(Stored {
+        seen: seen.fetch_all(&mut *connection).await?,
+        refused: refused.fetch_all(connection).await?,
+    })
 }
 
 /// The inserts of one day file, prepared once.

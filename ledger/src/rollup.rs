@@ -4,7 +4,9 @@
 //! A request with several categories counts under each; under category 0 (all) it counts once.
 
 use crate::insert::Insert;
-use crate::record::{Depth, End, Ended};
+use crate::record::{Depth, Ended, scheme_number};
+use crate::seen::Outcome;
+use rules::target::Scheme;
 use sqlx::SqliteConnection;
 use std::collections::{HashMap, HashSet};
 
@@ -13,6 +15,13 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// The category that stands for all.
 const ALL: u32 = 0;
+
+/// Most pairs of host and client whose refusals a day tells apart; more are counted together. A
+/// single device that asks for ever new names must not make the file grow without bound.
+const MAX_REFUSALS: usize = 10_000;
+
+/// The host and client of those that are counted together.
+const OTHERS: (u32, u32) = (0, 0);
 
 /// What the rollups need of one access, by the day file's numbers.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +47,22 @@ struct Refusals {
     times: u64,
 }
 
+/// What was looked into at a host.
+#[derive(Clone, Copy, Debug, Default)]
+struct Opened {
+    connections: u64,
+    requests: u64,
+}
+
+/// What a file already holds of the rollups that need to know.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    /// Hours and people seen in them.
+    pub(crate) seen: Vec<(i64, u32)>,
+    /// Hosts, and the clients that refused the certificate there.
+    pub(crate) refused: Vec<(u32, u32)>,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     requests: u64,
@@ -51,18 +76,20 @@ pub(crate) struct Rollup {
     people: HashMap<(u32, u32, u32, u8), u64>,
     sites: HashMap<(u32, u32, u8), u64>,
     depths: HashMap<(u8, bool, u32, u8), u64>,
-    ended: HashMap<(i64, u32, u8, u8, bool), u64>,
+    ended: HashMap<(i64, u32, u8, u8, u8), u64>,
     rejected: HashMap<(u32, u32), Refusals>,
-    opened: HashMap<u32, u64>,
-    /// Hour and person already in the file.
+    opened: HashMap<u32, Opened>,
+    /// Hour and person already in the file, or in the batch.
     seen: HashSet<(i64, u32)>,
+    /// Host and client with refusals, in the file or in the batch; at most [`MAX_REFUSALS`].
+    refused: HashSet<(u32, u32)>,
     newly_seen: Vec<(i64, u32)>,
     inserts: Inserts,
 }
 
 impl Rollup {
-    /// `seen`: hours and people that the file already holds.
-    pub(crate) fn new(seen: Vec<(i64, u32)>) -> Self {
+    /// No sums yet, beside a file that holds `stored`.
+    pub(crate) fn new(stored: Stored) -> Self {
         Self {
             hours: HashMap::new(),
             people: HashMap::new(),
@@ -71,7 +98,8 @@ impl Rollup {
             ended: HashMap::new(),
             rejected: HashMap::new(),
             opened: HashMap::new(),
-            seen: seen.into_iter().collect(),
+            seen: stored.seen.into_iter().collect(),
+            refused: stored.refused.into_iter().collect(),
             newly_seen: Vec::new(),
             inserts: Inserts::new(),
         }
@@ -89,6 +117,10 @@ impl Rollup {
                 .or_default() += 1;
         }
         *self.sites.entry((facts.site, facts.level, facts.verdict)).or_default() += 1;
+        // Nothing else comes to a request with the scheme https: its client took the certificate.
+        if facts.scheme == scheme_number(Scheme::Https) {
+            self.opened.entry(facts.host).or_default().requests += 1;
+        }
         let identified = facts.person != 0;
         *self.depths.entry((facts.depth, identified, facts.level, facts.verdict)).or_default() += 1;
         if identified && self.seen.insert((hour, facts.person)) {
@@ -106,25 +138,35 @@ impl Rollup {
         }
     }
 
-    /// Counts an allowed access that ended: how deep the filter saw, and whether the client refused
-    /// its certificate.
+    /// Counts an allowed access that ended: how deep the filter saw, and what came of it.
     pub(crate) fn ended(&mut self, facts: &Facts, ended: &Ended) {
         if facts.verdict != 0 {
             return;
         }
         let hour = facts.at.div_euclid(HOUR_MS);
         let depth = ended.depth.map_or(facts.depth, |depth| depth as u8);
-        let is_rejected = ended.end == End::Rejected;
-        *self.ended.entry((hour, facts.level, facts.scheme, depth, is_rejected)).or_default() += 1;
-        if is_rejected {
-            let new = Refusals { first: facts.at, last: facts.at, times: 0 };
-            let refusals = self.rejected.entry((facts.host, facts.client)).or_insert(new);
-            refusals.first = refusals.first.min(facts.at);
-            refusals.last = refusals.last.max(facts.at);
-            refusals.times += 1;
-        } else if ended.depth == Some(Depth::Page) {
-            *self.opened.entry(facts.host).or_default() += 1;
+        let is_tunnel = facts.scheme == scheme_number(Scheme::Tunnel);
+        let is_opened = is_tunnel && depth == Depth::Page as u8;
+        let outcome = Outcome::of(is_tunnel && !is_opened, ended);
+        let key = (hour, facts.level, facts.scheme, depth, outcome as u8);
+        *self.ended.entry(key).or_default() += 1;
+        if outcome == Outcome::Refused {
+            self.refused(facts);
+        } else if is_opened {
+            self.opened.entry(facts.host).or_default().connections += 1;
         }
+    }
+
+    fn refused(&mut self, facts: &Facts) {
+        let pair = (facts.host, facts.client);
+        let has_row = self.refused.contains(&pair)
+            || self.refused.len() < MAX_REFUSALS && self.refused.insert(pair);
+        let pair = if has_row { pair } else { OTHERS };
+        let new = Refusals { first: facts.at, last: facts.at, times: 0 };
+        let refusals = self.rejected.entry(pair).or_insert(new);
+        refusals.first = refusals.first.min(facts.at);
+        refusals.last = refusals.last.max(facts.at);
+        refusals.times += 1;
     }
 
     /// Adds the batch's sums to the file's, inside the caller's transaction.
@@ -171,9 +213,9 @@ impl Rollup {
         let ended: Vec<_> = self.ended.iter().collect();
         self.inserts
             .ended
-            .run(db, &ended, |binder, ((hour, level, scheme, depth, rejected), accesses)| {
+            .run(db, &ended, |binder, ((hour, level, scheme, depth, outcome), accesses)| {
                 binder.number(*hour).number(*level).number(*scheme).number(*depth);
-                binder.number(*rejected).count(**accesses);
+                binder.number(*outcome).count(**accesses);
             })
             .await?;
         let rejected: Vec<_> = self.rejected.iter().collect();
@@ -187,8 +229,8 @@ impl Rollup {
         let opened: Vec<_> = self.opened.iter().collect();
         self.inserts
             .opened
-            .run(db, &opened, |binder, (host, times)| {
-                binder.number(**host).count(**times);
+            .run(db, &opened, |binder, (host, opened)| {
+                binder.number(**host).count(opened.connections).count(opened.requests);
             })
             .await?;
         self.inserts
@@ -246,7 +288,12 @@ impl Inserts {
                 "first = min(first, excluded.first), last = max(last, excluded.last), \
                  times = times + excluded.times",
             ),
-            opened: adding("rollup_opened", 2, "times = times + excluded.times"),
+            opened: adding(
+                "rollup_opened",
+                3,
+                "connections = connections + excluded.connections, \
+                 requests = requests + excluded.requests",
+            ),
             hour_person: Insert::new("INSERT INTO hour_person", 2, ""),
         }
     }

@@ -1,6 +1,7 @@
 //! The SQLite files of school days: where they are, how they are opened, and what to do with one
 //! that is damaged.
 
+use crate::query::QueryError;
 use jiff::civil::Date;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
@@ -42,6 +43,19 @@ pub fn days(folder: &Path) -> std::io::Result<Vec<Date>> {
     }
     days.sort_unstable();
     Ok(days)
+}
+
+/// The days from `from` to before `until` that `state` holds a log of, with their files.
+pub(crate) fn days_between(
+    state: &Path,
+    from: Date,
+    until: Date,
+) -> Result<Vec<(Date, PathBuf)>, QueryError> {
+    let folder = state.join("access");
+    let all =
+        days(&folder).map_err(|source| QueryError::Folder { path: folder.clone(), source })?;
+    let within = all.into_iter().filter(|day| (from..until).contains(day));
+    Ok(within.map(|day| (day, day_path(&folder, day))).collect())
 }
 
 /// How far one journal file is stored in one day file.

@@ -2,7 +2,8 @@
 
 use crate::query::QueryError;
 use crate::record::Depth;
-use crate::sqlite::{day_path, days, open_to_read};
+use crate::seen::{self, Seen};
+use crate::sqlite::{days_between, open_to_read};
 use jiff::civil::Date;
 use rules::decide::Verdict;
 use rules::time::UnixMillis;
@@ -83,8 +84,10 @@ pub struct Summary {
     pub sites: BTreeMap<(String, String), Count>,
     /// By person, level and category.
     pub people: BTreeMap<PersonKey, Count>,
-    /// By depth number, and whether somebody was proved.
+    /// By the number of the depth as decided, and whether somebody was proved.
     pub depths: BTreeMap<(u8, bool), Count>,
+    /// What the filter saw of what was allowed and has ended, by level.
+    pub seen: BTreeMap<String, Seen>,
 }
 
 impl Summary {
@@ -93,13 +96,9 @@ impl Summary {
     /// # Errors
     /// [`QueryError`].
     pub async fn read(state: &Path, from: Date, until: Date) -> Result<Self, QueryError> {
-        let folder = state.join("access");
-        let all =
-            days(&folder).map_err(|source| QueryError::Folder { path: folder.clone(), source })?;
         let mut summary = Self::default();
         let mut seen = BTreeSet::new();
-        for day in all.into_iter().filter(|day| (from..until).contains(day)) {
-            let path = day_path(&folder, day);
+        for (day, path) in days_between(state, from, until)? {
             let added = summary.add_day(&path, &mut seen).await;
             added.map_err(|source| QueryError::Store { path, source })?;
             summary.days.push(day);
@@ -153,7 +152,7 @@ impl Summary {
         self.share(|_, identified| identified)
     }
 
-    /// Share of requests seen at a depth, 0 to 1; `None` without requests.
+    /// Share of requests decided at a depth, 0 to 1; `None` without requests.
     #[must_use]
     pub fn depth_share(&self, depth: Depth) -> Option<f64> {
         self.share(|seen, _| seen == depth as u8)
@@ -181,6 +180,7 @@ impl Summary {
         self.add_hours(&mut transaction).await?;
         self.add_people(&mut transaction).await?;
         self.add_sites_and_depths(&mut transaction).await?;
+        seen::add_day(&mut transaction, &mut self.seen).await?;
         let rows = sqlx::query(
             "SELECT h.hour, p.name FROM hour_person h JOIN person p ON p.id = h.person",
         )

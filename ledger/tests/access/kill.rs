@@ -1,10 +1,13 @@
 //! `kill -9`, for real: a child process writes as fast as it can and tells each decision that was
 //! acknowledged; it is killed at a random moment; nothing it told of may be missing or double.
 
-use crate::sample::{NOW, allowed, blocked, context, rows, settings, tunnel};
+use crate::sample::{NOW, allowed, blocked, context, rows, seen, settings, tunnel, wait};
 use ledger::ingest::{Writer, recover};
-use ledger::journal::{JournalSettings, refused};
-use ledger::record::End;
+use ledger::journal::{JournalSettings, Pending, refused};
+use ledger::record::{Depth, End};
+use ledger::refusals::Refusals;
+use ledger::seen::Seen;
+use rules::target::Scheme;
 use rules::time::UnixMillis;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -54,13 +57,19 @@ fn write_for_ever(writer: &Writer, worker: u16, load: Load) {
         let id = journal.next_id(at);
         match turn % 4 {
             0 => journal.refuse(&blocked(&context, id, at), refused(403, 900, 50)).unwrap(),
-            1 => open.push_back(journal.decide(&tunnel(&context, id, at)).unwrap()),
-            _ => open.push_back(journal.decide(&allowed(&context, id, at)).unwrap()),
+            1 => open.push_back((turn, journal.decide(&tunnel(&context, id, at)).unwrap())),
+            _ => open.push_back((turn, journal.decide(&allowed(&context, id, at)).unwrap())),
         }
         out.write_all(format!("acknowledged {}\n", id.0).as_bytes()).unwrap();
         if open.len() > 40 {
-            let pending = open.pop_front().unwrap();
+            let (turn, pending): (u64, Pending) = open.pop_front().unwrap();
             pending.count_down(7);
+            // A tunnel ends deeper than it was decided, or not at all for its client.
+            match turn % 8 {
+                1 => pending.set_depth(Depth::Page),
+                5 => pending.end(End::Rejected),
+                _ => {}
+            }
             pending.finish(End::Complete);
         }
         if turn % 64 == 0 {
@@ -134,5 +143,21 @@ fn fifty_kills_lose_and_double_nothing() {
         assert_eq!(row.cursor.sequence, place as i64, "sequences have no gap");
         assert!(row.ended.is_some(), "everything has an end after recovery: {:?}", row.cursor);
     }
+    let tunnels = rows.iter().filter(|row| row.scheme == Scheme::Tunnel);
+    for row in tunnels {
+        let expected = match row.ended.unwrap().end {
+            End::Complete => Depth::Page,
+            _ => Depth::Name,
+        };
+        assert_eq!(row.depth, expected, "{row:?}");
+    }
+    let (from, until) = (jiff::civil::date(2025, 1, 1), jiff::civil::date(2027, 1, 1));
+    let sums = wait(Seen::of_days(state.path(), from, until)).unwrap();
+    let pupils = sums["ks3"];
+    assert!(pupils.looked_into > 100 && pupils.refused > 100 && pupils.nothing > 0, "{pupils:?}");
+    assert_eq!(sums, seen(&rows), "sums are those of the rows");
+    let refusals = wait(Refusals::read(state.path(), from, until)).unwrap();
+    assert_eq!(refusals.hosts[0].times, pupils.refused);
+    assert_eq!(refusals.hosts[0].opened, pupils.looked_into);
     eprintln!("{} acknowledged, {} rows, {ROUNDS} kills", acknowledged.len(), rows.len());
 }

@@ -5,6 +5,7 @@ mod backlog;
 mod damage;
 mod full_disk;
 mod kill;
+mod looking;
 mod pages;
 mod sample;
 mod storing;

@@ -3,12 +3,14 @@
 use ledger::ingest::{Settings, Writer};
 use ledger::journal::JournalSettings;
 use ledger::query::{AccessLog, AccessRow, Filter, Order};
-use ledger::record::{Context, Decided, Depth};
+use ledger::record::{Context, Decided, Depth, End};
+use ledger::seen::Seen;
 use rules::category::{CategoryId, CategorySet};
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -103,6 +105,25 @@ pub(crate) fn rows(state: &Path) -> Vec<AccessRow> {
             .await
     });
     page.unwrap().rows
+}
+
+/// What the filter saw, counted from the rows.
+pub(crate) fn seen(rows: &[AccessRow]) -> BTreeMap<String, Seen> {
+    let mut levels: BTreeMap<String, Seen> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.verdict == Verdict::Allow) {
+        let Some(ended) = row.ended else { continue };
+        let level = levels.entry(row.level.clone()).or_default();
+        let count = match (row.scheme, row.depth, ended.end) {
+            (Scheme::Http, ..) => &mut level.plain,
+            (Scheme::Https, ..) => &mut level.inside,
+            (Scheme::Tunnel, _, End::Rejected) => &mut level.refused,
+            (Scheme::Tunnel, Depth::Page, _) => &mut level.looked_into,
+            (Scheme::Tunnel, ..) if ended.bytes_up == 0 => &mut level.nothing,
+            (Scheme::Tunnel, ..) => &mut level.by_name,
+        };
+        *count += 1;
+    }
+    levels
 }
 
 /// The journal files left in a state folder.

@@ -6,8 +6,8 @@ use crate::sample::{
 use ledger::ingest::{Settings, StartError, Writer, recover};
 use ledger::journal::refused;
 use ledger::lock::LockError;
-use ledger::query::{AccessLog, Filter, Order, wait_until_stored};
-use ledger::record::{Depth, End};
+use ledger::query::{AccessLog, wait_until_stored};
+use ledger::record::End;
 use rules::time::UnixMillis;
 use std::time::Duration;
 
@@ -210,49 +210,4 @@ fn the_access_log_refuses_changes() {
         }
         connection.close().await.unwrap();
     });
-}
-
-#[test]
-fn depth_in_the_end_and_refused_certificates_are_kept_and_summed_in_a_day_file_of_before_too() {
-    let state = tempfile::tempdir().unwrap();
-    let context = context("Europe/London");
-    std::fs::create_dir(state.path().join("access")).unwrap();
-    let file = state.path().join("access/access-2025-11-26.db");
-    let connect = async |create| {
-        let options = sqlx::sqlite::SqliteConnectOptions::new();
-        let options = options.filename(&file).create_if_missing(create);
-        sqlx::ConnectOptions::connect(&options).await.unwrap()
-    };
-    wait(async {
-        let mut old = connect(true).await;
-        let schema = concat!(include_str!("../../src/access.sql"), "PRAGMA user_version = 1;");
-        sqlx::raw_sql(schema).execute(&mut old).await.unwrap();
-        sqlx::Connection::close(old).await.unwrap();
-    });
-    let writer = start(state.path());
-    let journal = writer.journal(0).unwrap();
-    let ends = [(Some(Depth::Page), End::Complete), (None, End::Rejected), (None, End::Rejected)];
-    for (depth, end) in ends {
-        let open = journal.decide(&tunnel(&context, journal.next_id(NOW), NOW)).unwrap();
-        depth.into_iter().for_each(|depth| open.set_depth(depth));
-        open.finish(end);
-    }
-    drop(journal);
-    writer.stop();
-    let kept: Vec<_> =
-        rows(state.path()).iter().map(|row| (row.depth, row.ended.unwrap().end)).collect();
-    assert_eq!(
-        kept,
-        [(Depth::Page, End::Complete), (Depth::Name, End::Rejected), (Depth::Name, End::Rejected)]
-    );
-    let looked_into = Filter { depth: Some(Depth::Page), ..Filter::default() };
-    let page = wait(AccessLog::new(state.path()).page(&looked_into, Order::OldestFirst, None, 9));
-    assert_eq!(page.unwrap().rows.len(), 1);
-    let sums: (i64, i64, i64, i64) = wait(async {
-        let sql = "SELECT (SELECT sum(accesses) FROM rollup_ended WHERE depth = 2),
-                     (SELECT sum(accesses) FROM rollup_ended WHERE rejected = 1),
-                     (SELECT sum(times) FROM rollup_rejected), (SELECT sum(times) FROM rollup_opened)";
-        sqlx::query_as(sql).fetch_one(&mut connect(false).await).await.unwrap()
-    });
-    assert_eq!(sums, (1, 2, 2, 1));
 }

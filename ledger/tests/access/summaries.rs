@@ -7,6 +7,7 @@ use ledger::record::{Depth, End};
 use ledger::summary::{Count, PersonKey, Summary};
 use proptest::prelude::*;
 use rules::decide::{ReasonCode, Verdict};
+use rules::target::Scheme;
 use rules::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,9 @@ struct Made {
     host: u8,
     categories: Vec<u8>,
     blocked: bool,
-    name_only: bool,
+    /// A tunnel, and how it ends: unseen, looked into, refused, nothing passed. The last but one kind
+    /// is a request inside one, the last is plain.
+    kind: u8,
     bytes: u32,
     /// 0 at once, 1 soon, 2 after the record is stored without.
     end: u8,
@@ -27,15 +30,15 @@ struct Made {
 fn made() -> impl Strategy<Value = Made> {
     let places = prop::sample::subsequence(vec![0u8, 1, 2, 3, 4], 1..4);
     let numbers = (0..4000i64, prop::option::of(0..4u8), 0..LEVELS.len() as u8, 0..6u8);
-    (numbers, places, any::<(bool, bool, u32)>(), 0..3u8).prop_map(
-        |((minute, person, level, host), categories, (blocked, name_only, bytes), end)| Made {
+    (numbers, places, (any::<(bool, u32)>(), 0..6u8), 0..3u8).prop_map(
+        |((minute, person, level, host), categories, ((blocked, bytes), kind), end)| Made {
             minute,
             person,
             level,
             host,
             categories,
             blocked,
-            name_only,
+            kind,
             bytes,
             end,
         },
@@ -64,18 +67,26 @@ fn write(state: &std::path::Path, all: &[Made]) {
         decided.level = one.level;
         decided.host = HOSTS[usize::from(one.host)].0;
         decided.categories = categories(&one.categories);
-        decided.depth = if one.name_only { Depth::Name } else { Depth::Plain };
-        if one.name_only {
-            decided.scheme = rules::target::Scheme::Tunnel;
-        }
+        (decided.scheme, decided.depth) = match one.kind {
+            0..4 => (Scheme::Tunnel, Depth::Name),
+            4 => (Scheme::Https, Depth::Page),
+            _ => (Scheme::Http, Depth::Plain),
+        };
         if one.blocked {
             (decided.verdict, decided.reason) = (Verdict::Block, ReasonCode::Category);
             journal.refuse(&decided, refused(403, u64::from(one.bytes), 1)).unwrap();
             continue;
         }
         let pending = journal.decide(&decided).unwrap();
-        pending.count_up(u64::from(one.bytes) / 3);
+        if one.kind != 3 {
+            pending.count_up(u64::from(one.bytes) / 3);
+        }
         pending.count_down(u64::from(one.bytes));
+        match one.kind {
+            1 => pending.set_depth(Depth::Page),
+            2 => pending.end(End::Rejected),
+            _ => {}
+        }
         match one.end {
             0 => pending.finish(End::Complete),
             _ => late.push(pending),
@@ -91,7 +102,7 @@ fn write(state: &std::path::Path, all: &[Made]) {
 }
 
 fn recount(rows: &[AccessRow]) -> Summary {
-    let mut sum = Summary::default();
+    let mut sum = Summary { seen: crate::sample::seen(rows), ..Summary::default() };
     let mut seen = BTreeSet::new();
     let site = |host: &str| HOSTS.iter().find(|(name, _)| *name == host).unwrap().1.to_owned();
     let add = |count: &mut Count, row: &AccessRow| match row.verdict {
@@ -117,7 +128,12 @@ fn recount(rows: &[AccessRow]) -> Summary {
         add(&mut sum.requests, row);
         add(sum.levels.entry(row.level.clone()).or_default(), row);
         add(sum.sites.entry((site(&row.host), row.level.clone())).or_default(), row);
-        add(sum.depths.entry((row.depth as u8, row.user.is_some())).or_default(), row);
+        let decided = match row.scheme {
+            Scheme::Http => Depth::Plain,
+            Scheme::Tunnel => Depth::Name,
+            Scheme::Https => Depth::Page,
+        };
+        add(sum.depths.entry((decided as u8, row.user.is_some())).or_default(), row);
         for category in row.categories.iter().map(Some).chain([None]) {
             let key = PersonKey {
                 person: row.user.clone(),
@@ -161,7 +177,7 @@ fn a_report_reads_its_figures() {
         host,
         categories: categories.to_vec(),
         blocked,
-        name_only: false,
+        kind: 5,
         bytes: 10,
         end: 0,
     };

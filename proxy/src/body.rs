@@ -169,6 +169,7 @@ pub(crate) struct Progress {
 /// Holds a body back until the upstream says 100, answers, or has had a second to.
 pub(crate) struct Gate {
     opened: tokio::sync::oneshot::Receiver<()>,
+    answered: bool,
     patience: Pin<Box<tokio::time::Sleep>>,
 }
 
@@ -179,14 +180,22 @@ impl Gate {
     /// A closed gate and what opens it.
     pub(crate) fn new() -> (tokio::sync::oneshot::Sender<()>, Self) {
         let (open, opened) = tokio::sync::oneshot::channel();
-        (open, Self { opened, patience: Box::pin(tokio::time::sleep(PATIENCE)) })
+        (open, Self { opened, answered: false, patience: Box::pin(tokio::time::sleep(PATIENCE)) })
     }
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if Pin::new(&mut self.opened).poll(cx).is_ready() {
-            return Poll::Ready(());
+        if self.answered {
+            return Poll::Pending;
         }
-        self.patience.as_mut().poll(cx)
+        match Pin::new(&mut self.opened).poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            // The answer has come without the body: who is told so must not be asked for it.
+            Poll::Ready(Err(_)) => {
+                self.answered = true;
+                Poll::Pending
+            }
+            Poll::Pending => self.patience.as_mut().poll(cx),
+        }
     }
 }
 

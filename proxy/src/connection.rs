@@ -28,11 +28,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Method and host in the record of a request that could not be read.
 const NOT_READ: &str = "-";
+
+/// The answer to a head that did not come whole in its time (RFC 9110, 15.5.9).
+const TOO_SLOW: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+/// Longest that the last words to a client may take.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What a connection's exchanges share.
 pub(crate) struct Client {
@@ -216,6 +223,13 @@ async fn serve_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) -> Op
             worker.meters.bad_requests.inc();
             record_unreadable(worker, client, &error);
         }
+        None if seat.was_too_slow() => {
+            record_unread(worker, client, (ReasonCode::Limit, 408));
+            let mut wire = connection.into_parts().io.stream.into_inner();
+            // A courtesy: who does not read it either is closed all the same.
+            let _ = tokio::time::timeout(FAREWELL, wire.write_all(TOO_SLOW)).await;
+            let _ = tokio::time::timeout(FAREWELL, wire.shutdown()).await;
+        }
         // The client went away, or was made to.
         Some(Err(_)) | None => {}
     }
@@ -262,10 +276,16 @@ fn record_unreadable(worker: &Worker, client: &Client, error: &hyper::Error) {
         // Nothing that such a client could read.
         (ReasonCode::BadRequest, 0)
     } else if error.is_parse_too_large() {
-        (ReasonCode::Limit, 431)
+        // hyper tells the two apart in its words alone.
+        let target = error.to_string().contains("URI");
+        (ReasonCode::Limit, if target { 414 } else { 431 })
     } else {
         (ReasonCode::BadRequest, 400)
     };
+    record_unread(worker, client, (code, status));
+}
+
+fn record_unread(worker: &Worker, client: &Client, (code, status): (ReasonCode, u16)) {
     let view = worker.view();
     let who = client.inside.as_ref().and_then(|inside| inside.who(&view, client.address));
     let level = match &who {

@@ -17,11 +17,15 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use tokio::sync::oneshot;
 
 /// Most bytes of interim answers that wait for a client; a site that sends more is not listened to.
 const MOST_BYTES: usize = 16 * 1024;
+
+/// Most interim answers to one request: a site that sends more has no other (RFC 9110, 15.2, sets no
+/// bound, so that one must be set here).
+const MOST_ANSWERS: u32 = 64;
 
 /// Where interim answers to one client connection wait. hyper's callback must be `Send`, hence the
 /// lock; one thread uses it.
@@ -35,6 +39,8 @@ pub(crate) struct Queue {
 struct Waiting {
     bytes: BytesMut,
     waker: Option<Waker>,
+    /// Interim answers to the request at hand.
+    answers: u32,
 }
 
 impl Queue {
@@ -56,27 +62,35 @@ impl Queue {
 #[derive(Clone)]
 pub(crate) struct Early {
     queue: Arc<Queue>,
+    /// The client understands them.
+    relayed: bool,
 }
 
 impl Early {
-    /// The way, for a client that understands them.
-    pub(crate) fn new(client: &Client, request: &Request<Incoming>) -> Option<Self> {
-        (request.version() == Version::HTTP_11).then(|| Self { queue: Arc::clone(&client.early) })
+    /// The way to the client of a request.
+    pub(crate) fn new(client: &Client, request: &Request<Incoming>) -> Self {
+        let relayed = request.version() == Version::HTTP_11;
+        let queue = if relayed { Arc::clone(&client.early) } else { Arc::default() };
+        queue.lock().answers = 0;
+        Self { queue, relayed }
     }
 
     /// Runs the exchange with the site; wakes the connection for what comes before the answer.
-    pub(crate) async fn relaying<F: Future>(early: Option<&Self>, sending: F) -> F::Output {
-        let Some(Self { queue }) = early else { return sending.await };
+    /// `None` where the site sends so many interim answers that no other is to be expected.
+    pub(crate) async fn relaying<F: Future>(&self, sending: F) -> Option<F::Output> {
         let mut sending = pin!(sending);
         poll_fn(|cx| {
-            let polled = sending.as_mut().poll(cx);
-            let mut waiting = queue.lock();
-            if polled.is_pending()
-                && !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
-            {
+            if let Poll::Ready(output) = sending.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            let mut waiting = self.queue.lock();
+            if waiting.answers > MOST_ANSWERS {
+                return Poll::Ready(None);
+            }
+            if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 waiting.waker = Some(cx.waker().clone());
             }
-            polled
+            Poll::Pending
         })
         .await
     }
@@ -88,33 +102,49 @@ pub(crate) fn listen(
     early: Option<&Early>,
     open: Option<oneshot::Sender<()>>,
 ) {
-    let queue = early.map(|early| Arc::clone(&early.queue));
-    if queue.is_none() && open.is_none() {
+    let early = early.cloned();
+    if early.is_none() && open.is_none() {
         return;
     }
     let open = Mutex::new(open);
-    hyper::ext::on_informational(request, move |answer| match answer.status() {
-        StatusCode::CONTINUE => {
+    hyper::ext::on_informational(request, move |answer| {
+        if answer.status() == StatusCode::CONTINUE {
             let open = open.lock().unwrap_or_else(PoisonError::into_inner).take();
             // A body that has gone needs no gate. The client gets its own 100 from hyper, once the
             // body is asked for.
             let _ = open.map(|open| open.send(()));
         }
-        StatusCode::SWITCHING_PROTOCOLS => {}
-        status => {
-            if let Some(queue) = &queue {
-                queue_up(queue, status, answer.headers());
-            }
+        if let Some(early) = &early {
+            early.heard(answer.status(), answer.headers());
         }
     });
 }
 
-fn queue_up(queue: &Queue, status: StatusCode, given: &HeaderMap) {
+impl Early {
+    fn heard(&self, status: StatusCode, fields: &HeaderMap) {
+        let mut waiting = self.queue.lock();
+        waiting.answers += 1;
+        let is_ours = status == StatusCode::CONTINUE || status == StatusCode::SWITCHING_PROTOCOLS;
+        if self.relayed && !is_ours && waiting.answers <= MOST_ANSWERS {
+            let head = head_of(status, fields);
+            if waiting.bytes.len() + head.len() <= MOST_BYTES {
+                waiting.bytes.unsplit(head);
+                self.queue.filled.store(true, Ordering::Relaxed);
+            }
+        } else if waiting.answers <= MOST_ANSWERS {
+            return;
+        }
+        if let Some(waker) = waiting.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+fn head_of(status: StatusCode, given: &HeaderMap) -> BytesMut {
     let mut fields = given.clone();
     headers::strip_hop_by_hop(&mut fields);
     headers::strip_challenge(&mut fields);
     fields.remove(ALT_SVC);
-    let mut waiting = queue.lock();
     let reason = status.canonical_reason().unwrap_or_default();
     let mut head = BytesMut::new();
     head.put_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
@@ -125,11 +155,5 @@ fn queue_up(queue: &Queue, status: StatusCode, given: &HeaderMap) {
         head.put_slice(b"\r\n");
     }
     head.put_slice(b"\r\n");
-    if waiting.bytes.len() + head.len() <= MOST_BYTES {
-        waiting.bytes.unsplit(head);
-        queue.filled.store(true, Ordering::Relaxed);
-        if let Some(waker) = waiting.waker.take() {
-            waker.wake();
-        }
-    }
+    head
 }

@@ -4,7 +4,7 @@
 
 use crate::body::Reply;
 use crate::connection::{Client, Inside};
-use crate::headers::has_token;
+use crate::headers::{has_other_coding, has_token, host_is_valid, max_forwards};
 use crate::identify::{Who, identify};
 use crate::live::{Facts, Turn};
 use crate::pool::{Site, Upstream};
@@ -19,9 +19,9 @@ use crate::worker::Worker;
 use crate::{forward, inspect, websocket};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_LENGTH, HOST, MAX_FORWARDS, TRANSFER_ENCODING, UPGRADE, VIA};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, VIA};
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Method, Request, Response, Version};
+use hyper::{HeaderMap, Method, Request, Response, Uri, Version};
 use rules::access::Identity;
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
@@ -99,7 +99,8 @@ pub(crate) async fn exchange(
             Err(NotAdmitted::Stale) => view = worker.view(),
         }
     };
-    match admitted {
+    let version = request.version();
+    let mut answer = match admitted {
         Ok((permit, route)) => {
             let answer = if request.method() == Method::CONNECT && client.inside.is_none() {
                 inspect::connect(worker, client, permit, route, &asker).await
@@ -121,7 +122,12 @@ pub(crate) async fn exchange(
             pass_over_body(request).await;
             answer
         }
+    };
+    if version == Version::HTTP_10 {
+        // A proxy keeps no connection with such a client, whatever it asks (RFC 9112, C.2.2).
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    answer
 }
 
 /// Reads past the body of a request that was refused, within bounds. Browsers send all of a form
@@ -295,20 +301,36 @@ fn read(
     let target = match &client.inside {
         Some(inside) => read_inside(request, inside)?,
         None if request.method() == Method::CONNECT => {
+            // Host and port, and nothing else (RFC 9112, 3.2.3).
+            if uri.scheme().is_some() || uri.path_and_query().is_some() {
+                return Err(ReasonCode::BadRequest);
+            }
             parse_connect(uri.authority().map_or("", |authority| authority.as_str()))
                 .map_err(|_| ReasonCode::BadRequest)?
         }
         None => {
             let authority = uri.authority().map(|authority| authority.as_str());
+            if !headers.get(HOST).is_none_or(host_is_valid) {
+                return Err(ReasonCode::BadRequest);
+            }
             parse_absolute(uri.scheme_str(), authority).map_err(|_| ReasonCode::BadRequest)?
         }
     };
     let Target { scheme, host, port } = target;
     let path_and_query = match scheme {
         Scheme::Tunnel => None,
-        _ => Some(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))),
+        _ => Some(path_and_query(uri)),
     };
     Ok(Asked { scheme, host, port, path_and_query })
+}
+
+/// Path and query; `/` where the URL has none (RFC 9112, 3.2.1). `http` takes an empty path before a
+/// fragment for one that is there, and prints nothing for it.
+pub(crate) fn path_and_query(uri: &Uri) -> PathAndQuery {
+    match uri.path_and_query() {
+        Some(path) if path.path() != "/" || path.query().is_some() => path.clone(),
+        _ => PathAndQuery::from_static("/"),
+    }
 }
 
 /// Reads what a request inside a tunnel is for: always the tunnel's own site.
@@ -341,7 +363,7 @@ fn check_framing(request: &Request<Incoming>, length_seen: bool) -> Result<(), R
         && (length_seen
             || headers.contains_key(CONTENT_LENGTH)
             || request.version() < Version::HTTP_11
-            || !is_only_chunked(headers));
+            || has_other_coding(headers));
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
     let no_host = host.is_none() && request.version() == Version::HTTP_11;
@@ -355,12 +377,6 @@ fn check_framing(request: &Request<Incoming>, length_seen: bool) -> Result<(), R
         return Err(ReasonCode::BadRequest);
     }
     Ok(())
-}
-
-fn is_only_chunked(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    codings.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        && codings.next().is_none()
 }
 
 /// What the machine file refuses although the policy would allow it.
@@ -385,8 +401,7 @@ async fn find_route(
     let Refuser { worker, client, arrival, .. } = *refuser;
     let secure = asked.scheme == Scheme::Https;
     let site = Site { host: asked.host.clone(), port: asked.port, secure };
-    let own_connection =
-        request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
+    let own_connection = request.method() == Method::CONNECT || forward::wants_websocket(request);
     if !own_connection {
         let waiting = || client.pins.take(&site).or_else(|| worker.pool.take(&site));
         while let Some(mut upstream) = waiting() {
@@ -419,7 +434,7 @@ async fn find_route(
 
 /// Whether the proxy itself is asked, by `Max-Forwards: 0` on OPTIONS (RFC 9110, 7.6.2).
 pub(crate) fn is_last_hop(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::OPTIONS && headers.get(MAX_FORWARDS).is_some_and(|left| left == "0")
+    *method == Method::OPTIONS && max_forwards(headers) == Some(0)
 }
 
 /// Whether a request carries a body at all.

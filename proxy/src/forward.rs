@@ -3,7 +3,7 @@
 use crate::body::{Ask, Forwarded, Gate, Reply};
 use crate::connection::{Client, Handover, Tunnel};
 use crate::early::{self, Early};
-use crate::exchange::{Route, expects_continue, has_body, is_last_hop};
+use crate::exchange::{Route, expects_continue, has_body, is_last_hop, path_and_query};
 use crate::headers;
 use crate::http2;
 use crate::live::Live;
@@ -19,10 +19,9 @@ use crate::wire::Wire;
 use crate::worker::Worker;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE,
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE,
     TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
-use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use ledger::record::End;
@@ -76,9 +75,9 @@ pub(crate) async fn forward(
     let answer = if request.method() == Method::CONNECT {
         websocket::open(worker, client, &live, route, request).await
     } else {
-        match headers::asked_upgrade(request.headers()) {
-            Some(wanted) => upgrade(worker, client, &live, route, request, wanted).await,
-            None => plain(worker, client, &live, route, request).await,
+        match wants_websocket(&request) {
+            true => upgrade(worker, client, &live, route, request).await,
+            false => plain(worker, client, &live, route, request).await,
         }
     };
     answer.unwrap_or_else(|failure| match failure {
@@ -105,17 +104,22 @@ async fn plain(
     let signs_in = headers::signs_connection_in(request.headers(), &AUTHORIZATION);
     let early = Early::new(client, &request);
     let version = request.version();
-    let mut request = prepare(worker, live, request, None, early.as_ref());
+    let mut request = prepare(worker, live, request, None, Some(&early));
     let mut route = Some(route);
     loop {
         let mut upstream = connect(worker, live, route.take()).await?;
+        let may_be_closing = upstream.reused && !upstream.is_http2();
+        let again = may_be_closing.then(|| copy_to_ask_again(&request, &early)).flatten();
         if signs_in {
             upstream.pin(&client.pins);
         }
         live.wait_at_most(worker.config.limits.response_header_timeout_ms);
         let progress = request.body().progress().map(Rc::clone);
-        let sending = Early::relaying(early.as_ref(), upstream.send(request));
-        match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
+        let sending = early.relaying(upstream.send(request));
+        let Some(answered) = live.unless_stopped(sending).await.map_err(Failure::Stopped)? else {
+            return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
+        };
+        match answered {
             Ok(answer) => {
                 let mut answer = pass_back(worker, client, live, upstream, answer, version)?;
                 if closes {
@@ -123,14 +127,36 @@ async fn plain(
                 }
                 return Ok(answer);
             }
-            Err(mut error) => match error.take_message() {
+            Err(mut error) => match (error.take_message(), again) {
                 // Not a byte was sent: the connection had been closed while it waited.
-                Some(unsent) if upstream.reused => request = unsent,
+                (Some(unsent), _) if upstream.reused => request = unsent,
+                // It was closed as the request came (RFC 9112, 9.3.1). A fresh one is dialled, so
+                // that this happens once.
+                (None, Some(again)) if error.error().is_incomplete_message() => {
+                    request = again;
+                    route = Some(Route::Addresses(resolve(worker, live).await?));
+                }
                 _ if progress.is_some_and(|body| body.broken.get()) => return Err(Failure::Client),
                 _ => return Err(broken(error.error())),
             },
         }
     }
+}
+
+/// A second copy of a request that may be asked twice: it changes nothing at the site and has no
+/// body (RFC 9110, 9.2.1 and 9.2.2).
+fn copy_to_ask_again(request: &Request<Ask>, early: &Early) -> Option<Request<Ask>> {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !safe || !matches!(request.body(), Ask::Empty) {
+        return None;
+    }
+    let mut copy = Request::new(Ask::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    early::listen(&mut copy, Some(early), None);
+    Some(copy)
 }
 
 /// A connection to the site: the one found, or a fresh one.
@@ -236,7 +262,8 @@ pub(crate) fn prepare(
     headers::strip_private(&mut parts.headers);
     http2::join_cookies(&mut parts.headers);
     rewrite_host(&mut parts.headers, live);
-    parts.uri = origin_form(&parts.method, &parts.uri);
+    // OPTIONS about a whole site would be `*` (RFC 9112, 3.2.4), but `http` cannot tell it from `/`.
+    parts.uri = Uri::from(path_and_query(&parts.uri));
     worker.via.add(&mut parts.headers, received);
     if chunked && body {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -298,32 +325,9 @@ fn host_field(host: &Host, port: u16, usual_port: u16) -> String {
     }
 }
 
-/// Path and query alone; `*` for OPTIONS about the server itself (RFC 9112, 3.2.4).
-fn origin_form(method: &Method, uri: &Uri) -> Uri {
-    let path = match uri.path_and_query() {
-        Some(path) if *method == Method::OPTIONS && asks_for_server(uri) => {
-            let _ = path;
-            PathAndQuery::from_static("*")
-        }
-        Some(path) => path.clone(),
-        None => PathAndQuery::from_static("/"),
-    };
-    Uri::from(path)
-}
-
-/// Whether an absolute URI had neither path nor query. `http` makes the path `/` in both cases, so
-/// this is told from the text.
-fn asks_for_server(uri: &Uri) -> bool {
-    uri.query().is_none() && uri.path() == "/" && !uri.to_string().ends_with('/')
-}
-
 fn count_forward(headers: &mut HeaderMap) {
-    let left = headers
-        .get(MAX_FORWARDS)
-        .and_then(|left| left.to_str().ok()?.parse::<u64>().ok())
-        .and_then(|left| left.checked_sub(1));
-    if let Some(left) = left {
-        headers.insert(MAX_FORWARDS, HeaderValue::from(left));
+    if let Some(left) = headers::max_forwards(headers) {
+        headers.insert(MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
     }
 }
 
@@ -345,6 +349,11 @@ pub(crate) fn pass_back(
         return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
     }
     let (mut parts, incoming) = answer.into_parts();
+    // Without a coding that nobody asked for and this proxy cannot undo, the bytes would mean
+    // something else (RFC 9112, 6.1).
+    if headers::has_other_coding(&parts.headers) {
+        return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
+    }
     if parts.headers.contains_key(TRANSFER_ENCODING)
         && parts.headers.remove(CONTENT_LENGTH).is_some()
     {
@@ -372,29 +381,34 @@ pub(crate) fn pass_back(
 pub(crate) fn clean_answer(worker: &Worker, headers: &mut HeaderMap, received: Version) {
     headers::strip_hop_by_hop(headers);
     headers::strip_challenge(headers);
-    // A way round the filter, were a client to follow it (RFC 7838).
-    headers.remove(ALT_SVC);
     worker.via.add(headers, received);
 }
 
-/// A request that asks to leave HTTP: on a connection of its own, tunnelled only if the site agrees.
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
+/// Whether a request asks for a WebSocket: the one protocol that is switched to. Behind any other,
+/// another HTTP or TLS among them, would be requests that nobody decides about. HTTP/1.0 knows no
+/// upgrades (RFC 9110, 7.8).
+pub(crate) fn wants_websocket(request: &Request<Incoming>) -> bool {
+    request.version() == Version::HTTP_11
+        && request.headers().contains_key(UPGRADE)
+        && headers::asked_upgrade(request.headers()).is_some()
+}
+
+/// A request for a WebSocket: on a connection of its own, tunnelled only if the site agrees.
 async fn upgrade(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     live: &Rc<Live>,
     route: Route,
     request: Request<Incoming>,
-    wanted: HeaderValue,
 ) -> Result<Response<Reply>, Failure> {
-    // h2c would carry requests that nobody decides about.
-    let passed = (!is_http2(&wanted)).then_some(&wanted);
     let version = request.version();
-    let request = prepare(worker, live, request, passed, None);
+    let request = prepare(worker, live, request, Some(&WEBSOCKET), None);
     let Switching { upstream, answer, switched } =
         ask_to_switch(worker, live, route, request).await?;
     let agreed = answer.status() == StatusCode::SWITCHING_PROTOCOLS
-        && passed.is_some()
-        && answer.headers().get(UPGRADE).is_some_and(|given| was_asked(&wanted, given));
+        && headers::has_token(answer.headers(), &UPGRADE, "websocket");
     if !agreed {
         return pass_back(worker, client, live, upstream, answer, version);
     }
@@ -406,12 +420,9 @@ async fn upgrade(
         return Err(Failure::Site(SiteFault::Broken, UpstreamError::Closed));
     };
     let (mut head, _) = answer.into_parts();
-    let given = head.headers.get(UPGRADE).cloned();
     clean_answer(worker, &mut head.headers, std::mem::replace(&mut head.version, Version::HTTP_11));
-    if let Some(given) = given {
-        head.headers.insert(UPGRADE, given);
-        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    }
+    head.headers.insert(UPGRADE, WEBSOCKET);
+    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     live.answer(StatusCode::SWITCHING_PROTOCOLS.as_u16());
     client.hand_over(Handover::Tunnel(Tunnel {
         upstream: parts.io.into_inner(),
@@ -467,21 +478,6 @@ pub(crate) async fn ask_to_switch(
         Ok(answer) => Ok(Switching { upstream, answer, switched }),
         Err(error) => Err(broken(error.error())),
     }
-}
-
-fn is_http2(wanted: &HeaderValue) -> bool {
-    wanted.as_bytes().split(|byte| *byte == b',').any(|protocol| {
-        let protocol = protocol.trim_ascii();
-        protocol.len() >= 2 && protocol[..2].eq_ignore_ascii_case(b"h2")
-    })
-}
-
-/// Whether the protocol that a site switches to is one that was asked for (RFC 9110, 7.8).
-fn was_asked(wanted: &HeaderValue, given: &HeaderValue) -> bool {
-    wanted
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(given.as_bytes().trim_ascii()))
 }
 
 /// The proxy's own answer to OPTIONS with no hops left.

@@ -183,7 +183,6 @@ pub(crate) fn strip_challenge(headers: &mut HeaderMap) {
 
 /// Removes from trailers what must not come behind a body (RFC 9110, 6.5.1): fields of the hop, of
 /// this proxy, of routing, framing and signing in. What is left can change nothing that was decided.
-#[allow(dead_code, reason = "for the bodies that pass, where trailers are frames")]
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     strip_hop_by_hop(trailers);
     strip_private(trailers);
@@ -225,7 +224,6 @@ pub(crate) fn signs_connection_in(headers: &HeaderMap, name: &HeaderName) -> boo
 
 /// Whether a message has a transfer coding besides `chunked`, or has that twice: without it the
 /// bytes would mean something else, and no such coding is ever asked for (RFC 9112, 6.1 and 7.4).
-#[allow(dead_code, reason = "for answers, before their framing is taken off")]
 pub(crate) fn has_other_coding(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
@@ -234,7 +232,6 @@ pub(crate) fn has_other_coding(headers: &HeaderMap) -> bool {
 
 /// How often a request may still be forwarded (RFC 9110, 7.6.2). A number past 64 bits counts as the
 /// largest; what is no number does not count.
-#[allow(dead_code, reason = "for OPTIONS, where it counts down")]
 pub(crate) fn max_forwards(headers: &HeaderMap) -> Option<u64> {
     let digits = headers.get(MAX_FORWARDS)?.as_bytes();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
@@ -249,7 +246,6 @@ pub(crate) fn max_forwards(headers: &HeaderMap) -> Option<u64> {
 
 /// Whether a `Host` field is a host and perhaps a port, or empty (RFC 9110, 7.2). Anything else gets
 /// 400, although the target's own host counts (RFC 9112, 3.2).
-#[allow(dead_code, reason = "for requests, where their framing is checked")]
 pub(crate) fn host_is_valid(host: &HeaderValue) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let bytes = host.as_bytes();

@@ -83,9 +83,8 @@ pub(crate) fn to_http2(request: &mut Request<Ask>) {
     for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
         headers.remove(name);
     }
-    let Some(authority) = headers
-        .remove(HOST)
-        .and_then(|host| Authority::from_maybe_shared(host.as_bytes().to_vec()).ok())
+    let Some(authority) =
+        headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok())
     else {
         return;
     };

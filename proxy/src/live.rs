@@ -227,6 +227,35 @@ enum Phase {
     Exchanging,
 }
 
+/// What is known of the line of a head that is being read, over as many reads as it comes in.
+#[derive(Clone, Copy)]
+struct HeadLine {
+    /// So many of its bytes are those of the name that is looked for; `None`: it is another line.
+    matched: Option<usize>,
+    /// Nothing but its end has come.
+    blank: bool,
+}
+
+impl Default for HeadLine {
+    fn default() -> Self {
+        Self { matched: Some(0), blank: true }
+    }
+}
+
+impl HeadLine {
+    /// Reads on; whether the name is now whole.
+    fn read(&mut self, text: &[u8]) -> bool {
+        const NAME: &[u8] = b"content-length";
+        self.blank &= text.iter().all(|byte| *byte == b'\r');
+        let Some(matched) = self.matched else { return false };
+        let wanted = &NAME[matched..];
+        let common = wanted.len().min(text.len());
+        self.matched =
+            text[..common].eq_ignore_ascii_case(&wanted[..common]).then_some(matched + common);
+        common > 0 && self.matched == Some(NAME.len())
+    }
+}
+
 /// One client connection.
 pub(crate) struct Seat {
     registry: Rc<Registry>,
@@ -239,7 +268,9 @@ pub(crate) struct Seat {
     since_ms: Cell<u64>,
     leaving: Cell<bool>,
     head_ended: Cell<bool>,
+    line: Cell<HeadLine>,
     length_seen: Cell<bool>,
+    too_slow: Cell<bool>,
 }
 
 impl Seat {
@@ -248,6 +279,7 @@ impl Seat {
         if self.phase.get() == Phase::Idle {
             self.enter(Phase::ReadingHead);
             self.head_ended.set(false);
+            self.line.set(HeadLine::default());
         }
         if !self.head_ended.get() {
             self.look_for_length(bytes);
@@ -260,27 +292,32 @@ impl Seat {
     }
 
     /// Whether the head now read had a `Content-Length`. hyper takes that field away where there is
-    /// a `Transfer-Encoding` too, so it is looked for in the bytes. A field split over two reads or
-    /// sent before its turn is missed: such a request is forwarded by its coding alone and the
-    /// connection closed (RFC 9112, 6.1).
+    /// a `Transfer-Encoding` too, so it is looked for in the bytes. A field sent before its turn is
+    /// missed: such a request is forwarded by its coding alone and the connection closed (RFC 9112,
+    /// 6.1).
     pub(crate) fn take_length_seen(&self) -> bool {
         self.length_seen.take()
     }
 
     fn look_for_length(&self, bytes: &[u8]) {
-        const NAME: &[u8] = b"content-length";
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', bytes) {
-            let line = &bytes[start..end];
-            start = end + 1;
-            if line.is_empty() || line == b"\r" {
+        let mut line = self.line.get();
+        for segment in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ended) = match segment.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (segment, false),
+            };
+            if line.read(text) {
+                self.length_seen.set(true);
+            }
+            if ended && line.blank {
                 self.head_ended.set(true);
                 return;
             }
-            if line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME) {
-                self.length_seen.set(true);
+            if ended {
+                line = HeadLine::default();
             }
         }
+        self.line.set(line);
     }
 
     /// An exchange begins; while one goes on, the connection is not idle.
@@ -294,6 +331,11 @@ impl Seat {
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.since_ms.set(self.registry.now_ms.get());
+    }
+
+    /// Whether it was stopped because a head did not come in its time.
+    pub(crate) fn was_too_slow(&self) -> bool {
+        self.too_slow.get()
     }
 
     /// Whether the connection should end after the exchange it is in.
@@ -397,6 +439,8 @@ impl Registry {
             since_ms: Cell::new(self.now_ms.get()),
             leaving: Cell::new(false),
             head_ended: Cell::new(false),
+            line: Cell::default(),
+            too_slow: Cell::new(false),
             length_seen: Cell::new(false),
         });
         seat.slot.set(self.seats.borrow_mut().insert(Rc::downgrade(&seat)));
@@ -428,6 +472,7 @@ impl Registry {
                 Phase::Exchanging => continue,
             };
             if after(seat.since_ms.get(), limit_ms) <= now {
+                seat.too_slow.set(seat.phase.get() == Phase::ReadingHead);
                 seat.alarm.stop();
             }
         }

@@ -71,9 +71,7 @@ pub(crate) async fn secure(
             tracing::debug!(code = code.as_str(), detail, "a site's TLS cannot be trusted");
             Err(Unreached::Untrusted(code))
         }
-        Ok(Err(TlsFault::Broken(_))) => {
-            Err(Unreached::Down(SiteFault::Broken, UpstreamError::Closed))
-        }
+        Ok(Err(TlsFault::Broken)) => Err(Unreached::Down(SiteFault::Broken, UpstreamError::Closed)),
         Err(_) => Err(Unreached::Down(SiteFault::Slow, UpstreamError::Timeout)),
     }
 }

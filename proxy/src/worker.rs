@@ -111,7 +111,11 @@ impl Worker {
             .max_headers(limits.max_headers)
             .max_header_size(limits.max_head_bytes);
         let mut upstream_http = hyper::client::conn::http1::Builder::new();
-        upstream_http.max_headers(limits.max_headers).max_header_size(limits.max_head_bytes);
+        upstream_http
+            .max_headers(limits.max_headers)
+            .max_header_size(limits.max_head_bytes)
+            // They are taken out (RFC 9112, 5.1).
+            .allow_spaces_after_header_name_in_responses(true);
         let view = View::new(shared.current.load_full(), 0, &shared.metrics);
         Ok(Self {
             journal: Journal::open(&shared.journal_folder, number, &shared.journals)?,

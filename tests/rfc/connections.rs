@@ -281,3 +281,54 @@ fn rfc9112_9_5_a_client_that_does_not_read_holds_up_nobody() {
     }
     assert_eq!(rig.daemon.get_from(STAFF, &rig.url("/well")).status, 200);
 }
+
+/// RFC 9112, 9.3 and C.2.2: a proxy keeps no connection with an HTTP/1.0 client, whatever it asks.
+#[test]
+fn rfc9112_9_3_a_connection_with_an_http_1_0_client_is_not_kept() {
+    let rig = Rig::start();
+    let both = rig.head("GET", "/one", &["Connection: keep-alive"]) + &rig.head("GET", "/two", &[]);
+    let heard = rig.say_and_be_closed("old", &[both.replace("HTTP/1.1", "HTTP/1.0").as_bytes()]);
+    assert_eq!(heard.statuses(), [200], "{}", heard.text());
+    rig.records(1);
+}
+
+/// RFC 9112, 9.3.1: a GET that an origin closed its kept connection on is asked again, once; a POST is not.
+#[test]
+fn rfc9112_9_3_1_a_get_that_meets_a_closing_connection_is_asked_again() {
+    let rig = Rig::start();
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&asked);
+    rig.origin.on("/race", move |line, _| {
+        if count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+            return Ok(false);
+        }
+        line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        Ok(true)
+    });
+    let mut client = rig.connect();
+    client.send(rig.head("GET", "/well", &[]).as_bytes());
+    assert_eq!(client.read("GET").status, 200);
+    client.send(rig.head("GET", "/race", &[]).as_bytes());
+    assert_eq!(client.read("GET").text(), "ok");
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
+    rig.records(2);
+}
+
+/// RFC 9110, 10.1.1: a client that is refused is not told to go on with its body.
+#[test]
+fn rfc9110_10_1_1_a_final_answer_comes_without_a_100() {
+    let rig = Rig::start();
+    rig.origin.on("/unwanted", |line, _| {
+        line.say(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno")?;
+        line.more()?;
+        Ok(false)
+    });
+    for _ in 0..5 {
+        let mut client = rig.connect();
+        let fields = ["Expect: 100-continue", "Content-Length: 5"];
+        client.send(rig.head("POST", "/unwanted", &fields).as_bytes());
+        let answer = client.read_head().unwrap();
+        assert_eq!(answer.status, 417, "{answer:?}");
+    }
+    rig.records(5);
+}

@@ -391,3 +391,26 @@ fn rfc9110_6_5_1_request_trailers_of_this_hop_go_no_further() {
     }
     rig.records(7);
 }
+
+/// RFC 9112, 6.1 and 11.2: length and coding together are refused however the segments fall.
+#[test]
+fn rfc9112_11_2_two_lengths_are_refused_at_any_split() {
+    let rig = Rig::start();
+    let mut sent = 0;
+    let mut faults = Faults::default();
+    for fields in [
+        ["Content-Length: 4", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked", "Content-Length: 4"],
+    ] {
+        let head = rig.head("POST", "/split", &fields);
+        let request = head.clone() + "5\r\nhello\r\n0\r\n\r\n" + &rig.smuggled();
+        for place in (head.find("Host").unwrap()..head.len() + 6).chain([1, 8]) {
+            let (before, behind) = request.as_bytes().split_at(place);
+            let heard = rig.say_and_be_closed("split", &[before, behind]);
+            sent += 1;
+            faults.check(heard.statuses() == [400], || format!("{place}: {:?}", heard.statuses()));
+        }
+    }
+    assert_eq!(rig.origin.connections(), 0);
+    rig.records(sent);
+}

@@ -410,3 +410,51 @@ fn rfc9110_9_1_unknown_methods_go_on() {
     }
     rig.records(4);
 }
+
+/// RFC 9112, 3.2: a `Host` that is no host and port gets 400, although the URL counts.
+#[test]
+fn rfc9112_3_2_a_host_field_that_is_none_is_refused() {
+    let rig = Rig::start();
+    let url = rig.url("/host");
+    let hosts = [
+        "library.test:x",
+        "library.test:65536",
+        "user@library.test",
+        "a b",
+        "library.test/x",
+        "http://library.test",
+        "library.test, casino.test",
+        "library.test#x",
+        "library.test?x",
+        "[::1",
+        "library.test\\x",
+        "\u{e9}.test",
+    ];
+    let mut faults = Faults::default();
+    for host in hosts {
+        let heard = rig.say_and_be_closed(
+            host,
+            &[format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+                .as_bytes()],
+        );
+        faults.check(heard.statuses() == [400], || format!("{host}: {:?}", heard.statuses()));
+    }
+    assert_eq!(rig.origin.connections(), 0);
+    rig.records(hosts.len());
+}
+
+/// RFC 9110, 7.6.2: zero is zero however it is written, and a number too large still counts down.
+#[test]
+fn rfc9110_7_6_2_odd_max_forwards_count_down_too() {
+    let rig = Rig::start();
+    let mut client = rig.connect();
+    for zero in ["00", "000"] {
+        client.send(rig.head("OPTIONS", "/o", &[&format!("Max-Forwards: {zero}")]).as_bytes());
+        assert_eq!(client.read("OPTIONS").status, 200);
+    }
+    assert_eq!(rig.origin.connections(), 0, "{}", rig.origin.received());
+    client.send(rig.head("OPTIONS", "/o", &["Max-Forwards: 99999999999999999999"]).as_bytes());
+    assert_eq!(client.read("OPTIONS").status, 200);
+    assert!(!rig.origin.received().contains("99999999999999999999"), "{}", rig.origin.received());
+    rig.records(3);
+}

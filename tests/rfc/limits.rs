@@ -182,3 +182,37 @@ fn rfc9110_17_5_one_client_cannot_take_every_place() {
     });
     rig.records(12);
 }
+
+/// RFC 9110, 15.5.9; RFC 9112, 9.5: a head that does not come in its time is told so, and is recorded once.
+#[test]
+fn rfc9110_15_5_9_a_slow_head_gets_408_and_one_record() {
+    let rig =
+        Rig::with_machine("[limits]\nheader_read_timeout_ms = 400\nclient_idle_timeout_ms = 400\n");
+    let head = rig.head("GET", "/slow", &[]);
+    let mut client = rig.connect();
+    client.send(&head.as_bytes()[..head.len() - 2]);
+    let heard = hear(&mut client, PATIENCE);
+    assert!(heard.closed);
+    assert_eq!(heard.statuses(), [408], "{}", heard.text());
+    // Nothing said at all is no request.
+    assert!(hear(&mut rig.connect(), PATIENCE).statuses().is_empty());
+    let record = &rig.records(1)[0];
+    assert_eq!((field(record, "verdict"), &record["status"]), ("block", &408.into()), "{record}");
+}
+
+/// What the log says of a refused head is what the client was told (RFC 9110, 15.5.15; RFC 6585, 5).
+#[test]
+fn rfc9110_15_5_15_the_log_says_what_a_too_large_head_was_told() {
+    let rig = Rig::with_machine("[limits]\nmax_head_bytes = 200000\n");
+    let target = rig.head("GET", &format!("/{}", "p".repeat(66_000)), &[]);
+    let fields = rig.head("GET", "/large", &[&format!("X: {}", "v".repeat(210_000))]);
+    let many = rig.head("GET", "/large", &vec!["X: y"; 200]);
+    let mut told = Vec::new();
+    for request in [target, fields, many] {
+        let heard = rig.say_and_be_closed("large", &[request.as_bytes()]);
+        told.push(u64::from(heard.statuses().first().copied().unwrap_or_default()));
+    }
+    let records = rig.records(3);
+    let said: Vec<u64> = records.iter().map(|record| record["status"].as_u64().unwrap()).collect();
+    assert_eq!(said, told);
+}

@@ -460,3 +460,70 @@ fn rfc9110_15_2_interim_answers_are_forwarded() {
     assert!(!first.contains("alt-svc") && !first.contains("keep-alive:"), "{text}");
     assert_eq!(rig.records(1)[0]["status"], 200);
 }
+
+/// RFC 9112, 6.1 and 7: codings that nobody asked for and this proxy cannot undo make the answer unreadable:
+/// without them the bytes would mean something else.
+#[test]
+fn rfc9112_6_1_an_answer_with_another_coding_becomes_502() {
+    let rig = Rig::start();
+    let mut faults = Faults::default();
+    let codings = [
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: chunked;q=1",
+        "Transfer-Encoding: \x0bchunked",
+        "Transfer-Encoding:",
+        "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: \"chunked\"",
+    ];
+    for coding in codings {
+        rig.origin.answer_and_close(
+            "/coded",
+            format!("HTTP/1.1 200 OK\r\n{coding}\r\n\r\n4\r\nEVIL\r\n0\r\n\r\n"),
+        );
+        let mut client = rig.connect();
+        client.send(rig.head("GET", "/coded", &[]).as_bytes());
+        let answer = client.read("GET");
+        faults.check(answer.status == 502, || format!("{coding}: {answer:?}"));
+    }
+    rig.records(codings.len());
+}
+
+/// RFC 9110, 15.2 and 17: a site that never comes to its answer is given up on, and costs no one else.
+#[test]
+fn rfc9110_15_2_a_flood_of_interim_answers_becomes_502() {
+    let rig = Rig::start();
+    rig.origin.on("/flood", |line, _| {
+        let many = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(500);
+        for _ in 0..200 {
+            line.say(many.as_bytes())?;
+        }
+        line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")?;
+        Ok(false)
+    });
+    let heard = rig.say_and_be_closed(
+        "flood",
+        &[rig.head("GET", "/flood", &["Connection: close"]).as_bytes()],
+    );
+    assert_eq!(heard.statuses().last(), Some(&502), "{} answers", heard.statuses().len());
+    assert!(heard.statuses().len() < 101, "{} answers", heard.statuses().len());
+    rig.records(1);
+}
+
+/// RFC 9112, 5.1: blanks before the colon of an answer's field are taken out, not passed on.
+#[test]
+fn rfc9112_5_1_blanks_before_the_colon_of_an_answer_are_taken_out() {
+    let rig = Rig::start();
+    rig.origin
+        .answer_and_close("/blank", "HTTP/1.1 200 OK\r\nX-A : a\r\nContent-Length : 2\r\n\r\nok");
+    let mut client = rig.connect();
+    client.send(rig.head("GET", "/blank", &[]).as_bytes());
+    let answer = client.read("GET");
+    assert_eq!((answer.status, answer.header("x-a")), (200, Some("a")), "{answer:?}");
+    rig.records(1);
+}

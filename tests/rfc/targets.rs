@@ -355,3 +355,42 @@ fn rfc9110_17_1_a_name_for_an_address_decides_nothing_about_the_address() {
         assert_eq!(record["reason"], "private_address", "{record}");
     }
 }
+
+/// RFC 9112, 3.2.1: an empty path goes on as `/`, also before a fragment.
+#[test]
+fn rfc9112_3_2_1_an_empty_path_before_a_fragment_is_a_slash() {
+    let rig = Rig::start();
+    let authority = rig.authority();
+    let mut client = rig.connect();
+    client.send(
+        format!("GET http://{authority}#@casino.test/ HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(),
+    );
+    let status = client.read("GET").status;
+    let received = rig.origin.received();
+    assert!(
+        (status == 200 && received.starts_with("GET / HTTP/1.1\r\n"))
+            || (status == 400 && received.is_empty()),
+        "{status}: {received}"
+    );
+    rig.records(1);
+}
+
+/// RFC 9112, 3.2.3: CONNECT names host and port, and nothing else.
+#[test]
+fn rfc9112_3_2_3_connect_has_the_authority_form_only() {
+    let rig = Rig::start();
+    let port = rig.daemon.origin.http.port();
+    let targets = [
+        format!("http://library.test:{port}"),
+        format!("http://library.test:{port}/"),
+        format!("library.test:{port}/"),
+        format!("https://library.test:{port}/x?y"),
+    ];
+    for target in &targets {
+        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: library.test\r\n\r\n");
+        let heard = rig.say_and_be_closed(target, &[request.as_bytes()]);
+        assert_eq!(heard.statuses(), [400], "{target}");
+    }
+    assert_eq!(rig.daemon.origin.connections(), 0);
+    rig.records(targets.len());
+}

@@ -239,3 +239,16 @@ fn rfc9110_7_8_upgrades_that_hide_requests_are_not_passed() {
     }
     rig.records(protocols.len());
 }
+
+/// RFC 9110, 7.8: HTTP/1.0 knows no upgrades.
+#[test]
+fn rfc9110_7_8_an_upgrade_in_http_1_0_is_not_passed() {
+    let rig = Rig::start();
+    let request = rig
+        .head("GET", "/plain", &["Connection: Upgrade", "Upgrade: websocket"])
+        .replace("HTTP/1.1", "HTTP/1.0");
+    let heard = rig.say_and_be_closed("HTTP/1.0", &[request.as_bytes()]);
+    assert_eq!(heard.statuses(), [200]);
+    assert!(!rig.origin.received().contains("upgrade"), "{}", rig.origin.received());
+    rig.records(1);
+}

@@ -20,8 +20,8 @@ fn school() -> Daemon {
 /// The school's own authority, as devices have it.
 fn authority(daemon: &Daemon) -> std::path::PathBuf {
     let folder = daemon.folder().join("ca");
-    let file = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    file.filter(|path| path.extension().is_some_and(|end| end == "pem")).next().unwrap()
+    let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|end| end == "pem")).unwrap()
 }
 
 /// TLS as a device speaks it that trusts one authority.
@@ -344,4 +344,24 @@ fn a_split_and_a_slow_handshake_are_read_whole() {
     let mut tunnel = Secure { stream: StreamOwned::new(session, client.stream) };
     let answer = tunnel.ask(&daemon.authority("library.test"), "/size/2").unwrap();
     assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_site_that_becomes_private_is_no_longer_looked_into() {
+    let daemon = school();
+    let pem = std::fs::read(authority(&daemon)).unwrap();
+    let mut tunnel = Secure::open(&daemon, KS2, "library.test", &pem).unwrap();
+    let mut stays = Secure::open(&daemon, KS2, "school.test", &pem).unwrap();
+    assert_eq!(tunnel.ask(&daemon.authority("library.test"), "/size/1").unwrap().status, 200);
+    let policy = daemon.folder().join("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let line = "\n[[inspect_site]]\nsite = \"library.test\"\ninspect = \"never\"\n\
+                reason = \"Borrowers' records are private\"\nreview = 2027-01-05\n";
+    std::fs::write(&policy, text + line).unwrap();
+    let apply = ["policy", "apply", "policy.toml", "--by", "j.cho", "--yes"];
+    daemon.run(&[&apply[..], &["--reason", "Borrowers' records are private"]].concat()).ok();
+    wait_for("the connection to end", LIVE_WITHIN + Duration::from_secs(1), || {
+        tunnel.ask(&daemon.authority("library.test"), "/size/1").is_err()
+    });
+    assert_eq!(stays.ask(&daemon.authority("school.test"), "/size/1").unwrap().status, 200);
 }

@@ -7,6 +7,7 @@ use crate::upstream_tls::Secured;
 use crate::worker::Worker;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Longest that a certificate is held to be the site's, in milliseconds. It only gives ours its
 /// names and end: what comes from the site is verified on each connection.
@@ -21,16 +22,16 @@ pub(crate) struct Certificates {
 }
 
 struct Known {
-    certificate: UpstreamCertificate,
+    certificate: Rc<UpstreamCertificate>,
     until_ms: u64,
 }
 
 impl Certificates {
     /// The certificate of a site, if one was verified lately.
-    pub(crate) fn known(&self, worker: &Worker, site: &Site) -> Option<UpstreamCertificate> {
+    pub(crate) fn known(&self, worker: &Worker, site: &Site) -> Option<Rc<UpstreamCertificate>> {
         let known = self.known.borrow();
         let known = known.get(site)?;
-        (worker.registry.now_ms() < known.until_ms).then(|| known.certificate.clone())
+        (worker.registry.now_ms() < known.until_ms).then(|| Rc::clone(&known.certificate))
     }
 
     /// Remembers the certificate of a verified connection.
@@ -43,6 +44,6 @@ impl Certificates {
             known.clear();
         }
         let until_ms = worker.registry.now_ms() + KNOWN_MS;
-        known.insert(site.clone(), Known { certificate, until_ms });
+        known.insert(site.clone(), Known { certificate: Rc::new(certificate), until_ms });
     }
 }

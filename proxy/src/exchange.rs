@@ -273,6 +273,7 @@ fn facts(asked: &Asked, who: &Rc<Identity>, client: &Client, view: &View) -> Fac
         host: asked.host.clone(),
         port: asked.port,
         path_and_query: asked.path_and_query.clone(),
+        named: None,
         categories: rules::category::CategorySet::EMPTY,
         generation: view.generation,
     }

@@ -6,7 +6,7 @@
 //! connections to the site that were verified. A CONNECT that is refused is taken over in the same
 //! way, only to show why.
 
-use crate::authority::LeafFacts;
+use crate::authority::{LeafFacts, UpstreamCertificate};
 use crate::body::Reply;
 use crate::connection::{Client, Handover, Inside, Tunnel, run_tunnel, serve_inside};
 use crate::exchange::Route;
@@ -42,6 +42,10 @@ use tokio_rustls::TlsAcceptor;
 
 /// The method in the record of a ClientHello that was refused.
 const HELLO_METHOD: &str = "TLS";
+
+/// Most reads that a ClientHello may come in. Each reads it from its start, and a client that sends
+/// it byte by byte must not keep the worker busy.
+const MOST_READS: usize = 1024;
 
 /// A CONNECT that was answered, before the client has said what it is.
 pub(crate) struct Opening {
@@ -229,7 +233,7 @@ async fn first_bytes(
     server: Option<&TcpStream>,
 ) -> io::Result<(Bytes, Hello)> {
     let mut first = BytesMut::from(&read[..]);
-    loop {
+    for _ in 0..MOST_READS {
         match hello::read_hello(&first) {
             Hello::Partial => {}
             known => return Ok((first.freeze(), known)),
@@ -252,6 +256,7 @@ async fn first_bytes(
             }
         }
     }
+    Ok((first.freeze(), Hello::Malformed))
 }
 
 #[derive(Clone, Copy)]
@@ -319,6 +324,7 @@ async fn agree(
             host: named.clone(),
             port: asked.port,
             path_and_query: None,
+            named: None,
             categories: rules::category::CategorySet::EMPTY,
             generation: view.generation,
         }
@@ -340,6 +346,7 @@ async fn agree(
         Inspect::Page => self::mode(worker, &view, &facts),
         less => less,
     };
+    live.is_also_for(named.clone());
     Ok(Agreed { host: named, mode })
 }
 
@@ -390,7 +397,7 @@ async fn look_inside(
     };
     let limit = Duration::from_millis(worker.config.limits.header_read_timeout_ms);
     let handshake = async {
-        let facts = LeafFacts { host: &inside.host, upstream: upstream.as_ref() };
+        let facts = LeafFacts { host: &inside.host, upstream: upstream.as_deref() };
         let config = minter.server_config(facts).await.map_err(io::Error::other)?;
         TlsAcceptor::from(config).accept(Rewound::new(first, stream)).await
     };
@@ -412,10 +419,7 @@ async fn look_inside(
 
 /// The site's certificate, for the names of ours: known, or asked for now. The connection that
 /// asking takes waits for the first request.
-async fn certificate(
-    worker: &Rc<Worker>,
-    site: &Site,
-) -> Option<crate::authority::UpstreamCertificate> {
+async fn certificate(worker: &Rc<Worker>, site: &Site) -> Option<Rc<UpstreamCertificate>> {
     if let Some(known) = worker.certificates.known(worker, site) {
         return Some(known);
     }

@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(crate) port: u16,
     /// Path and query as sent; `None` in a tunnel.
     pub(crate) path_and_query: Option<hyper::http::uri::PathAndQuery>,
+    /// The name in a tunnel's ClientHello, where it is not the host's: it must be allowed too.
+    pub(crate) named: Option<Host>,
     /// Categories, under the snapshot of `generation`.
     pub(crate) categories: CategorySet,
     /// The snapshot that `who` and `categories` come from.
@@ -107,6 +109,8 @@ pub(crate) struct Live {
     alarm: Rc<Alarm>,
     /// `alarm` is the exchange's own.
     alone: bool,
+    /// It is a tunnel that is looked into.
+    open: Cell<bool>,
     /// Worker milliseconds after which a wait has been too long.
     deadline_ms: Cell<u64>,
     /// Worker milliseconds after which nothing keeps it open.
@@ -178,7 +182,13 @@ impl Live {
     /// The inside of the tunnel has been opened to be looked into.
     pub(crate) fn looked_into(&self) {
         self.pending.set_depth(Depth::Page);
+        self.open.set(true);
         self.turn.take();
+    }
+
+    /// The tunnel leads to a site of this name as well.
+    pub(crate) fn is_also_for(&self, named: Host) {
+        self.facts.borrow_mut().named = Some(named);
     }
 
     /// Stops it: before the answer the exchange still gets to say why, later only a close is left.
@@ -418,6 +428,7 @@ impl Registry {
             turn: RefCell::new(Some(turn)),
             alarm,
             alone,
+            open: Cell::new(false),
             deadline_ms: Cell::new(u64::MAX),
             last_ms: Cell::new(u64::MAX),
             answered: Cell::new(false),
@@ -491,11 +502,15 @@ impl Registry {
         true
     }
 
-    /// Asks again about each open exchange, and cuts those that are no longer allowed.
-    pub(crate) fn cut_forbidden(&self, mut still_allowed: impl FnMut(&mut Facts) -> bool) -> usize {
+    /// Asks again about each open exchange, with whether it is a tunnel that is looked into, and
+    /// cuts those that are no longer allowed.
+    pub(crate) fn cut_forbidden(
+        &self,
+        mut still_allowed: impl FnMut(&mut Facts, bool) -> bool,
+    ) -> usize {
         let mut cut = 0;
         for live in held(&self.exchanges) {
-            if !still_allowed(&mut live.facts.borrow_mut()) {
+            if !still_allowed(&mut live.facts.borrow_mut(), live.open.get()) {
                 live.stop(End::Cut);
                 cut += 1;
             }

@@ -306,7 +306,8 @@ fn files_that_hold_something_else_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("empty.pem");
     std::fs::write(&file, "nothing").unwrap();
-    for (ca, crl) in [(&[file.clone()][..], &[][..]), (&[], &[file.clone()])] {
+    let files = std::slice::from_ref(&file);
+    for (ca, crl) in [(files, &[][..]), (&[], files)] {
         let error = UpstreamTls::new(ca, crl).err().unwrap().to_string();
         assert!(error.contains("empty.pem"), "{error}");
     }

@@ -8,6 +8,7 @@ use prometheus::local::LocalIntCounter;
 use rules::access::{Access, Identity};
 use rules::category::CategorySet;
 use rules::decide::{Decision, Reason, ReasonCode, Verdict};
+use rules::inspect::Inspect;
 use rules::level::LevelId;
 use rules::policy::RuleId;
 use rules::time::UnixMillis;
@@ -88,7 +89,8 @@ impl View {
 
     /// Whether an open exchange is still allowed. Its person and categories are found again where
     /// they come from an earlier view.
-    pub(crate) fn still_allows(&self, facts: &mut Facts, now: UnixMillis) -> bool {
+    /// A tunnel that is `open` to be looked into must still be one to look into.
+    pub(crate) fn still_allows(&self, facts: &mut Facts, open: bool, now: UnixMillis) -> bool {
         let asked = catch_unwind(AssertUnwindSafe(|| {
             if facts.generation != self.generation {
                 let Some(who) = self.identify(facts.user.as_deref(), facts.client) else {
@@ -99,7 +101,15 @@ impl View {
                 facts.categories = self.snapshot.categories(&facts.host, path_and_query);
                 facts.generation = self.generation;
             }
-            facts.with_access(|access| self.snapshot.decide(access, now).verdict == Verdict::Allow)
+            let allows = |access: &Access<'_>| {
+                self.snapshot.decide(access, now).verdict == Verdict::Allow
+                    && (!open || self.snapshot.inspection(access, now).mode == Inspect::Page)
+            };
+            let named = facts.named.as_ref().is_none_or(|named| {
+                let categories = self.snapshot.categories(named, None);
+                facts.with_access(|access| allows(&Access { host: named, categories, ..*access }))
+            });
+            named && facts.with_access(allows)
         }));
         asked.unwrap_or(false)
     }

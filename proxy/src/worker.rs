@@ -195,7 +195,7 @@ impl Worker {
     /// Cuts open exchanges that the policy, a change or the clock has closed since.
     fn ask_again(&self, view: &View) {
         let at = now();
-        let cut = self.registry.cut_forbidden(|facts| view.still_allows(facts, at));
+        let cut = self.registry.cut_forbidden(|facts, open| view.still_allows(facts, open, at));
         self.meters.cut.inc_by(cut as u64);
     }
 

@@ -498,11 +498,14 @@ fn an_idle_client_and_a_slow_head_are_closed() {
         let mut client = proxy.connect();
         client.write_all(bytes).unwrap();
         let begun = Instant::now();
-        assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0);
-        begun.elapsed()
+        let mut told = Vec::new();
+        let _ = client.read_to_end(&mut told);
+        (begun.elapsed(), String::from_utf8(told).unwrap())
     };
-    let idle = closes_after(b"");
-    let head = closes_after(b"GET http://origin.test/ HTTP/1.1\r\n");
+    let (idle, nothing) = closes_after(b"");
+    assert_eq!(nothing, "");
+    let (head, told) = closes_after(b"GET http://origin.test/ HTTP/1.1\r\n");
+    assert!(told.starts_with("HTTP/1.1 408 "), "{told}");
     assert!(idle < Duration::from_secs(2) && idle >= Duration::from_millis(200), "{idle:?}");
     assert!(head < Duration::from_secs(3) && head >= Duration::from_millis(500), "{head:?}");
 }

@@ -35,10 +35,10 @@ pub(crate) enum CaCommand {
         yes: bool,
     },
     /// Replace the authority: make the next one, let it sign, retire the old one
-    #[command(before_help = "Examples, in this order:
+    #[command(before_help = "Examples:
   schoolgate ca rotate --by j.cho               make the next authority; give it to all devices
   schoolgate ca rotate --activate --by j.cho    from now on it signs; the old one is kept
-  schoolgate ca rotate --undo --by j.cho        only if devices show warnings: the old one signs again
+  schoolgate ca rotate --undo --by j.cho        if devices warn: the old one signs
   schoolgate ca rotate --retire --by j.cho      destroy the old one's key")]
     Rotate {
         /// Let the next authority sign

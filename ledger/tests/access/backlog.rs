@@ -193,7 +193,12 @@ fn a_long_backlog_takes_the_workers_priority_and_each_record_is_stored_once() {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    assert!(ingest_niceness().contains(&10), "{:?}", ingest_niceness());
+    // It gives the priority back at its next look.
+    let begun = std::time::Instant::now();
+    while !ingest_niceness().contains(&10) {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", ingest_niceness());
+        std::thread::sleep(Duration::from_millis(5));
+    }
     drop(journal);
     writer.stop();
     assert_eq!(checked_ids(state.path()), written);

@@ -13,19 +13,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A school that looks into the tunnels of its pupils and staff.
-fn school() -> Daemon {
+pub(crate) fn school() -> Daemon {
     Daemon::start_with(&Plan { inspected: true, ..Plan::default() })
 }
 
 /// The school's own authority, as devices have it.
-fn authority(daemon: &Daemon) -> std::path::PathBuf {
+pub(crate) fn authority(daemon: &Daemon) -> std::path::PathBuf {
     let folder = daemon.folder().join("ca");
     let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files.find(|path| path.extension().is_some_and(|end| end == "pem")).unwrap()
 }
 
 /// TLS as a device speaks it that trusts one authority.
-fn trusting(pem: &[u8], alpn: &[&[u8]]) -> ClientConfig {
+pub(crate) fn trusting(pem: &[u8], alpn: &[&[u8]]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate.unwrap()).unwrap();
@@ -41,18 +41,19 @@ fn trusting(pem: &[u8], alpn: &[&[u8]]) -> ClientConfig {
 }
 
 /// HTTP/1.1 inside a tunnel.
-struct Secure {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+pub(crate) struct Secure {
+    /// The stream inside.
+    pub stream: StreamOwned<ClientConnection, TcpStream>,
 }
 
 impl Secure {
     /// Opens a tunnel and TLS inside it, with the authority that signed for the far end.
-    fn open(daemon: &Daemon, from: IpAddr, host: &str, pem: &[u8]) -> io::Result<Self> {
+    pub(crate) fn open(daemon: &Daemon, from: IpAddr, host: &str, pem: &[u8]) -> io::Result<Self> {
         Self::open_as(daemon, from, host, host, trusting(pem, &[b"http/1.1"]))
     }
 
     /// The same where the tunnel is asked for by one name and TLS by another.
-    fn open_as(
+    pub(crate) fn open_as(
         daemon: &Daemon,
         from: IpAddr,
         host: &str,

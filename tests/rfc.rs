@@ -6,6 +6,7 @@
 mod connections;
 mod framing;
 mod headers;
+mod http2;
 mod limits;
 mod responses;
 mod script;

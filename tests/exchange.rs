@@ -407,3 +407,28 @@ fn every_request_has_exactly_one_record_however_it_ends() {
     codes.dedup();
     assert_eq!(codes.len(), sent, "no two records share a code");
 }
+
+#[test]
+fn the_greediest_client_gives_way_when_all_places_are_taken() {
+    let machine = "[limits]\nmax_connections = 40\n".to_owned();
+    let daemon = Daemon::start_with(&crate::daemon::Plan { machine, ..Default::default() });
+    let mut greedy: Vec<Client> =
+        (0..40).map(|_| Client::connect_from(KS2, daemon.proxy)).collect();
+    // All are taken in before anybody else comes.
+    assert_eq!(greedy[39].ask("GET", &daemon.url("library.test", "/size/1"), &[]).status, 200);
+    let mut others: Vec<Client> =
+        (0..8).map(|_| Client::connect_from(STAFF, daemon.proxy)).collect();
+    for other in &mut others {
+        let answer = other.ask("GET", &daemon.url("library.test", "/size/1"), &[]);
+        assert_eq!(answer.status, 200, "another client found no place");
+    }
+    let ended = |client: &mut Client| {
+        client.stream.set_read_timeout(Some(std::time::Duration::from_millis(20))).unwrap();
+        matches!(client.read_some(), Ok(bytes) if bytes.is_empty())
+    };
+    let gave_way = greedy.iter_mut().filter_map(|client| ended(client).then_some(())).count();
+    assert_eq!(gave_way, 8, "as many as were needed");
+    // Whoever holds the most cannot take another one's place.
+    let mut more = Client::connect_from(KS2, daemon.proxy);
+    assert!(more.try_ask("GET", &daemon.url("library.test", "/size/1"), &[]).is_err());
+}

@@ -13,6 +13,7 @@ pub use crate::lists::fuzzing::list_import;
 pub use framing::{request_framing, response_framing};
 
 use crate::config::Config;
+use crate::hello::{self, Hello};
 use ledger::frame::{self, Found, Frames};
 use ledger::payload::{self, Payload};
 use rules::access::UserFacts;
@@ -25,6 +26,33 @@ use std::sync::LazyLock;
 
 /// The shipped categories, read once: the fuzzer is not after those.
 pub(crate) static SHIPPED: LazyLock<Catalogue> = LazyLock::new(Catalogue::shipped);
+
+/// The first bytes of a tunnel. However they are cut, they come to the same; rustls, where it takes
+/// them for a hello, reads the same name.
+pub fn client_hello(bytes: &[u8]) {
+    let whole = hello::read_hello(bytes);
+    if let Hello::Found(found) = &whole {
+        for cut in 0..bytes.len().min(300) {
+            match hello::read_hello(&bytes[..cut]) {
+                Hello::Partial => {}
+                Hello::Found(earlier) => assert_eq!(&earlier, found, "{cut} bytes"),
+                other => panic!("{cut} bytes are {other:?}, all are a hello"),
+            }
+        }
+        let mut theirs = rustls::server::Acceptor::default();
+        let mut rest = bytes;
+        while !rest.is_empty() && theirs.read_tls(&mut rest).is_ok_and(|read| read > 0) {
+            let Ok(accepted) = theirs.accept() else { return };
+            if let Some(accepted) = accepted {
+                let name = accepted.client_hello().server_name().map(str::to_ascii_lowercase);
+                let ours = found.server_name.as_deref().map(str::to_ascii_lowercase);
+                // rustls takes an address for no name.
+                assert!(name.is_none() || name == ours, "{name:?} is {ours:?}");
+                return;
+            }
+        }
+    }
+}
 
 /// Hosts, authorities and paths. A canonical host is its own canonical form, and the URL Standard's
 /// parser reads the same host out of the same text; so is a path as rules see it.

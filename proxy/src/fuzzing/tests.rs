@@ -32,6 +32,7 @@ macro_rules! replays {
 
 replays! {
     request_target policy_file machine_file list_import log_reader response_framing request_framing
+    client_hello
 }
 
 /// The decision of `fuzz/seeds/log_reader` behind each of the inputs, in a journal of its own.

@@ -68,7 +68,8 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 limits! {
-    /// Client connections open at once; further ones wait in the listen queue.
+    /// Client connections open at once; then one that rests, of the client that has the most, gives
+    /// way to a further one, or that one is closed.
     max_connections: usize = 20_000, 1 => 1_000_000;
     /// Connections of one client address; further ones are closed. 0: no limit of its own.
     max_connections_per_client: usize = 2_000, 0 => 1_000_000;

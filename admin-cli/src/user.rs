@@ -368,7 +368,7 @@ async fn list(
             Cell::list(&row.groups),
             banned.map_or_else(
                 || Cell::maybe(None::<String>),
-                |until| Cell::new(clock.show(until), clock.rfc3339(until)),
+                |until| Cell::new(clock.show_end(until), clock.rfc3339(until)),
             ),
             Cell::new(if row.has_password { "password" } else { "no" }, row.has_password),
             Cell::new(clock.show(row.created_at), clock.rfc3339(row.created_at)),

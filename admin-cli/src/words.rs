@@ -21,7 +21,8 @@ pub(crate) fn because(policy: &Policy, decision: &Decision) -> String {
             )
         }
         Reason::Banned { until } => {
-            format!("no internet, except sites of help, until {}", policy.clock().show(until))
+            let until = policy.clock().show_end(until);
+            format!("no internet, except sites of help, until {until}")
         }
         Reason::SiteBlocked(id) => format!("blocked by the school ({id})"),
         Reason::Unblock(id) => format!("opened for now ({id})"),

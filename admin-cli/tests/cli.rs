@@ -387,7 +387,12 @@ fn people_are_added_changed_banned_and_removed_and_passwords_never_shown() {
     assert!(banned.out.contains("no internet until the end of Fri "), "{banned:?}");
     let unsaid = school.run("user ban sam.p --until friday --by q.whitmore --reason x", &[]);
     assert_eq!(unsaid.code, USAGE, "{unsaid:?}");
-    assert_eq!(school.run("check library.test --as sam.p", &[]).code, BLOCKED);
+    let check = school.run("check library.test --as sam.p", &[]);
+    assert_eq!(check.code, BLOCKED, "{check:?}");
+    for shown in [check, school.run("user list", &[])] {
+        assert!(shown.out.contains("the end of Fri "), "{shown:?}");
+        assert!(!shown.out.contains("Sat "), "{shown:?}");
+    }
     assert_eq!(
         school.run("user unban sam.p --by q.whitmore --reason", &["Talked it over"]).code,
         OK

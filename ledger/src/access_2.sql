@@ -1,5 +1,10 @@
--- Second version of a day's file: how far the filter saw into what ended, and who refuses its
--- certificate. Days stored before have neither.
+-- Second version of a day's file: why requests were blocked, how far the filter saw into what ended,
+-- and who refuses its certificate. Days stored before have none of them.
+-- Blocked requests by reason, each once; person 0 is nobody proved. The categories of rollup_hour and
+-- rollup_person count blocked requests only where a category decided.
+CREATE TABLE rollup_reason (
+  person INTEGER NOT NULL, level INTEGER NOT NULL, reason INTEGER NOT NULL,
+  requests INTEGER NOT NULL, PRIMARY KEY (person, level, reason)) WITHOUT ROWID;
 -- Allowed accesses that ended, by the hour they began in; `depth` in the end. `outcome`: 0 something
 -- passed, 1 the client would not have the filter's certificate, 2 nothing passed.
 CREATE TABLE rollup_ended (

@@ -262,6 +262,7 @@ impl DayFile {
             level,
             site,
             verdict: what.verdict,
+            reason: what.reason,
             depth: what.depth,
             scheme: what.scheme,
             host: what.host,

@@ -1,11 +1,15 @@
 //! Rollups: sums kept beside the rows they sum, in the same transaction, so that reports never
 //! scan raw rows.
 //!
-//! A request with several categories counts under each; under category 0 (all) it counts once.
+//! A request with several categories counts under each; under category 0 (all) it counts once. One
+//! that was blocked for another reason than its categories (a ban, the school's own block) counts
+//! under none: nobody shall read from a report that banks are blocked because a banned pupil asked
+//! for one.
 
 use crate::insert::Insert;
 use crate::record::{Depth, Ended, scheme_number};
 use crate::seen::Outcome;
+use rules::decide::ReasonCode;
 use rules::target::Scheme;
 use sqlx::SqliteConnection;
 use std::collections::{HashMap, HashSet};
@@ -32,11 +36,23 @@ pub(crate) struct Facts {
     pub(crate) level: u32,
     pub(crate) site: u32,
     pub(crate) verdict: u8,
+    pub(crate) reason: u8,
     /// As decided.
     pub(crate) depth: u8,
     pub(crate) scheme: u8,
     pub(crate) host: u32,
     pub(crate) client: u32,
+}
+
+impl Facts {
+    /// The categories that the request counts under.
+    fn counted<'c>(&self, categories: &'c [u32]) -> &'c [u32] {
+        use ReasonCode::{Category, Locked, NotNominated, OutsideTimes, Uncategorised};
+        let by_category = [Locked, Category, OutsideTimes, NotNominated, Uncategorised];
+        let counts =
+            self.verdict == 0 || by_category.iter().any(|reason| *reason as u8 == self.reason);
+        if counts { categories } else { &[] }
+    }
 }
 
 /// When a client first and last refused the certificate for a host, and how often.
@@ -76,6 +92,7 @@ pub(crate) struct Rollup {
     people: HashMap<(u32, u32, u32, u8), u64>,
     sites: HashMap<(u32, u32, u8), u64>,
     depths: HashMap<(u8, bool, u32, u8), u64>,
+    reasons: HashMap<(u32, u32, u8), u64>,
     ended: HashMap<(i64, u32, u8, u8, u8), u64>,
     rejected: HashMap<(u32, u32), Refusals>,
     opened: HashMap<u32, Opened>,
@@ -95,6 +112,7 @@ impl Rollup {
             people: HashMap::new(),
             sites: HashMap::new(),
             depths: HashMap::new(),
+            reasons: HashMap::new(),
             ended: HashMap::new(),
             rejected: HashMap::new(),
             opened: HashMap::new(),
@@ -108,7 +126,7 @@ impl Rollup {
     /// Counts one request.
     pub(crate) fn request(&mut self, facts: &Facts, categories: &[u32]) {
         let hour = facts.at.div_euclid(HOUR_MS);
-        for &category in std::iter::once(&ALL).chain(categories) {
+        for &category in std::iter::once(&ALL).chain(facts.counted(categories)) {
             self.hours.entry((hour, facts.level, category, facts.verdict)).or_default().requests +=
                 1;
             *self
@@ -117,6 +135,9 @@ impl Rollup {
                 .or_default() += 1;
         }
         *self.sites.entry((facts.site, facts.level, facts.verdict)).or_default() += 1;
+        if facts.verdict != 0 {
+            *self.reasons.entry((facts.person, facts.level, facts.reason)).or_default() += 1;
+        }
         // Nothing else comes to a request with the scheme https: its client took the certificate.
         if facts.scheme == scheme_number(Scheme::Https) {
             self.opened.entry(facts.host).or_default().requests += 1;
@@ -131,7 +152,7 @@ impl Rollup {
     /// Counts the bytes of a request that ended, in the hour that it started.
     pub(crate) fn bytes(&mut self, facts: &Facts, categories: &[u32], up: u64, down: u64) {
         let hour = facts.at.div_euclid(HOUR_MS);
-        for &category in std::iter::once(&ALL).chain(categories) {
+        for &category in std::iter::once(&ALL).chain(facts.counted(categories)) {
             let sums = self.hours.entry((hour, facts.level, category, facts.verdict)).or_default();
             sums.bytes_up += up;
             sums.bytes_down += down;
@@ -210,6 +231,13 @@ impl Rollup {
                     .count(**requests);
             })
             .await?;
+        let reasons: Vec<_> = self.reasons.iter().collect();
+        self.inserts
+            .reason
+            .run(db, &reasons, |binder, ((person, level, reason), requests)| {
+                binder.number(*person).number(*level).number(*reason).count(**requests);
+            })
+            .await?;
         let ended: Vec<_> = self.ended.iter().collect();
         self.inserts
             .ended
@@ -247,6 +275,7 @@ impl Rollup {
         self.people.clear();
         self.sites.clear();
         self.depths.clear();
+        self.reasons.clear();
         self.ended.clear();
         self.rejected.clear();
         self.opened.clear();
@@ -259,6 +288,7 @@ struct Inserts {
     person: Insert,
     site: Insert,
     depth: Insert,
+    reason: Insert,
     ended: Insert,
     rejected: Insert,
     opened: Insert,
@@ -281,6 +311,7 @@ impl Inserts {
             person: adding("rollup_person", 5, requests),
             site: adding("rollup_site", 4, requests),
             depth: adding("rollup_depth", 5, requests),
+            reason: adding("rollup_reason", 4, requests),
             ended: adding("rollup_ended", 6, "accesses = accesses + excluded.accesses"),
             rejected: adding(
                 "rollup_rejected",

@@ -5,7 +5,7 @@ use crate::record::Depth;
 use crate::seen::{self, Seen};
 use crate::sqlite::{days_between, open_to_read};
 use jiff::civil::Date;
-use rules::decide::Verdict;
+use rules::decide::{ReasonCode, Verdict};
 use rules::time::UnixMillis;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
@@ -76,7 +76,8 @@ pub struct Summary {
     pub bytes_down: u64,
     /// By hour (its first instant).
     pub hours: BTreeMap<UnixMillis, Hour>,
-    /// By level and category. A request counts under each of its categories.
+    /// By level and category. A request counts under each of its categories; a blocked one only where
+    /// a category decided, not where a ban or the school's own block did.
     pub categories: BTreeMap<(String, String), Count>,
     /// By level, each request once.
     pub levels: BTreeMap<String, Count>,
@@ -88,6 +89,9 @@ pub struct Summary {
     pub depths: BTreeMap<(u8, bool), Count>,
     /// What the filter saw of what was allowed and has ended, by level.
     pub seen: BTreeMap<String, Seen>,
+    /// Blocked requests by person (`None`: not proved) and the reason's number, each once. Days
+    /// stored by the first version of the file have none.
+    pub reasons: BTreeMap<(Option<String>, u8), u64>,
 }
 
 impl Summary {
@@ -115,6 +119,13 @@ impl Summary {
         let by_category =
             self.categories.iter().map(|((_, category), count)| (category, count.blocked));
         most_first(by_category)
+    }
+
+    /// Requests blocked for a reason, each once.
+    #[must_use]
+    pub fn blocked_for(&self, reason: ReasonCode) -> u64 {
+        let counts = self.reasons.iter().filter(|((_, number), _)| *number == reason as u8);
+        counts.map(|(_, requests)| requests).sum()
     }
 
     /// Sites with a verdict, most requests first, at most `limit`.
@@ -181,6 +192,7 @@ impl Summary {
         self.add_people(&mut transaction).await?;
         self.add_sites_and_depths(&mut transaction).await?;
         seen::add_day(&mut transaction, &mut self.seen).await?;
+        self.add_reasons(&mut transaction).await?;
         let rows = sqlx::query(
             "SELECT h.hour, p.name FROM hour_person h JOIN person p ON p.id = h.person",
         )
@@ -238,6 +250,26 @@ impl Summary {
                 category: row.try_get(2)?,
             };
             self.people.entry(key).or_default().add(verdict(&row, 3)?, count(&row, 4)?);
+        }
+        Ok(())
+    }
+
+    async fn add_reasons(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let known = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = 'rollup_reason'")
+            .fetch_optional(&mut *connection)
+            .await?;
+        if known.is_none() {
+            return Ok(());
+        }
+        let rows = sqlx::query(
+            "SELECT p.name, r.reason, r.requests
+             FROM rollup_reason r LEFT JOIN person p ON p.id = r.person",
+        )
+        .fetch_all(connection)
+        .await?;
+        for row in rows {
+            let key = (row.try_get(0)?, row.try_get(1)?);
+            *self.reasons.entry(key).or_default() += count(&row, 2)?;
         }
         Ok(())
     }

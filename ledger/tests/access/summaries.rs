@@ -18,7 +18,7 @@ struct Made {
     level: u8,
     host: u8,
     categories: Vec<u8>,
-    blocked: bool,
+    blocked: Option<ReasonCode>,
     /// A tunnel, and how it ends: unseen, looked into, refused, nothing passed. The last but one kind
     /// is a request inside one, the last is plain.
     kind: u8,
@@ -30,8 +30,13 @@ struct Made {
 fn made() -> impl Strategy<Value = Made> {
     let places = prop::sample::subsequence(vec![0u8, 1, 2, 3, 4], 1..4);
     let numbers = (0..4000i64, prop::option::of(0..4u8), 0..LEVELS.len() as u8, 0..6u8);
-    (numbers, places, (any::<(bool, u32)>(), 0..6u8), 0..3u8).prop_map(
-        |((minute, person, level, host), categories, ((blocked, bytes), kind), end)| Made {
+    let blocked = prop::option::of(prop::sample::select(
+        [&BY_CATEGORY[..], &[ReasonCode::Banned, ReasonCode::SiteBlocked, ReasonCode::Port]]
+            .concat(),
+    ));
+    let way = (blocked, any::<u32>(), 0..6u8);
+    (numbers, places, way, 0..3u8).prop_map(
+        |((minute, person, level, host), categories, (blocked, bytes, kind), end)| Made {
             minute,
             person,
             level,
@@ -44,6 +49,15 @@ fn made() -> impl Strategy<Value = Made> {
         },
     )
 }
+
+/// Reasons that stand for the site's categories.
+const BY_CATEGORY: [ReasonCode; 5] = [
+    ReasonCode::Locked,
+    ReasonCode::Category,
+    ReasonCode::OutsideTimes,
+    ReasonCode::NotNominated,
+    ReasonCode::Uncategorised,
+];
 
 const HOSTS: [(&str, &str); 6] = [
     ("www.library.test", "library.test"),
@@ -72,8 +86,8 @@ fn write(state: &std::path::Path, all: &[Made]) {
             4 => (Scheme::Https, Depth::Page),
             _ => (Scheme::Http, Depth::Plain),
         };
-        if one.blocked {
-            (decided.verdict, decided.reason) = (Verdict::Block, ReasonCode::Category);
+        if let Some(reason) = one.blocked {
+            (decided.verdict, decided.reason) = (Verdict::Block, reason);
             journal.refuse(&decided, refused(403, u64::from(one.bytes), 1)).unwrap();
             continue;
         }
@@ -128,13 +142,18 @@ fn recount(rows: &[AccessRow]) -> Summary {
         add(&mut sum.requests, row);
         add(sum.levels.entry(row.level.clone()).or_default(), row);
         add(sum.sites.entry((site(&row.host), row.level.clone())).or_default(), row);
+        if row.verdict == Verdict::Block {
+            *sum.reasons.entry((row.user.clone(), row.reason as u8)).or_default() += 1;
+        }
         let decided = match row.scheme {
             Scheme::Http => Depth::Plain,
             Scheme::Tunnel => Depth::Name,
             Scheme::Https => Depth::Page,
         };
         add(sum.depths.entry((decided as u8, row.user.is_some())).or_default(), row);
-        for category in row.categories.iter().map(Some).chain([None]) {
+        let counted = row.verdict == Verdict::Allow || BY_CATEGORY.contains(&row.reason);
+        let categories = row.categories.iter().filter(|_| counted);
+        for category in categories.map(Some).chain([None]) {
             let key = PersonKey {
                 person: row.user.clone(),
                 level: row.level.clone(),
@@ -170,6 +189,7 @@ proptest! {
 #[test]
 fn a_report_reads_its_figures() {
     let state = tempfile::tempdir().unwrap();
+    let for_category = Some(ReasonCode::Category);
     let one = |person, host, categories: &[u8], blocked| Made {
         minute: 0,
         person,
@@ -184,20 +204,26 @@ fn a_report_reads_its_figures() {
     write(
         state.path(),
         &[
-            one(Some(1), 0, &[1, 3], true),
-            one(Some(1), 1, &[1], true),
-            one(None, 4, &[1], true),
-            one(Some(2), 2, &[2], false),
+            one(Some(1), 0, &[1, 3], for_category),
+            one(Some(1), 1, &[1], for_category),
+            one(None, 4, &[1], for_category),
+            one(Some(2), 2, &[2], None),
+            one(Some(3), 3, &[1], Some(ReasonCode::Banned)),
+            one(Some(3), 3, &[1], Some(ReasonCode::Banned)),
+            one(None, 3, &[2], Some(ReasonCode::SiteBlocked)),
         ],
     );
     let sum = summary(state.path());
-    assert_eq!(sum.requests, Count { allowed: 1, blocked: 3 });
+    assert_eq!(sum.requests, Count { allowed: 1, blocked: 6 });
     assert_eq!(sum.blocked_categories(), [("games".to_owned(), 3), ("gambling".to_owned(), 1)]);
-    assert_eq!(sum.top_sites(Verdict::Block, 1), [("library.test".to_owned(), 2)]);
+    assert_eq!(sum.blocked_for(ReasonCode::Banned), 2);
+    assert_eq!(sum.blocked_for(ReasonCode::SiteBlocked), 1);
+    assert_eq!(sum.blocked_for(ReasonCode::Category), 3);
+    assert_eq!(sum.top_sites(Verdict::Block, 1), [("museum.co.uk".to_owned(), 3)]);
     assert_eq!(sum.top_sites(Verdict::Allow, 9), [("museum.co.uk".to_owned(), 1)]);
     assert_eq!(sum.repeated_blocks(2), [("person1", "ks3", "games", 2)]);
-    assert_eq!(sum.identified_share(), Some(0.75));
+    assert_eq!(sum.identified_share(), Some(5.0 / 7.0));
     assert_eq!(sum.depth_share(Depth::Plain), Some(1.0));
     let people: BTreeMap<_, _> = sum.hours.iter().map(|(at, hour)| (at.0, hour.people)).collect();
-    assert_eq!(people, BTreeMap::from([(NOW.0, 2)]));
+    assert_eq!(people, BTreeMap::from([(NOW.0, 3)]));
 }

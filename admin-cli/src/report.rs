@@ -1,5 +1,6 @@
 //! `report`: the weekly report and the Filtering Change Log, as files or on standard output.
 
+mod blocked;
 pub(crate) mod document;
 mod running;
 pub(crate) mod weekly;
@@ -119,18 +120,6 @@ async fn figures(
         let category = policy.catalogue().id(&name).and_then(|id| policy.catalogue().get(id));
         category.map_or(name, |category| category.title.clone())
     };
-    let mut people: Vec<(String, u64)> = summary
-        .people
-        .iter()
-        .filter(|(key, count)| key.category.is_none() && count.blocked > 0)
-        .filter_map(|(key, count)| Some((key.person.clone()?, count.blocked)))
-        .fold(std::collections::BTreeMap::new(), |mut sums, (person, blocked)| {
-            *sums.entry(person).or_insert(0) += blocked;
-            sums
-        })
-        .into_iter()
-        .collect();
-    people.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let depths = Depth::ALL.map(|depth| {
         let requests = summary.depths.iter().filter(|((seen, _), _)| *seen == depth as u8);
         (depth.as_str().to_owned(), requests.map(|(_, count)| count.total()).sum())
@@ -151,7 +140,8 @@ async fn figures(
             .filter(|(_, blocked)| *blocked > 0)
             .map(|(name, blocked)| (title(name), blocked))
             .collect(),
-        people,
+        reasons: blocked::reasons(&summary),
+        people: blocked::people(&summary, title),
         hosts: summary
             .top_sites(Verdict::Block, 50)
             .into_iter()

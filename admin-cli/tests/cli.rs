@@ -7,6 +7,7 @@
 mod inspect;
 mod school;
 
+use rules::decide::ReasonCode;
 use school::{Ran, School};
 use serde_json::Value;
 
@@ -664,7 +665,13 @@ fn the_weekly_report_counts_what_was_recorded_and_names_nobody() {
     let mut records = vec![("sam.p", "ks3", "arcade.test", "/", "games", false); 6];
     records.push(("owen.t", "ks3", "library.test", "/", "education", true));
     records.push(("", "guest", "casino.test", "/", "gambling", false));
+    records.push(("sam.p", "ks3", "casino.test", "/", "gambling", false));
     school.log(&records);
+    let banned = [("max.r", "ks3", "library.test", "/", "education", false); 7];
+    school.log_because(ReasonCode::Banned, &[], &banned);
+    let closed = [("", "guest", "museum.test", "/", "education", false); 2];
+    school.log_because(ReasonCode::SiteBlocked, &[], &closed);
+    school.log_because(ReasonCode::SignIn, &[], &closed);
     for (reader, format) in [
         ("dsl", "html"),
         ("dsl", "md"),
@@ -684,16 +691,33 @@ fn the_weekly_report_counts_what_was_recorded_and_names_nobody() {
         assert!(ran.out.contains("SP"), "{reader} {format}: {}", ran.out);
     }
     let figures = json(&school.run("report weekly --for it --format json --since", &["this week"]));
-    assert_eq!(figures["figures"]["requests"], 8);
-    assert_eq!(figures["figures"]["blocked"], 7);
-    assert_eq!(figures["figures"]["identified"], 7);
-    assert_eq!(figures["people"][0]["blocked"], 6);
-    assert_eq!(figures["figures"]["categories"][0][1], 6);
+    assert_eq!(figures["figures"]["requests"], 20);
+    assert_eq!(figures["figures"]["blocked"], 19);
+    assert_eq!(figures["figures"]["identified"], 15);
+    let people = serde_json::json!([
+        { "initials": "SP", "blocked": 7, "most": [["Games", 6], ["Gambling", 1]] }
+    ]);
+    assert_eq!(figures["people"], people, "a ban is not a pupil's doing");
+    let categories = serde_json::json!([["Games", 6], ["Gambling", 2]]);
+    assert_eq!(figures["figures"]["categories"], categories, "neither bans nor hand blocks");
+    let table = school.run("report weekly --for dsl --format md --since", &["this week"]);
+    for line in [
+        "| Games | 6 | 0 |",
+        "| Gambling | 2 | 0 |",
+        "| Banned users | 7 | 0 |",
+        "| Sites blocked by hand | 2 | 0 |",
+        "| SP | 7 | Games 6, Gambling 1 |",
+        "| q.whitmore |   |   |",
+        "Besides these: 2 asked to sign in first.",
+    ] {
+        assert!(table.out.lines().any(|printed| printed == line), "{line}: {}", table.out);
+    }
     let page =
         school.run("report weekly --for dsl --format html -o week.html --since", &["this week"]);
     assert_eq!(page.code, OK, "{page:?}");
     let page = std::fs::read_to_string(school.path("week.html")).unwrap();
-    assert!(page.contains("8 requests, 7 blocked") && page.contains("@page"), "{page}");
+    assert!(page.contains("20 requests, 19 blocked") && page.contains("@page"), "{page}");
+    assert!(page.contains("<td class=\"write\"> </td>") && !page.contains('`'), "{page}");
     assert!(
         !page.contains("TLS") && !page.contains("CONNECT"),
         "plain words for the safeguarding lead"

@@ -31,6 +31,9 @@ pub(crate) struct Section {
     pub(crate) table: Option<Table>,
 }
 
+/// A cell that a person fills in on paper.
+pub(crate) const TO_WRITE: &str = " ";
+
 /// Figures in rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
@@ -60,7 +63,7 @@ p { margin: 1mm 0 } .sub { color: #444 } .head { font-size: 12.5pt; font-weight:
 table { border-collapse: collapse; width: 100% } th { text-align: left; font-weight: 600 }
 th, td { padding: .5mm 3mm .5mm 0; vertical-align: top; border-bottom: .1mm solid #ccc; overflow-wrap: anywhere }
 tr { break-inside: avoid } .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
-.bar { width: 28% } .bar span { display: block; height: 3mm; margin-top: 1mm; background: #2b5c8a;
+.write { height: 7mm; width: 38% } .bar { width: 28% } .bar span { display: block; height: 3mm; margin-top: 1mm; background: #2b5c8a;
   print-color-adjust: exact; -webkit-print-color-adjust: exact }
 footer { margin-top: 4mm; font-size: 8.5pt; color: #444 }
 @media (max-width: 600px) { .bar { display: none } }
@@ -144,7 +147,7 @@ impl Document {
             }
             let rows = section.table.iter().flat_map(|table| &table.rows);
             // A row to be filled in by hand says nothing to a program.
-            for row in rows.filter(|row| row.iter().any(|cell| !cell.trim().is_empty())) {
+            for row in rows.filter(|row| !row.iter().any(|cell| cell == TO_WRITE)) {
                 let headings = section.table.as_ref().map_or(&[][..], |table| &table.headings);
                 for (heading, cell) in headings.iter().zip(row).skip(1) {
                     line([&section.heading, &row[0], heading, cell]);
@@ -158,6 +161,18 @@ impl Document {
     }
 }
 
+/// Text for HTML in which what stands between backticks is set as code; where they do not pair, they
+/// are left out.
+fn words(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    let paired = parts.len() % 2 == 1;
+    let part = |(place, part): (usize, &&str)| match (paired, place % 2) {
+        (true, 1) => format!("<code>{}</code>", html(part)),
+        _ => html(part),
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
 impl Section {
     fn html(&self, out: &mut String) {
         out.push_str("<section>\n");
@@ -165,7 +180,7 @@ impl Section {
             let _ = writeln!(out, "<h2>{}</h2>", html(&self.heading));
         }
         for sentence in &self.sentences {
-            let _ = writeln!(out, "<p>{}</p>", html(sentence));
+            let _ = writeln!(out, "<p>{}</p>", words(sentence));
         }
         if let Some(table) = &self.table {
             table.html(out);
@@ -188,8 +203,12 @@ impl Table {
         for (number, row) in self.rows.iter().enumerate() {
             out.push_str("<tr>");
             for (place, cell) in row.iter().enumerate() {
-                let class = if self.is_figures(place) { " class=\"n\"" } else { "" };
-                let _ = write!(out, "<td{class}>{}</td>", html(cell));
+                let class = match cell.as_str() {
+                    TO_WRITE => " class=\"write\"",
+                    _ if self.is_figures(place) => " class=\"n\"",
+                    _ => "",
+                };
+                let _ = write!(out, "<td{class}>{}</td>", words(cell));
             }
             if let Some(bar) = self.bars.get(number) {
                 // The figure stands beside it: the bar is hidden from screen readers.
@@ -281,6 +300,13 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("width:50%") && page.contains("<td class=\"n\">12</td>"), "{page}");
+    }
+
+    #[test]
+    fn what_stands_in_backticks_is_set_as_code_on_the_page() {
+        assert_eq!(words("keep `terms` <b>"), "keep <code>terms</code> &lt;b&gt;");
+        assert_eq!(words("`a` or `b<`"), "<code>a</code> or <code>b&lt;</code>");
+        assert_eq!(words("a stray ` here"), "a stray  here");
     }
 
     #[test]

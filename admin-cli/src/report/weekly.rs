@@ -1,18 +1,22 @@
 //! The weekly report: one page that says whether filtering worked and what needs somebody.
 
 use crate::args::Reader;
-use crate::report::document::{Document, Section, Table};
+use crate::report::blocked::{MOST_PEOPLE, Person};
+use crate::report::document::{Document, Section, TO_WRITE, Table};
 use crate::report::running::{Running, running};
+use rules::access::Role;
 use rules::change::{ChangeEntry, Changes, Event, UnblockState};
 use rules::policy::Policy;
 use rules::time::UnixMillis;
 use serde::Serialize;
 
-/// Most people named by initials, most categories, most hosts.
 const HOUR_MS: i64 = 3_600_000;
 const WEEK_MS: i64 = 7 * 24 * HOUR_MS;
-const MOST_PEOPLE: usize = 5;
-const MOST_CATEGORIES: usize = 8;
+/// Most things that wait, most changes.
+const MOST_THINGS: usize = 5;
+/// Most reviewers with a line to sign.
+const MOST_REVIEWERS: usize = 3;
+/// Most sites.
 const MOST_HOSTS: usize = 10;
 
 /// Blocked requests of one person and category in a range that make a pattern rather than a slip.
@@ -29,11 +33,13 @@ pub(crate) struct Figures {
     pub(crate) identified: u64,
     /// Requests by depth: everything seen, only the name seen.
     pub(crate) depths: Vec<(String, u64)>,
-    /// Blocked requests by category title, most first.
+    /// Requests that a category closed, by its title, most first.
     pub(crate) categories: Vec<(String, u64)>,
-    /// Blocked requests by person, most first.
+    /// Blocked requests by reason word, most first, each once.
+    pub(crate) reasons: Vec<(&'static str, u64)>,
+    /// Proven people with blocked requests, most first.
     #[serde(skip)]
-    pub(crate) people: Vec<(String, u64)>,
+    pub(crate) people: Vec<Person>,
     /// Blocked requests by site, most first.
     pub(crate) hosts: Vec<(String, u64)>,
     /// Bytes to clients.
@@ -267,21 +273,14 @@ impl Week<'_> {
             Reader::It => "For the technician",
         };
         let mut sections = vec![self.needs_you(), self.working(reader)];
-        sections.push(self.categories());
+        sections.push(self.most_blocked());
         sections.push(self.people());
         sections.push(self.teaching());
         sections.push(self.changed());
         if reader == Reader::It {
             sections.extend(self.technical());
         }
-        sections.push(Section {
-            heading: "Reviewed".to_owned(),
-            table: Some(Table::new(
-                &["By", "Date", "Action taken"],
-                vec![vec![" ".to_owned(), " ".to_owned(), " ".to_owned()]],
-            )),
-            ..Section::default()
-        });
+        sections.push(self.reviewed(reader));
         Document {
             title: format!("{}: the week in filtering", self.policy.school()),
             subtitle: format!("{} to {}. {edition}.", clock.day(self.range.0), clock.day(last)),
@@ -298,18 +297,41 @@ impl Week<'_> {
         }
     }
 
+    /// A line for each person whose task the review is.
+    fn reviewed(&self, reader: Reader) -> Section {
+        let role = match reader {
+            Reader::Dsl => Role::Dsl,
+            Reader::It => Role::It,
+        };
+        let row = |by: &str| vec![by.to_owned(), TO_WRITE.to_owned(), TO_WRITE.to_owned()];
+        let holders = self.policy.holders(role);
+        let mut rows: Vec<Vec<String>> =
+            holders.iter().take(MOST_REVIEWERS).map(|name| row(name)).collect();
+        if rows.is_empty() {
+            rows.push(row(TO_WRITE));
+        }
+        Section {
+            heading: "Reviewed".to_owned(),
+            sentences: vec![
+                "Sign, say what was done about it, and keep this page as the record of the review."
+                    .to_owned(),
+            ],
+            table: Some(Table::new(&["By", "Date", "Action taken"], rows)),
+        }
+    }
+
     fn needs_you(&self) -> Section {
         let waiting = self.waiting();
         let mut sentences = Vec::new();
         if waiting.is_empty() {
             sentences.push("Nothing waits for a decision.".to_owned());
         }
-        if waiting.len() > MOST_PEOPLE {
-            sentences.push(format!("The first {MOST_PEOPLE} of {}.", waiting.len()));
+        if waiting.len() > MOST_THINGS {
+            sentences.push(format!("The first {MOST_THINGS} of {}.", waiting.len()));
         }
         let rows: Vec<Vec<String>> = waiting
             .into_iter()
-            .take(MOST_PEOPLE)
+            .take(MOST_THINGS)
             .map(|item| {
                 vec![
                     item.what,
@@ -408,57 +430,6 @@ impl Week<'_> {
         words
     }
 
-    fn categories(&self) -> Section {
-        let top: Vec<&(String, u64)> =
-            self.figures.categories.iter().take(MOST_CATEGORIES).collect();
-        let most = top.first().map_or(1, |(_, requests)| (*requests).max(1));
-        let before = |title: &str| {
-            self.before
-                .categories
-                .iter()
-                .find(|(other, _)| other == title)
-                .map_or(0, |(_, requests)| *requests)
-        };
-        let rows = top
-            .iter()
-            .map(|(title, requests)| {
-                vec![title.clone(), thousands(*requests), thousands(before(title))]
-            })
-            .collect();
-        let bars = top.iter().map(|(_, requests)| *requests as f64 / most as f64).collect();
-        let table = Table { bars, ..Table::new(&["Category", "Blocked", "Week before"], rows) };
-        let none = table.rows.is_empty();
-        Section {
-            heading: "Most blocked".to_owned(),
-            sentences: none.then(|| "Nothing was blocked.".to_owned()).into_iter().collect(),
-            table: (!none).then_some(table),
-        }
-    }
-
-    fn people(&self) -> Section {
-        let repeated: Vec<&(String, u64)> =
-            self.figures.people.iter().filter(|(_, blocked)| *blocked >= REPEATED).collect();
-        let mut sentences = vec![match repeated.len() {
-            0 => format!("Nobody who had signed in was blocked {REPEATED} times or more."),
-            1 => format!("1 person was blocked {REPEATED} times or more."),
-            many => format!(
-                "{many} people were blocked {REPEATED} times or more; at most {MOST_PEOPLE} are shown."
-            ),
-        }];
-        if !repeated.is_empty() {
-            sentences.push(
-                "Initials only; a block is often a page's own doing, not the person's.".to_owned(),
-            );
-        }
-        let rows: Vec<Vec<String>> = repeated
-            .iter()
-            .take(MOST_PEOPLE)
-            .map(|(name, blocked)| vec![initials(name), thousands(*blocked)])
-            .collect();
-        let table = (!rows.is_empty()).then(|| Table::new(&["Person", "Blocked requests"], rows));
-        Section { heading: "People".to_owned(), sentences, table }
-    }
-
     fn teaching(&self) -> Section {
         let requests = self.requests();
         let wait = requests.median_wait_ms.map_or_else(
@@ -499,9 +470,9 @@ impl Week<'_> {
         let mut sentences = vec![match rows.len() {
             0 => "Nothing was changed.".to_owned(),
             1 => "1 change.".to_owned(),
-            few if few <= MOST_PEOPLE => format!("{few} changes."),
+            few if few <= MOST_THINGS => format!("{few} changes."),
             many => {
-                format!("{many} changes; the last {MOST_PEOPLE} are shown. All: the change report.")
+                format!("{many} changes; the last {MOST_THINGS} are shown. All: the change report.")
             }
         }];
         match refused {
@@ -514,7 +485,7 @@ impl Week<'_> {
             0 => "No review is overdue.".to_owned(),
             _ => format!("Overdue: {}.", overdue.join("; ")),
         });
-        let rows: Vec<Vec<String>> = rows.into_iter().rev().take(MOST_PEOPLE).collect();
+        let rows: Vec<Vec<String>> = rows.into_iter().rev().take(MOST_THINGS).collect();
         let table = (!rows.is_empty())
             .then(|| Table::new(&["Date", "What", "Who and why", "Authorised by"], rows));
         Section { heading: "Changes".to_owned(), sentences, table }
@@ -537,7 +508,7 @@ impl Week<'_> {
             heading: "Machine".to_owned(),
             sentences: vec![
                 "Sites that did not answer: not summed yet; see proxy_upstream_errors_total of /metrics, or \
-                 `log query --jsonl` where end is upstream."
+                 what log query --jsonl prints with the end upstream."
                     .to_owned(),
                 format!(
                     "{} to clients; the log takes {} on disk.",
@@ -555,14 +526,13 @@ impl Week<'_> {
         let clock = self.policy.clock();
         let people: Vec<_> = self
             .figures
-            .people
-            .iter()
-            .filter(|(_, blocked)| *blocked >= REPEATED)
+            .repeated()
             .take(MOST_PEOPLE)
-            .map(|(name, blocked)| serde_json::json!({ "initials": initials(name), "blocked": blocked }))
+            .map(|person| {
+                let Person { name, blocked, most } = person;
+                serde_json::json!({ "initials": initials(name), "blocked": blocked, "most": most })
+            })
             .collect();
-        let repeated =
-            self.figures.people.iter().filter(|(_, blocked)| *blocked >= REPEATED).count();
         serde_json::json!({
             "school": self.policy.school(),
             "from": clock.rfc3339(self.range.0),
@@ -573,7 +543,7 @@ impl Week<'_> {
             "running": self.running(),
             "figures": self.figures,
             "week_before": self.before,
-            "people_blocked_repeatedly": repeated,
+            "people_blocked_repeatedly": self.figures.repeated().count(),
             "people": people,
             "requests": self.requests(),
             "lists": self.lists,

@@ -194,6 +194,17 @@ impl School {
 
     /// Records accesses of this moment, as a running filter does; their codes.
     pub(crate) fn log(&self, records: &[Record<'_>]) -> Vec<String> {
+        self.log_because(ReasonCode::Category, &[], records)
+    }
+
+    /// As [`School::log`]: what was blocked was so for this reason, and each record is as many
+    /// milliseconds old as `ages` says, in whatever order they are written.
+    pub(crate) fn log_because(
+        &self,
+        blocked: ReasonCode,
+        ages: &[i64],
+        records: &[Record<'_>],
+    ) -> Vec<String> {
         // A filter that records has a change log: a state folder without one is refused.
         let ran = self.run("unblock list", &[]);
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -210,12 +221,14 @@ impl School {
         let writer = Writer::start(&self.path("state"), Settings::default()).unwrap();
         let journal = writer.journal(0).unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let at = UnixMillis(i64::try_from(now.as_millis()).unwrap());
+        let now = i64::try_from(now.as_millis()).unwrap();
         let place = |names: &[String], name: &str| {
             u8::try_from(names.iter().position(|other| other == name).unwrap()).unwrap()
         };
         let mut codes = Vec::new();
-        for (user, level, host, path, category, allowed) in records {
+        let ages = ages.iter().copied().chain(std::iter::repeat(0));
+        for ((user, level, host, path, category, allowed), age) in records.iter().zip(ages) {
+            let at = UnixMillis(now - age);
             let id = journal.next_id(at);
             let category = place(&context.categories, category);
             let decided = Decided {
@@ -232,7 +245,7 @@ impl School {
                 path: Some(path),
                 categories: CategorySet::of(CategoryId::from_index(category)),
                 verdict: if *allowed { Verdict::Allow } else { Verdict::Block },
-                reason: if *allowed { ReasonCode::Allowed } else { ReasonCode::Category },
+                reason: if *allowed { ReasonCode::Allowed } else { blocked },
                 rule: Some("policy.toml:28 games = \"block\""),
                 unblock: None,
                 depth: Depth::Plain,

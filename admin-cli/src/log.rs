@@ -228,9 +228,14 @@ async fn query(
     let mut after = None;
     let mut more = false;
     while left > 0 {
-        let page =
+        let mut page =
             log.page(filter, order, after, left.min(PAGE_ROWS)).await.map_err(from_query_error)?;
         left -= page.rows.len();
+        // Pages go by sequence, so that none ever changes; people read by time.
+        match order {
+            Order::OldestFirst => page.rows.sort_by_key(|row| row.at),
+            Order::NewestFirst => page.rows.sort_by_key(|row| std::cmp::Reverse(row.at)),
+        }
         for row in &page.rows {
             sheet.row(&cells(eyes, row))?;
         }

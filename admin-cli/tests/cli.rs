@@ -764,6 +764,26 @@ fn lists_show_their_age_and_hold_what_shrinks() {
 }
 
 #[test]
+fn a_page_of_the_log_is_printed_in_the_order_of_time() {
+    let school = School::new();
+    let access = |host| ("sam.p", "ks3", host, "/", "games", true);
+    let records = ["a.test", "b.test", "c.test"].map(access);
+    school.log_because(ReasonCode::Category, &[1000, 3000, 2000], &records);
+    let hosts = |more: &str| {
+        let ran = school.run(&format!("log query --since 1h --plain {more}"), &[]);
+        let hosts = ran.out.lines().map(|line| line.split('\t').nth(4).unwrap().to_owned());
+        hosts.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(hosts(""), "b.test c.test a.test");
+    assert_eq!(hosts("--newest-first"), "a.test c.test b.test");
+    assert_eq!(hosts("--limit 2"), "b.test a.test", "what a page holds goes by sequence");
+    let rows = school.run("log query --since 1h --jsonl", &[]);
+    let places = rows.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let places: Vec<_> = places.map(|row| row["sequence"].to_string()).collect();
+    assert!(places[0].ends_with(":1\"") && places[2].ends_with(":0\""), "{places:?}");
+}
+
+#[test]
 fn a_policy_broken_on_disk_stops_neither_questions_nor_its_correction() {
     let school = School::new();
     // Only what took effect is kept, so a first policy with a fault is an error.

@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// Who puts a policy in force. What opens more than before needs an authoriser besides.
 const MAY_APPLY: &[Role] = &[Role::It, Role::Dsl, Role::Head];
 
+/// What stands for standard input among the arguments.
+const STDIN: &str = "-";
+
 const DIFF_COLUMNS: &[Column] = &[Column { key: "change", title: "Change", gives_way: 0 }];
 
 /// Runs a `policy` command.
@@ -40,14 +43,14 @@ pub(crate) async fn run(school: &School, command: PolicyCommand) -> Result<Exit,
     }
 }
 
-/// Reads a policy; the files that it names are those beside the policy in force, where the daemon
+/// Reads a policy, `-` from standard input; the files that it names are those beside the policy in force, where the daemon
 /// reads them.
 fn read(school: &School, path: &Path, catalogue: &Catalogue) -> Result<PolicyFile, Failure> {
-    if path == Path::new("-") {
-        return Err(Failure::usage("a policy is not read from standard input")
-            .fix("write it to a file, and name that: schoolgate policy validate new.toml"));
-    }
     let folder = school.config.policy.parent().unwrap_or(Path::new(""));
+    if path == Path::new(STDIN) {
+        return PolicyFile::read_stream(std::io::stdin().lock(), &shown(path), folder, catalogue)
+            .map_err(from_policy_fault);
+    }
     PolicyFile::read_beside(path, folder, catalogue).map_err(from_policy_fault)
 }
 
@@ -254,6 +257,9 @@ fn from_policy_fault(fault: PolicyFault) -> Failure {
 
 /// The file's own name, as in `policy.toml:26`.
 fn shown(path: &Path) -> String {
+    if path == Path::new(STDIN) {
+        return "standard input".to_owned();
+    }
     path.file_name()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

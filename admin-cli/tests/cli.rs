@@ -145,11 +145,40 @@ fn closing_a_help_site_needs_a_yes_and_the_undo_names_who_may() {
 }
 
 #[test]
+fn a_policy_is_read_from_standard_input() {
+    let school = School::new();
+    let now = school.policy();
+    let stricter = now.replace(
+        "guest = \"allow\", staff = \"allow\" }\ngambling",
+        "guest = \"block\", staff = \"allow\" }\ngambling",
+    );
+    assert_ne!(now, stricter);
+    let given =
+        |line: &str, more: &[&str], text: &str| school.run_with(line, more, text.as_bytes());
+    let valid = given("policy validate -", &[], &stricter);
+    assert_eq!(valid.code, OK, "{valid:?}");
+    assert!(valid.out.starts_with("standard input: no faults"), "{valid:?}");
+    let bad = given("policy validate -", &[], &now.replace("pupil = {}", "pupil = 3"));
+    assert_eq!(bad.code, BAD_CONFIG, "{bad:?}");
+    assert!(bad.err.contains("standard input:10: "), "{bad:?}");
+    assert_eq!(given("policy validate -", &[], "\u{0}").code, BAD_CONFIG, "no TOML");
+    assert_eq!(given("policy test -", &[], &stricter).code, OK);
+    let fails = stricter.replace("block = [\"category:games\"]", "allow = [\"category:games\"]");
+    assert_eq!(given("policy test -", &[], &fails).code, PROBLEMS);
+    let diff = given("policy diff -", &[], &stricter);
+    assert!(diff.out.contains("education") && diff.out.contains("guest"), "{diff:?}");
+    let reason = ["--reason", "Guests are here for the fair", "--by", "j.cho"];
+    let applied = given("policy apply -", &reason, &stricter);
+    assert_eq!(applied.code, OK, "{applied:?}");
+    assert_eq!(school.policy(), stricter);
+    assert_eq!(school.run("check library.test --as guest", &[]).code, BLOCKED);
+    let latin = school.run_with("policy validate -", &[], b"school = \"Ysgol T\xfb\"");
+    assert_eq!(latin.code, BAD_CONFIG, "{latin:?}");
+}
+
+#[test]
 fn what_cannot_be_read_says_what_to_do() {
     let school = School::new();
-    let policy = school.run_with("policy validate -", &[], school.policy().as_bytes());
-    assert_eq!(policy.code, USAGE, "{policy:?}");
-    assert!(policy.err.contains("fix: write it to a file"), "{policy:?}");
     let short = school.run_with("user add sam.p --level ks3", &[], b"short\n");
     assert_eq!(short.code, USAGE, "{short:?}");
     assert!(short.err.contains("too short") && short.err.contains("fix: "), "{short:?}");

@@ -11,6 +11,7 @@ use rules::time::UnixMillis;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use thiserror::Error;
 
@@ -91,6 +92,36 @@ impl PolicyFile {
             .map_err(|source| PolicyFault::Read { path: path.display().to_string(), source })?;
         let name =
             path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Self::parse(text, &name, folder, catalogue)
+    }
+
+    /// As [`PolicyFile::read_beside`] for a draft that is in no file, such as one on standard input;
+    /// `name` stands for the file's in messages.
+    ///
+    /// # Errors
+    /// As [`PolicyFile::read`].
+    pub fn read_stream(
+        input: impl Read,
+        name: &str,
+        folder: &Path,
+        catalogue: &Catalogue,
+    ) -> Result<PolicyFile, PolicyFault> {
+        let mut text = String::new();
+        let read = input.take(MAX_FILE_BYTES + 1).read_to_string(&mut text);
+        let bounded = read.and_then(|length| match length as u64 > MAX_FILE_BYTES {
+            true => Err(std::io::Error::other("is larger than 16 MiB")),
+            false => Ok(()),
+        });
+        bounded.map_err(|source| PolicyFault::Read { path: name.to_owned(), source })?;
+        Self::parse(text, name, folder, catalogue)
+    }
+
+    fn parse(
+        text: String,
+        name: &str,
+        folder: &Path,
+        catalogue: &Catalogue,
+    ) -> Result<PolicyFile, PolicyFault> {
         let files = RefCell::new(BTreeMap::new());
         let read = |file: &str| {
             let content = read_text(&folder.join(file)).map_err(|e| e.to_string())?;
@@ -98,7 +129,7 @@ impl PolicyFile {
             Ok(content)
         };
         let policy =
-            Policy::parse(&text, &name, catalogue.clone(), &read).map_err(PolicyFault::Policy)?;
+            Policy::parse(&text, name, catalogue.clone(), &read).map_err(PolicyFault::Policy)?;
         let files = files.into_inner();
         Ok(PolicyFile { policy, hash: hash(&text, &files), text, files })
     }

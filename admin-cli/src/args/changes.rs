@@ -183,7 +183,7 @@ pub(crate) enum PolicyCommand {
         before_help = "Examples:\n  schoolgate policy validate\n  schoolgate policy validate new.toml"
     )]
     Validate {
-        /// The policy; the one in force when not given
+        /// The policy, `-` is standard input; the one in force when not given
         file: Option<PathBuf>,
     },
     /// Run the policy's [[test]] cases against the lists in use
@@ -191,13 +191,13 @@ pub(crate) enum PolicyCommand {
         before_help = "Examples:\n  schoolgate policy test\n  schoolgate policy test new.toml"
     )]
     Test {
-        /// The policy; the one in force when not given
+        /// The policy, `-` is standard input; the one in force when not given
         file: Option<PathBuf>,
     },
     /// What would change
     #[command(before_help = "Examples:\n  schoolgate policy diff new.toml")]
     Diff {
-        /// The new policy
+        /// The new policy; `-` is standard input
         file: PathBuf,
         #[command(flatten)]
         print: PrintArgs,
@@ -207,7 +207,7 @@ pub(crate) enum PolicyCommand {
   schoolgate policy apply new.toml --reason \"Block web proxies\" --by j.cho
   schoolgate policy apply new.toml --reason \"Lunch games\" --by j.cho --authorised-by q.whitmore")]
     Apply {
-        /// The new policy
+        /// The new policy; `-` is standard input
         file: PathBuf,
         /// Why
         #[arg(long, value_name = "TEXT")]

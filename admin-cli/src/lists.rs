@@ -25,9 +25,10 @@ const STATUS_COLUMNS: &[Column] = &[
     Column { key: "version", title: "Version", gives_way: 2 },
     Column { key: "age", title: "Looked at", gives_way: 0 },
     Column { key: "state", title: "State", gives_way: 0 },
-    Column { key: "skipped", title: "Skipped lines", gives_way: 4 },
-    Column { key: "source", title: "Source", gives_way: 5 },
-    Column { key: "licence", title: "Licence", gives_way: 3 },
+    // For programs: with these the table is too wide for a terminal.
+    Column { key: "skipped", title: "", gives_way: 4 },
+    Column { key: "source", title: "", gives_way: 5 },
+    Column { key: "licence", title: "", gives_way: 3 },
 ];
 
 const DIFF_COLUMNS: &[Column] = &[
@@ -42,9 +43,9 @@ pub(crate) async fn run(school: &School, command: ListsCommand) -> Result<Exit, 
     match command {
         ListsCommand::Status { print } => status(&lists, print.format()).await,
         ListsCommand::Diff { name, print } => diff(&lists, &name, print.format()).await,
-        ListsCommand::Update { names, change } => {
+        ListsCommand::Update { names, all, change } => {
             let keeper = Keeper::new(school, &log, &change, "lists update").await?;
-            keeper.update(&lists, &names).await
+            keeper.update(&lists, &names, all).await
         }
         ListsCommand::Accept { name, change } => {
             let keeper =
@@ -88,25 +89,43 @@ impl Keeper {
         Ok(Keeper { by, gate })
     }
 
-    async fn update(&self, lists: &Lists<'_>, names: &[String]) -> Result<Exit, Failure> {
+    async fn update(
+        &self,
+        lists: &Lists<'_>,
+        names: &[String],
+        all: bool,
+    ) -> Result<Exit, Failure> {
+        // Who names lists wants to hear of each.
+        let all = all || !names.is_empty();
+        let (mut changed, mut held, mut failed, mut unchanged) = (0, 0, 0, 0);
         let done =
             lists.update(names, &self.by, now(), &self.gate).await.map_err(from_list_error)?;
-        let mut exit = Exit::Ok;
         for (name, outcome) in done {
+            let is_told = all || !matches!(outcome, Ok(Outcome::Unchanged { .. }));
+            let sum = match &outcome {
+                Ok(Outcome::Unchanged { .. }) => &mut unchanged,
+                Ok(Outcome::Accepted { .. }) => &mut changed,
+                Ok(Outcome::Held { .. }) => &mut held,
+                Err(_) => &mut failed,
+            };
+            *sum += 1;
             match outcome {
-                Ok(outcome) => {
-                    if matches!(outcome, Outcome::Held { .. }) {
-                        exit = Exit::ProblemsFound;
-                    }
-                    print_outcome(&name, &outcome)?;
-                }
+                Ok(outcome) if is_told => print_outcome(&name, &outcome)?,
+                Ok(_) => {}
                 Err(error) => {
-                    exit = Exit::ProblemsFound;
+                    say!("{}: failed", visible(&name));
                     from_list_error(error).print();
                 }
             }
         }
-        Ok(exit)
+        if names.is_empty() {
+            let count = changed + held + failed + unchanged;
+            let lists = if count == 1 { "list" } else { "lists" };
+            say!(
+                "{count} {lists}: {changed} changed, {held} held, {failed} failed, {unchanged} unchanged"
+            );
+        }
+        Ok(if held + failed == 0 { Exit::Ok } else { Exit::ProblemsFound })
     }
 
     async fn accept(&self, lists: &Lists<'_>, name: &str) -> Result<Exit, Failure> {
@@ -162,17 +181,22 @@ fn print_outcome(name: &str, outcome: &Outcome) -> Result<(), Failure> {
 async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
     let at = now();
     let mut sheet = Sheet::stdout(format, STATUS_COLUMNS)?;
-    let mut exit = Exit::Ok;
+    let mut below: Vec<(String, String)> = Vec::new();
     for list in lists.status().await.map_err(from_list_error)? {
+        // A word for the table, all of it for programs and below the table.
         let state = match (&list.error, &list.lineage.held, &list.lineage.accepted) {
-            (Some(error), ..) => format!("last look failed: {error}"),
-            (None, Some((version, why)), _) => format!("{version} held: {why}"),
-            (None, None, Some(_)) => "in force".to_owned(),
-            (None, None, None) => "not taken in yet".to_owned(),
+            (Some(error), ..) => {
+                let told = format!("last look failed: {error}");
+                below.push((list.source.name.clone(), told.clone()));
+                Cell::new("failed", told)
+            }
+            (None, Some((version, why)), _) => {
+                below.push((list.source.name.clone(), format!("held: {why}")));
+                Cell::new("held", format!("{version} held: {why}"))
+            }
+            (None, None, Some(_)) => Cell::text("in force"),
+            (None, None, None) => Cell::new("not taken in", "not taken in yet"),
         };
-        if list.error.is_some() || list.lineage.held.is_some() {
-            exit = Exit::ProblemsFound;
-        }
         let shipped = matches!(list.source.origin, ListOrigin::Builtin(_));
         let age = match list.age_ms(at) {
             _ if shipped => Cell::new("shipped", serde_json::Value::Null),
@@ -201,14 +225,17 @@ async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
             number(list.info.as_ref().map(|info| info.entries)),
             Cell::maybe(list.lineage.accepted.as_deref()),
             age,
-            Cell::text(state),
+            state,
             number(skipped),
             Cell::text(source),
             Cell::maybe(list.source.licence.as_deref()),
         ])?;
     }
     sheet.finish()?;
-    Ok(exit)
+    for (name, told) in &below {
+        note!("warning: list \"{}\": {}", visible(name), visible(told));
+    }
+    Ok(if below.is_empty() { Exit::Ok } else { Exit::ProblemsFound })
 }
 
 async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Failure> {

@@ -754,6 +754,75 @@ fn the_weekly_report_counts_what_was_recorded_and_names_nobody() {
 }
 
 #[test]
+fn a_page_of_the_log_is_printed_in_the_order_of_time() {
+    let school = School::new();
+    let access = |host| ("sam.p", "ks3", host, "/", "games", true);
+    let records = ["a.test", "b.test", "c.test"].map(access);
+    school.log_because(ReasonCode::Category, &[1000, 3000, 2000], &records);
+    let hosts = |more: &str| {
+        let ran = school.run(&format!("log query --since 1h --plain {more}"), &[]);
+        let hosts = ran.out.lines().map(|line| line.split('\t').nth(4).unwrap().to_owned());
+        hosts.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(hosts(""), "b.test c.test a.test");
+    assert_eq!(hosts("--newest-first"), "a.test c.test b.test");
+    assert_eq!(hosts("--limit 2"), "b.test a.test", "what a page holds goes by sequence");
+    let rows = school.run("log query --since 1h --jsonl", &[]);
+    let places = rows.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let places: Vec<_> = places.map(|row| row["sequence"].to_string()).collect();
+    assert!(places[0].ends_with(":1\"") && places[2].ends_with(":0\""), "{places:?}");
+}
+
+#[test]
+fn an_update_tells_of_changes_and_sums_up_the_rest() {
+    let school = School::new();
+    school.run("lists update", &[]);
+    let still = school.run("lists update", &[]);
+    assert_eq!(still.code, OK, "{still:?}");
+    assert_eq!(still.out.lines().count(), 1, "{still:?}");
+    let count: usize = still.out.split(' ').next().unwrap().parse().unwrap();
+    let all = format!("{count} lists: 0 changed, 0 held, 0 failed, {count} unchanged\n");
+    assert_eq!(still.out, all);
+    let every = school.run("lists update --all", &[]);
+    assert_eq!(every.out.lines().count(), count + 1, "{every:?}");
+    assert!(every.out.contains("own-games: unchanged (") && every.out.ends_with(&all));
+    let named = school.run("lists update own-games", &[]);
+    assert!(named.out.starts_with("own-games: unchanged ("), "{named:?}");
+
+    let many: String = (0..50).map(|number| format!("arcade-{number}.test\n")).collect();
+    school.write("lists/games.txt", &format!("arcade.test\n{many}"));
+    school.write("lists/illegal.txt", "other.test\n");
+    std::fs::remove_file(school.path("lists/education.txt")).unwrap();
+    let mixed = school.run("lists update", &[]);
+    assert_eq!(mixed.code, PROBLEMS, "{mixed:?}");
+    let rest = count - 3;
+    let sum = format!("{count} lists: 1 changed, 1 held, 1 failed, {rest} unchanged");
+    assert_eq!(mixed.out.lines().last(), Some(&*sum), "{mixed:?}");
+    assert_eq!(mixed.out.lines().count(), 4, "{mixed:?}");
+    assert!(mixed.out.contains("own-education: failed\n"), "{mixed:?}");
+
+    let status = school.run("lists status", &[]);
+    assert_eq!(status.code, PROBLEMS);
+    for line in status.out.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    let row = |name: &str| {
+        let row = status.out.lines().find(|line| line.starts_with(name)).unwrap();
+        row.split_whitespace().last().unwrap().to_owned()
+    };
+    let states = ["own-games", "own-illegal", "own-education"].map(row);
+    assert_eq!(states, ["force", "held", "failed"], "{status:?}");
+    assert!(status.err.contains("list \"own-illegal\": held: "), "{status:?}");
+    assert!(status.err.contains("list \"own-education\": last look failed: "), "{status:?}");
+    let full = json(&school.run("lists status --json", &[]));
+    let full = full.as_array().unwrap().iter().find(|list| list["list"] == "own-illegal").unwrap();
+    assert!(full["state"].as_str().unwrap().contains("held: "), "{full}");
+    for key in ["source", "licence", "skipped", "version"] {
+        assert!(full.get(key).is_some(), "{key}: {full}");
+    }
+}
+
+#[test]
 fn lists_show_their_age_and_hold_what_shrinks() {
     let school = School::new();
     let status = json(&school.run("lists status --json", &[]));
@@ -790,26 +859,6 @@ fn lists_show_their_age_and_hold_what_shrinks() {
     assert_eq!(school.run("lists rollback own-games --by j.cho", &[]).code, OK);
     let row = school.run("check arcade-7.test --as guest --json", &[]);
     assert_eq!(json(&row)[0]["list"], "own-games", "{row:?}");
-}
-
-#[test]
-fn a_page_of_the_log_is_printed_in_the_order_of_time() {
-    let school = School::new();
-    let access = |host| ("sam.p", "ks3", host, "/", "games", true);
-    let records = ["a.test", "b.test", "c.test"].map(access);
-    school.log_because(ReasonCode::Category, &[1000, 3000, 2000], &records);
-    let hosts = |more: &str| {
-        let ran = school.run(&format!("log query --since 1h --plain {more}"), &[]);
-        let hosts = ran.out.lines().map(|line| line.split('\t').nth(4).unwrap().to_owned());
-        hosts.collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(hosts(""), "b.test c.test a.test");
-    assert_eq!(hosts("--newest-first"), "a.test c.test b.test");
-    assert_eq!(hosts("--limit 2"), "b.test a.test", "what a page holds goes by sequence");
-    let rows = school.run("log query --since 1h --jsonl", &[]);
-    let places = rows.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let places: Vec<_> = places.map(|row| row["sequence"].to_string()).collect();
-    assert!(places[0].ends_with(":1\"") && places[2].ends_with(":0\""), "{places:?}");
 }
 
 #[test]

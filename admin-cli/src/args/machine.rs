@@ -21,6 +21,9 @@ pub(crate) enum ListsCommand {
     Update {
         /// Only these lists
         names: Vec<String>,
+        /// A line for each list, not only for what changed, is held or failed
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },

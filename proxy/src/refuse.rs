@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LANGUAGE, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use ledger::record::End;
@@ -29,6 +29,10 @@ use rules::time::UnixMillis;
 use std::rc::Rc;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// When to ask again after a limit was met, in seconds (RFC 9110, 10.2.3): a queue of sign-ins is
+/// worked off by then.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
 
 /// Longest host kept of a target that could not be read, in bytes.
 const LONGEST_UNREAD_HOST: usize = 253;
@@ -251,6 +255,29 @@ mod tests {
             .chain([SiteFault::Refused, SiteFault::Broken]);
         for fault in faults {
             assert!(matches!(status_of(page_of(fault)), 502 | 504), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_met_a_limit_is_told_when_to_ask_again_and_nobody_else() {
+        let asker = Asker {
+            wants_html: false,
+            language: Language::English,
+            head: false,
+            connect: false,
+            http2: false,
+        };
+        for (status, reason, wait) in [
+            (503, ReasonCode::Limit, Some("10")),
+            (431, ReasonCode::Limit, None),
+            (503, ReasonCode::LogUnavailable, None),
+            (403, ReasonCode::Category, None),
+        ] {
+            let lang = HeaderValue::from_static("en");
+            let answer = Answer { status, body: Bytes::new(), html: false, lang, reason };
+            let response = answer.into_response(&asker);
+            let field = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!(field, wait, "{status} {reason:?}");
         }
     }
 
@@ -630,6 +657,9 @@ impl Answer {
         } else if !asker.http2 && (asker.connect || self.reason == ReasonCode::BadRequest) {
             // What follows may be meant for a tunnel, or be the rest of something ambiguous.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE && self.reason == ReasonCode::Limit {
+            headers.insert(RETRY_AFTER, RETRY_SECONDS);
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, ALLOWED_METHODS);

@@ -444,7 +444,7 @@ impl Subject<'_> {
             code,
             school: policy.school(),
             site: self.asked.filter(|_| !locked).map_or("", |asked| asked.host.as_str()),
-            category: if locked { None } else { self.category() },
+            category: if locked { None } else { self.category(asker.language) },
             list: list.as_deref(),
             opens: opens.as_deref(),
             until: until.as_deref(),
@@ -506,14 +506,12 @@ impl Subject<'_> {
         }
     }
 
-    fn category(&self) -> Option<&str> {
-        let catalogue = self.view.snapshot.policy.catalogue();
-        match self.ruling.reason {
-            Some(Reason::Grid { category, .. }) => {
-                catalogue.get(category).map(|category| category.title.as_str())
-            }
-            _ => None,
-        }
+    /// The title of the category that decided.
+    fn category(&self, language: Language) -> Option<&str> {
+        let Some(Reason::Grid { category, .. }) = self.ruling.reason else { return None };
+        let category = self.view.snapshot.policy.catalogue().get(category)?;
+        let words = self.view.texts.words(language);
+        Some(words.category(&category.name).unwrap_or(&category.title))
     }
 
     /// The list that gave the deciding category.

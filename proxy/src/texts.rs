@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
+/// The table of category titles: a file has those that it likes, of a school's own categories too.
+const CATEGORY: &str = "category";
+
 /// A language that pages are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -78,8 +81,24 @@ impl Words {
         self.0.get(table).and_then(|table| table.get(key)).map_or("", String::as_str)
     }
 
+    /// A category's title in this language, by its short name; `None` where the catalogue's is shown.
+    #[must_use]
+    pub fn category(&self, name: &str) -> Option<&str> {
+        self.0.get(CATEGORY)?.get(name).map(String::as_str)
+    }
+
+    /// These words with the titles of `shipped` for categories that have none here.
+    fn with_categories_of(mut self, shipped: &Self) -> Self {
+        let titles = shipped.0.get(CATEGORY).cloned().unwrap_or_default();
+        let own = self.0.remove(CATEGORY).unwrap_or_default();
+        self.0.insert(CATEGORY.to_owned(), titles.into_iter().chain(own).collect());
+        self
+    }
+
+    /// What each file must have.
     fn keys(&self) -> impl Iterator<Item = String> {
-        self.0.iter().flat_map(|(table, keys)| keys.keys().map(move |key| format!("{table}.{key}")))
+        let tables = self.0.iter().filter(|(table, _)| *table != CATEGORY);
+        tables.flat_map(|(table, keys)| keys.keys().map(move |key| format!("{table}.{key}")))
     }
 
     fn same_keys(&self, other: &Self, file: &str) -> Result<(), TextError> {
@@ -130,7 +149,7 @@ impl Texts {
             let file = format!("{language}.toml");
             let parsed = Words::parse(text, &file);
             match parsed.and_then(|own| words.same_keys(&own, &file).map(|()| own)) {
-                Ok(own) => *words = own,
+                Ok(own) => *words = own.with_categories_of(words),
                 Err(error) => tracing::warn!(%error, "the school's page words are not used"),
             }
         }
@@ -157,6 +176,33 @@ mod tests {
         let texts = Texts::shipped().unwrap();
         texts.english.same_keys(&texts.welsh, "cy.toml").unwrap();
         assert!(texts.english.keys().count() > 60);
+    }
+
+    #[test]
+    fn every_category_has_a_welsh_title() {
+        let texts = Texts::shipped().unwrap();
+        let known = rules::category::Catalogue::shipped();
+        for (_, category) in known.iter() {
+            let title = texts.welsh.category(&category.name).unwrap_or_default();
+            assert!(!title.trim().is_empty(), "cy.toml: no title of {}", category.name);
+            assert_eq!(texts.english.category(&category.name), None, "{}", category.name);
+        }
+        for name in texts.welsh.0[CATEGORY].keys() {
+            assert!(known.id(name).is_some(), "cy.toml: {name} is no category");
+        }
+    }
+
+    #[test]
+    fn a_schools_own_category_titles_stand_beside_the_shipped_ones() {
+        let welsh = rules::defaults::TEXTS.iter().find(|(name, _)| *name == "cy").unwrap().1;
+        let (words, _) = welsh.split_once("[category]").unwrap();
+        let own = format!("{words}[category]\ngames = \"Chwarae\"\nour-own = \"Ein rhai ni\"\n");
+        let texts = Texts::with_own(&BTreeMap::from([("cy".to_owned(), own)]));
+        let title = |name| texts.words(Language::Welsh).category(name);
+        assert_eq!(title("games"), Some("Chwarae"));
+        assert_eq!(title("our-own"), Some("Ein rhai ni"));
+        assert_eq!(title("gambling"), Some("Gamblo"));
+        assert_eq!(title("no-such"), None);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::texts::Texts;
 const STYLES: [PageStyle; 4] =
     [PageStyle::Ks1, PageStyle::Ks2, PageStyle::Secondary, PageStyle::Staff];
 
+/// A code as records have it: ten characters, the last one a check.
+const CODE: &str = "4F2KQ-7M0XM";
+
 const KINDS: [Kind; 18] = [
     Kind::Blocked(ReasonCode::Category),
     Kind::Blocked(ReasonCode::OutsideTimes),
@@ -36,7 +39,7 @@ fn page<'a>(texts: &'a Texts, language: Language, kind: Kind, style: PageStyle) 
         style,
         unidentified: true,
         can_be_opened: true,
-        code: "4F2KQ-7M0XD",
+        code: CODE,
         school: "Ysgol \"Enghraifft\" & Sons",
         site: "chess<script>alert(1)</script>.example",
         category: Some("Games <b>& more</b>"),
@@ -98,8 +101,9 @@ fn what_is_filled_in_is_escaped() {
 
 #[test]
 fn the_code_is_on_every_page() {
+    assert!(rules::code::RequestId::from_code(CODE).is_ok());
     every_page(|language, kind, style, html| {
-        assert_eq!(html.matches("4F2KQ-7M0XD").count(), 1, "{language:?} {kind:?} {style:?}");
+        assert_eq!(html.matches(CODE).count(), 1, "{language:?} {kind:?} {style:?}");
     });
 }
 

@@ -141,8 +141,16 @@ fn commands_ask_and_change_the_running_filter() {
     assert_eq!(status.code, 0, "{status:?}");
     assert!(status.out.starts_with("filter    ready\n"), "{status:?}");
     assert!(status.out.contains(" ms behind"), "the daemon's own measure is found: {status:?}");
-    let doctor = school.run("doctor", &[]);
-    assert_eq!(doctor.code, 0, "{doctor:?}");
+    // The disk is this machine's, not the school's.
+    let doctor = school.run("doctor --json", &[]);
+    let checks: serde_json::Value = serde_json::from_str(&doctor.out).unwrap();
+    let problems = checks.as_array().unwrap().iter().filter(|check| check["outcome"] == "problem");
+    let problems: Vec<_> = problems.filter(|check| check["check"] != "disk").collect();
+    assert!(problems.is_empty(), "{doctor:?}");
+    assert!(
+        checks.as_array().unwrap().iter().any(|check| check["check"] == "filter"),
+        "{doctor:?}"
+    );
 
     // Nobody is signed in: the strictest level.
     assert_eq!(filter.get(&library), (200, "hello".to_owned()));

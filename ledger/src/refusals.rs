@@ -25,8 +25,7 @@ pub struct RefusedHost {
     pub last: UnixMillis,
     /// Connections to the host whose client took the certificate.
     pub opened: u64,
-    /// Requests inside those. None at all, where connections were opened: a program may have looked
-    /// at the certificate only after the handshake.
+    /// Requests inside those.
     pub requests: u64,
 }
 
@@ -37,6 +36,10 @@ pub struct Refusals {
     pub hosts: Vec<RefusedHost>,
     /// Refusals at further hosts: a day tells apart 10,000 pairs of host and client.
     pub others: u64,
+    /// Hosts without refusals and without a request: all connections there, so many, were opened and
+    /// left. Some programs look at the certificate only after the handshake, and some browsers connect
+    /// ahead of a need that never comes.
+    pub unused: BTreeMap<String, u64>,
 }
 
 impl Refusals {
@@ -65,10 +68,12 @@ impl Refusals {
         }
         let mut hosts: Vec<RefusedHost> = hosts.into_values().collect();
         for host in &mut hosts {
-            (host.opened, host.requests) = opened.get(&host.host).copied().unwrap_or_default();
+            (host.opened, host.requests) = opened.remove(&host.host).unwrap_or_default();
         }
+        let unused = opened.into_iter().filter(|(_, (_, requests))| *requests == 0);
+        let unused = unused.map(|(host, (connections, _))| (host, connections)).collect();
         hosts.sort_by_key(|host| std::cmp::Reverse(host.times));
-        Ok(Self { hosts, others })
+        Ok(Self { hosts, others, unused })
     }
 }
 

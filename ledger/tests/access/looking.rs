@@ -105,6 +105,7 @@ fn refusals_are_kept_by_host_and_client_beside_what_was_opened_there() {
         connect(1, "pinned.test", 4, None, End::Rejected);
         connect(2, "library.test", 3, None, End::Rejected);
         connect(3, "library.test", 4, Some(Depth::Page), End::Complete);
+        connect(5, "app.test", 4, Some(Depth::Page), End::Complete);
         let decided = allowed(&context, journal.next_id(at(4)), at(4));
         let inside =
             Decided { scheme: Scheme::Https, depth: Depth::Page, host: "library.test", ..decided };
@@ -135,7 +136,8 @@ fn refusals_are_kept_by_host_and_client_beside_what_was_opened_there() {
             requests: 2,
         },
     ];
-    assert_eq!(refusals, Refusals { hosts: expected.to_vec(), others: 0 });
+    let unused = BTreeMap::from([("app.test".to_owned(), 2)]);
+    assert_eq!(refusals, Refusals { hosts: expected.to_vec(), others: 0, unused });
 }
 
 #[test]

@@ -737,7 +737,7 @@ fn the_weekly_report_counts_what_was_recorded_and_names_nobody() {
         "| Sites blocked by hand | 2 | 0 |",
         "| SP | 7 | Games 6, Gambling 1 |",
         "| q.whitmore |   |   |",
-        "Besides these: 2 asked to sign in first.",
+        "Blocked besides the rows below: 2 asked to sign in first.",
     ] {
         assert!(table.out.lines().any(|printed| printed == line), "{line}: {}", table.out);
     }

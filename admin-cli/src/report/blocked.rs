@@ -153,11 +153,12 @@ impl Week<'_> {
         }
         if technical > 0 {
             parts.push(format!(
-                "{} for technical reasons, such as ports or certificates",
+                "{} for technical reasons, such as limits, ports or certificates",
                 thousands(technical)
             ));
         }
-        (!parts.is_empty()).then(|| format!("Besides these: {}.", parts.join("; ")))
+        (!parts.is_empty())
+            .then(|| format!("Blocked besides the rows below: {}.", parts.join("; ")))
     }
 
     /// Who was blocked again and again, and where.

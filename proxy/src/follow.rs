@@ -5,17 +5,20 @@
 //! command line is live within a second and costs no worker anything. What is bad never replaces
 //! what is good: the fault is told in the log, in `/readyz` and, once, in the change log.
 
+mod mark;
+mod policy;
+
 use crate::config::Config;
 use crate::lists::{Gate, Lists, Outcome, catalogue};
-use crate::policy_file::{PolicyFault, PolicyFile, last_applied};
 use crate::snapshot::{Current, Snapshot, read_texts};
 use categorizer::index::Index;
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog, Stamp};
+use mark::looks;
+use policy::policy_paths;
 use rules::change::Event;
 use rules::time::UnixMillis;
 use std::collections::{BTreeMap, HashSet};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -256,27 +259,6 @@ impl Follow {
         Ok(follow)
     }
 
-    async fn record_first_policy(&mut self, snapshot: &Snapshot) -> Result<(), AppendError> {
-        let last = last_applied(&self.log).await?;
-        if last.as_deref() == Some(&*snapshot.policy_hash) {
-            return Ok(());
-        }
-        let reason =
-            if last.is_some() { "file changed while the filter was off" } else { "first policy" };
-        let event = Event::PolicyApplied {
-            hash: snapshot.policy_hash.to_string(),
-            reason: reason.to_owned(),
-            summary: Vec::new(),
-        };
-        self.log.append(now(), ACTOR_DAEMON, event).await?;
-        if let Ok(file) = PolicyFile::read(&self.config.policy, snapshot.policy.catalogue())
-            && file.hash == *snapshot.policy_hash
-        {
-            self.settle(Part::Policy, file.keep(&self.config.state).map_err(|e| e.to_string()));
-        }
-        Ok(())
-    }
-
     async fn look(&mut self, forced: bool) {
         let outcome = self.follow_log().await.map_err(|error| error.to_string());
         self.settle(Part::Log, outcome);
@@ -324,56 +306,6 @@ impl Follow {
         }
         self.stamp = Some(stamp);
         Ok(())
-    }
-
-    /// Takes in a changed policy file, once it has stood still for one look: an editor may still be
-    /// writing it.
-    async fn follow_policy(&mut self, forced: bool) -> Result<(), AppendError> {
-        let seen = looks(&self.policy_files);
-        let still = seen == self.policy_seen;
-        self.policy_seen.clone_from(&seen);
-        self.policy_moves = !still;
-        if !forced && (seen == self.policy_read || !still) {
-            return Ok(());
-        }
-        self.policy_read = seen;
-        let snapshot = self.current.load_full();
-        let outcome =
-            PolicyFile::read(&self.config.policy, snapshot.policy.catalogue()).and_then(|file| {
-                file.check_tests(&snapshot.index, now())?;
-                file.keep(&self.config.state)?;
-                Ok(file)
-            });
-        match outcome {
-            Err(PolicyFault::Log(error)) => return Err(error),
-            Err(fault) => {
-                self.refuse(Part::Policy, "take in the policy file", &fault.to_string()).await?
-            }
-            Ok(file) => {
-                self.policy_files = policy_paths(&self.config.policy, &file.policy.files());
-                self.policy_seen = looks(&self.policy_files);
-                self.policy_read.clone_from(&self.policy_seen);
-                if file.hash != *snapshot.policy_hash {
-                    self.record_policy(&snapshot, &file).await?;
-                    self.swap(snapshot.with_policy(file, now()));
-                }
-                self.settle(Part::Policy, Ok(()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Records a policy before it takes effect, unless `policy apply` has.
-    async fn record_policy(&self, old: &Snapshot, new: &PolicyFile) -> Result<(), AppendError> {
-        if last_applied(&self.log).await?.as_ref() == Some(&new.hash) {
-            return Ok(());
-        }
-        let event = Event::PolicyApplied {
-            hash: new.hash.clone(),
-            reason: "file changed".to_owned(),
-            summary: old.policy.diff(&new.policy).lines,
-        };
-        self.log.append(now(), ACTOR_DAEMON, event).await.map(|_| ())
     }
 
     async fn follow_lists(&mut self, forced: bool) {
@@ -517,26 +449,6 @@ impl Follow {
         }
         Ok(())
     }
-}
-
-/// The policy file and those it names.
-fn policy_paths(policy: &Path, files: &[String]) -> Vec<PathBuf> {
-    let folder = policy.parent().unwrap_or(Path::new(""));
-    let named = files.iter().map(|file| folder.join(file));
-    std::iter::once(policy.to_owned()).chain(named).collect()
-}
-
-/// A text that changes when one of the files does.
-fn looks(files: &[PathBuf]) -> String {
-    files
-        .iter()
-        .map(|path| match std::fs::metadata(path) {
-            Ok(data) => {
-                format!("{} {} {}.{};", data.ino(), data.len(), data.mtime(), data.mtime_nsec())
-            }
-            Err(error) => format!("{:?};", error.kind()),
-        })
-        .collect()
 }
 
 #[cfg(test)]

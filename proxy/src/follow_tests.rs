@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
+use crate::policy_file::{PolicyFile, last_applied};
 use ledger::users::{NewUser, Password};
 use rules::host::Host;
 use rules::unblock::{BlockId, Scope};
@@ -154,6 +155,51 @@ async fn a_changed_policy_is_live_within_a_second_recorded_and_kept() {
     // A file that the policy names is part of it.
     std::fs::write(bench.path("local/pupil.txt"), "museum.example\n").unwrap();
     bench.wait("a named file", async |snapshot| snapshot.policy_hash != hash).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_saved_while_another_is_being_read_is_read_next() {
+    let Bench { folder, config, current, follower } = Bench::start().await;
+    drop(follower);
+    let shared = Arc::new(Shared {
+        status: Mutex::default(),
+        looked: Mutex::new(Instant::now()),
+        reload: Notify::new(),
+        stop: AtomicBool::new(false),
+    });
+    let (ticks, _) = watch::channel(0);
+    let mut follow = Follow::new(&config, &current, &shared, &ticks).await.unwrap();
+    let save = |school: &str| {
+        let text = POLICY.replace("Example Academy", school);
+        std::fs::write(folder.path().join("policy.toml"), text).unwrap();
+    };
+    // Schools of one length: neither the size nor, within a tick, the time of the file tells.
+    save("First School");
+    while !follow.policy_is_due(false) {}
+    let snapshot = current.load_full();
+    let read = follow.read_policy(&snapshot);
+    save("Other School");
+    follow.take_policy(&snapshot, read).await.unwrap();
+    assert_eq!(current.load().policy.school(), "First School");
+    for _ in 0..3 {
+        follow.follow_policy(false).await.unwrap();
+    }
+    assert_eq!(current.load().policy.school(), "Other School");
+
+    // A named file that is new to the policy has no mark of before the reading.
+    std::fs::write(folder.path().join("local/new.txt"), "library.example\n").unwrap();
+    let text = POLICY.replace("local/pupil.txt", "local/new.txt");
+    std::fs::write(folder.path().join("policy.toml"), text).unwrap();
+    while !follow.policy_is_due(false) {}
+    let snapshot = current.load_full();
+    let read = follow.read_policy(&snapshot);
+    std::fs::write(folder.path().join("local/new.txt"), "museum.example.\n").unwrap();
+    follow.take_policy(&snapshot, read).await.unwrap();
+    let hash = current.load().policy_hash.clone();
+    for _ in 0..3 {
+        follow.follow_policy(false).await.unwrap();
+    }
+    assert_ne!(current.load().policy_hash, hash);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -107,6 +107,15 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
         Event::ListRolledBack { list, version } => {
             (format!("list {list} back to {version}"), String::new(), String::new())
         }
+        Event::ListMoved { list, from, to } => {
+            let what = match (from, to) {
+                (Some(from), Some(to)) => format!("list {list} moved from {from} to {to}"),
+                (_, Some(to)) => format!("list {list} ({to}) back in the machine file"),
+                (Some(from), None) => format!("list {list} ({from}) taken out"),
+                (None, None) => format!("list {list} taken out"),
+            };
+            (what, String::new(), String::new())
+        }
         Event::ListAccepted { list, version, added, removed, .. }
             if entry.actor != "schoolgate" =>
         {

@@ -47,6 +47,8 @@ pub struct Config {
     pub lists: Vec<ListSource>,
     /// Whether this is the file inside the program: demonstration users, starter policy.
     pub demo: bool,
+    /// SHA-256 of the file's text, in hex.
+    pub hash: String,
 }
 
 /// `[listen]`.
@@ -283,6 +285,13 @@ impl Config {
     /// [`ConfigError::Faults`].
     pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Config, ConfigError> {
         file::read(text, name, folder).map_err(ConfigError::Faults)
+    }
+
+    /// The keys whose values in effect differ from another machine file's, as `listen.proxy`; the
+    /// lists are not compared.
+    #[must_use]
+    pub fn differences(&self, other: &Config) -> Vec<String> {
+        show::differences(self, other)
     }
 
     /// The values in effect, defaults included, as a machine file: `config show`.

@@ -5,14 +5,19 @@
 //! command line is live within a second and costs no worker anything. What is bad never replaces
 //! what is good: the fault is told in the log, in `/readyz` and, once, in the change log.
 
+mod machine;
 mod mark;
 mod policy;
+mod serving;
+
+pub use serving::{ServedList, Serving};
 
 use crate::config::Config;
 use crate::lists::{Gate, Lists, Outcome, catalogue};
 use crate::snapshot::{Current, Snapshot, read_texts};
 use categorizer::index::Index;
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog, Stamp};
+use machine::Machine;
 use mark::looks;
 use policy::policy_paths;
 use rules::change::Event;
@@ -41,6 +46,8 @@ pub enum Part {
     Log,
     /// The policy file.
     Policy,
+    /// The machine file.
+    Machine,
     /// All lists: compiling, or tests that fail with them.
     Lists,
     /// One list.
@@ -52,6 +59,7 @@ impl std::fmt::Display for Part {
         match self {
             Part::Log => f.write_str("log"),
             Part::Policy => f.write_str("policy"),
+            Part::Machine => f.write_str("machine file"),
             Part::Lists => f.write_str("lists"),
             Part::List(name) => write!(f, "list {name}"),
         }
@@ -69,6 +77,8 @@ pub struct FollowStatus {
     pub refused: u64,
     /// Each list with the time at which its source was last known to be current.
     pub lists: Vec<(String, Option<UnixMillis>)>,
+    /// Keys of the machine file that were changed and take effect at a restart.
+    pub restart: Vec<String>,
     /// Whether the follower runs and has looked lately.
     pub following: bool,
 }
@@ -181,7 +191,8 @@ async fn run(
         }
     };
     loop {
-        let wait = if follow.policy_moves { STILL_MS } else { POLL_MS };
+        let moves = follow.policy_moves || follow.machine.moves;
+        let wait = if moves { STILL_MS } else { POLL_MS };
         let forced = tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(wait)) => false,
             () = shared.reload.notified() => true,
@@ -220,6 +231,13 @@ struct Follow {
     lists_looked: Option<Instant>,
     /// What was due at the last look: a file that is still being written is due anew each time.
     due: Option<String>,
+    /// Lists to look at whether they are due or not.
+    look_now: Vec<String>,
+    machine: Machine,
+    /// What the other commands were told last.
+    published: Serving,
+    is_published: bool,
+    unwritable: bool,
 }
 
 impl Follow {
@@ -253,9 +271,18 @@ impl Follow {
             update_task: None,
             lists_looked: None,
             due: None,
+            look_now: Vec::new(),
+            machine: Machine::new(config),
+            published: Serving { machine_hash: config.hash.clone(), ..Serving::default() },
+            is_published: false,
+            unwritable: false,
         };
         follow.record_first_policy(&snapshot).await?;
+        if let Err(error) = follow.record_moves(config).await {
+            follow.settle(Part::Lists, Err(error.to_string()));
+        }
         follow.tell_list_ages().await;
+        follow.publish();
         Ok(follow)
     }
 
@@ -265,12 +292,16 @@ impl Follow {
         if let Err(error) = self.follow_policy(forced).await {
             self.settle(Part::Log, Err(error.to_string()));
         }
+        if let Err(error) = self.follow_machine(forced).await {
+            self.settle(Part::Log, Err(error.to_string()));
+        }
         self.follow_lists(forced).await;
         if forced {
             let texts = Arc::new(read_texts(&self.config));
             let snapshot = self.current.load_full();
             self.swap(Snapshot { texts, ..(*snapshot).clone() });
         }
+        self.publish();
     }
 
     /// Takes in new entries of the change log.
@@ -293,6 +324,7 @@ impl Follow {
             let is_list = |event: &Event| {
                 matches!(event, Event::ListAccepted { .. } | Event::ListRolledBack { .. })
             };
+            let is_held = |event: &Event| matches!(event, Event::ListHeld { .. });
             let users = match entries.iter().any(|entry| is_user(&entry.event)) {
                 true => Some(Arc::new(self.log.users().load_all().await?)),
                 false => None,
@@ -300,6 +332,9 @@ impl Follow {
             let mut changes = (*self.current.load().changes).clone();
             entries.iter().for_each(|entry| changes.fold(entry));
             self.lists_changed |= entries.iter().any(|entry| is_list(&entry.event));
+            if entries.iter().any(|entry| is_list(&entry.event) || is_held(&entry.event)) {
+                self.machine.try_again();
+            }
             self.size = last.sequence + 1;
             let snapshot = self.current.load_full();
             self.swap(snapshot.with_changes(changes, users, now()));
@@ -319,9 +354,14 @@ impl Follow {
             let lists = Lists::new(&self.config, &self.log);
             let due = lists.due_mark(now());
             if due.is_some() && (forced || due == self.due) {
-                self.start_update();
+                self.start_update(Vec::new());
             }
             self.due = due;
+        }
+        if self.update_task.is_none() && !self.look_now.is_empty() {
+            let names = std::mem::take(&mut self.look_now);
+            let there = |name: &String| self.config.lists.iter().any(|list| list.name == *name);
+            self.start_update(names.into_iter().filter(there).collect());
         }
         if self.lists_changed && self.index_task.is_none() {
             self.lists_changed = false;
@@ -329,14 +369,19 @@ impl Follow {
         }
     }
 
-    fn start_update(&mut self) {
+    /// Looks at these lists (none named: at what is due) in the background.
+    fn start_update(&mut self, names: Vec<String>) {
         let (config, log) = (Arc::clone(&self.config), Arc::clone(&self.log));
         let snapshot = self.current.load_full();
         self.update_task = Some(tokio::spawn(async move {
             let at = now();
             let seen = crate::lists::seen_last_week(&config, &snapshot, at).await;
             let gate = Gate::new(&snapshot, seen);
-            let done = Lists::new(&config, &log).update_due(at, &gate).await;
+            let lists = Lists::new(&config, &log);
+            let done = match names.is_empty() {
+                true => lists.update_due(at, &gate).await,
+                false => lists.update(&names, ACTOR_DAEMON, at, &gate).await,
+            };
             let told = |(name, outcome): (String, Result<Outcome, _>)| {
                 (name, outcome.map_err(|error: crate::lists::ListError| error.to_string()))
             };
@@ -364,6 +409,7 @@ impl Follow {
                 }
             }
         }
+        self.forget_lists_gone();
         self.tell_list_ages().await;
     }
 

@@ -182,6 +182,7 @@ impl Ops {
             },
             "lists": { "ok": status.following, "version": snapshot.index.version() },
             "problems": problems,
+            "restart": status.restart,
             "log": {
                 "ok": log_usable,
                 "backlog_bytes": log.backlog_bytes,

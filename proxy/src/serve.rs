@@ -2,7 +2,7 @@
 
 use crate::authority::{self, AuthorityError};
 use crate::config::Config;
-use crate::follow::Follower;
+use crate::follow::{Follower, Serving};
 use crate::headers::ViaName;
 use crate::heartbeat::Heartbeats;
 use crate::identify::Verifier;
@@ -110,6 +110,8 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
     let workers = config.listen.workers.unwrap_or_else(cores).max(1);
     let listening = Listening::bind(&config, workers)?;
     let writer = Writer::start(&config.state, settings)?;
+    // The folder is ours now: what an earlier run had in force says nothing of this one.
+    Serving::remove(&config.state);
     let snapshot = on_own_thread({
         let config = Arc::clone(&config);
         async move { load(&config).await }
@@ -259,6 +261,7 @@ impl Running {
             tracing::error!("the ops thread stopped by a panic");
         }
         if let Some(writer) = self.writer.take() {
+            Serving::remove(&self.config.state);
             writer.stop();
             let config = Arc::clone(&self.config);
             if let Err(error) = on_own_thread(async move { note_stop(&config).await }) {

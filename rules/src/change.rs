@@ -84,6 +84,15 @@ pub enum Event {
     ListHeld { list: String, version: String, why: String },
     /// An earlier list version took effect again.
     ListRolledBack { list: String, version: String },
+    /// The machine file put a list that was in force into another category, took it out (no `to`), or
+    /// brought it back (no `from`; nor where its category is not known).
+    ListMoved {
+        list: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+    },
     /// A user was added or changed: which fields, never a password.
     UserChanged { user: String, changed: Vec<String> },
     /// No internet for a user until then; in the past: lifted.

@@ -7,6 +7,7 @@ use super::{
 use categorizer::list::Format;
 use rules::host::Host;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -171,6 +172,7 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
         ca: CaSettings { passphrase_file: raw.ca.passphrase_file.map(|file| folder.join(file)) },
         lists,
         demo: false,
+        hash: crate::lists::hex(&Sha256::digest(text)),
     })
 }
 
@@ -405,12 +407,25 @@ impl Reader<'_> {
                 let what = format!("a list called {name:?} stands on line {first} already");
                 self.fault(list.name.span(), what, "give each list a name of its own");
             }
-            lists.extend(self.list(list, allow_private));
+            let read = self.list(list, allow_private);
+            let is_other = |read: &ListSource| {
+                let own = ListOrigin::Builtin(read.category.clone());
+                read.origin != own || *name != format!("always-{}", read.category)
+            };
+            if ALWAYS.iter().any(|category| *name == format!("always-{category}"))
+                && read.as_ref().is_some_and(is_other)
+            {
+                let what = format!("{name:?} is the name of a list of the filter's own");
+                self.fault(list.name.span(), what, "give the list another name");
+            }
+            lists.extend(read);
         }
         for category in ALWAYS {
             let builtin = ListOrigin::Builtin(category.to_owned());
             let name = format!("always-{category}");
-            let there = lists.iter().any(|list| list.origin == builtin || list.name == name);
+            let there = lists
+                .iter()
+                .any(|list: &ListSource| list.origin == builtin && list.category == category);
             lists.extend((!there).then(|| always(name, category, builtin)));
         }
         lists

@@ -2,7 +2,7 @@
 
 use super::file::FORMATS;
 use super::{Config, ListOrigin, ListSource, PortSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// The values in effect as a machine file.
@@ -64,6 +64,31 @@ pub(super) fn show(config: &Config) -> String {
         show_list(list, &mut line);
     }
     out
+}
+
+/// The keys that differ, each as `table.key`, in the order of their names.
+pub(super) fn differences(one: &Config, other: &Config) -> Vec<String> {
+    let (one, other) = (keys(one), keys(other));
+    let all: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    all.into_iter().filter(|key| one.get(*key) != other.get(*key)).cloned().collect()
+}
+
+/// Every key that is no list's, with its value in effect.
+fn keys(config: &Config) -> BTreeMap<String, toml::Value> {
+    // What is shown is a machine file again; a test keeps it so.
+    let shown: toml::Table = toml::from_str(&show(config)).unwrap_or_default();
+    let mut keys = BTreeMap::new();
+    for (key, value) in shown.into_iter().filter(|(key, _)| key != "lists") {
+        match value {
+            toml::Value::Table(table) => {
+                keys.extend(table.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)))
+            }
+            value => {
+                keys.insert(key, value);
+            }
+        }
+    }
+    keys
 }
 
 fn show_list(list: &ListSource, line: &mut impl FnMut(String)) {

@@ -42,6 +42,44 @@ fn host(text: &str) -> Host {
 }
 
 #[test]
+fn a_shipped_list_of_a_locked_category_is_not_had_under_another() {
+    let text = "[[lists]]\nname = \"x\"\ncategory = \"games\"\npath = \"builtin:csam\"\n";
+    let lists = parse(text).unwrap().lists;
+    let csam = |list: &&ListSource| list.category == "csam";
+    assert_eq!(lists.iter().find(csam).unwrap().origin, ListOrigin::Builtin("csam".to_owned()));
+    let taken = "[[lists]]\nname = \"always-csam\"\ncategory = \"csam\"\npath = \"x\"\n";
+    let error = parse(taken).unwrap_err().to_string();
+    assert!(error.starts_with("schoolgate.toml:2: \"always-csam\" is the name"), "{error}");
+    // What `config show` prints is a machine file.
+    parse(&parse("").unwrap().show()).unwrap();
+}
+
+#[test]
+fn differences_are_named_by_their_keys_and_lists_are_none() {
+    let same = parse(SAMPLE).unwrap();
+    assert_eq!(same.differences(&same), <Vec<String>>::new());
+    let cases: [(&str, &str, &[&str]); 8] = [
+        ("state = \"state\"", "state = \"other\"", &["state"]),
+        ("127.0.0.1:3128", "127.0.0.1:3129", &["listen.proxy"]),
+        ("ops = \"127.0.0.1:3190\"", "", &["listen.ops"]),
+        ("[limits]", "[limits]\nmax_headers = 99", &["limits.max_headers"]),
+        (
+            "\"both.test\" = [\"127.0.0.1\", \"::1\"]",
+            "\"both.test\" = \"::1\"",
+            &["upstream.hosts"],
+        ),
+        ("[log]", "[ca]\npassphrase_file = \"key\"\n[log]", &["ca.passphrase_file"]),
+        ("squid = \"access.log\"", "sync_interval_ms = 5", &["log.squid", "log.sync_interval_ms"]),
+        ("refresh_hours = 6", "", &[]),
+    ];
+    for (from, to, keys) in cases {
+        let other = parse(&SAMPLE.replacen(from, to, 1)).unwrap();
+        assert_eq!(same.differences(&other), keys, "{from} -> {to}");
+        assert_ne!(same.hash, other.hash);
+    }
+}
+
+#[test]
 fn a_file_says_what_it_says_and_the_rest_has_defaults() {
     let config = parse(SAMPLE).unwrap();
     assert_eq!(config.state, Path::new("/etc/schoolgate/state"));

@@ -79,6 +79,7 @@ mod tests {
         let files = [folder.path().join("policy.toml")];
         std::fs::write(&files[0], "a").unwrap();
         let young = looks(&files);
+        assert!(young.contains(&crate::lists::hex(&Sha256::digest("a"))), "{young}");
         let later = SystemTime::now() + Duration::from_millis(YOUNG_MS * 2);
         assert_ne!(young, look(&files[0], later), "so that what came between is read");
         assert_eq!(look(&files[0], later), look(&files[0], later));

@@ -65,6 +65,7 @@ impl Follow {
                 if file.hash != *snapshot.policy_hash {
                     self.record_policy(snapshot, &file).await?;
                     self.swap(snapshot.with_policy(file, now()));
+                    self.machine.try_again();
                 }
                 self.settle(Part::Policy, Ok(()));
             }

@@ -14,6 +14,7 @@ mod first;
 pub(crate) mod fuzzing;
 mod gate;
 mod judge;
+mod moves;
 mod source;
 mod unpack;
 mod version;
@@ -21,6 +22,7 @@ mod version;
 pub use entries::Difference;
 pub(crate) use entries::hex;
 pub use gate::Gate;
+pub(crate) use moves::ACTOR_MACHINE_FILE;
 pub use version::{FileReport, Lineage, VersionInfo};
 pub(crate) use version::{make_folder, replace_file, write_synced};
 
@@ -31,6 +33,7 @@ use entries::Entries;
 use fetch::Download;
 use judge::{Fresh, Step, candidate, consider, event_of, is_due};
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
+use moves::category_in_force;
 use rules::category::Catalogue;
 use rules::change::Event;
 use rules::host::Host;
@@ -268,8 +271,9 @@ impl<'a> Lists<'a> {
     }
 
     /// Lists of locked categories that were in force under this state folder and that the machine file
-    /// no longer has in that category, each with it: what they blocked may be open. Shipped lists are
-    /// not among them, since those of locked categories are always in force.
+    /// no longer has in that category, each with it: they stay in force as they were, and learn
+    /// nothing new. Shipped lists are not among them, since those of locked categories are always in
+    /// force.
     ///
     /// Nobody can tell by the files whether that is meant. Who means it removes `STATE/lists/NAME`.
     ///
@@ -396,41 +400,79 @@ impl<'a> Lists<'a> {
     /// # Errors
     /// [`ListError`], the first one of any list.
     pub async fn index(&self, catalogue: &Catalogue, now: UnixMillis) -> Result<Index, ListError> {
+        let lacking = self.lacking(&self.lineages().await?);
+        self.index_with(lacking, catalogue, now, &Gate::default()).await
+    }
+
+    /// As [`Lists::index`], but what must be downloaded is left out, and first versions are measured
+    /// against `gate`.
+    ///
+    /// # Errors
+    /// As [`Lists::index`].
+    pub(crate) async fn index_of_local(
+        &self,
+        catalogue: &Catalogue,
+        now: UnixMillis,
+        gate: &Gate,
+    ) -> Result<Index, ListError> {
+        let mut lacking = self.lacking(&self.lineages().await?);
+        lacking.retain(|list| !matches!(list.origin, ListOrigin::Url(_)));
+        self.index_with(lacking, catalogue, now, gate).await
+    }
+
+    /// The lists that are not there until they are downloaded.
+    ///
+    /// # Errors
+    /// [`ListError::Log`].
+    pub(crate) async fn not_downloaded(&self) -> Result<Vec<String>, ListError> {
+        let mut lacking = self.lacking(&self.lineages().await?);
+        lacking.retain(|list| matches!(list.origin, ListOrigin::Url(_)));
+        Ok(lacking.into_iter().map(|list| list.name).collect())
+    }
+
+    /// The lists of which no version was ever judged.
+    fn lacking(&self, lineages: &HashMap<String, Lineage>) -> Vec<ListSource> {
+        let is_lacking = |list: &&ListSource| {
+            lineages.get(&list.name).is_none_or(|lineage| {
+                let shelf = Shelf::new(&self.config.state, &list.name);
+                lineage.accepted.is_none() && shelf.waits(lineage, list).is_none()
+            })
+        };
+        self.config.lists.iter().filter(is_lacking).cloned().collect()
+    }
+
+    async fn index_with(
+        &self,
+        lacking: Vec<ListSource>,
+        catalogue: &Catalogue,
+        now: UnixMillis,
+        gate: &Gate,
+    ) -> Result<Index, ListError> {
         for (list, category) in self.taken_out().await? {
             tracing::warn!(
                 list,
                 category,
-                "a list of a locked category was in force and is no longer in the machine file"
+                "a list of a locked category is no longer so in the machine file; it stays in force"
             );
         }
-        let mut lineages = self.lineages().await?;
-        let lacking: Vec<_> = self
-            .config
-            .lists
-            .iter()
-            .filter(|list| {
-                lineages.get(&list.name).is_none_or(|lineage| {
-                    let shelf = Shelf::new(&self.config.state, &list.name);
-                    lineage.accepted.is_none() && shelf.waits(lineage, list).is_none()
-                })
-            })
-            .cloned()
-            .collect();
         if !lacking.is_empty() {
-            let done =
-                self.take_in(lacking, Look::Missing, ACTOR_DAEMON, now, &Gate::default()).await?;
+            let done = self.take_in(lacking, Look::Missing, ACTOR_DAEMON, now, gate).await?;
             for (list, outcome) in done {
                 if let Outcome::Held { why, .. } = outcome? {
                     tracing::warn!(list, why, "list held: it is not in force");
                 }
             }
-            lineages = self.lineages().await?;
         }
+        let lineages = self.lineages().await?;
         let lists = self.config.lists.iter().filter_map(|list| {
-            let version = lineages.get(&list.name)?.accepted.clone()?;
-            Some(ListInfo { name: list.name.clone(), category: list.category.clone(), version })
+            let lineage = lineages.get(&list.name)?;
+            let version = lineage.accepted.clone()?;
+            let shelf = Shelf::new(&self.config.state, &list.name);
+            let category = category_in_force(list, lineage, &shelf, catalogue);
+            Some(ListInfo { name: list.name.clone(), category, version })
         });
-        let recipe = Recipe::new(&self.config.state, lists.collect());
+        let left = self.left_locked(&lineages, catalogue);
+        let recipe = Recipe::new(&self.config.state, lists.chain(left).collect());
         let catalogue = catalogue.clone();
         blocking(move || recipe.open(&catalogue)).await
     }
@@ -479,9 +521,10 @@ impl<'a> Lists<'a> {
         let mut downloads: HashMap<Url, Result<Download, String>> = HashMap::new();
         let mut done = Vec::new();
         let mut fresh = Vec::new();
-        for list in lists {
+        for mut list in lists {
             let lineage = lineages.get(&list.name).cloned().unwrap_or_default();
             let shelf = Shelf::new(&self.config.state, &list.name);
+            list.category = category_in_force(&list, &lineage, &shelf, &catalogue);
             let looked = shelf.looked();
             let skip = match look {
                 Look::All => false,

@@ -83,6 +83,9 @@ pub struct Lineage {
     pub held: Option<(String, String)>,
     /// Version that a rollback took out of force: it never comes back by itself.
     pub rolled_back: Option<String>,
+    /// The category that the machine file was last recorded to give it, where that has ever changed;
+    /// `Some(None)`: it was taken out of the file.
+    pub placed: Option<Option<String>>,
 }
 
 impl Lineage {
@@ -93,7 +96,8 @@ impl Lineage {
 }
 
 /// The event words that [`lineages`] understands.
-pub(super) const LIST_EVENTS: [&str; 3] = ["list_accepted", "list_held", "list_rolled_back"];
+pub(super) const LIST_EVENTS: [&str; 4] =
+    ["list_accepted", "list_held", "list_rolled_back", "list_moved"];
 
 /// Folds the list events of the change log.
 pub(super) fn lineages(entries: &[ChangeEntry]) -> HashMap<String, Lineage> {
@@ -122,6 +126,9 @@ pub(super) fn lineages(entries: &[ChangeEntry]) -> HashMap<String, Lineage> {
                 lineage.accepted = Some(version.clone());
                 lineage.accepted_at = Some((entry.at, entry.actor.clone()));
                 lineage.held = None;
+            }
+            Event::ListMoved { list, to, .. } => {
+                lists.entry(list.clone()).or_default().placed = Some(to.clone());
             }
             _ => {}
         }

@@ -5,6 +5,7 @@ use crate::ca::Health;
 use crate::config::name;
 use crate::failure::{Exit, Failure};
 use crate::health;
+use crate::in_force::InForce;
 use crate::output::{colour, json_text, visible};
 use crate::school::{School, now};
 use proxy::config::{Config, ListOrigin, ListSource};
@@ -87,11 +88,12 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     let config = &school.config;
     checks.push(state_folder(&config.state));
     checks.push(disk(&config.state));
-    match school.strict_snapshot().await {
+    let read = school.strict_snapshot().await;
+    match &read {
         Ok(snapshot) => {
-            checks.push(policy(&snapshot));
-            checks.extend(terms(&snapshot));
-            checks.push(lists(&snapshot));
+            checks.push(policy(snapshot));
+            checks.extend(terms(snapshot));
+            checks.push(lists(snapshot));
         }
         Err(failure) => {
             checks.push(Check::problem(
@@ -108,6 +110,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     checks.push(authority(config));
     if health::is_running(&config.state) {
         checks.push(ready(config).await);
+        checks.extend(in_force(school, read.as_ref().ok()).await);
     } else {
         checks.push(Check {
             what: "filter",
@@ -278,7 +281,10 @@ async fn locked_lists(school: &School) -> Option<Check> {
             let folder = school.config.state.join("lists");
             Some(Check::problem(
                 WHAT,
-                format!("in force before, no longer in the machine file: {}", named.join(", ")),
+                format!(
+                    "no longer so in the machine file, and in force as they were: {}",
+                    named.join(", ")
+                ),
                 format!(
                     "put them back under [[lists]]; if that is meant, remove {}/NAME",
                     folder.display()
@@ -359,6 +365,30 @@ async fn ready(config: &Config) -> Check {
             fix: Some("see its messages (journalctl -u schoolgate)".to_owned()),
         },
     }
+}
+
+/// Whether the running filter decides by what the files and the change log say.
+async fn in_force(school: &School, snapshot: Option<&Snapshot>) -> Vec<Check> {
+    const WHAT: &str = "in force";
+    // A log that cannot be read has a check of its own.
+    let Ok(log) = school.change_log().await else { return Vec::new() };
+    let Some(in_force) = InForce::look(school, &log, snapshot).await else { return Vec::new() };
+    let problem = |(found, fix): &(String, &str)| Check::problem(WHAT, found, *fix);
+    let mut checks: Vec<_> = in_force.behind.iter().map(problem).collect();
+    if let Some(serving) = in_force.serving {
+        if checks.is_empty() {
+            let found = format!("policy, lists and all {} changes", serving.changes);
+            checks.push(Check::good(WHAT, found));
+        }
+        if !serving.restart.is_empty() {
+            checks.push(Check::problem(
+                "machine file",
+                format!("changed, not in force until a restart: {}", serving.restart.join(", ")),
+                "restart the filter (systemctl restart schoolgate)",
+            ));
+        }
+    }
+    checks
 }
 
 /// Whether the addresses could be listened on, asked only while no daemon runs.

@@ -15,6 +15,7 @@ mod config;
 mod doctor;
 mod failure;
 mod health;
+mod in_force;
 mod inspect;
 mod lists;
 mod log;

@@ -6,6 +6,7 @@ use crate::config::name;
 use crate::doctor::size;
 use crate::failure::{Exit, Failure};
 use crate::health;
+use crate::in_force::{InForce, short};
 use crate::output::visible;
 use crate::report::weekly::{ListAge, span_words, thousands};
 use crate::school::{School, now};
@@ -23,6 +24,7 @@ const LAG_METRIC: &str = "ledger_ingest_lag_milliseconds";
 struct Daemon {
     words: String,
     exit: Exit,
+    ready: bool,
     /// Milliseconds by which stored records are behind recorded ones, as the daemon measures it.
     log_lag_ms: Option<f64>,
 }
@@ -31,6 +33,8 @@ struct Daemon {
 struct Status {
     daemon: Daemon,
     snapshot: Snapshot,
+    /// What the running filter decides by; `None`: it does not run.
+    in_force: Option<InForce>,
     lists: Vec<ListAge>,
     /// Lists of locked categories that the machine file no longer has, with their categories.
     taken_out: Vec<(String, String)>,
@@ -42,14 +46,19 @@ struct Status {
 /// Prints the state of the filter; exit 6 where it does not run or answer.
 pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Failure> {
     let state = &school.config.state;
-    let daemon = daemon(school).await;
+    let mut daemon = daemon(school).await;
     let snapshot = school.snapshot().await?;
     let log = school.change_log().await?;
+    let in_force = InForce::look(school, &log, Some(&snapshot)).await;
+    if in_force.as_ref().is_some_and(|it| !it.behind.is_empty()) && daemon.exit == Exit::Ok {
+        daemon.exit = Exit::ProblemsFound;
+    }
     let lists = crate::report::list_ages(school, &log).await?;
     let taken_out = Lists::new(&school.config, &log).taken_out().await.map_err(Failure::fault)?;
     let status = Status {
         daemon,
         snapshot,
+        in_force,
         lists,
         taken_out,
         at: now(),
@@ -65,7 +74,8 @@ pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Fail
 }
 
 async fn daemon(school: &School) -> Daemon {
-    let of = |words: String, exit| Daemon { words, exit, log_lag_ms: None };
+    let of =
+        |words: String, exit| Daemon { words, exit, ready: exit == Exit::Ok, log_lag_ms: None };
     if !health::is_running(&school.config.state) {
         let words = "not running; browsing through it is stopped, not open";
         return of(words.to_owned(), Exit::FilterDown);
@@ -77,7 +87,7 @@ async fn daemon(school: &School) -> Daemon {
         Ok((200, _)) => {
             let metrics = health::ask(ops, "/metrics").await.map(|(_, text)| text);
             let log_lag_ms = metrics.ok().and_then(|text| metric(&text, LAG_METRIC));
-            Daemon { words: "ready".to_owned(), exit: Exit::Ok, log_lag_ms }
+            Daemon { words: "ready".to_owned(), exit: Exit::Ok, ready: true, log_lag_ms }
         }
         Ok((status, text)) => {
             of(format!("not ready ({status}): {}", text.trim()), Exit::ProblemsFound)
@@ -111,6 +121,45 @@ impl Status {
         own.filter_map(|list| Some((list.taken_in?, list.name.as_str()))).min()
     }
 
+    /// How the running filter differs from what should be in force, with what to do.
+    fn behind(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.in_force.iter().flat_map(|it| &it.behind);
+        all.map(|(found, fix)| (found.as_str(), *fix))
+    }
+
+    /// Keys of the machine file that wait for a restart of the running filter.
+    fn restart(&self) -> &[String] {
+        let serving = self.in_force.as_ref().and_then(|it| it.serving.as_ref());
+        serving.map_or(&[], |serving| &serving.restart)
+    }
+
+    fn print_in_force(&self) -> Result<(), Failure> {
+        let Some(in_force) = &self.in_force else { return Ok(()) };
+        match &in_force.serving {
+            Some(serving) if in_force.behind.is_empty() => say!(
+                "in force  this policy, these lists and all {} entries of the change log",
+                serving.changes
+            ),
+            Some(serving) => say!(
+                "in force  policy {}, and {} entries of the change log; see the warnings",
+                short(&serving.policy_hash),
+                serving.changes
+            ),
+            None => say!("in force  not known; see the warnings"),
+        }
+        for (found, fix) in self.behind() {
+            note!("warning: {}\n  fix: {fix}", visible(found));
+        }
+        if !self.restart().is_empty() {
+            note!(
+                "warning: changed in the machine file and not in force until a restart: {}",
+                visible(&self.restart().join(", "))
+            );
+            note!("  fix: restart the filter (systemctl restart schoolgate)");
+        }
+        Ok(())
+    }
+
     fn levels(&self) -> Vec<&str> {
         self.snapshot.policy.levels().iter().map(|(_, level)| level.name.as_str()).collect()
     }
@@ -122,7 +171,7 @@ impl Status {
     fn json(&self) -> serde_json::Value {
         let clock = self.snapshot.policy.clock();
         json!({
-            "ready": self.daemon.exit == Exit::Ok,
+            "ready": self.daemon.ready,
             "state": self.daemon.words,
             "school": self.snapshot.policy.school(),
             "policy_hash": &*self.snapshot.policy_hash,
@@ -138,6 +187,9 @@ impl Status {
             "log_bytes": self.log_bytes,
             "journal_bytes": self.journal_bytes,
             "log_lag_ms": self.daemon.log_lag_ms,
+            "serving": self.in_force.as_ref().and_then(|it| it.serving.as_ref()),
+            "behind": self.behind().map(|(found, _)| found).collect::<Vec<_>>(),
+            "restart": self.restart(),
             "at": clock.rfc3339(self.at),
         })
     }
@@ -150,15 +202,11 @@ impl Status {
         }
         say!("machine   {}", name(school.config.file.as_deref()));
         say!("school    {}", visible(policy.school()));
-        let hash = &self.snapshot.policy_hash;
+        let hash = short(&self.snapshot.policy_hash);
         let levels = self.levels();
         let names = levels.join(", ");
-        say!(
-            "policy    {} ({} levels: {})",
-            hash.get(..12).unwrap_or(hash),
-            levels.len(),
-            visible(&names)
-        );
+        say!("policy    {} ({} levels: {})", hash, levels.len(), visible(&names));
+        self.print_in_force()?;
         let oldest = self.oldest().map_or_else(String::new, |(at, name)| {
             format!("; oldest: {}, {} ago", visible(name), span_words(self.at.0 - at))
         });
@@ -170,7 +218,8 @@ impl Status {
         }
         for (list, category) in &self.taken_out {
             note!(
-                "warning: list \"{}\" of the locked category {} is no longer in the machine file",
+                "warning: list \"{}\" of the locked category {} is no longer so in the machine file; \
+                 it stays in force as it was",
                 visible(list),
                 visible(category)
             );

@@ -1,0 +1,113 @@
+//! What the running filter says it decides by, beside what the files and the change log say.
+
+use crate::health;
+use crate::school::School;
+use ledger::changes::ChangeLog;
+use proxy::follow::Serving;
+use proxy::snapshot::Snapshot;
+use std::time::{Duration, Instant};
+
+/// How long a change may be on its way before the filter counts as behind, in milliseconds: lists of
+/// the machine file have two seconds, all else has one.
+const ON_ITS_WAY_MS: u64 = 2_500;
+
+/// Between two looks, in milliseconds.
+const LOOK_MS: u64 = 100;
+
+/// What a running filter has in force.
+pub(crate) struct InForce {
+    /// Its own words; `None`: it has not said anything.
+    pub(crate) serving: Option<Serving>,
+    /// How that differs from what should be in force, with what to do.
+    pub(crate) behind: Vec<(String, &'static str)>,
+}
+
+impl InForce {
+    /// Asks the running filter; `None` where none runs. What is newer than the filter is given time to
+    /// come into force. `snapshot` is what the files say, where they can be read.
+    pub(crate) async fn look(
+        school: &School,
+        log: &ChangeLog,
+        snapshot: Option<&Snapshot>,
+    ) -> Option<InForce> {
+        let begun = Instant::now();
+        loop {
+            if !health::is_running(&school.config.state) {
+                return None;
+            }
+            let serving = Serving::read(&school.config.state);
+            let behind = behind(school, log, snapshot, serving.as_ref()).await;
+            let waited = begun.elapsed() >= Duration::from_millis(ON_ITS_WAY_MS);
+            if behind.is_empty() || waited {
+                return Some(InForce { serving, behind });
+            }
+            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+        }
+    }
+}
+
+async fn behind(
+    school: &School,
+    log: &ChangeLog,
+    snapshot: Option<&Snapshot>,
+    serving: Option<&Serving>,
+) -> Vec<(String, &'static str)> {
+    const MESSAGES: &str = "see its messages (journalctl -u schoolgate), then restart it";
+    let Some(serving) = serving else {
+        let found = "the filter does not say what it has in force";
+        return vec![(found.to_owned(), MESSAGES)];
+    };
+    let mut behind: Vec<(String, &'static str)> = Vec::new();
+    for (part, why) in &serving.problems {
+        let (found, fix) = match part.as_str() {
+            "policy" => (
+                format!("an OLDER policy ({}) is in force: {why}", short(&serving.policy_hash)),
+                "correct the policy; it is read again when it is saved",
+            ),
+            "machine file" => (
+                format!("the lists of an OLDER machine file are in force: {why}"),
+                "correct the machine file; it is read again when it is saved",
+            ),
+            "log" => (format!("changes cannot be followed: {why}"), "schoolgate doctor"),
+            part => (
+                format!("{part}: what was in force before stays so: {why}"),
+                "schoolgate lists status",
+            ),
+        };
+        behind.push((found, fix));
+    }
+    let told = |part: &str| serving.problems.contains_key(part);
+    if let Ok(size) = log.size().await
+        && size > serving.changes
+        && !told("log")
+    {
+        let missing = size - serving.changes;
+        behind.push((
+            format!("the filter is BEHIND: {missing} changes of the change log are not in force"),
+            MESSAGES,
+        ));
+    }
+    let same_machine = serving.machine_hash == school.config.hash;
+    if !same_machine && !told("machine file") {
+        let found = "the lists of an OLDER machine file are in force".to_owned();
+        behind.push((found, "schoolgate serve reads its own --config; see that it is this one"));
+    }
+    if let Some(snapshot) = snapshot {
+        if serving.policy_hash != *snapshot.policy_hash && !told("policy") {
+            let (old, new) = (short(&serving.policy_hash), short(&snapshot.policy_hash));
+            behind.push((format!("an OLDER policy ({old}) is in force, not {new}"), MESSAGES));
+        }
+        if serving.list_version != snapshot.index.version()
+            && same_machine
+            && !serving.problems.keys().any(|part| part.contains("list") || part == "machine file")
+        {
+            behind.push(("OLDER lists are in force than the change log says".to_owned(), MESSAGES));
+        }
+    }
+    behind
+}
+
+/// The start of a hash, enough to tell it by.
+pub(crate) fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

@@ -21,6 +21,7 @@ mod inspected;
 mod killed;
 mod live;
 mod log_full;
+mod machine_file;
 mod replay_tool;
 mod rfc;
 mod serving;

@@ -69,7 +69,7 @@ pub(crate) async fn run(config: Option<&Path>, args: &DoctorArgs) -> Result<Exit
             checks.push(Check::problem(
                 "machine file",
                 failure.what(),
-                "schoolgate config validate",
+                "schoolgate config validate; until then a running filter keeps the one that it had",
             ));
         }
     }

@@ -4,6 +4,7 @@ use crate::health;
 use crate::school::School;
 use ledger::changes::ChangeLog;
 use proxy::follow::Serving;
+use proxy::policy_file::PolicyFile;
 use proxy::snapshot::Snapshot;
 use std::time::{Duration, Instant};
 
@@ -92,11 +93,26 @@ async fn behind(
         let found = "the lists of an OLDER machine file are in force".to_owned();
         behind.push((found, "schoolgate serve reads its own --config; see that it is this one"));
     }
-    if let Some(snapshot) = snapshot {
-        if serving.policy_hash != *snapshot.policy_hash && !told("policy") {
-            let (old, new) = (short(&serving.policy_hash), short(&snapshot.policy_hash));
-            behind.push((format!("an OLDER policy ({old}) is in force, not {new}"), MESSAGES));
+    if !told("policy") {
+        let read = proxy::lists::catalogue(&school.config)
+            .map_err(|error| error.to_string())
+            .and_then(|catalogue| {
+                PolicyFile::read(&school.config.policy, &catalogue).map_err(|it| it.to_string())
+            });
+        let old = short(&serving.policy_hash);
+        match read {
+            Ok(file) if file.hash == serving.policy_hash => {}
+            Ok(file) => behind.push((
+                format!("an OLDER policy ({old}) is in force, not {}", short(&file.hash)),
+                MESSAGES,
+            )),
+            Err(why) => behind.push((
+                format!("an OLDER policy ({old}) is in force: {why}"),
+                "schoolgate policy validate",
+            )),
         }
+    }
+    if let Some(snapshot) = snapshot {
         if serving.list_version != snapshot.index.version()
             && same_machine
             && !serving.problems.keys().any(|part| part.contains("list") || part == "machine file")

@@ -58,7 +58,11 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Config(command) => config::run(&School::open(config)?, &command),
         Command::Doctor(args) => runtime()?.block_on(doctor::run(config, &args)),
         command => {
-            let school = School::open(config)?;
+            let asks_status = matches!(command, Command::Status(_));
+            let school = School::open(config).map_err(|failure| match asks_status {
+                true => failure.detail("a running filter keeps the machine file that it had"),
+                false => failure,
+            })?;
             runtime()?.block_on(ask(&school, command))
         }
     }

@@ -1,4 +1,4 @@
-//! The compiled index: one immutable block of bytes, used in place (memory-mapped by the caller),
+//! The compiled index: one immutable block of bytes, used in place, wherever its bytes lie,
 //! that answers which categories a host and URL have, and which list and entry said so.
 //!
 //! Names and URLs are kept as 64-bit hashes in two tables, eight to nine bytes each;

@@ -1,12 +1,11 @@
-//! The compiled index on disk: made once for a set of list versions, then memory-mapped, so that a
-//! start reads no list.
+//! The compiled index on disk: made once for a set of list versions, then read whole, so that a start
+//! reads no list.
 
 use super::ListError;
 use super::version::{Shelf, make_folder, replace_file, write_synced};
 use categorizer::index::{Builder, Index, ListInfo, OpenError};
 use rules::category::Catalogue;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Changes when the same versions would compile to other bytes: old files are then left alone and
@@ -69,8 +68,10 @@ impl Recipe {
     }
 
     fn open_existing(&self, catalogue: &Catalogue) -> Result<Option<Index>, OpenError> {
-        let Ok(file) = File::open(self.path()) else { return Ok(None) };
-        let index = Index::open(map(&file), catalogue)?;
+        // Read, not mapped: a mapped file that somebody cuts off would end the filter at the next
+        // look-up (SIGBUS), and every byte is read for the digest anyway.
+        let Ok(bytes) = std::fs::read(self.path()) else { return Ok(None) };
+        let index = Index::open(Box::new(bytes), catalogue)?;
         Ok((index.version() == self.key).then_some(index))
     }
 
@@ -109,28 +110,8 @@ impl Recipe {
             .collect();
         files.sort();
         for (_, path) in files.iter().rev().skip(KEPT_INDEXES) {
-            // Still mapped somewhere or not: its pages live as long as the mapping.
+            // Whoever uses it has its bytes in memory.
             let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// The file's bytes, mapped: many readers share one copy, and a start costs no reading. A file
-/// system that cannot map gets a copy in memory.
-fn map(file: &File) -> Box<dyn AsRef<[u8]> + Send + Sync> {
-    // SAFETY: index files are written beside their place, moved there whole, never written again
-    // and only ever unlinked; the folder is private to this user. So the mapped bytes do not change
-    // under the reader. Index::open checks a digest over all bytes, and every bound besides.
-    #[allow(unsafe_code, reason = "mapping a file is unsafe by nature; see above")]
-    let mapped = unsafe { memmap2::Mmap::map(file) };
-    match mapped {
-        Ok(mapped) => Box::new(mapped),
-        Err(_) => {
-            let mut bytes = Vec::new();
-            let mut reader = file;
-            // What could not be read is no index, and is refused as such.
-            let _ = std::io::Read::read_to_end(&mut reader, &mut bytes);
-            Box::new(bytes)
         }
     }
 }

@@ -112,13 +112,12 @@ async fn behind(
             )),
         }
     }
-    if let Some(snapshot) = snapshot {
-        if serving.list_version != snapshot.index.version()
-            && same_machine
-            && !serving.problems.keys().any(|part| part.contains("list") || part == "machine file")
-        {
-            behind.push(("OLDER lists are in force than the change log says".to_owned(), MESSAGES));
-        }
+    if let Some(snapshot) = snapshot
+        && serving.list_version != snapshot.index.version()
+        && same_machine
+        && !serving.problems.keys().any(|part| part.contains("list") || part == "machine file")
+    {
+        behind.push(("OLDER lists are in force than the change log says".to_owned(), MESSAGES));
     }
     behind
 }

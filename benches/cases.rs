@@ -1,6 +1,6 @@
 //! The cases of a run: which requests are sent, on how many connections, for how long.
 
-use crate::load::{Load, Prepared, Until};
+use crate::load::{Inside, Load, Prepared, Until};
 use crate::origin::Asked;
 use crate::school::School;
 use crate::trace::{Recorded, Trace};
@@ -90,14 +90,22 @@ impl Drive {
                 _ => Until::Elapsed(self.length),
             },
             new_connections: matches!(case, Case::Get1kNew | Case::Connect1k),
+            inside: Inside::Plain,
+            pause: Duration::ZERO,
         }
     }
 
     fn made_up(&self, case: Case, direct: bool) -> Rc<[Prepared]> {
+        let body_bytes = if case == Case::Get16k { 16 * 1024 } else { 1024 };
+        self.page(body_bytes, case == Case::Connect1k && !direct)
+    }
+
+    /// One page of so many bytes, asked for over and over; in a tunnel or not.
+    pub(crate) fn page(&self, body_bytes: u64, tunnel: bool) -> Rc<[Prepared]> {
         let recorded = Recorded {
             visit: String::new(),
             method: "GET".to_owned(),
-            https: case == Case::Connect1k,
+            https: tunnel,
             host: PLAIN_HOST.to_owned(),
             path_and_query: "/page?number=1".to_owned(),
             status: 200,
@@ -105,13 +113,13 @@ impl Drive {
             request_head_bytes: 0,
             request_body_bytes: 0,
             response_head_bytes: 0,
-            body_bytes: if case == Case::Get16k { 16 * 1024 } else { 1024 },
+            body_bytes,
         };
-        Rc::from([self.prepare(&recorded, case == Case::Connect1k && !direct, true)])
+        Rc::from([self.prepare(&recorded, tunnel, false)])
     }
 
     /// Whole visits, dealt out so that each connection has about as much to ask.
-    fn trace_queues(&self, trace: &Trace, direct: bool) -> Vec<Rc<[Prepared]>> {
+    pub(crate) fn trace_queues(&self, trace: &Trace, direct: bool) -> Vec<Rc<[Prepared]>> {
         let mut visits: BTreeMap<&str, Vec<&Recorded>> = BTreeMap::new();
         for recorded in &trace.requests {
             visits.entry(&recorded.visit).or_default().push(recorded);

@@ -8,9 +8,13 @@ use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
 
 /// Who asks: an address, and credentials if signed in.
 #[derive(Clone, Debug)]
@@ -64,6 +68,39 @@ pub(crate) struct Load {
     pub until: Until,
     /// Whether each request has a connection of its own.
     pub new_connections: bool,
+    /// What is spoken inside tunnels.
+    pub inside: Inside,
+    /// Rest of a connection before each request.
+    pub pause: Duration,
+}
+
+/// What is spoken inside tunnels.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Inside {
+    /// HTTP in the open.
+    #[default]
+    Plain,
+    /// TLS, which the proxy looks into: requests inside are decisions of their own.
+    Inspected(Arc<ClientConfig>),
+    /// TLS, looked into for those who sign in; a guest's tunnel is not.
+    InspectedForUsers(Arc<ClientConfig>),
+}
+
+impl Inside {
+    fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        match self {
+            Inside::Plain => None,
+            Inside::Inspected(tls) | Inside::InspectedForUsers(tls) => Some(tls),
+        }
+    }
+
+    fn is_decided_for(&self, person: &Person) -> bool {
+        match self {
+            Inside::Plain => false,
+            Inside::Inspected(_) => true,
+            Inside::InspectedForUsers(_) => !person.credentials.is_empty(),
+        }
+    }
 }
 
 /// What came back.
@@ -77,6 +114,10 @@ pub(crate) struct Tally {
     pub failed: u64,
     /// Decisions that the proxy took: plain requests and tunnels.
     pub decisions: u64,
+    /// Handshakes inside tunnels.
+    pub handshakes: u64,
+    /// Those of them that resumed an earlier session.
+    pub resumed: u64,
     /// Response body bytes.
     pub body_bytes: u64,
     /// From first byte sent to last byte read, in microseconds, in order of completion.
@@ -103,6 +144,8 @@ pub(crate) fn run(load: &Load, stop: &dyn Fn() -> bool) -> io::Result<Tally> {
                 target: load.target,
                 person,
                 new_connections: load.new_connections,
+                inside: load.inside.clone(),
+                pause: load.pause,
                 tally: Rc::clone(&tally),
                 main: None,
                 tunnels: HashMap::new(),
@@ -131,13 +174,20 @@ struct User {
     target: SocketAddr,
     person: Person,
     new_connections: bool,
+    inside: Inside,
+    pause: Duration,
     tally: Rc<RefCell<Tally>>,
     main: Option<Connection>,
     tunnels: HashMap<Rc<str>, Connection>,
 }
 
+/// A TCP stream, or TLS on one.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
+
 struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
     buffer: Vec<u8>,
 }
 
@@ -164,6 +214,9 @@ impl User {
                 if ended.get() || matches!(until, Until::Elapsed(limit) if start.elapsed() >= limit)
                 {
                     return;
+                }
+                if !self.pause.is_zero() {
+                    tokio::time::sleep(self.pause).await;
                 }
                 self.ask(request).await;
             }
@@ -220,15 +273,43 @@ impl User {
                 if answer.status != 200 {
                     return Ok(answer);
                 }
-                connection
+                match self.inside.tls() {
+                    Some(tls) => self.handshake(connection, tls, authority).await?,
+                    None => connection,
+                }
             }
         };
         connection.send(&request.head, b"", &request.body).await?;
+        if self.inside.is_decided_for(&self.person) {
+            self.tally.borrow_mut().decisions += 1;
+        }
         let answer = connection.read_answer(body_of(request)).await?;
+        if self.new_connections && self.inside.tls().is_some() {
+            // The answer is whole: whether the other side still takes the goodbye does not matter.
+            let _ = connection.stream.shutdown().await;
+        }
         if answer.reusable && !self.new_connections {
             self.tunnels.insert(Rc::clone(authority), connection);
         }
         Ok(answer)
+    }
+
+    async fn handshake(
+        &self,
+        connection: Connection,
+        tls: &Arc<ClientConfig>,
+        authority: &str,
+    ) -> io::Result<Connection> {
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let connector = TlsConnector::from(Arc::clone(tls));
+        let stream = connector.connect(name, connection.stream).await?;
+        let mut tally = self.tally.borrow_mut();
+        tally.handshakes += 1;
+        if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+            tally.resumed += 1;
+        }
+        Ok(Connection { stream: Box::new(stream), buffer: connection.buffer })
     }
 
     async fn ask_plain(&mut self, request: &Prepared) -> io::Result<Answer> {
@@ -252,10 +333,10 @@ impl User {
         let stream = socket.connect(self.target).await?;
         stream.set_nodelay(true)?;
         // Closed with a reset, so that 28,000 ports do not wait out their time in TIME_WAIT.
-        if self.new_connections {
+        if self.new_connections && self.inside.tls().is_none() {
             stream.set_zero_linger()?;
         }
-        Ok(Connection { stream, buffer: Vec::with_capacity(64 * 1024) })
+        Ok(Connection { stream: Box::new(stream), buffer: Vec::with_capacity(64 * 1024) })
     }
 }
 
@@ -275,7 +356,8 @@ fn body_of(request: &Prepared) -> Bodiless {
 }
 
 impl Tally {
-    fn fail(&mut self, why: String) {
+    /// Counts a failure.
+    pub(crate) fn fail(&mut self, why: String) {
         self.failed += 1;
         if self.failures.len() < 5 {
             self.failures.push(why);
@@ -299,7 +381,7 @@ impl Connection {
             let rest = parts.concat();
             self.stream.write_all(&rest[sent..]).await?;
         }
-        Ok(())
+        self.stream.flush().await
     }
 
     /// Reads one answer to its end.

@@ -4,10 +4,19 @@
 //! It runs as a process of its own, so that its processor time is never charged to a proxy.
 
 use crate::wire::{BodyLength, Head, find_head_end};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 /// Size of the buffer that bodies are cut from; longer bodies repeat it.
 const BODY_BYTES: usize = 1 << 20;
@@ -42,27 +51,57 @@ impl Asked {
     }
 }
 
-/// Serves until killed. Prints `listening ADDRESS` once ready.
-pub(crate) fn run(listen: SocketAddr) -> io::Result<()> {
+/// Serves until killed: plain HTTP, and TLS on a second port where it is given a configuration.
+/// Prints `listening ADDRESS [ADDRESS]` once ready.
+pub(crate) fn run(listen: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<()> {
     let body: &'static [u8] =
         Vec::leak((0..BODY_BYTES).map(|i| b"the quick brown fox. "[i % 21]).collect());
     let pad: &'static [u8] = Vec::leak(vec![b'p'; 16 * 1024]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async move {
         let listener = TcpListener::bind(listen).await?;
-        println!("listening {}", listener.local_addr()?);
-        loop {
-            // A full table of open files passes; the benchmark would show the failed requests.
-            let Ok((stream, _)) = listener.accept().await else { continue };
-            tokio::task::spawn_local(async move {
-                let _closed = serve(stream, body, pad).await;
-            });
-        }
+        let Some(tls) = tls else {
+            println!("listening {}", listener.local_addr()?);
+            return accept(listener, move |stream| serve(stream, body, pad)).await;
+        };
+        let secure = TcpListener::bind(SocketAddr::new(listen.ip(), 0)).await?;
+        println!("listening {} {}", listener.local_addr()?, secure.local_addr()?);
+        tokio::task::spawn_local(accept(listener, move |stream| serve(stream, body, pad)));
+        let acceptor = TlsAcceptor::from(tls);
+        accept(secure, move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let stream = acceptor.accept(stream).await?;
+                match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => serve_http2(stream, body).await,
+                    _ => serve(stream, body, pad).await,
+                }
+            }
+        })
+        .await
     })
 }
 
-async fn serve(mut stream: TcpStream, body: &'static [u8], pad: &'static [u8]) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    loop {
+        // A full table of open files passes; the benchmark would show the failed requests.
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        stream.set_nodelay(true)?;
+        let serving = serve(stream);
+        tokio::task::spawn_local(async move {
+            let _closed = serving.await;
+        });
+    }
+}
+
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    body: &'static [u8],
+    pad: &'static [u8],
+) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(16 * 1024);
     let mut head_out = Vec::with_capacity(1024);
     loop {
@@ -98,6 +137,77 @@ async fn serve(mut stream: TcpStream, body: &'static [u8], pad: &'static [u8]) -
     }
 }
 
+/// The same over HTTP/2, without the padding.
+async fn serve_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    body: &'static [u8],
+) -> io::Result<()> {
+    let service = service_fn(|mut request: Request<Incoming>| async move {
+        // An upload is read past before the answer.
+        while let Some(frame) =
+            std::future::poll_fn(|cx| Pin::new(request.body_mut()).poll_frame(cx)).await
+        {
+            drop(frame?);
+        }
+        let replay = request.headers().get("x-replay").and_then(|value| value.to_str().ok());
+        let asked = replay.and_then(Asked::parse);
+        let status = asked.as_ref().map_or(404, |asked| asked.status);
+        let bodiless = request.method() == Method::HEAD || matches!(status, 204 | 304);
+        let left = asked.as_ref().map_or(0, |asked| asked.body_bytes);
+        let mut answer = Response::builder().status(status).header("x-origin", "1");
+        if let Some(asked) = asked.filter(|asked| !asked.mime.is_empty()) {
+            answer = answer.header("content-type", asked.mime);
+        }
+        if !matches!(status, 204 | 304) {
+            answer = answer.header("content-length", left);
+        }
+        let answer = answer.body(Repeated { from: body, left: if bodiless { 0 } else { left } });
+        answer.map_err(|error| -> Box<dyn std::error::Error + Send + Sync> { error.into() })
+    });
+    hyper::server::conn::http2::Builder::new(OnThisThread)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(io::Error::other)
+}
+
+/// Runs hyper's tasks on the thread that started them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnThisThread;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// So many bytes, cut from a buffer over and over.
+struct Repeated {
+    from: &'static [u8],
+    left: u64,
+}
+
+impl Body for Repeated {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let most = self.from.len().min(64 * 1024);
+        let part = &self.from[..most.min(usize::try_from(self.left).unwrap_or(usize::MAX))];
+        self.left -= part.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(part)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+}
+
 fn write_head(out: &mut Vec<u8>, asked: &Asked, pad: &[u8]) {
     use std::io::Write;
     out.clear();
@@ -122,7 +232,12 @@ fn write_head(out: &mut Vec<u8>, asked: &Asked, pad: &[u8]) {
 }
 
 /// Sends the head and `left` bytes of body, the first part of both in one system call.
-async fn send(stream: &mut TcpStream, head: &[u8], body: &[u8], mut left: u64) -> io::Result<()> {
+async fn send(
+    stream: &mut (impl AsyncWrite + Unpin),
+    head: &[u8],
+    body: &[u8],
+    mut left: u64,
+) -> io::Result<()> {
     let mut head = head;
     while !head.is_empty() {
         let part = &body[..body.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
@@ -135,12 +250,12 @@ async fn send(stream: &mut TcpStream, head: &[u8], body: &[u8], mut left: u64) -
         let part = &body[..body.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
         left -= stream.write(part).await? as u64;
     }
-    Ok(())
+    stream.flush().await
 }
 
 /// Reads a request's body past. `buffer` holds what came with the head, and then what came after.
 async fn skip_body(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut Vec<u8>,
     length: BodyLength,
 ) -> io::Result<()> {

@@ -13,6 +13,7 @@
     clippy::print_stderr,
     reason = "a program that prints what it found"
 )]
+#![allow(dead_code, reason = "the parts serve several benches, none of which needs all of each")]
 
 mod cases;
 mod child;
@@ -24,10 +25,11 @@ mod report;
 mod school;
 mod schoolgate;
 mod squid;
+mod stage;
 mod trace;
 mod wire;
 
-use cases::{Case, Drive, PLAIN_HOST, SQUID_URL_BYTES};
+use cases::{Case, Drive, PLAIN_HOST};
 use child::{Pinning, Started};
 use clap::Parser;
 use lists::List;
@@ -37,24 +39,20 @@ use school::School;
 use schoolgate::Schoolgate;
 use serde_json::json;
 use squid::Squid;
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use stage::Material;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use trace::Trace;
-
-/// Longest wait for a proxy to finish what it put off.
-const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Replays recorded requests through Schoolgate and Squid.
 #[derive(Debug, Parser)]
 #[command(name = "replay")]
 struct Options {
     /// Requests: the table har_requests.tsv(.gz), any HAR, or a Squid native access log; without it
-    /// the shared trace (SCHOOLGATE_SHARED, or ../shared/data beside the checkout)
+    /// the shared trace (SCHOOLGATE_SHARED, or ../shared/data beside the checkout), else a small one
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Block lists, as SOURCE/CATEGORY folders of squidGuard files; without it the shared ones,
@@ -115,7 +113,7 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match options.origin {
-        Some(listen) => origin::run(listen).map(|()| true).map_err(|error| error.to_string()),
+        Some(listen) => origin::run(listen, None).map(|()| true).map_err(|error| error.to_string()),
         None => run(&options),
     };
     match outcome {
@@ -154,8 +152,8 @@ fn run(options: &Options) -> Result<bool, String> {
         ));
     }
     let folder = tempfile::Builder::new().prefix("replay").tempdir().map_err(|e| e.to_string())?;
-    open_to_all(folder.path())?;
-    let mut report = Report::default();
+    stage::open_to_all(folder.path())?;
+    let mut report = Report::new("Replay");
     let mut stage = set_up(options, with_squid, folder.path(), &mut report)?;
 
     let mut decisions = 0;
@@ -189,7 +187,7 @@ fn run(options: &Options) -> Result<bool, String> {
     if let Some(mut schoolgate) = stage.schoolgate.take() {
         schoolgate.process.stop(Duration::from_secs(15));
     }
-    write_results(&report, options)
+    report.write("replay", options.out.as_deref())
 }
 
 fn set_up(
@@ -198,35 +196,10 @@ fn set_up(
     folder: &Path,
     report: &mut Report,
 ) -> Result<Stage, String> {
-    let shared = shared_folder();
-    let input = options.input.clone().or_else(|| {
-        Some(shared.as_ref()?.join("traces/har_requests.tsv.gz")).filter(|path| path.exists())
-    });
-    let input = input.ok_or("no trace\n  fix: give one with --input FILE (HAR or Squid log)")?;
-    let mut trace = trace::read(&input)?;
-    let recorded = trace.requests.len();
-    if with_squid {
-        trace.requests.retain(|request| request.path_and_query.len() < SQUID_URL_BYTES);
-    }
-    for request in &mut trace.requests {
-        // A bare address would be dialled as it is; a name of its own leads to the origin instead.
-        if request.host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() {
-            let name = request.host.trim_matches(['[', ']']).replace(['.', ':'], "-");
-            request.host = format!("address-{name}.test");
-        }
-    }
-    let mut hosts: BTreeSet<String> =
-        trace.requests.iter().map(|request| request.host.clone()).collect();
-    let line = format!(
-        "trace {}: {recorded} requests to {} hosts; left out: {} that never went to a network, {} too long for Squid",
-        input.file_name().unwrap_or_default().to_string_lossy(),
-        hosts.len(),
-        trace.skipped,
-        recorded - trace.requests.len()
-    );
-    report.fact("trace", line, json!({ "requests": trace.requests.len(), "hosts": hosts.len() }));
+    let Material { trace, mut hosts } =
+        stage::material(options.input.as_deref(), with_squid, report)?;
     hosts.insert(PLAIN_HOST.to_owned());
-    let lists = choose_lists(options, shared.as_deref(), &hosts, folder)?;
+    let lists = stage::choose_lists(options.lists.as_deref(), &hosts, folder)?;
     let school = School::new(hosts);
 
     let pinning = match options.no_pinning {
@@ -245,7 +218,8 @@ fn set_up(
         ),
         json!({ "workers": options.workers, "pinned": !pinning.proxy.is_empty(), "lists": lists.len() }),
     );
-    let (origin_process, origin) = start_origin()?;
+    let (origin_process, listening) = stage::start_origin(&[])?;
+    let origin = *listening.first().ok_or("the origin did not start")?;
     let drive = Drive {
         connections: options.connections,
         length: Duration::from_secs(options.seconds),
@@ -264,6 +238,7 @@ fn set_up(
             lists: &lists,
             school: &school,
             workers: options.workers,
+            bump: None,
             pinning: &pinning,
         })?),
         false => None,
@@ -312,7 +287,7 @@ fn start_schoolgate(
 ) -> Result<Schoolgate, String> {
     let binary = match &options.binary {
         Some(binary) => std::path::absolute(binary).map_err(|error| error.to_string())?,
-        None => build()?,
+        None => stage::build()?,
     };
     Schoolgate::start(&schoolgate::Setting {
         binary: &binary,
@@ -321,6 +296,7 @@ fn start_schoolgate(
         school,
         workers: options.workers,
         origin_port: origin.port(),
+        inspection: None,
         pinning,
     })
 }
@@ -337,12 +313,12 @@ impl Stage {
         let load = self.drive.load(case, &self.trace, &self.school, target, pid.is_none());
         let cpu = || pid.map_or(0, |pid| measure::usage(pid).cpu_ns);
         if let Some(pid) = pid {
-            measure::settle(pid, SETTLE_LIMIT);
+            measure::settle(pid, stage::SETTLE_LIMIT);
         }
         let before = cpu();
         let tally = load::run(&load, &|| false).map_err(|error| error.to_string())?;
         if let Some(pid) = pid {
-            measure::settle(pid, SETTLE_LIMIT);
+            measure::settle(pid, stage::SETTLE_LIMIT);
         }
         let cpu_ns = cpu().saturating_sub(before);
         Ok(Round { case: case.as_str(), through, tally, cpu_ns })
@@ -392,146 +368,21 @@ fn conclude(
     options: &Options,
     report: &mut Report,
 ) -> Result<(), String> {
-    let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    let pids = [
-        ("schoolgate", stage.schoolgate.as_ref().map(|it| it.process.pid())),
-        ("squid", stage.squid.as_ref().map(|it| it.process.pid())),
-    ];
-    for (name, pid) in pids {
-        let Some(pid) = pid else { continue };
-        let usage = measure::usage(pid);
-        let line = format!(
-            "{name}: {:.1} MB resident ({:.1} MB of it not from files), peak {:.1} MB, proportional {:.1} MB",
-            megabytes(usage.rss_bytes),
-            megabytes(usage.anonymous_bytes),
-            megabytes(usage.rss_peak_bytes),
-            megabytes(usage.pss_bytes)
-        );
-        let value = json!({
-            "rss_bytes": usage.rss_bytes, "rss_peak_bytes": usage.rss_peak_bytes,
-            "pss_bytes": usage.pss_bytes, "anonymous_bytes": usage.anonymous_bytes,
-        });
-        if name == "schoolgate" {
-            let holds = usage.rss_peak_bytes <= 150_000_000;
-            report.target(
-                "memory schoolgate",
-                holds,
-                format!("{line}; target peak at most 150 MB"),
-                value,
-            );
-        } else {
-            report.fact("memory squid", line, value);
-        }
+    if let Some(it) = &stage.schoolgate {
+        report.memory("schoolgate", it.process.pid(), Some(150));
+    }
+    if let Some(it) = &stage.squid {
+        report.memory("squid", it.process.pid(), None);
     }
     if let Some(schoolgate) = &stage.schoolgate {
-        let records = schoolgate.records()?;
-        let line = format!(
-            "schoolgate: {} decisions, {} records, {} codes repeated; one record a request",
-            decisions, records.count, records.repeated
-        );
-        let holds = records.count == decisions && records.repeated == 0;
-        let value = json!({ "decisions": decisions, "records": records.count, "by_reason": records.by_reason });
-        report.target("records", holds, line, value);
-        for (reason, count) in &records.by_reason {
-            report.fact(
-                &format!("verdict {reason}"),
-                format!("schoolgate: {count} {reason}"),
-                json!(count),
-            );
-        }
+        report.records(&schoolgate.records()?, decisions);
     }
     if let Some(squid) = &stage.squid {
         let line = format!("squid: {squid_lines} decisions, {} lines logged", squid.records());
         report.fact("squid_records", line, json!(squid.records()));
     }
     if options.only.is_none() {
-        report.compare();
+        report.compare(|_| 1.0);
     }
     Ok(())
-}
-
-fn write_results(report: &Report, options: &Options) -> Result<bool, String> {
-    let markdown = report.markdown();
-    println!("{markdown}");
-    let folder = match &options.out {
-        Some(folder) => folder.clone(),
-        None => build_folder()?.join("replay-results"),
-    };
-    let text = serde_json::to_string_pretty(&report.json()).map_err(|error| error.to_string())?;
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(folder.join("replay.md"), &markdown))
-        .and_then(|()| std::fs::write(folder.join("replay.json"), text))
-        .map_err(|error| format!("{}: {error}", folder.display()))?;
-    println!("written to {}", folder.display());
-    for missed in report.missed() {
-        println!("missed: {missed}");
-    }
-    Ok(report.missed().is_empty())
-}
-
-fn choose_lists(
-    options: &Options,
-    shared: Option<&Path>,
-    hosts: &BTreeSet<String>,
-    folder: &Path,
-) -> Result<Vec<List>, String> {
-    match &options.lists {
-        Some(none) if none.as_os_str() == "none" => lists::made_up(hosts, &folder.join("lists")),
-        Some(given) => lists::find(&std::path::absolute(given).map_err(|error| error.to_string())?),
-        None => match shared.map(|shared| shared.join("lists")).filter(|path| path.exists()) {
-            Some(path) => lists::find(&path),
-            None => lists::made_up(hosts, &folder.join("lists")),
-        },
-    }
-}
-
-/// The folder of real test data, where there is one.
-fn shared_folder() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let folder = std::env::var_os("SCHOOLGATE_SHARED").map_or(beside, PathBuf::from);
-    folder.canonicalize().ok()
-}
-
-/// The folder that this program was built into (`.../release`).
-fn build_folder() -> Result<PathBuf, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let folder = program.ancestors().nth(2).ok_or("this program stands in no build folder")?;
-    Ok(folder.to_owned())
-}
-
-/// Builds the product in release mode beside this program, so that what is measured is never stale.
-fn build() -> Result<PathBuf, String> {
-    let folder = build_folder()?;
-    let target = folder.parent().ok_or("this program stands in no build folder")?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "-p", "admin-cli", "--bin", "schoolgate", "--target-dir"])
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .map_err(|error| format!("cargo: {error}"))?;
-    if !status.success() {
-        return Err(format!("cargo build: {status}"));
-    }
-    Ok(target.join("release/schoolgate"))
-}
-
-fn start_origin() -> Result<(Started, SocketAddr), String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut command = Command::new(program);
-    command.args(["--origin", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut process = Started::new(&mut command, &[], &[]).map_err(|error| error.to_string())?;
-    let mut line = String::new();
-    if let Some(output) = process.child().stdout.take() {
-        BufReader::new(output).read_line(&mut line).map_err(|error| error.to_string())?;
-    }
-    let address = line.trim().strip_prefix("listening ").and_then(|text| text.parse().ok());
-    Ok((process, address.ok_or("the replay origin did not start")?))
-}
-
-/// Squid gives up root's rights and must still reach its files.
-fn open_to_all(folder: &Path) -> Result<(), String> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
-        .map_err(|error| format!("{}: {error}", folder.display()))
 }

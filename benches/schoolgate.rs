@@ -23,6 +23,7 @@ pub(crate) struct Schoolgate {
     pub first_ready_after: Duration,
     /// The same with a compiled index.
     pub ready_after: Duration,
+    ops: SocketAddr,
     binary: PathBuf,
     folder: PathBuf,
 }
@@ -41,8 +42,23 @@ pub(crate) struct Setting<'a> {
     pub workers: usize,
     /// Port of the origin: CONNECT is allowed to it.
     pub origin_port: u16,
+    /// Tunnels are looked into.
+    pub inspection: Option<Inspection<'a>>,
     /// Processors.
     pub pinning: &'a Pinning,
+}
+
+/// What looking into tunnels takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Inspection<'a> {
+    /// The authority that sites are verified with.
+    pub sites: &'a Path,
+    /// Port of sites with TLS.
+    pub tls_port: u16,
+    /// Whether guests' tunnels are looked into as well.
+    pub guests: bool,
+    /// Lines for `[limits]`.
+    pub limits: &'a str,
 }
 
 /// The log's answer to "what happened?".
@@ -54,6 +70,10 @@ pub(crate) struct Records {
     pub repeated: u64,
     /// By verdict and reason.
     pub by_reason: BTreeMap<String, u64>,
+    /// By scheme and how deep it was looked into.
+    pub by_depth: BTreeMap<String, u64>,
+    /// By client address.
+    pub by_client: BTreeMap<String, u64>,
 }
 
 impl Schoolgate {
@@ -66,10 +86,15 @@ impl Schoolgate {
         let ops = free_address().map_err(|error| error.to_string())?;
         let folder = setting.folder.to_owned();
         write_files(setting, address, ops).map_err(|error| format!("schoolgate: {error}"))?;
+        if setting.inspection.is_some() {
+            run(setting.binary, &folder, &["ca", "init", "--by", "j.cho"])?;
+            run(setting.binary, &folder, &["ca", "export", "-o", "ca", "--format", "pem"])?;
+        }
         let (process, first_ready_after) = serve(setting, ops)?;
         let mut school = Self {
             process,
             address,
+            ops,
             first_ready_after,
             ready_after: Duration::ZERO,
             binary: setting.binary.to_owned(),
@@ -86,18 +111,26 @@ impl Schoolgate {
     /// # Errors
     /// A sentence with the command and what it said.
     pub(crate) fn command(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = Command::new(&self.binary)
-            .args(arguments)
-            .args(["--config", "schoolgate.toml"])
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("{}: {error}", self.binary.display()))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(format!("schoolgate {}: {said}", arguments.join(" ")));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        run(&self.binary, &self.folder, arguments)
+    }
+
+    /// The certificate of its authority, in PEM.
+    ///
+    /// # Errors
+    /// A sentence: none was exported.
+    pub(crate) fn authority(&self) -> Result<Vec<u8>, String> {
+        let folder = self.folder.join("ca");
+        let exported = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        exported
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|end| end == "pem"))
+            .and_then(|path| std::fs::read(path).ok())
+            .ok_or(format!("{}: no certificate was exported", folder.display()))
+    }
+
+    /// Its metrics; empty if it does not answer.
+    pub(crate) fn metrics(&self) -> String {
+        get(self.ops, "/metrics").unwrap_or_default()
     }
 
     /// Reads every record of the last day through `log query`.
@@ -125,6 +158,9 @@ impl Schoolgate {
             if !codes.insert(word("code")) {
                 records.repeated += 1;
             }
+            let depth = format!("{} {}", word("scheme"), word("depth"));
+            *records.by_depth.entry(depth).or_default() += 1;
+            *records.by_client.entry(word("client")).or_default() += 1;
             *records
                 .by_reason
                 .entry(format!("{} {}", word("verdict"), word("reason")))
@@ -177,6 +213,21 @@ impl Schoolgate {
     }
 }
 
+fn run(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(binary)
+        .args(arguments)
+        .args(["--config", "schoolgate.toml"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{}: {error}", binary.display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(format!("schoolgate {}: {said}", arguments.join(" ")));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 fn serve(setting: &Setting<'_>, ops: SocketAddr) -> Result<(Started, Duration), String> {
     let said = setting.folder.join("serve.log");
     let to = std::fs::File::create(&said).map_err(|error| error.to_string())?;
@@ -218,7 +269,7 @@ fn write_files(setting: &Setting<'_>, address: SocketAddr, ops: SocketAddr) -> s
     let Setting { folder, school, .. } = setting;
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("schoolgate.toml"), machine_file(setting, address, ops))?;
-    std::fs::write(folder.join("policy.toml"), policy(setting.lists))?;
+    std::fs::write(folder.join("policy.toml"), policy(setting))?;
     let mut people = "name,level,groups,password\n".to_owned();
     for (name, level) in &school.users {
         let _ = writeln!(people, "{name},{level},,{PASSWORD}");
@@ -243,18 +294,29 @@ fn machine_file(setting: &Setting<'_>, address: SocketAddr, ops: SocketAddr) -> 
             list.path.display()
         );
     }
+    let (mut ports, mut inspection, mut limits) =
+        (setting.origin_port.to_string(), String::new(), "");
+    if let Some(it) = setting.inspection {
+        let _ = write!(ports, ", {}", it.tls_port);
+        inspection =
+            format!("tls_ports = [{}]\nca_files = [\"{}\"]\n", it.tls_port, it.sites.display());
+        limits = it.limits;
+    }
     format!(
         "state = \"state\"\npolicy = \"policy.toml\"\n\
          [listen]\nproxy = [\"{address}\"]\nops = \"{ops}\"\nworkers = {workers}\n\
-         [upstream]\nconnect_ports = [{port}]\nallow_private = [{private}]\n\
-         [upstream.hosts]\n{hosts}\n{lists}",
+         [upstream]\nconnect_ports = [{ports}]\nallow_private = [{private}]\n{inspection}\
+         [upstream.hosts]\n{hosts}\n[limits]\n{limits}\n{lists}",
         workers = setting.workers,
-        port = setting.origin_port,
     )
 }
 
 /// The same decisions as Squid's access rules.
-fn policy(lists: &[List]) -> String {
+fn policy(setting: &Setting<'_>) -> String {
+    let lists = setting.lists;
+    let inspect = |looked_into: bool| if looked_into { "inspect = \"page\"" } else { "" };
+    let users = inspect(setting.inspection.is_some());
+    let guests = inspect(setting.inspection.is_some_and(|it| it.guests));
     let mut grid = String::new();
     let categories: BTreeSet<&str> = lists.iter().map(|list| list.category.as_str()).collect();
     for category in categories.into_iter().chain(["uncategorised"]) {
@@ -265,7 +327,7 @@ fn policy(lists: &[List]) -> String {
     format!(
         "school = \"Replay School\"\ntimezone = \"Europe/London\"\n\
          identify = [\"basic\", \"network\"]\norder = [\"pupil\", \"guest\", \"staff\"]\n\
-         [levels]\npupil = {{}}\nguest = {{}}\nstaff = {{}}\n\
+         [levels]\npupil = {{ {users} }}\nguest = {{ {guests} }}\nstaff = {{ {users} }}\n\
          [who]\n\"net:{GUEST_NETWORK}\" = \"guest\"\n\
          [grid]\n{grid}\
          [roles]\nit = [\"j.cho\"]\ndsl = [\"q.whitmore\"]\n\

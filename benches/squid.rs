@@ -38,8 +38,24 @@ pub(crate) struct Setting<'a> {
     pub school: &'a School,
     /// Worker processes.
     pub workers: usize,
+    /// Tunnels are looked into (`ssl-bump`).
+    pub bump: Option<Bump<'a>>,
     /// Processors.
     pub pinning: &'a Pinning,
+}
+
+/// What looking into tunnels takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Bump<'a> {
+    /// Folder that the package `squid-openssl` was unpacked into.
+    pub package: &'a Path,
+    /// The authority's certificate and key, in one PEM file.
+    pub authority: &'a Path,
+    /// The authority that sites are verified with.
+    pub sites: &'a Path,
+    /// Whether certificates are made before the site was asked for its own (`bump` at the first
+    /// step), which is cheaper and lets connections to sites be shared, but mimics no name.
+    pub client_first: bool,
 }
 
 impl Squid {
@@ -53,6 +69,11 @@ impl Squid {
         let names = write_files(setting, address).map_err(|error| format!("squid: {error}"))?;
         let mut command = Command::new(setting.binary);
         command.arg("-f").arg(folder.join("squid.conf"));
+        if setting.bump.is_some() {
+            // Its shared memory must not be that of another Squid on this machine.
+            command.args(["-n", &service_name()]);
+            make_certificate_store(setting)?;
+        }
         // One worker: one process and no coordinator, which is Squid at its cheapest.
         command.arg(if setting.workers == 1 { "-N" } else { "--foreground" });
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
@@ -119,9 +140,14 @@ fn configuration(setting: &Setting<'_>, address: SocketAddr) -> String {
             users.iter().filter(|(_, of)| of == level).map(|(name, _)| name.as_str()).collect();
         names.join(" ")
     };
-    let helper = "/usr/lib/squid/basic_ncsa_auth";
+    let helper = match setting.bump {
+        Some(bump) => format!("{}/usr/lib/squid/basic_ncsa_auth", bump.package.display()),
+        None => "/usr/lib/squid/basic_ncsa_auth".to_owned(),
+    };
+    let (bump_listener, bump_lines) = bumping(setting);
     format!(
-        "http_port {address}\n\
+        "http_port {address}{bump_listener}\n\
+         {bump_lines}\
          workers {workers}\n\
          visible_hostname replay\n\
          pid_filename {pid}\n\
@@ -171,4 +197,76 @@ fn configuration(setting: &Setting<'_>, address: SocketAddr) -> String {
 fn give_to_squid(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))
+}
+
+fn service_name() -> String {
+    format!("bench{}", std::process::id())
+}
+
+/// Removes the shared memory that a Squid leaves when it is killed.
+impl Drop for Squid {
+    fn drop(&mut self) {
+        self.process.stop(Duration::from_secs(5));
+        let name = service_name();
+        for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&format!("{name}-")) {
+                // Gone already: just as well.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Where Squid's helper keeps the certificates that it makes.
+fn make_certificate_store(setting: &Setting<'_>) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(bump) = setting.bump else { return Ok(()) };
+    let store = setting.folder.join("certificates");
+    let helper = bump.package.join("usr/lib/squid/security_file_certgen");
+    let made = Command::new(&helper)
+        .arg("-c")
+        .arg("-s")
+        .arg(&store)
+        .args(["-M", "16MB"])
+        .stdout(Stdio::null())
+        .output()
+        .map_err(|error| format!("{}: {error}", helper.display()))?;
+    if !made.status.success() {
+        return Err(format!("{}: {}", helper.display(), String::from_utf8_lossy(&made.stderr)));
+    }
+    let mut open = vec![store];
+    while let Some(path) = open.pop() {
+        let mode = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(&path, mode).map_err(|error| error.to_string())?;
+        for entry in std::fs::read_dir(&path).into_iter().flatten().flatten() {
+            open.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// What is added to the listener's line, and the lines that look into tunnels.
+fn bumping(setting: &Setting<'_>) -> (String, String) {
+    let Some(bump) = setting.bump else { return Default::default() };
+    let listener = format!(
+        " ssl-bump generate-host-certificates=on dynamic_cert_mem_cache_size=16MB tls-cert={}",
+        bump.authority.display()
+    );
+    let package = bump.package.display();
+    let rules = match bump.client_first {
+        true => "ssl_bump bump all\n",
+        false => "acl first at_step SslBump1\nssl_bump peek first\nssl_bump bump all\n",
+    };
+    let lines = format!(
+        "sslcrtd_program {package}/usr/lib/squid/security_file_certgen -s {store} -M 16MB\n\
+         sslcrtd_children 4 startup=1 idle=1\n\
+         tls_outgoing_options cafile={sites}\n\
+         icon_directory /usr/share/squid/icons\n\
+         mime_table /usr/share/squid/mime.conf\n\
+         error_directory /usr/share/squid/errors/en\n\
+         {rules}",
+        store = setting.folder.join("certificates").display(),
+        sites = bump.sites.display(),
+    );
+    (listener, lines)
 }

@@ -85,12 +85,11 @@ struct Options {
     /// Worker threads of Schoolgate, worker processes of Squid
     #[arg(long, default_value_t = 1)]
     workers: usize,
-    /// Only these, separated by commas: schoolgate, squid, mitmproxy
-    #[arg(long, value_delimiter = ',', default_value = "schoolgate,squid,mitmproxy")]
+    /// Only these, separated by commas: schoolgate; squid, which asks the site for its certificate
+    /// first, as Schoolgate does; squid-first, which does not: cheaper, and it mimics no name;
+    /// mitmproxy
+    #[arg(long, value_delimiter = ',', default_value = "schoolgate,squid,squid-first,mitmproxy")]
     only: Vec<String>,
-    /// Let Squid make certificates without asking the site first: cheaper, and it mimics no name
-    #[arg(long)]
-    client_first: bool,
     /// The schoolgate program; without it a release build is made
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
@@ -151,7 +150,7 @@ impl Case {
     /// connections of a trace.
     fn is_for(self, through: &str) -> bool {
         match through {
-            "squid" => self != Case::H21k,
+            "squid" | "squid-first" => self != Case::H21k,
             "mitmproxy" => !matches!(self, Case::H21k | Case::Trace),
             _ => true,
         }
@@ -193,6 +192,8 @@ struct Stage {
     trace: Trace,
     drive: Drive,
     tls_port: u16,
+    /// Authority of the sites: some hosts are never looked into.
+    sites: Vec<u8>,
 }
 
 fn run(options: &Options) -> Result<bool, String> {
@@ -204,7 +205,7 @@ fn run(options: &Options) -> Result<bool, String> {
     stage::open_to_all(folder)?;
     let mut report = Report::new("Inspected HTTPS");
 
-    let material = stage::material(options.input.as_deref(), wanted("squid"), &mut report)?;
+    let material = stage::material(options.input.as_deref(), true, &mut report)?;
     let mut trace = material.trace;
     // What went in the open says nothing about looking into tunnels.
     trace.requests.retain(|request| request.https);
@@ -256,29 +257,33 @@ fn run(options: &Options) -> Result<bool, String> {
     };
     let cache = stage::build_folder()?.join("bench-peers");
     let squid_authority = folder.join("squid-authority.pem");
-    let squid = match wanted("squid") {
-        true => {
-            let package = peers::squid_openssl(&cache)?;
+    let mut squids = Vec::new();
+    for (name, client_first) in [("squid", false), ("squid-first", true)] {
+        if !wanted(name) {
+            continue;
+        }
+        let package = peers::squid_openssl(&cache)?;
+        if squids.is_empty() {
             let (pem, key) = sites::authority("Bench Squid").map_err(|error| error.to_string())?;
             std::fs::write(&squid_authority, format!("{}{pem}", key.serialize_pem()))
                 .map_err(|error| error.to_string())?;
-            Some(Squid::start(&squid::Setting {
-                binary: &package.join("usr/sbin/squid"),
-                folder: &folder.join("squid"),
-                lists: &lists,
-                school: &school,
-                workers: options.workers,
-                bump: Some(squid::Bump {
-                    package: &package,
-                    authority: &squid_authority,
-                    sites: &authority,
-                    client_first: options.client_first,
-                }),
-                pinning: &pinning,
-            })?)
         }
-        false => None,
-    };
+        let started = Squid::start(&squid::Setting {
+            binary: &package.join("usr/sbin/squid"),
+            folder: &folder.join(name),
+            lists: &lists,
+            school: &school,
+            workers: options.workers,
+            bump: Some(squid::Bump {
+                package: &package,
+                authority: &squid_authority,
+                sites: &authority,
+                client_first,
+            }),
+            pinning: &pinning,
+        })?;
+        squids.push((name, started));
+    }
     let mitmproxy = match wanted("mitmproxy") {
         true => start_mitmproxy(&cache, folder, secure, &authority, &pinning, &mut report),
         false => None,
@@ -293,9 +298,9 @@ fn run(options: &Options) -> Result<bool, String> {
     if let Some(it) = &schoolgate {
         add("schoolgate", it.process.pid(), it.address, it.authority()?);
     }
-    if let Some(it) = &squid {
+    for (name, it) in &squids {
         let pem = std::fs::read(&squid_authority).map_err(|error| error.to_string())?;
-        add("squid", it.process.pid(), it.address, pem);
+        add(name, it.process.pid(), it.address, pem);
     }
     if let Some(it) = &mitmproxy {
         add("mitmproxy", it.process.pid(), it.address, it.authority()?);
@@ -311,6 +316,7 @@ fn run(options: &Options) -> Result<bool, String> {
             origin_port: secure.port(),
         },
         tls_port: secure.port(),
+        sites: std::fs::read(&authority).map_err(|error| error.to_string())?,
     };
     for proxy in &mut proxies {
         // Signs everybody in and makes the first certificates, before anything is measured.
@@ -331,7 +337,7 @@ fn run(options: &Options) -> Result<bool, String> {
             }
         }
     }
-    conclude(&proxies, schoolgate.as_ref(), squid.as_ref(), &mut report)?;
+    conclude(&proxies, schoolgate.as_ref(), &squids, &mut report)?;
     if let Some(mut it) = schoolgate.take() {
         it.process.stop(Duration::from_secs(15));
     }
@@ -364,8 +370,7 @@ impl Stage {
     /// One round of one case; the proxy is quiet before and after.
     fn play(&self, case: Case, proxy: &mut Proxy) -> Result<Round, String> {
         let alpn = if case == Case::H21k { "h2" } else { "http/1.1" };
-        let resumes = !matches!(case, Case::New1k);
-        let tls = Arc::new(sites::client(&[&proxy.authority], alpn, resumes)?);
+        let tls = Arc::new(sites::client(&[&proxy.authority, &self.sites], alpn)?);
         measure::settle(proxy.pid, stage::SETTLE_LIMIT);
         let before = measure::usage(proxy.pid).cpu_ns;
         let tally = match case {
@@ -405,7 +410,7 @@ impl Stage {
                 _ => Until::Elapsed(self.drive.length),
             },
             new_connections: matches!(case, Case::New1k | Case::Resume1k),
-            inside: Inside::Inspected(tls),
+            inside: if case == Case::New1k { Inside::TlsAnew(tls) } else { Inside::Tls(tls) },
             pause: Duration::ZERO,
         }
     }
@@ -434,7 +439,7 @@ impl Stage {
 fn conclude(
     proxies: &[Proxy],
     schoolgate: Option<&Schoolgate>,
-    squid: Option<&Squid>,
+    squids: &[(&str, Squid)],
     report: &mut Report,
 ) -> Result<(), String> {
     for proxy in proxies {
@@ -451,13 +456,15 @@ fn conclude(
     if let Some(it) = schoolgate {
         report.records(&it.records()?, decisions("schoolgate"));
     }
-    if let Some(it) = squid {
+    for (name, it) in squids {
         let logged = it.records();
-        let line = format!("squid: {} decisions, {logged} lines logged", decisions("squid"));
-        report.fact("squid_records", line, json!(logged));
+        let line = format!("{name}: {} decisions, {logged} lines logged", decisions(name));
+        report.fact(&format!("{name}_records"), line, json!(logged));
     }
     // Kept connections are what a filter sees most; a handshake is the same mathematics for all.
-    report.compare(|case| if case.starts_with("keep") { 0.5 } else { 1.0 });
-    report.beside("mitmproxy");
+    let most = |case: &str| if case.starts_with("keep") { 0.5 } else { 1.0 };
+    report.compare("squid", Some(&most));
+    report.compare("squid-first", Some(&most));
+    report.compare("mitmproxy", None);
     Ok(())
 }

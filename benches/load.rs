@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::client::Resumption;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
 
 /// Who asks: an address, and credentials if signed in.
@@ -80,26 +81,26 @@ pub(crate) enum Inside {
     /// HTTP in the open.
     #[default]
     Plain,
-    /// TLS, which the proxy looks into: requests inside are decisions of their own.
-    Inspected(Arc<ClientConfig>),
-    /// TLS, looked into for those who sign in; a guest's tunnel is not.
-    InspectedForUsers(Arc<ClientConfig>),
+    /// TLS; each connection's person has sessions of their own to resume, as a browser has.
+    Tls(Arc<ClientConfig>),
+    /// TLS without sessions to resume.
+    TlsAnew(Arc<ClientConfig>),
 }
 
-impl Inside {
-    fn tls(&self) -> Option<&Arc<ClientConfig>> {
-        match self {
-            Inside::Plain => None,
-            Inside::Inspected(tls) | Inside::InspectedForUsers(tls) => Some(tls),
-        }
-    }
+/// Name of the authority that signs for the origin's hosts: a tunnel that shows another one is
+/// looked into, and the requests in it are decisions of their own.
+pub(crate) const SITES_AUTHORITY: &str = "Bench sites";
 
-    fn is_decided_for(&self, person: &Person) -> bool {
-        match self {
-            Inside::Plain => false,
-            Inside::Inspected(_) => true,
-            Inside::InspectedForUsers(_) => !person.credentials.is_empty(),
-        }
+impl Inside {
+    /// The TLS of one person.
+    fn of_one(&self) -> Option<Arc<ClientConfig>> {
+        let (Inside::Tls(tls) | Inside::TlsAnew(tls)) = self else { return None };
+        let mut own = ClientConfig::clone(tls);
+        own.resumption = match self {
+            Inside::Tls(_) => Resumption::in_memory_sessions(256),
+            _ => Resumption::disabled(),
+        };
+        Some(Arc::new(own))
     }
 }
 
@@ -144,7 +145,7 @@ pub(crate) fn run(load: &Load, stop: &dyn Fn() -> bool) -> io::Result<Tally> {
                 target: load.target,
                 person,
                 new_connections: load.new_connections,
-                inside: load.inside.clone(),
+                tls: load.inside.of_one(),
                 pause: load.pause,
                 tally: Rc::clone(&tally),
                 main: None,
@@ -174,7 +175,7 @@ struct User {
     target: SocketAddr,
     person: Person,
     new_connections: bool,
-    inside: Inside,
+    tls: Option<Arc<ClientConfig>>,
     pause: Duration,
     tally: Rc<RefCell<Tally>>,
     main: Option<Connection>,
@@ -189,6 +190,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
 struct Connection {
     stream: Box<dyn Duplex>,
     buffer: Vec<u8>,
+    /// The proxy's own certificate was shown.
+    looked_into: bool,
 }
 
 struct Answer {
@@ -273,18 +276,18 @@ impl User {
                 if answer.status != 200 {
                     return Ok(answer);
                 }
-                match self.inside.tls() {
+                match &self.tls {
                     Some(tls) => self.handshake(connection, tls, authority).await?,
                     None => connection,
                 }
             }
         };
         connection.send(&request.head, b"", &request.body).await?;
-        if self.inside.is_decided_for(&self.person) {
+        if connection.looked_into {
             self.tally.borrow_mut().decisions += 1;
         }
         let answer = connection.read_answer(body_of(request)).await?;
-        if self.new_connections && self.inside.tls().is_some() {
+        if self.new_connections && self.tls.is_some() {
             // The answer is whole: whether the other side still takes the goodbye does not matter.
             let _ = connection.stream.shutdown().await;
         }
@@ -309,7 +312,8 @@ impl User {
         if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
             tally.resumed += 1;
         }
-        Ok(Connection { stream: Box::new(stream), buffer: connection.buffer })
+        let looked_into = !is_of_sites(stream.get_ref().1.peer_certificates());
+        Ok(Connection { stream: Box::new(stream), buffer: connection.buffer, looked_into })
     }
 
     async fn ask_plain(&mut self, request: &Prepared) -> io::Result<Answer> {
@@ -333,11 +337,19 @@ impl User {
         let stream = socket.connect(self.target).await?;
         stream.set_nodelay(true)?;
         // Closed with a reset, so that 28,000 ports do not wait out their time in TIME_WAIT.
-        if self.new_connections && self.inside.tls().is_none() {
+        if self.new_connections && self.tls.is_none() {
             stream.set_zero_linger()?;
         }
-        Ok(Connection { stream: Box::new(stream), buffer: Vec::with_capacity(64 * 1024) })
+        let (stream, buffer) = (Box::new(stream), Vec::with_capacity(64 * 1024));
+        Ok(Connection { stream, buffer, looked_into: false })
     }
+}
+
+/// Whether a certificate names the sites' own authority; a DER name holds its text as it is.
+fn is_of_sites(chain: Option<&[CertificateDer<'_>]>) -> bool {
+    let name = SITES_AUTHORITY.as_bytes();
+    let leaf = chain.and_then(<[_]>::first);
+    leaf.is_some_and(|leaf| leaf.windows(name.len()).any(|bytes| bytes == name))
 }
 
 /// Which answers have no body because of what was asked.

@@ -93,27 +93,9 @@ impl Report {
         self.fact(key, line, value);
     }
 
-    /// Holds processor time per request against Squid's, case by case; `most` is the target ratio.
-    pub(crate) fn compare(&mut self, most: impl Fn(&str) -> f64) {
-        let summaries = self.summaries();
-        for (case, by_proxy) in &summaries {
-            let (Some(ours), Some(squid)) = (by_proxy.get("schoolgate"), by_proxy.get("squid"))
-            else {
-                continue;
-            };
-            let ratio = ours.cpu_us_per_request / squid.cpu_us_per_request;
-            let line = format!(
-                "{case}: processor time per request {ratio:.2} of Squid's ({:.1} against {:.1} us); target at most {:.2}",
-                ours.cpu_us_per_request,
-                squid.cpu_us_per_request,
-                most(case)
-            );
-            self.target(&format!("cpu_ratio {case}"), ratio <= most(case), line, json!(ratio));
-        }
-    }
-
-    /// Says how processor time per request compares with another proxy's, case by case.
-    pub(crate) fn beside(&mut self, peer: &str) {
+    /// Sets processor time per request beside another proxy's, case by case; `most` is the target
+    /// ratio of a case, if it has one.
+    pub(crate) fn compare(&mut self, peer: &str, most: Option<&dyn Fn(&str) -> f64>) {
         for (case, by_proxy) in self.summaries() {
             let (Some(ours), Some(other)) = (by_proxy.get("schoolgate"), by_proxy.get(peer)) else {
                 continue;
@@ -123,7 +105,14 @@ impl Report {
                 "{case}: processor time per request {ratio:.2} of {peer}'s ({:.1} against {:.1} us)",
                 ours.cpu_us_per_request, other.cpu_us_per_request
             );
-            self.fact(&format!("cpu_ratio {case} {peer}"), line, json!(ratio));
+            let key = format!("cpu_ratio {case} {peer}");
+            match most.map(|most| most(case)) {
+                Some(most) => {
+                    let line = format!("{line}; target at most {most:.2}");
+                    self.target(&key, ratio <= most, line, json!(ratio));
+                }
+                None => self.fact(&key, line, json!(ratio)),
+            }
         }
     }
 

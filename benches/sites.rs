@@ -1,5 +1,6 @@
 //! TLS of the origin: an authority of its own, and a certificate for each host that it is asked for.
 
+use crate::load::SITES_AUTHORITY;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use std::collections::HashMap;
 use std::path::Path;
@@ -54,8 +55,8 @@ pub(crate) fn server(folder: &Path, http2: bool) -> Result<Arc<ServerConfig>, St
     let say = |error: rcgen::Error| error.to_string();
     let hosts = std::fs::read_to_string(folder.join(HOSTS)).map_err(|error| error.to_string())?;
     let key = KeyPair::generate().map_err(say)?;
-    let pem = parameters("Bench sites").and_then(|it| it.self_signed(&key)).map_err(say)?.pem();
-    let issuer = Issuer::new(parameters("Bench sites").map_err(say)?, key);
+    let pem = parameters(SITES_AUTHORITY).and_then(|it| it.self_signed(&key)).map_err(say)?.pem();
+    let issuer = Issuer::new(parameters(SITES_AUTHORITY).map_err(say)?, key);
     let leaf_key = KeyPair::generate().map_err(say)?;
     let signing = PrivateKeyDer::from_pem_slice(leaf_key.serialize_pem().as_bytes())
         .map_err(|error| error.to_string())?;
@@ -88,7 +89,7 @@ pub(crate) fn server(folder: &Path, http2: bool) -> Result<Arc<ServerConfig>, St
 ///
 /// # Errors
 /// A sentence: the PEM is none.
-pub(crate) fn client(pems: &[&[u8]], alpn: &str, resumes: bool) -> Result<ClientConfig, String> {
+pub(crate) fn client(pems: &[&[u8]], alpn: &str) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     for certificate in pems.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)) {
         let certificate = certificate.map_err(|error| error.to_string())?;
@@ -101,8 +102,5 @@ pub(crate) fn client(pems: &[&[u8]], alpn: &str, resumes: bool) -> Result<Client
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-    if !resumes {
-        config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
-    }
     Ok(config)
 }

@@ -193,7 +193,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let own = schoolgate.authority()?;
     let sites_pem = std::fs::read(&authority).map_err(|error| error.to_string())?;
     // A guest sees the site's own certificate, everybody else ours.
-    let tls = |alpn| sites::client(&[&own, &sites_pem], alpn, true).map(Arc::new);
+    let tls = |alpn| sites::client(&[&own, &sites_pem], alpn).map(Arc::new);
     let (http1, http2) = (tls("http/1.1")?, tls("h2")?);
     let stage = Stage { school, trace: material.trace, plain, secure, http1, http2 };
 
@@ -355,7 +355,7 @@ impl Stage {
             until: Until::Elapsed(length),
             new_connections: false,
             inside: match tunnels {
-                true => Inside::InspectedForUsers(Arc::clone(&self.http1)),
+                true => Inside::Tls(Arc::clone(&self.http1)),
                 false => Inside::Plain,
             },
             pause: Duration::from_millis(options.pause_ms),
@@ -441,7 +441,7 @@ fn judge_rest(
         start.threads, end.threads
     );
     report.target("threads", end.threads <= start.threads, line, json!(end.threads));
-    // Caches fill in the first third.
+    // Caches fill in the first third, if that is a minute at least.
     let later = &samples[samples.len() / 3..];
     let growth = watch::growth(later);
     let bound = (0.05 * start.rss_bytes as f64).max(5e6);

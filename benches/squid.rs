@@ -24,6 +24,7 @@ pub(crate) struct Squid {
     /// Names in its lists, all levels together.
     pub names: usize,
     log: PathBuf,
+    service: String,
 }
 
 /// What Squid needs to know.
@@ -69,9 +70,10 @@ impl Squid {
         let names = write_files(setting, address).map_err(|error| format!("squid: {error}"))?;
         let mut command = Command::new(setting.binary);
         command.arg("-f").arg(folder.join("squid.conf"));
+        let service = service_name(setting);
         if setting.bump.is_some() {
             // Its shared memory must not be that of another Squid on this machine.
-            command.args(["-n", &service_name()]);
+            command.args(["-n", &service]);
             make_certificate_store(setting)?;
         }
         // One worker: one process and no coordinator, which is Squid at its cheapest.
@@ -82,7 +84,7 @@ impl Squid {
         let process = Started::new(&mut command, &setting.pinning.proxy, &setting.pinning.rest)
             .map_err(|error| format!("{}: {error}", setting.binary.display()))?;
         let log = folder.join("access.log");
-        let mut squid = Self { process, address, ready_after: Duration::ZERO, names, log };
+        let mut squid = Self { process, address, ready_after: Duration::ZERO, names, log, service };
         while begun.elapsed() < Duration::from_secs(120) {
             if TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() {
                 squid.ready_after = begun.elapsed();
@@ -199,15 +201,18 @@ fn give_to_squid(folder: &Path) -> io::Result<()> {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))
 }
 
-fn service_name() -> String {
-    format!("bench{}", std::process::id())
+/// Its folder's name tells two of one bench apart; Squid takes letters and digits alone.
+fn service_name(setting: &Setting<'_>) -> String {
+    let folder = setting.folder.file_name().unwrap_or_default().to_string_lossy();
+    let letters: String = folder.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("bench{}{letters}", std::process::id())
 }
 
 /// Removes the shared memory that a Squid leaves when it is killed.
 impl Drop for Squid {
     fn drop(&mut self) {
         self.process.stop(Duration::from_secs(5));
-        let name = service_name();
+        let name = &self.service;
         for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(&format!("{name}-")) {
                 // Gone already: just as well.

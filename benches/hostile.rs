@@ -74,6 +74,26 @@ impl Done {
     }
 }
 
+impl Done {
+    fn count(&mut self, outcome: io::Result<Records>) {
+        self.times += 1;
+        match outcome {
+            Ok((least, most)) => {
+                self.least += least;
+                self.most += most;
+            }
+            Err(error) => {
+                self.odd += 1;
+                // How far it came is not known.
+                self.most += 2;
+                if self.oddities.len() < 3 {
+                    self.oddities.push(error.to_string());
+                }
+            }
+        }
+    }
+}
+
 /// How many records one go leaves: fewest and most.
 type Records = (u64, u64);
 
@@ -134,23 +154,8 @@ impl Hostile {
         let one = async || {
             while Instant::now() < until {
                 let outcome = tokio::time::timeout(PATIENCE, self.once(number)).await;
-                let mut done = done.borrow_mut();
-                done.times += 1;
-                match outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                    Ok((least, most)) => {
-                        done.least += least;
-                        done.most += most;
-                    }
-                    Err(error) => {
-                        done.odd += 1;
-                        // How far it came is not known.
-                        done.most += 2;
-                        if done.oddities.len() < 3 {
-                            done.oddities.push(error.to_string());
-                        }
-                    }
-                }
-                drop(done);
+                let outcome = outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                done.borrow_mut().count(outcome);
                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             }
         };

@@ -95,7 +95,11 @@ pub(crate) fn client(pems: &[&[u8]], alpn: &str) -> Result<ClientConfig, String>
         let certificate = certificate.map_err(|error| error.to_string())?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut provider = aws_lc_rs::default_provider();
+    // The order of the browsers: the shorter key first.
+    let browsers_first = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.sort_by_key(|suite| *suite != browsers_first);
+    let provider = Arc::new(provider);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

@@ -45,6 +45,9 @@ pub(crate) async fn run(school: &School, command: InspectCommand) -> Result<Exit
             show(school, &snapshot, &url, &as_whom, print.format())
         }
         InspectCommand::List { print } => list(&snapshot, print.format()),
+        InspectCommand::Learned { since, all, print } => {
+            crate::inspect_learned::run(school, &snapshot, &since, all, print.format()).await
+        }
         InspectCommand::Request { what, until, from, reason, change } => {
             let log = school.change_log().await?;
             let span = (from.as_deref(), until.as_str());
@@ -154,7 +157,7 @@ fn show(
 }
 
 /// Whether the school has made its certificate authority, without which nothing is looked into.
-fn has_authority(school: &School) -> bool {
+pub(crate) fn has_authority(school: &School) -> bool {
     let entries = Store::of_state(&school.config.state).entries().unwrap_or_default();
     entries.iter().any(|entry| entry.standing == Standing::Signs)
 }

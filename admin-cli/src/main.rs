@@ -17,6 +17,7 @@ mod failure;
 mod health;
 mod in_force;
 mod inspect;
+mod inspect_learned;
 mod lists;
 mod log;
 mod policy;

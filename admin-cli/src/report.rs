@@ -2,6 +2,7 @@
 
 mod blocked;
 pub(crate) mod document;
+pub(crate) mod https;
 mod running;
 pub(crate) mod weekly;
 
@@ -13,7 +14,9 @@ use crate::log;
 use crate::school::{School, from_append_error, from_time_error, now};
 use crate::status::folder_bytes;
 use document::{Document, Section, Table, plain_csv, plain_json};
+use https::Https;
 use ledger::record::Depth;
+use ledger::seen::Seen;
 use ledger::summary::Summary;
 use proxy::config::ListOrigin;
 use proxy::lists::Lists;
@@ -87,6 +90,7 @@ async fn weekly(
         lists: list_ages(school, &change_log).await?,
         log_bytes: folder_bytes(&school.config.state.join("access")),
         running: health::is_running(&school.config.state),
+        authority: crate::inspect::has_authority(school),
     };
     Ok(match format {
         ReportFormat::Html => week.document(reader).html(),
@@ -97,7 +101,7 @@ async fn weekly(
 }
 
 /// The range stretched to whole school days: sums are kept by day.
-fn whole_days(
+pub(crate) fn whole_days(
     clock: &SchoolClock,
     (from, until): (UnixMillis, UnixMillis),
 ) -> (UnixMillis, UnixMillis) {
@@ -120,9 +124,15 @@ async fn figures(
         let category = policy.catalogue().id(&name).and_then(|id| policy.catalogue().get(id));
         category.map_or(name, |category| category.title.clone())
     };
+    let seen = Seen::total(summary.seen.values());
+    // A connection that was looked into stands here by the requests inside it.
     let depths = Depth::ALL.map(|depth| {
-        let requests = summary.depths.iter().filter(|((seen, _), _)| *seen == depth as u8);
-        (depth.as_str().to_owned(), requests.map(|(_, count)| count.total()).sum())
+        let requests = match depth {
+            Depth::Plain => seen.plain,
+            Depth::Name => seen.by_name,
+            Depth::Page => seen.inside,
+        };
+        (depth.as_str().to_owned(), requests)
     });
     Ok(Figures {
         requests: summary.requests.total(),
@@ -134,6 +144,16 @@ async fn figures(
             .map(|(_, count)| count.total())
             .sum(),
         depths: depths.into_iter().filter(|(_, requests)| *requests > 0).collect(),
+        https: seen.into(),
+        https_levels: policy
+            .levels()
+            .iter()
+            .filter_map(|(_, level)| {
+                let seen = summary.seen.get(&level.name)?;
+                Some((level.name.clone(), Https::from(*seen)))
+            })
+            .filter(|(_, https)| https.connections() + https.refused > 0)
+            .collect(),
         categories: summary
             .blocked_categories()
             .into_iter()
@@ -156,7 +176,7 @@ async fn figures(
 }
 
 /// Whether a site is listed as illegal content: a report never names it.
-fn is_locked_site(snapshot: &Snapshot, host: &str) -> bool {
+pub(crate) fn is_locked_site(snapshot: &Snapshot, host: &str) -> bool {
     rules::host::Host::parse(host).is_ok_and(|host| {
         let locked = snapshot.policy.catalogue().locked();
         !snapshot.index.categories(&host, None).intersection(locked).is_empty()

@@ -8,11 +8,14 @@ use crate::failure::{Exit, Failure};
 use crate::health;
 use crate::in_force::{InForce, short};
 use crate::output::visible;
+use crate::report::https::floor_percent;
 use crate::report::weekly::{ListAge, span_words, thousands};
 use crate::school::{School, now};
+use ledger::seen::Seen;
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
 use rules::change::UnblockState;
+use rules::inspect::Inspect;
 use rules::time::UnixMillis;
 use serde_json::json;
 use std::path::Path;
@@ -41,6 +44,10 @@ struct Status {
     at: UnixMillis,
     log_bytes: u64,
     journal_bytes: u64,
+    /// Why nothing is looked into, where that is so.
+    unseeing: Option<&'static str>,
+    /// What the filter saw today; the fault where the log cannot be read.
+    seen: Result<Seen, String>,
 }
 
 /// Prints the state of the filter; exit 6 where it does not run or answer.
@@ -57,13 +64,15 @@ pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Fail
     let taken_out = Lists::new(&school.config, &log).taken_out().await.map_err(Failure::fault)?;
     let status = Status {
         daemon,
-        snapshot,
         in_force,
         lists,
         taken_out,
         at: now(),
         log_bytes: folder_bytes(&state.join("access")),
         journal_bytes: folder_bytes(&state.join("journal")),
+        unseeing: unseeing(school, &snapshot),
+        seen: seen_today(school, &snapshot).await,
+        snapshot,
     };
     if args.json {
         say!("{}", crate::output::json_text(status.json().to_string()));
@@ -71,6 +80,53 @@ pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Fail
         status.print(school)?;
     }
     Ok(status.daemon.exit)
+}
+
+async fn seen_today(school: &School, snapshot: &Snapshot) -> Result<Seen, String> {
+    let today = snapshot.policy.clock().day(now());
+    let tomorrow = today.saturating_add(jiff::Span::new().days(1));
+    let levels = Seen::of_days(&school.config.state, today, tomorrow).await;
+    levels.map(|levels| Seen::total(levels.values())).map_err(|error| error.to_string())
+}
+
+/// Why nothing inside https is seen, where that is so.
+fn unseeing(school: &School, snapshot: &Snapshot) -> Option<&'static str> {
+    let policy = &snapshot.policy;
+    let looks = |level| policy.level_inspect(level) == Inspect::Page;
+    if !crate::inspect::has_authority(school) {
+        return Some("no authority; see schoolgate ca init");
+    }
+    let none = !policy.levels().iter().any(|(level, _)| looks(level));
+    none.then_some("no level has inspect = \"page\"")
+}
+
+/// What was seen of a day's https connections: never more than is true.
+fn https_words(unseeing: Option<&str>, seen: &Seen) -> String {
+    let count = |number: u64, kind: &str| format!("{} {kind}", thousands(number));
+    let mut parts = Vec::new();
+    if seen.looked_into > 0 {
+        parts.push(count(seen.looked_into, "connections looked into"));
+    }
+    if seen.by_name > 0 {
+        // What is left of a share that is rounded down.
+        let share = match (seen.looked_into, floor_percent(seen.looked_into, seen.connections())) {
+            (0, _) => String::new(),
+            (_, looked) => format!(" ({} %)", 100 - looked),
+        };
+        let kind = if parts.is_empty() { "connections by name only" } else { "by name only" };
+        parts.push(count(seen.by_name, kind) + &share);
+    }
+    if seen.refused > 0 {
+        parts.push(count(seen.refused, "refused the school's certificate"));
+    }
+    let today = match parts.is_empty() {
+        true => "today no connection yet".to_owned(),
+        false => format!("today {}", parts.join(", ")),
+    };
+    match unseeing {
+        Some(why) => format!("nothing is looked into: {why}; {today}"),
+        None => today,
+    }
 }
 
 async fn daemon(school: &School) -> Daemon {
@@ -190,6 +246,13 @@ impl Status {
             "serving": self.in_force.as_ref().and_then(|it| it.serving.as_ref()),
             "behind": self.behind().map(|(found, _)| found).collect::<Vec<_>>(),
             "restart": self.restart(),
+            "https_looks_into": self.unseeing.is_none(),
+            "https_today": self.seen.as_ref().ok().map(|seen| json!({
+                "looked_into": seen.looked_into,
+                "by_name": seen.by_name,
+                "refused": seen.refused,
+                "nothing": seen.nothing,
+            })),
             "at": clock.rfc3339(self.at),
         })
     }
@@ -242,15 +305,20 @@ impl Status {
             size(self.journal_bytes)
         );
         match crate::ca::health(&school.config) {
-            Health::None => say!("authority none: https is not opened (schoolgate ca init)"),
+            Health::None => say!("authority none (schoolgate ca init)"),
             Health::Good(found) => say!("authority {}", visible(&found)),
             Health::Problem(found, fix) => {
                 say!("authority {}", visible(&found));
                 note!("warning: authority: {}\n  fix: {}", visible(&found), visible(&fix));
             }
         }
-        // Honest about depth: what is not inspected is decided by its name alone.
-        say!("depth     http: whole address; https: the site's name only (no inspection yet)");
+        match &self.seen {
+            Ok(seen) => say!("https     {}", https_words(self.unseeing, seen)),
+            Err(error) => {
+                say!("https     not known");
+                note!("warning: {}\n  fix: schoolgate doctor", visible(error));
+            }
+        }
         say!("time      {}", policy.clock().show(self.at));
         Ok(())
     }
@@ -277,5 +345,39 @@ mod tests {
             "# HELP ledger_lag_seconds x\nledger_lag_seconds_total 9\nledger_lag_seconds 0.25\n";
         assert_eq!(metric(text, "ledger_lag_seconds"), Some(0.25));
         assert_eq!(metric(text, "nothing"), None);
+    }
+
+    #[test]
+    fn what_was_seen_of_https_is_never_said_to_be_more_than_it_was() {
+        let seen = |looked_into, by_name, refused| Seen {
+            looked_into,
+            by_name,
+            refused,
+            inside: 9_000,
+            nothing: 7,
+            ..Seen::default()
+        };
+        let none = Some("no authority; see schoolgate ca init");
+        let cases = [
+            (
+                None,
+                seen(812, 140, 3),
+                "today 812 connections looked into, 140 by name only (15 %), 3 refused the school's \
+                 certificate",
+            ),
+            (None, seen(1999, 1, 0), "today 1,999 connections looked into, 1 by name only (1 %)"),
+            (None, seen(5, 0, 0), "today 5 connections looked into"),
+            (None, seen(0, 9, 0), "today 9 connections by name only"),
+            (None, seen(0, 0, 0), "today no connection yet"),
+            (
+                none,
+                seen(0, 1400, 0),
+                "nothing is looked into: no authority; see schoolgate ca init; today 1,400 \
+                 connections by name only",
+            ),
+        ];
+        for (unseeing, seen, expected) in cases {
+            assert_eq!(https_words(unseeing, &seen), expected, "{seen:?}");
+        }
     }
 }

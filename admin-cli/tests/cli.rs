@@ -5,6 +5,8 @@
 
 #[path = "cli/inspect.rs"]
 mod inspect;
+#[path = "cli/learned.rs"]
+mod learned;
 mod school;
 
 use rules::decide::ReasonCode;

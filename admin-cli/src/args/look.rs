@@ -27,6 +27,20 @@ pub(crate) enum InspectCommand {
         #[command(flatten)]
         print: PrintArgs,
     },
+    /// Sites whose devices refuse the school's certificate, with the lines that would leave them alone
+    #[command(before_help = "Examples:
+  schoolgate inspect learned
+  schoolgate inspect learned --since \"this term\" --all --json")]
+    Learned {
+        /// Since when, by whole days: 7d, yesterday, 2026-01-05, "this term"
+        #[arg(long, value_name = "WHEN", default_value = "7d")]
+        since: String,
+        /// Those too that refused seldom, that are left alone already, or that were opened and not used
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
     /// Ask that the filter look into something private for a time; another person authorises it
     #[command(before_help = "Examples:
   schoolgate inspect request clinic.example --until friday --reason \"Uploads to check\" --by j.cho

@@ -3,6 +3,7 @@
 use crate::args::Reader;
 use crate::report::blocked::{MOST_PEOPLE, Person};
 use crate::report::document::{Document, Section, TO_WRITE, Table};
+use crate::report::https::Https;
 use crate::report::running::{Running, running};
 use rules::access::Role;
 use rules::change::{ChangeEntry, Changes, Event, UnblockState};
@@ -31,8 +32,13 @@ pub(crate) struct Figures {
     pub(crate) blocked: u64,
     /// Requests by a person who was proved.
     pub(crate) identified: u64,
-    /// Requests by depth: everything seen, only the name seen.
+    /// Allowed requests by depth in the end: plain http, connections by name only, requests inside
+    /// connections that were looked into.
     pub(crate) depths: Vec<(String, u64)>,
+    /// Https connections.
+    pub(crate) https: Https,
+    /// The same by level, in the policy's order; levels without any are left out.
+    pub(crate) https_levels: Vec<(String, Https)>,
     /// Requests that a category closed, by its title, most first.
     pub(crate) categories: Vec<(String, u64)>,
     /// Blocked requests by reason word, most first, each once.
@@ -83,6 +89,8 @@ pub(crate) struct Week<'a> {
     pub(crate) log_bytes: u64,
     /// Whether the filter runs as the report is made.
     pub(crate) running: bool,
+    /// Whether the school has a certificate authority as the report is made.
+    pub(crate) authority: bool,
 }
 
 /// `sam.p` -> `SP`, `Q. Whitmore` -> `QW`.
@@ -367,22 +375,9 @@ impl Week<'_> {
                 percent(figures.identified, all)
             ),
         });
-        let depths: Vec<String> = figures
-            .depths
-            .iter()
-            .map(|(depth, requests)| {
-                let words = match (depth.as_str(), reader) {
-                    ("name", Reader::Dsl) => "only the site's name",
-                    ("name", Reader::It) => "name only (TLS tunnel)",
-                    ("plain", Reader::It) => "whole request (plain HTTP)",
-                    ("page", Reader::It) => "whole request (inspected)",
-                    _ => "the whole address",
-                };
-                format!("{words}: {}", percent(*requests, figures.requests))
-            })
-            .collect();
-        if !depths.is_empty() {
-            sentences.push(format!("How much the filter saw: {}.", depths.join("; ")));
+        if figures.requests > 0 {
+            let Figures { https, https_levels, .. } = figures;
+            sentences.extend(https.sentences(https_levels, self.authority, reader));
         }
         sentences.push(self.list_ages(reader));
         sentences.extend(self.missing_illegal_lists());

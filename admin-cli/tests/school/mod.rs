@@ -1,15 +1,17 @@
 //! A small made-up school in a folder of its own, and the program run in it.
 
 use ledger::ingest::{Settings, Writer};
-use ledger::journal::refused;
+use ledger::journal::{Journal, refused};
 use ledger::record::{Context, Decided, Depth, End};
 use rules::category::{CategoryId, CategorySet};
+use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::sync::Arc;
 
 const MACHINE: &str = r#"state = "state"
@@ -105,6 +107,22 @@ pub(crate) struct Ran {
 
 /// User (empty: nobody proved), level, host, path, category, allowed.
 pub(crate) type Record<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, bool);
+
+/// Level, host, client, what came of it, how often.
+pub(crate) type Connection<'a> = (&'a str, &'a str, &'a str, Kind, u32);
+
+/// What came of an https connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Looked into, with one request inside.
+    Used,
+    /// Looked into, with none.
+    Unused,
+    /// Known by its name alone.
+    ByName,
+    /// The device refused the certificate.
+    Refused,
+}
 
 impl School {
     /// A school that has never run.
@@ -205,6 +223,78 @@ impl School {
         ages: &[i64],
         records: &[Record<'_>],
     ) -> Vec<String> {
+        self.record(|journal, get| {
+            let mut codes = Vec::new();
+            let ages = ages.iter().copied().chain(std::iter::repeat(0));
+            for ((user, level, host, path, category, allowed), age) in records.iter().zip(ages) {
+                let at = UnixMillis(get.at.0 - age);
+                let id = journal.next_id(at);
+                let category = place(&get.context.categories, category);
+                let decided = Decided {
+                    id,
+                    at,
+                    user: Some(*user).filter(|user| !user.is_empty()),
+                    level: place(&get.context.levels, level),
+                    host,
+                    path: Some(path),
+                    categories: CategorySet::of(CategoryId::from_index(category)),
+                    verdict: if *allowed { Verdict::Allow } else { Verdict::Block },
+                    reason: if *allowed { ReasonCode::Allowed } else { blocked },
+                    rule: Some("policy.toml:28 games = \"block\""),
+                    ..get.clone()
+                };
+                if *allowed {
+                    let pending = journal.decide(&decided).unwrap();
+                    pending.set_status(200);
+                    pending.count_down(1234);
+                    pending.finish(End::Complete);
+                } else {
+                    journal.refuse(&decided, refused(403, 500, 200)).unwrap();
+                }
+                codes.push(id.code());
+            }
+            codes
+        })
+    }
+
+    /// Records connections of this moment, and the requests inside those that were opened.
+    pub(crate) fn log_connections(&self, connections: &[Connection<'_>]) {
+        self.record(|journal, get| {
+            for (level, host, client, kind, times) in connections {
+                let level = place(&get.context.levels, level);
+                let client = client.parse().unwrap();
+                let get = Decided { level, host, client, port: 443, ..get.clone() };
+                for _ in 0..*times {
+                    let connect = Decided {
+                        id: journal.next_id(get.at),
+                        method: "CONNECT",
+                        scheme: Scheme::Tunnel,
+                        path: None,
+                        depth: Depth::Name,
+                        ..get.clone()
+                    };
+                    let open = journal.decide(&connect).unwrap();
+                    if *kind == Kind::ByName {
+                        open.count_up(517);
+                    }
+                    if matches!(kind, Kind::Used | Kind::Unused) {
+                        open.set_depth(Depth::Page);
+                    }
+                    let is_refused = *kind == Kind::Refused;
+                    open.finish(if is_refused { End::Rejected } else { End::Complete });
+                    if *kind == Kind::Used {
+                        let (scheme, depth) = (Scheme::Https, Depth::Page);
+                        let id = journal.next_id(get.at);
+                        let inside = Decided { id, scheme, depth, ..get.clone() };
+                        journal.decide(&inside).unwrap().finish(End::Complete);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Writes to the log; `write` gets an allowed GET of this moment to change.
+    fn record<T>(&self, write: impl FnOnce(&Rc<Journal>, &Decided<'_>) -> T) -> T {
         // A filter that records has a change log: a state folder without one is refused.
         let ran = self.run("unblock list", &[]);
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -221,48 +311,34 @@ impl School {
         let writer = Writer::start(&self.path("state"), Settings::default()).unwrap();
         let journal = writer.journal(0).unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let now = i64::try_from(now.as_millis()).unwrap();
-        let place = |names: &[String], name: &str| {
-            u8::try_from(names.iter().position(|other| other == name).unwrap()).unwrap()
+        let at = UnixMillis(i64::try_from(now.as_millis()).unwrap());
+        let get = Decided {
+            id: RequestId(0),
+            at,
+            context: &context,
+            user: None,
+            level: 0,
+            client: "10.0.0.7".parse().unwrap(),
+            method: "GET",
+            scheme: Scheme::Http,
+            host: "library.test",
+            port: 80,
+            path: Some("/"),
+            categories: CategorySet::of(CategoryId::from_index(0)),
+            verdict: Verdict::Allow,
+            reason: ReasonCode::Allowed,
+            rule: None,
+            unblock: None,
+            depth: Depth::Plain,
         };
-        let mut codes = Vec::new();
-        let ages = ages.iter().copied().chain(std::iter::repeat(0));
-        for ((user, level, host, path, category, allowed), age) in records.iter().zip(ages) {
-            let at = UnixMillis(now - age);
-            let id = journal.next_id(at);
-            let category = place(&context.categories, category);
-            let decided = Decided {
-                id,
-                at,
-                context: &context,
-                user: Some(*user).filter(|user| !user.is_empty()),
-                level: place(&context.levels, level),
-                client: "10.0.0.7".parse().unwrap(),
-                method: "GET",
-                scheme: Scheme::Http,
-                host,
-                port: 80,
-                path: Some(path),
-                categories: CategorySet::of(CategoryId::from_index(category)),
-                verdict: if *allowed { Verdict::Allow } else { Verdict::Block },
-                reason: if *allowed { ReasonCode::Allowed } else { blocked },
-                rule: Some("policy.toml:28 games = \"block\""),
-                unblock: None,
-                depth: Depth::Plain,
-            };
-            if *allowed {
-                let pending = journal.decide(&decided).unwrap();
-                pending.set_status(200);
-                pending.count_down(1234);
-                pending.finish(End::Complete);
-            } else {
-                journal.refuse(&decided, refused(403, 500, 200)).unwrap();
-            }
-            codes.push(id.code());
-        }
+        let written = write(&journal, &get);
         journal.flush();
         drop(journal);
         writer.stop();
-        codes
+        written
     }
+}
+
+fn place(names: &[String], name: &str) -> u8 {
+    u8::try_from(names.iter().position(|other| other == name).unwrap()).unwrap()
 }

@@ -74,7 +74,7 @@ impl Secure {
         Ok(Self { stream })
     }
 
-    fn ask(&mut self, host: &str, path: &str) -> io::Result<Answer> {
+    pub(crate) fn ask(&mut self, host: &str, path: &str) -> io::Result<Answer> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\n\r\n");
         self.stream.write_all(request.as_bytes())?;
         self.read()

@@ -19,6 +19,7 @@ mod fake_origin;
 mod golden;
 mod inspected;
 mod killed;
+mod learned;
 mod live;
 mod log_full;
 mod machine_file;

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ return {
 "#;
 
 /// A browser session; browser and driver end when it is dropped.
-struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
@@ -66,8 +66,18 @@ struct Browser {
 }
 
 impl Browser {
+    /// Starts one that heeds no certificate.
     fn start(proxy: SocketAddr) -> Self {
+        Self::start_trusting(proxy, None)
+    }
+
+    /// Starts one that trusts the certificate authority in a file besides those it came with, or
+    /// heeds no certificate where there is none.
+    pub(crate) fn start_trusting(proxy: SocketAddr, authority: Option<&Path>) -> Self {
         let profile = tempfile::tempdir().unwrap();
+        if let Some(authority) = authority {
+            trust(&profile.path().join(".pki/nssdb"), authority);
+        }
         let port = free_port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -89,7 +99,7 @@ impl Browser {
             std::net::TcpStream::connect(address).is_ok()
         });
         let data = browser._profile.path().join("data");
-        let arguments = [
+        let mut arguments = vec![
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
             "--disable-gpu".to_owned(),
@@ -99,13 +109,17 @@ impl Browser {
             "--disable-background-networking".to_owned(),
             "--disable-component-update".to_owned(),
             "--disable-sync".to_owned(),
-            "--ignore-certificate-errors".to_owned(),
             format!("--proxy-server=http://{proxy}"),
             "--proxy-bypass-list=<-loopback>".to_owned(),
             format!("--user-data-dir={}", data.display()),
         ];
+        if authority.is_none() {
+            arguments.push("--ignore-certificate-errors".to_owned());
+        }
         let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": { "args": arguments }
+            "browserName": "chrome", "goog:chromeOptions": {
+                "args": arguments, "excludeSwitches": ["ignore-certificate-errors"]
+            }
         } } });
         let answer = browser.call("POST", "/session", &wanted).unwrap();
         browser.session = answer["sessionId"].as_str().unwrap().to_owned();
@@ -138,11 +152,13 @@ impl Browser {
         self.call("POST", &format!("/session/{}{path}", self.session), body)
     }
 
-    fn open(&self, url: &str) -> Result<Value, String> {
+    /// Opens a page and waits until it is there.
+    pub(crate) fn open(&self, url: &str) -> Result<Value, String> {
         self.command("/url", &json!({ "url": url }))
     }
 
-    fn script(&self, text: &str) -> Value {
+    /// What a script in the page returns.
+    pub(crate) fn script(&self, text: &str) -> Value {
         self.command("/execute/sync", &json!({ "script": text, "args": [] })).unwrap()
     }
 
@@ -186,6 +202,21 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// Puts a certificate authority into a certificate database of NSS, as browsers have it.
+pub(crate) fn trust(database: &Path, authority: &Path) {
+    std::fs::create_dir_all(database).unwrap();
+    let database = format!("sql:{}", database.display());
+    let certutil = |arguments: &[&str]| {
+        let output = Command::new("certutil").args(["-d", &database]).args(arguments).output();
+        let output =
+            output.unwrap_or_else(|error| panic!("certutil: {error}\n  fix: run `bash tests/run`"));
+        assert!(output.status.success(), "{output:?}");
+    };
+    certutil(&["-N", "--empty-password"]);
+    let file = authority.display().to_string();
+    certutil(&["-A", "-n", "School authority", "-t", "C,,", "-i", &file]);
 }
 
 /// A school where whoever sits at this machine has a level.

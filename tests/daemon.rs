@@ -77,6 +77,8 @@ pub(crate) struct Plan {
     /// Whether tunnels of pupils and staff are looked into: an authority is made, and the origin's
     /// TLS port counts as one of TLS.
     pub inspected: bool,
+    /// Further ports where tunnels may go and TLS is expected.
+    pub tls_ports: Vec<u16>,
     /// Whether the proxy does not trust the origin's authority.
     pub distrusted: bool,
     /// Start with the signal for too large files ignored, as a service manager may.
@@ -403,10 +405,11 @@ pub(crate) fn write_school(
         assert!(policy.contains(from), "the policy has no `{from}`");
         policy = policy.replace(from, to);
     }
+    let more: String = plan.tls_ports.iter().map(|port| format!(", {port}")).collect();
     let mut machine = format!(
         "state = \"state\"\npolicy = \"policy.toml\"\n\
          [listen]\nproxy = [\"{proxy}\"]\nops = \"{ops}\"\nworkers = 2\n\
-         [upstream]\nconnect_ports = [443, {}, {}]\nallow_private = {HOSTS:?}\n",
+         [upstream]\nconnect_ports = [443, {}, {}{more}]\nallow_private = {HOSTS:?}\n",
         origin.https.port(),
         origin.http.port(),
     );
@@ -414,7 +417,7 @@ pub(crate) fn write_school(
         std::fs::write(folder.join("origin.pem"), &origin.authority_pem).unwrap();
         let trusted = if plan.distrusted { "" } else { "\"origin.pem\"" };
         let port = origin.https.port();
-        let _ = writeln!(machine, "ca_files = [{trusted}]\ntls_ports = [443, {port}]");
+        let _ = writeln!(machine, "ca_files = [{trusted}]\ntls_ports = [443, {port}{more}]");
     }
     machine.push_str("[upstream.hosts]\n");
     for host in HOSTS {

@@ -53,8 +53,11 @@ pub(crate) struct Origin {
     pub https: SocketAddr,
     /// The certificate authority to trust, in PEM.
     pub authority_pem: String,
+    issuer: Issuer,
     shared: Arc<Shared>,
 }
+
+type Issuer = rcgen::Issuer<'static, rcgen::KeyPair>;
 
 #[derive(Default)]
 struct Shared {
@@ -68,7 +71,7 @@ impl Origin {
     /// Starts one for these host names.
     pub(crate) fn start(names: &[&str]) -> Self {
         let shared = Arc::new(Shared::default());
-        let (tls, authority_pem) = certificates(names);
+        let (tls, authority_pem, issuer) = certificates(names);
         let http = listen(Arc::clone(&shared), |stream, shared| {
             let _gone = serve(stream, shared, false);
         });
@@ -78,7 +81,20 @@ impl Origin {
             session.send_close_notify();
             let _gone = session.complete_io(&mut stream);
         });
-        Self { http, https, authority_pem, shared }
+        Self { http, https, authority_pem, issuer, shared }
+    }
+
+    /// A certificate of its authority for another server, and the certificate's key, both in PEM.
+    /// An expired one ended in 2020.
+    pub(crate) fn certificate(&self, names: &[&str], expired: bool) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        if expired {
+            params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
+        let key = rcgen::KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
     /// Answers paths below `/prefix/` with the files of a folder.
@@ -132,7 +148,7 @@ fn listen(
 }
 
 /// A certificate authority and a certificate of it for these names.
-fn certificates(names: &[&str]) -> (Arc<ServerConfig>, String) {
+fn certificates(names: &[&str]) -> (Arc<ServerConfig>, String, Issuer) {
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     authority.distinguished_name.push(rcgen::DnType::CommonName, "Test authority");
@@ -151,7 +167,7 @@ fn certificates(names: &[&str]) -> (Arc<ServerConfig>, String) {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
-    (Arc::new(config), authority_cert.pem())
+    (Arc::new(config), authority_cert.pem(), issuer)
 }
 
 fn serve<S: Read + Write>(mut stream: S, shared: &Shared, tls: bool) -> io::Result<()> {

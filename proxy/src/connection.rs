@@ -68,13 +68,30 @@ pub(crate) struct Inside {
     pub(crate) port: u16,
     /// Who was proved when it was opened.
     pub(crate) user: Option<Arc<str>>,
+    /// The CONNECT was refused, and is only told why.
+    pub(crate) explained: bool,
+    /// The password's hash when it was opened: with another one the proof is none any more.
+    proof: RefCell<Option<Option<Arc<str>>>>,
     who: RefCell<Option<(u64, Rc<Identity>)>>,
 }
 
 impl Inside {
     /// The inside of a tunnel to a site.
     pub(crate) fn new(host: Host, port: u16, user: Option<Arc<str>>) -> Self {
-        Self { host, port, user, who: RefCell::default() }
+        let (proof, who) = (RefCell::default(), RefCell::default());
+        Self { host, port, user, explained: false, proof, who }
+    }
+
+    /// The same where the CONNECT was refused.
+    pub(crate) fn explained(host: Host, port: u16, user: Option<Arc<str>>) -> Self {
+        Self { explained: true, ..Self::new(host, port, user) }
+    }
+
+    /// Whether the password is the one that it was when this was first asked, at the opening.
+    fn is_still_proved(&self, view: &View) -> bool {
+        let Some(user) = &self.user else { return true };
+        let hash = view.snapshot.users.find(user).and_then(|user| user.phc.clone());
+        *self.proof.borrow_mut().get_or_insert_with(|| hash.clone()) == hash
     }
 
     /// Who asks, under this view; `None` if the user is not known any more.
@@ -83,6 +100,9 @@ impl Inside {
             && *generation == view.generation
         {
             return Some(Rc::clone(who));
+        }
+        if !self.is_still_proved(view) {
+            return None;
         }
         let who = Rc::new(view.identify(self.user.as_deref(), client)?);
         self.who.replace(Some((view.generation, Rc::clone(&who))));
@@ -165,20 +185,30 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: IpAddr
 
 /// Serves the requests inside a tunnel, and tunnels what they switch to.
 pub(crate) async fn serve_inside(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) {
+    client.seat.watch_inside();
     if client.multiplexed {
         serve_http2(worker, client, wire).await;
     } else if let Some(Left { wire, read, handover: Handover::Tunnel(tunnel) }) =
         serve_http1(worker, client, wire).await
     {
-        run_tunnel(worker, wire, read, tunnel).await;
+        let seat = &client.seat;
+        let mut running = std::pin::pin!(run_tunnel(worker, wire, read, tunnel));
+        std::future::poll_fn(|cx| match seat.alarm.poll_stopped(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => running.as_mut().poll(cx),
+        })
+        .await;
     }
 }
 
 async fn unless_stopped(seat: &Seat, future: impl Future<Output = ()>) {
     let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| match seat.alarm.poll_stopped(cx) {
-        Poll::Ready(()) => Poll::Ready(()),
-        Poll::Pending => future.as_mut().poll(cx),
+    std::future::poll_fn(|cx| {
+        // Whoever serves what is inside has last words of its own to say.
+        if !seat.is_watched_inside() && seat.alarm.poll_stopped(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        future.as_mut().poll(cx)
     })
     .await;
 }
@@ -244,7 +274,10 @@ async fn serve_http2(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) {
             let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
             async move {
                 let turn = client.seat.begin();
-                let answer = exchange(&worker, &client, request, turn).await;
+                let asked = record::unless_left(exchange(&worker, &client, request, turn), || {
+                    client.seat.broke_off();
+                });
+                let answer = asked.await;
                 Ok::<_, Infallible>(answer)
             }
         })
@@ -261,12 +294,19 @@ async fn serve_http2(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) {
         connection.as_mut().poll(cx)
     })
     .await;
-    if let Err(error) = finished
-        && (error.is_parse() || error.is_parse_too_large())
-    {
+    if finished.is_err_and(|error| is_of_protocol(&error)) {
         worker.meters.bad_requests.inc();
-        record_unreadable(worker, client, &error);
+        record_unread(worker, client, (ReasonCode::BadRequest, 0));
     }
+}
+
+/// Whether a connection of HTTP/2 ended because the client broke the protocol, or flooded it.
+fn is_of_protocol(error: &hyper::Error) -> bool {
+    use std::error::Error;
+    let fault = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    fault.is_some_and(|fault| {
+        !fault.is_io() && !fault.is_remote() && fault.reason() != Some(h2::Reason::NO_ERROR)
+    })
 }
 
 /// Records a request that hyper refused before anybody could look at it: somebody asked for

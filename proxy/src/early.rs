@@ -11,7 +11,7 @@ use crate::connection::Client;
 use crate::headers;
 use bytes::{BufMut, BytesMut};
 use hyper::body::Incoming;
-use hyper::header::ALT_SVC;
+use hyper::header::{ALT_SVC, CONTENT_LENGTH, SET_COOKIE, TRAILER};
 use hyper::{HeaderMap, Request, StatusCode, Version};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -144,7 +144,10 @@ fn head_of(status: StatusCode, given: &HeaderMap) -> BytesMut {
     let mut fields = given.clone();
     headers::strip_hop_by_hop(&mut fields);
     headers::strip_challenge(&mut fields);
-    fields.remove(ALT_SVC);
+    // A length would have the client take what follows for a body (RFC 9110, 8.6).
+    for name in [ALT_SVC, CONTENT_LENGTH, TRAILER, SET_COOKIE] {
+        fields.remove(name);
+    }
     let reason = status.canonical_reason().unwrap_or_default();
     let mut head = BytesMut::new();
     head.put_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());

@@ -25,6 +25,7 @@ use hyper::{HeaderMap, Method, Request, Response, Uri, Version};
 use rules::access::Identity;
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
+use rules::inspect::Inspect;
 use rules::level::LevelId;
 use rules::target::{Scheme, Target, parse_absolute, parse_connect, parse_inside};
 use std::net::SocketAddr;
@@ -163,7 +164,7 @@ async fn admit(
         NotAdmitted::Away(Box::new(TurnedAway { asked, level, who, refusal }))
     };
     let asked = read(request, client, worker)
-        .map_err(|code| away(None, None, None, Refusal::Code(code)))?;
+        .map_err(|unread| away(unread.asked, None, None, Refusal::Code(unread.code)))?;
     let who = match identified(refuser, view, request, &asked).await {
         Ok(who) => who,
         Err((level, refusal)) => return Err(away(Some(asked), Some(level), None, refusal)),
@@ -172,6 +173,9 @@ async fn admit(
         |asked, refusal| away(Some(asked), Some(who.level), Some(Rc::clone(&who)), refusal);
     let mut facts = facts(&asked, &who, client, view);
     let mut ruling = view.rule(&mut facts, arrival.at);
+    if let Some(code) = beyond_client(refuser, view, &facts, &ruling) {
+        return Err(turned(asked, Refusal::Code(code)));
+    }
     let Some(route) = route(refuser, view, request, &asked, &who, &mut ruling).await else {
         return Err(turned(asked, Refusal::Policy(ruling)));
     };
@@ -229,6 +233,38 @@ async fn identified(
     }
 }
 
+/// Most exchanges that one client may have open on connections that carry several at once, on one
+/// worker: a browser needs a few dozen.
+const MOST_STREAMS_PER_CLIENT: usize = 1_024;
+
+/// What an allowed request inside a tunnel is refused for all the same.
+fn beyond_client(
+    refuser: &Refuser<'_>,
+    view: &View,
+    facts: &Facts,
+    ruling: &Ruling,
+) -> Option<ReasonCode> {
+    let Refuser { worker, client, .. } = *refuser;
+    let inside = client.inside.as_ref()?;
+    if ruling.verdict != Verdict::Allow {
+        return None;
+    }
+    if client.multiplexed && worker.registry.open_streams(client.address) >= MOST_STREAMS_PER_CLIENT
+    {
+        return Some(ReasonCode::Limit);
+    }
+    // The CONNECT was refused when it came. What is allowed by now, but not to be looked into, gets
+    // a connection that is not.
+    let host_only = || {
+        let categories = view.snapshot.categories(&facts.host, None);
+        facts.with_access(|access| {
+            let access = rules::access::Access { categories, path: None, ..*access };
+            view.snapshot.inspection(&access, refuser.arrival.at).mode
+        })
+    };
+    (inside.explained && host_only() != Inspect::Page).then_some(ReasonCode::Misdirected)
+}
+
 /// The way to an allowed site; `None` where the ruling is, or becomes, a block.
 async fn route(
     refuser: &Refuser<'_>,
@@ -284,19 +320,27 @@ fn words<'a>(request: &'a Request<Incoming>, asked: Option<&'a Asked>) -> Words<
     Words { method: request.method(), uri: request.uri(), asked }
 }
 
+/// Why a request cannot be read, or not here, and what of it could be.
+struct Unread {
+    code: ReasonCode,
+    asked: Option<Asked>,
+}
+
+impl From<ReasonCode> for Unread {
+    fn from(code: ReasonCode) -> Self {
+        Self { code, asked: None }
+    }
+}
+
 /// Reads what a request asks for. The error is the reason of a 400 or 403.
-fn read(
-    request: &Request<Incoming>,
-    client: &Client,
-    worker: &Worker,
-) -> Result<Asked, ReasonCode> {
+fn read(request: &Request<Incoming>, client: &Client, worker: &Worker) -> Result<Asked, Unread> {
     let headers = request.headers();
     check_framing(request, client.seat.take_length_seen())?;
     if headers.contains_key(VIA) && worker.via.is_in(headers) {
-        return Err(ReasonCode::Loop);
+        return Err(ReasonCode::Loop.into());
     }
     if request.method() == Method::TRACE {
-        return Err(ReasonCode::Unsupported);
+        return Err(ReasonCode::Unsupported.into());
     }
     let uri = request.uri();
     let target = match &client.inside {
@@ -304,7 +348,7 @@ fn read(
         None if request.method() == Method::CONNECT => {
             // Host and port, and nothing else (RFC 9112, 3.2.3).
             if uri.scheme().is_some() || uri.path_and_query().is_some() {
-                return Err(ReasonCode::BadRequest);
+                return Err(ReasonCode::BadRequest.into());
             }
             parse_connect(uri.authority().map_or("", |authority| authority.as_str()))
                 .map_err(|_| ReasonCode::BadRequest)?
@@ -312,7 +356,7 @@ fn read(
         None => {
             let authority = uri.authority().map(|authority| authority.as_str());
             if !headers.get(HOST).is_none_or(host_is_valid) {
-                return Err(ReasonCode::BadRequest);
+                return Err(ReasonCode::BadRequest.into());
             }
             parse_absolute(uri.scheme_str(), authority).map_err(|_| ReasonCode::BadRequest)?
         }
@@ -335,13 +379,13 @@ pub(crate) fn path_and_query(uri: &Uri) -> PathAndQuery {
 }
 
 /// Reads what a request inside a tunnel is for: always the tunnel's own site.
-fn read_inside(request: &Request<Incoming>, inside: &Inside) -> Result<Target, ReasonCode> {
+fn read_inside(request: &Request<Incoming>, inside: &Inside) -> Result<Target, Unread> {
     if request.method() == Method::CONNECT && !websocket::is_asked(request) {
-        return Err(ReasonCode::Unsupported);
+        return Err(ReasonCode::Unsupported.into());
     }
     let uri = request.uri();
     if uri.scheme_str().is_some_and(|scheme| !scheme.eq_ignore_ascii_case("https")) {
-        return Err(ReasonCode::Misdirected);
+        return Err(ReasonCode::Misdirected.into());
     }
     let host = request.headers().get(HOST).map(|host| host.to_str());
     let named = [uri.authority().map(|authority| Ok(authority.as_str())), host];
@@ -350,11 +394,15 @@ fn read_inside(request: &Request<Incoming>, inside: &Inside) -> Result<Target, R
         let authority = authority.map_err(|_| ReasonCode::BadRequest)?;
         let found = parse_inside(authority).map_err(|_| ReasonCode::BadRequest)?;
         if found.host != inside.host || found.port != inside.port {
-            return Err(ReasonCode::Misdirected);
+            // The record names the site that was asked for.
+            let Target { scheme, host, port } = found;
+            let path_and_query = Some(path_and_query(uri));
+            let asked = Some(Asked { scheme, host, port, path_and_query });
+            return Err(Unread { code: ReasonCode::Misdirected, asked });
         }
         target = Some(found);
     }
-    target.ok_or(ReasonCode::BadRequest)
+    target.ok_or(ReasonCode::BadRequest.into())
 }
 
 /// Refuses framing that two readers could read in two ways (RFC 9112, 3.2 and 6.1).
@@ -384,8 +432,8 @@ fn check_framing(request: &Request<Incoming>, length_seen: bool) -> Result<(), R
 fn beyond_policy(asked: &Asked, worker: &Worker) -> Option<ReasonCode> {
     let upstream = &worker.config.upstream;
     let ports = match asked.scheme {
-        Scheme::Tunnel => &upstream.connect_ports,
-        _ => &upstream.http_ports,
+        Scheme::Tunnel | Scheme::Https => &upstream.connect_ports,
+        Scheme::Http => &upstream.http_ports,
     };
     (!ports.contains(asked.port)).then_some(ReasonCode::Port)
 }

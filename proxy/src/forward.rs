@@ -265,7 +265,8 @@ pub(crate) fn prepare(
     // OPTIONS about a whole site would be `*` (RFC 9112, 3.2.4), but `http` cannot tell it from `/`.
     parts.uri = Uri::from(path_and_query(&parts.uri));
     worker.via.add(&mut parts.headers, received);
-    if chunked && body {
+    // Without either, a body that came over HTTP/2 would be none to a site of HTTP/1.1.
+    if body && (chunked || !parts.headers.contains_key(CONTENT_LENGTH)) {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if let Some(protocol) = upgrade {
@@ -412,7 +413,7 @@ async fn upgrade(
     if !agreed {
         return pass_back(worker, client, live, upstream, answer, version);
     }
-    let Some(ticket) = worker.admission.tunnel() else {
+    let Some(ticket) = worker.admission.tunnel(client.address) else {
         return Err(Failure::Stopped(End::TimedOut));
     };
     let switched = live.unless_stopped(switched).await.map_err(Failure::Stopped)?;

@@ -10,7 +10,7 @@
 use tls_parser::{SNIType, TlsExtension};
 
 /// Most bytes of a hello, its record headers among them. It bounds the number of records too.
-pub(crate) const MOST_HELLO_BYTES: usize = 64 * 1024;
+pub(crate) const MOST_HELLO_BYTES: usize = 20 * 1024;
 const RECORD_HEADER: usize = 5;
 const MOST_IN_RECORD: usize = 1 << 14;
 const MESSAGE_HEADER: usize = 4;

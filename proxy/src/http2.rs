@@ -28,10 +28,13 @@ const CLIENT_CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of an answer that may wait for a slow client, each stream.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes that may wait of one answer of a site.
-const SITE_WINDOW: u32 = 512 * 1024;
-/// The same for all answers of a connection to a site: many clients share it, and a slow one must
-/// not hold up the rest.
-const SITE_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+const SITE_WINDOW: u32 = 256 * 1024;
+/// The same for all answers of a connection to a site. Many clients share it: were it less than
+/// that of all its streams, a few that nobody reads would stop it for the rest.
+const SITE_CONNECTION_WINDOW: u32 = SITE_WINDOW * MOST_SITE_STREAMS as u32;
+/// Most requests at once on one HTTP/2 connection to a site; the next one opens another. What most
+/// servers allow (RFC 9113, 6.5.2, advises at least 100).
+pub(crate) const MOST_SITE_STREAMS: usize = 100;
 
 /// Runs tasks on the worker's own thread.
 #[derive(Clone, Copy, Debug)]

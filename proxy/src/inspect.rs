@@ -12,7 +12,7 @@ use crate::connection::{Client, Handover, Inside, Tunnel, run_tunnel, serve_insi
 use crate::exchange::Route;
 use crate::hello::{self, ClientHello, Hello};
 use crate::limit::TunnelTicket;
-use crate::live::{Facts, Live};
+use crate::live::{Facts, Live, Turn};
 use crate::pool::Site;
 use crate::reach;
 use crate::record::{self, Arrival, Permit, Refused, now};
@@ -32,7 +32,7 @@ use rules::inspect::Inspect;
 use rules::level::LevelId;
 use rules::target::Scheme;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ const HELLO_METHOD: &str = "TLS";
 
 /// Most reads that a ClientHello may come in. Each reads it from its start, and a client that sends
 /// it byte by byte must not keep the worker busy.
-const MOST_READS: usize = 1024;
+const MOST_READS: usize = 512;
 
 /// A CONNECT that was answered, before the client has said what it is.
 pub(crate) struct Opening {
@@ -82,7 +82,7 @@ pub(crate) async fn connect(
     if !worker.config.upstream.tls_ports.contains(port) {
         return tunnel::open(worker, client, permit, route, asker).await;
     }
-    let Some(ticket) = worker.admission.tunnel() else {
+    let Some(ticket) = worker.admission.tunnel(client.address) else {
         return overloaded(worker, &live, asker);
     };
     let way = match (mode, route) {
@@ -139,7 +139,7 @@ pub(crate) fn explain(
     if view.snapshot.inspection(&access, now()).mode == Inspect::Never {
         return None;
     }
-    let ticket = worker.admission.tunnel()?;
+    let ticket = worker.admission.tunnel(client.address)?;
     refuser.record(view, words, (level, Some(who)), ruling, (200, 0)).ok()?;
     client.hand_over(Handover::Opening(Box::new(Opening {
         host: asked.host.clone(),
@@ -161,6 +161,7 @@ pub(crate) async fn open(
 ) {
     let Opening { host, port, user, way, ticket } = opening;
     let turn = client.seat.begin();
+    client.seat.last_at_most(worker.config.limits.tunnel_lifetime_ms);
     let patience = Duration::from_millis(worker.config.limits.header_read_timeout_ms);
     let server_first = match &way {
         Way::Unseen { upstream, .. } => Some(upstream),
@@ -182,17 +183,18 @@ pub(crate) async fn open(
     let asked = Authority { host: &host, port };
     match way {
         Way::Explained => {
-            if let Hello::Found(_) = hello {
-                let inside = Inside::new(host, port, user);
+            // For another name, or none behind an address, our certificate is not shown: it may be
+            // a site that must never see it.
+            if hello.names(&host) {
+                let inside = Inside::explained(host, port, user);
                 look_inside(worker, client, (stream, first), None, inside, turn).await;
             }
         }
         Way::Unseen { live, upstream } => {
-            let dialled: Vec<IpAddr> =
-                upstream.peer_addr().iter().map(|peer| peer.ip().to_canonical()).collect();
+            let dialled: Vec<SocketAddr> = upstream.peer_addr().into_iter().collect();
             match agree(worker, &live, &hello, asked, &dialled, Inspect::Name).await {
-                Ok(_) => {
-                    drop(turn);
+                Ok(agreed) => {
+                    let Some(live) = agreed.recorded(worker, live, turn) else { return };
                     let upstream = Wire::Plain(upstream);
                     let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
                     run_tunnel(worker, Wire::Plain(stream), first, tunnel).await;
@@ -201,18 +203,24 @@ pub(crate) async fn open(
             }
         }
         Way::Inside { live, addresses } => {
-            let dialled: Vec<IpAddr> =
-                addresses.iter().map(|address| address.ip().to_canonical()).collect();
-            let agreed = agree(worker, &live, &hello, asked, &dialled, Inspect::Page).await;
+            let agreed = agree(worker, &live, &hello, asked, &addresses, Inspect::Page).await;
             match agreed {
-                Ok(Agreed { host, mode: Inspect::Page }) => {
+                Ok(Agreed { host, mode: Inspect::Page, other }) => {
+                    if other.is_some() {
+                        live.is_also_for(host.clone());
+                    }
                     let inside = Inside::new(host, port, user);
                     let live = Some(Rc::clone(&live));
                     look_inside(worker, client, (stream, first), live, inside, turn).await;
                     drop(ticket);
                 }
-                Ok(_) => {
-                    drop(turn);
+                Ok(agreed) => {
+                    // Only where both names lead: another address would be another server.
+                    let addresses = match &agreed.other {
+                        Some((_, common)) => common.clone(),
+                        None => addresses,
+                    };
+                    let Some(live) = agreed.recorded(worker, live, turn) else { return };
                     let Ok(upstream) = reach::tcp(worker, &addresses).await else {
                         return live.finish(End::Upstream);
                     };
@@ -269,6 +277,39 @@ struct Authority<'a> {
 struct Agreed {
     host: Host,
     mode: Inspect,
+    /// Where the names differ: what is known of the access to the second, and the addresses that
+    /// both lead to.
+    other: Option<(Box<(Facts, Ruling)>, Vec<SocketAddr>)>,
+}
+
+impl Agreed {
+    /// The exchange of an unseen tunnel from here on. Under another name than the CONNECT's it has
+    /// a record of its own, so that log, limits and later decisions are about the site that it
+    /// leads to. `None`: it could not be recorded, and must end.
+    fn recorded(self, worker: &Worker, live: Rc<Live>, turn: Turn) -> Option<Rc<Live>> {
+        let Some((access, _)) = self.other else { return Some(live) };
+        let (facts, ruling) = *access;
+        let view = worker.view();
+        let arrival = Arrival::now(&worker.journal);
+        let log = (&worker.journal, &worker.registry);
+        let turn = (&mut Some(turn), false);
+        let recorded = record::allow(log, (&view, &ruling), &arrival, HELLO_METHOD, facts, turn);
+        match recorded {
+            Ok(Some(permit)) => {
+                live.finish(End::Complete);
+                let named = Rc::clone(permit.live());
+                named.answer(0);
+                Some(named)
+            }
+            failed => {
+                if let Err(error) = failed {
+                    tracing::error!(%error, "a tunnel's other name could not be recorded");
+                }
+                live.finish(End::Aborted);
+                None
+            }
+        }
+    }
 }
 
 /// Holds the ClientHello against the CONNECT: the same host, or another that is allowed too and
@@ -278,25 +319,26 @@ async fn agree(
     live: &Rc<Live>,
     hello: &Hello,
     asked: Authority<'_>,
-    dialled: &[IpAddr],
+    dialled: &[SocketAddr],
     mode: Inspect,
 ) -> Result<Agreed, (Host, Ruling)> {
     let view = worker.view();
     let rules = view.snapshot.policy.tls();
-    let same = |mode| Ok(Agreed { host: asked.host.clone(), mode });
+    let same = |mode| Ok(Agreed { host: asked.host.clone(), mode, other: None });
     let unless = |allowed: bool, code| match allowed {
-        true => Ok(Agreed { host: asked.host.clone(), mode: Inspect::Name }),
+        true => same(Inspect::Name),
         false => Err((asked.host.clone(), Ruling::block(code))),
     };
     let ClientHello { server_name, encrypted, .. } = match hello {
         Hello::Found(hello) => hello,
-        Hello::NotTls | Hello::Malformed | Hello::Partial => {
-            return unless(rules.not_tls == Verdict::Allow, ReasonCode::NotTls);
-        }
+        Hello::NotTls => return unless(rules.not_tls == Verdict::Allow, ReasonCode::NotTls),
+        // TLS of a kind that a site may read otherwise than this: no setting lets it by.
+        Hello::Malformed | Hello::Partial => return unless(false, ReasonCode::NotTls),
     };
     let Some(name) = server_name else {
-        // Inside, the requests say what they are for.
-        if mode == Inspect::Page {
+        // Inside, the requests say what they are for; but behind an address may be a site that must
+        // never see our certificate.
+        if mode == Inspect::Page && asked.host.address().is_none() {
             return same(mode);
         }
         return unless(rules.no_sni == Verdict::Allow, ReasonCode::NoSni);
@@ -307,7 +349,7 @@ async fn agree(
     }
     // Browsers send an empty one of these for practice; one that hides a name is known by the name
     // in the open, which is not the one that was asked for.
-    if *encrypted && asked.host.address().is_none() {
+    if *encrypted {
         return unless(rules.encrypted_hello == Verdict::Allow, ReasonCode::EncryptedHello);
     }
     let Ok(named) = named else {
@@ -333,21 +375,17 @@ async fn agree(
     if ruling.verdict != Verdict::Allow {
         return Err((named, ruling));
     }
-    let answers = match worker.resolver.addresses(&named, asked.port).await {
-        Ok(addresses) => {
-            addresses.iter().any(|address| dialled.contains(&address.ip().to_canonical()))
-        }
-        Err(_) => false,
-    };
-    if !answers {
+    let mut common = worker.resolver.addresses(&named, asked.port).await.unwrap_or_default();
+    common.retain(|address| {
+        dialled.iter().any(|other| other.ip().to_canonical() == address.ip().to_canonical())
+    });
+    // What would be looked into under its own name does not slip by under another.
+    let named_mode = self::mode(worker, &view, &facts);
+    if common.is_empty() || mode != Inspect::Page && named_mode == Inspect::Page {
         return Err((named, Ruling::block(ReasonCode::SniMismatch)));
     }
-    let mode = match mode {
-        Inspect::Page => self::mode(worker, &view, &facts),
-        less => less,
-    };
-    live.is_also_for(named.clone());
-    Ok(Agreed { host: named, mode })
+    let other = Some((Box::new((facts, ruling)), common));
+    Ok(Agreed { host: named, mode: named_mode, other })
 }
 
 /// Records that a tunnel's ClientHello was refused, and ends it: nothing of it went to the site.
@@ -374,6 +412,17 @@ fn refuse_hello(worker: &Worker, live: &Live, named: Host, ruling: &Ruling) {
     live.finish(End::Cut);
 }
 
+impl Hello {
+    /// Whether it is a hello for this host by name, or for a name without saying it.
+    fn names(&self, host: &Host) -> bool {
+        let Hello::Found(hello) = self else { return false };
+        match &hello.server_name {
+            Some(name) => Host::parse(name).is_ok_and(|named| named == *host),
+            None => host.address().is_none(),
+        }
+    }
+}
+
 /// Ends the client's TLS here and serves what is inside.
 async fn look_inside(
     worker: &Rc<Worker>,
@@ -381,7 +430,7 @@ async fn look_inside(
     (stream, first): (TcpStream, Bytes),
     live: Option<Rc<Live>>,
     inside: Inside,
-    turn: crate::live::Turn,
+    turn: Turn,
 ) {
     let ended = |end| {
         if let Some(live) = &live {

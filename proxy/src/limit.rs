@@ -37,6 +37,7 @@ pub(crate) struct Admission {
     connections: AtomicUsize,
     tunnels: AtomicUsize,
     by_client: Mutex<HashMap<IpAddr, usize>>,
+    tunnels_by_client: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Admission {
@@ -47,6 +48,7 @@ impl Admission {
             connections: AtomicUsize::new(0),
             tunnels: AtomicUsize::new(0),
             by_client: Mutex::default(),
+            tunnels_by_client: Mutex::default(),
         })
     }
 
@@ -75,10 +77,17 @@ impl Admission {
         Ticket { admission: Arc::clone(self), client }
     }
 
-    /// Lets a tunnel in, if there is room.
-    pub(crate) fn tunnel(self: &Arc<Self>) -> Option<TunnelTicket> {
-        take(&self.tunnels, self.bounds.tunnels)
-            .then(|| TunnelTicket { admission: Arc::clone(self) })
+    /// Lets a tunnel in, if there is room, in all and for this client: a connection of HTTP/2 can
+    /// carry many.
+    pub(crate) fn tunnel(self: &Arc<Self>, client: IpAddr) -> Option<TunnelTicket> {
+        let mut by_client = self.tunnels_by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = by_client.get(&client).copied().unwrap_or_default();
+        let bound = self.bounds.connections_per_client;
+        if bound != 0 && held >= bound || !take(&self.tunnels, self.bounds.tunnels) {
+            return None;
+        }
+        by_client.insert(client, held + 1);
+        Some(TunnelTicket { admission: Arc::clone(self), client })
     }
 
     /// Tunnels that are open.
@@ -105,13 +114,7 @@ pub(crate) struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.admission.connections.fetch_sub(1, Ordering::Relaxed);
-        let mut by_client = self.admission.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = by_client.get_mut(&self.client) {
-            *held -= 1;
-            if *held == 0 {
-                by_client.remove(&self.client);
-            }
-        }
+        give_back(&self.admission.by_client, self.client);
     }
 }
 
@@ -119,11 +122,23 @@ impl Drop for Ticket {
 #[derive(Debug)]
 pub(crate) struct TunnelTicket {
     admission: Arc<Admission>,
+    client: IpAddr,
 }
 
 impl Drop for TunnelTicket {
     fn drop(&mut self) {
         self.admission.tunnels.fetch_sub(1, Ordering::Relaxed);
+        give_back(&self.admission.tunnels_by_client, self.client);
+    }
+}
+
+fn give_back(places: &Mutex<HashMap<IpAddr, usize>>, client: IpAddr) {
+    let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(held) = places.get_mut(&client) {
+        *held -= 1;
+        if *held == 0 {
+            places.remove(&client);
+        }
     }
 }
 
@@ -147,9 +162,9 @@ mod tests {
         drop(admission.in_place_of_another(three));
         drop(first);
         assert!(admission.connection(three).is_ok());
-        let tunnel = admission.tunnel().unwrap();
-        assert!(admission.tunnel().is_none());
+        let tunnel = admission.tunnel(one).unwrap();
+        assert!(admission.tunnel(two).is_none());
         drop(tunnel);
-        assert!(admission.tunnel().is_some());
+        assert!(admission.tunnel(two).is_some());
     }
 }

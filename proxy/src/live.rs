@@ -12,10 +12,18 @@ use rules::code::RequestId;
 use rules::host::Host;
 use rules::target::{Scheme, seen_path};
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+
+/// How long a stopped stream may linger before its connection ends, in milliseconds.
+const LINGER_MS: u64 = 1_000;
+/// Most requests of one connection that may be taken back within [`BROKEN_OFF_MS`].
+const MOST_BROKEN_OFF: u32 = 300;
+/// See [`MOST_BROKEN_OFF`], in milliseconds.
+const BROKEN_OFF_MS: u64 = 10_000;
 
 /// What is known of an access while it is open: enough to decide it again.
 pub(crate) struct Facts {
@@ -118,6 +126,9 @@ pub(crate) struct Live {
     /// The response's head has gone to the client: nothing but a close can follow.
     answered: Cell<bool>,
     stopped: Cell<Option<End>>,
+    /// Worker milliseconds at which it was stopped.
+    stopped_ms: Cell<u64>,
+    client: IpAddr,
 }
 
 impl Live {
@@ -196,6 +207,7 @@ impl Live {
         if self.stopped.replace(Some(end)).is_some() {
             return;
         }
+        self.stopped_ms.set(self.registry.now_ms.get());
         if self.answered.get() {
             self.finish(end);
             self.alarm.stop();
@@ -218,6 +230,15 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.registry.exchanges.borrow_mut().remove(self.slot.get());
+        if self.alone {
+            let mut streams = self.registry.streams.borrow_mut();
+            if let Some(open) = streams.get_mut(&self.client) {
+                *open -= 1;
+                if *open == 0 {
+                    streams.remove(&self.client);
+                }
+            }
+        }
     }
 }
 
@@ -276,6 +297,12 @@ pub(crate) struct Seat {
     phase: Cell<Phase>,
     turns: Cell<u32>,
     since_ms: Cell<u64>,
+    /// Worker milliseconds after which nothing keeps it open.
+    last_ms: Cell<u64>,
+    /// What runs inside a tunnel watches the alarm itself.
+    watched_inside: Cell<bool>,
+    broken_off: Cell<u32>,
+    broken_off_since_ms: Cell<u64>,
     leaving: Cell<bool>,
     head_ended: Cell<bool>,
     line: Cell<HeadLine>,
@@ -343,6 +370,35 @@ impl Seat {
         self.since_ms.set(self.registry.now_ms.get());
     }
 
+    /// The connection must be over within so many milliseconds, from now.
+    pub(crate) fn last_at_most(&self, milliseconds: u64) {
+        self.last_ms.set(after(self.registry.now_ms.get(), milliseconds));
+    }
+
+    /// From now on what is inside a tunnel watches the alarm.
+    pub(crate) fn watch_inside(&self) {
+        self.watched_inside.set(true);
+    }
+
+    /// Whether what is inside a tunnel watches the alarm.
+    pub(crate) fn is_watched_inside(&self) -> bool {
+        self.watched_inside.get()
+    }
+
+    /// A request was taken back before it had an answer. Browsers do so by the dozen when a page is
+    /// left; a client that does nothing else makes work for sites and log ("rapid reset").
+    pub(crate) fn broke_off(&self) {
+        let now = self.registry.now_ms.get();
+        if now.saturating_sub(self.broken_off_since_ms.get()) > BROKEN_OFF_MS {
+            self.broken_off_since_ms.set(now);
+            self.broken_off.set(0);
+        }
+        self.broken_off.set(self.broken_off.get() + 1);
+        if self.broken_off.get() > MOST_BROKEN_OFF {
+            self.alarm.stop();
+        }
+    }
+
     /// Whether it was stopped because a head did not come in its time.
     pub(crate) fn was_too_slow(&self) -> bool {
         self.too_slow.get()
@@ -388,6 +444,8 @@ pub(crate) struct SeatLimits {
 pub(crate) struct Registry {
     now_ms: Cell<u64>,
     exchanges: RefCell<Slots<Live>>,
+    /// Exchanges on connections that carry several at once, by client.
+    streams: RefCell<HashMap<IpAddr, usize>>,
     seats: RefCell<Slots<Seat>>,
 }
 
@@ -397,6 +455,7 @@ impl Registry {
         Rc::new(Self {
             now_ms: Cell::new(0),
             exchanges: RefCell::new(Slots::default()),
+            streams: RefCell::default(),
             seats: RefCell::new(Slots::default()),
         })
     }
@@ -419,6 +478,7 @@ impl Registry {
         turn: Turn,
         alone: bool,
     ) -> Rc<Live> {
+        let client = facts.client;
         let alarm = if alone { Rc::default() } else { Rc::clone(&turn.seat.alarm) };
         let live = Rc::new(Live {
             registry: Rc::clone(self),
@@ -433,7 +493,12 @@ impl Registry {
             last_ms: Cell::new(u64::MAX),
             answered: Cell::new(false),
             stopped: Cell::new(None),
+            stopped_ms: Cell::new(0),
+            client,
         });
+        if alone {
+            *self.streams.borrow_mut().entry(client).or_insert(0) += 1;
+        }
         live.slot.set(self.exchanges.borrow_mut().insert(Rc::downgrade(&live)));
         live
     }
@@ -448,6 +513,10 @@ impl Registry {
             phase: Cell::new(Phase::Idle),
             turns: Cell::new(0),
             since_ms: Cell::new(self.now_ms.get()),
+            last_ms: Cell::new(u64::MAX),
+            watched_inside: Cell::new(false),
+            broken_off: Cell::new(0),
+            broken_off_since_ms: Cell::new(0),
             leaving: Cell::new(false),
             head_ended: Cell::new(false),
             line: Cell::default(),
@@ -463,6 +532,11 @@ impl Registry {
         self.exchanges.borrow().len()
     }
 
+    /// Exchanges of a client on connections that carry several at once.
+    pub(crate) fn open_streams(&self, client: IpAddr) -> usize {
+        self.streams.borrow().get(&client).copied().unwrap_or_default()
+    }
+
     /// Client connections that are open.
     pub(crate) fn open_seats(&self) -> usize {
         self.seats.borrow().len()
@@ -475,8 +549,20 @@ impl Registry {
             if live.deadline_ms.get() <= now || live.last_ms.get() <= now {
                 live.stop(End::TimedOut);
             }
+            // A stream whose client takes nothing is not asked again, and would hold its connection
+            // to the site: the client's own connection ends then.
+            let lingers = live.alone
+                && live.is_stopped()
+                && now.saturating_sub(live.stopped_ms.get()) > LINGER_MS;
+            if lingers && let Some(turn) = &*live.turn.borrow() {
+                turn.seat.alarm.stop();
+            }
         }
         for seat in held(&self.seats) {
+            if seat.last_ms.get() <= now {
+                seat.alarm.stop();
+                continue;
+            }
             let limit_ms = match seat.phase.get() {
                 Phase::Idle => limits.idle_ms,
                 Phase::ReadingHead => limits.head_ms,

@@ -68,7 +68,7 @@ pub(crate) fn content_security_policy() -> &'static str {
     POLICY.get_or_init(|| {
         let hash = base64ct::Base64::encode_string(&Sha256::digest(STYLE));
         format!(
-            "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"
+            "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; sandbox"
         )
     })
 }

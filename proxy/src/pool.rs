@@ -7,7 +7,7 @@
 //! the pool from its first request on, and carries several at once.
 
 use crate::body::{Ask, Progress};
-use crate::http2::{self, LocalExecutor};
+use crate::http2::{self, LocalExecutor, MOST_SITE_STREAMS};
 use crate::live::Registry;
 use crate::pins::Pins;
 use crate::wire::Wire;
@@ -21,9 +21,9 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use tokio::task::AbortHandle;
 
-/// Most requests at once on one HTTP/2 connection; the next one opens another. What most servers
-/// allow (RFC 9113, 6.5.2, advises at least 100).
-const MOST_STREAMS: usize = 100;
+/// Longest that an HTTP/2 connection takes new requests, in milliseconds: one in constant use would
+/// outlive its certificate and the name's addresses.
+const SESSION_LIFE_MS: u64 = 60 * 60 * 1000;
 
 /// Where a connection leads, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -214,6 +214,7 @@ pub(crate) struct Pool {
 struct Kept {
     session: Rc<Session>,
     since_ms: u64,
+    born_ms: u64,
 }
 
 impl Kept {
@@ -253,11 +254,13 @@ impl Pool {
     }
 
     fn take_session(&self, site: &Site) -> Option<Upstream> {
+        let now_ms = self.registry.now_ms();
         let sessions = self.sessions.borrow();
         let kept = sessions.get(&site.host)?.iter().find(|kept| {
             kept.session.site == *site
                 && !kept.session.sender.is_closed()
-                && kept.streams() < MOST_STREAMS
+                && kept.streams() < MOST_SITE_STREAMS
+                && now_ms.saturating_sub(kept.born_ms) < SESSION_LIFE_MS
         })?;
         let sender = Sender::Http2(Rc::clone(&kept.session));
         let mut upstream = Upstream::of(sender, site.clone());
@@ -271,8 +274,14 @@ impl Pool {
         if !upstream.reusable {
             return;
         }
-        let kept = Kept { session: Rc::clone(session), since_ms: self.registry.now_ms() };
-        self.sessions.borrow_mut().entry(upstream.site.host.clone()).or_default().push(kept);
+        let now_ms = self.registry.now_ms();
+        let kept = Kept { session: Rc::clone(session), since_ms: now_ms, born_ms: now_ms };
+        let mut sessions = self.sessions.borrow_mut();
+        let of_host = sessions.entry(upstream.site.host.clone()).or_default();
+        // Past the bound it serves its first request alone.
+        if of_host.len() < self.limits.per_host {
+            of_host.push(kept);
+        }
     }
 
     /// Takes a connection back, or closes it where it cannot be used again. One with an owner goes
@@ -320,6 +329,7 @@ impl Pool {
                 }
                 !kept.session.sender.is_closed()
                     && now.saturating_sub(kept.since_ms) < self.limits.idle_ms
+                    && now.saturating_sub(kept.born_ms) < SESSION_LIFE_MS
             });
             !sessions.is_empty()
         });

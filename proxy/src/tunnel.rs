@@ -37,7 +37,7 @@ pub(crate) async fn open(
     asker: &Asker,
 ) -> Response<Reply> {
     let live = Rc::clone(permit.live());
-    let Some(ticket) = worker.admission.tunnel() else {
+    let Some(ticket) = worker.admission.tunnel(client.address) else {
         return overloaded(worker, &live, asker);
     };
     match dialled(worker, &live, route, asker).await {

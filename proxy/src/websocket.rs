@@ -73,7 +73,7 @@ pub(crate) async fn open(
     if !agreed {
         return Err(broken());
     }
-    let Some(ticket) = worker.admission.tunnel() else {
+    let Some(ticket) = worker.admission.tunnel(client.address) else {
         return Err(Failure::Stopped(End::TimedOut));
     };
     let parts =

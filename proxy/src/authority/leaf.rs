@@ -48,7 +48,8 @@ impl UpstreamCertificate {
             .subject_alternative_name()
             .map_err(|_| MintError::Upstream("the names of its certificate cannot be read"))?;
         let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
-        for name in names.iter().flat_map(|extension| &extension.value.general_names) {
+        let names = names.iter().flat_map(|extension| &extension.value.general_names);
+        for name in names.take(MAX_NAMES) {
             match name {
                 GeneralName::DNSName(name) => dns_names.push((*name).to_owned()),
                 GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),

@@ -10,7 +10,7 @@ check:
 test:
     cargo test --workspace --locked
 
-# Measurements; claims of speed in the documents come from these.
+# Measurements; claims of speed in the documents come from these. The soak alone takes ten minutes.
 bench:
     cargo bench --workspace --locked
 

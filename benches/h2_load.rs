@@ -1,7 +1,7 @@
 //! HTTP/2 through tunnels that are looked into: a few connections, several streams on each, every
 //! stream asking again as soon as it is answered.
 
-use crate::load::{Person, Tally};
+use crate::load::{Person, Tally, is_of_sites};
 use crate::origin::{Asked, OnThisThread};
 use crate::wire::{Head, find_head_end};
 use hyper::body::Body;
@@ -116,6 +116,8 @@ async fn converse(
     tally.borrow_mut().decisions += 1;
     let stream = open(load.target, &load.tls, &person, &authority).await?;
     tally.borrow_mut().handshakes += 1;
+    // A tunnel that is not looked into leads to the site itself.
+    let decided = u64::from(!is_of_sites(stream.get_ref().1.peer_certificates()));
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err(io::Error::other("the proxy does not speak HTTP/2"));
     }
@@ -132,7 +134,7 @@ async fn converse(
                     if !pause.is_zero() {
                         tokio::time::sleep(pause).await;
                     }
-                    count(&tally, ask(sender.clone(), &authority, body_bytes)).await;
+                    count(&tally, decided, ask(sender.clone(), &authority, body_bytes)).await;
                 }
             })
         })
@@ -146,8 +148,12 @@ async fn converse(
     Ok(())
 }
 
-async fn count(tally: &RefCell<Tally>, asking: impl Future<Output = io::Result<Answered>>) {
-    tally.borrow_mut().decisions += 1;
+async fn count(
+    tally: &RefCell<Tally>,
+    decided: u64,
+    asking: impl Future<Output = io::Result<Answered>>,
+) {
+    tally.borrow_mut().decisions += decided;
     let begun = Instant::now();
     let outcome = tokio::time::timeout(REQUEST_TIMEOUT, asking)
         .await

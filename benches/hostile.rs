@@ -211,8 +211,9 @@ impl Hostile {
     async fn half_a_head(&self, from: IpAddr) -> io::Result<Records> {
         let mut stream = self.connect(from).await?;
         stream.write_all(b"GET http://replay.test/ HTTP/1.1\r\nHost: rep").await?;
+        // The proxy's patience ends first, and it says so.
         wait_for_end(&mut stream).await;
-        Ok((0, 0))
+        Ok((1, 1))
     }
 
     async fn garbage(&self, from: IpAddr) -> io::Result<Records> {

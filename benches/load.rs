@@ -346,7 +346,7 @@ impl User {
 }
 
 /// Whether a certificate names the sites' own authority; a DER name holds its text as it is.
-fn is_of_sites(chain: Option<&[CertificateDer<'_>]>) -> bool {
+pub(crate) fn is_of_sites(chain: Option<&[CertificateDer<'_>]>) -> bool {
     let name = SITES_AUTHORITY.as_bytes();
     let leaf = chain.and_then(<[_]>::first);
     leaf.is_some_and(|leaf| leaf.windows(name.len()).any(|bytes| bytes == name))

@@ -30,6 +30,10 @@ fn curl_speaks_both_versions_and_sees_the_page_of_a_block_and_of_a_fault() {
             assert_eq!(out, format!("{version} {status} 0\n"), "{flag} {url}");
         }
     }
+    // The site's answer came to the proxy over HTTP/2, whatever the client speaks.
+    let url = school.url(SITE, "/index.html?via");
+    let via = curl(&school, &["-I", "--http1.1", &url]).ok().out.to_lowercase();
+    assert!(via.contains("\r\nvia: 2.0 schoolgate"), "{via}");
     let several = ["/style.css", "/script.js", "/picture.svg", "/nowhere"];
     let urls = several.map(|path| school.url(SITE, path));
     let mut arguments = vec!["--http2", "--parallel"];
@@ -43,7 +47,7 @@ fn curl_speaks_both_versions_and_sees_the_page_of_a_block_and_of_a_fault() {
     assert_eq!(lines, ["2 200", "2 200", "2 200", "2 404"]);
 
     let seen = school.check_records(&several);
-    assert_eq!(seen.len(), 6);
+    assert_eq!(seen.len(), 7);
     assert!(seen.iter().all(|seen| seen.version == "HTTP/2.0"), "{seen:?}");
     let records = school.daemon.records();
     let of = |host: &str, reason: &str| {

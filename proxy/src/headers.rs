@@ -276,6 +276,7 @@ pub(crate) struct ViaName {
     received_by: String,
     field_1_0: HeaderValue,
     field_1_1: HeaderValue,
+    field_2_0: HeaderValue,
 }
 
 impl ViaName {
@@ -291,13 +292,17 @@ impl ViaName {
             HeaderValue::from_str(&format!("{version} {received_by}"))
                 .unwrap_or_else(|_| HeaderValue::from_static("1.1 schoolgate"))
         };
-        let (field_1_0, field_1_1) = (field("1.0"), field("1.1"));
-        Self { received_by, field_1_0, field_1_1 }
+        let (field_1_0, field_1_1, field_2_0) = (field("1.0"), field("1.1"), field("2.0"));
+        Self { received_by, field_1_0, field_1_1, field_2_0 }
     }
 
     /// Adds this proxy to `Via`, with the version in which the message came.
     pub(crate) fn add(&self, headers: &mut HeaderMap, received: Version) {
-        let field = if received == Version::HTTP_10 { &self.field_1_0 } else { &self.field_1_1 };
+        let field = match received {
+            Version::HTTP_10 => &self.field_1_0,
+            Version::HTTP_2 => &self.field_2_0,
+            _ => &self.field_1_1,
+        };
         headers.append(VIA, field.clone());
     }
 
@@ -435,6 +440,9 @@ mod tests {
             map.get_all(VIA).iter().next_back().unwrap(),
             "1.0 school-gate-0000000000000001"
         );
+        here.add(&mut map, Version::HTTP_2);
+        let last = map.get_all(VIA).iter().next_back().unwrap();
+        assert_eq!(last, "2.0 school-gate-0000000000000001");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) struct Certificates {
 
 struct Known {
     certificate: Rc<UpstreamCertificate>,
+    http2: bool,
     until_ms: u64,
 }
 
@@ -32,6 +33,11 @@ impl Certificates {
         let known = self.known.borrow();
         let known = known.get(site)?;
         (worker.registry.now_ms() < known.until_ms).then(|| Rc::clone(&known.certificate))
+    }
+
+    /// Whether a site is known not to speak HTTP/2.
+    pub(crate) fn speaks_http1(&self, site: &Site) -> bool {
+        self.known.borrow().get(site).is_some_and(|known| !known.http2)
     }
 
     /// Remembers the certificate of a verified connection.
@@ -44,6 +50,9 @@ impl Certificates {
             known.clear();
         }
         let until_ms = worker.registry.now_ms() + KNOWN_MS;
-        known.insert(site.clone(), Known { certificate: Rc::new(certificate), until_ms });
+        known.insert(
+            site.clone(),
+            Known { certificate: Rc::new(certificate), http2: secured.h2, until_ms },
+        );
     }
 }

@@ -466,6 +466,22 @@ async fn find_route(
     if !secure {
         return Route::Addresses(addresses);
     }
+    // Held until the connection is in the pool, or failed.
+    let _dialling = match worker.dials.begin(&site) {
+        Ok(dialling) => Some(dialling),
+        Err(other) if !own_connection && !worker.certificates.speaks_http1(&site) => {
+            let limit = Duration::from_millis(worker.config.limits.connect_timeout_ms);
+            // Whatever came of it, this request goes on.
+            let _ = tokio::time::timeout(limit, other.notified()).await;
+            if let Some(mut upstream) = worker.pool.take(&site)
+                && upstream.ready().await
+            {
+                return Route::Pooled(upstream);
+            }
+            worker.dials.begin(&site).ok()
+        }
+        Err(_) => None,
+    };
     let alpn = if own_connection { Alpn::Http1 } else { Alpn::Both };
     let reached = async {
         let reached = reach::secure(worker, view, &site, &addresses, alpn, arrival.at).await?;

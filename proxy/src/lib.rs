@@ -13,6 +13,7 @@ pub mod config;
 mod connection;
 pub mod demo;
 mod dial;
+mod dials;
 mod early;
 mod exchange;
 pub mod follow;

@@ -4,6 +4,7 @@
 use crate::authority::{self, Minter};
 use crate::certificates::Certificates;
 use crate::config::Config;
+use crate::dials::Dials;
 use crate::headers::ViaName;
 use crate::heartbeat::Heartbeats;
 use crate::http2::{self, LocalExecutor};
@@ -83,6 +84,8 @@ pub(crate) struct Worker {
     pub(crate) upstream_tls: Arc<UpstreamTls>,
     /// Certificates of sites.
     pub(crate) certificates: Certificates,
+    /// Connections to sites that are being made.
+    pub(crate) dials: Rc<Dials>,
     /// Where heads are read to before hyper gets them: one for all connections of the worker.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     authority: Arc<authority::Live>,
@@ -132,6 +135,7 @@ impl Worker {
             upstream_http2: http2::client(limits),
             upstream_tls: Arc::clone(&shared.upstream_tls),
             certificates: Certificates::default(),
+            dials: Rc::default(),
             authority: Arc::clone(&shared.authority),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             current: Arc::clone(&shared.current),

@@ -217,7 +217,7 @@ pub(crate) async fn open(
                 Ok(agreed) => {
                     // Only where both names lead: another address would be another server.
                     let addresses = match &agreed.other {
-                        Some((_, common)) => common.clone(),
+                        Some(other) => other.common.clone(),
                         None => addresses,
                     };
                     let Some(live) = agreed.recorded(worker, live, turn) else { return };
@@ -277,9 +277,16 @@ struct Authority<'a> {
 struct Agreed {
     host: Host,
     mode: Inspect,
-    /// Where the names differ: what is known of the access to the second, and the addresses that
-    /// both lead to.
-    other: Option<(Box<(Facts, Ruling)>, Vec<SocketAddr>)>,
+    /// Where the names differ: the access to the second.
+    other: Option<Box<Other>>,
+}
+
+/// The access to a site that a ClientHello names and its CONNECT does not.
+struct Other {
+    facts: Facts,
+    ruling: Ruling,
+    /// The addresses that both names lead to.
+    common: Vec<SocketAddr>,
 }
 
 impl Agreed {
@@ -287,8 +294,8 @@ impl Agreed {
     /// a record of its own, so that log, limits and later decisions are about the site that it
     /// leads to. `None`: it could not be recorded, and must end.
     fn recorded(self, worker: &Worker, live: Rc<Live>, turn: Turn) -> Option<Rc<Live>> {
-        let Some((access, _)) = self.other else { return Some(live) };
-        let (facts, ruling) = *access;
+        let Some(other) = self.other else { return Some(live) };
+        let Other { facts, ruling, .. } = *other;
         let view = worker.view();
         let arrival = Arrival::now(&worker.journal);
         let log = (&worker.journal, &worker.registry);
@@ -384,7 +391,7 @@ async fn agree(
     if common.is_empty() || mode != Inspect::Page && named_mode == Inspect::Page {
         return Err((named, Ruling::block(ReasonCode::SniMismatch)));
     }
-    let other = Some((Box::new((facts, ruling)), common));
+    let other = Some(Box::new(Other { facts, ruling, common }));
     Ok(Agreed { host: named, mode: named_mode, other })
 }
 

@@ -225,8 +225,16 @@ async fn a_bad_machine_file_keeps_the_last_good_one_and_says_where() {
     }
     std::fs::remove_file(bench.config.file.as_deref().unwrap()).unwrap();
     bench.wait("a missing file", || bench.problem().contains("No such file")).await;
+    // The file of what is served follows.
+    let told = || {
+        let served = bench.served();
+        served.is_some_and(|served| {
+            let problem = served.problems.get("machine file");
+            problem.is_some_and(|problem| problem.contains("No such file"))
+        })
+    };
+    bench.wait("the same for others to read", told).await;
     let words = bench.served().unwrap();
-    assert!(words.problems["machine file"].contains("No such file"), "{words:?}");
     assert_eq!((words.machine_hash, words.lists), (before.machine_hash, before.lists));
     assert_eq!(bench.moves().await, []);
     bench.write(&[GAMES, ("watch", "csam")]);
@@ -236,8 +244,12 @@ async fn a_bad_machine_file_keeps_the_last_good_one_and_says_where() {
     bench.wait("no file yet", || bench.problem().contains("late.txt")).await;
     assert_eq!(bench.categories("chess.example"), ["games"]);
     bench.list("late", "go.example");
-    tokio::time::sleep(Duration::from_millis(5_500)).await;
-    assert_eq!(bench.categories("go.example"), ["games"], "{:?}", bench.status());
+    // It is looked for every five seconds.
+    let begun = std::time::Instant::now();
+    while bench.categories("go.example") != ["games"] {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", bench.status());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -109,6 +109,20 @@ async fn take(school: &School, step: Step<'_>, change: &ChangeArgs) -> Result<Ex
     let entries = store.entries().map_err(from_authority_error)?;
     let wanted = if matches!(step, Step::Activate) { Standing::Next } else { Standing::Retiring };
     let named = entries.iter().find(|entry| entry.standing == wanted);
+    // Whether the service has the credential is not seen from here.
+    let stays_sealed = !matches!(step, Step::Undo)
+        && school.config.ca.passphrase_file.is_none()
+        && entries.iter().any(|entry| {
+            entry.sealed == Some(true)
+                && entry.standing == if wanted == Standing::Next { wanted } else { Standing::Signs }
+        });
+    if stays_sealed {
+        note!("warning: its key is sealed, and [ca] of the machine file has no passphrase_file");
+        note!(
+            "  unless the service has the credential ca-passphrase, the filter cannot open it, goes on \
+             with the old certificate and will not start again; see what a device is shown first"
+        );
+    }
     let named = visible(named.map_or("", |entry| &entry.facts.name)).into_owned();
     let (action, done, question, would) = match step {
         Step::Activate => (
@@ -343,8 +357,13 @@ pub(crate) fn examine(config: &Config) -> Health {
     let store = Store::of_state(&config.state);
     let secret = Passphrase::find(config.ca.passphrase_file.as_deref());
     match secret.and_then(|secret| Authority::load(store.folder(), secret.as_ref())) {
-        // A systemd credential is the service's alone: nothing is known to be wrong.
-        Err(AuthorityError::Sealed { .. }) if config.ca.passphrase_file.is_none() => health,
+        // A systemd credential is the service's alone: nothing is known to be wrong, nor right.
+        Err(AuthorityError::Sealed { .. }) if config.ca.passphrase_file.is_none() => match health {
+            Health::Good(found) => Health::Good(format!(
+                "{found}; sealed, and only the service's credential opens it: not seen from here"
+            )),
+            other => other,
+        },
         Err(error) => Health::Problem(error.to_string(), error.fix()),
         Ok(_) => health,
     }

@@ -336,10 +336,7 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
         say!("  listed   nowhere: uncategorised");
     }
     if let Some(verdict) = judge.by_name_alone(answer) {
-        say!(
-            "  https    in a tunnel only the name is seen, and that alone is {}ed",
-            verdict.as_str()
-        );
+        say!("  https    where only the name is seen, that alone is {}ed", verdict.as_str());
     }
     if let Some(opens) = judge.opens(answer) {
         say!("  opens    {}", words::span(clock, judge.at, opens));

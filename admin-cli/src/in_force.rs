@@ -60,6 +60,7 @@ async fn behind(
     };
     let mut behind: Vec<(String, &'static str)> = Vec::new();
     for (part, why) in &serving.problems {
+        let why = first_line(why);
         let (found, fix) = match part.as_str() {
             "policy" => (
                 format!("an OLDER policy ({}) is in force: {why}", short(&serving.policy_hash)),
@@ -107,7 +108,7 @@ async fn behind(
                 MESSAGES,
             )),
             Err(why) => behind.push((
-                format!("an OLDER policy ({old}) is in force: {why}"),
+                format!("an OLDER policy ({old}) is in force: {}", first_line(&why)),
                 "schoolgate policy validate",
             )),
         }
@@ -120,6 +121,11 @@ async fn behind(
         behind.push(("OLDER lists are in force than the change log says".to_owned(), MESSAGES));
     }
     behind
+}
+
+/// What a fault is, without its cure: the finding has one of its own.
+fn first_line(why: &str) -> &str {
+    why.lines().next().unwrap_or(why)
 }
 
 /// The start of a hash, enough to tell it by.

@@ -250,6 +250,37 @@ impl Drop for OpenSsl {
     }
 }
 
+/// Starts OpenSSL's server with a certificate of this name, and waits until it answers. A port that
+/// was free may be another's by then: the server ends, and another port is tried.
+async fn openssl_server(folder: &Path, name: &str, extra: &[&str]) -> (OpenSsl, SocketAddr) {
+    for _ in 0..10 {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let child = Command::new("openssl")
+            .args(["s_server", "-www", "-accept", &port.to_string()])
+            .args(["-cert", &format!("{name}.pem"), "-key", &format!("{name}.key")])
+            .args(extra)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut server = OpenSsl(child);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        // A busy machine takes its time to start it.
+        for _ in 0..1_000 {
+            if server.0.try_wait().unwrap().is_some() {
+                break;
+            }
+            if TcpStream::connect(address).await.is_ok() {
+                return (server, address);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    panic!("OpenSSL's server does not start with {name} {extra:?}");
+}
+
 #[tokio::test]
 async fn weak_keys_and_old_protocols_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -275,26 +306,7 @@ async fn weak_keys_and_old_protocols_are_refused() {
         ("strong", &["-tls1_2", "-cipher", "AES128-SHA"], &["tls_protocol"]),
     ];
     for (name, extra, expected) in cases {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let child = Command::new("openssl")
-            .args(["s_server", "-quiet", "-accept", &port.to_string()])
-            .args(["-cert", &format!("{name}.pem"), "-key", &format!("{name}.key")])
-            .args(extra)
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let _server = OpenSsl(child);
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        // A busy machine takes its time to start it.
-        for _ in 0..1_000 {
-            if TcpStream::connect(address).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let (_server, address) = openssl_server(folder.path(), name, extra).await;
         // The certificate itself is trusted: what is refused is its strength.
         let tls = UpstreamTls::new(&[folder.path().join("strong.pem")], &[]).unwrap();
         let told = code(&tls, address, &CertificateFaults::ACCEPTABLE).await;

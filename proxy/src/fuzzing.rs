@@ -44,9 +44,10 @@ pub fn client_hello(bytes: &[u8]) {
         while !rest.is_empty() && theirs.read_tls(&mut rest).is_ok_and(|read| read > 0) {
             let Ok(accepted) = theirs.accept() else { return };
             if let Some(accepted) = accepted {
-                let name = accepted.client_hello().server_name().map(str::to_ascii_lowercase);
-                let ours = found.server_name.as_deref().map(str::to_ascii_lowercase);
-                // rustls takes an address for no name.
+                let canonical = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+                let name = accepted.client_hello().server_name().map(canonical);
+                let ours = found.server_name.as_deref().map(canonical);
+                // rustls takes an address for no name, and the dot off one that ends in it.
                 assert!(name.is_none() || name == ours, "{name:?} is {ours:?}");
                 return;
             }

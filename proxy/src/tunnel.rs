@@ -15,17 +15,23 @@ use bytes::Bytes;
 use hyper::Response;
 use ledger::record::End;
 use std::cell::Cell;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 /// Bytes read at once from the client: requests are small.
 const UP_BUFFER: usize = 8 * 1024;
 /// Bytes read at once from the site.
 const DOWN_BUFFER: usize = 16 * 1024;
+/// Longest that a site has to answer what a WebSocket on HTTP/2 said last, before it is told that
+/// its client has ended.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 /// Answers a permitted CONNECT to a port that is not one of TLS: dials; 200 only once the site
 /// answers.
@@ -94,16 +100,25 @@ pub(crate) struct TunnelLimits {
 
 /// Moves bytes both ways until both sides have ended, one breaks off, or the exchange is stopped
 /// (which drops this future). What either side had sent already goes first.
+///
+/// The end of one side is passed on to the other at once, but for a WebSocket on HTTP/2: browsers end
+/// their stream with their Close frame, and sites of HTTP/1.1 take an end before their own Close
+/// frame for a connection that broke, and send none. There it waits for the site.
 pub(crate) async fn run(
     client: Wire,
     from_client: Bytes,
-    mut upstream: Wire,
+    upstream: Wire,
     from_upstream: Bytes,
     live: &Live,
     limits: TunnelLimits,
 ) {
     live.wait_at_most(limits.idle_ms);
     live.last_at_most(limits.lifetime_ms);
+    let grace = match client {
+        Wire::Stream(_) => LAST_ANSWER,
+        _ => Duration::ZERO,
+    };
+    let mut upstream = HeldOpen::new(upstream, grace);
     let mut client =
         Counted { stream: client, live, idle_ms: limits.idle_ms, failed: Cell::new(false) };
     let moved = async {
@@ -180,5 +195,118 @@ impl AsyncWrite for Counted<'_> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The site's side, which hears of the client's end only once it has ended itself, or after a while.
+struct HeldOpen<S> {
+    stream: S,
+    grace: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+}
+
+impl<S> HeldOpen<S> {
+    fn new(stream: S, grace: Duration) -> Self {
+        Self { stream, grace, waiting: None, ended: false }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for HeldOpen<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        if read.is_err() || (buffer.filled().len() == before && buffer.remaining() > 0) {
+            self.ended = true;
+            // The other direction may wait to pass the client's end on, and is polled by this task.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for HeldOpen<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.ended && !this.grace.is_zero() {
+            let waiting = this.waiting.get_or_insert_with(|| Box::pin(sleep(this.grace)));
+            ready!(waiting.as_mut().poll(cx));
+        }
+        Pin::new(&mut this.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, duplex, split};
+
+    /// What a site was asked, what its client was answered, and when the site heard of the end.
+    async fn site_that_answers_after(
+        wait: Duration,
+        grace: Duration,
+    ) -> (Vec<u8>, Vec<u8>, Duration) {
+        let (mut client, mut near) = duplex(64);
+        let (far, site) = duplex(64);
+        let tunnel = tokio::spawn(async move {
+            let mut far = HeldOpen::new(far, grace);
+            let _ = copy_bidirectional_with_sizes(&mut near, &mut far, 64, 64).await;
+        });
+        client.write_all(b"close").await.unwrap();
+        client.shutdown().await.unwrap();
+        let (mut reading, mut writing) = split(site);
+        let began = tokio::time::Instant::now();
+        let answering = async {
+            sleep(wait).await;
+            let _ = writing.write_all(b"closed").await;
+            let _ = writing.shutdown().await;
+        };
+        let mut asked = Vec::new();
+        let told = async {
+            reading.read_to_end(&mut asked).await.unwrap();
+            began.elapsed()
+        };
+        let ((), told) = tokio::join!(answering, told);
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        tunnel.await.unwrap();
+        (asked, answer, told)
+    }
+
+    #[tokio::test]
+    async fn a_site_hears_of_its_clients_end_after_its_last_answer_or_a_while() {
+        let seconds = Duration::from_secs_f64;
+        let cases = [
+            ("the answer comes in time", seconds(0.2), LAST_ANSWER, seconds(0.2)..LAST_ANSWER),
+            ("it comes too late", seconds(4.0), seconds(0.5), seconds(0.5)..seconds(4.0)),
+            ("nothing is waited for", seconds(4.0), Duration::ZERO, Duration::ZERO..seconds(4.0)),
+        ];
+        let each = cases.map(|(what, wait, grace, expected)| {
+            tokio::spawn(async move {
+                let (asked, answer, told) = site_that_answers_after(wait, grace).await;
+                assert_eq!(asked, b"close", "{what}");
+                assert_eq!(answer, b"closed", "{what}");
+                assert!(expected.contains(&told), "{what}: told after {told:?}");
+            })
+        });
+        for case in each {
+            case.await.unwrap();
+        }
     }
 }

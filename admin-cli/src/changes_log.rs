@@ -79,6 +79,7 @@ fn unblock_row(
 
 /// The row of a change that is no unblock; `None` for entries that change nothing in the filter.
 fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) -> Option<Row> {
+    let mut review = String::new();
     let (what, reason, authorised) = match &entry.event {
         Event::SiteBlocked { id, site, scope, reason } => {
             (format!("{site} blocked for {scope} ({id})"), reason.clone(), String::new())
@@ -102,6 +103,7 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
                 }
                 _ => None,
             });
+            review = earliest_review(summary).unwrap_or_default();
             (policy_words(summary), reason.clone(), authoriser.unwrap_or_default())
         }
         Event::ListRolledBack { list, version } => {
@@ -132,16 +134,20 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
     let date = clock.day(entry.at).to_string();
     Some(Row {
         at: entry.at,
-        cells: [
-            what,
-            date,
-            requested,
-            authorised,
-            entry.actor.clone(),
-            String::new(),
-            String::new(),
-        ],
+        cells: [what, date, requested, authorised, entry.actor.clone(), String::new(), review],
     })
+}
+
+/// The first date on which somebody has to look again at what a policy brought in: its new exceptions
+/// and other standing decisions say `...; review 2027-03-25)`.
+fn earliest_review(summary: &[String]) -> Option<String> {
+    let brought = summary.iter().filter(|line| !line.starts_with("removed: "));
+    // Of a line that changed, what it was before stands in front of the arrow.
+    let dates = brought.filter_map(|line| {
+        let (_, date) = line.rsplit(" -> ").next()?.rsplit_once("; review ")?;
+        date.strip_suffix(')')?.parse::<jiff::civil::Date>().ok()
+    });
+    dates.min().map(|date| date.to_string())
 }
 
 fn policy_words(summary: &[String]) -> String {
@@ -184,4 +190,24 @@ pub(crate) async fn print(
         note!("no changes");
     }
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_reviewed_when_the_first_of_what_it_brought_in_is() {
+        let review = |lines: &[&str]| {
+            earliest_review(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>())
+        };
+        let exception = "added: exception: a.test allowed for pupil (Music; review 2027-03-25)";
+        assert_eq!(review(&[exception]), Some("2027-03-25".to_owned()));
+        let removed = "removed: exception: b.test allowed for pupil (Old; review 2026-01-01)";
+        let changed =
+            "inspect c.test: name (Was; review 2026-02-01) -> never (Is; review 2027-02-01)";
+        assert_eq!(review(&[exception, removed, changed]), Some("2027-02-01".to_owned()));
+        let gone = "inspect c.test: name (Was; review 2026-02-01) -> none";
+        assert_eq!(review(&[removed, gone, "games for ks3: block -> allow"]), None);
+    }
 }

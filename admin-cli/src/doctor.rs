@@ -93,6 +93,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
         Ok(snapshot) => {
             checks.push(policy(snapshot));
             checks.extend(terms(snapshot));
+            checks.extend(reviews(snapshot));
             checks.push(lists(snapshot));
         }
         Err(failure) => {
@@ -198,6 +199,13 @@ fn policy(snapshot: &Snapshot) -> Check {
 fn terms(snapshot: &Snapshot) -> Option<Check> {
     let found = snapshot.policy.terms_over(now())?;
     Some(Check::problem("terms", found, "add the next dates to `terms` of the policy"))
+}
+
+/// Standing decisions that somebody should have looked at again; they hold on.
+fn reviews(snapshot: &Snapshot) -> Option<Check> {
+    let overdue = snapshot.policy.overdue_reviews(now());
+    let fix = "decide with the safeguarding lead, then give it a new `review` or take it out";
+    (!overdue.is_empty()).then(|| Check::note("reviews", overdue.join("; "), fix))
 }
 
 fn lists(snapshot: &Snapshot) -> Check {

@@ -383,10 +383,32 @@ impl Policy {
         &self.warnings
     }
 
-    /// [`Policy::warnings`], and what has become of the policy by `now`: its terms are all over.
+    /// [`Policy::warnings`], and what has become of the policy by `now`: its terms are all over, a
+    /// review is overdue.
     #[must_use]
     pub fn warnings_at(&self, now: UnixMillis) -> Vec<String> {
-        self.warnings.iter().cloned().chain(self.terms_over(now)).collect()
+        let by_now = self.terms_over(now).into_iter().chain(self.overdue_reviews(now));
+        self.warnings.iter().cloned().chain(by_now).collect()
+    }
+
+    /// A sentence for each standing decision whose review date has passed. It holds on all the same:
+    /// to close by itself what lessons count on would help nobody.
+    #[must_use]
+    pub fn overdue_reviews(&self, now: UnixMillis) -> Vec<String> {
+        let today = self.clock.day(now);
+        // An exception for several levels is one decision.
+        let mut exceptions: Vec<&Exception> = self.exceptions.iter().collect();
+        exceptions.dedup_by_key(|exception| exception.rule);
+        let exceptions = exceptions.into_iter().map(|it| (it.site.to_string(), it.review));
+        let sites = self.inspect.lines.iter();
+        let sites = sites.map(|it| (format!("how far {} is looked into", it.site), it.review));
+        let standing = self.unblock.standing.iter();
+        let standing =
+            standing.map(|it| (format!("the standing yes of {}", it.authorised), it.review));
+        let all = exceptions.chain(sites).chain(standing);
+        all.filter(|(_, review)| *review < today)
+            .map(|(what, review)| format!("review of {what} was due {review}"))
+            .collect()
     }
 
     /// The sentence to say where the terms given are all over: what was open at a named time stays

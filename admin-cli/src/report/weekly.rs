@@ -198,13 +198,8 @@ impl Week<'_> {
         waiting
     }
 
-    /// Standing exceptions and unblocks whose review date has passed.
+    /// Standing decisions and unblocks whose review date has passed.
     fn overdue(&self) -> Vec<String> {
-        let today = self.policy.clock().day(self.made_at);
-        let exceptions =
-            self.policy.exceptions().iter().filter(|exception| exception.review < today).map(
-                |exception| format!("review of {} was due {}", exception.site, exception.review),
-            );
         let unblocks = self
             .changes
             .unblocks
@@ -213,7 +208,7 @@ impl Week<'_> {
                 self.changes.state(unblock.id, self.made_at) == Some(UnblockState::ReviewDue)
             })
             .map(|unblock| format!("review of {} ({}) is due", unblock.site, unblock.id));
-        exceptions.chain(unblocks).collect()
+        self.policy.overdue_reviews(self.made_at).into_iter().chain(unblocks).collect()
     }
 
     fn requests(&self) -> Requests {

@@ -150,6 +150,10 @@ fn the_shipped_baseline_has_only_cells_that_it_may_have() {
 
 #[test]
 fn the_starter_policy_parses_without_a_fault() {
+    assert!(starter().test_count() > 10);
+}
+
+fn starter() -> Policy {
     let read = |name: &str| {
         let files = crate::defaults::POLICY_FILES;
         files
@@ -159,8 +163,7 @@ fn the_starter_policy_parses_without_a_fault() {
             .ok_or_else(String::new)
     };
     let policy = Policy::parse(crate::defaults::POLICY, "policy.toml", Catalogue::shipped(), &read);
-    let policy = policy.unwrap_or_else(|faults| panic!("{faults:#?}"));
-    assert!(policy.test_count() > 10);
+    policy.unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
 #[test]
@@ -591,6 +594,119 @@ fn terms_that_are_all_over_are_warned_of() {
     assert_eq!(over.len(), policy.warnings().len() + 1);
     let none = parse(&SAMPLE.replace("terms = [\"2025-09-03/2025-12-19\"]", "")).unwrap();
     assert_eq!(none.terms_over(at("2030-01-01")), None, "without terms every day is one");
+}
+
+#[test]
+fn a_review_date_that_has_passed_is_warned_of_once_and_closes_nothing() {
+    let text = SAMPLE.replace("allow_for = \"pupil\"", "allow_for = [\"ks2\", \"ks3\"]");
+    let policy = parse(&text).unwrap();
+    let at = |text: &str| policy.clock().moment(text, UnixMillis(0), false).unwrap();
+    let standing = "review of the standing yes of Q. Whitmore (DSL) 2025-09-01 was due 2026-01-05";
+    let cases = [
+        ("2026-01-05 10:00", vec![]),
+        ("2026-01-06", vec![standing]),
+        ("2026-03-27 23:59", vec![standing]),
+        ("2026-03-28", vec!["review of audionetwork.com was due 2026-03-27", standing]),
+    ];
+    for (when, expected) in cases {
+        assert_eq!(policy.overdue_reviews(at(when)), expected, "{when}");
+        let warned = policy.warnings_at(at(when));
+        assert!(expected.iter().all(|it| warned.iter().any(|told| told == it)), "{when}");
+    }
+    let (who, host) = (someone(&policy, "ks2"), Host::parse("audionetwork.com").unwrap());
+    let access = Access {
+        who: &who,
+        scheme: Scheme::Http,
+        host: &host,
+        port: 80,
+        path: Some("/"),
+        categories: CategorySet::EMPTY,
+    };
+    let late = crate::decide::decide(&policy, &[], &[], &access, at("2026-04-01"));
+    assert!(matches!(late.reason, Reason::Exception(_)), "{late:?}");
+}
+
+/// What UK guidance asks a school's filter to cover (the UK Safer Internet Centre's definitions of
+/// appropriate filtering), and the categories here that are of each type.
+const UK_CONTENT_TYPES: [(&str, &[&str]); 13] = [
+    ("child sexual abuse material", &["csam"]),
+    ("unlawful terrorist content", &["terrorism"]),
+    ("other unlawful content", &["illegal"]),
+    ("gambling", &["gambling"]),
+    ("hate speech and discrimination", &["hate", "discrimination", "bullying"]),
+    ("harmful content and drugs", &["drugs", "alcohol", "tobacco-vaping", "dangerous-acts"]),
+    (
+        "malware and hacking",
+        &["malware", "phishing", "scam", "hacking", "cryptojacking", "stalkerware", "ddos"],
+    ),
+    ("misinformation and conspiracy", &["misinformation"]),
+    ("piracy and copyright theft", &["piracy", "peer-to-peer"]),
+    ("pornography", &["adult", "mature", "lingerie", "dating", "intimate-images"]),
+    ("self-harm, suicide and eating disorders", &["self-harm", "suicide", "eating-disorders"]),
+    ("violence, extremism and weapons", &["violence", "gore", "extremism", "cults", "weapons"]),
+    (
+        "ways round the filter",
+        &["proxy", "vpn", "doh", "remote-access", "dynamic-dns", "shortener"],
+    ),
+];
+
+/// What depends on age and time of day.
+const BY_AGE_AND_TIME: [&str; 12] = [
+    "social",
+    "chat",
+    "games",
+    "video",
+    "music",
+    "live-streaming",
+    "ai",
+    "shopping",
+    "forums",
+    "blog",
+    "file-sharing",
+    "webmail",
+];
+
+/// What must stay within reach.
+const WITHIN_REACH: [&str; 6] =
+    ["sex-education", "childrens", "education", "reference", "news", "health-help"];
+
+#[test]
+fn the_starter_policy_answers_for_every_content_type_of_uk_guidance() {
+    let policy = starter();
+    let pupils = ["ks1", "ks2", "ks3", "ks4", "ks5"];
+    let cell = |level: &str, category: &str| {
+        let level = policy.levels().id(level).unwrap();
+        let category = policy.catalogue().id(category).unwrap_or_else(|| panic!("{category}"));
+        policy.answer(level, category)
+    };
+    let order = policy.levels().order.iter();
+    let levels: Vec<&str> = order.map(|id| policy.levels().get(*id).name.as_str()).collect();
+    let harmful =
+        UK_CONTENT_TYPES.iter().flat_map(|(kind, all)| all.iter().map(move |it| (*kind, *it)));
+    let by_age = BY_AGE_AND_TIME.iter().map(|it| ("by age and time", *it));
+    for (kind, category) in harmful.clone().chain(by_age) {
+        for level in &levels {
+            let answer = cell(level, category);
+            let is_written = !std::ptr::eq(answer, &policy.answers[0]);
+            assert!(is_written, "{kind}: nothing is written of {category} for {level}");
+        }
+    }
+    for (kind, category) in harmful {
+        for level in pupils.iter().chain(&["guest"]) {
+            let words = &cell(level, category).words;
+            let may = ["misinformation", "shortener"].contains(&category) && *level == "guest";
+            assert!(may || words == "block", "{kind}: {category} for {level} is {words}");
+        }
+    }
+    for category in WITHIN_REACH {
+        for level in &levels {
+            assert_eq!(cell(level, category).cell, Cell::Allow, "{category} for {level}");
+        }
+    }
+    for category in ["csam", "terrorism", "illegal"] {
+        let id = policy.catalogue().id(category).unwrap();
+        assert!(policy.catalogue().locked().contains(id), "{category}");
+    }
 }
 
 #[test]

@@ -34,10 +34,10 @@ pub(crate) struct What {
     pub(crate) port: u16,
     pub(crate) category_set: u32,
     pub(crate) verdict: u8,
-    reason: u8,
+    pub(crate) reason: u8,
     rule: u32,
-    unblock: Option<u32>,
-    depth: u8,
+    pub(crate) unblock: Option<u32>,
+    pub(crate) depth: u8,
 }
 
 struct AccessRow {
@@ -87,7 +87,7 @@ pub(crate) struct DayFile {
     sites: Texts,
     pub(crate) hosts: Texts,
     host_sites: Vec<u32>,
-    category_sets: Texts,
+    pub(crate) category_sets: Texts,
     set_members: Vec<SetMembers>,
     contexts: Texts,
     context_ids: Vec<ContextIds>,

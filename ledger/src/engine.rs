@@ -11,17 +11,18 @@ use crate::carried::Carried;
 use crate::day_file::{DayFile, OpenRow};
 use crate::frame::{Found, Frames, HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
 use crate::payload::{self, DecisionRead, Payload};
-use crate::record::{Context, End, Ended};
+use crate::record::{Context, Depth, End, Ended};
 use crate::segment::{Segment, Shared};
 use crate::source::{Bytes, DayContext, Source, leftovers};
 use crate::sqlite::Position;
-use crate::squid::{self, SquidLog};
+use crate::squid::{self, Copies};
 use jiff::civil::Date;
 use rules::category::CategorySet;
 use rules::code::RequestId;
-use rules::decide::Verdict;
+use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
+use rules::unblock::UnblockId;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 use std::fs::File;
@@ -99,7 +100,7 @@ struct Held {
 struct Open {
     day: Date,
     row: OpenRow,
-    /// Only where a Squid line will need it.
+    /// Only where a line of the Squid log will need it.
     path: Option<Arc<str>>,
 }
 
@@ -117,8 +118,7 @@ pub(crate) struct Engine {
     days: BTreeMap<Date, Day>,
     held: HashMap<u64, Held>,
     open: HashMap<u64, Open>,
-    squid: Option<SquidLog>,
-    lines: String,
+    squid: Copies,
     buffer: Vec<u8>,
     pub(crate) tally: Tally,
 }
@@ -148,7 +148,7 @@ impl IngestError {
 impl Engine {
     /// An engine over the files of a state folder; opens the days that held open accesses when the
     /// last journal was removed.
-    pub(crate) async fn new(state: &Path, squid: Option<&Path>) -> Result<Self, IngestError> {
+    pub(crate) async fn new(state: &Path, squid: &squid::Paths) -> Result<Self, IngestError> {
         let (journal, access) = (state.join("journal"), state.join("access"));
         let carried = Carried::read(&journal)
             .map_err(|source| IngestError::Journal { path: journal.join(Carried::NAME), source })?;
@@ -160,8 +160,7 @@ impl Engine {
             days: BTreeMap::new(),
             held: HashMap::new(),
             open: HashMap::new(),
-            squid: squid.map(SquidLog::new),
-            lines: String::new(),
+            squid: Copies::new(squid),
             buffer: Vec::new(),
             tally: Tally { last_id: carried.last_id, ..Tally::default() },
         };
@@ -207,7 +206,7 @@ impl Engine {
         }
         self.release().await?;
         self.commit().await?;
-        self.write_lines();
+        self.squid.write();
         Ok(caught_up)
     }
 
@@ -466,10 +465,10 @@ impl Engine {
         self.tally.decisions += 1;
         match ended {
             None => {
-                let path = self.squid.as_ref().and(read.path).map(Arc::from);
+                let path = read.path.filter(|_| self.squid.are_wanted()).map(Arc::from);
                 self.open.insert(read.id.0, Open { day: date, row, path });
             }
-            Some(ended) => self.add_line(date, &row, read.path, ended),
+            Some(ended) => self.add_line(date, read.id.0, &row, read.path, ended),
         }
         Ok(())
     }
@@ -481,7 +480,7 @@ impl Engine {
             }
         } else if let Some(open) = self.open.remove(&id) {
             self.ready_day(open.day).await?.file.add_end(&open.row, ended);
-            self.add_line(open.day, &open.row, open.path.as_deref(), ended);
+            self.add_line(open.day, id, &open.row, open.path.as_deref(), ended);
         }
         // Else its end is stored already: this stretch of the journal is read again.
         Ok(())
@@ -554,7 +553,7 @@ impl Engine {
             self.take_end(id, ended).await?;
         }
         self.commit().await?;
-        self.write_lines();
+        self.squid.write();
         Ok(())
     }
 
@@ -614,9 +613,9 @@ impl Engine {
         Ok(())
     }
 
-    fn add_line(&mut self, date: Date, row: &OpenRow, path: Option<&str>, ended: Ended) {
-        let (Some(_), Some(day)) = (&self.squid, self.days.get(&date)) else { return };
-        let (person, client, _) = day.file.who.tuple(row.who);
+    fn add_line(&mut self, date: Date, id: u64, row: &OpenRow, path: Option<&str>, ended: Ended) {
+        let (true, Some(day)) = (self.squid.are_wanted(), self.days.get(&date)) else { return };
+        let (person, client, level) = day.file.who.tuple(row.who);
         let what = day.file.what.tuple(row.what);
         let Ok(client) = day.file.clients.text(client).parse() else { return };
         let line = squid::Line {
@@ -632,16 +631,15 @@ impl Engine {
             user: (person != 0).then(|| &**day.file.people.text(person)),
             ended,
         };
-        squid::write_line(&mut self.lines, &line);
-    }
-
-    /// The Squid log is a copy for other tools: where it cannot be written, the ledger goes on.
-    fn write_lines(&mut self) {
-        let (Some(log), false) = (&mut self.squid, self.lines.is_empty()) else { return };
-        if let Err(error) = log.append(&self.lines) {
-            tracing::error!(%error, "the Squid access log cannot be written; lines are missing from it");
-        }
-        self.lines.clear();
+        let extras = squid::Extras {
+            id: RequestId(id),
+            level: day.file.names.text(level),
+            reason: ReasonCode::from_number(what.reason).unwrap_or(ReasonCode::Internal),
+            categories: day.file.category_sets.text(what.category_set),
+            unblock: what.unblock.map(UnblockId),
+            depth: Depth::from_number(what.depth).unwrap_or(Depth::Name),
+        };
+        self.squid.add(&line, &extras);
     }
 
     /// Keeps ids of this process in what is carried over the removal of journals.

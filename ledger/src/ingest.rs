@@ -8,6 +8,7 @@ pub use crate::engine::{Damage, IngestError};
 use crate::engine::{Engine, Tally};
 use crate::journal::{Journal, JournalSettings, Shared};
 use crate::lock::{LockError, StateLock, make_folder};
+use crate::squid::Paths;
 use rules::code::RequestId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -39,13 +40,13 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// Milliseconds between two looks at the journals.
     pub poll_interval_ms: u64,
-    /// Where Squid's native log lines are appended, if anywhere.
-    pub squid: Option<PathBuf>,
+    /// Where lines of Squid's access log are appended, if anywhere.
+    pub squid: Paths,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { journal: JournalSettings::default(), poll_interval_ms: 50, squid: None }
+        Self { journal: JournalSettings::default(), poll_interval_ms: 50, squid: Paths::default() }
     }
 }
 
@@ -100,7 +101,7 @@ impl Default for Recovered {
 pub fn recover(state: &Path) -> Result<Option<Recovered>, StartError> {
     match StateLock::take(state) {
         Ok(lock) => {
-            let recovered = recover_locked(state, None, &lock)?;
+            let recovered = recover_locked(state, &Paths::default(), &lock)?;
             Ok(Some(recovered))
         }
         Err(LockError::Held(_)) => Ok(None),
@@ -108,22 +109,18 @@ pub fn recover(state: &Path) -> Result<Option<Recovered>, StartError> {
     }
 }
 
-fn recover_locked(
-    state: &Path,
-    squid: Option<&Path>,
-    _lock: &StateLock,
-) -> Result<Recovered, StartError> {
+fn recover_locked(state: &Path, squid: &Paths, _lock: &StateLock) -> Result<Recovered, StartError> {
     let failed = |source| StartError::Io { path: state.to_owned(), source };
     for folder in ["journal", "access"] {
         make_folder(&state.join(folder)).map_err(failed)?;
     }
-    let (state_folder, squid) = (state.to_owned(), squid.map(Path::to_owned));
+    let (state_folder, squid) = (state.to_owned(), squid.clone());
     let worker = std::thread::Builder::new().name("ledger-recover".into());
     let running = worker.spawn(move || {
         let runtime = runtime()?;
         runtime.block_on(async {
             loop {
-                match recover_all(&state_folder, squid.as_deref()).await {
+                match recover_all(&state_folder, &squid).await {
                     Err(error) if error.set_damaged_day_aside() => {}
                     done => return done.map_err(StartError::from),
                 }
@@ -139,7 +136,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
     built.map_err(|source| StartError::Io { path: PathBuf::new(), source })
 }
 
-async fn recover_all(state: &Path, squid: Option<&Path>) -> Result<Recovered, IngestError> {
+async fn recover_all(state: &Path, squid: &Paths) -> Result<Recovered, IngestError> {
     let mut engine = Engine::new(state, squid).await?;
     engine.add_leftovers()?;
     if engine.has_nothing_left() {
@@ -183,7 +180,7 @@ impl Writer {
     pub fn start(state: &Path, settings: Settings) -> Result<Self, StartError> {
         let failed = |source| StartError::Io { path: state.to_owned(), source };
         let lock = StateLock::take(state)?;
-        let recovered = recover_locked(state, settings.squid.as_deref(), &lock)?;
+        let recovered = recover_locked(state, &settings.squid, &lock)?;
         let folder = state.join("journal");
         let shared = Shared::open(&folder, settings.journal, recovered.last_id).map_err(failed)?;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -349,7 +346,7 @@ impl Follower {
 
     /// Follows until told to stop, until the priority is to change, or until something fails.
     async fn follow(&self, gentle: bool) -> Result<Left, IngestError> {
-        let mut engine = Engine::new(&self.state, self.settings.squid.as_deref()).await?;
+        let mut engine = Engine::new(&self.state, &self.settings.squid).await?;
         loop {
             let stopping = self.stopping.load(Ordering::Acquire);
             let began_ms = self.shared.elapsed_ms();

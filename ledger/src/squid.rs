@@ -2,11 +2,16 @@
 //!
 //! `time.ms elapsed client code/status bytes method URL user hierarchy/peer type`. Queries are never
 //! seen here; the user stands only where proved; an address under a locked category is a hash.
+//!
+//! What has no place in Squid's ten fields stands behind them in a file of its own (`squid_ext`), so that
+//! tools which expect ten find ten in the other: `code level reason categories unblock depth end`.
 
-use crate::record::Ended;
-use rules::decide::Verdict;
+use crate::record::{Depth, Ended};
+use rules::code::RequestId;
+use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
+use rules::unblock::UnblockId;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -40,6 +45,51 @@ pub struct Line<'a> {
     pub user: Option<&'a str>,
     /// How it ended.
     pub ended: Ended,
+}
+
+/// Where lines are appended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Paths {
+    /// In Squid's native format.
+    pub native: Option<PathBuf>,
+    /// The same with [`Extras`] behind.
+    pub extended: Option<PathBuf>,
+}
+
+/// What stands behind Squid's ten fields in the extended form.
+#[derive(Clone, Debug)]
+pub struct Extras<'a> {
+    /// Id; its code is on the block page.
+    pub id: RequestId,
+    /// Level.
+    pub level: &'a str,
+    /// Why, as a word.
+    pub reason: ReasonCode,
+    /// Categories, with spaces between.
+    pub categories: &'a str,
+    /// The unblock that opened it.
+    pub unblock: Option<UnblockId>,
+    /// How deep the proxy saw as it decided.
+    pub depth: Depth,
+}
+
+/// Appends one line of the extended form, its newline included.
+pub fn write_extended_line(out: &mut String, line: &Line<'_>, extras: &Extras<'_>) {
+    write_line(out, line);
+    out.truncate(out.trim_end_matches('\n').len());
+    let categories: Vec<String> = extras.categories.split_whitespace().map(word).collect();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        " {} {} {} {} {} {} {}",
+        extras.id.code(),
+        word(extras.level),
+        extras.reason.as_str(),
+        word(&categories.join(",")),
+        extras.unblock.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+        line.ended.depth.unwrap_or(extras.depth).as_str(),
+        line.ended.end.as_str(),
+    );
 }
 
 /// Appends one line, its newline included.
@@ -121,20 +171,71 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The files that lines are copied to.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    native: Option<Waiting>,
+    extended: Option<Waiting>,
+}
+
+/// A file, and the lines that wait for it.
+#[derive(Debug)]
+struct Waiting {
+    log: SquidLog,
+    lines: String,
+}
+
+impl Copies {
+    pub(crate) fn new(paths: &Paths) -> Self {
+        let copy = |path: &Option<PathBuf>| {
+            path.as_deref().map(|path| Waiting { log: SquidLog::new(path), lines: String::new() })
+        };
+        Self { native: copy(&paths.native), extended: copy(&paths.extended) }
+    }
+
+    /// Whether any line is wanted at all.
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.native.is_some() || self.extended.is_some()
+    }
+
+    /// Adds the lines of one access.
+    pub(crate) fn add(&mut self, line: &Line<'_>, extras: &Extras<'_>) {
+        if let Some(copy) = &mut self.native {
+            write_line(&mut copy.lines, line);
+        }
+        if let Some(copy) = &mut self.extended {
+            write_extended_line(&mut copy.lines, line, extras);
+        }
+    }
+
+    /// Writes out what waits. These are copies for other tools: where one cannot be written, the
+    /// ledger goes on.
+    pub(crate) fn write(&mut self) {
+        let waiting = self.native.iter_mut().chain(&mut self.extended);
+        for copy in waiting.filter(|copy| !copy.lines.is_empty()) {
+            if let Err(error) = copy.log.append(&copy.lines) {
+                let path = copy.log.path.display();
+                tracing::error!(%error, %path, "the Squid access log cannot be written; lines are missing from it");
+            }
+            copy.lines.clear();
+        }
+    }
+}
+
 /// The file that lines are appended to; found again after a rotation has moved it away.
 #[derive(Debug)]
-pub(crate) struct SquidLog {
+struct SquidLog {
     path: PathBuf,
     open: Option<(File, u64)>,
 }
 
 impl SquidLog {
-    pub(crate) fn new(path: &Path) -> Self {
+    fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), open: None }
     }
 
     /// Appends whole lines with one write.
-    pub(crate) fn append(&mut self, lines: &str) -> std::io::Result<()> {
+    fn append(&mut self, lines: &str) -> std::io::Result<()> {
         let inode = std::fs::metadata(&self.path).ok().map(|metadata| metadata.ino());
         let mut file = match self.open.take() {
             Some((file, opened)) if Some(opened) == inode => file,
@@ -200,6 +301,42 @@ mod tests {
         denied.ended.status = 403;
         let refused = "1795000000.204    104 10.1.2.3 TCP_DENIED/403 904 GET http://library.test:8080/a%20b - HIER_NONE/- -\n";
         assert_eq!(written(&denied), refused);
+    }
+
+    #[test]
+    fn the_extended_form_has_seven_fields_more_and_hashes_alike() {
+        let extras = Extras {
+            id: RequestId(1),
+            level: "ks3",
+            reason: ReasonCode::Category,
+            categories: " games social ",
+            unblock: None,
+            depth: Depth::Name,
+        };
+        let extended = |line: &Line<'_>, extras: &Extras<'_>| {
+            let mut out = String::new();
+            write_extended_line(&mut out, line, extras);
+            out
+        };
+        let code = RequestId(1).code();
+        let text = extended(&line(), &extras);
+        let native = written(&line());
+        let more = format!(" {code} ks3 category games,social - name complete\n");
+        assert_eq!(text, native.trim_end().to_owned() + &more);
+        let opened = Extras { unblock: Some(UnblockId(137)), categories: "", ..extras.clone() };
+        let mut looked_into = line();
+        looked_into.ended.depth = Some(Depth::Page);
+        let text = extended(&looked_into, &opened);
+        assert!(
+            text.ends_with(&format!(" {code} ks3 category - U-0137 page complete\n")),
+            "{text}"
+        );
+        let locked = Line { verdict: Verdict::Block, locked: true, ..line() };
+        let locked = extended(&locked, &extras);
+        assert!(!locked.contains("library"), "{locked}");
+        let forged = Extras { level: "a b\n1.0", categories: "x\u{a0}y", ..extras };
+        let text = extended(&line(), &forged);
+        assert_eq!((text.lines().count(), text.split_whitespace().count()), (1, 17), "{text}");
     }
 
     #[test]

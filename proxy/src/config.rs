@@ -11,6 +11,7 @@ mod show;
 
 pub use limits::Limits;
 
+use crate::address::{Reach, reach, unmapped};
 use rules::host::Host;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -84,6 +85,29 @@ pub struct Upstream {
     pub crl_files: Vec<PathBuf>,
 }
 
+impl Upstream {
+    /// Whether a host is known, without asking DNS, to lead only to addresses that are refused: it is
+    /// an address, or `hosts` answers for it.
+    #[must_use]
+    pub fn leads_inside(&self, host: &Host) -> bool {
+        let own = host.address();
+        let known = self.hosts.get(host).map_or(own.as_slice(), Vec::as_slice);
+        if known.is_empty() {
+            return false;
+        }
+        let is_named = self
+            .allow_private
+            .iter()
+            .any(|allowed| host.suffixes().any(|name| name == allowed.as_str()));
+        let is_refused = |address: &IpAddr| match reach(unmapped(*address)) {
+            Reach::Public => false,
+            Reach::Private => !is_named,
+            Reach::Never => true,
+        };
+        known.iter().all(is_refused)
+    }
+}
+
 /// `[log]`.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
@@ -93,6 +117,8 @@ pub struct LogSettings {
     pub max_backlog_bytes: u64,
     /// Also write Squid's native access log here.
     pub squid: Option<PathBuf>,
+    /// The same with code, level, reason, categories, unblock, depth and end behind each line.
+    pub squid_ext: Option<PathBuf>,
 }
 
 /// `[ca]`.

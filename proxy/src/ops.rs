@@ -2,6 +2,7 @@
 
 use crate::follow::Follower;
 use crate::heartbeat::Heartbeats;
+use crate::identify::Verifier;
 use crate::snapshot::Current;
 use crate::telemetry::Metrics;
 use bytes::Bytes;
@@ -32,6 +33,7 @@ pub(crate) struct Ops {
     journals: Arc<Journals>,
     heartbeats: Arc<Heartbeats>,
     tunnels: Arc<crate::limit::Admission>,
+    verifier: Arc<Verifier>,
 }
 
 /// Set when asked for, not kept up.
@@ -45,6 +47,7 @@ struct Gauges {
     list_age_seconds: IntGaugeVec,
     list_entries: IntGaugeVec,
     open_tunnels: IntGauge,
+    sign_ins_waiting: IntGauge,
 }
 
 impl Gauges {
@@ -91,6 +94,10 @@ impl Gauges {
                 "Entries of the list version in force.",
             )?,
             open_tunnels: gauge("proxy_open_tunnels", "Tunnels that are open.")?,
+            sign_ins_waiting: gauge(
+                "proxy_sign_ins_waiting",
+                "Sign-ins that wait for their password to be checked.",
+            )?,
         })
     }
 }
@@ -105,9 +112,10 @@ impl Ops {
         journals: Arc<Journals>,
         heartbeats: Arc<Heartbeats>,
         tunnels: Arc<crate::limit::Admission>,
+        verifier: Arc<Verifier>,
     ) -> prometheus::Result<Self> {
         let gauges = Gauges::new(&metrics)?;
-        Ok(Self { metrics, gauges, current, follower, journals, heartbeats, tunnels })
+        Ok(Self { metrics, gauges, current, follower, journals, heartbeats, tunnels, verifier })
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -143,6 +151,7 @@ impl Ops {
         gauges.write_failures.set(count(log.write_failures));
         gauges.sync_failures.set(count(log.sync_failures));
         gauges.open_tunnels.set(count(self.tunnels.open_tunnels() as u64));
+        gauges.sign_ins_waiting.set(count(self.verifier.waiting() as u64));
         let status = self.follower.status();
         gauges.generation.set(count(status.swaps));
         gauges.reload_failures.set(count(status.refused));

@@ -104,7 +104,10 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
             max_backlog_bytes: config.log.max_backlog_bytes,
             ..JournalSettings::default()
         },
-        squid: config.log.squid.clone(),
+        squid: ledger::squid::Paths {
+            native: config.log.squid.clone(),
+            extended: config.log.squid_ext.clone(),
+        },
         ..Settings::default()
     };
     let workers = config.listen.workers.unwrap_or_else(cores).max(1);
@@ -164,7 +167,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         heartbeats: Arc::clone(&heartbeats),
         writer: Some(writer),
     };
-    let journals = Arc::clone(&shared.journals);
+    let (journals, verifier) = (Arc::clone(&shared.journals), Arc::clone(&shared.verifier));
     for (number, listeners) in listening.by_worker.into_iter().enumerate() {
         let shared = shared.clone();
         let worker = std::thread::Builder::new()
@@ -177,7 +180,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         running.workers.push(worker);
     }
     if let Some(listener) = listening.ops {
-        let ops = Ops::new(metrics, current, follower, journals, heartbeats, admission)?;
+        let ops = Ops::new(metrics, current, follower, journals, heartbeats, admission, verifier)?;
         running.ops_thread =
             Some(ops::start(ops, listener, stopped).map_err(system("the ops thread"))?);
     }

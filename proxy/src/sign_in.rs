@@ -111,6 +111,11 @@ impl Verifier {
         self.0.joined.notify_one();
         place.await.map_or(Checked::Busy, Checked::Now)
     }
+
+    /// How many checks wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.line().queue.waiting()
+    }
 }
 
 impl Drop for Verifier {

@@ -117,7 +117,6 @@ impl<K: Copy + Eq + std::hash::Hash, W, A> Queue<K, W, A> {
     }
 
     /// How many jobs wait.
-    #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }

@@ -553,6 +553,7 @@ fn health_and_metrics_are_told_without_hosts_or_people() {
         "proxy_requests_total{level=\"pupil\",verdict=\"block\"} 2",
         "proxy_unreadable_requests_total 1",
         "proxy_answer_seconds_count 1",
+        "proxy_sign_ins_waiting 0",
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }

@@ -8,6 +8,7 @@ use ledger::journal::refused;
 use ledger::lock::LockError;
 use ledger::query::{AccessLog, wait_until_stored};
 use ledger::record::End;
+use ledger::squid::Paths;
 use rules::time::UnixMillis;
 use std::time::Duration;
 
@@ -154,9 +155,9 @@ fn the_second_writer_is_refused_and_a_command_leaves_recovery_to_the_first() {
 #[test]
 fn squid_lines_say_what_the_rows_say() {
     let state = tempfile::tempdir().unwrap();
-    let squid = state.path().join("access.log");
-    let writer =
-        Writer::start(state.path(), Settings { squid: Some(squid.clone()), ..settings() }).unwrap();
+    let at = |name: &str| state.path().join(name);
+    let squid = Paths { native: Some(at("access.log")), extended: Some(at("access-ext.log")) };
+    let writer = Writer::start(state.path(), Settings { squid, ..settings() }).unwrap();
     let journal = writer.journal(0).unwrap();
     let context = context("Europe/London");
     journal
@@ -172,7 +173,17 @@ fn squid_lines_say_what_the_rows_say() {
     journal.refuse(&hidden, refused(403, 0, 0)).unwrap();
     drop(journal);
     writer.stop();
-    let lines = std::fs::read_to_string(squid).unwrap();
+    let lines = std::fs::read_to_string(at("access.log")).unwrap();
+    let extended = std::fs::read_to_string(at("access-ext.log")).unwrap();
+    assert!(!extended.contains("never-shown"), "{extended}");
+    assert_eq!(extended.lines().count(), lines.lines().count());
+    for (line, longer) in lines.lines().zip(extended.lines()) {
+        assert!(longer.starts_with(&format!("{line} ")), "{longer}");
+        assert_eq!(longer.split_whitespace().count(), 17, "{longer}");
+    }
+    let more = |word: &str| extended.lines().find(|line| line.contains(word)).unwrap();
+    assert!(more("arcade.test").ends_with(" ks3 category games,gambling - plain complete"));
+    assert!(more("www.library.test").ends_with(" ks3 allowed education - plain complete"));
     let fields: Vec<Vec<&str>> =
         lines.lines().map(|line| line.split_whitespace().collect()).collect();
     assert!(fields.iter().all(|fields| fields.len() == 10), "{lines}");

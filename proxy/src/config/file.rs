@@ -96,7 +96,8 @@ enum PortText {
 struct RawLog {
     sync_interval_ms: Option<Spanned<u64>>,
     max_backlog_bytes: Option<Spanned<u64>>,
-    squid: Option<String>,
+    squid: Option<Spanned<String>>,
+    squid_ext: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -365,6 +366,16 @@ impl Reader<'_> {
 
     fn log(&mut self, raw: &RawLog) -> LogSettings {
         let usual = "leave it out for the usual value";
+        if let (Some(one), Some(other)) = (&raw.squid, &raw.squid_ext)
+            && one.get_ref() == other.get_ref()
+        {
+            let what = "squid and squid_ext are one file";
+            self.fault(other.span(), what, "give each a file of its own");
+        }
+        let path = |path: &Option<Spanned<String>>| {
+            path.as_ref().map(|path| self.folder.join(path.get_ref()))
+        };
+        let (squid, squid_ext) = (path(&raw.squid), path(&raw.squid_ext));
         let mut number = |name, value: &Option<Spanned<u64>>, range, default| {
             value.as_ref().map_or(default, |value| self.in_range(name, value, range, usual))
         };
@@ -376,7 +387,8 @@ impl Reader<'_> {
                 MIB..=1_024 * GIB,
                 GIB,
             ),
-            squid: raw.squid.as_ref().map(|path| self.folder.join(path)),
+            squid,
+            squid_ext,
         }
     }
 

@@ -52,6 +52,9 @@ pub(super) fn show(config: &Config) -> String {
     if let Some(squid) = &config.log.squid {
         line(format!("squid = {}", path(squid)));
     }
+    if let Some(squid) = &config.log.squid_ext {
+        line(format!("squid_ext = {}", path(squid)));
+    }
     line("\n[ca]".to_owned());
     if let Some(file) = &config.ca.passphrase_file {
         line(format!("passphrase_file = {}", path(file)));

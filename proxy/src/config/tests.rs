@@ -19,6 +19,7 @@ connect_ports = [443, 8443, "1024-2048"]
 max_tunnels = 7
 [log]
 squid = "access.log"
+squid_ext = "access-ext.log"
 [[lists]]
 name = "ut1-games"
 category = "games"
@@ -58,7 +59,7 @@ fn a_shipped_list_of_a_locked_category_is_not_had_under_another() {
 fn differences_are_named_by_their_keys_and_lists_are_none() {
     let same = parse(SAMPLE).unwrap();
     assert_eq!(same.differences(&same), <Vec<String>>::new());
-    let cases: [(&str, &str, &[&str]); 8] = [
+    let cases: [(&str, &str, &[&str]); 9] = [
         ("state = \"state\"", "state = \"other\"", &["state"]),
         ("127.0.0.1:3128", "127.0.0.1:3129", &["listen.proxy"]),
         ("ops = \"127.0.0.1:3190\"", "", &["listen.ops"]),
@@ -70,6 +71,7 @@ fn differences_are_named_by_their_keys_and_lists_are_none() {
         ),
         ("[log]", "[ca]\npassphrase_file = \"key\"\n[log]", &["ca.passphrase_file"]),
         ("squid = \"access.log\"", "sync_interval_ms = 5", &["log.squid", "log.sync_interval_ms"]),
+        ("squid_ext = \"access-ext.log\"", "", &["log.squid_ext"]),
         ("refresh_hours = 6", "", &[]),
     ];
     for (from, to, keys) in cases {
@@ -135,6 +137,7 @@ fn every_fault_is_told_at_its_line_with_what_to_do() {
         ("[limits]\nmax_headers = \"5\"", 2, "invalid type", "give "),
         ("[limits]\nmax_headers = -1", 2, "invalid value", "give "),
         ("[log]\nsync_interval_ms = 0", 2, "lies between 1 and 60000", "leave it out"),
+        ("[log]\nsquid = \"a\"\nsquid_ext = \"a\"", 3, "are one file", "a file of its own"),
         ("[upstream]\nconnect_ports = [443, 0]", 2, "0 is no port", "1 to 65535"),
         ("[upstream]\nconnect_ports = [\"9-8\"]", 2, "\"9-8\" is no port", "8000-8100"),
         ("[upstream]\nconnect_ports = [\"+1-8\"]", 2, "\"+1-8\" is no port", "8000-8100"),
@@ -171,7 +174,7 @@ fn every_fault_is_told_at_its_line_with_what_to_do() {
         assert!(fault.what.contains(what), "{text}: {fault}");
         assert!(fault.fix.contains(fix), "{text}: {fault}");
     }
-    assert_eq!(count, 39, "every case ran");
+    assert_eq!(count, 40, "every case ran");
 }
 
 #[test]

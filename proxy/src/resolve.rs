@@ -8,8 +8,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::address::{Reach, reach, unmapped};
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 /// Why a host cannot be dialled.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
@@ -140,8 +142,16 @@ fn is_local(address: IpAddr) -> bool {
     address.is_loopback() || std::net::UdpSocket::bind((address, 0)).is_ok()
 }
 
-fn system_dns(rules: &ResolveRules) -> Result<TokioResolver, hickory_resolver::net::NetError> {
-    let mut builder = TokioResolver::builder_tokio()?;
+/// Asks the servers of the operating system.
+fn system_dns(rules: &ResolveRules) -> Result<TokioResolver, NetError> {
+    bounded(TokioResolver::builder_tokio()?, rules)
+}
+
+/// A resolver with the limits of the machine file.
+fn bounded(
+    mut builder: ResolverBuilder<TokioRuntimeProvider>,
+    rules: &ResolveRules,
+) -> Result<TokioResolver, NetError> {
     let options = builder.options_mut();
     options.cache_size = rules.cache_entries;
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
@@ -162,6 +172,10 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let longest = six.len().max(four.len());
     (0..longest).flat_map(|i| [six.get(i), four.get(i)]).flatten().copied().collect()
 }
+
+#[cfg(test)]
+#[path = "resolve_dns_tests.rs"]
+mod dns_tests;
 
 #[cfg(test)]
 mod tests {

@@ -173,3 +173,69 @@ impl Drop for View {
         self.flush();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
+    use super::*;
+    use crate::config::Config;
+    use crate::record::now;
+    use rules::access::KnownBy;
+    use rules::category::Catalogue;
+    use rules::host::Host;
+    use rules::policy::Policy;
+    use rules::target::Scheme;
+
+    const POLICY: &str = r#"
+school = "Example Academy"
+timezone = "Europe/London"
+order = ["staff"]
+[levels]
+staff = {}
+[grid]
+uncategorised = { staff = "allow" }
+[roles]
+dsl = ["q.whitmore"]
+[unblock]
+authorise = ["dsl"]
+"#;
+
+    #[tokio::test]
+    async fn a_fault_while_deciding_is_a_block_with_the_reason_internal() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
+        let config = Config::parse_own_lists("", "schoolgate.toml", folder.path()).unwrap();
+        let snapshot = Snapshot::load(&config, now()).await.unwrap();
+        let view = View::new(Arc::new(snapshot), 0, &Metrics::new().unwrap());
+        // A level of another policy, which this one does not have: no request can bring one, and
+        // whatever looks it up here stops with a panic.
+        let larger = POLICY
+            .replace("[\"staff\"]", "[\"pupil\", \"guest\", \"staff\"]")
+            .replace("staff = {}", "pupil = {}\nguest = {}\nstaff = {}");
+        let none = |_: &str| Err(String::new());
+        let larger = Policy::parse(&larger, "policy.toml", Catalogue::shipped(), &none).unwrap();
+        let facts = |policy: &Policy| {
+            let level = policy.levels().id("staff").unwrap();
+            let client = [127, 0, 0, 1].into();
+            let who = Identity { level, known_by: KnownBy::User, ..policy.identify(None, client) };
+            Facts {
+                user: None,
+                client,
+                who: Rc::new(who),
+                scheme: Scheme::Tunnel,
+                host: Host::parse("library.test").unwrap(),
+                port: 443,
+                path_and_query: None,
+                named: None,
+                categories: CategorySet::EMPTY,
+                generation: 0,
+            }
+        };
+        let policy = Arc::clone(&view.snapshot.policy);
+        assert_eq!(view.rule(&mut facts(&policy), now()).verdict, Verdict::Allow);
+        assert!(view.still_allows(&mut facts(&policy), false, now()));
+        let ruling = view.rule(&mut facts(&larger), now());
+        assert_eq!((ruling.verdict, ruling.code), (Verdict::Block, ReasonCode::Internal));
+        assert!(!view.still_allows(&mut facts(&larger), false, now()), "and what is open is cut");
+    }
+}

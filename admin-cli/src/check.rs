@@ -148,34 +148,34 @@ pub(crate) struct Answer {
     pub(crate) categories: CategorySet,
     /// The policy's decision.
     pub(crate) decision: Decision,
-    /// Whether the machine file lets the port be reached.
-    pub(crate) is_port_open: bool,
+    /// What the machine file refuses whatever the policy says: the port, or an address inside.
+    pub(crate) beyond_policy: Option<ReasonCode>,
 }
 
 impl Answer {
-    /// Whether the port alone is refused: the policy is asked first, as in traffic.
-    fn is_port_refused(&self) -> bool {
-        !self.is_port_open && self.decision.verdict == Verdict::Allow
+    /// What the machine file alone refuses: the policy is asked first, as in traffic.
+    fn refused(&self) -> Option<ReasonCode> {
+        self.beyond_policy.filter(|_| self.decision.verdict == Verdict::Allow)
     }
 
-    /// What the filter does: the policy's verdict, unless the port is refused.
+    /// What the filter does: the policy's verdict, unless the machine file refuses.
     pub(crate) fn verdict(&self) -> Verdict {
-        if self.is_port_refused() { Verdict::Block } else { self.decision.verdict }
+        self.refused().map_or(self.decision.verdict, |_| Verdict::Block)
     }
 
     /// Why, as the log's word.
     pub(crate) fn code(&self, policy: &Policy) -> ReasonCode {
-        if self.is_port_refused() { ReasonCode::Port } else { self.decision.code(policy) }
+        self.refused().unwrap_or_else(|| self.decision.code(policy))
     }
 
-    /// The rule that decided, for programs; no rule of the policy refuses a port.
+    /// The rule that decided, for programs; no rule of the policy refuses what the machine file does.
     pub(crate) fn rule(&self, policy: &Policy) -> Option<String> {
-        if self.is_port_refused() { None } else { words::rule(policy, &self.decision) }
+        self.by_policy().and_then(|decision| words::rule(policy, decision))
     }
 
     /// The policy's decision, where that is what the filter does.
     pub(crate) fn by_policy(&self) -> Option<&Decision> {
-        (!self.is_port_refused()).then_some(&self.decision)
+        self.refused().is_none().then_some(&self.decision)
     }
 }
 
@@ -207,8 +207,17 @@ impl<'a> Judge<'a> {
         let categories = self.snapshot.index.categories(&target.host, Some(&path));
         let seen = rules::target::seen_path(&path);
         let decision = self.decide(&self.access(&target, target.scheme, Some(&seen), categories));
-        let is_port_open = self.ports(target.scheme).contains(target.port);
-        Ok(Answer { url: url.to_owned(), path, categories, decision, target, is_port_open })
+        let beyond_policy = self.beyond_policy(&target);
+        Ok(Answer { url: url.to_owned(), path, categories, decision, target, beyond_policy })
+    }
+
+    /// What the machine file refuses: a port, then an address inside the network, as far as that is
+    /// known without asking DNS.
+    fn beyond_policy(&self, target: &Target) -> Option<ReasonCode> {
+        if !self.ports(target.scheme).contains(target.port) {
+            return Some(ReasonCode::Port);
+        }
+        self.upstream.leads_inside(&target.host).then_some(ReasonCode::PrivateAddress)
     }
 
     /// Ports that the machine file lets be reached; https is always asked for with CONNECT.
@@ -219,8 +228,12 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Why a port is refused, and by which setting.
-    fn port_words(&self, answer: &Answer) -> String {
+    /// Why the machine file refuses, and by which setting.
+    fn refusal_words(answer: &Answer) -> String {
+        if answer.beyond_policy == Some(ReasonCode::PrivateAddress) {
+            return "leads to an address inside the network: not in `allow_private` of the machine file"
+                .to_owned();
+        }
         let setting = match answer.target.scheme {
             Scheme::Http => "http_ports",
             Scheme::Tunnel | Scheme::Https => "connect_ports",
@@ -230,7 +243,7 @@ impl<'a> Judge<'a> {
 
     /// Whether some request could open a blocked answer before its time.
     fn is_unblockable(&self, answer: &Answer) -> bool {
-        answer.is_port_open
+        answer.beyond_policy.is_none()
             && words::is_unblockable(answer.code(self.policy()))
             && words::closed_to_unblocks(self.policy(), answer.categories).is_none()
     }
@@ -253,7 +266,7 @@ impl<'a> Judge<'a> {
     /// What holds where only the name is seen (a tunnel that is not inspected), for https addresses
     /// with a path whose verdict differs.
     fn by_name_alone(&self, answer: &Answer) -> Option<Verdict> {
-        if answer.target.scheme == Scheme::Http || answer.is_port_refused() {
+        if answer.target.scheme == Scheme::Http || answer.refused().is_some() {
             return None;
         }
         let categories = self.snapshot.index.categories(&answer.target.host, None);
@@ -273,7 +286,7 @@ impl<'a> Judge<'a> {
 
     /// When a blocked answer opens by the clock.
     pub(crate) fn opens(&self, answer: &Answer) -> Option<(UnixMillis, UnixMillis)> {
-        if answer.decision.verdict == Verdict::Allow || !answer.is_port_open {
+        if answer.decision.verdict == Verdict::Allow || answer.beyond_policy.is_some() {
             return None;
         }
         let seen = rules::target::seen_path(&answer.path);
@@ -323,7 +336,7 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     say!("{word}  {}  {}  {}", visible(&answer.url), visible(level), clock.show(judge.at));
     let because = match answer.by_policy() {
         Some(decision) => words::because(policy, decision),
-        None => judge.port_words(answer),
+        None => Judge::refusal_words(answer),
     };
     say!("  because  {}", visible(&because));
     let hits = judge.snapshot.index.hits(&answer.target.host, Some(&answer.path));

@@ -40,7 +40,7 @@ fn answer_lines(
 ) -> Result<(), Failure> {
     let policy = judge.policy();
     let clock = policy.clock();
-    let mut shared: HashMap<(CategorySet, ReasonCode, bool), Shared> = HashMap::new();
+    let mut shared: HashMap<(CategorySet, ReasonCode, Option<ReasonCode>), Shared> = HashMap::new();
     let mut rules: HashMap<u16, String> = HashMap::new();
     let mut line = Vec::new();
     while let Some(text) = next_line(&mut input, &mut line)? {
@@ -61,7 +61,7 @@ fn answer_lines(
         };
         let code = answer.code(policy);
         let shared =
-            shared.entry((answer.categories, code, answer.is_port_open)).or_insert_with(|| {
+            shared.entry((answer.categories, code, answer.beyond_policy)).or_insert_with(|| {
                 let opens = judge.opens(&answer);
                 let names = serde_json::Value::from(policy.catalogue().names(answer.categories));
                 let opens_json = opens

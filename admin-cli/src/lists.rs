@@ -2,14 +2,17 @@
 
 use crate::args::{ChangeArgs, ListsCommand};
 use crate::failure::{Exit, Failure};
+use crate::log::hidden_host;
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::report::weekly::{span_words, thousands};
 use crate::school::{School, from_append_error, now, person_or_account};
+use crate::terminal::Patience;
 use ledger::changes::ChangeLog;
 use proxy::config::ListOrigin;
-use proxy::lists::{Gate, ListError, Lists, Outcome};
+use proxy::lists::{Gate, ListError, ListStatus, Lists, Outcome};
 use proxy::snapshot::Snapshot;
 use rules::access::Role;
+use rules::category::Catalogue;
 use std::path::Path;
 
 /// Who keeps the lists.
@@ -17,6 +20,9 @@ const MAY_KEEP_LISTS: &[Role] = &[Role::It, Role::Dsl];
 
 /// Entries of each kind that `lists diff` shows.
 const DIFF_SAMPLE: usize = 20;
+
+/// Skipped lines of a list that `lists status` shows.
+const SKIPPED_SAMPLE: usize = 20;
 
 const STATUS_COLUMNS: &[Column] = &[
     Column { key: "list", title: "List", gives_way: 0 },
@@ -29,6 +35,7 @@ const STATUS_COLUMNS: &[Column] = &[
     Column { key: "skipped", title: "", gives_way: 4 },
     Column { key: "source", title: "", gives_way: 5 },
     Column { key: "licence", title: "", gives_way: 3 },
+    Column { key: "skipped_lines", title: "", gives_way: 6 },
 ];
 
 const DIFF_COLUMNS: &[Column] = &[
@@ -41,8 +48,14 @@ pub(crate) async fn run(school: &School, command: ListsCommand) -> Result<Exit, 
     let log = school.change_log().await?;
     let lists = Lists::new(&school.config, &log);
     match command {
-        ListsCommand::Status { print } => status(&lists, print.format()).await,
-        ListsCommand::Diff { name, print } => diff(&lists, &name, print.format()).await,
+        ListsCommand::Status { names, print } => {
+            let catalogue = proxy::lists::catalogue(&school.config).map_err(from_list_error)?;
+            status(&lists, &catalogue, &names, print.format()).await
+        }
+        ListsCommand::Diff { name, show_locked, print } => {
+            let catalogue = proxy::lists::catalogue(&school.config).map_err(from_list_error)?;
+            diff(&lists, &catalogue, &name, show_locked, print.format()).await
+        }
         ListsCommand::Update { names, all, change } => {
             let keeper = Keeper::new(school, &log, &change, "lists update").await?;
             keeper.update(&lists, &names, all).await
@@ -98,8 +111,10 @@ impl Keeper {
         // Who names lists wants to hear of each.
         let all = all || !names.is_empty();
         let (mut changed, mut held, mut failed, mut unchanged) = (0, 0, 0, 0);
-        let done =
-            lists.update(names, &self.by, now(), &self.gate).await.map_err(from_list_error)?;
+        let at_work = Patience::new("fetching and comparing lists");
+        let done = lists.update(names, &self.by, now(), &self.gate).await;
+        drop(at_work);
+        let done = done.map_err(from_list_error)?;
         for (name, outcome) in done {
             let is_told = all || !matches!(outcome, Ok(Outcome::Unchanged { .. }));
             let sum = match &outcome {
@@ -178,11 +193,46 @@ fn print_outcome(name: &str, outcome: &Outcome) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
+/// Whether nobody needs to see the entries of a list by accident.
+fn is_locked(list: &ListStatus, catalogue: &Catalogue) -> bool {
+    catalogue.id(&list.source.category).is_some_and(|id| catalogue.locked().contains(id))
+}
+
+/// The first lines of a list that were skipped, as `file:line: why: text`; without the text where the
+/// list is of illegal content.
+fn skipped_lines(list: &ListStatus, catalogue: &Catalogue) -> Vec<String> {
+    let locked = is_locked(list, catalogue);
+    let files = list.info.iter().flat_map(|info| &info.files);
+    let lines = files.flat_map(|file| &file.examples).take(SKIPPED_SAMPLE);
+    lines
+        .map(|line| match locked {
+            true => line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": "),
+            false => line.clone(),
+        })
+        .collect()
+}
+
+fn skipped_count(list: &ListStatus) -> Option<u64> {
+    list.info.as_ref().map(|info| info.files.iter().map(|file| file.skipped).sum())
+}
+
+async fn status(
+    lists: &Lists<'_>,
+    catalogue: &Catalogue,
+    names: &[String],
+    format: Format,
+) -> Result<Exit, Failure> {
     let at = now();
+    let mut all = lists.status().await.map_err(from_list_error)?;
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|list| list.source.name == **name))
+    {
+        return Err(Failure::not_found(format!("no list is called \"{name}\""))
+            .fix("see the names with: schoolgate lists status"));
+    }
+    all.retain(|list| names.is_empty() || names.contains(&list.source.name));
     let mut sheet = Sheet::stdout(format, STATUS_COLUMNS)?;
     let mut below: Vec<(String, String)> = Vec::new();
-    for list in lists.status().await.map_err(from_list_error)? {
+    for list in &all {
         // A word for the table, all of it for programs and below the table.
         let state = match (&list.error, &list.lineage.held, &list.lineage.accepted) {
             (Some(error), ..) => {
@@ -206,8 +256,6 @@ async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
             }
             None => Cell::new("never", serde_json::Value::Null),
         };
-        let skipped: Option<u64> =
-            list.info.as_ref().map(|info| info.files.iter().map(|file| file.skipped).sum());
         let number = |number: Option<u64>| {
             number.map_or_else(
                 || Cell::maybe(None::<String>),
@@ -226,19 +274,54 @@ async fn status(lists: &Lists<'_>, format: Format) -> Result<Exit, Failure> {
             Cell::maybe(list.lineage.accepted.as_deref()),
             age,
             state,
-            number(skipped),
+            number(skipped_count(list)),
             Cell::text(source),
             Cell::maybe(list.source.licence.as_deref()),
+            Cell::list(&skipped_lines(list, catalogue)),
         ])?;
     }
     sheet.finish()?;
+    if !names.is_empty() && format == Format::Table {
+        for list in &all {
+            print_skipped(list, catalogue)?;
+        }
+    }
     for (name, told) in &below {
         note!("warning: list \"{}\": {}", visible(name), visible(told));
     }
     Ok(if below.is_empty() { Exit::Ok } else { Exit::ProblemsFound })
 }
 
-async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Failure> {
+/// Says which lines of a list were skipped, and why.
+fn print_skipped(list: &ListStatus, catalogue: &Catalogue) -> Result<(), Failure> {
+    let name = visible(&list.source.name);
+    let Some(count @ 1..) = skipped_count(list) else {
+        say!("{name}: no line was skipped");
+        return Ok(());
+    };
+    let lines = skipped_lines(list, catalogue);
+    let shown = match lines.len() as u64 {
+        all if all == count => String::new(),
+        some => format!("; the first {some}"),
+    };
+    say!("{name}: {} skipped{shown}", lines_word(count));
+    for line in &lines {
+        say!("  {}", visible(line));
+    }
+    Ok(())
+}
+
+fn lines_word(count: u64) -> String {
+    if count == 1 { "1 line".to_owned() } else { format!("{} lines", thousands(count)) }
+}
+
+async fn diff(
+    lists: &Lists<'_>,
+    catalogue: &Catalogue,
+    name: &str,
+    show_locked: bool,
+    format: Format,
+) -> Result<Exit, Failure> {
     let (old, new, difference) =
         lists.diff(name, DIFF_SAMPLE).await.map_err(|error| match error {
             ListError::NothingEarlier { list } => Failure::not_found(format!(
@@ -248,7 +331,9 @@ async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Fai
             other => from_list_error(other),
         })?;
     let status = lists.status().await.map_err(from_list_error)?;
-    if !status.iter().any(|list| list.source.name == name && list.lineage.held.is_some()) {
+    let list = status.iter().find(|list| list.source.name == name);
+    let hides = !show_locked && list.is_none_or(|list| is_locked(list, catalogue));
+    if list.is_none_or(|list| list.lineage.held.is_none()) {
         note!("nothing is held; this is how the version in force differs from the one before");
     }
     let (added, removed) = (thousands(difference.added), thousands(difference.removed));
@@ -263,6 +348,7 @@ async fn diff(lists: &Lists<'_>, name: &str, format: Format) -> Result<Exit, Fai
         [("added", &difference.added_sample), ("removed", &difference.removed_sample)]
     {
         for entry in sample {
+            let entry = if hides { hidden_host(entry) } else { entry.clone() };
             sheet.row(&[Cell::text(word), Cell::text(entry)])?;
         }
     }

@@ -4,7 +4,7 @@ use crate::actions_log;
 use crate::args::{LogCommand, LogFilters, PrintArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
-use crate::school::{School, from_append_error, range, show_seconds};
+use crate::school::{School, from_append_error, from_time_error, moment, now, range, show_seconds};
 use crate::words;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
 use ledger::record::{Depth, End, Ended};
@@ -62,6 +62,7 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
     match command {
         LogCommand::Query { filters, since, until, limit, newest_first, show_locked, print } => {
             let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
+            warn_of_unknown(&policy, &filters);
             let mut filter = filter(&filters)?;
             filter.since = Some(from);
             filter.until = Some(to);
@@ -69,8 +70,13 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
             let eyes = Eyes { policy: &policy, show_locked };
             query(school, &eyes, &filter, order, limit, print).await
         }
-        LogCommand::Follow { filters, show_locked, print } => {
-            follow(school, &Eyes { policy: &policy, show_locked }, &filters, print).await
+        LogCommand::Follow { filters, since, until, show_locked, print } => {
+            warn_of_unknown(&policy, &filters);
+            let mut filter = filter(&filters)?;
+            let range = |text: &str| clock.range(text, now()).map_err(from_time_error);
+            filter.since = since.as_deref().map(range).transpose()?.map(|(from, _)| from);
+            filter.until = until.as_deref().map(|text| ending(&clock, text)).transpose()?;
+            follow(school, &Eyes { policy: &policy, show_locked }, filter, print).await
         }
         LogCommand::Actions { actor, event, since, until, print } => {
             let wanted = actions_log::Wanted {
@@ -81,8 +87,8 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
             };
             actions_log::print(school, &clock, &wanted, print.format()).await
         }
-        LogCommand::Show { record, show_locked, json } => {
-            show(school, &Eyes { policy: &policy, show_locked }, &record, json).await
+        LogCommand::Show { record, show_locked, print } => {
+            show(school, &Eyes { policy: &policy, show_locked }, &record, print.format()).await
         }
     }
 }
@@ -196,8 +202,23 @@ fn filter(filters: &LogFilters) -> Result<Filter, Failure> {
         id: code.map_err(|error| Failure::usage(error.to_string()))?,
         client: filters.client,
         depth: filters.depth.as_deref().and_then(depth_of),
+        text: filters.term.clone(),
         ..Filter::default()
     })
+}
+
+/// A slip in a name would pass for "nothing happened". No error: the log may hold names of an earlier
+/// policy.
+fn warn_of_unknown(policy: &Policy, filters: &LogFilters) {
+    if let Some(level) = filters.level.as_deref().filter(|it| policy.levels().id(it).is_none()) {
+        let levels: Vec<&str> = policy.levels().iter().map(|(_, it)| it.name.as_str()).collect();
+        let (level, levels) = (visible(level), levels.join(", "));
+        note!("warning: no level is called \"{level}\" now; levels are {}", visible(&levels));
+    }
+    let category = filters.category.as_deref();
+    if let Some(category) = category.filter(|it| policy.catalogue().id(it).is_none()) {
+        note!("warning: no category is called \"{}\" now", visible(category));
+    }
 }
 
 fn depth_of(word: &str) -> Option<Depth> {
@@ -254,17 +275,39 @@ async fn query(
     Ok(Exit::Ok)
 }
 
+/// When following ends by itself.
+fn ending(clock: &SchoolClock, text: &str) -> Result<UnixMillis, Failure> {
+    let until = moment(clock, text, true)?;
+    if until <= now() {
+        return Err(Failure::usage(format!("{} has passed", clock.show(until)))
+            .fix("give a later --until, or ask with: schoolgate log query"));
+    }
+    Ok(until)
+}
+
+/// Prints what `filter.since` asks for and then what comes, until `filter.until` or an interrupt.
 async fn follow(
     school: &School,
     eyes: &Eyes<'_>,
-    filters: &LogFilters,
+    filter: Filter,
     print: PrintArgs,
 ) -> Result<Exit, Failure> {
+    let until = filter.until;
     let log = open(school).await?;
-    let mut follow = log.follow(filter(filters)?).await.map_err(from_query_error)?;
+    let mut follow = log.follow(filter).await.map_err(from_query_error)?;
     let mut sheet = Sheet::stdout(print.format(), COLUMNS)?;
-    note!("following; interrupt to stop");
+    match until {
+        Some(until) => note!("following until {}", eyes.clock().show(until)),
+        None => note!("following; interrupt to stop"),
+    }
     loop {
+        let is_over = until.is_some_and(|until| now() >= until);
+        if is_over {
+            // What was recorded just before the end is on its way still.
+            let wait = Duration::from_millis(STORE_TIMEOUT_MS);
+            let state = &school.config.state;
+            ledger::query::wait_until_stored(state, wait).await.map_err(from_query_error)?;
+        }
         let rows = follow.poll().await.map_err(from_query_error)?;
         for row in &rows {
             // A table cannot be aligned before its end is known.
@@ -274,6 +317,10 @@ async fn follow(
             }
         }
         sheet.flush()?;
+        if rows.is_empty() && is_over {
+            sheet.finish()?;
+            return Ok(Exit::Ok);
+        }
         if rows.is_empty() {
             tokio::time::sleep(Duration::from_millis(FOLLOW_PAUSE_MS)).await;
         }
@@ -359,10 +406,17 @@ pub(crate) async fn find(school: &School, text: &str) -> Result<AccessRow, Failu
     })
 }
 
-async fn show(school: &School, eyes: &Eyes<'_>, record: &str, json: bool) -> Result<Exit, Failure> {
+async fn show(
+    school: &School,
+    eyes: &Eyes<'_>,
+    record: &str,
+    format: Format,
+) -> Result<Exit, Failure> {
     let row = find(school, record).await?;
-    if json {
-        let mut sheet = Sheet::stdout(Format::Jsonl, COLUMNS)?;
+    if format != Format::Table {
+        // One record is one object.
+        let format = if format == Format::Json { Format::Jsonl } else { format };
+        let mut sheet = Sheet::stdout(format, COLUMNS)?;
         sheet.row(&cells(eyes, &row))?;
         sheet.finish()?;
         return Ok(Exit::Ok);
@@ -504,6 +558,9 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
         ReasonCode::Port => {
             "nobody, while `connect_ports` and `http_ports` of the machine file stay as they are"
                 .to_owned()
+        }
+        ReasonCode::PrivateAddress => {
+            "nobody, while `allow_private` of the machine file does not name it".to_owned()
         }
         ReasonCode::Banned => "when the ban ends: schoolgate user list".to_owned(),
         ReasonCode::TlsExpired

@@ -29,6 +29,7 @@ mod school;
 mod serve;
 mod shell;
 mod status;
+mod terminal;
 mod unblock;
 mod user;
 mod words;

@@ -2,6 +2,7 @@
 //! text from outside (hosts, reasons, names) is made harmless for each reader.
 
 use crate::failure::Failure;
+use crate::terminal::{self, Screen};
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
@@ -99,7 +100,10 @@ pub(crate) struct Sheet<'w> {
     out: Box<dyn Write + 'w>,
     table: Vec<Vec<String>>,
     rows: u64,
+    /// Bounds a table.
     width: Option<usize>,
+    /// From how many lines on a table goes through a pager.
+    height: Option<usize>,
 }
 
 impl<'w> Sheet<'w> {
@@ -109,7 +113,9 @@ impl<'w> Sheet<'w> {
         columns: &'static [Column],
     ) -> Result<Sheet<'static>, Failure> {
         let out = Box::new(io::BufWriter::new(io::stdout().lock()));
-        Sheet::on(out, format, columns, terminal_width())
+        let screen = Screen::of_stdout();
+        let sheet = Sheet::on(out, format, columns, screen.map(|screen| screen.width))?;
+        Ok(Sheet { height: screen.and_then(|screen| screen.height), ..sheet })
     }
 
     /// A sheet on any writer; `width` in characters bounds a table.
@@ -119,7 +125,8 @@ impl<'w> Sheet<'w> {
         columns: &'static [Column],
         width: Option<usize>,
     ) -> Result<Sheet<'w>, Failure> {
-        let mut sheet = Sheet { format, columns, out, table: Vec::new(), rows: 0, width };
+        let (table, rows, height) = (Vec::new(), 0, None);
+        let mut sheet = Sheet { format, columns, out, table, rows, width, height };
         match format {
             Format::Csv => {
                 let header: Vec<&str> = columns.iter().map(|column| column.key).collect();
@@ -176,6 +183,10 @@ impl<'w> Sheet<'w> {
         if self.format == Format::Table && !self.table.is_empty() {
             let text = table(self.columns, &self.table, self.width);
             self.table.clear();
+            let is_long = self.height.is_some_and(|height| text.lines().count() >= height);
+            if is_long && terminal::page(&text)? {
+                return Ok(());
+            }
             writeln!(self.out, "{text}")?;
         }
         self.out.flush()?;
@@ -227,15 +238,6 @@ fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> Stri
         column.set_padding((0, 2));
     }
     table.trim_fmt()
-}
-
-/// The terminal's width in characters; `None` when standard output is no terminal.
-fn terminal_width() -> Option<usize> {
-    if !io::stdout().is_terminal() {
-        return None;
-    }
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    (size.ws_col >= 20).then_some(usize::from(size.ws_col))
 }
 
 /// Whether colour may be used on standard output: a terminal, and no `NO_COLOR` (no-color.org).

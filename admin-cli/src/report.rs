@@ -13,6 +13,7 @@ use crate::health;
 use crate::log;
 use crate::school::{School, from_append_error, from_time_error, now};
 use crate::status::folder_bytes;
+use crate::terminal::Patience;
 use document::{Document, Section, Table, plain_csv, plain_json};
 use https::Https;
 use ledger::record::Depth;
@@ -37,7 +38,10 @@ const MAX_SEEN_SITES: usize = 100_000;
 pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
         ReportCommand::Weekly { reader, format, since, output } => {
-            let text = weekly(school, reader, format, since.as_deref()).await?;
+            let at_work = Patience::new("reading the sums of the log");
+            let text = weekly(school, reader, format, since.as_deref()).await;
+            drop(at_work);
+            let text = text?;
             deliver(&text, output.as_deref())
         }
         ReportCommand::Changes { format, since, output } => {

@@ -5,6 +5,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::prompt;
 use crate::school::{School, from_append_error, from_time_error, moment, now, person_or_account};
+use crate::terminal::Patience;
 use ledger::changes::ChangeLog;
 use ledger::users::{NewUser, Password, UserError, UserRow};
 use rules::access::Role;
@@ -136,6 +137,7 @@ impl People<'_> {
         let knows_level =
             |level: &str| self.policy.is_none_or(|policy| policy.levels().id(level).is_some());
         let users = self.log.users();
+        let at_work = Patience::new("hashing passwords");
         let done = match self.change.dry_run {
             true => users.import_preview(&bytes, &knows_level).await,
             false => users
@@ -143,6 +145,7 @@ impl People<'_> {
                 .await
                 .map(|report| (report, Vec::new())),
         };
+        drop(at_work);
         let (report, would) = done.map_err(|error| match error {
             UserError::Import(faults) => {
                 let name = file.display();

@@ -73,7 +73,8 @@ pub struct Filter {
     pub unblock: Option<UnblockId>,
     /// How deep the proxy saw in the end.
     pub depth: Option<Depth>,
-    /// Text anywhere in host or path, compared without (ASCII) case.
+    /// Text anywhere in host or path, compared without (ASCII) case; also as a path spells it, with
+    /// percent-encoded spaces and letters beyond ASCII.
     pub text: Option<String>,
 }
 
@@ -248,11 +249,14 @@ impl AccessLog {
         Ok(None)
     }
 
-    /// Follows the log from its end on.
+    /// Follows the log from `filter.since` on, where that is given, else from its end.
     ///
     /// # Errors
     /// [`QueryError`].
     pub async fn follow(mut self, filter: Filter) -> Result<Follow, QueryError> {
+        if filter.since.is_some() {
+            return Ok(Follow { log: self, filter, after: None });
+        }
         let last = self.page(&Filter::default(), Order::NewestFirst, None, 1).await?.rows.pop();
         Ok(Follow { log: self, filter, after: last.map(|row| row.cursor) })
     }
@@ -426,11 +430,15 @@ fn statement(
             .push_bind(depth as i64);
     }
     if let Some(text) = &filter.text {
-        let pattern =
-            format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-        sql.push(" AND (h.name || coalesce(a.path, '')) LIKE ")
-            .push_bind(pattern)
-            .push(" ESCAPE '\\'");
+        sql.push(" AND (");
+        let encoded = Some(percent_encoded(text)).filter(|encoded| encoded != text);
+        for (place, spelling) in std::iter::once(text.clone()).chain(encoded).enumerate() {
+            let quoted = spelling.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            sql.push(if place == 0 { "" } else { " OR " });
+            sql.push("(h.name || coalesce(a.path, '')) LIKE ").push_bind(format!("%{quoted}%"));
+            sql.push(" ESCAPE '\\'");
+        }
+        sql.push(")");
     }
     sql.push(" ORDER BY a.sequence");
     if order == Order::NewestFirst {
@@ -438,6 +446,17 @@ fn statement(
     }
     sql.push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
     sql
+}
+
+/// A text as browsers write it in a path: what is no visible ASCII becomes `%20`, `%C3%A9`, ...
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        match byte {
+            b'!'..=b'~' => out.push(char::from(byte)),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+        out
+    })
 }
 
 fn push_who(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {

@@ -7,10 +7,13 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub(crate) enum ListsCommand {
     /// Each list: version, age, entries, and whether one waits for a person
-    #[command(
-        before_help = "Examples:\n  schoolgate lists status\n  schoolgate lists status --json"
-    )]
+    #[command(before_help = "Examples:
+  schoolgate lists status
+  schoolgate lists status ut1-games              and which of its lines were skipped, with why
+  schoolgate lists status --json")]
     Status {
+        /// Only these lists, with the lines that were skipped in them
+        names: Vec<String>,
         #[command(flatten)]
         print: PrintArgs,
     },
@@ -32,6 +35,9 @@ pub(crate) enum ListsCommand {
     Diff {
         /// The list
         name: String,
+        /// Show the addresses of a list of illegal content too; without it they are hidden-HASH
+        #[arg(long)]
+        show_locked: bool,
         #[command(flatten)]
         print: PrintArgs,
     },

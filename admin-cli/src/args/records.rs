@@ -24,6 +24,10 @@ pub(crate) struct LogFilters {
     /// allow or block
     #[arg(long, value_parser = ["allow", "block"])]
     pub(crate) verdict: Option<String>,
+    /// This text anywhere in the address (host and path), whatever its case; what stood behind a
+    /// question mark is not recorded
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) term: Option<String>,
     /// The record of this block-page code
     #[arg(long)]
     pub(crate) code: Option<String>,
@@ -45,6 +49,7 @@ pub(crate) enum LogCommand {
     #[command(before_help = "Examples:
   schoolgate log query --since 2h --verdict block
   schoolgate log query --since \"last week\" --user sam.p --csv
+  schoolgate log query --since \"this term\" --term roulette
   schoolgate log query --since 2026-11-23 --until 2026-11-24 --category games --jsonl")]
     Query {
         #[command(flatten)]
@@ -69,12 +74,19 @@ pub(crate) enum LogCommand {
         print: PrintArgs,
     },
     /// Print new records as they come, until interrupted
-    #[command(
-        before_help = "Examples:\n  schoolgate log follow --verdict block\n  schoolgate log follow --jsonl"
-    )]
+    #[command(before_help = "Examples:
+  schoolgate log follow --verdict block
+  schoolgate log follow --since 10m --until 10:50 --jsonl")]
     Follow {
         #[command(flatten)]
         filters: LogFilters,
+        /// First what was recorded since then: RFC 3339, a date, 2h, yesterday; only what comes when
+        /// not given
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// End by itself then: 10:50, "2 hours", RFC 3339; until interrupted when not given
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
         /// Show the addresses of illegal content too; without it the host is hidden-HASH (the start
         /// of the name's SHA-256) and the path is left out
         #[arg(long)]
@@ -114,9 +126,8 @@ pub(crate) enum LogCommand {
         /// of the name's SHA-256) and the path is left out
         #[arg(long)]
         show_locked: bool,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        print: PrintArgs,
     },
 }
 

@@ -28,7 +28,7 @@ fn each_filter_keeps_what_it_names() {
     other.user = None;
     other.level = 2;
     other.host = "notlibrary.test";
-    other.path = Some("/maths/fractions_2%");
+    other.path = Some("/maths/fractions_2%/a%20b/caf%C3%A9");
     other.client = "2001:db8::9".parse().unwrap();
     other.unblock = Some(UnblockId(137));
     other.reason = ReasonCode::Unblock;
@@ -58,6 +58,7 @@ fn each_filter_keeps_what_it_names() {
         ("until is exclusive", Filter { until: Some(later), ..none() }, 2),
         ("text in host and path", Filter { text: text("LIBRARY.test/maths"), ..none() }, 2),
         ("text is no pattern", Filter { text: text("s_2%"), ..none() }, 1),
+        ("text as a path spells it", Filter { text: text("a b/Caf\u{e9}"), ..none() }, 1),
         ("hostile text", Filter { text: text("'; DROP TABLE access; --"), ..none() }, 0),
         ("two at once", Filter { level: text("ks3"), verdict: Some(Verdict::Allow), ..none() }, 2),
     ];
@@ -142,6 +143,31 @@ fn following_gives_each_new_row_once() {
     let seen: Vec<_> = wait(follow.poll()).unwrap().iter().map(|row| row.id).collect();
     assert_eq!(seen, new);
     assert_eq!(wait(follow.poll()).unwrap(), []);
+}
+
+#[test]
+fn following_from_a_time_begins_with_what_was_recorded_since_then() {
+    let state = tempfile::tempdir().unwrap();
+    let writer = start(state.path());
+    let journal = writer.journal(0).unwrap();
+    let context = context("Europe/London");
+    let write = |at: UnixMillis| {
+        let id = journal.next_id(at);
+        journal.decide(&allowed(&context, id, at)).unwrap().finish(End::Complete);
+        journal.flush();
+        assert!(wait(wait_until_stored(state.path(), Duration::from_secs(5))).unwrap());
+        id
+    };
+    let (since, until) = (UnixMillis(NOW.0 + 1_000), UnixMillis(NOW.0 + 3_000));
+    write(NOW);
+    let first = write(since);
+    let filter = Filter { since: Some(since), until: Some(until), ..Filter::default() };
+    let mut follow = wait(AccessLog::new(state.path()).follow(filter)).unwrap();
+    let mut seen = || -> Vec<_> { wait(follow.poll()).unwrap().iter().map(|row| row.id).collect() };
+    assert_eq!(seen(), [first]);
+    let second = write(UnixMillis(NOW.0 + 2_000));
+    write(until);
+    assert_eq!(seen(), [second], "what comes at the end or later is left out");
 }
 
 /// As root no permission stops a write, so a read-only mount stands in for it.

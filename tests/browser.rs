@@ -3,6 +3,7 @@
 
 use crate::client::Client;
 use crate::daemon::{Daemon, Plan, free_port, repository, wait_for};
+use crate::replay_school::base64;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -75,6 +76,11 @@ impl Browser {
     /// Starts one that trusts the certificate authority in a file besides those it came with, or
     /// heeds no certificate where there is none.
     pub(crate) fn start_trusting(proxy: SocketAddr, authority: Option<&Path>) -> Self {
+        Self::launch(&format!("--proxy-server=http://{proxy}"), authority)
+    }
+
+    /// Starts one that is told by this argument where the proxy is.
+    fn launch(way: &str, authority: Option<&Path>) -> Self {
         let profile = tempfile::tempdir().unwrap();
         if let Some(authority) = authority {
             trust(&profile.path().join(".pki/nssdb"), authority);
@@ -110,7 +116,7 @@ impl Browser {
             "--disable-background-networking".to_owned(),
             "--disable-component-update".to_owned(),
             "--disable-sync".to_owned(),
-            format!("--proxy-server=http://{proxy}"),
+            way.to_owned(),
             "--proxy-bypass-list=<-loopback>".to_owned(),
             format!("--user-data-dir={}", data.display()),
         ];
@@ -284,6 +290,24 @@ fn chromium_loads_a_page_with_its_parts_and_leaves_out_what_is_blocked() {
     let tunnels = records.iter().filter(|record| record["scheme"] == "tunnel");
     assert!(tunnels.clone().any(|record| record["host"] == "library.test"), "{records:#?}");
     assert!(tunnels.clone().any(|record| record["verdict"] == "block"), "{records:#?}");
+}
+
+#[test]
+fn chromium_finds_the_filter_by_the_proxy_file_of_deploy() {
+    let daemon = school("ks2");
+    let file = std::fs::read_to_string(repository("deploy/proxy.pac")).unwrap();
+    let shipped = "PROXY filter.example.sch.uk:3128";
+    assert!(file.contains(shipped), "{file}");
+    let file = file.replace(shipped, &format!("PROXY {}", daemon.proxy));
+    let kind = "application/x-ns-proxy-autoconfig";
+    let address = format!("data:{kind};base64,{}", base64(file.as_bytes()));
+    let browser = Browser::launch(&format!("--proxy-pac-url={address}"), None);
+    // Only the filter knows the way to this name.
+    browser.open(&daemon.url("library.test", "/site/index.html")).unwrap();
+    assert_eq!(browser.script("return document.title"), "Script ran");
+    browser.open(&daemon.url("casino.test", "/")).unwrap();
+    let heading = browser.script("return document.querySelector('h1').textContent");
+    assert!(heading.as_str().is_some_and(|heading| heading.contains("blocked")), "{heading}");
 }
 
 #[test]

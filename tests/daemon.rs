@@ -79,6 +79,10 @@ pub(crate) struct Plan {
     pub inspected: bool,
     /// Further ports where tunnels may go and TLS is expected.
     pub tls_ports: Vec<u16>,
+    /// Further addresses that the proxy listens on.
+    pub listen: Vec<SocketAddr>,
+    /// Further names, or addresses, that may lead inside, and the addresses that a name has.
+    pub hosts: Vec<(&'static str, Vec<&'static str>)>,
     /// Whether the proxy does not trust the origin's authority.
     pub distrusted: bool,
     /// Start with the signal for too large files ignored, as a service manager may.
@@ -406,10 +410,14 @@ pub(crate) fn write_school(
         policy = policy.replace(from, to);
     }
     let more: String = plan.tls_ports.iter().map(|port| format!(", {port}")).collect();
+    let listen: Vec<String> =
+        std::iter::once(&proxy).chain(&plan.listen).map(SocketAddr::to_string).collect();
+    let inside: Vec<&str> =
+        HOSTS.into_iter().chain(plan.hosts.iter().map(|(host, _)| *host)).collect();
     let mut machine = format!(
         "state = \"state\"\npolicy = \"policy.toml\"\n\
-         [listen]\nproxy = [\"{proxy}\"]\nops = \"{ops}\"\nworkers = 2\n\
-         [upstream]\nconnect_ports = [443, {}, {}{more}]\nallow_private = {HOSTS:?}\n",
+         [listen]\nproxy = {listen:?}\nops = \"{ops}\"\nworkers = 2\n\
+         [upstream]\nconnect_ports = [443, {}, {}{more}]\nallow_private = {inside:?}\n",
         origin.https.port(),
         origin.http.port(),
     );
@@ -422,6 +430,9 @@ pub(crate) fn write_school(
     machine.push_str("[upstream.hosts]\n");
     for host in HOSTS {
         let _ = writeln!(machine, "\"{host}\" = \"127.0.0.1\"");
+    }
+    for (host, addresses) in plan.hosts.iter().filter(|(_, addresses)| !addresses.is_empty()) {
+        let _ = writeln!(machine, "\"{host}\" = {addresses:?}");
     }
     for list in ["games", "gambling", "adult", "education", "csam", "social", "self-harm"] {
         let path = fixtures.join("lists").join(list);

@@ -1,7 +1,7 @@
 //! Changes while the filter runs: live within a second, and no connection dropped that may stay.
 
-use crate::client::{Client, request};
-use crate::daemon::{Daemon, KS2, LIVE_WITHIN, STAFF, wait_for};
+use crate::client::{Client, basic, request};
+use crate::daemon::{Daemon, KS2, LIVE_WITHIN, PASSWORD, Plan, STAFF, wait_for};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
@@ -112,6 +112,44 @@ fn an_unblock_ends_by_itself_at_its_time() {
     let late = now.as_secs_f64() - seconds as f64;
     assert!((-0.1..1.3).contains(&late), "cut {late} s after its end");
     assert_eq!(daemon.get_from(KS2, &url).status, 403);
+}
+
+#[test]
+fn what_is_closed_while_a_password_is_checked_stays_closed() {
+    let machine = "[limits]\npassword_checks = 1\n".to_owned();
+    let daemon = Daemon::start_with(&Plan { people: true, machine, ..Plan::default() });
+    let url = daemon.url("library.test", "/size/2");
+    let send = |password: &str| {
+        let mut client = Client::connect(daemon.proxy);
+        let credentials = basic("ms.obi", password);
+        let headers = [("Proxy-Authorization", credentials.as_str())];
+        client.send(request("GET", &url, &headers).as_bytes());
+        client
+    };
+    // Checked one after the other: the right one is looked at last.
+    let _waiting: Vec<Client> = (0..120).map(|number| send(&format!("wrong {number}"))).collect();
+    std::thread::sleep(Duration::from_millis(100));
+    let mut right = send(PASSWORD);
+    std::thread::sleep(Duration::from_millis(100));
+    let block = ["block", "library.test", "--for", "staff", "--by", "j.cho"];
+    daemon.run(&[&block[..], &["--reason", "Defaced this morning"]].concat()).ok();
+    let other = daemon.url("library.test", "/size/1");
+    wait_for("the block", LIVE_WITHIN, || daemon.get_from(STAFF, &other).status == 403);
+    right.stream.set_nonblocking(true).unwrap();
+    let early = right.read_some();
+    assert!(early.is_err(), "its password was checked before the block was live: {early:?}");
+    right.stream.set_nonblocking(false).unwrap();
+
+    assert_eq!(right.read("GET").status, 403, "decided as it was when it was asked");
+    assert!(daemon.origin.asked().iter().all(|asked| !asked.line.contains("/size/2")));
+    let of_hers = |record: &serde_json::Value| record["user"] == "ms.obi";
+    let mut records = Vec::new();
+    wait_for("the record", Duration::from_secs(10), || {
+        records = daemon.records();
+        records.iter().any(of_hers)
+    });
+    let record = records.iter().find(|record| of_hers(record)).unwrap();
+    assert_eq!((&record["verdict"], &record["reason"]), (&"block".into(), &"site_blocked".into()));
 }
 
 #[test]

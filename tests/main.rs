@@ -18,6 +18,7 @@ mod exchange;
 mod fake_origin;
 mod golden;
 mod inspected;
+mod ipv6;
 mod killed;
 mod learned;
 mod live;

@@ -47,6 +47,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use trace::Trace;
 
+/// URLs that `check -` is asked about.
+const CHECKS: usize = 500_000;
+
 /// Replays recorded requests through Schoolgate and Squid.
 #[derive(Debug, Parser)]
 #[command(name = "replay")]
@@ -376,6 +379,10 @@ fn conclude(
     }
     if let Some(schoolgate) = &stage.schoolgate {
         report.records(&schoolgate.records()?, decisions);
+        let rate = schoolgate.checks_a_second(&stage.trace.requests, CHECKS)?;
+        let line =
+            format!("schoolgate: check - --jsonl answers {rate:.0} URLs a second; target 50000");
+        report.target("checks_a_second", rate >= 50_000.0, line, json!(rate));
     }
     if let Some(squid) = &stage.squid {
         let line = format!("squid: {squid_lines} decisions, {} lines logged", squid.records());

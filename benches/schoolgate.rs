@@ -4,6 +4,7 @@
 use crate::child::{Pinning, Started, free_address};
 use crate::lists::{LEVELS, List, blocks};
 use crate::school::{GUEST_NETWORK, PASSWORD, School};
+use crate::trace::Recorded;
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -168,6 +169,43 @@ impl Schoolgate {
         }
         let status = child.wait().map_err(|error| error.to_string())?;
         if status.success() { Ok(records) } else { Err(format!("log query: {status}")) }
+    }
+
+    /// Pipes requests of the trace through `check - --jsonl`, over and over, until so many are answered;
+    /// answers a second, its start included.
+    ///
+    /// # Errors
+    /// A sentence: it failed, or answered another number of lines.
+    pub(crate) fn checks_a_second(
+        &self,
+        requests: &[Recorded],
+        count: usize,
+    ) -> Result<f64, String> {
+        let mut input = String::with_capacity(count * 80);
+        for request in requests.iter().cycle().take(count) {
+            let scheme = if request.https { "https" } else { "http" };
+            let _ = writeln!(input, "{scheme}://{}{}", request.host, request.path_and_query);
+        }
+        let asked = input.lines().count();
+        let begun = Instant::now();
+        let mut child = Command::new(&self.binary)
+            .args(["check", "-", "--as", "pupil", "--jsonl", "--config", "schoolgate.toml"])
+            .current_dir(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut to = child.stdin.take().ok_or("no standard input")?;
+        let writer = std::thread::spawn(move || to.write_all(input.as_bytes()));
+        let output = child.wait_with_output().map_err(|error| error.to_string())?;
+        let seconds = begun.elapsed().as_secs_f64();
+        writer.join().map_err(|_| "the writer panicked")?.map_err(|error| error.to_string())?;
+        let answered = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+        if !output.status.success() || answered != asked || asked == 0 {
+            return Err(format!("check -: {}, {answered} answers to {asked}", output.status));
+        }
+        Ok(answered as f64 / seconds)
     }
 
     /// One reload of everything at once: a signal, a policy file that changed, a site closed and

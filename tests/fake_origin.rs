@@ -287,6 +287,12 @@ fn answer<S: Read + Write>(stream: &mut S, asked: &Asked, shared: &Shared) -> io
             });
             plain(stream, asked, 200, "application/json", json.to_string().as_bytes())
         }
+        "hints" => {
+            stream.write_all(
+                b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+            )?;
+            plain(stream, asked, 200, "text/plain", b"final")
+        }
         "slow" => {
             std::thread::sleep(Duration::from_millis(number() as u64));
             plain(stream, asked, 200, "text/plain", b"slow")

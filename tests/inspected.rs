@@ -60,8 +60,19 @@ impl Secure {
         name: &str,
         config: ClientConfig,
     ) -> io::Result<Self> {
+        Self::open_to(daemon, from, &daemon.authority(host), name, config)
+    }
+
+    /// The same to any `host:port`.
+    pub(crate) fn open_to(
+        daemon: &Daemon,
+        from: IpAddr,
+        authority: &str,
+        name: &str,
+        config: ClientConfig,
+    ) -> io::Result<Self> {
         let mut client = Client::connect_from(from, daemon.proxy);
-        let answer = client.tunnel(&daemon.authority(host), &[]);
+        let answer = client.tunnel(authority, &[]);
         if answer.status != 200 {
             return Err(io::Error::other(format!("CONNECT got {}", answer.status)));
         }
@@ -80,7 +91,8 @@ impl Secure {
         self.read()
     }
 
-    fn read(&mut self) -> io::Result<Answer> {
+    /// Reads an answer with a length.
+    pub(crate) fn read(&mut self) -> io::Result<Answer> {
         let mut buffer = Vec::new();
         let mut piece = [0; 16 * 1024];
         let end = loop {

@@ -1,12 +1,18 @@
-//! The letter of RFC 9110 and RFC 9112 for intermediaries, by raw bytes through the real program:
+//! The letter of RFC 9110, RFC 9112 and RFC 9113 for intermediaries, by raw bytes through the real program:
 //! what a test says goes over the wire as it stands, and the origin keeps every byte that it got.
 //!
 //! Each test names its section. `docs/rfc.md` lists the requirements with the tests that hold them.
 
 mod connections;
+mod frames;
 mod framing;
 mod headers;
+mod hpack;
 mod http2;
+mod http2_flow;
+mod http2_frames;
+mod http2_messages;
+mod http2_sites;
 mod limits;
 mod responses;
 mod script;

@@ -2,9 +2,10 @@
 //! school's authority, and the site speaks HTTP/2.
 
 use crate::client::Client;
-use crate::daemon::{Printed, repository};
+use crate::daemon::{Printed, repository, wait_for};
 use crate::secure_origin::{BLOCKED, EXPIRED, SITE, SecureSchool, of_python, python};
 use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::time::Duration;
 
 /// Runs a script of the fixtures with Python.
 fn run_script(school: &SecureSchool, script: &str, arguments: &[&str]) -> Printed {
@@ -218,7 +219,7 @@ fn a_websocket_on_a_stream_of_http2_goes_beside_other_requests() {
     let done = run_script(&school, "websocket_over_http2.py", &arguments).ok();
     assert_eq!(done.out, "done\n", "{done:?}");
     let recorded = |path: &str| {
-        let records = school.daemon.wait_records(3);
+        let records = school.daemon.wait_records(5);
         let mut found = records.into_iter().filter(|record| record["path"] == path);
         (found.next().unwrap(), found.count())
     };
@@ -226,8 +227,9 @@ fn a_websocket_on_a_stream_of_http2_goes_beside_other_requests() {
     assert_eq!((&socket["depth"], more), (&"page".into(), 0), "{socket}");
     assert_eq!(socket["end"], "complete", "{socket}");
     assert_eq!(recorded("/style.css").1, 0);
-    let seen = school.seen();
-    assert_eq!(seen.len(), 2, "{seen:?}");
+    let (broken, more) = recorded("/socket/broken");
+    assert_eq!((&broken["end"], more), (&"aborted".into(), 0), "{broken}");
+    wait_for("what the site saw", Duration::from_secs(5), || school.seen().len() == 4);
 }
 
 /// Leads every connection through a tunnel to the site: sslyze can ask for tunnels itself, but does

@@ -1,15 +1,19 @@
 //! The bodies that pass through: counted, timed, never gathered.
 
+use crate::early::Early;
 use crate::headers;
+use crate::http2::Receiving;
 use crate::live::Live;
 use crate::pool::{Pool, Upstream};
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use h2::{Reason, SendStream};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use ledger::record::End;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use tokio::sync::oneshot;
 
 /// Why a body broke off. Never shown: the connection closes.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +21,71 @@ pub(crate) enum BodyError {
     /// The other side broke off.
     #[error("the other side broke off")]
     Broken(#[from] hyper::Error),
+    /// The other side took its stream of HTTP/2 back.
+    #[error("the other side took its stream back")]
+    Reset(#[from] h2::Error),
     /// The filter or a limit ended the exchange.
     #[error("the exchange was ended")]
     Stopped,
+}
+
+impl BodyError {
+    /// What a stream of HTTP/2 is reset with because of it (RFC 9113, 7). Never what could be taken
+    /// for an end in order.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Broken(_) => Reason::INTERNAL_ERROR,
+            Self::Reset(error) => match error.reason() {
+                None | Some(Reason::NO_ERROR) => Reason::INTERNAL_ERROR,
+                Some(reason) => reason,
+            },
+            Self::Stopped => Reason::CANCEL,
+        }
+    }
+}
+
+/// A body as it comes in, from a client or a site.
+pub(crate) enum Incoming {
+    /// Nothing.
+    Empty,
+    /// Over HTTP/1.1.
+    Http1(hyper::body::Incoming),
+    /// On a stream of HTTP/2.
+    Http2(Receiving),
+}
+
+impl HttpBody for Incoming {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Http1(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| Ok(frame?)))
+            }
+            Self::Http2(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
 }
 
 /// The body of a response to the client.
@@ -30,6 +96,8 @@ pub(crate) enum Reply {
     Page(Option<Bytes>),
     /// What the upstream sends.
     Forwarded(Forwarded),
+    /// No body: the stream of HTTP/2 carries bytes from now on, by whoever gets it here.
+    Stream(oneshot::Sender<SendStream<Bytes>>),
 }
 
 /// An upstream's response body on its way to the client.
@@ -92,7 +160,7 @@ impl Forwarded {
             }
             Some(Err(error)) => {
                 self.live.finish(End::Upstream);
-                Poll::Ready(Some(Err(error.into())))
+                Poll::Ready(Some(Err(error)))
             }
             None => {
                 if !self.ended {
@@ -113,7 +181,7 @@ impl HttpBody for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
-            Reply::Empty => Poll::Ready(None),
+            Reply::Empty | Reply::Stream(_) => Poll::Ready(None),
             Reply::Page(page) => Poll::Ready(page.take().map(|bytes| Ok(Frame::data(bytes)))),
             Reply::Forwarded(forwarded) => forwarded.poll(cx),
         }
@@ -124,6 +192,7 @@ impl HttpBody for Reply {
             Reply::Empty => true,
             Reply::Page(page) => page.is_none(),
             Reply::Forwarded(forwarded) => forwarded.incoming.is_end_stream(),
+            Reply::Stream(_) => false,
         }
     }
 
@@ -134,6 +203,7 @@ impl HttpBody for Reply {
                 SizeHint::with_exact(page.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Reply::Forwarded(forwarded) => forwarded.incoming.size_hint(),
+            Reply::Stream(_) => SizeHint::default(),
         }
     }
 }
@@ -164,23 +234,28 @@ pub(crate) struct Progress {
     pub(crate) sent: Cell<bool>,
     /// The client broke it off, or its framing cannot be read.
     pub(crate) broken: Cell<bool>,
+    /// Nobody has asked for it yet.
+    pub(crate) held: Cell<bool>,
 }
 
 /// Holds a body back until the upstream says 100, answers, or has had a second to.
 pub(crate) struct Gate {
-    opened: tokio::sync::oneshot::Receiver<()>,
+    opened: oneshot::Receiver<()>,
     answered: bool,
     patience: Pin<Box<tokio::time::Sleep>>,
+    /// Has a client that waits told to go on, where the connection does not do so itself.
+    told: Option<Early>,
 }
 
 /// Longest wait for a `100 (Continue)`: many origins never send one (RFC 9110, 10.1.1).
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Gate {
-    /// A closed gate and what opens it.
-    pub(crate) fn new() -> (tokio::sync::oneshot::Sender<()>, Self) {
-        let (open, opened) = tokio::sync::oneshot::channel();
-        (open, Self { opened, answered: false, patience: Box::pin(tokio::time::sleep(PATIENCE)) })
+    /// A closed gate and what opens it; then the client is told by `told`.
+    pub(crate) fn new(told: Option<Early>) -> (oneshot::Sender<()>, Self) {
+        let (open, opened) = oneshot::channel();
+        let patience = Box::pin(tokio::time::sleep(PATIENCE));
+        (open, Self { opened, answered: false, patience, told })
     }
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -225,6 +300,10 @@ impl HttpBody for Ask {
         }
         if let Some(closed) = gate {
             ready!(closed.poll_open(cx));
+            progress.held.set(false);
+            if let Some(client) = &closed.told {
+                client.go_on();
+            }
             *gate = None;
         }
         let mut frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
@@ -243,7 +322,7 @@ impl HttpBody for Ask {
             None => progress.sent.set(true),
             Some(Err(_)) => progress.broken.set(true),
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

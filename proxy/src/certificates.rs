@@ -19,6 +19,9 @@ const MOST: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Certificates {
     known: RefCell<HashMap<Site, Known>>,
+    /// Sites that chose HTTP/2 and then took a request over HTTP/1.1 alone, and until when that is
+    /// remembered.
+    http1_only: RefCell<HashMap<Site, u64>>,
 }
 
 struct Known {
@@ -38,6 +41,21 @@ impl Certificates {
     /// Whether a site is known not to speak HTTP/2.
     pub(crate) fn speaks_http1(&self, site: &Site) -> bool {
         self.known.borrow().get(site).is_some_and(|known| !known.http2)
+    }
+
+    /// Whether a site has asked for HTTP/1.1 lately, as some do to sign people in (RFC 9113, 7).
+    pub(crate) fn wants_http1(&self, worker: &Worker, site: &Site) -> bool {
+        let until = self.http1_only.borrow().get(site).copied();
+        until.is_some_and(|until_ms| worker.registry.now_ms() < until_ms)
+    }
+
+    /// Remembers that a site asked for HTTP/1.1.
+    pub(crate) fn learn_http1(&self, worker: &Worker, site: &Site) {
+        let mut http1_only = self.http1_only.borrow_mut();
+        if http1_only.len() >= MOST {
+            http1_only.clear();
+        }
+        http1_only.insert(site.clone(), worker.registry.now_ms() + KNOWN_MS);
     }
 
     /// Remembers the certificate of a verified connection.

@@ -72,7 +72,9 @@ pub struct Upstream {
     pub hosts: HashMap<Host, Vec<IpAddr>>,
     /// Names that may lead to loopback or private addresses.
     pub allow_private: Vec<Host>,
-    /// PEM files of authorities trusted besides the built-in roots.
+    /// Whom sites' certificates are held against.
+    pub roots: Roots,
+    /// PEM files of authorities trusted besides those.
     pub ca_files: Vec<PathBuf>,
     /// Ports that CONNECT may reach.
     pub connect_ports: PortSet,
@@ -105,6 +107,27 @@ impl Upstream {
             Reach::Never => true,
         };
         known.iter().all(is_refused)
+    }
+}
+
+/// The authorities that vouch for sites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of the operating system, which its updates keep; where it has none, the built-in ones.
+    #[default]
+    System,
+    /// Those inside the program, as Mozilla had them when it was built.
+    BuiltIn,
+}
+
+impl Roots {
+    /// The word in the machine file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::BuiltIn => "built-in",
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! One client connection: its requests in turn, then perhaps a tunnel, perhaps what is inside one.
 
+use crate::body::Incoming;
 use crate::early;
 use crate::exchange::exchange;
+use crate::http2;
 use crate::identify::Remembered;
 use crate::inspect::{self, Opening};
 use crate::limit::{Ticket, TunnelTicket};
@@ -13,6 +15,7 @@ use crate::view::{Ruling, View};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use bytes::{Buf, Bytes, BytesMut};
+use hyper::Request;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -223,10 +226,11 @@ async fn serve_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) -> Op
         early_rest: BytesMut::new(),
         flushed: true,
     };
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let (worker, client) = (Rc::clone(worker), Rc::clone(client));
         async move {
             let turn = client.seat.begin();
+            let request = request.map(Incoming::Http1);
             let answer = exchange(&worker, &client, request, turn).await;
             Ok::<_, Infallible>(answer)
         }
@@ -267,46 +271,19 @@ async fn serve_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) -> Op
 }
 
 async fn serve_http2(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) {
-    let seat = &client.seat;
-    let service = {
-        let (worker, client) = (Rc::clone(worker), Rc::clone(client));
-        service_fn(move |request| {
-            let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
-            async move {
-                let turn = client.seat.begin();
-                let asked = record::unless_left(exchange(&worker, &client, request, turn), || {
-                    client.seat.broke_off();
-                });
-                let answer = asked.await;
-                Ok::<_, Infallible>(answer)
-            }
-        })
-    };
-    let connection = worker.client_http2.serve_connection(TokioIo::new(wire), service);
-    let mut connection = std::pin::pin!(connection);
-    let finished = std::future::poll_fn(|cx| {
-        if seat.alarm.poll_stopped(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        if seat.is_leaving() {
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.as_mut().poll(cx)
-    })
-    .await;
-    if finished.is_err_and(|error| is_of_protocol(&error)) {
+    let served = http2::serve(worker, client, wire).await;
+    if served.is_err_and(|error| is_of_protocol(&error)) {
         worker.meters.bad_requests.inc();
         record_unread(worker, client, (ReasonCode::BadRequest, 0));
     }
 }
 
 /// Whether a connection of HTTP/2 ended because the client broke the protocol, or flooded it.
-fn is_of_protocol(error: &hyper::Error) -> bool {
-    use std::error::Error;
-    let fault = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    fault.is_some_and(|fault| {
-        !fault.is_io() && !fault.is_remote() && fault.reason() != Some(h2::Reason::NO_ERROR)
-    })
+fn is_of_protocol(fault: &h2::Error) -> bool {
+    if let Some(error) = fault.get_io() {
+        return error.get_ref().is_some_and(|inner| inner.is::<http2::NoBeginning>());
+    }
+    !fault.is_remote() && fault.reason() != Some(h2::Reason::NO_ERROR)
 }
 
 /// Records a request that hyper refused before anybody could look at it: somebody asked for
@@ -390,7 +367,7 @@ struct ClientIo {
 impl ClientIo {
     /// Writes what waits of interim answers, where that is possible.
     fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(waiting) = self.early.take()
+        if let Some(waiting) = self.early.take_bytes()
             && self.flushed
         {
             self.early_rest.unsplit(waiting);

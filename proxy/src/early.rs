@@ -1,18 +1,17 @@
 //! Interim answers of a site (1xx) on their way to the client (RFC 9110, 15.2).
 //!
-//! hyper tells of them but cannot send any, so the connection writes them itself, at the one moment
-//! when nothing of another answer can be on the way: hyper has flushed all that it had, and the
-//! answer that they belong to has not begun. Where answers are pipelined so closely that there is
-//! no such moment they are dropped. A client of HTTP/1.0, or of HTTP/2, where hyper has no
-//! place for them, does not get them.
+//! hyper tells of them but cannot send any, so a connection of HTTP/1.1 writes them itself, at the
+//! one moment when nothing of another answer can be on the way: hyper has flushed all that it had,
+//! and the answer that they belong to has not begun. Where answers are pipelined so closely that
+//! there is no such moment they are dropped. On a stream of HTTP/2 they go before the answer. A
+//! client of HTTP/1.0 does not get them.
 
-use crate::body::Ask;
+use crate::body::{Ask, Incoming};
 use crate::connection::Client;
 use crate::headers;
 use bytes::{BufMut, BytesMut};
-use hyper::body::Incoming;
 use hyper::header::{ALT_SVC, CONTENT_LENGTH, SET_COOKIE, TRAILER};
-use hyper::{HeaderMap, Request, StatusCode, Version};
+use hyper::{HeaderMap, Request, Response, StatusCode, Version};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,8 +26,8 @@ const MOST_BYTES: usize = 16 * 1024;
 /// bound, so that one must be set here).
 const MOST_ANSWERS: u32 = 64;
 
-/// Where interim answers to one client connection wait. hyper's callback must be `Send`, hence the
-/// lock; one thread uses it.
+/// Where interim answers to one client connection, or one of its streams, wait. hyper's callback must
+/// be `Send`, hence the lock; one thread uses it.
 #[derive(Default)]
 pub(crate) struct Queue {
     filled: AtomicBool,
@@ -37,20 +36,37 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    bytes: BytesMut,
+    heads: Vec<Response<()>>,
+    /// Of their fields.
+    bytes: usize,
     waker: Option<Waker>,
     /// Interim answers to the request at hand.
     answers: u32,
 }
 
 impl Queue {
-    /// Takes what waits, for the connection to write.
-    pub(crate) fn take(&self) -> Option<BytesMut> {
+    /// Takes what waits, to be sent.
+    pub(crate) fn take(&self) -> Vec<Response<()>> {
         if !self.filled.load(Ordering::Relaxed) {
-            return None;
+            return Vec::new();
         }
         self.filled.store(false, Ordering::Relaxed);
-        Some(std::mem::take(&mut self.lock().bytes))
+        let mut waiting = self.lock();
+        waiting.bytes = 0;
+        std::mem::take(&mut waiting.heads)
+    }
+
+    /// Takes what waits, as HTTP/1.1 has it.
+    pub(crate) fn take_bytes(&self) -> Option<BytesMut> {
+        let heads = self.take();
+        if heads.is_empty() {
+            return None;
+        }
+        let mut bytes = BytesMut::new();
+        for head in &heads {
+            write_head(head, &mut bytes);
+        }
+        Some(bytes)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -69,8 +85,12 @@ pub(crate) struct Early {
 impl Early {
     /// The way to the client of a request.
     pub(crate) fn new(client: &Client, request: &Request<Incoming>) -> Self {
-        let relayed = request.version() == Version::HTTP_11;
-        let queue = if relayed { Arc::clone(&client.early) } else { Arc::default() };
+        let queue = match request.version() {
+            Version::HTTP_11 => Some(&client.early),
+            Version::HTTP_2 => request.extensions().get::<Arc<Queue>>(),
+            _ => None,
+        };
+        let (relayed, queue) = (queue.is_some(), queue.map(Arc::clone).unwrap_or_default());
         queue.lock().answers = 0;
         Self { queue, relayed }
     }
@@ -96,43 +116,78 @@ impl Early {
     }
 }
 
+/// What is to be done with interim answers to one request.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    early: Option<Early>,
+    /// Lets a body go that waits for `100 (Continue)`.
+    open: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+}
+
 /// Has interim answers relayed, and a body that waits for `100 (Continue)` let go.
 pub(crate) fn listen(
     request: &mut Request<Ask>,
     early: Option<&Early>,
     open: Option<oneshot::Sender<()>>,
 ) {
-    let early = early.cloned();
     if early.is_none() && open.is_none() {
         return;
     }
-    let open = Mutex::new(open);
-    hyper::ext::on_informational(request, move |answer| {
-        if answer.status() == StatusCode::CONTINUE {
-            let open = open.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // A body that has gone needs no gate. The client gets its own 100 from hyper, once the
-            // body is asked for.
+    let listener = Listener { early: early.cloned(), open: Arc::new(Mutex::new(open)) };
+    request.extensions_mut().insert(listener);
+}
+
+/// Has hyper call the listener of a request that goes out over HTTP/1.1.
+pub(crate) fn listen_on_http1(request: &mut Request<Ask>) {
+    if let Some(listener) = request.extensions().get::<Listener>().cloned() {
+        hyper::ext::on_informational(request, move |answer| {
+            listener.heard(answer.status(), answer.headers());
+        });
+    }
+}
+
+impl Listener {
+    /// An interim answer came.
+    pub(crate) fn heard(&self, status: StatusCode, fields: &HeaderMap) {
+        if status == StatusCode::CONTINUE {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // A body that has gone needs no gate. The client is told to go on once its body is
+            // asked for.
             let _ = open.map(|open| open.send(()));
         }
-        if let Some(early) = &early {
-            early.heard(answer.status(), answer.headers());
+        if let Some(early) = &self.early {
+            early.heard(status, fields);
         }
-    });
+    }
 }
 
 impl Early {
+    /// The client's body is wanted now.
+    pub(crate) fn go_on(&self) {
+        let mut waiting = self.queue.lock();
+        self.put(&mut waiting, head_of(StatusCode::CONTINUE, HeaderMap::new()));
+    }
+
     fn heard(&self, status: StatusCode, fields: &HeaderMap) {
         let mut waiting = self.queue.lock();
         waiting.answers += 1;
         let is_ours = status == StatusCode::CONTINUE || status == StatusCode::SWITCHING_PROTOCOLS;
-        if self.relayed && !is_ours && waiting.answers <= MOST_ANSWERS {
-            let head = head_of(status, fields);
-            if waiting.bytes.len() + head.len() <= MOST_BYTES {
-                waiting.bytes.unsplit(head);
-                self.queue.filled.store(true, Ordering::Relaxed);
+        if waiting.answers > MOST_ANSWERS {
+            if let Some(waker) = waiting.waker.take() {
+                waker.wake();
             }
-        } else if waiting.answers <= MOST_ANSWERS {
-            return;
+        } else if self.relayed && !is_ours {
+            self.put(&mut waiting, head_of(status, passed_on(fields)));
+        }
+    }
+
+    fn put(&self, waiting: &mut Waiting, head: Response<()>) {
+        let fields = head.headers().iter();
+        let bytes: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if waiting.bytes + bytes <= MOST_BYTES {
+            waiting.bytes += bytes;
+            waiting.heads.push(head);
+            self.queue.filled.store(true, Ordering::Relaxed);
         }
         if let Some(waker) = waiting.waker.take() {
             waker.wake();
@@ -140,7 +195,7 @@ impl Early {
     }
 }
 
-fn head_of(status: StatusCode, given: &HeaderMap) -> BytesMut {
+fn passed_on(given: &HeaderMap) -> HeaderMap {
     let mut fields = given.clone();
     headers::strip_hop_by_hop(&mut fields);
     headers::strip_challenge(&mut fields);
@@ -148,15 +203,24 @@ fn head_of(status: StatusCode, given: &HeaderMap) -> BytesMut {
     for name in [ALT_SVC, CONTENT_LENGTH, TRAILER, SET_COOKIE] {
         fields.remove(name);
     }
-    let reason = status.canonical_reason().unwrap_or_default();
-    let mut head = BytesMut::new();
-    head.put_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
-    for (name, value) in &fields {
-        head.put_slice(name.as_str().as_bytes());
-        head.put_slice(b": ");
-        head.put_slice(value.as_bytes());
-        head.put_slice(b"\r\n");
-    }
-    head.put_slice(b"\r\n");
+    fields
+}
+
+fn head_of(status: StatusCode, fields: HeaderMap) -> Response<()> {
+    let mut head = Response::new(());
+    *head.status_mut() = status;
+    *head.headers_mut() = fields;
     head
+}
+
+fn write_head(head: &Response<()>, bytes: &mut BytesMut) {
+    let reason = head.status().canonical_reason().unwrap_or_default();
+    bytes.put_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status().as_u16()).as_bytes());
+    for (name, value) in head.headers() {
+        bytes.put_slice(name.as_str().as_bytes());
+        bytes.put_slice(b": ");
+        bytes.put_slice(value.as_bytes());
+        bytes.put_slice(b"\r\n");
+    }
+    bytes.put_slice(b"\r\n");
 }

@@ -2,7 +2,7 @@
 //!
 //! The stages meet only here. Whatever happens, the client gets one answer and the log one record.
 
-use crate::body::Reply;
+use crate::body::{Incoming, Reply};
 use crate::connection::{Client, Inside};
 use crate::headers::{has_other_coding, has_token, host_is_valid, max_forwards};
 use crate::identify::{Who, identify};
@@ -18,7 +18,7 @@ use crate::view::{Ruling, View};
 use crate::worker::Worker;
 use crate::{forward, inspect, websocket};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, VIA};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, Uri, Version};
@@ -134,8 +134,10 @@ pub(crate) async fn exchange(
 /// Reads past the body of a request that was refused, within bounds. Browsers send all of a form
 /// before they read; on a connection that is closed meanwhile they show an error, not the page.
 async fn pass_over_body(request: Request<Incoming>) {
-    // To ask for a body is to send "100 Continue", which a refused client must not see.
-    if !has_body(&request) || expects_continue(request.headers()) {
+    // To ask for a body is to send "100 Continue", which a refused client must not see. What follows
+    // a CONNECT is none.
+    let is_connect = request.method() == Method::CONNECT;
+    if is_connect || !has_body(&request) || expects_continue(request.headers()) {
         return;
     }
     let mut body = request.into_body();
@@ -369,13 +371,19 @@ fn read(request: &Request<Incoming>, client: &Client, worker: &Worker) -> Result
     Ok(Asked { scheme, host, port, path_and_query })
 }
 
-/// Path and query; `/` where the URL has none (RFC 9112, 3.2.1). `http` takes an empty path before a
-/// fragment for one that is there, and prints nothing for it.
+/// Path and query; `/` where the URL has none (RFC 9112, 3.2.1), or is about the whole site. `http`
+/// takes an empty path before a fragment for one that is there, and prints nothing for it.
 pub(crate) fn path_and_query(uri: &Uri) -> PathAndQuery {
     match uri.path_and_query() {
-        Some(path) if path.path() != "/" || path.query().is_some() => path.clone(),
+        Some(path) if path.query().is_some() || !matches!(path.path(), "/" | "*") => path.clone(),
         _ => PathAndQuery::from_static("/"),
     }
+}
+
+/// Whether OPTIONS asks about a site as a whole, by `*` (RFC 9112, 3.2.4; RFC 9113, 8.3.1). A proxy is
+/// asked so by a URL that ends with its host, which `http` cannot tell from one with a slash behind it.
+pub(crate) fn is_about_whole_site(method: &Method, uri: &Uri) -> bool {
+    *method == Method::OPTIONS && uri.path() == "*"
 }
 
 /// Reads what a request inside a tunnel is for: always the tunnel's own site.
@@ -384,6 +392,9 @@ fn read_inside(request: &Request<Incoming>, inside: &Inside) -> Result<Target, U
         return Err(ReasonCode::Unsupported.into());
     }
     let uri = request.uri();
+    if uri.path() == "*" && request.method() != Method::OPTIONS {
+        return Err(ReasonCode::BadRequest.into());
+    }
     if uri.scheme_str().is_some_and(|scheme| !scheme.eq_ignore_ascii_case("https")) {
         return Err(ReasonCode::Misdirected.into());
     }

@@ -1,13 +1,15 @@
 //! A permitted request on its way to the site, and the answer on its way back.
 
-use crate::body::{Ask, Forwarded, Gate, Reply};
+use crate::body::{Ask, Forwarded, Gate, Incoming, Progress, Reply};
 use crate::connection::{Client, Handover, Tunnel};
 use crate::early::{self, Early};
-use crate::exchange::{Route, expects_continue, has_body, is_last_hop, path_and_query};
+use crate::exchange::{
+    Route, expects_continue, has_body, is_about_whole_site, is_last_hop, path_and_query,
+};
 use crate::headers;
 use crate::http2;
 use crate::live::Live;
-use crate::pool::{Site, Upstream};
+use crate::pool::{Cause, Site, Upstream};
 use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Permit};
 use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body};
@@ -17,7 +19,6 @@ use crate::upstream_tls::Alpn;
 use crate::websocket;
 use crate::wire::Wire;
 use crate::worker::Worker;
-use hyper::body::Incoming;
 use hyper::header::{
     ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE,
     TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
@@ -27,6 +28,7 @@ use hyper_util::rt::TokioIo;
 use ledger::record::End;
 use rules::host::Host;
 use rules::target::Scheme;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::sync::oneshot;
@@ -106,10 +108,12 @@ async fn plain(
     let version = request.version();
     let mut request = prepare(worker, live, request, None, Some(&early));
     let mut route = Some(route);
+    let mut tries = 1;
     loop {
         let mut upstream = connect(worker, live, route.take()).await?;
-        let may_be_closing = upstream.reused && !upstream.is_http2();
-        let again = may_be_closing.then(|| copy_to_ask_again(&request, &early)).flatten();
+        let may_refuse = upstream.reused || upstream.is_http2();
+        let again = (may_refuse && tries < MOST_TRIES).then(|| copy_to_ask_again(&request, &early));
+        let again = again.flatten();
         if signs_in {
             upstream.pin(&client.pins);
         }
@@ -119,7 +123,7 @@ async fn plain(
         let Some(answered) = live.unless_stopped(sending).await.map_err(Failure::Stopped)? else {
             return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
         };
-        match answered {
+        let unanswered = match answered {
             Ok(answer) => {
                 let mut answer = pass_back(worker, client, live, upstream, answer, version)?;
                 if closes {
@@ -127,21 +131,30 @@ async fn plain(
                 }
                 return Ok(answer);
             }
-            Err(mut error) => match (error.take_message(), again) {
-                // Not a byte was sent: the connection had been closed while it waited.
-                (Some(unsent), _) if upstream.reused => request = unsent,
-                // It was closed as the request came (RFC 9112, 9.3.1). A fresh one is dialled, so
-                // that this happens once.
-                (None, Some(again)) if error.error().is_incomplete_message() => {
-                    request = again;
-                    route = Some(Route::Addresses(resolve(worker, live).await?));
-                }
-                _ if progress.is_some_and(|body| body.broken.get()) => return Err(Failure::Client),
-                _ => return Err(broken(error.error())),
-            },
+            Err(unanswered) => unanswered,
+        };
+        let cause = unanswered.cause;
+        if cause.wants_http1() {
+            worker.certificates.learn_http1(worker, upstream.site());
+            upstream.retire();
         }
+        request = match (unanswered.unsent, again) {
+            // Not a byte was sent: the connection had been closed while it waited.
+            (Some(unsent), _) if upstream.reused => *unsent,
+            // A fresh connection is dialled.
+            (None, Some(again)) if cause.is_for_another_try() || cause.wants_http1() => {
+                tries += 1;
+                route = Some(Route::Addresses(resolve(worker, live).await?));
+                again
+            }
+            _ if progress.is_some_and(|body| body.broken.get()) => return Err(Failure::Client),
+            _ => return Err(broken(&cause)),
+        };
     }
 }
+
+/// How often a request is sent at most.
+const MOST_TRIES: u32 = 2;
 
 /// A second copy of a request that may be asked twice: it changes nothing at the site and has no
 /// body (RFC 9110, 9.2.1 and 9.2.2).
@@ -235,12 +248,8 @@ pub(crate) fn fault_of(error: ResolveError) -> SiteFault {
     }
 }
 
-fn broken(error: &hyper::Error) -> Failure {
-    let kind = if error.is_parse() || error.is_parse_too_large() {
-        UpstreamError::BadAnswer
-    } else {
-        UpstreamError::Closed
-    };
+fn broken(cause: &Cause) -> Failure {
+    let kind = if cause.is_unreadable() { UpstreamError::BadAnswer } else { UpstreamError::Closed };
     Failure::Site(SiteFault::Broken, kind)
 }
 
@@ -262,8 +271,10 @@ pub(crate) fn prepare(
     headers::strip_private(&mut parts.headers);
     http2::join_cookies(&mut parts.headers);
     rewrite_host(&mut parts.headers, live);
-    // OPTIONS about a whole site would be `*` (RFC 9112, 3.2.4), but `http` cannot tell it from `/`.
-    parts.uri = Uri::from(path_and_query(&parts.uri));
+    parts.uri = match is_about_whole_site(&parts.method, &parts.uri) {
+        true => Uri::from_static("*"),
+        false => Uri::from(path_and_query(&parts.uri)),
+    };
     worker.via.add(&mut parts.headers, received);
     // Without either, a body that came over HTTP/2 would be none to a site of HTTP/1.1.
     if body && (chunked || !parts.headers.contains_key(CONTENT_LENGTH)) {
@@ -281,14 +292,16 @@ pub(crate) fn prepare(
     }
     parts.extensions.clear();
     let mut request = Request::from_parts(parts, Ask::Empty);
-    let (open, gate) = gated.then(Gate::new).unzip();
+    // hyper tells a client of HTTP/1.1 to go on once its body is asked for.
+    let told = early.filter(|_| received == Version::HTTP_2).cloned();
+    let (open, gate) = gated.then(|| Gate::new(told)).unzip();
     early::listen(&mut request, early, open);
     if body {
         *request.body_mut() = Ask::Forwarded {
             incoming,
             live: Rc::clone(live),
             idle_ms: worker.config.limits.response_header_timeout_ms,
-            progress: Rc::default(),
+            progress: Rc::new(Progress { held: Cell::new(gated), ..Progress::default() }),
             gate,
         };
     }
@@ -463,7 +476,7 @@ pub(crate) async fn ask_to_switch(
         .upstream_http
         .handshake(TokioIo::new(reached.wire))
         .await
-        .map_err(|error| broken(&error))?;
+        .map_err(|error| broken(&Cause::Http1(error)))?;
     let (switch, switched) = oneshot::channel::<Switched>();
     let driver = tokio::task::spawn_local(async move {
         if let Ok(parts) = connection.without_shutdown().await {
@@ -477,7 +490,7 @@ pub(crate) async fn ask_to_switch(
     let sending = upstream.send(request);
     match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {
         Ok(answer) => Ok(Switching { upstream, answer, switched }),
-        Err(error) => Err(broken(error.error())),
+        Err(unanswered) => Err(broken(&unanswered.cause)),
     }
 }
 

@@ -1,5 +1,19 @@
 //! HTTP/2 on either side: the settings that keep hostile peers within bounds, and what differs
 //! between a message of the two versions (RFC 9113, 8.2 and 8.3).
+//!
+//! Streams are spoken with `h2` itself, not through hyper, which passes no interim answers (RFC
+//! 9110, 15.2) between the two sides, and takes a stream that a site gave up without a fault for
+//! one that ended.
+
+mod beginning;
+mod serve;
+mod session;
+mod stream;
+
+pub(crate) use beginning::NoBeginning;
+pub(crate) use serve::serve;
+pub(crate) use session::{Session, is_unprocessed};
+pub(crate) use stream::{ByteStream, Receiving};
 
 use crate::body::Ask;
 use crate::config::Limits;
@@ -7,9 +21,7 @@ use hyper::header::{
     CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
-use hyper::rt::Executor;
 use hyper::{HeaderMap, Request, Uri, Version};
-use hyper_util::rt::TokioTimer;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -36,46 +48,43 @@ const SITE_CONNECTION_WINDOW: u32 = SITE_WINDOW * MOST_SITE_STREAMS as u32;
 /// servers allow (RFC 9113, 6.5.2, advises at least 100).
 pub(crate) const MOST_SITE_STREAMS: usize = 100;
 
-/// Runs tasks on the worker's own thread.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LocalExecutor;
-
-impl<F> Executor<F> for LocalExecutor
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
-}
+/// Resets of a site's streams for its faults, before its connection ends.
+const MOST_FAULTS_OF_SITE: usize = 1_024;
 
 /// HTTP/2 as clients get it.
-pub(crate) fn server(limits: &Limits) -> hyper::server::conn::http2::Builder<LocalExecutor> {
-    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+pub(crate) fn server(limits: &Limits) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
     builder
-        .timer(TokioTimer::new())
         .max_concurrent_streams(CLIENT_STREAMS)
         .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
-        .max_local_error_reset_streams(MOST_FAULTY_STREAMS)
+        .max_local_error_reset_streams(Some(MOST_FAULTY_STREAMS))
         .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(CLIENT_WINDOW)
+        .initial_window_size(CLIENT_WINDOW)
         .initial_connection_window_size(CLIENT_CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
+        .max_send_buffer_size(SEND_BUFFER)
         .enable_connect_protocol();
     builder
 }
 
-/// HTTP/2 as sites get it.
-pub(crate) fn client(limits: &Limits) -> hyper::client::conn::http2::Builder<LocalExecutor> {
-    let mut builder = hyper::client::conn::http2::Builder::new(LocalExecutor);
+/// HTTP/2 as sites get it. Nothing that a site pushes was asked for.
+pub(crate) fn client(limits: &Limits) -> h2::client::Builder {
+    let mut builder = h2::client::Builder::new();
     builder
-        .timer(TokioTimer::new())
+        .enable_push(false)
+        .initial_max_send_streams(MOST_SITE_STREAMS)
+        .max_local_error_reset_streams(Some(MOST_FAULTS_OF_SITE))
         .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(SITE_WINDOW)
+        .initial_window_size(SITE_WINDOW)
         .initial_connection_window_size(SITE_CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER);
+        .max_send_buffer_size(SEND_BUFFER);
     builder
+}
+
+/// Removes the fields that belong to a connection of HTTP/1.1 (RFC 9113, 8.2.2).
+fn strip_connection(headers: &mut HeaderMap) {
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
+        headers.remove(name);
+    }
 }
 
 /// Makes a request that was prepared for HTTP/1.1 one for HTTP/2: the host moves into the URI, and
@@ -83,9 +92,7 @@ pub(crate) fn client(limits: &Limits) -> hyper::client::conn::http2::Builder<Loc
 pub(crate) fn to_http2(request: &mut Request<Ask>) {
     *request.version_mut() = Version::HTTP_2;
     let headers = request.headers_mut();
-    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
-        headers.remove(name);
-    }
+    strip_connection(headers);
     let Some(authority) =
         headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok())
     else {

@@ -40,6 +40,7 @@ mod reach;
 mod record;
 mod refuse;
 mod resolve;
+mod roots;
 mod serve;
 mod sign_in;
 mod sign_in_queue;

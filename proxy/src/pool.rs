@@ -6,14 +6,14 @@
 //! have signed somebody in on goes back to that client alone (`pins`). An HTTP/2 connection is in
 //! the pool from its first request on, and carries several at once.
 
-use crate::body::{Ask, Progress};
-use crate::http2::{self, LocalExecutor, MOST_SITE_STREAMS};
+use crate::body::{Ask, Incoming, Progress};
+use crate::early;
+use crate::http2::{self, MOST_SITE_STREAMS, Session};
 use crate::live::Registry;
 use crate::pins::Pins;
 use crate::wire::Wire;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2 as hyper_http2};
+use hyper::client::conn::http1;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rules::host::Host;
 use std::cell::RefCell;
@@ -54,16 +54,48 @@ enum Sender {
     Http2(Rc<Session>),
 }
 
-/// An HTTP/2 connection to an upstream, shared by the requests on it.
-struct Session {
-    sender: hyper_http2::SendRequest<Ask>,
-    driver: AbortHandle,
-    site: Site,
+/// Why a request has no answer.
+pub(crate) struct Unanswered {
+    /// The request, where not a byte of it was sent.
+    pub(crate) unsent: Option<Box<Request<Ask>>>,
+    /// What went wrong.
+    pub(crate) cause: Cause,
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
+/// What went wrong on the way to an answer.
+pub(crate) enum Cause {
+    /// A connection of HTTP/1.1.
+    Http1(hyper::Error),
+    /// A stream of HTTP/2, or its connection.
+    Http2(h2::Error),
+}
+
+impl Cause {
+    /// The connection that waited for a request was closed as it came (RFC 9112, 9.3.1), or the
+    /// site says that it did not look at it.
+    pub(crate) fn is_for_another_try(&self) -> bool {
+        match self {
+            Self::Http1(error) => error.is_incomplete_message(),
+            Self::Http2(error) => http2::is_unprocessed(error),
+        }
+    }
+
+    /// The site takes this request over HTTP/1.1 alone (RFC 9113, 7).
+    pub(crate) fn wants_http1(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(error) => {
+                error.is_remote() && error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED)
+            }
+        }
+    }
+
+    /// Whether what came could not be read.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Http1(error) => error.is_parse() || error.is_parse_too_large(),
+            Self::Http2(error) => error.is_library(),
+        }
     }
 }
 
@@ -97,18 +129,13 @@ impl Upstream {
     /// Speaks HTTP/2 on a fresh connection.
     ///
     /// # Errors
-    /// [`hyper::Error`]: the connection is gone already, or the site does not speak HTTP/2.
+    /// [`h2::Error`]: the connection is gone already.
     pub(crate) async fn http2(
-        builder: &hyper_http2::Builder<LocalExecutor>,
+        builder: &h2::client::Builder,
         wire: Wire,
         site: Site,
-    ) -> hyper::Result<Self> {
-        let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
-        let driver = tokio::task::spawn_local(async move {
-            let _ = connection.await;
-        });
-        let session =
-            Rc::new(Session { sender, driver: driver.abort_handle(), site: site.clone() });
+    ) -> Result<Self, h2::Error> {
+        let session = Rc::new(Session::open(builder, wire).await?);
         Ok(Self::of(Sender::Http2(session), site))
     }
 
@@ -116,7 +143,7 @@ impl Upstream {
     pub(crate) async fn ready(&mut self) -> bool {
         match &mut self.sender {
             Sender::Http1 { sender, .. } => sender.is_ready() || sender.ready().await.is_ok(),
-            Sender::Http2(session) => session.sender.is_ready(),
+            Sender::Http2(session) => session.is_open(),
         }
     }
 
@@ -124,22 +151,28 @@ impl Upstream {
     pub(crate) fn send(
         &mut self,
         mut request: Request<Ask>,
-    ) -> impl Future<Output = Result<hyper::Response<Incoming>, TrySendError<Request<Ask>>>> + use<>
-    {
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + use<> {
         self.progress = request.body().progress().map(Rc::clone);
         let sending = match &mut self.sender {
             Sender::Http1 { sender, .. } => {
                 http2::back_to_http1(&mut request);
+                early::listen_on_http1(&mut request);
                 Sending::Http1(sender.try_send_request(request))
             }
             Sender::Http2(session) => {
                 http2::to_http2(&mut request);
-                Sending::Http2(session.sender.clone().try_send_request(request))
+                Sending::Http2(Rc::clone(session).ask(request))
             }
         };
         async move {
             match sending {
-                Sending::Http1(sending) => sending.await,
+                Sending::Http1(sending) => match sending.await {
+                    Ok(answer) => Ok(answer.map(Incoming::Http1)),
+                    Err(mut error) => Err(Unanswered {
+                        unsent: error.take_message().map(Box::new),
+                        cause: Cause::Http1(error.into_error()),
+                    }),
+                },
                 Sending::Http2(sending) => sending.await,
             }
         }
@@ -153,6 +186,9 @@ impl Upstream {
     /// The connection must not be used again, whatever else happens.
     pub(crate) fn retire(&mut self) {
         self.reusable = false;
+        if let Sender::Http2(session) = &self.sender {
+            session.retire();
+        }
     }
 
     /// Nobody but this client connection may use the connection again.
@@ -164,7 +200,7 @@ impl Upstream {
     pub(crate) fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::Http1 { sender, .. } => sender.is_closed(),
-            Sender::Http2(session) => session.sender.is_closed(),
+            Sender::Http2(session) => !session.is_open(),
         }
     }
 
@@ -213,6 +249,7 @@ pub(crate) struct Pool {
 /// An HTTP/2 connection, and since when nobody but the pool has held it.
 struct Kept {
     session: Rc<Session>,
+    site: Site,
     since_ms: u64,
     born_ms: u64,
 }
@@ -257,8 +294,8 @@ impl Pool {
         let now_ms = self.registry.now_ms();
         let sessions = self.sessions.borrow();
         let kept = sessions.get(&site.host)?.iter().find(|kept| {
-            kept.session.site == *site
-                && !kept.session.sender.is_closed()
+            kept.site == *site
+                && kept.session.is_open()
                 && kept.streams() < MOST_SITE_STREAMS
                 && now_ms.saturating_sub(kept.born_ms) < SESSION_LIFE_MS
         })?;
@@ -275,7 +312,8 @@ impl Pool {
             return;
         }
         let now_ms = self.registry.now_ms();
-        let kept = Kept { session: Rc::clone(session), since_ms: now_ms, born_ms: now_ms };
+        let (session, site) = (Rc::clone(session), upstream.site.clone());
+        let kept = Kept { session, site, since_ms: now_ms, born_ms: now_ms };
         let mut sessions = self.sessions.borrow_mut();
         let of_host = sessions.entry(upstream.site.host.clone()).or_default();
         // Past the bound it serves its first request alone.
@@ -327,7 +365,7 @@ impl Pool {
                 if kept.streams() > 0 {
                     kept.since_ms = now;
                 }
-                !kept.session.sender.is_closed()
+                kept.session.is_open()
                     && now.saturating_sub(kept.since_ms) < self.limits.idle_ms
                     && now.saturating_sub(kept.born_ms) < SESSION_LIFE_MS
             });

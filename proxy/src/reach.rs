@@ -55,6 +55,8 @@ pub(crate) async fn secure(
     alpn: Alpn,
     at: UnixMillis,
 ) -> Result<Reached, Unreached> {
+    let wants_http1 = worker.certificates.wants_http1(worker, site);
+    let alpn = if wants_http1 { Alpn::Http1 } else { alpn };
     let stream = tcp(worker, addresses).await?;
     let accepted = view.snapshot.certificate_exception(&site.host, at);
     let excused = accepted.is_some();
@@ -84,12 +86,11 @@ pub(crate) async fn speak(
 ) -> Result<Upstream, Unreached> {
     let Reached { wire, http2, excused } = reached;
     let upstream = if http2 {
-        Upstream::http2(&worker.upstream_http2, wire, site).await
+        Upstream::http2(&worker.upstream_http2, wire, site).await.ok()
     } else {
-        Upstream::http1(&worker.upstream_http, wire, site).await
+        Upstream::http1(&worker.upstream_http, wire, site).await.ok()
     };
-    let mut upstream =
-        upstream.map_err(|_| Unreached::Down(SiteFault::Broken, UpstreamError::Closed))?;
+    let mut upstream = upstream.ok_or(Unreached::Down(SiteFault::Broken, UpstreamError::Closed))?;
     if excused {
         upstream.retire();
     }

@@ -1,7 +1,7 @@
 //! Answers of the proxy's own: refusals, sites that do not answer, faults. Each refusal is recorded
 //! before it is sent.
 
-use crate::body::Reply;
+use crate::body::{Incoming, Reply};
 use crate::connection::Client;
 use crate::exchange::Asked;
 use crate::forward::ALLOWED_METHODS;
@@ -13,7 +13,6 @@ use crate::texts::Language;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LANGUAGE, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE,

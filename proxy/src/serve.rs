@@ -11,6 +11,7 @@ use crate::listen;
 use crate::ops::{self, Ops};
 use crate::record::now;
 use crate::resolve::ResolveRules;
+use crate::roots;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
 use crate::telemetry::Metrics;
 use crate::upstream_tls::{UpstreamTls, UpstreamTlsError};
@@ -129,7 +130,8 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         config.limits.minted_certificates,
     )?;
     let authority = Arc::new(authority);
-    let upstream_tls = UpstreamTls::new(&config.upstream.ca_files, &config.upstream.crl_files)?;
+    let roots = roots::load(&config.upstream).map_err(UpstreamTlsError::from)?;
+    let upstream_tls = UpstreamTls::new(roots, &config.upstream.crl_files)?;
     let metrics = Metrics::new()?;
     let heartbeats = Heartbeats::new(workers);
     let admission = Admission::new(Bounds {

@@ -1,16 +1,16 @@
-//! TLS to the site, verified: the chain against the public roots and the school's own, the name,
+//! TLS to the site, verified: the chain against the roots ([`crate::roots`]), the name,
 //! the time, the revocation lists given, and the strength of the keys.
 //!
 //! A revocation list is used past its `nextUpdate`, as what it withdrew stays withdrawn; a
 //! certificate that no list speaks of counts as not revoked. Stapled OCSP answers are not checked:
 //! rustls hands them over, but webpki has no check for them.
 
+use crate::roots::{self, RootsError};
 use rules::decide::ReasonCode;
 use rules::host::Host;
 use rules::inspect::CertificateFaults;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -18,7 +18,7 @@ use rustls::{
     SignatureScheme,
 };
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -60,13 +60,8 @@ pub(crate) struct UpstreamTls {
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamTlsError {
     /// A file cannot be read, or holds something else.
-    #[error("{}: {why}", .file.display())]
-    File {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
+    #[error(transparent)]
+    File(#[from] RootsError),
     /// The verifier cannot be made of them.
     #[error("the certificates and revocation lists under [upstream] cannot be used: {0}")]
     Unusable(String),
@@ -88,21 +83,14 @@ pub(crate) enum TlsFault {
 }
 
 impl UpstreamTls {
-    /// Reads the school's own roots and the revocation lists, all in PEM.
+    /// Verifies against these roots and the revocation lists, in PEM.
     ///
     /// # Errors
     /// A file that cannot be read or used, or one with nothing of its kind in it.
-    pub(crate) fn new(ca: &[PathBuf], crl: &[PathBuf]) -> Result<Self, UpstreamTlsError> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for file in ca {
-            for certificate in pem::<CertificateDer<'static>>(file)? {
-                let why = |error: rustls::Error| fault(file, error);
-                roots.add(certificate).map_err(why)?;
-            }
-        }
+    pub(crate) fn new(roots: RootCertStore, crl: &[PathBuf]) -> Result<Self, UpstreamTlsError> {
         let mut lists = Vec::new();
         for file in crl {
-            lists.extend(pem::<CertificateRevocationListDer<'static>>(file)?);
+            lists.extend(roots::pem::<CertificateRevocationListDer<'static>>(file)?);
         }
         let unusable =
             |error: &dyn std::fmt::Display| UpstreamTlsError::Unusable(error.to_string());
@@ -190,19 +178,6 @@ fn told(error: &io::Error) -> TlsFault {
         Some((code, detail)) => TlsFault::Refused(code, detail),
         None => TlsFault::Broken,
     }
-}
-
-fn fault(file: &Path, why: impl std::fmt::Display) -> UpstreamTlsError {
-    UpstreamTlsError::File { file: file.to_owned(), why: why.to_string() }
-}
-
-fn pem<T: PemObject>(file: &Path) -> Result<Vec<T>, UpstreamTlsError> {
-    let all: Vec<T> =
-        T::pem_file_iter(file).and_then(Iterator::collect).map_err(|error| fault(file, error))?;
-    if all.is_empty() {
-        return Err(fault(file, "there is nothing of its kind in it"));
-    }
-    Ok(all)
 }
 
 /// A certificate's gravest fault that was not accepted.

@@ -1,10 +1,11 @@
 //! WebSockets that a client opens on a stream of HTTP/2 (RFC 8441), translated for the site to the
 //! upgrade of HTTP/1.1 (RFC 6455), which every site speaks.
 
-use crate::body::Reply;
+use crate::body::{Incoming, Reply};
 use crate::connection::{Client, Tunnel, run_tunnel};
 use crate::exchange::Route;
 use crate::forward::{Failure, Switching, ask_to_switch, clean_answer, pass_back, prepare};
+use crate::http2::ByteStream;
 use crate::live::Live;
 use crate::refuse::SiteFault;
 use crate::telemetry::UpstreamError;
@@ -12,14 +13,13 @@ use crate::wire::Wire;
 use crate::worker::Worker;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64ct::{Base64, Encoding};
-use hyper::body::Incoming;
 use hyper::header::{
     HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
-use hyper_util::rt::TokioIo;
 use ledger::record::End;
 use std::rc::Rc;
+use tokio::sync::oneshot;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 /// What an answer to a key is made with (RFC 6455, 1.3).
@@ -30,7 +30,7 @@ pub(crate) fn is_asked(request: &Request<Incoming>) -> bool {
     request.version() == Version::HTTP_2
         && request
             .extensions()
-            .get::<hyper::ext::Protocol>()
+            .get::<h2::ext::Protocol>()
             .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
 }
 
@@ -40,9 +40,12 @@ pub(crate) async fn open(
     client: &Rc<Client>,
     live: &Rc<Live>,
     route: Route,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
-    let opened = hyper::upgrade::on(&mut request);
+    let (parts, Incoming::Http2(from_client)) = request.into_parts() else {
+        return Err(Failure::Client);
+    };
+    let mut request = Request::from_parts(parts, Incoming::Empty);
     let mut nonce = [0; 16];
     if aws_lc_rs::rand::fill(&mut nonce).is_err() {
         return Err(Failure::Stopped(End::Aborted));
@@ -86,6 +89,7 @@ pub(crate) async fn open(
     head.extensions.clear();
     live.answer(StatusCode::OK.as_u16());
     let (worker, live) = (Rc::clone(worker), Rc::clone(live));
+    let (give, given) = oneshot::channel();
     tokio::task::spawn_local(async move {
         let tunnel = Tunnel {
             upstream: parts.io.into_inner(),
@@ -94,9 +98,9 @@ pub(crate) async fn open(
             ticket,
         };
         let running = async {
-            match opened.await {
-                Ok(stream) => {
-                    let wire = Wire::Stream(TokioIo::new(stream));
+            match given.await {
+                Ok(to_client) => {
+                    let wire = Wire::Stream(ByteStream::new(from_client.into_stream(), to_client));
                     run_tunnel(&worker, wire, bytes::Bytes::new(), tunnel).await;
                 }
                 Err(_) => tunnel.live.finish(End::Aborted),
@@ -105,7 +109,7 @@ pub(crate) async fn open(
         // The record has its end by whoever stopped it.
         let _ = live.unless_stopped(running).await;
     });
-    Ok(Response::from_parts(head, Reply::Empty))
+    Ok(Response::from_parts(head, Reply::Stream(give)))
 }
 
 /// The answer that a key must get (RFC 6455, 4.2.2).

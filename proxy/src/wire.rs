@@ -1,9 +1,8 @@
 //! The byte streams between which the proxy stands: plain TCP, TLS to either side, or one stream of
 //! an HTTP/2 connection.
 
+use crate::http2::ByteStream;
 use bytes::{Buf, Bytes};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,7 +18,7 @@ pub(crate) enum Wire {
     /// TLS to a site.
     Site(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     /// One stream of a client's HTTP/2 connection (RFC 8441).
-    Stream(TokioIo<Upgraded>),
+    Stream(ByteStream),
 }
 
 macro_rules! each {

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::dials::Dials;
 use crate::headers::ViaName;
 use crate::heartbeat::Heartbeats;
-use crate::http2::{self, LocalExecutor};
+use crate::http2;
 use crate::identify::Verifier;
 use crate::limit::Admission;
 use crate::listen;
@@ -19,6 +19,8 @@ use crate::snapshot::Current;
 use crate::telemetry::{Meters, Metrics};
 use crate::upstream_tls::UpstreamTls;
 use crate::view::View;
+use hyper::header::HeaderValue;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use ledger::journal::Journal;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -77,9 +79,9 @@ pub(crate) struct Worker {
     pub(crate) admission: Arc<Admission>,
     pub(crate) via: ViaName,
     pub(crate) client_http: hyper::server::conn::http1::Builder,
-    pub(crate) client_http2: hyper::server::conn::http2::Builder<LocalExecutor>,
+    pub(crate) client_http2: h2::server::Builder,
     pub(crate) upstream_http: hyper::client::conn::http1::Builder,
-    pub(crate) upstream_http2: hyper::client::conn::http2::Builder<LocalExecutor>,
+    pub(crate) upstream_http2: h2::client::Builder,
     /// TLS to sites.
     pub(crate) upstream_tls: Arc<UpstreamTls>,
     /// Certificates of sites.
@@ -93,6 +95,8 @@ pub(crate) struct Worker {
     metrics: Metrics,
     view: RefCell<Rc<View>>,
     views: Cell<u64>,
+    /// The second of `Date`, and how it is written.
+    date: RefCell<Option<(i64, HeaderValue)>>,
     started: Instant,
     number: u16,
     heartbeats: Arc<Heartbeats>,
@@ -142,6 +146,7 @@ impl Worker {
             metrics: shared.metrics.clone(),
             view: RefCell::new(view),
             views: Cell::new(0),
+            date: RefCell::default(),
             started: Instant::now(),
             number,
             heartbeats: Arc::clone(&shared.heartbeats),
@@ -162,6 +167,22 @@ impl Worker {
         let view = View::new(self.current.load_full(), generation, &self.metrics);
         self.view.replace(Rc::clone(&view));
         view
+    }
+
+    /// This second as `Date` has it (RFC 9110, 5.6.7).
+    pub(crate) fn date(&self) -> Option<HeaderValue> {
+        let second = now().0.div_euclid(1000);
+        let mut known = self.date.borrow_mut();
+        if let Some((of, written)) = &*known
+            && *of == second
+        {
+            return Some(written.clone());
+        }
+        let time = jiff::Timestamp::from_second(second).ok()?;
+        let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()?;
+        let written = HeaderValue::try_from(text).ok()?;
+        *known = Some((second, written.clone()));
+        Some(written)
     }
 
     /// Whether tunnels can be looked into.

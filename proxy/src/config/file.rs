@@ -2,7 +2,8 @@
 
 use super::limits::RawLimits;
 use super::{
-    CaSettings, Config, ConfigFault, ListOrigin, ListSource, Listen, LogSettings, PortSet, Upstream,
+    CaSettings, Config, ConfigFault, ListOrigin, ListSource, Listen, LogSettings, PortSet, Roots,
+    Upstream,
 };
 use categorizer::list::Format;
 use rules::host::Host;
@@ -70,6 +71,7 @@ struct RawListen {
 struct RawUpstream {
     hosts: BTreeMap<Spanned<String>, Spanned<OneOrMany>>,
     allow_private: Vec<Spanned<String>>,
+    roots: Option<Spanned<String>>,
     ca_files: Vec<String>,
     connect_ports: Option<Spanned<Vec<Spanned<PortText>>>>,
     http_ports: Option<Spanned<Vec<Spanned<PortText>>>>,
@@ -325,9 +327,32 @@ impl Reader<'_> {
         let connect_ports = ports(&raw.connect_ports, PortSet::usual_connect());
         let http_ports = ports(&raw.http_ports, PortSet::usual_http());
         let tls_ports = ports(&raw.tls_ports, PortSet::usual_connect());
+        let roots = match &raw.roots {
+            None => Roots::default(),
+            Some(word) => self.roots(word),
+        };
         let files = |files: &[String]| files.iter().map(|file| self.folder.join(file)).collect();
         let (ca_files, crl_files) = (files(&raw.ca_files), files(&raw.crl_files));
-        Upstream { hosts, allow_private, ca_files, connect_ports, http_ports, tls_ports, crl_files }
+        Upstream {
+            hosts,
+            allow_private,
+            roots,
+            ca_files,
+            connect_ports,
+            http_ports,
+            tls_ports,
+            crl_files,
+        }
+    }
+
+    fn roots(&mut self, word: &Spanned<String>) -> Roots {
+        let known = [Roots::System, Roots::BuiltIn];
+        let found = known.into_iter().find(|roots| roots.as_str() == word.get_ref());
+        found.unwrap_or_else(|| {
+            let what = format!("{:?} are no roots", word.get_ref());
+            self.fault(word.span(), what, "write \"system\" or \"built-in\"");
+            Roots::default()
+        })
     }
 
     fn host(&mut self, name: &Spanned<String>) -> Option<Host> {

@@ -35,6 +35,7 @@ pub(super) fn show(config: &Config) -> String {
         false => format!("hosts = {{ {} }}", hosts.join(", ")),
     });
     line(format!("allow_private = {}", array(&config.upstream.allow_private)));
+    line(format!("roots = {}", quoted(config.upstream.roots.as_str())));
     line(format!(
         "ca_files = [{}]",
         config.upstream.ca_files.iter().map(path).collect::<Vec<_>>().join(", ")

@@ -18,8 +18,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rules::host::Host;
 use rules::time::UnixMillis;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -260,15 +259,7 @@ async fn handshake_tls(
     host: &str,
     stream: TcpStream,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    for file in &config.upstream.ca_files {
-        let fault = |e: String| format!("{}: {e}", file.display());
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|e| fault(e.to_string()))? {
-            let certificate = certificate.map_err(|e| fault(e.to_string()))?;
-            roots.add(certificate).map_err(|e| fault(e.to_string()))?;
-        }
-    }
+    let roots = crate::roots::load(&config.upstream).map_err(|e| e.to_string())?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let client = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,0 +1,128 @@
+//! A connection of HTTP/2 to a site, shared by the requests on it.
+
+use super::beginning::Beginning;
+use super::stream::{Receiving, Sender, Sending};
+use crate::body::{Ask, Incoming};
+use crate::early::Listener;
+use crate::pool::{Cause, Unanswered};
+use crate::wire::Wire;
+use bytes::Bytes;
+use h2::Reason;
+use h2::client::{Builder, SendRequest};
+use hyper::{Request, Response};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Longest that a goodbye to a site may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// One connection. Dropped, with the last of its streams, it says goodbye (RFC 9113, 5.4.1) and
+/// closes.
+pub(crate) struct Session {
+    sender: SendRequest<Bytes>,
+    /// It takes no request any more.
+    retired: Cell<bool>,
+    _kept: oneshot::Sender<Infallible>,
+}
+
+impl Session {
+    /// Begins to speak; the site's own first words are not waited for.
+    ///
+    /// # Errors
+    /// [`h2::Error`]: the connection is gone already.
+    pub(crate) async fn open(builder: &Builder, wire: Wire) -> Result<Self, h2::Error> {
+        let (sender, mut connection) =
+            builder.handshake::<_, Bytes>(Beginning::of_site(wire)).await?;
+        let (kept, dropped) = oneshot::channel::<Infallible>();
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                // Whoever has a stream sees the error there.
+                _ = &mut connection => return,
+                _ = dropped => {}
+            }
+            let _ = tokio::time::timeout(FAREWELL, connection).await;
+        });
+        Ok(Self { sender, retired: Cell::new(false), _kept: kept })
+    }
+
+    /// Whether a request can be sent: neither end has closed it or asked to go (RFC 9113, 6.8).
+    pub(crate) fn is_open(&self) -> bool {
+        let mut sender = self.sender.clone();
+        let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
+        !self.retired.get() && matches!(ready, Poll::Ready(Ok(())))
+    }
+
+    /// No further request goes on it.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+    }
+
+    /// Sends a request; the answer's head.
+    ///
+    /// # Errors
+    /// [`Unanswered`], with the request where nothing of it was sent.
+    pub(crate) async fn ask(
+        self: Rc<Self>,
+        mut request: Request<Ask>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let mut sender = self.sender.clone();
+        if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
+            return Err(Unanswered { unsent: Some(Box::new(request)), cause: Cause::Http2(error) });
+        }
+        let failed = |error| Unanswered { unsent: None, cause: Cause::Http2(error) };
+        let listener = request.extensions_mut().remove::<Listener>();
+        let (parts, body) = request.into_parts();
+        let progress = body.progress().map(Rc::clone);
+        let ends = matches!(body, Ask::Empty);
+        // Whoever asked holds it; held here too, each request would count as two streams.
+        let session = Rc::downgrade(&self);
+        drop(self);
+        let head = Request::from_parts(parts, ());
+        let (mut answering, to) = sender.send_request(head, ends).map_err(failed)?;
+        drop(sender);
+        let mut sending = (!ends).then(|| Sending::new(body, to));
+        let answer = poll_fn(|cx| {
+            if let Some(body) = &mut sending
+                && Pin::new(body).poll(cx).is_ready()
+            {
+                sending = None;
+            }
+            while let Poll::Ready(Some(interim)) = answering.poll_informational(cx) {
+                let interim = interim?;
+                if let Some(listener) = &listener {
+                    listener.heard(interim.status(), interim.headers());
+                }
+            }
+            Pin::new(&mut answering).poll(cx)
+        });
+        let answer = answer.await.map_err(failed)?;
+        // Who waits for leave to send a body learns that none will come.
+        drop(listener);
+        let (parts, stream) = answer.into_parts();
+        let mut incoming = Receiving::new(stream, &parts.headers);
+        if let Some(body) = sending
+            // A body that was never asked for does not go after its answer.
+            && progress.is_none_or(|progress| !progress.held.get())
+        {
+            let session = session.upgrade();
+            let task = tokio::task::spawn_local(async move {
+                // Whatever becomes of it, the answer tells.
+                let _ = body.await;
+                drop(session);
+            });
+            incoming = incoming.while_sending(Sender::new(task.abort_handle()));
+        }
+        Ok(Response::from_parts(parts, Incoming::Http2(incoming)))
+    }
+}
+
+/// Whether a site says that it did not look at a request (RFC 9113, 8.7): it may be asked again.
+pub(crate) fn is_unprocessed(error: &h2::Error) -> bool {
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
+}

@@ -23,6 +23,12 @@ use tokio::sync::Mutex;
 /// How long a writer waits for another one before [`AppendError::Busy`], in milliseconds.
 pub const BUSY_TIMEOUT_MS: u64 = 5_000;
 
+/// SQLite's `SQLITE_IOERR_DELETE_NOENT`: the journal to be removed is gone already.
+const JOURNAL_GONE: i32 = 5898;
+
+/// How often a new file is tried before that is taken for a fault.
+const MOST_TRIES: u32 = 10;
+
 /// Actor of what the daemon does by itself.
 pub const ACTOR_DAEMON: &str = "schoolgate";
 
@@ -169,17 +175,7 @@ impl ChangeLog {
         }
         make_file(state, &path)
             .map_err(|source| AppendError::Folder { path: show(&path), source })?;
-        let mut connection = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))
-            .disable_statement_logging()
-            .connect()
-            .await
-            .map_err(|e| store_error(&path, 0, e))?;
-        migrate(&mut connection, &path).await?;
+        let connection = connect(&path).await?;
         let inner = Inner {
             connection,
             folded: Changes::default(),
@@ -555,6 +551,38 @@ fn make_file(state: &Path, path: &Path) -> std::io::Result<()> {
         .or_else(|error| if path.is_file() { Ok(()) } else { Err(error) })
 }
 
+/// Opens the file and makes its tables where it is new. Where several processes open a new file at
+/// once, SQLite may find that another one has taken away the journal that it was about to: whoever
+/// meets that looks again.
+async fn connect(path: &Path) -> Result<SqliteConnection, AppendError> {
+    let mut tries = 0;
+    loop {
+        let opened = connect_once(path).await;
+        tries += 1;
+        let met_another = matches!(&opened, Err(AppendError::Store { source, .. })
+            if extended_code(source) == JOURNAL_GONE);
+        if !met_another || tries == MOST_TRIES {
+            return opened;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn connect_once(path: &Path) -> Result<SqliteConnection, AppendError> {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(|e| store_error(path, 0, e))?;
+    migrate(&mut connection, path).await?;
+    Ok(connection)
+}
+
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), AppendError> {
     let version = |e| store_error(path, 0, e);
     let row =
@@ -589,16 +617,17 @@ fn damaged(path: &Path, why: String) -> AppendError {
     AppendError::Damaged { path: show(path), why }
 }
 
+/// SQLite's extended code of an error; 0 where it is none of SQLite's.
+fn extended_code(error: &sqlx::Error) -> i32 {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
 /// Sorts SQLite's errors by what the reader can do about them; extended codes keep the primary one
 /// in their low byte.
 fn store_error(path: &Path, sequence: u64, source: sqlx::Error) -> AppendError {
-    let code = source
-        .as_database_error()
-        .and_then(|e| e.code())
-        .and_then(|code| code.parse::<i32>().ok())
-        .map_or(0, |code| code & 0xff);
     let path_text = show(path);
-    match code {
+    match extended_code(&source) & 0xff {
         5 | 6 => AppendError::Busy { path: path_text },
         8 => AppendError::ReadOnly { path: path_text },
         11 | 26 => damaged(path, source.to_string()),

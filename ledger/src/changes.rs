@@ -16,7 +16,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqlSafeStr, Sqlite, SqliteConnection, Transaction};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -25,9 +25,6 @@ pub const BUSY_TIMEOUT_MS: u64 = 5_000;
 
 /// SQLite's `SQLITE_IOERR_DELETE_NOENT`: the journal to be removed is gone already.
 const JOURNAL_GONE: i32 = 5898;
-
-/// How often a new file is tried before that is taken for a fault.
-const MOST_TRIES: u32 = 10;
 
 /// Actor of what the daemon does by itself.
 pub const ACTOR_DAEMON: &str = "schoolgate";
@@ -540,28 +537,37 @@ fn make_file(state: &Path, path: &Path) -> std::io::Result<()> {
     if !state.is_dir() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state)?;
     }
-    // Made before SQLite does, so that the file (and its -wal and -shm, which take its mode) is
-    // never readable by others, whatever the umask.
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map(|_| ())
-        .or_else(|error| if path.is_file() { Ok(()) } else { Err(error) })
+    if path.exists() {
+        return Ok(());
+    }
+    // Made before SQLite does, so that the file (and its -wal and -shm, which take its mode) is never
+    // readable by others, whatever the umask. Made under another name: whoever closes a file drops
+    // all locks of this process on it (POSIX), and another thread may hold some of SQLite's by then.
+    let own = format!("changes.db.new-{}-{:?}", std::process::id(), std::thread::current().id());
+    let own = state.join(own);
+    drop(std::fs::OpenOptions::new().write(true).create(true).mode(0o600).open(&own)?);
+    let placed = std::fs::hard_link(&own, path);
+    std::fs::remove_file(&own)?;
+    match placed {
+        // Another one was quicker.
+        Err(error) if !path.exists() => Err(error),
+        _ => Ok(()),
+    }
 }
 
-/// Opens the file and makes its tables where it is new. Where several processes open a new file at
-/// once, SQLite may find that another one has taken away the journal that it was about to: whoever
-/// meets that looks again.
+/// Opens the file and makes its tables where it is new. Where several open a new file at once, SQLite
+/// may find the journal gone that it was about to remove, or say at once that another one is writing
+/// while it turns to its write-ahead log: whoever meets that looks again.
 async fn connect(path: &Path) -> Result<SqliteConnection, AppendError> {
-    let mut tries = 0;
+    let began = Instant::now();
     loop {
         let opened = connect_once(path).await;
-        tries += 1;
-        let met_another = matches!(&opened, Err(AppendError::Store { source, .. })
-            if extended_code(source) == JOURNAL_GONE);
-        if !met_another || tries == MOST_TRIES {
+        let met_another = match &opened {
+            Err(AppendError::Busy { .. }) => true,
+            Err(AppendError::Store { source, .. }) => extended_code(source) == JOURNAL_GONE,
+            _ => false,
+        };
+        if !met_another || began.elapsed() > Duration::from_millis(BUSY_TIMEOUT_MS) {
             return opened;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -545,7 +545,14 @@ fn make_file(state: &Path, path: &Path) -> std::io::Result<()> {
     // all locks of this process on it (POSIX), and another thread may hold some of SQLite's by then.
     let own = format!("changes.db.new-{}-{:?}", std::process::id(), std::thread::current().id());
     let own = state.join(own);
-    drop(std::fs::OpenOptions::new().write(true).create(true).mode(0o600).open(&own)?);
+    drop(
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&own)?,
+    );
     let placed = std::fs::hard_link(&own, path);
     std::fs::remove_file(&own)?;
     match placed {

@@ -254,6 +254,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeldOpen<S> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a stream in memory that fails is a failed test")]
     use super::*;
     use tokio::io::{AsyncReadExt, duplex, split};
 

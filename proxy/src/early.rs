@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use tokio::sync::oneshot;
 
-/// Most bytes of interim answers that wait for a client; a site that sends more is not listened to.
+/// Most bytes of interim answers to one request; further ones are passed over. What a client does not
+/// read waits in memory, on each of its streams.
 const MOST_BYTES: usize = 16 * 1024;
 
 /// Most interim answers to one request: a site that sends more has no other (RFC 9110, 15.2, sets no
@@ -37,7 +38,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Waiting {
     heads: Vec<Response<()>>,
-    /// Of their fields.
+    /// Of all that were passed on to the request at hand.
     bytes: usize,
     waker: Option<Waker>,
     /// Interim answers to the request at hand.
@@ -51,9 +52,7 @@ impl Queue {
             return Vec::new();
         }
         self.filled.store(false, Ordering::Relaxed);
-        let mut waiting = self.lock();
-        waiting.bytes = 0;
-        std::mem::take(&mut waiting.heads)
+        std::mem::take(&mut self.lock().heads)
     }
 
     /// Takes what waits, as HTTP/1.1 has it.
@@ -91,7 +90,10 @@ impl Early {
             _ => None,
         };
         let (relayed, queue) = (queue.is_some(), queue.map(Arc::clone).unwrap_or_default());
-        queue.lock().answers = 0;
+        {
+            let mut waiting = queue.lock();
+            (waiting.answers, waiting.bytes) = (0, 0);
+        }
         Self { queue, relayed }
     }
 
@@ -223,4 +225,31 @@ fn write_head(head: &Response<()>, bytes: &mut BytesMut) {
         bytes.put_slice(b"\r\n");
     }
     bytes.put_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
+    use super::*;
+
+    fn heard(early: &Early, times: u32, value: &str) -> Vec<Response<()>> {
+        let fields = HeaderMap::from_iter([(hyper::header::LINK, value.parse().unwrap())]);
+        let mut heads = Vec::new();
+        for _ in 0..times {
+            early.heard(StatusCode::EARLY_HINTS, &fields);
+            heads.extend(early.queue.take());
+        }
+        heads
+    }
+
+    #[test]
+    fn what_is_passed_on_to_one_request_is_bounded_however_soon_it_is_taken() {
+        let early = || Early { queue: Arc::default(), relayed: true };
+        assert_eq!(heard(&early(), MOST_ANSWERS, "</a.css>").len(), MOST_ANSWERS as usize);
+        let large = heard(&early(), MOST_ANSWERS, &"x".repeat(4_000));
+        assert_eq!(large.len(), 4, "16 KiB of heads of 4 kB");
+        assert_eq!(heard(&early(), MOST_ANSWERS + 9, "a").len(), MOST_ANSWERS as usize);
+        let none = Early { relayed: false, ..early() };
+        assert!(heard(&none, 3, "a").is_empty());
+    }
 }

@@ -527,3 +527,47 @@ fn rfc9112_5_1_blanks_before_the_colon_of_an_answer_are_taken_out() {
     assert_eq!((answer.status, answer.header("x-a")), (200, Some("a")), "{answer:?}");
     rig.records(1);
 }
+
+/// RFC 9110, 7.7, 8.4, 10.1.3, 10.2.4, 11.6.1: what is packed goes on packed, byte for byte, and so do the
+/// wishes for it; who asks, who serves and how to sign in to a site stay as they were said.
+#[test]
+fn rfc9110_7_7_packed_content_and_what_is_said_of_it_are_not_touched() {
+    let rig = Rig::start();
+    // No gzip that could be unpacked: nobody tries.
+    let packed = b"\x1f\x8b\x08\0 not really \xff\xfe\0";
+    let mut answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nVary: Accept-Encoding\r\nServer: a/1 (b)\r\n\
+         WWW-Authenticate: Digest realm=\"a, b\", nonce=\"c\"\r\nAuthentication-Info: nextnonce=\"d\"\r\n\
+         Cache-Control: no-transform\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(packed);
+    rig.origin.answer("/packed", answer);
+    let asked = [
+        "Accept-Encoding: br;q=1.0, gzip;q=0.8, *;q=0.1",
+        "Referer: http://library.test/a?b#c",
+        "From: head@school.test",
+        "Range: bytes=0-",
+        "If-None-Match: W/\"x\", \"y\"",
+    ];
+    let mut client = rig.connect();
+    client.send(rig.head("GET", "/packed", &asked).as_bytes());
+    let answer = client.read("GET");
+    assert_eq!(answer.body, packed);
+    for (name, value) in [
+        ("content-encoding", "gzip"),
+        ("vary", "Accept-Encoding"),
+        ("server", "a/1 (b)"),
+        ("www-authenticate", "Digest realm=\"a, b\", nonce=\"c\""),
+        ("authentication-info", "nextnonce=\"d\""),
+        ("cache-control", "no-transform"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{answer:?}");
+    }
+    let received = rig.origin.received().to_ascii_lowercase();
+    for line in asked {
+        assert!(received.contains(&format!("\r\n{}\r\n", line.to_ascii_lowercase())), "{received}");
+    }
+    rig.records(1);
+}

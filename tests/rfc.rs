@@ -12,6 +12,7 @@ mod http2;
 mod http2_flow;
 mod http2_frames;
 mod http2_messages;
+mod http2_shared;
 mod http2_sites;
 mod limits;
 mod responses;

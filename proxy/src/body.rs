@@ -172,6 +172,16 @@ impl Forwarded {
     }
 }
 
+impl Reply {
+    /// The exchange that it is the answer of, where it comes from a site.
+    pub(crate) fn live(&self) -> Option<&Rc<Live>> {
+        match self {
+            Reply::Forwarded(forwarded) => Some(&forwarded.live),
+            _ => None,
+        }
+    }
+}
+
 impl HttpBody for Reply {
     type Data = Bytes;
     type Error = BodyError;

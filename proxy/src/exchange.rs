@@ -4,7 +4,9 @@
 
 use crate::body::{Incoming, Reply};
 use crate::connection::{Client, Inside};
-use crate::headers::{has_other_coding, has_token, host_is_valid, max_forwards};
+use crate::headers::{
+    has_other_coding, has_token, host_is_valid, max_forwards, signs_connection_in,
+};
 use crate::identify::{Who, identify};
 use crate::live::{Facts, Turn};
 use crate::pool::{Site, Upstream};
@@ -19,7 +21,9 @@ use crate::worker::Worker;
 use crate::{forward, inspect, websocket};
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, VIA};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, VIA,
+};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, Uri, Version};
 use rules::access::Identity;
@@ -462,8 +466,10 @@ async fn find_route(
     let secure = asked.scheme == Scheme::Https;
     let site = Site { host: asked.host.clone(), port: asked.port, secure };
     let own_connection = request.method() == Method::CONNECT || forward::wants_websocket(request);
+    // A connection that somebody signs in on is nobody else's, so it carries one request at a time.
+    let shared = !own_connection && !signs_connection_in(request.headers(), &AUTHORIZATION);
     if !own_connection {
-        let waiting = || client.pins.take(&site).or_else(|| worker.pool.take(&site));
+        let waiting = || client.pins.take(&site).or_else(|| worker.pool.take(&site, shared));
         while let Some(mut upstream) = waiting() {
             if upstream.ready().await {
                 return Route::Pooled(upstream);
@@ -480,11 +486,11 @@ async fn find_route(
     // Held until the connection is in the pool, or failed.
     let _dialling = match worker.dials.begin(&site) {
         Ok(dialling) => Some(dialling),
-        Err(other) if !own_connection && !worker.certificates.speaks_http1(&site) => {
+        Err(other) if shared && !worker.certificates.speaks_http1(&site) => {
             let limit = Duration::from_millis(worker.config.limits.connect_timeout_ms);
             // Whatever came of it, this request goes on.
             let _ = tokio::time::timeout(limit, other.notified()).await;
-            if let Some(mut upstream) = worker.pool.take(&site)
+            if let Some(mut upstream) = worker.pool.take(&site, true)
                 && upstream.ready().await
             {
                 return Route::Pooled(upstream);
@@ -493,7 +499,7 @@ async fn find_route(
         }
         Err(_) => None,
     };
-    let alpn = if own_connection { Alpn::Http1 } else { Alpn::Both };
+    let alpn = if shared { Alpn::Both } else { Alpn::Http1 };
     let reached = async {
         let reached = reach::secure(worker, view, &site, &addresses, alpn, arrival.at).await?;
         if own_connection {

@@ -110,7 +110,7 @@ async fn plain(
     let mut route = Some(route);
     let mut tries = 1;
     loop {
-        let mut upstream = connect(worker, live, route.take()).await?;
+        let mut upstream = connect(worker, live, route.take(), signs_in).await?;
         let may_refuse = upstream.reused || upstream.is_http2();
         let again = (may_refuse && tries < MOST_TRIES).then(|| copy_to_ask_again(&request, &early));
         let again = again.flatten();
@@ -120,7 +120,14 @@ async fn plain(
         live.wait_at_most(worker.config.limits.response_header_timeout_ms);
         let progress = request.body().progress().map(Rc::clone);
         let sending = early.relaying(upstream.send(request));
-        let Some(answered) = live.unless_stopped(sending).await.map_err(Failure::Stopped)? else {
+        let answered = live.unless_stopped(sending).await.map_err(|end| {
+            if end == End::TimedOut {
+                // It may be dead without a word, and others would wait in vain like this one.
+                upstream.retire();
+            }
+            Failure::Stopped(end)
+        })?;
+        let Some(answered) = answered else {
             return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
         };
         let unanswered = match answered {
@@ -177,6 +184,7 @@ async fn connect(
     worker: &Rc<Worker>,
     live: &Rc<Live>,
     route: Option<Route>,
+    http1_only: bool,
 ) -> Result<Upstream, Failure> {
     let addresses = match route {
         Some(Route::Pooled(upstream)) => {
@@ -195,7 +203,7 @@ async fn connect(
     };
     let site = site(live);
     let reaching = async {
-        let reached = reach_site(worker, live, &site, &addresses, false).await?;
+        let reached = reach_site(worker, live, &site, &addresses, http1_only).await?;
         Ok(reach::speak(worker, site.clone(), reached).await?)
     };
     live.unless_stopped(reaching).await.map_err(Failure::Stopped)?

@@ -18,10 +18,12 @@ pub(crate) use stream::{ByteStream, Receiving};
 use crate::body::Ask;
 use crate::config::Limits;
 use hyper::header::{
-    CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{HeaderMap, Request, Uri, Version};
+use std::time::Duration;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -46,7 +48,15 @@ const SITE_WINDOW: u32 = 256 * 1024;
 const SITE_CONNECTION_WINDOW: u32 = SITE_WINDOW * MOST_SITE_STREAMS as u32;
 /// Most requests at once on one HTTP/2 connection to a site; the next one opens another. What most
 /// servers allow (RFC 9113, 6.5.2, advises at least 100).
-pub(crate) const MOST_SITE_STREAMS: usize = 100;
+const MOST_SITE_STREAMS: usize = 100;
+
+/// Streams that were ended here before the other end had ended them, of which what is still on its way
+/// is passed over without a word: as many as a connection carries at once, several times. Past them,
+/// each frame that comes late counts as a fault, and the connection with all its other streams ends
+/// by those.
+const MOST_ENDED_STREAMS: usize = 1_024;
+/// How long it may still be on its way: a slow network holds a window's worth of an upload for seconds.
+const STILL_ON_ITS_WAY: Duration = Duration::from_secs(30);
 
 /// Resets of a site's streams for its faults, before its connection ends.
 const MOST_FAULTS_OF_SITE: usize = 1_024;
@@ -58,6 +68,8 @@ pub(crate) fn server(limits: &Limits) -> h2::server::Builder {
         .max_concurrent_streams(CLIENT_STREAMS)
         .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
         .max_local_error_reset_streams(Some(MOST_FAULTY_STREAMS))
+        .max_concurrent_reset_streams(MOST_ENDED_STREAMS)
+        .reset_stream_duration(STILL_ON_ITS_WAY)
         .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
         .initial_window_size(CLIENT_WINDOW)
         .initial_connection_window_size(CLIENT_CONNECTION_WINDOW)
@@ -73,6 +85,8 @@ pub(crate) fn client(limits: &Limits) -> h2::client::Builder {
         .enable_push(false)
         .initial_max_send_streams(MOST_SITE_STREAMS)
         .max_local_error_reset_streams(Some(MOST_FAULTS_OF_SITE))
+        .max_concurrent_reset_streams(MOST_ENDED_STREAMS)
+        .reset_stream_duration(STILL_ON_ITS_WAY)
         .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
         .initial_window_size(SITE_WINDOW)
         .initial_connection_window_size(SITE_CONNECTION_WINDOW)
@@ -120,6 +134,10 @@ pub(crate) fn back_to_http1(request: &mut Request<Ask>) {
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
         request.headers_mut().insert(HOST, host);
+    }
+    // Without either, a body would be none.
+    if !matches!(request.body(), Ask::Empty) && !request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if request.headers().contains_key(TE) {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));

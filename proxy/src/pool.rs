@@ -8,7 +8,7 @@
 
 use crate::body::{Ask, Incoming, Progress};
 use crate::early;
-use crate::http2::{self, MOST_SITE_STREAMS, Session};
+use crate::http2::{self, Session};
 use crate::live::Registry;
 use crate::pins::Pins;
 use crate::wire::Wire;
@@ -271,9 +271,11 @@ impl Pool {
         })
     }
 
-    /// The connection to this site that was used last, if one waits, or one that carries several.
-    pub(crate) fn take(&self, site: &Site) -> Option<Upstream> {
+    /// The connection to this site that was used last, if one waits, or, if it may be shared, one that
+    /// carries several.
+    pub(crate) fn take(&self, site: &Site, shared: bool) -> Option<Upstream> {
         if site.secure
+            && shared
             && let Some(upstream) = self.take_session(site)
         {
             return Some(upstream);
@@ -296,7 +298,7 @@ impl Pool {
         let kept = sessions.get(&site.host)?.iter().find(|kept| {
             kept.site == *site
                 && kept.session.is_open()
-                && kept.streams() < MOST_SITE_STREAMS
+                && kept.streams() < kept.session.most_streams()
                 && now_ms.saturating_sub(kept.born_ms) < SESSION_LIFE_MS
         })?;
         let sender = Sender::Http2(Rc::clone(&kept.session));

@@ -37,8 +37,18 @@ impl Stage {
 
     /// A site that speaks one version, or both.
     pub(super) fn start_both(http2: Option<Box<Script>>, http1: Option<Box<Script>>) -> Self {
+        Self::start_with("", http2, http1)
+    }
+
+    /// The same with more in the machine file.
+    pub(super) fn start_with(
+        machine: &str,
+        http2: Option<Box<Script>>,
+        http1: Option<Box<Script>>,
+    ) -> Self {
         let port = free_port();
-        let plan = Plan { inspected: true, tls_ports: vec![port], ..Plan::default() };
+        let machine = machine.to_owned();
+        let plan = Plan { inspected: true, tls_ports: vec![port], machine, ..Plan::default() };
         let daemon = Daemon::start_with(&plan);
         let (certificate, key) = daemon.origin.certificate(&["library.test"], false);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

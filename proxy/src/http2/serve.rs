@@ -141,5 +141,13 @@ async fn send(
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     let stream = respond.send_response(Response::from_parts(parts, ()), false)?;
-    Sending::new(body, stream).await
+    let live = body.live().map(Rc::clone);
+    let sending = Sending::new(body, stream);
+    let Some(live) = live else { return sending.await };
+    // Also where the client takes nothing, so that nothing is asked of the body: the stream ends, and
+    // no other of its connection with it.
+    live.unless_stopped(sending).await.unwrap_or_else(|_| {
+        respond.send_reset(Reason::CANCEL);
+        Ok(())
+    })
 }

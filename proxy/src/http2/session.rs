@@ -1,5 +1,6 @@
 //! A connection of HTTP/2 to a site, shared by the requests on it.
 
+use super::MOST_SITE_STREAMS;
 use super::beginning::Beginning;
 use super::stream::{Receiving, Sender, Sending};
 use crate::body::{Ask, Incoming};
@@ -56,6 +57,12 @@ impl Session {
         let mut sender = self.sender.clone();
         let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
         !self.retired.get() && matches!(ready, Poll::Ready(Ok(())))
+    }
+
+    /// Most requests at once that the site allows (RFC 9113, 5.1.2), and this proxy: what is past it
+    /// would wait for those of others.
+    pub(crate) fn most_streams(&self) -> usize {
+        MOST_SITE_STREAMS.min(self.sender.current_max_send_streams())
     }
 
     /// No further request goes on it.

@@ -19,6 +19,7 @@ use crate::upstream_tls::Alpn;
 use crate::websocket;
 use crate::wire::Wire;
 use crate::worker::Worker;
+use hyper::body::Body as _;
 use hyper::header::{
     ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, MAX_FORWARDS, TE,
     TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
@@ -370,7 +371,16 @@ pub(crate) fn pass_back(
     {
         return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
     }
-    let (mut parts, incoming) = answer.into_parts();
+    let (mut parts, mut incoming) = answer.into_parts();
+    let is_204 = status == StatusCode::NO_CONTENT;
+    if is_204 {
+        // It says nothing there, and some clients wait for as much (RFC 9110, 8.6).
+        parts.headers.remove(CONTENT_LENGTH);
+    }
+    if (is_204 || status == StatusCode::NOT_MODIFIED) && !incoming.is_end_stream() {
+        // What comes in frames all the same is no content of it (RFC 9110, 6.4.1).
+        incoming = Incoming::Empty;
+    }
     // Without a coding that nobody asked for and this proxy cannot undo, the bytes would mean
     // something else (RFC 9112, 6.1).
     if headers::has_other_coding(&parts.headers) {

@@ -356,6 +356,52 @@ fn rfc9113_8_3_1_options_about_a_whole_site_stay_so() {
     assert_eq!(daemon.origin.asked()[0].line, "OPTIONS * HTTP/1.1");
 }
 
+/// RFC 9110, 6.4.1, 8.6: a 204 says no length, which some clients would wait for, and what a site sends
+/// behind a 204 or 304 is no content of it, over either version.
+#[test]
+fn rfc9110_8_6_a_204_has_no_length_and_no_content() {
+    let stage = Stage::start(|line, _| {
+        line.greet(&[]);
+        while let Some(asked) = line.asked() {
+            let (stream, path) = (asked.stream, asked.value(":path").to_owned());
+            if path == "/next" {
+                line.say(stream, "next");
+                continue;
+            }
+            line.send(&headers(stream, 0, &[(":status", &path[1..4]), ("content-length", "4")]));
+            let body: &[u8] = if path.ends_with("empty") { b"" } else { b"EVIL" };
+            line.send(&frame(DATA, END_STREAM, stream, body));
+        }
+    });
+    let host = stage.host();
+    let mut client = stage.client();
+    for (turn, path) in ["/204", "/304", "/204/empty", "/304/empty", "/next"].iter().enumerate() {
+        let stream = turn as u32 * 2 + 1;
+        client.send(&headers(stream, END_STREAM, &request("GET", &host, path)));
+        let answer = client.answer(stream);
+        // One that is not as long as it says may be broken off instead.
+        assert!(answer.ended || path.ends_with("empty"), "{path}: {answer:?}");
+        let body = if *path == "/next" { "next" } else { "" };
+        assert_eq!(answer.text(), body, "{path}: {answer:?}");
+        if path.starts_with("/204") && answer.ended {
+            assert_eq!(value(&answer.heads[0], "content-length"), "", "{answer:?}");
+        }
+    }
+    let mut old = stage.old_client();
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    old.stream.write_all((ask("/204") + &ask("/next")).as_bytes()).unwrap();
+    let mut text = String::new();
+    let mut piece = [0; 4096];
+    while !text.ends_with("0\r\n\r\n") {
+        let count = old.stream.read(&mut piece).unwrap();
+        assert!(count > 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&piece[..count]));
+    }
+    let head = &text[..text.find("\r\n\r\n").unwrap()];
+    assert!(head.starts_with("HTTP/1.1 204 ") && !head.contains("ength"), "{text}");
+    assert!(!text.contains("EVIL"), "{text}");
+}
+
 /// RFC 9112, 9.8: over TLS, what has neither a length nor chunks is whole only once the site has said
 /// goodbye; a connection that is cut off ends nothing.
 #[test]

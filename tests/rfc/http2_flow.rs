@@ -136,6 +136,9 @@ fn rfc9113_5_2_an_upload_waits_for_the_site() {
     let count = Arc::clone(&got);
     let stage = Stage::start(move |line, _| {
         line.greet(&[(WINDOW, 10)]);
+        // Once this is answered the setting has been read; until then the first window holds.
+        let first = line.asked().unwrap();
+        line.say(first.stream, "ready");
         let asked = line.asked().unwrap();
         let stream = asked.stream;
         // No more than ten bytes come before there is leave for more.
@@ -161,16 +164,16 @@ fn rfc9113_5_2_an_upload_waits_for_the_site() {
     });
     let host = stage.host();
     let mut raw = stage.client();
-    raw.send(&headers(1, 0, &request("POST", &host, "/up")));
+    raw.send(&headers(1, END_STREAM, &request("GET", &host, "/first")));
     // What the filter takes beforehand is bounded: its window runs out, and is opened as it is read.
     let (mut window, mut whole, mut left) = (0_i64, 65_535_i64, WHOLE as i64);
-    let mut sent_early = 0;
+    let (mut sent_early, mut ready) = (0, false);
     let answer = loop {
-        while left > 0 && window > 0 && whole > 0 {
+        while ready && left > 0 && window > 0 && whole > 0 {
             let piece = left.min(window).min(whole).min(16_384);
             left -= piece;
             let end = if left == 0 { END_STREAM } else { 0 };
-            assert!(raw.send(&frame(DATA, end, 1, &vec![b'u'; piece as usize])));
+            assert!(raw.send(&frame(DATA, end, 3, &vec![b'u'; piece as usize])));
             (window, whole) = (window - piece, whole - piece);
             if got.load(Ordering::SeqCst) == 0 {
                 sent_early += piece;
@@ -190,15 +193,19 @@ fn rfc9113_5_2_an_upload_waits_for_the_site() {
                     window += i64::from(u32::from_be_bytes(value[2..].try_into().unwrap()));
                 }
             }
-            DATA if frame.stream == 1 => break String::from_utf8(frame.payload).unwrap(),
+            DATA if frame.stream == 1 && !ready => {
+                ready = true;
+                raw.send(&headers(3, 0, &request("POST", &host, "/up")));
+            }
+            DATA if frame.stream == 3 => break String::from_utf8(frame.payload).unwrap(),
             _ => {}
         }
     };
     assert_eq!(answer, WHOLE.to_string());
     assert_eq!(got.load(Ordering::SeqCst), 10, "the site was sent more than its window");
     assert!(sent_early <= 1 << 20, "{sent_early} bytes were taken from the client beforehand");
-    let records = stage.daemon.wait_records(2);
-    assert_eq!(records[1]["bytes_up"], WHOLE, "{records:#?}");
+    let records = stage.daemon.wait_records(3);
+    assert_eq!(records[2]["bytes_up"], WHOLE, "{records:#?}");
 }
 
 /// RFC 9113, 6.9.1: a client that sends more than it was given leave for is stopped.

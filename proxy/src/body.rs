@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use ledger::record::End;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -135,10 +135,15 @@ impl Forwarded {
 
     fn end(&mut self) {
         self.ended = true;
+        let mut upload = None;
         if let Some((upstream, pool)) = self.upstream.take() {
+            upload = upstream.upload().filter(|upload| upload.goes_on.get()).map(Rc::clone);
             pool.give_back(upstream);
         }
-        self.live.finish(End::Complete);
+        match upload {
+            Some(upload) => *upload.record.borrow_mut() = Some(Rc::clone(&self.live)),
+            None => self.live.finish(End::Complete),
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -238,7 +243,7 @@ pub(crate) enum Ask {
 }
 
 /// How far a client's body has come.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Progress {
     /// All of it went upstream: the connection may be used again.
     pub(crate) sent: Cell<bool>,
@@ -246,6 +251,25 @@ pub(crate) struct Progress {
     pub(crate) broken: Cell<bool>,
     /// Nobody has asked for it yet.
     pub(crate) held: Cell<bool>,
+    /// It is still being sent behind the head of the answer.
+    pub(crate) goes_on: Cell<bool>,
+    /// The exchange whose answer was there whole before it: its record ends with the request.
+    pub(crate) record: RefCell<Option<Rc<Live>>>,
+}
+
+impl Progress {
+    /// Nothing more of it is sent, for this reason where it is not whole.
+    pub(crate) fn stopped(&self, fault: Option<&h2::Error>) {
+        self.goes_on.set(false);
+        let Some(live) = self.record.take() else { return };
+        live.finish(match fault {
+            _ if self.broken.get() => End::Aborted,
+            // The site has what it wants (RFC 9113, 8.1).
+            None => End::Complete,
+            Some(fault) if fault.reason() == Some(Reason::NO_ERROR) => End::Complete,
+            Some(_) => End::Upstream,
+        });
+    }
 }
 
 /// Holds a body back until the upstream says 100, answers, or has had a second to.

@@ -178,6 +178,11 @@ impl Upstream {
         }
     }
 
+    /// How far the body of the last request has come, if it has one.
+    pub(crate) fn upload(&self) -> Option<&Rc<Progress>> {
+        self.progress.as_ref()
+    }
+
     /// Whether requests on it are streams, which end without ending the connection.
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self.sender, Sender::Http2(_))

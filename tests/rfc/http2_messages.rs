@@ -5,6 +5,7 @@ use super::frames::*;
 use super::hpack::value;
 use super::http2::{Raw, request};
 use super::http2_sites::{Script, Stage};
+use crate::daemon::wait_for;
 use crate::inspected::school;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -229,6 +230,10 @@ fn rfc9113_8_1_an_early_answer_goes_back_at_once() {
     // The connection is as good as before.
     client.send(&headers(3, 0, &request("POST", &stage.host(), "/up")));
     assert_eq!(client.answer(3).status(), 413);
+    wait_for("two whole answers in the log", Duration::from_secs(5), || {
+        let records = stage.daemon.wait_records(3);
+        records[1..].iter().all(|record| record["end"] == "complete")
+    });
 }
 
 /// RFC 9113, 8.1: a site that answers at once and reads on gets the whole request.
@@ -267,6 +272,13 @@ fn rfc9113_8_1_a_site_that_answers_early_and_reads_on_gets_everything() {
         client.send(&frame(DATA, end, 1, &[b'x'; 1000]));
     }
     assert_eq!(whole.recv_timeout(Duration::from_secs(5)), Ok(PIECES * 1000));
+    // So does the record, which does not end before.
+    wait_for("the record's end", Duration::from_secs(5), || {
+        !stage.daemon.wait_records(2)[1]["end"].is_null()
+    });
+    let record = stage.daemon.wait_records(2).remove(1);
+    assert_eq!(record["bytes_up"], PIECES * 1000, "{record:#}");
+    assert_eq!(record["end"], "complete", "{record:#}");
 }
 
 /// RFC 9113, 5.4.2, 8.1.1, 8.6: a request that its client takes back, or that is malformed in its

@@ -115,12 +115,14 @@ impl Session {
         let mut incoming = Receiving::new(stream, &parts.headers);
         if let Some(body) = sending
             // A body that was never asked for does not go after its answer.
-            && progress.is_none_or(|progress| !progress.held.get())
+            && let Some(progress) = progress.filter(|progress| !progress.held.get())
         {
             let session = session.upgrade();
+            progress.goes_on.set(true);
             let task = tokio::task::spawn_local(async move {
-                // Whatever becomes of it, the answer tells.
-                let _ = body.await;
+                // Until the answer is whole, that tells what becomes of it.
+                let sent = body.await;
+                progress.stopped(sent.as_ref().err());
                 drop(session);
             });
             incoming = incoming.while_sending(Sender::new(task.abort_handle()));

@@ -2,19 +2,34 @@
 //! who may do what. Nothing here does anything: a change takes effect once its event is durable.
 
 mod act;
+mod attest;
+mod fold;
+mod history;
+mod lesson;
 mod look;
+mod order;
+mod school;
 
 pub use act::{
-    apply_unblock, ask_unblock, authorise_unblock, block_site, closing_roles, confirm_unblock,
-    extend_unblock, is_reason, lift_block, refuse_unblock, require_role, revoke_unblock,
+    acting_roles, apply_unblock, ask_unblock, authorise_unblock, block_site, closing_roles,
+    confirm_unblock, extend_unblock, is_reason, may_apply, refuse_unblock, require_role,
+    revoke_unblock,
 };
 
+pub use attest::{AccessHead, Attestation, Clock, DayCount, DepthShare, LevelMode, LockedList};
+pub use history::{
+    ListRequest, PolicyRequest, REVIEW_BEFORE_END_MILLIS, RequestKind, UnblockHistory, UnblockState,
+};
+pub use lesson::{Lesson, Yes, standing_yes, start_lesson};
 pub use look::{CertificateException, InspectWhat, PrivacyLift, ask_certificate, ask_inspect};
+pub use order::{SignOff, SignOffOrder};
+pub use school::{POLICY_ROLES, PolicyFound, ask_lift, ask_list, change_policy, policy_file_found};
 
+use crate::access::Role;
 use crate::decide::ReasonCode;
-use crate::site::{Site, SiteError};
+use crate::site::SiteError;
 use crate::time::UnixMillis;
-use crate::unblock::{BlockId, Scope, SiteBlock, Unblock, UnblockId};
+use crate::unblock::{BlockId, Scope, SiteBlock, UnblockId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -37,6 +52,9 @@ pub enum Event {
         /// When it lapses if nobody answers; logs of older versions do not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lapses: Option<UnixMillis>,
+        /// The order of its sign-offs, where it is not the usual one.
+        #[serde(default, skip_serializing_if = "SignOffOrder::is_usual")]
+        order: SignOffOrder,
     },
     /// Somebody asks that the filter look into what is private. Answered by the same events as an
     /// unblock, with which it shares its numbers.
@@ -47,6 +65,8 @@ pub enum Event {
         until: UnixMillis,
         reason: String,
         lapses: Option<UnixMillis>,
+        #[serde(default, skip_serializing_if = "SignOffOrder::is_usual")]
+        order: SignOffOrder,
     },
     /// Somebody asks that faults of a host's certificate be accepted; likewise.
     CertificateAsked {
@@ -57,6 +77,8 @@ pub enum Event {
         until: UnixMillis,
         reason: String,
         lapses: Option<UnixMillis>,
+        #[serde(default, skip_serializing_if = "SignOffOrder::is_usual")]
+        order: SignOffOrder,
     },
     /// An authoriser says yes.
     UnblockAuthorised { id: UnblockId },
@@ -64,19 +86,33 @@ pub enum Event {
     UnblockRefused { id: UnblockId, reason: String },
     /// The change is made; `automatic` is the actor where the policy says so.
     UnblockApplied { id: UnblockId },
-    /// Somebody other than the authoriser has seen it work.
-    UnblockConfirmed { id: UnblockId, note: String },
+    /// Somebody other than the authoriser has seen it work. `checks` is what the filter itself found
+    /// in and out of scope.
+    UnblockConfirmed {
+        id: UnblockId,
+        note: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        checks: Vec<String>,
+    },
     /// An authoriser moves the end.
     UnblockExtended { id: UnblockId, until: UnixMillis, reason: String },
     /// Ended before its time.
     UnblockRevoked { id: UnblockId, reason: String },
     /// A site closed at once.
     SiteBlocked { id: BlockId, site: String, scope: Scope, reason: String },
-    /// Such a block taken away again.
+    /// Such a block taken away again; since then a request does so (`LiftAsked`).
     SiteBlockLifted { id: BlockId, reason: String },
     /// A policy took effect. `hash` is the SHA-256 of its text in hex; `summary` lists what differs.
-    PolicyApplied { hash: String, reason: String, summary: Vec<String> },
+    /// Without a `request` it is the first policy, or one that opens nothing that was closed.
+    PolicyApplied {
+        hash: String,
+        reason: String,
+        summary: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<UnblockId>,
+    },
     /// An authoriser says yes to a policy that opens more than before; its `PolicyApplied` follows.
+    /// Since then a request says who asked and who said yes (`PolicyAsked`).
     PolicyAuthorised { hash: String, reason: String },
     /// A list version took effect.
     ListAccepted { list: String, version: String, entries: u64, added: u64, removed: u64 },
@@ -108,6 +144,90 @@ pub enum Event {
     ServeStarted { version: String, policy_hash: String, list_version: String },
     /// A daemon ended in order.
     ServeStopped {},
+    /// The key that signs checkpoints was made: its public half, as a signed-note verifier key.
+    AuditKeyMade { key: String },
+    /// The filter states what it is, each hour and at its start: `state` where it differs from the
+    /// last entry that has one, `seen` of the day so far. What comes before is covered by the
+    /// checkpoint that follows.
+    Attested {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<Box<Attestation>>,
+        seen: Vec<DepthShare>,
+        access: AccessHead,
+    },
+    /// The access log's tree as a checkpoint that somebody asked for covers it.
+    AccessCovered { access: AccessHead },
+    /// A checkpoint could not be signed or brought to its second place: `problem` says why.
+    CheckpointFailed { place: String, problem: String },
+    /// Records were given out with their proofs. `bundle` is the SHA-256 of what names its files.
+    EvidenceExported { case: String, records: u64, bundle: String },
+    /// An administrator's account was made or changed: what, never a password or a code.
+    AccountChanged { account: String, changed: Vec<String> },
+    /// An administrator's account was removed; its sessions ended with it.
+    AccountRemoved { account: String },
+    /// Too many wrong passwords or codes in a row: nobody can log in to it until then.
+    AccountLocked { account: String, until: UnixMillis },
+    /// A log-in to an account that exists was turned down.
+    LoginRefused { account: String, why: String },
+    /// The actor has proved who they are: how (`password`, `password and code`, `break-glass`).
+    SessionStarted { how: String },
+    /// The actor logged out: how many sessions ended.
+    SessionEnded { sessions: u64 },
+    /// A new emergency code was made, and the one before is void.
+    BreakGlassMade {},
+    /// The emergency code was used: whoever holds it acts as `break-glass`.
+    BreakGlassUsed {},
+    /// Somebody looked at personal data: with which command, and of whom or what.
+    Looked { what: String, subject: String },
+    /// Somebody asks for a policy that opens more than the one in force; `schoolgate` does where the
+    /// policy's file was changed by hand. Answered by the same events as an unblock.
+    PolicyAsked {
+        id: UnblockId,
+        what: PolicyRequest,
+        reason: String,
+        review: UnixMillis,
+        lapses: Option<UnixMillis>,
+        #[serde(default, skip_serializing_if = "SignOffOrder::is_usual")]
+        order: SignOffOrder,
+    },
+    /// Somebody asks that a version of a list take effect that opens more than the one in force.
+    ListAsked {
+        id: UnblockId,
+        what: ListRequest,
+        reason: String,
+        review: UnixMillis,
+        lapses: Option<UnixMillis>,
+        #[serde(default, skip_serializing_if = "SignOffOrder::is_usual")]
+        order: SignOffOrder,
+    },
+    /// Somebody asks that a school's own block be taken away.
+    LiftAsked {
+        id: UnblockId,
+        block: BlockId,
+        reason: String,
+        review: UnixMillis,
+        lapses: Option<UnixMillis>,
+        #[serde(default, skip_serializing_if = "SignOffOrder::is_usual")]
+        order: SignOffOrder,
+    },
+    /// A standing yes of the policy says yes to an unblock: whose it is and since when, as written.
+    StandingYesUsed { id: UnblockId, authorised: String },
+    /// The access log could not be written from then until then: browsing was stopped, and so many
+    /// requests were turned away.
+    LogUnavailable { from: UnixMillis, until: UnixMillis, refused: u64, why: String },
+    /// What a process that did not end in order had left of the access log was stored, or could not
+    /// be. `set_aside` names day files that were damaged.
+    LogRecovered {
+        decisions: u64,
+        unknown_ends: u64,
+        torn_bytes: u64,
+        damaged_bytes: u64,
+        set_aside: Vec<String>,
+    },
+    /// A copy of everything was taken. `sha256` is that of its manifest, which fixes each of its files.
+    BackupMade { sha256: String, files: u64, bytes: u64 },
+    /// This state was brought back from a backup: what was recorded after that was made is not in it.
+    BackupRestored { made_at: UnixMillis, sha256: String },
 }
 
 /// An event with its place, time and actor.
@@ -117,75 +237,11 @@ pub struct ChangeEntry {
     pub sequence: u64,
     /// When it was written.
     pub at: UnixMillis,
-    /// Who did it: a person's name, `automatic` or `schoolgate`.
+    /// Who did it: a person's name, `break-glass`, `machine:` and an account of the operating system,
+    /// `automatic` or `schoolgate`.
     pub actor: String,
     /// What.
     pub event: Event,
-}
-
-/// Where an unblock stands (UX.md). `Live`, `ReviewDue` and `Ended` depend on the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the words are those of UX.md")]
-pub enum UnblockState {
-    Asked,
-    Authorised,
-    Live,
-    Confirmed,
-    ReviewDue,
-    Ended,
-    Refused,
-    Lapsed,
-    Revoked,
-}
-
-/// What a request would change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RequestKind {
-    /// Opens a site.
-    Unblock,
-    /// Looks into what is private.
-    Inspect(InspectWhat),
-    /// Accepts faults of a host's certificate.
-    Certificate(Vec<ReasonCode>),
-}
-
-impl RequestKind {
-    /// `unblock`, `inspect` or `certificate`.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Unblock => "unblock",
-            Self::Inspect(_) => "inspect",
-            Self::Certificate(_) => "certificate",
-        }
-    }
-}
-
-/// Everything known of one unblock, or of another request that goes the same way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "each field is a column of the change log")]
-pub struct UnblockHistory {
-    pub id: UnblockId,
-    pub kind: RequestKind,
-    /// The site, category or host.
-    pub site: String,
-    pub scope: Scope,
-    pub from: UnixMillis,
-    pub until: UnixMillis,
-    pub reason: String,
-    pub asked_at: UnixMillis,
-    pub lapses: UnixMillis,
-    pub requested_by: String,
-    pub authorised: Option<(UnixMillis, String)>,
-    /// The change log's sequence of the authorisation.
-    pub authorised_sequence: Option<u64>,
-    pub applied: Option<(UnixMillis, String)>,
-    pub confirmed: Option<(UnixMillis, String)>,
-    pub refused: Option<(UnixMillis, String, String)>,
-    pub revoked: Option<(UnixMillis, String, String)>,
-    pub extensions: Vec<(UnixMillis, String, UnixMillis)>,
 }
 
 /// The change log folded: what is in force, and the history of each change.
@@ -199,6 +255,23 @@ pub struct Changes {
     pub blocks: Vec<SiteBlock>,
     /// Every block ever made has a number below this.
     pub next_block: u32,
+    /// The emergency code, as far as the log tells.
+    pub break_glass: BreakGlass,
+    /// How often an account was locked because of wrong passwords.
+    pub lockouts: u64,
+    /// SHA-256 of the policy that the log says is in force; `None` before the first.
+    pub policy: Option<String>,
+}
+
+/// What the log tells of the emergency code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BreakGlass {
+    /// When the code that is valid now was made; `None`: there is none.
+    pub made_at: Option<UnixMillis>,
+    /// How often it was used since.
+    pub uses: u64,
+    /// When it was used last, since it was made.
+    pub used_at: Option<UnixMillis>,
 }
 
 /// Why an action on a change is not allowed, in words for the person who tried.
@@ -243,12 +316,33 @@ pub enum ChangeError {
     NoFault,
     #[error("\"{0}\" is a public suffix, under which many owners' sites live; name one host")]
     SuffixHost(String),
+    #[error("{id} must be {first} before it can be {action}")]
+    NotYet { id: UnblockId, first: &'static str, action: &'static str },
+    #[error("what {0} would change has changed since it was asked for")]
+    Overtaken(UnblockId),
+    #[error("{by} is nobody who could {action} a change")]
+    NobodyProved { by: String, action: &'static str },
+    #[error("the policy in force is another one by now")]
+    PolicyMoved,
+    #[error("{id} cannot be revoked: it is in force, and does not end by itself")]
+    NotRevocable { id: UnblockId },
+    #[error("no standing yes covers it: {0}")]
+    NoStandingYes(String),
     #[error(transparent)]
     Site(#[from] SiteError),
 }
 
 /// The actor of changes that the policy has made without a person.
 pub const AUTOMATIC: &str = "automatic";
+
+/// The actor who has proved no more than to hold the emergency code.
+pub const BREAK_GLASS: &str = "break-glass";
+
+/// What `break-glass` may do: what the head and the technician may.
+pub const BREAK_GLASS_ROLES: [Role; 2] = [Role::Head, Role::It];
+
+/// The actor of what the program does by itself, such as asking for what a changed file says.
+pub const PROGRAM: &str = "schoolgate";
 
 /// How many school days an asked unblock waits for an answer before it has lapsed.
 pub const LAPSE_SCHOOL_DAYS: u32 = 5;
@@ -257,266 +351,6 @@ pub const LAPSE_SCHOOL_DAYS: u32 = 5;
 pub const LAPSE_MILLIS: i64 = 7 * DAY_MILLIS;
 
 const DAY_MILLIS: i64 = 86_400_000;
-
-impl UnblockState {
-    /// The word of UX.md.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Authorised => "authorised",
-            Self::Live => "live",
-            Self::Confirmed => "confirmed",
-            Self::ReviewDue => "review due",
-            Self::Ended => "ended",
-            Self::Refused => "refused",
-            Self::Lapsed => "lapsed",
-            Self::Revoked => "revoked",
-        }
-    }
-}
-
-impl UnblockHistory {
-    /// How far it has come, whatever the time is.
-    fn step(&self) -> UnblockState {
-        match (&self.authorised, &self.applied, &self.confirmed) {
-            _ if self.revoked.is_some() => UnblockState::Revoked,
-            _ if self.refused.is_some() => UnblockState::Refused,
-            (None, _, _) => UnblockState::Asked,
-            (Some(_), None, _) => UnblockState::Authorised,
-            (Some(_), Some(_), None) => UnblockState::Live,
-            (Some(_), Some(_), Some(_)) => UnblockState::Confirmed,
-        }
-    }
-
-    /// Where it stands at an instant.
-    #[must_use]
-    pub fn state(&self, now: UnixMillis) -> UnblockState {
-        if self.revoked.is_some() {
-            return UnblockState::Revoked;
-        }
-        if self.refused.is_some() {
-            return UnblockState::Refused;
-        }
-        let ended = now >= self.until;
-        if self.authorised.is_none() {
-            let lapsed = ended || now >= self.lapses;
-            return if lapsed { UnblockState::Lapsed } else { UnblockState::Asked };
-        }
-        match (&self.applied, &self.confirmed) {
-            (None, _) if ended => UnblockState::Lapsed,
-            (Some(_), _) if ended => UnblockState::Ended,
-            (None, _) => UnblockState::Authorised,
-            (Some(_), _) if now < self.from => UnblockState::Authorised,
-            (Some(_), Some(_)) => UnblockState::Confirmed,
-            (Some(_), None) => UnblockState::Live,
-        }
-    }
-}
-
-impl Changes {
-    /// Takes in the next entry of the log. Entries that make no sense in this state (a damaged or
-    /// foreign log) are left out, never guessed at: nothing opens but by a request, a yes from
-    /// another person and an apply, in that order.
-    pub fn fold(&mut self, entry: &ChangeEntry) {
-        self.size = self.size.max(entry.sequence + 1);
-        let (at, by) = (entry.at, entry.actor.clone());
-        match &entry.event {
-            Event::UnblockAsked { id, site, scope, from, until, reason, lapses } => {
-                let asked = (RequestKind::Unblock, site.clone(), scope.clone());
-                self.fold_asked(*id, asked, (*from, *until), reason, *lapses, entry);
-            }
-            Event::InspectAsked { id, what, from, until, reason, lapses } => {
-                let kind = RequestKind::Inspect(what.clone());
-                let asked = (kind, what.to_string(), Scope::Everyone);
-                self.fold_asked(*id, asked, (*from, *until), reason, *lapses, entry);
-            }
-            Event::CertificateAsked { id, host, accept, from, until, reason, lapses } => {
-                let kind = RequestKind::Certificate(accept.clone());
-                let asked = (kind, host.clone(), Scope::Everyone);
-                self.fold_asked(*id, asked, (*from, *until), reason, *lapses, entry);
-            }
-            Event::SiteBlocked { id, site, scope, reason } => {
-                self.fold_block(*id, site, scope, reason, entry)
-            }
-            Event::SiteBlockLifted { id, .. } => self.blocks.retain(|block| block.id != *id),
-            event => self.fold_answer(event, entry.sequence, at, by),
-        }
-    }
-
-    fn fold_asked(
-        &mut self,
-        id: UnblockId,
-        (kind, site, scope): (RequestKind, String, Scope),
-        (from, until): (UnixMillis, UnixMillis),
-        reason: &str,
-        lapses: Option<UnixMillis>,
-        entry: &ChangeEntry,
-    ) {
-        let at = entry.at;
-        self.unblocks.entry(id).or_insert_with(|| UnblockHistory {
-            id,
-            kind,
-            site,
-            scope,
-            from,
-            until,
-            reason: reason.to_owned(),
-            asked_at: at,
-            lapses: lapses.unwrap_or(UnixMillis(at.0.saturating_add(LAPSE_MILLIS))),
-            requested_by: entry.actor.clone(),
-            authorised: None,
-            authorised_sequence: None,
-            applied: None,
-            confirmed: None,
-            refused: None,
-            revoked: None,
-            extensions: Vec::new(),
-        });
-    }
-
-    fn fold_block(
-        &mut self,
-        id: BlockId,
-        site: &str,
-        scope: &Scope,
-        reason: &str,
-        entry: &ChangeEntry,
-    ) {
-        if id.0 < self.next_block {
-            return;
-        }
-        let Ok(site) = Site::parse(site) else { return };
-        self.next_block = id.0 + 1;
-        self.blocks.push(SiteBlock {
-            id,
-            site,
-            scope: scope.clone(),
-            sequence: entry.sequence,
-            at: entry.at,
-            reason: reason.to_owned(),
-        });
-    }
-
-    /// Takes in what happened to an unblock after it was asked for. The order of the entries decides,
-    /// not their times: whoever wrote them has checked those, and a clock that was wrong for a while
-    /// must not undo what was done.
-    fn fold_answer(&mut self, event: &Event, sequence: u64, at: UnixMillis, by: String) {
-        let (Event::UnblockAuthorised { id }
-        | Event::UnblockRefused { id, .. }
-        | Event::UnblockApplied { id }
-        | Event::UnblockConfirmed { id, .. }
-        | Event::UnblockExtended { id, .. }
-        | Event::UnblockRevoked { id, .. }) = event
-        else {
-            return;
-        };
-        let Some(unblock) = self.unblocks.get_mut(id) else { return };
-        let step = unblock.step();
-        let authorised_by = unblock.authorised.as_ref().map(|(_, who)| who.as_str());
-        let applied_by = unblock.applied.as_ref().map(|(_, who)| who.as_str());
-        match event {
-            Event::UnblockAuthorised { .. }
-                if step == UnblockState::Asked && !same_person(&by, &unblock.requested_by) =>
-            {
-                unblock.authorised = Some((at, by));
-                unblock.authorised_sequence = Some(sequence);
-            }
-            Event::UnblockRefused { reason, .. } if step == UnblockState::Asked => {
-                unblock.refused = Some((at, by, reason.clone()));
-            }
-            Event::UnblockApplied { .. } => {
-                let distinct = !authorised_by.is_some_and(|who| same_person(who, &by));
-                if step == UnblockState::Authorised && distinct {
-                    unblock.applied = Some((at, by));
-                }
-            }
-            Event::UnblockConfirmed { .. } => {
-                let distinct = ![authorised_by, applied_by]
-                    .into_iter()
-                    .flatten()
-                    .any(|who| same_person(who, &by));
-                if step == UnblockState::Live && distinct {
-                    unblock.confirmed = Some((at, by));
-                }
-            }
-            Event::UnblockExtended { until, .. }
-                if may_still_end(step) && !same_person(&by, &unblock.requested_by) =>
-            {
-                unblock.until = *until;
-                unblock.extensions.push((at, by, *until));
-            }
-            Event::UnblockRevoked { reason, .. } if may_still_end(step) => {
-                unblock.revoked = Some((at, by, reason.clone()));
-            }
-            _ => {}
-        }
-    }
-
-    /// Where an unblock stands at an instant.
-    #[must_use]
-    pub fn state(&self, id: UnblockId, now: UnixMillis) -> Option<UnblockState> {
-        self.unblocks.get(&id).map(|unblock| unblock.state(now))
-    }
-
-    /// Unblocks that are authorised, applied, not revoked, and not ended at `now` (those that start
-    /// later included): what goes into a snapshot. One whose site no longer parses stays closed.
-    #[must_use]
-    pub fn live(&self, now: UnixMillis) -> Vec<Unblock> {
-        self.in_force(now)
-            .filter(|unblock| unblock.kind == RequestKind::Unblock)
-            .filter_map(|unblock| {
-                Some(Unblock {
-                    id: unblock.id,
-                    site: Site::parse(&unblock.site).ok()?,
-                    scope: unblock.scope.clone(),
-                    authorised_sequence: unblock.authorised_sequence?,
-                    from: unblock.from,
-                    until: unblock.until,
-                })
-            })
-            .collect()
-    }
-
-    /// Requests of every kind that are authorised, applied, not revoked, and not ended at `now`.
-    fn in_force(&self, now: UnixMillis) -> impl Iterator<Item = &UnblockHistory> {
-        self.unblocks
-            .values()
-            .filter(move |unblock| unblock.applied.is_some() && may_still_end(unblock.state(now)))
-    }
-
-    /// The number that the next unblock gets.
-    #[must_use]
-    pub fn next_unblock(&self) -> UnblockId {
-        UnblockId(self.unblocks.last_key_value().map_or(1, |(id, _)| id.0 + 1))
-    }
-
-    /// The number that the next school block gets.
-    #[must_use]
-    pub fn next_block(&self) -> BlockId {
-        BlockId(self.next_block.max(1))
-    }
-
-    fn unblock(&self, id: UnblockId) -> Result<&UnblockHistory, ChangeError> {
-        self.unblocks.get(&id).ok_or(ChangeError::NoSuchUnblock(id))
-    }
-
-    fn unblock_that(
-        &self,
-        id: UnblockId,
-        now: UnixMillis,
-        fits: impl Fn(UnblockState) -> bool,
-        wanted: &'static str,
-        action: &'static str,
-    ) -> Result<&UnblockHistory, ChangeError> {
-        let unblock = self.unblock(id)?;
-        let state = unblock.state(now);
-        if fits(state) {
-            return Ok(unblock);
-        }
-        Err(ChangeError::WrongState { id, state: state.as_str(), wanted, action })
-    }
-}
 
 fn may_still_end(state: UnblockState) -> bool {
     matches!(
@@ -535,5 +369,23 @@ pub fn same_person(one: &str, other: &str) -> bool {
     one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
+/// Whether a name stands for something else than one person in the change log, so that nobody in the
+/// policy can have it.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    !is_person(name) || same_person(name, BREAK_GLASS) || name.contains(':')
+}
+
+/// Whether a name can be a person's: not one that the program writes for itself, and no account of
+/// the machine. Only a person says yes or confirms.
+#[must_use]
+pub fn is_person(name: &str) -> bool {
+    let name = name.trim().to_lowercase();
+    let reserved = [AUTOMATIC, PROGRAM, "schoolgate.toml", ""];
+    !reserved.contains(&name.as_str()) && !name.starts_with("machine:")
+}
+
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ pub use trial::TestFailure;
 
 use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};
 use crate::category::{Catalogue, CategoryId, CategorySet};
+use crate::change::SignOffOrder;
 use crate::decide::{Decision, Reason, allow, block};
 use crate::inspect::{Inspect, TlsRules};
 use crate::level::{LevelId, Levels};
@@ -100,7 +101,9 @@ pub struct UnblockRules {
     pub confirm: Vec<Role>,
     pub max_days: u16,
     pub never: CategorySet,
-    /// Standing yeses: kept and checked, used once lessons are.
+    /// In which order a request gets its sign-offs.
+    pub order: SignOffOrder,
+    /// Standing yeses, used by lessons.
     pub standing: Vec<StandingYes>,
 }
 

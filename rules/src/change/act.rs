@@ -1,15 +1,16 @@
 //! Who may do what: checks each action on a change and makes its event.
 
 use super::{
-    AUTOMATIC, ChangeError, Changes, DAY_MILLIS, Event, LAPSE_SCHOOL_DAYS, UnblockState,
-    may_still_end, same_person,
+    AUTOMATIC, BREAK_GLASS, BREAK_GLASS_ROLES, ChangeError, Changes, DAY_MILLIS, Event,
+    LAPSE_SCHOOL_DAYS, RequestKind, SignOff, UnblockHistory, UnblockState, may_still_end,
+    same_person,
 };
 use crate::access::{Role, RoleSet};
 use crate::category::CategorySet;
 use crate::policy::Policy;
 use crate::site::Site;
 use crate::time::UnixMillis;
-use crate::unblock::{BlockId, Scope, UnblockId};
+use crate::unblock::{Scope, UnblockId};
 
 /// Fewest letters of a reason.
 const REASON_LETTERS: usize = 10;
@@ -30,13 +31,7 @@ pub fn ask_unblock(
     reason: &str,
     now: UnixMillis,
 ) -> Result<Event, ChangeError> {
-    let may_open = |set: CategorySet| set.intersection(categories).iter().next();
-    if let Some(id) = may_open(policy.catalogue().locked()) {
-        return Err(ChangeError::Locked { category: policy.catalogue().name(id).to_owned() });
-    }
-    if let Some(id) = may_open(policy.unblock_rules().never) {
-        return Err(ChangeError::Never { category: policy.catalogue().name(id).to_owned() });
-    }
+    check_categories(policy, categories)?;
     if matches!(&scope, Scope::Level(_)) && scope.level(policy).is_none() {
         return Err(ChangeError::BadScope(scope.to_string()));
     }
@@ -44,7 +39,26 @@ pub fn ask_unblock(
     check_reason(reason)?;
     let (site, reason) = (site.to_string(), reason.trim().to_owned());
     let lapses = policy.clock().after_school_days(now, LAPSE_SCHOOL_DAYS);
-    Ok(Event::UnblockAsked { id: changes.next_unblock(), site, scope, from, until, reason, lapses })
+    let (id, order) = (changes.next_unblock(), policy.unblock_rules().order);
+    Ok(Event::UnblockAsked { id, site, scope, from, until, reason, lapses, order })
+}
+
+/// Whether a site of these categories may be opened at all.
+pub(super) fn check_categories(
+    policy: &Policy,
+    categories: CategorySet,
+) -> Result<(), ChangeError> {
+    let closed = |set: CategorySet| {
+        let id = set.intersection(categories).iter().next()?;
+        Some(policy.catalogue().name(id).to_owned())
+    };
+    if let Some(category) = closed(policy.catalogue().locked()) {
+        return Err(ChangeError::Locked { category });
+    }
+    match closed(policy.unblock_rules().never) {
+        Some(category) => Err(ChangeError::Never { category }),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn check_end(
@@ -86,13 +100,13 @@ pub fn is_reason(reason: &str) -> bool {
     letters.len() >= REASON_LETTERS && !repeated
 }
 
-fn check_some_reason(reason: &str) -> Result<String, ChangeError> {
+pub(super) fn check_some_reason(reason: &str) -> Result<String, ChangeError> {
     let reason = reason.trim();
     if reason.is_empty() { Err(ChangeError::NoReason) } else { Ok(reason.to_owned()) }
 }
 
-/// Checks a yes and makes its events, each with its actor; the automatic apply is among them where
-/// the policy says so.
+/// Checks a yes and makes its events, each with its actor. Where everything that comes before the
+/// apply is done with it, and the policy applies by itself, that is among them.
 ///
 /// # Errors
 /// [`ChangeError`]: unknown, wrong state, own request, no role.
@@ -103,19 +117,114 @@ pub fn authorise_unblock(
     by: &str,
     now: UnixMillis,
 ) -> Result<Vec<(String, Event)>, ChangeError> {
-    let rules = policy.unblock_rules();
+    let request = sign(changes, policy, id, SignOff::Authorise, by, now)?;
+    let yes = (by.to_owned(), Event::UnblockAuthorised { id });
+    Ok(with_apply(policy, request, SignOff::Authorise, yes, now))
+}
+
+/// Checks that somebody may give a sign-off now, by their role, their other parts and the state of
+/// the request.
+fn sign<'c>(
+    changes: &'c Changes,
+    policy: &Policy,
+    id: UnblockId,
+    step: SignOff,
+    by: &str,
+    now: UnixMillis,
+) -> Result<&'c UnblockHistory, ChangeError> {
+    let request = changes.unblock(id)?;
     // Said first: a role would not help whoever asked.
-    if same_person(by, &changes.unblock(id)?.requested_by) {
+    if step == SignOff::Authorise && same_person(by, &request.requested_by) {
         return Err(ChangeError::OwnRequest(id));
     }
-    require_role(policy, by, &rules.authorise)?;
-    let asked = |state| state == UnblockState::Asked;
-    changes.unblock_that(id, now, asked, "an asked one", "authorised")?;
-    let mut events = vec![(by.to_owned(), Event::UnblockAuthorised { id })];
-    if rules.apply_automatically {
-        events.push((AUTOMATIC.to_owned(), Event::UnblockApplied { id }));
+    let rules = policy.unblock_rules();
+    let roles = match step {
+        SignOff::Authorise => &rules.authorise,
+        SignOff::Apply => &rules.apply,
+        SignOff::Confirm => &rules.confirm,
+    };
+    require_role(policy, by, roles)?;
+    if request.overtaken.is_some() {
+        return Err(ChangeError::Overtaken(id));
     }
-    Ok(events)
+    let state = request.state(now);
+    let waits = matches!(state, UnblockState::Asked | UnblockState::Authorised);
+    let (fits, wanted) = match step {
+        SignOff::Authorise => (state == UnblockState::Asked, "an asked one"),
+        SignOff::Apply if request.applied.is_some() => (false, "one not yet applied"),
+        // What must come first is said by name below.
+        SignOff::Apply => (waits, "an authorised one"),
+        SignOff::Confirm if request.order.confirms_first() => {
+            (waits && request.applied.is_none(), "one that waits to be applied")
+        }
+        SignOff::Confirm => {
+            let is_live = matches!(state, UnblockState::Live | UnblockState::ReviewDue);
+            (is_live, "a live one")
+        }
+    };
+    if !fits {
+        let (state, action) = (state.as_str(), step.done());
+        return Err(ChangeError::WrongState { id, state, wanted, action });
+    }
+    request.may(step, by)?;
+    Ok(request)
+}
+
+/// A sign-off, and the automatic apply where it was the last thing that this waited for.
+fn with_apply(
+    policy: &Policy,
+    request: &UnblockHistory,
+    step: SignOff,
+    signed: (String, Event),
+    now: UnixMillis,
+) -> Vec<(String, Event)> {
+    let mut after = request.clone();
+    let by = Some((now, signed.0.clone()));
+    match step {
+        SignOff::Authorise => after.authorised = by,
+        SignOff::Apply => after.applied = by,
+        SignOff::Confirm => after.confirmed = by,
+    }
+    let mut events = vec![signed];
+    let applies = policy.unblock_rules().apply_automatically;
+    if applies && step != SignOff::Apply && after.may(SignOff::Apply, AUTOMATIC).is_ok() {
+        events.extend(apply(&after, AUTOMATIC));
+    }
+    events
+}
+
+/// The events of an apply: that it was, and what it puts into force where another part of the program
+/// follows that.
+fn apply(request: &UnblockHistory, by: &str) -> Vec<(String, Event)> {
+    let id = request.id;
+    let effect = match &request.kind {
+        RequestKind::Policy(what) => Some(Event::PolicyApplied {
+            hash: what.hash.clone(),
+            reason: request.reason.clone(),
+            summary: what.summary.clone(),
+            request: Some(id),
+        }),
+        RequestKind::List(what) if what.rollback => {
+            Some(Event::ListRolledBack { list: what.list.clone(), version: what.version.clone() })
+        }
+        RequestKind::List(what) => Some(Event::ListAccepted {
+            list: what.list.clone(),
+            version: what.version.clone(),
+            entries: what.entries,
+            added: what.added,
+            removed: what.removed,
+        }),
+        _ => None,
+    };
+    let applied = std::iter::once(Event::UnblockApplied { id });
+    applied.chain(effect).map(|event| (by.to_owned(), event)).collect()
+}
+
+/// Whether `by` would be allowed to apply a request, whatever its state is: for saying whom to ask.
+#[must_use]
+pub fn may_apply(request: &UnblockHistory, by: &str) -> bool {
+    let others = [&request.authorised, &request.confirmed];
+    !others.into_iter().flatten().any(|(_, who)| same_person(who, by))
 }
 
 /// Checks a no and makes its event.
@@ -136,7 +245,7 @@ pub fn refuse_unblock(
     Ok(Event::UnblockRefused { id, reason: check_some_reason(reason)? })
 }
 
-/// Checks that the change is made by somebody other than its authoriser, and makes the event.
+/// Checks that the change is made by somebody other than its authoriser, and makes its events.
 ///
 /// # Errors
 /// [`ChangeError`]: unknown, wrong state, same person, no role.
@@ -146,24 +255,12 @@ pub fn apply_unblock(
     id: UnblockId,
     by: &str,
     now: UnixMillis,
-) -> Result<Event, ChangeError> {
-    require_role(policy, by, &policy.unblock_rules().apply)?;
-    let authorised = |state| state == UnblockState::Authorised;
-    let unblock = changes.unblock_that(id, now, authorised, "an authorised one", "applied")?;
-    if unblock.applied.is_some() {
-        let state = UnblockState::Authorised.as_str();
-        return Err(ChangeError::WrongState {
-            id,
-            state,
-            wanted: "one not yet applied",
-            action: "applied",
-        });
-    }
-    differs(id, unblock.authorised.as_ref(), by, "authorised", "apply")?;
-    Ok(Event::UnblockApplied { id })
+) -> Result<Vec<(String, Event)>, ChangeError> {
+    Ok(apply(sign(changes, policy, id, SignOff::Apply, by, now)?, by))
 }
 
-/// Checks that the change is confirmed by a third person, and makes the event.
+/// Checks that the change is confirmed by a third person, and makes its events; `checks` is what the
+/// filter itself found. Where the school confirms before it applies, the automatic apply may follow.
 ///
 /// # Errors
 /// [`ChangeError`]: unknown, wrong state, same person, no role.
@@ -172,32 +269,18 @@ pub fn confirm_unblock(
     policy: &Policy,
     id: UnblockId,
     by: &str,
-    note: &str,
+    (note, checks): (&str, Vec<String>),
     now: UnixMillis,
-) -> Result<Event, ChangeError> {
-    require_role(policy, by, &policy.unblock_rules().confirm)?;
-    let live = |state| state == UnblockState::Live;
-    let unblock = changes.unblock_that(id, now, live, "a live one", "confirmed")?;
-    differs(id, unblock.authorised.as_ref(), by, "authorised", "confirm")?;
-    differs(id, unblock.applied.as_ref(), by, "applied", "confirm")?;
-    Ok(Event::UnblockConfirmed { id, note: note.trim().to_owned() })
-}
-
-fn differs(
-    id: UnblockId,
-    done: Option<&(UnixMillis, String)>,
-    by: &str,
-    did: &'static str,
-    action: &'static str,
-) -> Result<(), ChangeError> {
-    match done {
-        Some((_, who)) if same_person(who, by) => Err(ChangeError::SamePerson { id, did, action }),
-        _ => Ok(()),
-    }
+) -> Result<Vec<(String, Event)>, ChangeError> {
+    let request = sign(changes, policy, id, SignOff::Confirm, by, now)?;
+    let note = note.trim().to_owned();
+    let confirmed = (by.to_owned(), Event::UnblockConfirmed { id, note, checks });
+    Ok(with_apply(policy, request, SignOff::Confirm, confirmed, now))
 }
 
 /// Checks a new end and makes its event. Opening for longer is opening: it takes an authoriser who
-/// did not ask for it, and `max_days` counts from the first start.
+/// did not ask for it, and `max_days` counts from the first start. What does not end by itself gets
+/// another date for review: it was looked at, and stays.
 ///
 /// # Errors
 /// [`ChangeError`]: unknown, wrong state, own request, no role, reason, end.
@@ -216,7 +299,8 @@ pub fn extend_unblock(
     if same_person(by, &unblock.requested_by) {
         return Err(ChangeError::SamePerson { id, did: "asked for", action: "extend" });
     }
-    check_end(policy, unblock.from, until, now)?;
+    let counted_from = if unblock.kind.ends() { unblock.from } else { now };
+    check_end(policy, counted_from, until, now)?;
     check_reason(reason)?;
     Ok(Event::UnblockExtended { id, until, reason: reason.trim().to_owned() })
 }
@@ -239,6 +323,9 @@ pub fn revoke_unblock(
         require_role(policy, by, &closing_roles(policy))?;
     }
     changes.unblock_that(id, now, may_still_end, "an authorised or live one", "revoked")?;
+    if !unblock.can_be_revoked() {
+        return Err(ChangeError::NotRevocable { id });
+    }
     Ok(Event::UnblockRevoked { id, reason: check_some_reason(reason)? })
 }
 
@@ -276,35 +363,25 @@ pub fn block_site(
     Ok(Event::SiteBlocked { id, site: site.to_string(), scope, reason })
 }
 
-/// Checks that a school's block may be taken away and makes the event: loosening, so an authoriser
-/// says so.
-///
-/// # Errors
-/// [`ChangeError`]: unknown, no role, no reason.
-pub fn lift_block(
-    changes: &Changes,
-    policy: &Policy,
-    id: BlockId,
-    by: &str,
-    reason: &str,
-) -> Result<Event, ChangeError> {
-    if !changes.blocks.iter().any(|block| block.id == id) {
-        return Err(ChangeError::NoSuchBlock(id));
-    }
-    require_role(policy, by, &policy.unblock_rules().authorise)?;
-    check_reason(reason)?;
-    Ok(Event::SiteBlockLifted { id, reason: reason.trim().to_owned() })
-}
-
 /// Checks that `by` holds one of `roles` in the policy.
 ///
 /// # Errors
 /// [`ChangeError::NoRole`].
 pub fn require_role(policy: &Policy, by: &str, roles: &[Role]) -> Result<(), ChangeError> {
     let wanted: RoleSet = roles.iter().copied().collect();
-    if policy.roles(by.trim()).intersects(wanted) {
+    if acting_roles(policy, by).intersects(wanted) {
         return Ok(());
     }
     let roles = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
     Err(ChangeError::NoRole { by: by.trim().to_owned(), roles })
+}
+
+/// The roles in which somebody acts: those of the policy, and for whoever holds the emergency code
+/// always the same two, whatever the policy says of that name.
+#[must_use]
+pub fn acting_roles(policy: &Policy, by: &str) -> RoleSet {
+    match same_person(by, BREAK_GLASS) {
+        true => BREAK_GLASS_ROLES.into_iter().collect(),
+        false => policy.roles(by.trim()),
+    }
 }

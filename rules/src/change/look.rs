@@ -173,7 +173,8 @@ pub fn ask_inspect(
     check_reason(reason)?;
     let lapses = policy.clock().after_school_days(now, LAPSE_SCHOOL_DAYS);
     let (id, reason) = (changes.next_unblock(), reason.trim().to_owned());
-    Ok(Event::InspectAsked { id, what, from, until, reason, lapses })
+    let order = policy.unblock_rules().order;
+    Ok(Event::InspectAsked { id, what, from, until, reason, lapses, order })
 }
 
 /// Checks a request to accept faults of a host's certificate and makes its event. `categories` are
@@ -216,6 +217,7 @@ pub fn ask_certificate(
         until,
         reason: reason.trim().to_owned(),
         lapses: policy.clock().after_school_days(now, LAPSE_SCHOOL_DAYS),
+        order: policy.unblock_rules().order,
     })
 }
 

@@ -5,6 +5,7 @@ use crate::category::{Catalogue, CategorySet};
 use crate::decide::ReasonCode;
 use crate::host::Host;
 use crate::policy::Policy;
+use crate::site::Site;
 use proptest::prelude::*;
 
 const HOUR: i64 = 3_600_000;
@@ -81,8 +82,10 @@ fn an_unblock_goes_from_asked_to_live_to_ended() {
     fold_all(&mut changes, NOW, events);
     assert_eq!(changes.state(ID, NOW), Some(UnblockState::Live));
     assert_eq!(changes.live(NOW).len(), 1);
-    let event = confirm_unblock(&changes, &policy, ID, "j.cho", "seen", NOW).unwrap();
-    fold_all(&mut changes, NOW, vec![("j.cho".into(), event)]);
+    let checks = vec!["in scope: allowed".to_owned()];
+    let events = confirm_unblock(&changes, &policy, ID, "j.cho", ("seen", checks.clone()), NOW);
+    fold_all(&mut changes, NOW, events.unwrap());
+    assert_eq!(changes.unblocks[&ID].checks, checks);
     assert_eq!(changes.state(ID, NOW), Some(UnblockState::Confirmed));
     assert_eq!(changes.state(ID, later(5)), Some(UnblockState::Ended));
     assert!(changes.live(later(5)).is_empty());
@@ -115,14 +118,14 @@ fn without_automatic_apply_maker_and_confirmer_are_other_people() {
     fold_all(&mut changes, NOW, events);
     assert_eq!(changes.state(ID, NOW), Some(UnblockState::Authorised));
     assert!(changes.live(NOW).is_empty());
-    let event = apply_unblock(&changes, &policy, ID, "j.cho", NOW).unwrap();
-    fold_all(&mut changes, NOW, vec![("j.cho".into(), event)]);
+    let events = apply_unblock(&changes, &policy, ID, "j.cho", NOW).unwrap();
+    fold_all(&mut changes, NOW, events);
     assert_eq!(changes.live(NOW).len(), 1);
     for who in ["j.cho", "q.whitmore"] {
-        let error = confirm_unblock(&changes, &policy, ID, who, "", NOW).unwrap_err();
+        let error = confirm_unblock(&changes, &policy, ID, who, ("", vec![]), NOW).unwrap_err();
         assert!(matches!(error, ChangeError::SamePerson { .. }), "{who}: {error:?}");
     }
-    assert!(confirm_unblock(&changes, &policy, ID, "k.lane", "", NOW).is_ok());
+    assert!(confirm_unblock(&changes, &policy, ID, "k.lane", ("", vec![]), NOW).is_ok());
 }
 
 #[test]
@@ -208,7 +211,7 @@ fn extending_is_opening_and_revoking_is_for_anyone_concerned() {
 }
 
 #[test]
-fn a_block_acts_at_once_and_only_an_authoriser_lifts_it() {
+fn a_block_acts_at_once_and_is_lifted_by_a_request_that_another_authorises() {
     let policy = policy("automatic");
     let mut changes = Changes::default();
     let site = Site::parse("noisy.example.org").unwrap();
@@ -219,13 +222,23 @@ fn a_block_acts_at_once_and_only_an_authoriser_lifts_it() {
     let id = changes.blocks[0].id;
     assert_eq!(changes.next_block(), BlockId(id.0 + 1));
     let reason = "the page has been taken down";
-    assert!(matches!(
-        lift_block(&changes, &policy, id, "j.cho", reason),
-        Err(ChangeError::NoRole { .. })
-    ));
-    let event = lift_block(&changes, &policy, id, "q.whitmore", reason).unwrap();
-    fold_all(&mut changes, NOW, vec![("q.whitmore".into(), event)]);
+    let missing = ask_lift(&changes, &policy, BlockId(77), reason, None, NOW);
+    assert_eq!(missing, Err(ChangeError::NoSuchBlock(BlockId(77))));
+    for who in ["q.whitmore", "t.obi"] {
+        let event = ask_lift(&changes, &policy, id, reason, None, NOW).unwrap();
+        fold_all(&mut changes, NOW, vec![(who.into(), event)]);
+    }
+    assert_eq!(changes.blocks.len(), 1, "asked alone does nothing");
+    let own = authorise_unblock(&changes, &policy, ID, "q.whitmore", NOW);
+    assert_eq!(own, Err(ChangeError::OwnRequest(ID)));
+    let events = authorise_unblock(&changes, &policy, UnblockId(2), "q.whitmore", NOW).unwrap();
+    fold_all(&mut changes, NOW, events);
     assert!(changes.blocks.is_empty());
+    assert_eq!(changes.state(ID, NOW), Some(UnblockState::Lapsed), "nothing left to ask for");
+    assert_eq!(changes.state(UnblockId(2), NOW), Some(UnblockState::Live));
+    assert_eq!(changes.state(UnblockId(2), later(240)), Some(UnblockState::ReviewDue));
+    let taken_back = revoke_unblock(&changes, &policy, UnblockId(2), "j.cho", "again", NOW);
+    assert_eq!(taken_back, Err(ChangeError::NotRevocable { id: UnblockId(2) }));
     assert_eq!(changes.next_block(), BlockId(id.0 + 1), "a number is never used twice");
 }
 
@@ -251,10 +264,11 @@ fn any_event() -> impl Strategy<Value = (String, i64, Event)> {
                 until,
                 reason: "chess club at lunch".into(),
                 lapses: None,
+                order: SignOffOrder::default(),
             },
             1 => Event::UnblockAuthorised { id },
             2 => Event::UnblockApplied { id },
-            3 => Event::UnblockConfirmed { id, note: String::new() },
+            3 => Event::UnblockConfirmed { id, note: String::new(), checks: Vec::new() },
             4 => Event::UnblockExtended { id, until, reason: "longer".into() },
             5 => Event::UnblockRevoked { id, reason: "over".into() },
             _ => Event::UnblockRefused { id, reason: "no".into() },
@@ -341,7 +355,8 @@ proptest! {
                 Move::Open => {
                     let id = UnblockId(tell("x", Event::ServeStopped {}) as u32 + 1);
                     let (site, scope, reason) = (site.clone(), scope.clone(), "lesson".to_owned());
-                    tell("t.obi", Event::UnblockAsked { id, site, scope, from, until, reason, lapses: None });
+                    let (lapses, order) = (None, SignOffOrder::default());
+                    tell("t.obi", Event::UnblockAsked { id, site, scope, from, until, reason, lapses, order });
                     authorised = Some((tell("q.whitmore", Event::UnblockAuthorised { id }), id));
                     tell(AUTOMATIC, Event::UnblockApplied { id });
                 }
@@ -496,6 +511,7 @@ fn a_fault_that_cannot_be_accepted_is_not_whoever_wrote_the_entry() {
         until: later(5),
         reason: "forged".into(),
         lapses: None,
+        order: SignOffOrder::default(),
     };
     fold_all(
         &mut changes,
@@ -525,4 +541,35 @@ fn requests_are_stored_in_words_that_stay() {
         panic!("another event");
     };
     assert_eq!((accept, lapses), (vec![ReasonCode::TlsExpired], None));
+}
+
+#[test]
+fn whoever_holds_the_emergency_code_has_two_roles_whatever_the_policy_says() {
+    let policy = policy("automatic");
+    assert_eq!(require_role(&policy, "Break-Glass", &[Role::It]), Ok(()));
+    assert_eq!(require_role(&policy, BREAK_GLASS, &[Role::Head]), Ok(()));
+    let refused = require_role(&policy, BREAK_GLASS, &[Role::Dsl, Role::Auditor]);
+    assert!(matches!(refused, Err(ChangeError::NoRole { .. })));
+    assert_eq!(policy.roles(BREAK_GLASS), Default::default(), "none to browse with");
+    for name in ["break-glass", "Break-Glass", "automatic", "schoolgate", "machine:root"] {
+        assert!(is_reserved(name), "{name}");
+    }
+    assert!(!is_reserved("q.whitmore"));
+}
+
+#[test]
+fn uses_of_the_emergency_code_are_counted_until_it_is_renewed() {
+    let mut changes = Changes::default();
+    let add = |changes: &mut Changes, event| {
+        let next = entry(changes, later(changes.size as i64), "j.cho", event);
+        changes.fold(&next);
+    };
+    add(&mut changes, Event::BreakGlassMade {});
+    assert_eq!(changes.break_glass.made_at, Some(later(0)));
+    add(&mut changes, Event::BreakGlassUsed {});
+    add(&mut changes, Event::BreakGlassUsed {});
+    assert_eq!((changes.break_glass.uses, changes.break_glass.used_at), (2, Some(later(2))));
+    add(&mut changes, Event::BreakGlassMade {});
+    let made = BreakGlass { made_at: Some(later(3)), uses: 0, used_at: None };
+    assert_eq!(changes.break_glass, made);
 }

@@ -309,6 +309,9 @@ impl Policy {
         };
         diff.change("unblock apply", &apply(old), &apply(new), !old.apply_automatically);
         diff.change("unblock confirm", &roles(&old.confirm), &roles(&new.confirm), true);
+        // Less is confirmed before it is made.
+        let loosens = old.order.confirms_first() && !new.order.confirms_first();
+        diff.change("unblock order", &old.order.words(), &new.order.words(), loosens);
         let days = |rules: &UnblockRules| format!("{} days", rules.max_days);
         diff.change("unblock max_days", &days(old), &days(new), new.max_days > old.max_days);
         let named = |policy: &Policy, set: CategorySet| -> BTreeSet<String> {

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::access::RoleSet;
-use crate::change::{ChangeEntry, Changes, Event, InspectWhat, PrivacyLift};
+use crate::change::{ChangeEntry, Changes, Event, InspectWhat, PrivacyLift, SignOffOrder};
 use crate::host::Host;
 use crate::inspect::{GroupId, InspectReason, Inspection, group};
 use crate::target::Scheme;
@@ -150,8 +150,9 @@ fn lift(id: u32, what: InspectWhat) -> Changes {
     let mut changes = Changes::default();
     let (id, reason) = (UnblockId(id), "because".to_owned());
     let (from, until) = (UnixMillis(100), UnixMillis(200));
+    let (lapses, order) = (None, SignOffOrder::default());
     let events = [
-        ("m.obi", Event::InspectAsked { id, what, from, until, reason, lapses: None }),
+        ("m.obi", Event::InspectAsked { id, what, from, until, reason, lapses, order }),
         ("q.whitmore", Event::UnblockAuthorised { id }),
         ("automatic", Event::UnblockApplied { id }),
     ];

@@ -4,6 +4,7 @@ use super::read::Reader;
 use super::{Exception, Keep, PolicyTest, SignInBy, StandingYes, Subject, UnblockRules};
 use crate::access::{Role, RoleSet};
 use crate::category::CategorySet;
+use crate::change::{SignOff, SignOffOrder, is_reserved};
 use crate::document::{Document, Value, suggest};
 use crate::inspect::Inspect;
 use crate::level::LevelId;
@@ -91,7 +92,7 @@ impl Reader<'_> {
             let role = self.role(at, word);
             for (at, name) in self.document.strings(value, EXAMPLE) {
                 let name = name.trim();
-                if name.is_empty() || name.starts_with('@') {
+                if is_reserved(name) || name.starts_with('@') {
                     let what = format!("\"{name}\" is no person's name");
                     self.document.fault(at, what, format!("write it like {EXAMPLE}"));
                 } else if let Some(role) = role {
@@ -115,7 +116,7 @@ impl Reader<'_> {
         };
         let table = self.document.table(value, EXAMPLE)?;
         let at = value.span().start;
-        let keys = ["authorise", "apply", "confirm", "max_days", "never", "standing"];
+        let keys = ["authorise", "apply", "confirm", "order", "max_days", "never", "standing"];
         self.document.only_keys(table, "[unblock]", &keys);
         let authorise = self.acting_roles(table.get("authorise"), EXAMPLE);
         self.check_authorisers(
@@ -133,9 +134,14 @@ impl Reader<'_> {
         if let Some(value) = table.get("standing") {
             for (at, table) in self.document.tables(value, "[[unblock.standing]]") {
                 standing.extend(self.standing(at, table, never));
-                let what = "a standing yes is kept, but not used in this version";
-                self.warn_once(at, what);
             }
+        }
+        let order = table.get("order").and_then(|value| self.sign_off_order(value));
+        let order = order.unwrap_or_default();
+        if let Some(value) = table.get("order")
+            && order.confirms_first()
+        {
+            self.check_confirmers(value.span().start, &confirm, roles);
         }
         Some(UnblockRules {
             authorise,
@@ -144,8 +150,42 @@ impl Reader<'_> {
             confirm,
             max_days: max_days.unwrap_or(DEFAULT_UNBLOCK_DAYS),
             never,
+            order,
             standing,
         })
+    }
+
+    fn sign_off_order(&mut self, value: &Value<'_>) -> Option<SignOffOrder> {
+        const EXAMPLE: &str = "order = [\"authorise\", \"apply\", \"confirm\"]";
+        let mut steps = Vec::new();
+        for (at, word) in self.document.strings(value, EXAMPLE) {
+            match SignOff::from_word(word) {
+                Some(step) => steps.push(step),
+                None => {
+                    let fix = suggest(word, SignOff::ALL.map(SignOff::as_str))
+                        .unwrap_or_else(|| format!("write it like {EXAMPLE}"));
+                    self.document.fault(at, format!("no sign-off called \"{word}\""), fix);
+                    return None;
+                }
+            }
+        }
+        let order = SignOffOrder::new(&steps);
+        if order.is_none() {
+            let known = SignOffOrder::ALL.map(SignOffOrder::words).join("; or ");
+            let what = "order must name each sign-off once, and authorise before apply";
+            self.document.fault(value.span().start, what, format!("use one of: {known}"));
+        }
+        order
+    }
+
+    /// Where a change must be confirmed before it is applied, somebody must be able to.
+    fn check_confirmers(&mut self, at: usize, confirm: &[Role], roles: &Roles) {
+        let wanted: RoleSet = confirm.iter().copied().collect();
+        if !roles.values().any(|held| held.intersects(wanted)) {
+            let what = "nothing could ever be opened: nobody holds a role that may confirm";
+            let fix = "name a role in confirm, and a person for it in [roles]";
+            self.document.fault(at, what, fix);
+        }
     }
 
     fn check_authorisers(&mut self, at: usize, authorise: &[Role], roles: &Roles) {

@@ -240,10 +240,37 @@ fn the_unblock_rules_and_times_to_keep_are_as_written() {
 }
 
 #[test]
+fn the_order_of_sign_offs_is_one_in_which_nothing_is_applied_unauthorised() {
+    assert!(sample().unblock_rules().order.is_usual());
+    let with = |order: &str| {
+        parse(&SAMPLE.replace("max_days = 90", &format!("max_days = 90\norder = {order}")))
+    };
+    let first = with(r#"["confirm", "authorise", "apply"]"#).unwrap();
+    assert!(first.unblock_rules().order.confirms_first());
+    let refused = [
+        (r#"["apply", "authorise", "confirm"]"#, "order must name each sign-off once"),
+        (r#"["authorise", "apply"]"#, "order must name each sign-off once"),
+        (r#"["authorise", "apply", "aprove"]"#, "no sign-off called \"aprove\""),
+    ];
+    for (order, what) in refused {
+        let faults = with(order).unwrap_err();
+        assert!(faults[0].what.contains(what), "{faults:#?}");
+    }
+    // Confirming first by a role that nobody holds would close everything for good.
+    let nobody = SAMPLE
+        .replace("confirm = [\"it\", \"head\"]", "confirm = [\"head\"]")
+        .replace("max_days = 90", "max_days = 90\norder = [\"authorise\", \"confirm\", \"apply\"]");
+    let faults = parse(&nobody).unwrap_err();
+    assert!(faults[0].what.contains("nobody holds a role that may confirm"), "{faults:#?}");
+    let reserved =
+        parse(&SAMPLE.replace("\"q.whitmore\"", "\"q.whitmore\", \"Automatic\"")).unwrap_err();
+    assert!(reserved[0].what.contains("is no person's name"), "{reserved:#?}");
+}
+
+#[test]
 fn what_is_not_built_yet_is_said() {
     let policy = sample();
-    for what in ["kerberos", "chromebook", "portal", "safe_search", "video", "standing", "keep is"]
-    {
+    for what in ["kerberos", "chromebook", "portal", "safe_search", "video", "keep is"] {
         let said = policy.warnings().iter().filter(|warning| warning.contains(what)).count();
         assert_eq!(said, 1, "{what}: {:#?}", policy.warnings());
     }

@@ -132,6 +132,13 @@ fn each_difference_is_a_line_and_loosening_is_seen() {
         ),
         ("max_days = 90", "max_days = 91", "unblock max_days: 90 days -> 91 days", true, false),
         (
+            "max_days = 90",
+            "order = [\"authorise\", \"confirm\", \"apply\"]\nmax_days = 90",
+            "unblock order: authorise, apply, confirm -> authorise, confirm, apply",
+            false,
+            true,
+        ),
+        (
             "never = [\"adult\"]",
             "never = [\"adult\", \"gambling\"]",
             "added: gambling in unblock never",

@@ -1,0 +1,144 @@
+//! Lessons: what a teacher may open alone, because an authoriser has said a standing yes to it.
+//!
+//! A standing yes stands in the policy, so it came there by sign-off like everything that opens. It
+//! has an author, a role, categories, a width, a length and a date for review; outside any of them a
+//! lesson is an ordinary request. It opens nothing that is locked or never unblocked.
+
+use super::act::{ask_unblock, check_categories};
+use super::{AUTOMATIC, ChangeError, Changes, Event};
+use crate::category::CategorySet;
+use crate::policy::{Cell, Policy, StandingYes};
+use crate::site::Site;
+use crate::time::UnixMillis;
+use crate::unblock::Scope;
+
+const MINUTE_MILLIS: i64 = 60_000;
+
+/// What somebody wants open for a lesson, from now on.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the fields of the request form")]
+pub struct Lesson {
+    pub site: Site,
+    /// Of the site.
+    pub categories: CategorySet,
+    pub scope: Scope,
+    pub until: UnixMillis,
+    pub reason: String,
+}
+
+/// The standing yes under which `by` may open this alone, now.
+///
+/// # Errors
+/// [`ChangeError`]: locked, never, or why no standing yes covers it.
+pub fn standing_yes<'p>(
+    policy: &'p Policy,
+    by: &str,
+    lesson: &Lesson,
+    now: UnixMillis,
+) -> Result<&'p StandingYes, ChangeError> {
+    check_categories(policy, lesson.categories)?;
+    let all = &policy.unblock_rules().standing;
+    if all.is_empty() {
+        return Err(ChangeError::NoStandingYes("the policy has none".to_owned()));
+    }
+    let mut why = String::new();
+    for yes in all {
+        match uncovered(policy, yes, by, lesson, now) {
+            None => return Ok(yes),
+            // The reason of the last one whose role is held says more than "not your role".
+            Some(reason) if why.is_empty() || policy.roles(by).contains(yes.who) => why = reason,
+            Some(_) => {}
+        }
+    }
+    Err(ChangeError::NoStandingYes(why))
+}
+
+/// Why a standing yes does not cover a lesson; `None`: it does.
+fn uncovered(
+    policy: &Policy,
+    yes: &StandingYes,
+    by: &str,
+    lesson: &Lesson,
+    now: UnixMillis,
+) -> Option<String> {
+    let clock = policy.clock();
+    if !policy.roles(by.trim()).contains(yes.who) {
+        return Some(format!("it is for the role {}", yes.who.as_str()));
+    }
+    if is_author(&yes.authorised, by) {
+        return Some("it is your own yes, and nobody says yes to what they ask for".to_owned());
+    }
+    let last = UnixMillis(lesson.until.0 - 1);
+    if clock.day(now) > yes.review || clock.day(last) > yes.review {
+        return Some(format!("it had to be reviewed by {}", yes.review));
+    }
+    let opened = lesson.categories.difference(open_to_all(policy));
+    if let Some(category) = opened.difference(yes.categories).iter().next() {
+        return Some(format!("it does not name {}", policy.catalogue().name(category)));
+    }
+    if opened.is_empty() {
+        return Some("it names none of the site's categories".to_owned());
+    }
+    let is_wide_enough = match (yes.scope.as_str(), &lesson.scope) {
+        (_, Scope::Everyone) => false,
+        (_, Scope::User(_)) | ("class" | "level", Scope::Group(_)) => true,
+        ("level", Scope::Level(_)) => true,
+        _ => false,
+    };
+    if !is_wide_enough {
+        return Some(format!("it is for a {} at most", yes.scope));
+    }
+    if lesson.until.0.saturating_sub(now.0) > i64::from(yes.max_minutes) * MINUTE_MILLIS {
+        return Some(format!("it is for {} minutes at most", yes.max_minutes));
+    }
+    None
+}
+
+/// Categories that every level may see anyway: a lesson opens nothing by them.
+fn open_to_all(policy: &Policy) -> CategorySet {
+    let is_open =
+        |id| policy.levels().iter().all(|(level, _)| *policy.cell(level, id).0 == Cell::Allow);
+    policy.catalogue().iter().map(|(id, _)| id).filter(|id| is_open(*id)).collect()
+}
+
+/// Whether the author of a standing yes, as written (`Q. Whitmore (DSL) 2026-09-01`), is this person
+/// (`q.whitmore`): the letters of the name are compared.
+fn is_author(written: &str, by: &str) -> bool {
+    let letters = |text: &str| -> String {
+        text.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect()
+    };
+    let name = written.split(['(', ',']).next().unwrap_or_default();
+    let name =
+        name.split_whitespace().filter(|word| !word.starts_with(|c: char| c.is_ascii_digit()));
+    let (author, by) = (letters(&name.collect::<String>()), letters(by));
+    !by.is_empty() && author == by
+}
+
+/// The standing yes that a lesson has, or why it has none.
+pub type Yes = Result<StandingYes, ChangeError>;
+
+/// Checks a lesson and makes its events: open at once under a standing yes, which says whose yes it
+/// is; else a request, with why no standing yes covers it.
+///
+/// # Errors
+/// [`ChangeError`]: what an unblock may not be.
+pub fn start_lesson(
+    changes: &Changes,
+    policy: &Policy,
+    by: &str,
+    lesson: &Lesson,
+    now: UnixMillis,
+) -> Result<(Vec<(String, Event)>, Yes), ChangeError> {
+    let Lesson { site, categories, scope, until, reason } = lesson;
+    let asked =
+        ask_unblock(changes, policy, *categories, site, scope.clone(), now, *until, reason, now)?;
+    let mut events = vec![(by.to_owned(), asked)];
+    let yes = standing_yes(policy, by, lesson, now).cloned();
+    if let Ok(yes) = &yes {
+        let id = changes.next_unblock();
+        let used = Event::StandingYesUsed { id, authorised: yes.authorised.clone() };
+        events.push((AUTOMATIC.to_owned(), used));
+        events.push((AUTOMATIC.to_owned(), Event::UnblockApplied { id }));
+    }
+    Ok((events, yes))
+}

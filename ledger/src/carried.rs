@@ -17,10 +17,17 @@ pub(crate) struct Carried {
 impl Carried {
     pub(crate) const NAME: &str = "carried.json";
 
-    /// Reads it; nothing carried where there is no file yet.
+    /// Reads it; nothing carried where there is no file yet. One that the disk has damaged is set
+    /// aside: the newest days tell nearly all that it would, and a start that waits for somebody to
+    /// remove a file is browsing that stands still.
     pub(crate) fn read(folder: &Path) -> std::io::Result<Self> {
         match std::fs::read(folder.join(Self::NAME)) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(std::io::Error::other),
+            Ok(bytes) => serde_json::from_slice(&bytes).or_else(|error| {
+                tracing::error!(%error, "journal/carried.json is damaged and set aside");
+                let path = folder.join(Self::NAME);
+                std::fs::rename(&path, path.with_extension("json.damaged"))?;
+                Ok(Self::default())
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }

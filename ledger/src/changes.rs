@@ -1,5 +1,6 @@
 //! The change log: every change to the filter and every admin action, append-only, in one SQLite
-//! file (`STATE/changes.db`) that the daemon and the command line share.
+//! file (`STATE/changes.db`) that the daemon and the command line share. Beside it, in the same file,
+//! lie the users (`users`) and the administrators with their sessions (`accounts`).
 //!
 //! A change takes effect only once its entry is durable: entries are written in `BEGIN IMMEDIATE`
 //! transactions with `synchronous=FULL`, so two writers never share a sequence and a power cut
@@ -7,14 +8,18 @@
 //! leaf hash (RFC 6962: SHA-256 of 0x00 and the body) is kept beside it for the signed log to come;
 //! every read checks it, so that a damaged entry stops the reader instead of misleading it.
 
+use crate::folder::make_folder;
 use rules::change::{ChangeEntry, Changes, Event};
 use rules::time::UnixMillis;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, SqlSafeStr, Sqlite, SqliteConnection, Transaction};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Row, SqlSafeStr, Sqlite, SqliteConnection,
+    Transaction,
+};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -29,10 +34,22 @@ const JOURNAL_GONE: i32 = 5898;
 /// Actor of what the daemon does by itself.
 pub const ACTOR_DAEMON: &str = "schoolgate";
 
-/// Version of the tables below, kept in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+/// The steps that make the tables, each with its version and name. A file of an earlier version
+/// gets those that it lacks; a step is never edited once it was released.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "changes and users", include_str!("changes_schema_1.sql")),
+    (2, "accounts and sessions", include_str!("changes_schema_2.sql")),
+];
 
-const SCHEMA_1: &str = include_str!("changes_schema_1.sql");
+/// Version of the tables, kept in SQLite's `user_version`.
+const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
+/// The statements that make the tables of a version; of an unknown one all that are known.
+pub(crate) fn schema_of(version: i64) -> Vec<&'static str> {
+    let known = (1..=SCHEMA_VERSION).contains(&version);
+    let fits = |of: i64| !known || of <= version;
+    MIGRATIONS.iter().filter(|(of, ..)| fits(*of)).map(|(_, _, sql)| *sql).collect()
+}
 
 /// Why the change log cannot be opened, read or written. Nothing was changed.
 #[derive(Debug, Error)]
@@ -242,6 +259,21 @@ impl ChangeLog {
         read_entries(&mut inner.connection, &self.path, size).await
     }
 
+    /// The leaf hashes of the entries after the first `size` ones, made from their bytes.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn leaves_after(&self, size: u64) -> Result<Vec<[u8; 32]>, AppendError> {
+        let query = sqlx::query("SELECT body FROM change WHERE sequence >= ? ORDER BY sequence")
+            .bind(i64::try_from(size).unwrap_or(i64::MAX));
+        let rows = self.fetch(query).await?;
+        let leaf = |row: &sqlx::sqlite::SqliteRow| {
+            let body: &str = row.try_get(0).map_err(|e| damaged(&self.path, e.to_string()))?;
+            Ok(leaf_hash(body.as_bytes()))
+        };
+        rows.iter().map(leaf).collect()
+    }
+
     /// The entries whose event has one of these words (`policy_applied`, ...), in order.
     ///
     /// # Errors
@@ -305,7 +337,7 @@ impl ChangeLog {
         }
     }
 
-    /// Runs one read on the log's connection; for [`crate::users`].
+    /// Runs one read on the log's connection; for [`crate::users`] and [`crate::accounts`].
     pub(crate) async fn fetch(
         &self,
         query: sqlx::query::Query<'_, Sqlite, sqlx::sqlite::SqliteArguments>,
@@ -422,8 +454,13 @@ pub fn canonical_entry(entry: &ChangeEntry) -> String {
         "actor": entry.actor,
         "event": entry.event,
     });
+    canonical(&value)
+}
+
+/// A value as RFC 8785 writes it.
+pub(crate) fn canonical(value: &Value) -> String {
     let mut text = String::new();
-    write_canonical(&value, &mut text);
+    write_canonical(value, &mut text);
     text
 }
 
@@ -534,9 +571,7 @@ fn earlier_run(state: &Path) -> Option<PathBuf> {
 }
 
 fn make_file(state: &Path, path: &Path) -> std::io::Result<()> {
-    if !state.is_dir() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state)?;
-    }
+    make_folder(state)?;
     if path.exists() {
         return Ok(());
     }
@@ -607,18 +642,18 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), A
     }
     // One writer at a time: two commands on a fresh folder must not both make the tables.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(version)?;
-    let migrator = Migrator::with_migrations(vec![Migration::new(
-        1,
-        "changes and users".into(),
-        MigrationType::Simple,
-        SCHEMA_1.into_sql_str(),
-        false,
-    )]);
+    let steps = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let migrator = Migrator::with_migrations(steps.into());
     migrator
         .run_direct(None, &mut *transaction, false)
         .await
         .map_err(|e| damaged(path, e.to_string()))?;
-    sqlx::query("PRAGMA user_version = 1").execute(&mut *transaction).await.map_err(version)?;
+    sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {SCHEMA_VERSION}")))
+        .execute(&mut *transaction)
+        .await
+        .map_err(version)?;
     transaction.commit().await.map_err(version)
 }
 

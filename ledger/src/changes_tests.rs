@@ -309,3 +309,47 @@ async fn a_new_folder_with_the_schools_own_files_gets_a_log() {
     std::fs::create_dir(state.join("journal")).unwrap();
     assert_eq!(open(state).await.size().await.unwrap(), 0);
 }
+
+/// A state folder as version 1 of this program left it: one entry, one user.
+async fn of_version_1(state: &Path) -> String {
+    let mut old = SqliteConnectOptions::new()
+        .filename(ChangeLog::path_in(state))
+        .create_if_missing(true)
+        .connect()
+        .await
+        .unwrap();
+    let (version, name, sql) = MIGRATIONS[0];
+    let step =
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false);
+    Migrator::with_migrations(vec![step]).run_direct(None, &mut old, false).await.unwrap();
+    let entry = ChangeEntry { sequence: 0, at: AT, actor: "j.cho".to_owned(), event: blocked(1) };
+    let body = canonical_entry(&entry);
+    sqlx::query("INSERT INTO change (sequence, body, leaf) VALUES (0, ?, ?)")
+        .bind(&body)
+        .bind(&leaf_hash(body.as_bytes())[..])
+        .execute(&mut old)
+        .await
+        .unwrap();
+    sqlx::raw_sql("INSERT INTO person (key, name, created_at) VALUES ('sam.p', 'Sam.P', 7)")
+        .execute(&mut old)
+        .await
+        .unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+    body
+}
+
+#[tokio::test]
+async fn a_file_of_version_1_gets_the_tables_that_it_lacks_and_keeps_all_that_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = of_version_1(folder.path()).await;
+    let log = open(folder.path()).await;
+    assert_eq!(canonical_entry(&log.entries_after(0).await.unwrap()[0]), body);
+    assert_eq!(log.users().list().await.unwrap()[0].name, "Sam.P");
+    assert_eq!(log.accounts().count(AT).await.unwrap().ever, 0);
+    log.accounts().add("j.cho", AT, "m.obi", None).await.unwrap();
+    drop(log);
+    assert_eq!(open(folder.path()).await.accounts().list().await.unwrap().len(), 1);
+    let row = sqlx::query("PRAGMA user_version").fetch_one(&mut raw(folder.path()).await).await;
+    assert_eq!(row.unwrap().get::<i64, _>(0), SCHEMA_VERSION);
+}

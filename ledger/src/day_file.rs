@@ -2,17 +2,24 @@
 //!
 //! Rows are collected in memory and stored by `DayFile::commit` in one transaction, together with
 //! the rollups and how far each journal file is stored: after a crash the file tells exactly which
-//! decisions it holds. Every text that repeats is kept once.
+//! decisions it holds. Every text that repeats is kept once. What the rows are proved with is in
+//! [`proof`].
+
+mod proof;
 
 use crate::insert::{Binder, Insert};
 use crate::intern::{Texts, Tuples};
 use crate::payload::DecisionRead;
+use crate::pending::{NewBatch, Pending};
 use crate::record::{Context, Ended, scheme_number};
 use crate::rollup::{Facts, Rollup, Stored};
 use crate::sqlite::{
-    MAX_ID, Position, beside, create_schema, create_whole, day_path, open_to_write, positions,
+    MAX_ID, Position, create_schema, create_whole, day_path, open_to_write, positions,
+    set_orphans_aside, sync_files,
 };
 use jiff::civil::Date;
+use proof::Digests;
+pub(crate) use proof::read_end;
 use rules::category::CategorySet;
 use rules::decide::Verdict;
 use rules::host::Host;
@@ -35,9 +42,16 @@ pub(crate) struct What {
     pub(crate) category_set: u32,
     pub(crate) verdict: u8,
     pub(crate) reason: u8,
-    rule: u32,
+    pub(crate) rule: u32,
     pub(crate) unblock: Option<u32>,
     pub(crate) depth: u8,
+}
+
+/// The end of a stored access, with its place among the day's ends.
+struct EndRow {
+    sequence: i64,
+    ended: Ended,
+    place: u64,
 }
 
 struct AccessRow {
@@ -76,6 +90,7 @@ struct SetMembers {
 /// One day's file, open for writing.
 pub(crate) struct DayFile {
     path: PathBuf,
+    day: Date,
     connection: SqliteConnection,
     inserts: Inserts,
     next_sequence: i64,
@@ -94,8 +109,10 @@ pub(crate) struct DayFile {
     pub(crate) who: Tuples<Who>,
     pub(crate) what: Tuples<What>,
     rows: Vec<AccessRow>,
-    ends: Vec<(i64, Ended)>,
+    ends: Vec<EndRow>,
     rollup: Rollup,
+    digests: Digests,
+    pending: Pending,
 }
 
 impl DayFile {
@@ -107,20 +124,23 @@ impl DayFile {
     ) -> Result<(Self, HashMap<u64, (OpenRow, Option<Arc<str>>)>), sqlx::Error> {
         let path = day_path(folder, day);
         if !path.exists() {
+            set_orphans_aside(&path)?;
             create_whole(&path, day).await?;
         }
         let mut connection = open_to_write(&path).await?;
         create_schema(&mut connection, day).await?;
-        let mut file = Self::load(connection, path).await?;
+        let mut file = Self::load(connection, path, day).await?;
+        file.load_pending().await?;
         let open = file.open_rows().await?;
         Ok((file, open))
     }
 
-    async fn load(mut connection: SqliteConnection, path: PathBuf) -> Result<Self, sqlx::Error> {
+    async fn load(
+        mut connection: SqliteConnection,
+        path: PathBuf,
+        day: Date,
+    ) -> Result<Self, sqlx::Error> {
         let db = &mut connection;
-        let next = sqlx::query("SELECT coalesce(max(sequence) + 1, 0) FROM access")
-            .fetch_one(&mut *db)
-            .await?;
         let max_id = sqlx::query(MAX_ID).fetch_one(&mut *db).await?;
         let names = texts(db, "SELECT value FROM name ORDER BY id").await?;
         let people = texts(db, "SELECT name FROM person ORDER BY id").await?;
@@ -135,10 +155,12 @@ impl DayFile {
             sqlx::query("SELECT site FROM host ORDER BY id").fetch_all(&mut *db).await?;
         let locked =
             sqlx::query("SELECT locked FROM category_set ORDER BY id").fetch_all(&mut *db).await?;
+        let pending = proof::waiting_from(db).await?;
         let mut file = Self {
             path,
+            day,
             inserts: Inserts::new(),
-            next_sequence: next.try_get(0)?,
+            next_sequence: pending.next_row() as i64,
             max_id: max_id.try_get::<i64, _>(0)? as u64,
             positions: positions(db).await?,
             who: who(db).await?,
@@ -157,6 +179,8 @@ impl DayFile {
             context_ids: Vec::new(),
             rows: Vec::new(),
             ends: Vec::new(),
+            digests: Digests::default(),
+            pending,
         };
         for (i, row) in locked.iter().enumerate() {
             let joined = Arc::clone(file.category_sets.text(i as u32 + 1));
@@ -225,7 +249,7 @@ impl DayFile {
         let facts = self.facts(&open);
         self.rollup.request(&facts, &self.set_members[category_set as usize - 1].categories);
         self.add_bytes(&facts, category_set, ended.as_ref());
-        self.rows.push(AccessRow {
+        let row = AccessRow {
             sequence: open.sequence,
             id: read.id.0,
             at: read.at.0,
@@ -233,7 +257,9 @@ impl DayFile {
             what: what_id,
             path: read.path.map(Arc::from),
             ended,
-        });
+        };
+        self.prove(&row);
+        self.rows.push(row);
         open
     }
 
@@ -241,7 +267,8 @@ impl DayFile {
     pub(crate) fn add_end(&mut self, open: &OpenRow, ended: Ended) {
         let facts = self.facts(open);
         self.add_bytes(&facts, self.what.tuple(open.what).category_set, Some(&ended));
-        self.ends.push((open.sequence, ended));
+        let place = self.pending.end(open.sequence as u64, ended);
+        self.ends.push(EndRow { sequence: open.sequence, ended, place });
     }
 
     fn add_bytes(&mut self, facts: &Facts, category_set: u32, ended: Option<&Ended>) {
@@ -282,11 +309,12 @@ impl DayFile {
 
     /// Stores the batch, the rollups and how far journals are stored in one transaction: a kill
     /// leaves all of it or nothing. `read` tells how far each journal is read, `open_from` the
-    /// lowest sequence that still waits for its end.
+    /// lowest sequence that still waits for its end; `batch` is what [`DayFile::batch`] made.
     pub(crate) async fn commit(
         &mut self,
         read: &[(u64, Position)],
         open_from: Option<i64>,
+        batch: Option<&NewBatch>,
     ) -> Result<(), sqlx::Error> {
         let positions: Vec<(u64, Position)> = read
             .iter()
@@ -343,9 +371,16 @@ impl DayFile {
         inserts.access.run(db, &self.rows, |binder, row| row.bind(binder)).await?;
         inserts
             .access_end
-            .run(db, &self.ends, |binder, (sequence, ended)| {
-                binder.number(*sequence);
-                bind_end(binder, ended);
+            .run(db, &self.ends, |binder, end| {
+                binder.number(end.sequence);
+                bind_end(binder, &end.ended);
+                binder.count(end.place);
+            })
+            .await?;
+        inserts
+            .batch
+            .run(db, batch.as_slice(), |binder, new| {
+                binder.count(new.batch.number).put(new.record.clone()).put(new.marks.clone());
             })
             .await?;
         self.rollup.store(db).await?;
@@ -357,10 +392,15 @@ impl DayFile {
                 binder.count(*segment).count(position.offset).put(held);
             })
             .await?;
-        let meta = [
-            ("max_id", self.max_id as i64),
-            ("open_from", open_from.unwrap_or(self.next_sequence)),
+        let numbers = [
+            self.max_id as i64,
+            open_from.unwrap_or(self.next_sequence),
+            self.pending.next_end() as i64,
         ];
+        let mut all = self.positions.clone();
+        all.extend(positions.iter().cloned());
+        let sum = ("bookkeeping", bookkeeping(&all, &numbers));
+        let meta: Vec<_> = BOOKKEEPING.into_iter().zip(numbers).chain([sum]).collect();
         inserts
             .meta
             .run(db, &meta, |binder, (key, value)| {
@@ -369,6 +409,9 @@ impl DayFile {
             .await?;
         transaction.commit().await?;
         self.committed(positions);
+        if batch.is_some() {
+            self.pending.batched();
+        }
         Ok(())
     }
 
@@ -398,23 +441,14 @@ impl DayFile {
 
     /// Makes everything committed durable: SQLite syncs its write-ahead log only at checkpoints.
     pub(crate) fn sync(&self) -> std::io::Result<()> {
-        for suffix in ["-wal", ""] {
-            match std::fs::File::open(beside(&self.path, suffix)) {
-                Ok(file) => file.sync_data()?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        match self.path.parent() {
-            Some(folder) => std::fs::File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        sync_files(&self.path)
     }
 
-    /// Moves the write-ahead log into the file and closes it. A reader that is still at work keeps
-    /// the log; that loses nothing.
+    /// Moves the write-ahead log into the file and closes it, durably. A reader that is still at work
+    /// keeps the log, which is then synced: journals whose records it holds may be removed later.
     pub(crate) async fn close(mut self) -> Result<(), sqlx::Error> {
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await?;
+        self.sync()?;
         self.connection.close().await
     }
 
@@ -504,6 +538,24 @@ fn bind_end(binder: &mut Binder, ended: &Ended) {
     binder.count(ended.bytes_up).count(ended.bytes_down).count(ended.duration_us);
 }
 
+/// What a file notes of itself at each commit, besides how far the journals are stored.
+pub(crate) const BOOKKEEPING: [&str; 3] = ["max_id", "open_from", "ends"];
+
+/// A sum over these numbers and the positions, kept beside them: a changed byte would have decisions
+/// stored twice or passed over. It is no proof, which the rows alone have.
+pub(crate) fn bookkeeping(positions: &HashMap<u64, Position>, numbers: &[i64; 3]) -> i64 {
+    let mut sum = crc32fast::Hasher::new();
+    numbers.iter().for_each(|number| sum.update(&number.to_le_bytes()));
+    let mut segments: Vec<_> = positions.iter().collect();
+    segments.sort_unstable_by_key(|(segment, _)| **segment);
+    for (segment, position) in segments {
+        sum.update(&segment.to_le_bytes());
+        sum.update(&position.offset.to_le_bytes());
+        position.held.iter().for_each(|offset| sum.update(&offset.to_le_bytes()));
+    }
+    sum.finalize().into()
+}
+
 async fn texts(connection: &mut SqliteConnection, sql: &'static str) -> Result<Texts, sqlx::Error> {
     let rows = sqlx::query(sql).fetch_all(connection).await?;
     let values: Result<Vec<Arc<str>>, sqlx::Error> =
@@ -570,6 +622,7 @@ struct Inserts {
     what: Insert,
     access: Insert,
     access_end: Insert,
+    batch: Insert,
     position: Insert,
     meta: Insert,
 }
@@ -592,7 +645,8 @@ impl Inserts {
             who: plain("who", 4),
             what: plain("what", 12),
             access: plain("access", 11),
-            access_end: plain("access_end", 6),
+            access_end: plain("access_end", 7),
+            batch: plain("batch", 3),
             position: replace("position", 3),
             meta: replace("meta", 2),
         }

@@ -9,6 +9,7 @@
 
 use crate::carried::Carried;
 use crate::day_file::{DayFile, OpenRow};
+use crate::evidence::access::{AccessTree, TreeError};
 use crate::frame::{Found, Frames, HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
 use crate::payload::{self, DecisionRead, Payload};
 use crate::record::{Context, Depth, End, Ended};
@@ -18,6 +19,7 @@ use crate::sqlite::Position;
 use crate::squid::{self, Copies};
 use jiff::civil::Date;
 use rules::category::CategorySet;
+use rules::change::{AccessHead, DayCount};
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
@@ -55,6 +57,14 @@ pub enum IngestError {
         path: PathBuf,
         /// Cause.
         source: sqlx::Error,
+    },
+    /// What the accesses are proved with.
+    #[error("audit {path}: {source}; see that the state folder can be read and written")]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
     },
     /// A journal file or folder.
     #[error("journal {path}: {source}; see that the state folder can be read and written")]
@@ -120,26 +130,54 @@ pub(crate) struct Engine {
     open: HashMap<u64, Open>,
     squid: Copies,
     buffer: Vec<u8>,
+    audit: PathBuf,
+    /// Opened when the first batch is made.
+    tree: Option<AccessTree>,
     pub(crate) tally: Tally,
+}
+
+/// The head of the access log's tree, and what must be synced before it may be signed.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) access: AccessHead,
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Of which days batches are made at a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Batches {
+    /// Those with enough rows, or rows that have waited long enough.
+    Due,
+    /// Those with any.
+    All,
+}
+
+impl From<TreeError> for IngestError {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::Io(path, source) => IngestError::Audit { path, source },
+            TreeError::Day(path, source) => IngestError::Store { path, source },
+        }
+    }
 }
 
 impl IngestError {
     /// Where the error is that a day file is no sound database (any more), moves it aside, so that
-    /// the day goes on in a new file. `true`: trying again makes sense.
-    pub(crate) fn set_damaged_day_aside(&self) -> bool {
-        let IngestError::Store { path, source } = self else { return false };
+    /// the day goes on in a new file. Gives where it is kept: trying again makes sense.
+    pub(crate) fn set_damaged_day_aside(&self) -> Option<PathBuf> {
+        let IngestError::Store { path, source } = self else { return None };
         if !crate::sqlite::is_damaged(source) {
-            return false;
+            return None;
         }
         match crate::sqlite::set_aside(path) {
             Ok(aside) => {
                 let kept = aside.display();
                 tracing::error!(%kept, "a damaged day of the access log is set aside; its day goes on in a new file");
-                true
+                Some(aside)
             }
             Err(error) => {
                 tracing::error!(%error, path = %path.display(), "a damaged day file cannot be set aside");
-                false
+                None
             }
         }
     }
@@ -162,6 +200,8 @@ impl Engine {
             open: HashMap::new(),
             squid: Copies::new(squid),
             buffer: Vec::new(),
+            audit: crate::evidence::folder(state),
+            tree: None,
             tally: Tally { last_id: carried.last_id, ..Tally::default() },
         };
         for day in carried.open_days {
@@ -205,7 +245,7 @@ impl Engine {
             caught_up &= !self.unread(id);
         }
         self.release().await?;
-        self.commit().await?;
+        self.commit(Batches::Due).await?;
         self.squid.write();
         Ok(caught_up)
     }
@@ -323,13 +363,15 @@ impl Engine {
     }
 
     /// A frame that runs past the end of the file is a write that a kill cut off: its decision was
-    /// never acknowledged. Anything else was whole once, and is damage.
+    /// never acknowledged. Zeros are what a power cut leaves of a file that had grown but was not
+    /// written yet. Anything else was whole once, and is damage.
     fn note_tail(&mut self, id: u64, offset: u64, tail: &[u8]) {
         let length = tail.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize);
-        let torn = length.is_none_or(|length| {
-            tail.len() < HEAD_BYTES
-                || (length <= MAX_PAYLOAD_BYTES && HEAD_BYTES + length > tail.len())
-        });
+        let torn = tail.iter().all(|byte| *byte == 0)
+            || length.is_none_or(|length| {
+                tail.len() < HEAD_BYTES
+                    || (length <= MAX_PAYLOAD_BYTES && HEAD_BYTES + length > tail.len())
+            });
         if torn {
             self.tally.torn_bytes += tail.len() as u64;
         } else {
@@ -511,8 +553,18 @@ impl Engine {
         Ok(())
     }
 
-    async fn commit(&mut self) -> Result<(), IngestError> {
-        if !self.days.values().any(|day| day.file.has_batch()) {
+    async fn commit(&mut self, batches: Batches) -> Result<(), IngestError> {
+        let has_batch = |day: &Day| match (batches, day.file.waits_for_batch()) {
+            (Batches::All, (waits, _)) => waits,
+            (Batches::Due, (_, due)) => due,
+        };
+        let due: Vec<Date> = self
+            .days
+            .iter()
+            .filter(|(_, day)| day.file.has_batch() || has_batch(day))
+            .map(|(date, _)| *date)
+            .collect();
+        if due.is_empty() {
             return Ok(());
         }
         let dirty = self.sources.iter_mut().filter(|(_, source)| source.dirty);
@@ -527,13 +579,61 @@ impl Engine {
             let sequence = oldest.entry(open.day).or_insert(i64::MAX);
             *sequence = open.row.sequence.min(*sequence);
         }
-        for (date, day) in self.days.iter_mut().filter(|(_, day)| day.file.has_batch()) {
+        let at = now();
+        for date in due {
+            let Some(day) = self.days.get_mut(&date) else { continue };
             day.synced = false;
-            let committed = day.file.commit(&read, oldest.get(date).copied()).await;
-            let path = crate::sqlite::day_path(&self.access, *date);
-            committed.map_err(|source| IngestError::Store { path, source })?;
+            let path = crate::sqlite::day_path(&self.access, date);
+            let failed = |source| IngestError::Store { path: path.clone(), source };
+            let batch = match has_batch(day) {
+                false => None,
+                true => {
+                    let tree = opened(&mut self.tree, &self.audit, &self.access).await?;
+                    tree.prepare(date)?;
+                    Some(day.file.batch(tree.next(), at).map_err(failed)?)
+                }
+            };
+            let oldest = oldest.get(&date).copied();
+            day.file.commit(&read, oldest, batch.as_ref()).await.map_err(failed)?;
+            if let (Some(batch), Some(tree)) = (batch, &mut self.tree) {
+                tree.append(date, &batch.batch.leaf())?;
+            }
         }
         Ok(())
+    }
+
+    /// Puts all that is stored into batches, and tells what they come to. A checkpoint may be signed
+    /// over it once `files` are synced: by who asked, as a slow disk must not keep records waiting.
+    pub(crate) async fn head(&mut self) -> Result<Head, IngestError> {
+        self.commit(Batches::All).await?;
+        let tree = opened(&mut self.tree, &self.audit, &self.access).await?;
+        let (size, root, files) = tree.head()?;
+        let counts = |(date, day): (&Date, &Day)| {
+            let (rows, ends) = day.file.counts();
+            DayCount { day: date.to_string(), rows, ends }
+        };
+        let mut days: Vec<DayCount> = self.days.iter().map(counts).collect();
+        // Days that rest are told of too, so that one which is taken away is missed by name.
+        for date in self.newest_days()?.into_iter().filter(|date| !self.days.contains_key(date)) {
+            let path = crate::sqlite::day_path(&self.access, date);
+            let counted = match crate::sqlite::counts(&path).await {
+                Ok(counted) => counted,
+                // A damaged day must not keep the others from being signed.
+                Err(error) if crate::sqlite::is_damaged(&error) => None,
+                Err(source) => return Err(IngestError::Store { path, source }),
+            };
+            days.extend(counted.map(|(rows, ends)| DayCount { day: date.to_string(), rows, ends }));
+        }
+        days.sort_by(|one, other| one.day.cmp(&other.day));
+        let access = AccessHead { size, root: crate::evidence::hex(&root), days };
+        Ok(Head { access, files })
+    }
+
+    /// What [`Engine::head`] told of is synced.
+    pub(crate) fn head_is_durable(&mut self, size: u64) {
+        if let Some(tree) = &mut self.tree {
+            tree.are_durable(size);
+        }
     }
 
     /// Ends everything that is still open: the process that would have ended it is gone.
@@ -552,7 +652,7 @@ impl Engine {
         for id in ids {
             self.take_end(id, ended).await?;
         }
-        self.commit().await?;
+        self.commit(Batches::Due).await?;
         self.squid.write();
         Ok(())
     }
@@ -604,11 +704,18 @@ impl Engine {
             .filter(|(date, day)| all || idle(date, day))
             .map(|(date, _)| *date)
             .collect();
+        if closing.is_empty() {
+            return Ok(());
+        }
+        self.commit(Batches::All).await?;
         for date in closing {
             if let Some(day) = self.days.remove(&date) {
                 let path = crate::sqlite::day_path(&self.access, date);
                 day.file.close().await.map_err(|source| IngestError::Store { path, source })?;
             }
+        }
+        if let Some(tree) = &mut self.tree {
+            tree.make_durable(self.days.keys().copied())?;
         }
         Ok(())
     }
@@ -646,4 +753,26 @@ impl Engine {
     pub(crate) fn note_last_id(&mut self, shared: &Shared) {
         self.tally.last_id = self.tally.last_id.max(shared.last_id().0);
     }
+}
+
+async fn opened<'t>(
+    tree: &'t mut Option<AccessTree>,
+    audit: &Path,
+    access: &Path,
+) -> Result<&'t mut AccessTree, IngestError> {
+    if tree.is_none() {
+        *tree = Some(AccessTree::open(audit, access).await?);
+    }
+    match tree {
+        Some(tree) => Ok(tree),
+        None => Err(IngestError::Audit {
+            path: audit.to_owned(),
+            source: std::io::Error::other("not open"),
+        }),
+    }
+}
+
+fn now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixMillis(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }

@@ -5,15 +5,17 @@
 //! when no daemon runs.
 
 pub use crate::engine::{Damage, IngestError};
-use crate::engine::{Engine, Tally};
+use crate::engine::{Engine, Head, Tally};
+use crate::folder::make_folder;
 use crate::journal::{Journal, JournalSettings, Shared};
-use crate::lock::{LockError, StateLock, make_folder};
+use crate::lock::{LockError, StateLock};
 use crate::squid::Paths;
+use rules::change::{AccessHead, Event};
 use rules::code::RequestId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -82,12 +84,36 @@ pub struct Recovered {
     pub torn_bytes: u64,
     /// What could not be read; the files are kept as `*.damaged` in the journal folder.
     pub damage: Vec<Damage>,
+    /// Day files that were no sound databases any more: kept under these names, their days go on in
+    /// new files.
+    pub set_aside: Vec<PathBuf>,
+}
+
+impl Recovered {
+    /// What the change log is to say of it; `None` where the last process ended in order.
+    #[must_use]
+    pub fn event(&self) -> Option<Event> {
+        let found = self.decisions + self.unknown_ends + self.torn_bytes;
+        if found == 0 && self.damage.is_empty() && self.set_aside.is_empty() {
+            return None;
+        }
+        let name = |path: &PathBuf| {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        Some(Event::LogRecovered {
+            decisions: self.decisions,
+            unknown_ends: self.unknown_ends,
+            torn_bytes: self.torn_bytes,
+            damaged_bytes: self.damage.iter().map(|damage| damage.bytes).sum(),
+            set_aside: self.set_aside.iter().map(name).collect(),
+        })
+    }
 }
 
 impl Default for Recovered {
     fn default() -> Self {
-        let (last_id, damage) = (RequestId(0), Vec::new());
-        Self { last_id, decisions: 0, unknown_ends: 0, torn_bytes: 0, damage }
+        let (last_id, damage, set_aside) = (RequestId(0), Vec::new(), Vec::new());
+        Self { last_id, decisions: 0, unknown_ends: 0, torn_bytes: 0, damage, set_aside }
     }
 }
 
@@ -119,10 +145,15 @@ fn recover_locked(state: &Path, squid: &Paths, _lock: &StateLock) -> Result<Reco
     let running = worker.spawn(move || {
         let runtime = runtime()?;
         runtime.block_on(async {
+            let mut set_aside = Vec::new();
             loop {
-                match recover_all(&state_folder, &squid).await {
-                    Err(error) if error.set_damaged_day_aside() => {}
-                    done => return done.map_err(StartError::from),
+                let done = recover_all(&state_folder, &squid).await;
+                match done.as_ref().err().and_then(IngestError::set_damaged_day_aside) {
+                    Some(kept) => set_aside.push(kept),
+                    None => {
+                        let done = done.map(|done| Recovered { set_aside, ..done });
+                        return done.map_err(StartError::from);
+                    }
                 }
             }
         })
@@ -157,13 +188,79 @@ async fn recover_all(state: &Path, squid: &Paths) -> Result<Recovered, IngestErr
             "journals of an earlier process stored"
         );
     }
-    Ok(Recovered { last_id: RequestId(last_id), decisions, unknown_ends, torn_bytes, damage })
+    let (last_id, set_aside) = (RequestId(last_id), Vec::new());
+    Ok(Recovered { last_id, decisions, unknown_ends, torn_bytes, damage, set_aside })
+}
+
+/// The head of the access log's tree, once everything that the journals hold is stored, in batches and
+/// durable; if no daemon runs. `Ok(None)`: one does, and is the one to ask.
+///
+/// # Errors
+/// [`StartError`].
+pub fn durable_head(state: &Path) -> Result<Option<AccessHead>, StartError> {
+    let lock = match StateLock::take(state) {
+        Ok(lock) => lock,
+        Err(LockError::Held(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    recover_locked(state, &Paths::default(), &lock)?;
+    let failed = |source| StartError::Io { path: state.to_owned(), source };
+    let folder = state.to_owned();
+    let worker = std::thread::Builder::new().name("ledger-head".into()).spawn(move || {
+        runtime()?.block_on(async {
+            let mut engine = Engine::new(&folder, &Paths::default()).await?;
+            let head = engine.head().await?;
+            // Closing syncs everything.
+            engine.close_days(true).await?;
+            Ok(head.access)
+        })
+    });
+    let joined = worker.map_err(failed)?.join();
+    let stopped = || Err(failed(std::io::Error::other("stopped by a panic")));
+    joined.unwrap_or_else(|_| stopped()).map(Some)
+}
+
+/// Asks the ingest thread for the head of the access log's tree.
+#[derive(Clone, Debug)]
+pub struct Heads {
+    asking: mpsc::Sender<Asked>,
+}
+
+/// What the ingest thread is asked, or told.
+#[derive(Debug)]
+enum Asked {
+    /// Where the tree stands.
+    Head(mpsc::SyncSender<Head>),
+    /// So many batches are durable.
+    Durable(u64),
+}
+
+impl Heads {
+    /// Everything that is stored by now, in batches and durable: what a checkpoint may cover. Blocks:
+    /// until the ingest thread answers, at most for `timeout`, and while files are synced. `None`:
+    /// nothing can be stored or synced, or all stops.
+    #[must_use]
+    pub fn ask(&self, timeout: Duration) -> Option<AccessHead> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.asking.send(Asked::Head(answer)).ok()?;
+        let Head { access, files } = answered.recv_timeout(timeout).ok()?;
+        for file in &files {
+            if let Err(error) = crate::sqlite::sync_files(file) {
+                tracing::error!(%error, path = %file.display(), "a day of the access log cannot be synced");
+                return None;
+            }
+        }
+        // It may have ended meanwhile: then the next start finds out by itself.
+        let _ = self.asking.send(Asked::Durable(access.size));
+        Some(access)
+    }
 }
 
 /// The access log of a running daemon.
 #[derive(Debug)]
 pub struct Writer {
     state: PathBuf,
+    heads: Heads,
     shared: Arc<Shared>,
     recovered: Recovered,
     stopping: Arc<AtomicBool>,
@@ -184,7 +281,9 @@ impl Writer {
         let folder = state.join("journal");
         let shared = Shared::open(&folder, settings.journal, recovered.last_id).map_err(failed)?;
         let stopping = Arc::new(AtomicBool::new(false));
+        let (asking, asked) = mpsc::channel();
         let follower = Follower {
+            asked: Mutex::new(asked),
             state: state.to_owned(),
             shared: Arc::clone(&shared),
             stopping: Arc::clone(&stopping),
@@ -192,8 +291,8 @@ impl Writer {
         };
         let worker = std::thread::Builder::new().name("ledger-ingest".into());
         let thread = worker.spawn(move || follower.run_in_turns()).map_err(failed)?;
-        let (state, thread) = (state.to_owned(), Some(thread));
-        Ok(Self { state, shared, recovered, stopping, thread, _lock: lock })
+        let (state, thread, heads) = (state.to_owned(), Some(thread), Heads { asking });
+        Ok(Self { state, heads, shared, recovered, stopping, thread, _lock: lock })
     }
 
     /// Opens the journal of a worker; call it on the worker's own thread.
@@ -208,6 +307,12 @@ impl Writer {
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// For who makes checkpoints.
+    #[must_use]
+    pub fn heads(&self) -> Heads {
+        self.heads.clone()
     }
 
     /// What recovery found at the start.
@@ -242,6 +347,8 @@ impl Drop for Writer {
 /// The ingest thread.
 struct Follower {
     state: PathBuf,
+    /// Who waits for the head of the tree.
+    asked: Mutex<mpsc::Receiver<Asked>>,
     shared: Arc<Shared>,
     stopping: Arc<AtomicBool>,
     settings: Settings,
@@ -287,6 +394,10 @@ impl Follower {
         self.run(true)
     }
 
+    fn next_asked(&self) -> Option<Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
+    }
+
     /// Waits, but not much longer than until told to stop.
     fn pause(&self, wait_ms: u64) {
         let began = Instant::now();
@@ -325,7 +436,9 @@ impl Follower {
             let told = match followed {
                 Ok(Ok(left)) => return left,
                 Ok(Err(error)) => {
-                    error.set_damaged_day_aside();
+                    if let Some(kept) = error.set_damaged_day_aside() {
+                        self.shared.note_set_aside(kept);
+                    }
                     error.to_string()
                 }
                 Err(_) => "access log: the ingest thread met a fault in the program".to_owned(),
@@ -363,6 +476,13 @@ impl Follower {
                 self.shared.forget(id);
             }
             engine.close_days(false).await?;
+            while let Some(asked) = self.next_asked() {
+                match asked {
+                    // Who asked may have given up.
+                    Asked::Head(waiting) => drop(waiting.try_send(engine.head().await?)),
+                    Asked::Durable(size) => engine.head_is_durable(size),
+                }
+            }
             if stopping && caught_up {
                 if closed {
                     engine.end_unknown().await?;

@@ -74,6 +74,11 @@ impl<T: Copy + Eq + Hash> Tuples<T> {
         id
     }
 
+    /// The tuple of a number, if there is one.
+    pub(crate) fn get(&self, id: u32) -> Option<T> {
+        self.values.get((id as usize).checked_sub(1)?).copied()
+    }
+
     /// The tuple of a number that this file gave.
     pub(crate) fn tuple(&self, id: u32) -> T {
         self.values[id as usize - 1]

@@ -132,6 +132,10 @@ impl Journal {
     }
 
     fn append(&self, decided: &Decided<'_>, ended: Option<&Ended>) -> Result<(), RecordError> {
+        self.try_append(decided, ended).inspect_err(|_| self.shared.refused())
+    }
+
+    fn try_append(&self, decided: &Decided<'_>, ended: Option<&Ended>) -> Result<(), RecordError> {
         let waiting = self.shared.backlog_bytes();
         if waiting > self.shared.settings().max_backlog_bytes {
             return Err(RecordError::Backlog { bytes: waiting });
@@ -140,7 +144,7 @@ impl Journal {
         let open = &mut *open;
         self.roll_if_due(open);
         if self.shared.is_sync_failing() {
-            let source = std::io::Error::other("the last sync to disk failed");
+            let source = std::io::Error::other("the last sync to disk failed or does not end");
             return Err(RecordError::Write {
                 path: open.segment.path.display().to_string(),
                 source,

@@ -3,13 +3,18 @@
 //! Accesses go first to a *journal*: one file per worker of the proxy, one `write` a decision, made
 //! before the request goes upstream or is refused, so that `kill -9` loses none. A background
 //! thread (`ingest`) moves journals into the day's SQLite file in large batches, each batch and its
-//! journal position in one transaction, and keeps rollups as it goes. Changes and users live in one
-//! SQLite file of their own, written in durable transactions.
+//! journal position in one transaction, and keeps rollups as it goes. Changes, users and administrators
+//! live in one SQLite file of their own, written in durable transactions.
 
+pub mod accounts;
+pub mod backup;
 mod carried;
 pub mod changes;
 mod day_file;
+pub mod disk;
 mod engine;
+pub mod evidence;
+pub mod folder;
 pub mod frame;
 pub mod ingest;
 mod insert;
@@ -17,6 +22,7 @@ mod intern;
 pub mod journal;
 pub mod lock;
 pub mod payload;
+mod pending;
 pub mod query;
 pub mod record;
 pub mod refusals;

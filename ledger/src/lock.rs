@@ -1,7 +1,8 @@
 //! One writer per state folder.
 
+use crate::folder::make_folder;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -53,11 +54,6 @@ impl StateLock {
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
-}
-
-/// Makes a folder, and those above it, readable by their owner alone.
-pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use crate::record::{Depth, Ended, scheme_number};
 use crate::seen::Outcome;
 use rules::decide::ReasonCode;
 use rules::target::Scheme;
-use sqlx::SqliteConnection;
-use std::collections::{HashMap, HashSet};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;
@@ -269,6 +270,86 @@ impl Rollup {
             .await
     }
 
+    /// How the file's sums differ from these, which are made from all its rows: a line for each table.
+    pub(crate) async fn differences(
+        &self,
+        db: &mut SqliteConnection,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut found = Vec::new();
+        let mut compare = |table: &str, made: BTreeSet<Vec<i64>>, stored: BTreeSet<Vec<i64>>| {
+            let differing = made.symmetric_difference(&stored).count();
+            if differing > 0 {
+                found.push(format!("{table} does not say what the rows come to"));
+            }
+        };
+        let hours = self.hours.iter().map(|((hour, level, category, verdict), sums)| {
+            let key = vec![*hour, (*level).into(), (*category).into(), (*verdict).into()];
+            [key, vec![number(sums.requests), number(sums.bytes_up), number(sums.bytes_down)]]
+                .concat()
+        });
+        compare("rollup_hour", hours.collect(), stored(db, "rollup_hour").await?);
+        let people = self.people.iter().map(|((person, level, category, verdict), requests)| {
+            vec![
+                (*person).into(),
+                (*level).into(),
+                (*category).into(),
+                (*verdict).into(),
+                number(*requests),
+            ]
+        });
+        compare("rollup_person", people.collect(), stored(db, "rollup_person").await?);
+        let sites = self.sites.iter().map(|((site, level, verdict), requests)| {
+            vec![(*site).into(), (*level).into(), (*verdict).into(), number(*requests)]
+        });
+        compare("rollup_site", sites.collect(), stored(db, "rollup_site").await?);
+        let depths = self.depths.iter().map(|((depth, identified, level, verdict), requests)| {
+            vec![
+                (*depth).into(),
+                (*identified).into(),
+                (*level).into(),
+                (*verdict).into(),
+                number(*requests),
+            ]
+        });
+        compare("rollup_depth", depths.collect(), stored(db, "rollup_depth").await?);
+        let reasons = self.reasons.iter().map(|((person, level, reason), requests)| {
+            vec![(*person).into(), (*level).into(), (*reason).into(), number(*requests)]
+        });
+        compare("rollup_reason", reasons.collect(), stored(db, "rollup_reason").await?);
+        let ended = self.ended.iter().map(|((hour, level, scheme, depth, outcome), accesses)| {
+            vec![
+                *hour,
+                (*level).into(),
+                (*scheme).into(),
+                (*depth).into(),
+                (*outcome).into(),
+                number(*accesses),
+            ]
+        });
+        compare("rollup_ended", ended.collect(), stored(db, "rollup_ended").await?);
+        let opened = self.opened.iter().map(|(host, opened)| {
+            vec![(*host).into(), number(opened.connections), number(opened.requests)]
+        });
+        compare("rollup_opened", opened.collect(), stored(db, "rollup_opened").await?);
+        // Beyond the bound it depends on the order of coming which pairs have a row.
+        if self.refused.len() < MAX_REFUSALS {
+            let rejected = self.rejected.iter().map(|((host, client), refusals)| {
+                vec![
+                    (*host).into(),
+                    (*client).into(),
+                    refusals.first,
+                    refusals.last,
+                    number(refusals.times),
+                ]
+            });
+            compare("rollup_rejected", rejected.collect(), stored(db, "rollup_rejected").await?);
+        }
+        let seen = self.seen.iter().map(|(hour, person)| vec![*hour, (*person).into()]);
+        compare("hour_person", seen.collect(), stored(db, "hour_person").await?);
+        Ok(found)
+    }
+
     /// The file holds the batch's sums now.
     pub(crate) fn mark_stored(&mut self) {
         self.hours.clear();
@@ -281,6 +362,19 @@ impl Rollup {
         self.opened.clear();
         self.newly_seen.clear();
     }
+}
+
+/// A table of numbers, row by row. What is no number is one that no sum comes to.
+async fn stored(
+    db: &mut SqliteConnection,
+    table: &'static str,
+) -> Result<BTreeSet<Vec<i64>>, sqlx::Error> {
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM ");
+    let rows = query.push(table).build().fetch_all(db).await?;
+    let numbers = |row: &SqliteRow| {
+        (0..row.len()).map(|column| row.try_get(column).unwrap_or(i64::MIN)).collect()
+    };
+    Ok(rows.iter().map(numbers).collect())
 }
 
 struct Inserts {

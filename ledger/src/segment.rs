@@ -1,8 +1,10 @@
 //! What the journals of one process share: segments, request ids, the backlog, and the disk.
 //!
 //! A *segment* is one journal file. Its worker appends; the ingest thread reads what is written; a
-//! background thread makes it durable every `sync_interval_ms`.
+//! background thread makes it durable, twice in each `sync_interval_ms`: a decision then waits at
+//! most half of it for a sync to begin, and has the other half for that sync to end.
 
+use crate::folder::{make_folder, sync_folder};
 use crate::frame::MAGIC;
 use rules::code::RequestId;
 use rules::time::UnixMillis;
@@ -16,8 +18,8 @@ use std::time::{Duration, Instant};
 /// How journals are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalSettings {
-    /// Milliseconds between two syncs to disk: what a power cut may lose. 0: every decision is on
-    /// the disk before it is answered.
+    /// Milliseconds of decisions that a power cut may lose, on a disk that syncs in half of them. 0:
+    /// every decision is on the disk before it is answered.
     pub sync_interval_ms: u64,
     /// Most journal bytes that may wait to be stored before requests are refused.
     pub max_backlog_bytes: u64,
@@ -68,6 +70,24 @@ impl Segment {
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
+
+    /// Makes the first `written` bytes durable. After a sync that failed Linux takes the pages that
+    /// it could not write for written, and the next sync passes them over; so they are written again
+    /// first.
+    fn sync_to(&self, written: u64) -> std::io::Result<()> {
+        if self.is_broken() {
+            let synced = self.synced.load(Ordering::Relaxed);
+            let mut at = synced - synced % PAGE_BYTES;
+            let mut buffer = vec![0; 64 * 1024];
+            while at < written {
+                let length = (written - at).min(buffer.len() as u64) as usize;
+                self.file.read_exact_at(&mut buffer[..length], at)?;
+                self.file.write_all_at(&buffer[..length], at)?;
+                at += length as u64;
+            }
+        }
+        self.file.sync_data()
+    }
 }
 
 /// Shared by all journals of one process: ids, the backlog, the switch that stops service.
@@ -87,6 +107,12 @@ pub struct Shared {
     write_failed_ms: AtomicU64,
     sync_failures: AtomicU64,
     sync_failing: AtomicBool,
+    /// Milliseconds since `started` by which the next sync must have ended.
+    sync_due_ms: AtomicU64,
+    late_syncs: AtomicU64,
+    /// Decisions that were refused because they could not be recorded.
+    refused: AtomicU64,
+    set_aside: Mutex<Vec<PathBuf>>,
     segments: Mutex<Vec<Arc<Segment>>>,
     last_error: Mutex<Option<String>>,
     stopping: Mutex<bool>,
@@ -96,6 +122,13 @@ pub struct Shared {
 /// How long a failed write makes the log count as unusable when no write follows: a load balancer
 /// that then sends nothing would otherwise never find out that there is room again.
 const WRITE_FAILURE_SHOWS: Duration = Duration::from_secs(10);
+
+/// A disk that has not finished a sync for so much longer than it should is one that fails: service
+/// stops, since what is promised of a power cut no longer holds.
+const STUCK_SYNC: Duration = Duration::from_secs(10);
+
+/// Bytes that are made durable as one, on any file system in use.
+const PAGE_BYTES: u64 = 4096;
 
 /// The journals' state for `/readyz` and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,10 +146,17 @@ pub struct JournalStatus {
     /// Whether the last write failed, under ten seconds ago. After that nobody may have
     /// tried again, and only the next request can tell.
     pub write_failing: bool,
+    /// Whether the last write failed, however long ago: nobody knows yet whether the next will.
+    pub unwritten: bool,
+    /// Decisions since the start that could not be recorded: each request was refused with 503.
+    pub refused: u64,
     /// Syncs to disk that failed since the start.
     pub sync_failures: u64,
-    /// Whether the last sync failed: requests are refused until one succeeds.
+    /// Whether the last sync failed or does not end: requests are refused until one succeeds.
     pub sync_failing: bool,
+    /// Syncs since the start that took longer than half of `sync_interval_ms`: a power cut might
+    /// have lost more than was promised.
+    pub late_syncs: u64,
     /// The last failure of any kind, with its file.
     pub last_error: Option<String>,
 }
@@ -132,7 +172,7 @@ impl Shared {
         settings: JournalSettings,
         last_id: RequestId,
     ) -> std::io::Result<Arc<Self>> {
-        std::fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         let shared = Arc::new(Self {
             new_name_in: Mutex::new(None),
             settings,
@@ -145,6 +185,10 @@ impl Shared {
             write_failed_ms: AtomicU64::new(0),
             sync_failures: AtomicU64::new(0),
             sync_failing: AtomicBool::new(false),
+            sync_due_ms: AtomicU64::new(u64::MAX),
+            late_syncs: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            set_aside: Mutex::new(Vec::new()),
             segments: Mutex::new(Vec::new()),
             last_error: Mutex::new(None),
             stopping: Mutex::new(false),
@@ -152,13 +196,19 @@ impl Shared {
         });
         if settings.sync_interval_ms > 0 {
             let weak = Arc::downgrade(&shared);
-            let interval = Duration::from_millis(settings.sync_interval_ms);
+            let half = Duration::from_micros(settings.sync_interval_ms.saturating_mul(500));
+            shared.sync_is_due_in(half);
             std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
+                let mut began = Instant::now();
                 while let Some(shared) = weak.upgrade() {
-                    if shared.wait_to_sync(interval) {
+                    // From start to start: a sync that takes its time delays the next one by nothing.
+                    if shared.wait_to_sync(half.saturating_sub(began.elapsed())) {
                         break;
                     }
+                    began = Instant::now();
                     shared.sync();
+                    shared.sync_is_due_in(half);
+                    shared.note_late_sync(began.elapsed(), half);
                 }
             })?;
         }
@@ -214,8 +264,11 @@ impl Shared {
             appended_bytes: self.appended_bytes.load(Ordering::Relaxed),
             write_failures: self.write_failures.load(Ordering::Relaxed),
             write_failing: self.is_write_failing(),
+            unwritten: self.write_failed_ms.load(Ordering::Relaxed) != 0,
+            refused: self.refused.load(Ordering::Relaxed),
             sync_failures: self.sync_failures.load(Ordering::Relaxed),
-            sync_failing: self.sync_failing.load(Ordering::Relaxed),
+            sync_failing: self.is_sync_failing(),
+            late_syncs: self.late_syncs.load(Ordering::Relaxed),
             last_error: lock(&self.last_error).clone(),
         }
     }
@@ -226,7 +279,7 @@ impl Shared {
         let mut failed = false;
         let folder = lock(&self.new_name_in).take();
         if let Some(folder) = folder
-            && let Err(error) = File::open(&folder).and_then(|folder| folder.sync_all())
+            && let Err(error) = sync_folder(&folder)
         {
             failed = true;
             self.sync_failures.fetch_add(1, Ordering::Relaxed);
@@ -238,7 +291,7 @@ impl Shared {
             if segment.synced.load(Ordering::Relaxed) == written && !segment.is_broken() {
                 continue;
             }
-            match segment.file.sync_data() {
+            match segment.sync_to(written) {
                 Ok(()) => {
                     segment.synced.store(written, Ordering::Relaxed);
                     segment.broken.store(false, Ordering::Relaxed);
@@ -261,6 +314,44 @@ impl Shared {
 
     pub(crate) fn is_sync_failing(&self) -> bool {
         self.sync_failing.load(Ordering::Relaxed)
+            || self.running_ms() > self.sync_due_ms.load(Ordering::Relaxed)
+    }
+
+    /// The next sync begins within `wait`, and ends in time unless the disk is stuck.
+    fn sync_is_due_in(&self, wait: Duration) {
+        let due = self.running_ms() + (wait + STUCK_SYNC).as_millis() as u64;
+        self.sync_due_ms.store(due, Ordering::Relaxed);
+    }
+
+    fn note_late_sync(&self, took: Duration, at_most: Duration) {
+        if took > at_most {
+            let late = self.late_syncs.fetch_add(1, Ordering::Relaxed) + 1;
+            // The first, and then ever fewer: a slow disk is told of, not made slower by it.
+            if late.is_power_of_two() {
+                let took_ms = took.as_millis() as u64;
+                tracing::warn!(
+                    took_ms,
+                    late,
+                    "the disk syncs slowly: a power cut may lose more than sync_interval_ms"
+                );
+            }
+        }
+    }
+
+    /// A request is turned away because its decision could not be recorded.
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A damaged day file was set aside while serving.
+    pub(crate) fn note_set_aside(&self, path: PathBuf) {
+        lock(&self.set_aside).push(path);
+    }
+
+    /// Day files that were found damaged and set aside since this was last asked.
+    #[must_use]
+    pub fn take_set_aside(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut *lock(&self.set_aside))
     }
 
     fn is_write_failing(&self) -> bool {
@@ -304,7 +395,7 @@ impl Shared {
     /// off the worker's thread.
     fn sync_new_name(&self, folder: &Path) -> std::io::Result<()> {
         if self.settings.sync_interval_ms == 0 {
-            return File::open(folder)?.sync_all();
+            return sync_folder(folder);
         }
         *lock(&self.new_name_in) = Some(folder.to_owned());
         Ok(())
@@ -366,7 +457,7 @@ impl Shared {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Ends the sync thread after a last sync.
+    /// Ends the sync thread after a last sync. Nothing is recorded after that.
     pub fn stop(&self) {
         *lock(&self.stopping) = true;
         self.wake_sync.notify_all();

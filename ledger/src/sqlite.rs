@@ -13,7 +13,11 @@ use std::time::Duration;
 const STATEMENTS: usize = 300;
 
 /// Version of the schema, kept as SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
+
+/// The statements that make a day's tables, version by version.
+pub(crate) const SCHEMAS: [&str; 3] =
+    [include_str!("access.sql"), include_str!("access_2.sql"), include_str!("access_3.sql")];
 
 /// The highest id that a day's file holds.
 pub(crate) const MAX_ID: &str =
@@ -129,13 +133,24 @@ pub(crate) fn is_damaged(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Sets aside what a day's file that is gone has left beside its place: SQLite would take it for part
+/// of the file that is made there next.
+pub(crate) fn set_orphans_aside(path: &Path) -> std::io::Result<()> {
+    let left = ["-wal", "-shm"].iter().any(|suffix| beside(path, suffix).exists());
+    if left && !path.exists() {
+        let aside = set_aside(path)?;
+        tracing::error!(kept = %aside.display(), "the log of a missing day file is set aside");
+    }
+    Ok(())
+}
+
 /// Renames a day's file, and what belongs to it, to `access-DAY.damaged-N.db`: kept for whoever can
 /// read it yet, out of the way of queries. Returns the new path.
 pub(crate) fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     let mut number = 1;
     let aside = loop {
         let aside = path.with_extension(format!("damaged-{number}.db"));
-        if !aside.exists() {
+        if !["", "-wal", "-shm"].iter().any(|suffix| beside(&aside, suffix).exists()) {
             break aside;
         }
         number += 1;
@@ -159,6 +174,24 @@ pub(crate) async fn highest_id(path: &Path) -> Result<u64, sqlx::Error> {
     let row = sqlx::query(MAX_ID).fetch_one(&mut connection).await?;
     connection.close().await?;
     Ok(row.try_get::<i64, _>(0)? as u64)
+}
+
+/// Rows of a day's file, and ends that came by themselves; `None`: of a version before proofs.
+pub(crate) async fn counts(path: &Path) -> Result<Option<(u64, u64)>, sqlx::Error> {
+    let mut connection = open_to_read(path).await?;
+    let version: i64 =
+        sqlx::query("PRAGMA user_version").fetch_one(&mut connection).await?.try_get(0)?;
+    let mut counts = None;
+    if version >= crate::evidence::access::FIRST_WITH_BATCHES {
+        let row = sqlx::query(
+            "SELECT (SELECT coalesce(max(sequence) + 1, 0) FROM access),
+               CAST(coalesce((SELECT value FROM meta WHERE key = 'ends'), 0) AS INTEGER)",
+        );
+        let row = row.fetch_one(&mut connection).await?;
+        counts = Some((row.try_get::<i64, _>(0)? as u64, row.try_get::<i64, _>(1)? as u64));
+    }
+    connection.close().await?;
+    Ok(counts)
 }
 
 /// How far each journal file is stored in a day's file.
@@ -196,8 +229,14 @@ pub(crate) async fn create_whole(path: &Path, day: Date) -> Result<(), sqlx::Err
     }
     let mut connection = open_to_write(&new).await?;
     create_schema(&mut connection, day).await?;
-    // Closing moves the write-ahead log into the file, so that one rename takes all of it.
+    // The write-ahead log is moved into the file, so that one rename takes all of it. Closing would do
+    // so too, but says nothing where the disk refuses it.
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
     connection.close().await?;
+    if std::fs::metadata(beside(&new, "-wal")).is_ok_and(|log| log.len() > 0) {
+        let text = format!("{}: its write-ahead log cannot be moved into it", new.display());
+        return Err(sqlx::Error::Io(std::io::Error::other(text)));
+    }
     Ok(std::fs::rename(&new, path)?)
 }
 
@@ -223,15 +262,44 @@ pub(crate) async fn create_schema(
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     if version == 0 {
-        sqlx::raw_sql(include_str!("access.sql")).execute(&mut *transaction).await?;
+        sqlx::raw_sql(SCHEMAS[0]).execute(&mut *transaction).await?;
         sqlx::query("INSERT INTO meta VALUES ('day', ?)")
             .bind(day.to_string())
             .execute(&mut *transaction)
             .await?;
     }
-    sqlx::raw_sql(include_str!("access_2.sql")).execute(&mut *transaction).await?;
-    sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
+    if version < 2 {
+        sqlx::raw_sql(SCHEMAS[1]).execute(&mut *transaction).await?;
+    }
+    sqlx::raw_sql(SCHEMAS[2]).execute(&mut *transaction).await?;
+    sqlx::query("INSERT INTO meta VALUES ('secret', ?)")
+        .bind(&crate::evidence::salt::new_secret()?[..])
+        .execute(&mut *transaction)
+        .await?;
+    // Rows of before are not hashed after the fact: nobody could tell what they were until now.
+    sqlx::raw_sql(
+        "INSERT INTO meta SELECT 'proved_from', coalesce(max(sequence) + 1, 0) FROM access",
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::raw_sql("PRAGMA user_version = 3").execute(&mut *transaction).await?;
     transaction.commit().await
+}
+
+/// Makes what is committed to a day's file durable: SQLite syncs its write-ahead log only when it moves
+/// it into the file.
+pub(crate) fn sync_files(path: &Path) -> std::io::Result<()> {
+    for suffix in ["-wal", ""] {
+        match std::fs::File::open(beside(path, suffix)) {
+            Ok(file) => file.sync_data()?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    match path.parent() {
+        Some(folder) => std::fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 pub(crate) async fn positions(

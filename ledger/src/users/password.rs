@@ -67,7 +67,7 @@ impl Password {
     }
 
     /// Whether it is the password of a stored hash.
-    pub(super) fn verify(&self, phc: &str) -> bool {
+    pub(crate) fn verify(&self, phc: &str) -> bool {
         verify_password(phc, &self.0)
     }
 

@@ -1,12 +1,15 @@
 //! `kill -9`, for real: a child process writes as fast as it can and tells each decision that was
 //! acknowledged; it is killed at a random moment; nothing it told of may be missing or double.
 
+use crate::crash::{Random, full};
 use crate::sample::{NOW, allowed, blocked, context, rows, seen, settings, tunnel, wait};
+use ledger::changes::ChangeLog;
 use ledger::ingest::{Writer, recover};
 use ledger::journal::{JournalSettings, Pending, refused};
 use ledger::record::{Depth, End};
 use ledger::refusals::Refusals;
 use ledger::seen::Seen;
+use rules::change::Event;
 use rules::target::Scheme;
 use rules::time::UnixMillis;
 use std::collections::HashMap;
@@ -15,9 +18,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const STATE: &str = "LEDGER_TEST_STATE";
-const LOAD: &str = "LEDGER_TEST_LOAD";
-const ROUNDS: u64 = 50;
+pub(crate) const STATE: &str = "LEDGER_TEST_STATE";
+pub(crate) const LOAD: &str = "LEDGER_TEST_LOAD";
 
 /// How the killed process writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,23 +29,62 @@ pub(crate) enum Load {
     Paced,
     /// It falls behind by many passes; large segments that span two days.
     Backlog,
+    /// Paced, with changes to the filter beside it; the power will be cut.
+    Cut,
+    /// The same where every decision is on the disk before it is told.
+    CutSynced,
 }
 
 /// Not a test of its own: the process that is killed. Two workers.
 #[test]
 fn killed_process() {
     let Some(state) = std::env::var_os(STATE) else { return };
-    let load = if std::env::var_os(LOAD).is_some() { Load::Backlog } else { Load::Paced };
-    let segment_bytes = if load == Load::Backlog { 12 << 20 } else { 40_000 };
+    let load = match std::env::var(LOAD).as_deref() {
+        Ok("backlog") => Load::Backlog,
+        Ok("cut") => Load::Cut,
+        Ok("cut-synced") => Load::CutSynced,
+        _ => Load::Paced,
+    };
+    let segment_bytes = match load {
+        Load::Backlog => 12 << 20,
+        Load::Cut => 200_000,
+        _ => 40_000,
+    };
+    let sync_interval_ms = match load {
+        Load::Cut => crate::power_cut::SYNC_INTERVAL_MS,
+        Load::CutSynced => 0,
+        _ => 20,
+    };
     let mut settings = settings();
-    settings.journal = JournalSettings { segment_bytes, sync_interval_ms: 20, ..settings.journal };
+    settings.journal = JournalSettings { segment_bytes, sync_interval_ms, ..settings.journal };
+    if matches!(load, Load::Cut | Load::CutSynced) {
+        // The daemon makes it first, too: records without a change log are a state that was damaged.
+        wait(ChangeLog::open(Path::new(&state))).map(drop).unwrap();
+    }
     let writer = Writer::start(Path::new(&state), settings).unwrap();
     let writer = &writer;
     std::thread::scope(|scope| {
         for worker in 0..2 {
             scope.spawn(move || write_for_ever(writer, worker, load));
         }
+        if matches!(load, Load::Cut | Load::CutSynced) {
+            scope.spawn(move || change_for_ever(Path::new(&state)));
+        }
     });
+}
+
+/// Changes to the filter, as the command line makes them; each is told once it is made.
+fn change_for_ever(state: &Path) {
+    let mut out = std::io::stdout();
+    for number in 0u64.. {
+        let made = wait(async {
+            let log = ChangeLog::open(state).await?;
+            let event = Event::UserRemoved { user: format!("user-{number}") };
+            log.append(NOW, "j.cho", event).await
+        });
+        out.write_all(format!("changed {}\n", made.unwrap().sequence).as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn write_for_ever(writer: &Writer, worker: u16, load: Load) {
@@ -74,7 +115,7 @@ fn write_for_ever(writer: &Writer, worker: u16, load: Load) {
         }
         if turn % 64 == 0 {
             journal.flush();
-            if load == Load::Paced {
+            if load != Load::Backlog {
                 std::thread::sleep(Duration::from_micros(200));
             }
         }
@@ -112,12 +153,14 @@ pub(crate) fn run_and_kill(state: &Path, wait: Duration, load: Load) -> Vec<u64>
 }
 
 #[test]
-fn fifty_kills_lose_and_double_nothing() {
+fn kills_at_random_moments_lose_and_double_nothing() {
+    let rounds = if full() { 1000 } else { 50 };
+    let mut random = Random::seeded("kills");
     let state = tempfile::tempdir().unwrap();
     let mut acknowledged: Vec<u64> = Vec::new();
-    for round in 0..ROUNDS {
-        // Spread over start-up, commits and rolls; a multiplier coprime to the range visits it all.
-        let wait = Duration::from_micros(15_000 + (round * 7919) % 97 * 1100);
+    for round in 0..rounds {
+        // Spread over start-up, commits and rolls.
+        let wait = Duration::from_micros(10_000 + random.below(110_000));
         acknowledged.extend(run_and_kill(state.path(), wait, Load::Paced));
         if round % 7 == 3 {
             recover(state.path()).unwrap().unwrap();
@@ -159,5 +202,5 @@ fn fifty_kills_lose_and_double_nothing() {
     let refusals = wait(Refusals::read(state.path(), from, until)).unwrap();
     assert_eq!(refusals.hosts[0].times, pupils.refused);
     assert_eq!(refusals.hosts[0].opened, pupils.looked_into);
-    eprintln!("{} acknowledged, {} rows, {ROUNDS} kills", acknowledged.len(), rows.len());
+    eprintln!("{} acknowledged, {} rows, {rounds} kills", acknowledged.len(), rows.len());
 }

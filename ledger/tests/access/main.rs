@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 
 mod backlog;
+mod backup;
+mod clock;
+mod crash;
 mod damage;
+mod failed_calls;
 mod full_disk;
 mod kill;
 mod looking;
 mod pages;
+mod power_cut;
 mod sample;
 mod storing;
 mod summaries;

@@ -1,0 +1,253 @@
+//! The records of one day as a bundle shows them, and the leaves around them.
+
+use crate::day_file::read_end;
+use crate::evidence::batch::Batch;
+use crate::evidence::row::{End, Hash, Row as AccessRow, What, Who};
+use crate::evidence::salt::{DaySecret, Salts};
+use crate::record::{Depth, Ended, scheme_from_number};
+use crate::sqlite::open_to_read;
+use rules::decide::{ReasonCode, Verdict};
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use std::path::Path;
+
+/// Everything that a row's hash is made of.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RowValues {
+    number: u64,
+    id: u64,
+    /// The code that a block page shows.
+    code: String,
+    at: i64,
+    user: Option<String>,
+    level: String,
+    client: String,
+    method: String,
+    scheme: &'static str,
+    host: String,
+    port: u16,
+    path: Option<String>,
+    categories: Vec<String>,
+    locked: bool,
+    verdict: &'static str,
+    reason: &'static str,
+    rule: Option<String>,
+    unblock: Option<u32>,
+    depth: &'static str,
+    policy_hash: String,
+    list_version: String,
+    zone: String,
+    ended: Option<EndedValues>,
+}
+
+/// Everything that an end's hash is made of.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct EndValues {
+    pub(super) place: u64,
+    row: u64,
+    ended: EndedValues,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct EndedValues {
+    /// How it ended, and in the bits from the fifth on the depth in the end plus one.
+    end: u8,
+    /// The same as words.
+    how: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depth: Option<&'static str>,
+    status: u16,
+    bytes_up: u64,
+    bytes_down: u64,
+    duration_us: u64,
+}
+
+impl From<Ended> for EndedValues {
+    fn from(ended: Ended) -> Self {
+        Self {
+            end: ended.end_number(),
+            how: ended.end.as_str(),
+            depth: ended.depth.map(Depth::as_str),
+            status: ended.status,
+            bytes_up: ended.bytes_up,
+            bytes_down: ended.bytes_down,
+            duration_us: ended.duration_us,
+        }
+    }
+}
+
+/// A day's file, open to take records out of.
+pub(super) struct DayRecords {
+    db: SqliteConnection,
+    batches: Vec<Batch>,
+    pub(super) salts: Salts,
+    /// The batch whose leaves were made last: records that are asked for are often neighbours.
+    kept: Option<(u64, Vec<Hash>)>,
+}
+
+const SELECT: &str = r#"
+SELECT a.sequence, a.id, a.at, p.name, l.value, c.address, m.value, w.scheme, h.name, w.port, a.path,
+  s.names, s.locked, w.verdict, w.reason, r.value, w.unblock, w.depth, x.policy_hash, x.list_version,
+  x.zone, a."end", a.status, a.bytes_up, a.bytes_down, a.duration_us
+FROM access a
+JOIN who o ON o.id = a.who LEFT JOIN person p ON p.id = o.person
+JOIN client c ON c.id = o.client JOIN name l ON l.id = o.level
+JOIN what w ON w.id = a.what JOIN name m ON m.id = w.method
+JOIN host h ON h.id = w.host JOIN category_set s ON s.id = w.category_set
+JOIN context x ON x.id = w.context LEFT JOIN name r ON r.id = w.rule
+WHERE a.sequence >= ? AND a.sequence < ? ORDER BY a.sequence"#;
+
+impl DayRecords {
+    /// Opens a day's file. One that is older than proofs has no batch.
+    pub(super) async fn open(path: &Path) -> Result<Self, sqlx::Error> {
+        let mut db = open_to_read(path).await?;
+        sqlx::query("BEGIN").execute(&mut db).await?;
+        let version: i64 =
+            sqlx::query("PRAGMA user_version").fetch_one(&mut db).await?.try_get(0)?;
+        let (mut batches, mut secret) = (Vec::new(), DaySecret::default());
+        if version >= crate::evidence::access::FIRST_WITH_BATCHES {
+            let row = sqlx::query("SELECT value FROM meta WHERE key = 'secret'").fetch_one(&mut db);
+            secret = row.await?.try_get::<&[u8], _>(0)?.try_into().map_err(|_| {
+                sqlx::Error::Decode("the secret of the day's salts has not 32 bytes".into())
+            })?;
+            let rows = sqlx::query("SELECT record FROM batch ORDER BY number").fetch_all(&mut db);
+            let read = |row: &SqliteRow| Batch::read(row.try_get(0).ok()?);
+            batches = rows.await?.iter().filter_map(read).collect();
+        }
+        Ok(Self { db, batches, salts: Salts::new(&secret), kept: None })
+    }
+
+    /// The batch that holds a row.
+    pub(super) fn batch_of_row(&self, row: u64) -> Option<Batch> {
+        let holds = |batch: &&Batch| (batch.first_row..batch.next_row()).contains(&row);
+        self.batches.iter().find(holds).cloned()
+    }
+
+    /// The batch that holds an end.
+    pub(super) fn batch_of_end(&self, place: u64) -> Option<Batch> {
+        let holds = |batch: &&Batch| (batch.first_end..batch.next_end()).contains(&place);
+        self.batches.iter().find(holds).cloned()
+    }
+
+    /// A row with everything named.
+    pub(super) async fn row(&mut self, row: u64) -> Result<RowValues, sqlx::Error> {
+        let found = sqlx::query(SELECT).bind(row as i64).bind(row as i64 + 1);
+        read_values(&found.fetch_one(&mut self.db).await?)
+    }
+
+    /// The end of a row that came by itself.
+    pub(super) async fn end_of(&mut self, row: u64) -> Result<Option<EndValues>, sqlx::Error> {
+        let found = sqlx::query(
+            r#"SELECT place, "end", status, bytes_up, bytes_down, duration_us FROM access_end
+               WHERE sequence = ? AND place IS NOT NULL"#,
+        )
+        .bind(row as i64)
+        .fetch_optional(&mut self.db)
+        .await?;
+        let Some(found) = found else { return Ok(None) };
+        let place = found.try_get::<i64, _>(0)? as u64;
+        Ok(read_end(&found, 1)?.map(|ended| EndValues { place, row, ended: ended.into() }))
+    }
+
+    /// The leaves of a batch, made again from its rows and ends.
+    pub(super) async fn leaves(&mut self, batch: &Batch) -> Result<Vec<Hash>, sqlx::Error> {
+        if let Some((number, leaves)) = &self.kept
+            && *number == batch.number
+        {
+            return Ok(leaves.clone());
+        }
+        let mut leaves = Vec::with_capacity((batch.rows + batch.ends) as usize);
+        let mut buffer = Vec::new();
+        let rows = sqlx::query(SELECT)
+            .bind(batch.first_row as i64)
+            .bind(batch.next_row() as i64)
+            .fetch_all(&mut self.db)
+            .await?;
+        for row in &rows {
+            leaves.push(self.leaf(row, &mut buffer)?);
+        }
+        let ends = sqlx::query(
+            r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
+               FROM access_end WHERE place >= ? AND place < ? ORDER BY place"#,
+        )
+        .bind(batch.first_end as i64)
+        .bind(batch.next_end() as i64)
+        .fetch_all(&mut self.db)
+        .await?;
+        for row in &ends {
+            let place = row.try_get::<i64, _>(0)? as u64;
+            let Some(ended) = read_end(row, 2)? else { continue };
+            let end = End { place, row: row.try_get::<i64, _>(1)? as u64, ended };
+            leaves.push(end.leaf(&self.salts.end(place), &mut buffer));
+        }
+        self.kept = Some((batch.number, leaves.clone()));
+        Ok(leaves)
+    }
+
+    fn leaf(&mut self, row: &SqliteRow, buffer: &mut Vec<u8>) -> Result<Hash, sqlx::Error> {
+        let unknown = || sqlx::Error::Decode("a number that means nothing".into());
+        let number = row.try_get::<i64, _>(0)? as u64;
+        let who = Who { user: row.try_get(3)?, level: row.try_get(4)?, client: row.try_get(5)? };
+        let what = What {
+            policy_hash: row.try_get(18)?,
+            list_version: row.try_get(19)?,
+            zone: row.try_get(20)?,
+            method: row.try_get(6)?,
+            scheme: scheme_from_number(row.try_get(7)?).ok_or_else(unknown)?,
+            host: row.try_get(8)?,
+            port: row.try_get(9)?,
+            categories: row.try_get::<&str, _>(11)?.split_whitespace().collect(),
+            locked: row.try_get(12)?,
+            verdict: verdict(row.try_get(13)?),
+            reason: ReasonCode::from_number(row.try_get(14)?).ok_or_else(unknown)?,
+            rule: row.try_get(15)?,
+            unblock: row.try_get(16)?,
+            depth: Depth::from_number(row.try_get(17)?).ok_or_else(unknown)?,
+        };
+        let access = AccessRow {
+            number,
+            id: row.try_get::<i64, _>(1)? as u64,
+            at: row.try_get(2)?,
+            who: who.hash(),
+            what: what.hash(),
+            path: row.try_get(10)?,
+            ended: read_end(row, 21)?,
+        };
+        Ok(access.leaf(&self.salts.row(number), buffer))
+    }
+}
+
+fn verdict(number: i64) -> Verdict {
+    if number == 0 { Verdict::Allow } else { Verdict::Block }
+}
+
+fn read_values(row: &SqliteRow) -> Result<RowValues, sqlx::Error> {
+    let unknown = || sqlx::Error::Decode("a number that means nothing".into());
+    let id = row.try_get::<i64, _>(1)? as u64;
+    Ok(RowValues {
+        number: row.try_get::<i64, _>(0)? as u64,
+        id,
+        code: rules::code::RequestId(id).code().to_string(),
+        at: row.try_get(2)?,
+        user: row.try_get(3)?,
+        level: row.try_get(4)?,
+        client: row.try_get(5)?,
+        method: row.try_get(6)?,
+        scheme: scheme_from_number(row.try_get(7)?).ok_or_else(unknown)?.as_str(),
+        host: row.try_get(8)?,
+        port: row.try_get(9)?,
+        path: row.try_get(10)?,
+        categories: row.try_get::<&str, _>(11)?.split_whitespace().map(str::to_owned).collect(),
+        locked: row.try_get(12)?,
+        verdict: verdict(row.try_get(13)?).as_str(),
+        reason: ReasonCode::from_number(row.try_get(14)?).ok_or_else(unknown)?.as_str(),
+        rule: row.try_get(15)?,
+        unblock: row.try_get(16)?,
+        depth: Depth::from_number(row.try_get(17)?).ok_or_else(unknown)?.as_str(),
+        policy_hash: row.try_get(18)?,
+        list_version: row.try_get(19)?,
+        zone: row.try_get(20)?,
+        ended: read_end(row, 21)?.map(Into::into),
+    })
+}

@@ -1,0 +1,654 @@
+//! One day's file: its structure, its batches, the rows in them, and the sums beside them.
+
+use super::dictionary::Dictionary;
+use super::{ACCESSES, Report, plural, spans};
+use crate::day_file::read_end;
+use crate::evidence::batch::{Batch, MARK_BYTES, root_of};
+use crate::evidence::row::{End, Hash, Row as AccessRow};
+use crate::evidence::salt::{DaySecret, Salts};
+use crate::evidence::{hash_of_hex, tree::leaf_hash};
+use crate::record::Ended;
+use crate::rollup::{Facts, Rollup, Stored};
+use crate::sqlite::{SCHEMAS, open_to_read};
+use jiff::civil::Date;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, ValueRef};
+use std::path::Path;
+
+/// What one day's file holds.
+#[derive(Debug, Default)]
+pub(super) struct DayFound {
+    /// Number and leaf of each batch.
+    pub(super) batches: Vec<(u64, Hash, Batch)>,
+    /// Number and leaf of those whose record says nothing any more.
+    pub(super) unread: Vec<(u64, Hash)>,
+    /// Rows and ends that are there, as far as they follow one another.
+    pub(super) rows: u64,
+    pub(super) ends: u64,
+    /// Whether something was said about this day.
+    pub(super) named: bool,
+}
+
+struct Checking<'a> {
+    day: Date,
+    file: &'a str,
+    report: &'a mut Report,
+    found: DayFound,
+    /// The leaf that each batch has in the tree, where the tree is to be believed.
+    kept: &'a dyn Fn(u64) -> Option<Hash>,
+}
+
+/// Rows or ends that wait to be told of together.
+#[derive(Default)]
+struct Named {
+    rows: Vec<u64>,
+    ends: Vec<u64>,
+}
+
+/// Checks a day's file. `rows`: whether its rows are hashed again.
+pub(super) async fn check(
+    path: &Path,
+    day: Date,
+    rows: bool,
+    kept: &dyn Fn(u64) -> Option<Hash>,
+    report: &mut Report,
+) -> DayFound {
+    let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut checking = Checking { day, file, report, found: DayFound::default(), kept };
+    match open_to_read(path).await {
+        Err(error) => checking.name("the file", format!("it cannot be read: {error}")),
+        Ok(mut connection) => {
+            if let Err(error) = checking.run(&mut connection, rows).await {
+                checking.name("the file", format!("it cannot be read: {error}"));
+            }
+            let _ = connection.close().await;
+        }
+    }
+    checking.found
+}
+
+impl Checking<'_> {
+    fn name(&mut self, place: impl AsRef<str>, what: impl Into<String>) {
+        self.found.named = true;
+        let place = format!("{}, {}", self.file, place.as_ref());
+        self.report.problem(ACCESSES, place, what);
+    }
+
+    async fn run(&mut self, db: &mut SqliteConnection, rows: bool) -> Result<(), sqlx::Error> {
+        // One state of the file, whatever is added meanwhile.
+        sqlx::query("BEGIN").execute(&mut *db).await?;
+        let before = self.report.problems.len();
+        structure(db, ACCESSES, self.file, self.report).await;
+        self.found.named |= self.report.problems.len() > before;
+        let version: i64 =
+            sqlx::query("PRAGMA user_version").fetch_one(&mut *db).await?.try_get(0)?;
+        match version {
+            1 | 2 => {
+                self.report
+                    .uncovered
+                    .push(format!("access log: {}, recorded before the log was proved", self.file));
+                return Ok(());
+            }
+            3 => {}
+            other => {
+                self.name("the file", format!("it says that it is of version {other}"));
+                return Ok(());
+            }
+        }
+        for what in schema_differences(db, &SCHEMAS).await? {
+            self.name("the file", what);
+        }
+        let meta = Meta::read(db).await?;
+        if meta.numbers.get("bookkeeping").copied() != Some(bookkeeping(db, &meta).await?) {
+            self.name("the file", "how far the journals are stored was altered");
+        }
+        if meta.day.as_deref() != Some(&self.day.to_string()) {
+            self.name("the file", format!("it says that it is of {:?}", meta.day));
+        }
+        let Some(secret) = meta.secret else {
+            self.name("the file", "the secret of its salts is damaged: no row can be proved");
+            return Ok(());
+        };
+        self.batches(db, meta.proved_from).await?;
+        if meta.proved_from > 0 {
+            self.report.uncovered.push(format!(
+                "access log: {}, {}, recorded before the log was proved",
+                self.file,
+                plural("row", (0, meta.proved_from - 1))
+            ));
+        }
+        if rows {
+            self.rows(db, &secret, &meta).await?;
+        }
+        Ok(())
+    }
+
+    /// The records of the batches: their form, their days, and that they follow one another.
+    async fn batches(
+        &mut self,
+        db: &mut SqliteConnection,
+        proved_from: u64,
+    ) -> Result<(), sqlx::Error> {
+        let rows = sqlx::query("SELECT number, record FROM batch ORDER BY number");
+        // `None` behind a batch of which nobody can say where it ended.
+        let mut next = Some((proved_from, 0));
+        for found in rows.fetch_all(&mut *db).await? {
+            let number = found.try_get::<i64, _>(0).map_or(u64::MAX, |number| number as u64);
+            let record = found.try_get::<&str, _>(1).unwrap_or_default();
+            let Some(batch) = Batch::read(record) else {
+                self.name(format!("batch {number}"), "its record was altered");
+                self.found.unread.push((number, leaf_hash(record.as_bytes())));
+                next = None;
+                continue;
+            };
+            if batch.number != number || batch.day != self.day.to_string() {
+                let what = format!("its record is that of batch {} of {}", batch.number, batch.day);
+                self.name(format!("batch {number}"), what);
+            }
+            if let Some((row, end)) = next
+                && (batch.first_row, batch.first_end) != (row, end)
+            {
+                let what = format!(
+                    "it begins with row {} and end {}, where {row} and {end} are the next",
+                    batch.first_row, batch.first_end
+                );
+                self.name(format!("batch {number}"), what);
+            }
+            next = Some((batch.next_row(), batch.next_end()));
+            self.found.batches.push((number, leaf_hash(record.as_bytes()), batch));
+        }
+        let last = self.found.batches.last().map(|(_, _, batch)| batch);
+        let end = last.map_or((proved_from, 0), |batch| (batch.next_row(), batch.next_end()));
+        (self.found.rows, self.found.ends) = end;
+        Ok(())
+    }
+
+    async fn rows(
+        &mut self,
+        db: &mut SqliteConnection,
+        secret: &DaySecret,
+        meta: &Meta,
+    ) -> Result<(), sqlx::Error> {
+        let before = self.found.named;
+        self.found.named = false;
+        let dictionary = Dictionary::read(db).await?;
+        let mut sums = Sums::new(&dictionary);
+        let mut salts = Salts::new(secret);
+        let ends = self.ends(db).await?;
+        let mut missing = Named::default();
+        let batches = self.found.batches.clone();
+        for (number, leaf, batch) in &batches {
+            let rows = read_rows(db, batch.first_row, batch.next_row()).await;
+            let mut leaves = Vec::with_capacity((batch.rows + batch.ends) as usize);
+            let mut lacking = Named::default();
+            for (place, row) in (batch.first_row..batch.next_row()).zip(rows) {
+                let made =
+                    row.and_then(|row| leaf_of(&row, place, &dictionary, &mut salts, &mut sums));
+                if made.is_none() {
+                    lacking.rows.push(place);
+                }
+                leaves.push(made.unwrap_or_default());
+            }
+            for place in batch.first_end..batch.next_end() {
+                let made = ends.get(place as usize).and_then(Option::as_ref).map(|(row, ended)| {
+                    sums.end(*row, ended);
+                    let end = End { place, row: *row, ended: *ended };
+                    end.leaf(&salts.end(place), &mut Vec::new())
+                });
+                if made.is_none() {
+                    lacking.ends.push(place);
+                }
+                leaves.push(made.unwrap_or_default());
+            }
+            self.batch(db, *number, leaf, batch, &leaves, lacking, &mut missing).await?;
+        }
+        self.tell_missing(&missing);
+        self.behind_batches(db, &dictionary, &mut salts, &mut sums, &ends, meta).await?;
+        for fault in &dictionary.faults {
+            self.name("a table that rows point to", fault);
+        }
+        // Sums of rows that are damaged differ for that reason alone.
+        if !self.found.named && meta.proved_from == 0 {
+            for what in sums.differences(db).await? {
+                self.name("the sums for reports", what);
+            }
+        }
+        self.found.named |= before;
+        Ok(())
+    }
+
+    /// Every end that came by itself, in its place.
+    async fn ends(
+        &mut self,
+        db: &mut SqliteConnection,
+    ) -> Result<Vec<Option<(u64, Ended)>>, sqlx::Error> {
+        let rows = sqlx::query(
+            r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
+               FROM access_end WHERE place IS NOT NULL ORDER BY place"#,
+        )
+        .fetch_all(&mut *db)
+        .await?;
+        let mut ends: Vec<Option<(u64, Ended)>> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Ok(place) = row.try_get::<i64, _>(0) else { continue };
+            let last = ends.len() as i64;
+            if place < 0 || place < last || place > last + 10_000_000 {
+                self.name("an end", format!("there are two in place {place}, or it has none"));
+                continue;
+            }
+            ends.resize(place as usize, None);
+            let sequence = row.try_get::<i64, _>(1).ok().and_then(|row| u64::try_from(row).ok());
+            ends.push(sequence.zip(sound_end(&row, 2).flatten()));
+        }
+        Ok(ends)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what one batch is compared with")]
+    async fn batch(
+        &mut self,
+        db: &mut SqliteConnection,
+        number: u64,
+        leaf: &Hash,
+        batch: &Batch,
+        leaves: &[Hash],
+        lacking: Named,
+        missing: &mut Named,
+    ) -> Result<(), sqlx::Error> {
+        let root = root_of(leaves)?;
+        let is_kept = (self.kept)(number).is_none_or(|kept| kept == *leaf);
+        let stored = sqlx::query("SELECT marks FROM batch WHERE number = ?").bind(number as i64);
+        let stored = stored.fetch_optional(&mut *db).await?;
+        let marks: Vec<u8> =
+            stored.and_then(|row| row.try_get::<Vec<u8>, _>(0).ok()).unwrap_or_default();
+        if Some(root) == hash_of_hex(&batch.root) {
+            if marks != crate::evidence::batch::marks(leaves) {
+                self.name(
+                    format!("batch {number}"),
+                    "its marks were altered; its rows are as recorded",
+                );
+            }
+            self.report.rows += batch.rows;
+            self.report.ends += batch.ends;
+            if !is_kept {
+                let rows = plural("row", (batch.first_row, batch.next_row().max(1) - 1));
+                let what = format!(
+                    "{rows}: the batch was made anew over other rows, or its record altered"
+                );
+                self.name(format!("batch {number}"), what);
+            }
+            return Ok(());
+        }
+        let mut altered = Named::default();
+        for (at, leaf) in leaves.iter().enumerate() {
+            if marks.get(at * MARK_BYTES..(at + 1) * MARK_BYTES) == Some(&leaf[..MARK_BYTES]) {
+                continue;
+            }
+            let at = at as u64;
+            match at < batch.rows {
+                true => altered.rows.push(batch.first_row + at),
+                false => altered.ends.push(batch.first_end + at - batch.rows),
+            }
+        }
+        altered.rows.retain(|row| !lacking.rows.contains(row));
+        altered.ends.retain(|end| !lacking.ends.contains(end));
+        let nothing = altered.rows.is_empty() && altered.ends.is_empty();
+        if nothing && lacking.rows.is_empty() && lacking.ends.is_empty() {
+            let what = match is_kept {
+                true => "its rows are not those that were signed, though their marks are",
+                false => "its record was altered",
+            };
+            let rows = plural("row", (batch.first_row, batch.next_row().max(1) - 1));
+            self.name(format!("batch {number} ({rows})"), what);
+        }
+        for run in spans(altered.rows) {
+            let what =
+                format!("altered: its hash is not the one that was recorded (batch {number})");
+            self.name(plural("row", run), what);
+        }
+        for run in spans(altered.ends) {
+            let what =
+                format!("altered: its hash is not the one that was recorded (batch {number})");
+            self.name(plural("end", run), what);
+        }
+        missing.rows.extend(lacking.rows);
+        missing.ends.extend(lacking.ends);
+        Ok(())
+    }
+
+    fn tell_missing(&mut self, missing: &Named) {
+        for run in spans(missing.rows.iter().copied()) {
+            self.name(plural("row", run), "missing, or it cannot be read");
+        }
+        for run in spans(missing.ends.iter().copied()) {
+            self.name(plural("end", run), "missing, or it cannot be read");
+        }
+    }
+
+    /// What no batch holds: rows of the last seconds, of before proofs, and what belongs nowhere.
+    async fn behind_batches(
+        &mut self,
+        db: &mut SqliteConnection,
+        dictionary: &Dictionary,
+        salts: &mut Salts,
+        sums: &mut Sums<'_>,
+        ends: &[Option<(u64, Ended)>],
+        meta: &Meta,
+    ) -> Result<(), sqlx::Error> {
+        let (first, first_end) = (self.found.rows, self.found.ends);
+        let all = sqlx::query(
+            "SELECT count(*), coalesce(min(sequence), 0), coalesce(max(sequence) + 1, 0) FROM access",
+        );
+        let all = all.fetch_one(&mut *db).await?;
+        let (count, lowest, next): (i64, i64, i64) =
+            (all.try_get(0)?, all.try_get(1)?, all.try_get(2)?);
+        let next = (next.max(0) as u64).max(first);
+        if lowest < 0 {
+            self.name("a row", "it was put in: it has a place before the first");
+        }
+        let rows = read_rows(db, first, next.min(first.saturating_add(5_000_000))).await;
+        let mut gaps = Vec::new();
+        for (place, row) in (first..).zip(rows) {
+            let made = row.and_then(|row| leaf_of(&row, place, dictionary, salts, sums));
+            if made.is_none() {
+                gaps.push(place);
+            }
+        }
+        let there = next - first - gaps.len() as u64;
+        for run in spans(gaps) {
+            self.name(plural("row", run), "missing, or it cannot be read; no batch holds it");
+        }
+        if there > 0 {
+            let rows = plural("row", (first, next - 1));
+            self.report
+                .uncovered
+                .push(format!("access log: {}, {rows}, in no batch yet", self.file));
+        }
+        self.found.rows = next;
+        if meta.proved_from == 0 && count as u64 > next {
+            self.name("a row", "there are more rows than places");
+        }
+        let behind = ends.get(first_end as usize..).unwrap_or_default();
+        for (place, end) in (first_end..).zip(behind) {
+            match end {
+                Some((row, ended)) => sums.end(*row, ended),
+                None => self.name(format!("end {place}"), "missing, or it cannot be read"),
+            }
+        }
+        if !behind.is_empty() {
+            let run = (first_end, first_end + behind.len() as u64 - 1);
+            let run = plural("end", run);
+            self.report
+                .uncovered
+                .push(format!("access log: {}, {run}, in no batch yet", self.file));
+        }
+        self.found.ends = self.found.ends.max(ends.len() as u64);
+        let unplaced = sqlx::query("SELECT count(*) FROM access_end WHERE place IS NULL");
+        let unplaced: i64 = unplaced.fetch_one(&mut *db).await?.try_get(0)?;
+        if unplaced > 0 && meta.proved_from == 0 {
+            self.name("an end", format!("{unplaced} were put in: they have no place"));
+        }
+        if meta.ends != self.found.ends {
+            let what = format!(
+                "it says that {} ends came by themselves, and has {}",
+                meta.ends, self.found.ends
+            );
+            self.name("the file", what);
+        }
+        let highest = sqlx::query("SELECT coalesce(max(id), 0) FROM access").fetch_one(db).await?;
+        if highest.try_get::<i64, _>(0)? != meta.max_id && !self.found.named {
+            self.name(
+                "the file",
+                format!("it says that {} is its highest id, which it is not", meta.max_id),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The sum that [`crate::day_file::bookkeeping`] makes, from what the file holds.
+async fn bookkeeping(db: &mut SqliteConnection, meta: &Meta) -> Result<i64, sqlx::Error> {
+    let number = |key| meta.numbers.get(key).copied().unwrap_or(-1);
+    let numbers = crate::day_file::BOOKKEEPING.map(number);
+    Ok(crate::day_file::bookkeeping(&crate::sqlite::positions(db).await?, &numbers))
+}
+
+/// What a day's file says of itself.
+#[derive(Debug, Default)]
+struct Meta {
+    numbers: std::collections::HashMap<String, i64>,
+    day: Option<String>,
+    secret: Option<DaySecret>,
+    proved_from: u64,
+    ends: u64,
+    max_id: i64,
+}
+
+impl Meta {
+    async fn read(db: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        let mut meta = Self::default();
+        for row in sqlx::query("SELECT key, value FROM meta").fetch_all(db).await? {
+            let number = || row.try_get::<i64, _>(1).unwrap_or(-1);
+            let key = row.try_get::<&str, _>(0).unwrap_or_default();
+            meta.numbers.insert(key.to_owned(), number());
+            match key {
+                "day" => meta.day = row.try_get(1).ok(),
+                "secret" => {
+                    let bytes = row.try_get::<&[u8], _>(1).unwrap_or_default();
+                    meta.secret = bytes.try_into().ok();
+                }
+                "proved_from" => meta.proved_from = number() as u64,
+                "ends" => meta.ends = number() as u64,
+                "max_id" => meta.max_id = number(),
+                _ => {}
+            }
+        }
+        Ok(meta)
+    }
+}
+
+/// A row as its file has it.
+struct RawRow {
+    id: u64,
+    at: i64,
+    who: i64,
+    what: i64,
+    path: Option<String>,
+    ended: Option<Ended>,
+}
+
+fn raw(row: &SqliteRow) -> Option<(u64, RawRow)> {
+    let sequence = u64::try_from(row.try_get::<i64, _>(0).ok()?).ok()?;
+    let raw = RawRow {
+        id: row.try_get::<i64, _>(1).ok()? as u64,
+        at: row.try_get(2).ok()?,
+        who: row.try_get(3).ok()?,
+        what: row.try_get(4).ok()?,
+        path: row.try_get(5).ok()?,
+        ended: sound_end(row, 6)?,
+    };
+    Some((sequence, raw))
+}
+
+/// An end of which nothing is missing: SQLite reads a NULL as 0, and 0 is what most of them say.
+fn sound_end(row: &SqliteRow, column: usize) -> Option<Option<Ended>> {
+    let end = read_end(row, column).ok()?;
+    let nulls = (column + 1..=column + 4)
+        .map(|column| row.try_get_raw(column).is_ok_and(|value| value.is_null()))
+        .filter(|null| *null)
+        .count();
+    let fits = nulls == if end.is_some() { 0 } else { 4 };
+    fits.then_some(end)
+}
+
+/// The rows in the places `[first, next)`, `None` where one is missing or unreadable.
+async fn read_rows(db: &mut SqliteConnection, first: u64, next: u64) -> Vec<Option<RawRow>> {
+    const MANY: &str = r#"SELECT sequence, id, at, who, what, path, "end", status, bytes_up, bytes_down,
+        duration_us FROM access WHERE sequence >= ? AND sequence < ? ORDER BY sequence"#;
+    let mut rows: Vec<Option<RawRow>> = (first..next).map(|_| None).collect();
+    let mut put = |row: &SqliteRow| {
+        if let Some((sequence, raw)) = raw(row)
+            && let Some(place) = sequence.checked_sub(first)
+            && let Some(slot) = rows.get_mut(place as usize)
+        {
+            *slot = Some(raw);
+        }
+    };
+    let range = |first: u64, next: u64| {
+        sqlx::query(MANY).bind(first as i64).bind(i64::try_from(next).unwrap_or(i64::MAX))
+    };
+    match range(first, next).fetch_all(&mut *db).await {
+        Ok(found) => found.iter().for_each(&mut put),
+        // Around a damaged page each row is asked for by itself.
+        Err(_) => {
+            for place in first..next {
+                if let Ok(Some(row)) = range(place, place + 1).fetch_optional(&mut *db).await {
+                    put(&row);
+                }
+            }
+        }
+    }
+    rows
+}
+
+fn leaf_of(
+    row: &RawRow,
+    number: u64,
+    dictionary: &Dictionary,
+    salts: &mut Salts,
+    sums: &mut Sums<'_>,
+) -> Option<Hash> {
+    let (who, what) = (dictionary.who.get(&row.who)?, dictionary.what.get(&row.what)?);
+    sums.row(number, row);
+    let row = AccessRow {
+        number,
+        id: row.id,
+        at: row.at,
+        who: who.hash,
+        what: what.hash,
+        path: row.path.as_deref(),
+        ended: row.ended,
+    };
+    Some(row.leaf(&salts.row(number), &mut Vec::new()))
+}
+
+/// The sums that the rows come to, to be compared with those in the file.
+struct Sums<'a> {
+    dictionary: &'a Dictionary,
+    rollup: Rollup,
+    facts: Vec<Option<(Facts, u32)>>,
+}
+
+impl<'a> Sums<'a> {
+    fn new(dictionary: &'a Dictionary) -> Self {
+        Self { dictionary, rollup: Rollup::new(Stored::default()), facts: Vec::new() }
+    }
+
+    fn row(&mut self, number: u64, row: &RawRow) {
+        let dictionary = self.dictionary;
+        let Some(who) = dictionary.who.get(&row.who) else { return };
+        let Some(what) = dictionary.what.get(&row.what) else { return };
+        let Some(site) = dictionary.sites.get(&what.host) else { return };
+        let facts = Facts {
+            at: row.at,
+            person: who.person,
+            level: who.level,
+            site: *site,
+            verdict: what.verdict,
+            reason: what.reason,
+            depth: what.depth,
+            scheme: what.scheme,
+            host: what.host,
+            client: who.client,
+        };
+        let categories = self.members(what.category_set);
+        self.rollup.request(&facts, categories);
+        if let Some(ended) = &row.ended {
+            self.ended(&facts, what.category_set, ended);
+        } else {
+            // Its end may come by itself.
+            if self.facts.len() <= number as usize {
+                self.facts.resize(number as usize + 1, None);
+            }
+            self.facts[number as usize] = Some((facts, what.category_set));
+        }
+    }
+
+    fn end(&mut self, row: u64, ended: &Ended) {
+        if let Some(Some((facts, set))) = self.facts.get(row as usize).copied() {
+            self.ended(&facts, set, ended);
+        }
+    }
+
+    fn ended(&mut self, facts: &Facts, set: u32, ended: &Ended) {
+        let categories = self.members(set);
+        self.rollup.bytes(facts, categories, ended.bytes_up, ended.bytes_down);
+        self.rollup.ended(facts, ended);
+    }
+
+    fn members(&self, set: u32) -> &'a [u32] {
+        self.dictionary.members.get(&set).map_or(&[], Vec::as_slice)
+    }
+
+    async fn differences(&self, db: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
+        self.rollup.differences(db).await
+    }
+}
+
+/// What SQLite itself finds wrong with a file's pages and indexes.
+pub(super) async fn structure(
+    db: &mut SqliteConnection,
+    log: &str,
+    place: &str,
+    report: &mut Report,
+) {
+    match sqlx::query("PRAGMA integrity_check(20)").fetch_all(db).await {
+        Err(error) => report.problem(log, place, format!("its structure is damaged: {error}")),
+        Ok(rows) => {
+            for row in rows {
+                let text = row.try_get::<String, _>(0).unwrap_or_default();
+                if text != "ok" {
+                    report.problem(log, place, format!("its structure is damaged: {text}"));
+                }
+            }
+        }
+    }
+}
+
+/// How the tables, indexes, views and triggers of a file differ from those that these statements make;
+/// of one table alone where it is named. Rules that keep records from being changed may have been
+/// taken away.
+pub(super) async fn schema_differences(
+    db: &mut SqliteConnection,
+    statements: &[&'static str],
+) -> Result<Vec<String>, sqlx::Error> {
+    let mut model = SqliteConnectOptions::new().in_memory(true).connect().await?;
+    for statement in statements {
+        sqlx::raw_sql(*statement).execute(&mut model).await?;
+    }
+    let (expected, found) = (objects(&mut model).await?, objects(db).await?);
+    model.close().await?;
+    let mut differences = Vec::new();
+    for (name, sql) in &expected {
+        match found.iter().find(|(other, _)| other == name) {
+            None => differences.push(format!("its {name} was removed")),
+            Some((_, other)) if other != sql => {
+                differences.push(format!("its {name} was changed"));
+            }
+            Some(_) => {}
+        }
+    }
+    let added = found.iter().filter(|(name, _)| !expected.iter().any(|(other, _)| other == name));
+    differences.extend(added.map(|(name, _)| format!("a {name} was added to it")));
+    Ok(differences)
+}
+
+async fn objects(db: &mut SqliteConnection) -> Result<Vec<(String, String)>, sqlx::Error> {
+    // Tables of SQLite and of what makes the tables begin so.
+    let rows = sqlx::query(
+        "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_master
+         WHERE name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_%' ESCAPE '\\' ORDER BY 1",
+    )
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}

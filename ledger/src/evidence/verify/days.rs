@@ -1,0 +1,238 @@
+//! All days together: batches without a gap, each in the tree, and the tree as it was signed.
+
+use super::changes::Changes;
+use super::day::{self, DayFound};
+use super::{ACCESSES, Options, Report, VerifyError, plural, spans, trees::Tree};
+use crate::evidence::access::lost_leaf;
+use crate::evidence::hash_of_hex;
+use crate::evidence::row::Hash;
+use crate::evidence::tree::{MemoryTree, Tree as _};
+use crate::sqlite::{day_path, days};
+use jiff::civil::Date;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Every batch that a file holds.
+#[derive(Default)]
+struct Batches {
+    leaves: BTreeMap<u64, (String, Hash)>,
+    /// Numbers about which something was said.
+    named: BTreeSet<u64>,
+}
+
+/// Checks all days of a state folder.
+pub(super) async fn check(
+    state: &Path,
+    options: &Options,
+    kept: &Tree,
+    changes: &Changes,
+    report: &mut Report,
+    tell: &mut dyn FnMut(&str),
+) -> Result<(), VerifyError> {
+    let folder = state.join("access");
+    let io = |source| VerifyError::Io { path: folder.display().to_string(), source };
+    // Read once: a running filter may make the end of the tree anew meanwhile.
+    let tree: Vec<Hash> = (0..kept.size()).map_while(|number| kept.leaf(number)).collect();
+    let believed = believed(kept, changes);
+    let in_tree = |number: u64| tree.get(number as usize).copied().filter(|_| number < believed);
+    let mut batches = Batches::default();
+    let mut found: BTreeMap<Date, DayFound> = BTreeMap::new();
+    for day in days(&folder).map_err(io)? {
+        tell(&format!("access log, {day}"));
+        let rows = options.since.is_none_or(|since| day >= since);
+        if !rows {
+            report.uncovered.push(format!("access log: rows of {day} were not asked for"));
+        }
+        let path = day_path(&folder, day);
+        let this = day::check(&path, day, rows, &in_tree, report).await;
+        batches.add(&day.to_string(), &this, report);
+        found.insert(day, this);
+        report.days += 1;
+    }
+    set_aside(&folder, report).map_err(io)?;
+    report.batches = batches.leaves.len() as u64;
+    batches.against_tree(&tree, believed, kept, report);
+    batches.against_heads(&tree, changes, report);
+    day_counts(&found, changes, report);
+    not_yet_signed(&batches, changes, report);
+    Ok(())
+}
+
+/// How much of the tree's file a signed entry says to be right.
+fn believed(kept: &Tree, changes: &Changes) -> u64 {
+    let fits = |size: u64, root: &str| kept.root_at(size) == hash_of_hex(root);
+    let heads = changes.heads.iter().map(|(_, head)| head);
+    heads.filter(|head| fits(head.size, &head.root)).map(|head| head.size).max().unwrap_or(0)
+}
+
+impl Batches {
+    fn add(&mut self, day: &str, found: &DayFound, report: &mut Report) {
+        self.named.extend(found.unread.iter().map(|(number, _)| *number));
+        let read = found.batches.iter().map(|(number, leaf, _)| (number, leaf));
+        for (number, leaf) in read.chain(found.unread.iter().map(|(number, leaf)| (number, leaf))) {
+            match self.leaves.get(number) {
+                Some((other, _)) => {
+                    self.named.insert(*number);
+                    let what = format!("{other} and {day} both have a batch of this number");
+                    report.problem(ACCESSES, format!("batch {number}"), what);
+                }
+                None => {
+                    self.leaves.insert(*number, (day.to_owned(), *leaf));
+                }
+            }
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.leaves.keys().next_back().map_or(0, |last| last + 1)
+    }
+
+    /// The days around batches that are missing.
+    fn around(&self, (first, last): (u64, u64)) -> String {
+        let before = self.leaves.range(..first).next_back().map(|(_, (day, _))| day.as_str());
+        let after = self.leaves.range(last + 1..).next().map(|(_, (day, _))| day.as_str());
+        match (before, after) {
+            (Some(before), Some(after)) if before == after => format!("on {before}"),
+            (Some(before), Some(after)) => format!("between {before} and {after}"),
+            (Some(before), None) => format!("on or after {before}"),
+            (None, Some(after)) => format!("on or before {after}"),
+            (None, None) => "of days that are all missing".to_owned(),
+        }
+    }
+
+    fn against_tree(&mut self, tree: &[Hash], believed: u64, kept: &Tree, report: &mut Report) {
+        let all = self.size().max(tree.len() as u64);
+        let missing: Vec<u64> = (0..all)
+            .filter(|number| !self.leaves.contains_key(number) && !self.named.contains(number))
+            .collect();
+        for run in spans(missing.iter().copied()) {
+            let lost =
+                (run.0..=run.1).all(|number| tree.get(number as usize) == Some(&lost_leaf(number)));
+            let what = match lost {
+                true => "lost before: no file had them when the filter last started",
+                false => "missing: no day's file has them",
+            };
+            let place = format!(
+                "{}, {}",
+                plural("batch", run).replace("batchs", "batches"),
+                self.around(run)
+            );
+            report.problem(ACCESSES, place, what);
+        }
+        self.named.extend(missing);
+        let mut differs = Vec::new();
+        for (number, (day, leaf)) in &self.leaves {
+            let Some(kept) = tree.get(*number as usize) else { continue };
+            if kept != leaf && *number < believed && !self.named.contains(number) {
+                self.named.insert(*number);
+                let what = "it is not the batch that was signed: its record was altered, or it was made anew";
+                report.problem(ACCESSES, format!("{day}, batch {number}"), what);
+            } else if kept != leaf && *number >= believed {
+                differs.push(*number);
+            }
+        }
+        if let Some(first) = differs.first().filter(|first| !self.named.contains(first)) {
+            let what = format!("it does not have the batches that the days have, from {first} on");
+            report.problem(&kept.name, "the file", what);
+        }
+    }
+
+    /// Each head that a signed entry carries is the root of the batches up to there.
+    fn against_heads(&mut self, tree: &[Hash], changes: &Changes, report: &mut Report) {
+        // What is missing has been said; the tree's file stands in for it.
+        let leaf = |number: u64| match self.leaves.get(&number) {
+            Some((_, leaf)) => Some(*leaf),
+            None => tree.get(number as usize).copied(),
+        };
+        let leaves = (0..).map_while(leaf);
+        let whole = MemoryTree::of(leaves).unwrap_or_default();
+        let (mut right, mut cut) = (0, false);
+        for (entry, head) in &changes.heads {
+            if head.size > whole.size() {
+                if !cut && self.named.range(whole.size()..).next().is_none() {
+                    let run = (whole.size(), head.size - 1);
+                    let place = format!(
+                        "{}, {}",
+                        plural("batch", run).replace("batchs", "batches"),
+                        self.around(run)
+                    );
+                    let what =
+                        format!("missing at the end: entry {entry} of the change log states them");
+                    report.problem(ACCESSES, place, what);
+                }
+                cut = true;
+                continue;
+            }
+            if whole.root_at(head.size).ok() == hash_of_hex(&head.root) {
+                right = right.max(head.size);
+            } else if self.named.range(..head.size).next().is_none() {
+                let place = format!("batches {right} to {}", head.size.max(1) - 1);
+                let what = format!(
+                    "one of them is not the batch that was signed: entry {entry} of the change log states another root"
+                );
+                report.problem(ACCESSES, place, what);
+                self.named.insert(right);
+            }
+        }
+    }
+}
+
+/// What the entries say of how many rows a day had.
+fn day_counts(found: &BTreeMap<Date, DayFound>, changes: &Changes, report: &mut Report) {
+    let mut most: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
+    for (entry, head) in &changes.heads {
+        for count in &head.days {
+            most.insert(&count.day, (*entry, count.rows, count.ends));
+        }
+    }
+    for (day, (entry, rows, ends)) in most {
+        let there = day.parse::<Date>().ok().and_then(|day| found.get(&day));
+        let place = format!("access-{day}.db");
+        match there {
+            None => {
+                let what = format!(
+                    "the whole day is missing; entry {entry} of the change log states {rows} rows"
+                );
+                report.problem(ACCESSES, place, what);
+            }
+            Some(found) if (found.rows < rows || found.ends < ends) && !found.named => {
+                let what = format!(
+                    "it has {} rows and {} ends, where entry {entry} of the change log states {rows} and {ends}",
+                    found.rows, found.ends
+                );
+                report.problem(ACCESSES, place, what);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn not_yet_signed(batches: &Batches, changes: &Changes, report: &mut Report) {
+    let stated = changes.heads.iter().map(|(_, head)| head.size).max().unwrap_or(0);
+    let size = batches.size();
+    if size > stated {
+        let run = plural("batch", (stated, size - 1)).replace("batchs", "batches");
+        report.uncovered.push(format!(
+            "access log: {run} came after the last checkpoint ({})",
+            batches.around((stated, size - 1))
+        ));
+    }
+}
+
+/// Days that were damaged when the filter met them and went on in another file.
+fn set_aside(folder: &Path, report: &mut Report) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("access-") && name.ends_with(".db") && name.contains(".damaged-") {
+            let what = "the filter found it damaged and set it aside; its rows are not in the log any more";
+            report.problem(ACCESSES, name.as_ref(), what);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Evidence from recording to verifying: every way of changing the log is found and named, and what is
+//! given out is proved to strangers.
+#![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+
+#[path = "../access/sample.rs"]
+#[allow(dead_code, reason = "shared with the tests of the access log")]
+mod sample;
+
+mod bundle;
+mod flips;
+mod log;
+mod restarts;
+mod spec;
+mod tamper;

@@ -44,6 +44,10 @@ pub struct Config {
     pub log: LogSettings,
     /// The certificate authority.
     pub ca: CaSettings,
+    /// Checkpoints.
+    pub audit: AuditSettings,
+    /// Administrators' sessions.
+    pub accounts: AccountSettings,
     /// Where categories come from.
     pub lists: Vec<ListSource>,
     /// Whether this is the file inside the program: demonstration users, starter policy.
@@ -134,7 +138,8 @@ impl Roots {
 /// `[log]`.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// Longest that a recorded decision waits for the disk itself, in milliseconds.
+    /// Longest that a recorded decision waits for the disk itself, in milliseconds; 0: it is on the
+    /// disk before it is answered.
     pub sync_interval_ms: u64,
     /// Bytes of journal that may wait to be stored before browsing stops.
     pub max_backlog_bytes: u64,
@@ -149,6 +154,32 @@ pub struct LogSettings {
 pub struct CaSettings {
     /// File whose first line opens the sealed key; `None`: the systemd credential, if there is one.
     pub passphrase_file: Option<PathBuf>,
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, Default)]
+pub struct AuditSettings {
+    /// Name of the log in its checkpoints; `None`: made from the school's at the first start.
+    pub origin: Option<String>,
+    /// Files, on other disks, that get every checkpoint too.
+    pub copy_to: Vec<PathBuf>,
+    /// Address that every checkpoint is posted to.
+    pub webhook: Option<url::Url>,
+}
+
+/// `[accounts]`. Commands read it afresh; a running filter does not need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// Minutes without use after which a session of the command line ends.
+    pub session_idle_minutes: u64,
+    /// Hours after which it ends in any case.
+    pub session_max_hours: u64,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        Self { session_idle_minutes: 15, session_max_hours: 8 }
+    }
 }
 
 /// One `[[lists]]`.

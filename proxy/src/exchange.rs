@@ -198,7 +198,8 @@ async fn admit(
         Ok(Some(permit)) => Ok((permit, route)),
         Ok(None) => Err(turned(asked, Refusal::Policy(ruling))),
         Err(error) => {
-            tracing::error!(%error, "a decision could not be recorded; the request was refused");
+            // One line for each request would only fill the disk further; `log_watch` raises the alarm.
+            tracing::debug!(%error, "a decision could not be recorded; the request was refused");
             Err(turned(asked, Refusal::Code(ReasonCode::LogUnavailable)))
         }
     }

@@ -5,6 +5,7 @@
 //! command line is live within a second and costs no worker anything. What is bad never replaces
 //! what is good: the fault is told in the log, in `/readyz` and, once, in the change log.
 
+mod alarm;
 mod machine;
 mod mark;
 mod policy;
@@ -44,8 +45,10 @@ const STUCK_MS: u64 = 10_000;
 pub enum Part {
     /// The change log or the users.
     Log,
-    /// The policy file.
+    /// The policy: its file is bad, or the one in force by the change log cannot be put into force.
     Policy,
+    /// The policy file is good, and is not in force: it waits for sign-off.
+    PolicyFile,
     /// The machine file.
     Machine,
     /// All lists: compiling, or tests that fail with them.
@@ -59,6 +62,7 @@ impl std::fmt::Display for Part {
         match self {
             Part::Log => f.write_str("log"),
             Part::Policy => f.write_str("policy"),
+            Part::PolicyFile => f.write_str("policy file"),
             Part::Machine => f.write_str("machine file"),
             Part::Lists => f.write_str("lists"),
             Part::List(name) => write!(f, "list {name}"),
@@ -223,6 +227,8 @@ struct Follow {
     policy_seen: String,
     /// Whether the policy file was seen to change and is still to be read.
     policy_moves: bool,
+    /// The policy in force by the change log that could not be put into force here.
+    not_in_force: Option<String>,
     /// Faults that stand in the change log already.
     recorded: HashSet<String>,
     lists_changed: bool,
@@ -253,6 +259,7 @@ impl Follow {
         // The daemon read these before this thread began; a change in between shows as one, since
         // a policy of another hash is then found.
         let policy_seen = looks(&policy_files);
+        alarm::raise_standing(&snapshot.changes);
         let mut follow = Follow {
             config: Arc::clone(config),
             current: Arc::clone(current),
@@ -265,6 +272,7 @@ impl Follow {
             policy_read: String::new(),
             policy_seen,
             policy_moves: false,
+            not_in_force: None,
             recorded: HashSet::new(),
             lists_changed: false,
             index_task: None,
@@ -288,7 +296,12 @@ impl Follow {
 
     async fn look(&mut self, forced: bool) {
         let outcome = self.follow_log().await.map_err(|error| error.to_string());
+        // What a log that cannot be read last said is in force may be older than what is.
+        let followed = outcome.is_ok();
         self.settle(Part::Log, outcome);
+        if followed && let Err(error) = self.follow_in_force(forced).await {
+            self.settle(Part::Log, Err(error.to_string()));
+        }
         if let Err(error) = self.follow_policy(forced).await {
             self.settle(Part::Log, Err(error.to_string()));
         }
@@ -312,7 +325,11 @@ impl Follow {
             return Ok(());
         }
         let entries = self.log.entries_after(self.size).await?;
-        if let Some(last) = entries.last() {
+        alarm::raise(&entries);
+        let decisive = |event: &Event| !alarm::concerns_no_decision(event);
+        if let Some(last) = entries.last()
+            && entries.iter().any(|entry| decisive(&entry.event))
+        {
             let is_user = |event: &Event| {
                 matches!(
                     event,
@@ -338,6 +355,8 @@ impl Follow {
             self.size = last.sequence + 1;
             let snapshot = self.current.load_full();
             self.swap(snapshot.with_changes(changes, users, now()));
+        } else if let Some(last) = entries.last() {
+            self.size = last.sequence + 1;
         }
         self.stamp = Some(stamp);
         Ok(())

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
-use crate::policy_file::{PolicyFile, last_applied};
+use crate::policy_file::{PolicyFile, placed};
 use ledger::users::{NewUser, Password};
+use rules::change::{Changes, RequestKind, UnblockHistory, UnblockState, authorise_unblock};
 use rules::host::Host;
-use rules::unblock::{BlockId, Scope};
+use rules::unblock::{BlockId, Scope, UnblockId};
 
 /// Longest that a change may take: the contract with users.
 const LIVE_MS: u64 = 1_000;
@@ -55,7 +56,7 @@ impl Bench {
         let log = bench.log().await;
         bench
             .wait_ms(5_000, "the first policy", async |_| {
-                last_applied(&log).await.unwrap().is_some()
+                log.changes().await.unwrap().policy.is_some()
             })
             .await;
         bench
@@ -153,8 +154,128 @@ async fn a_changed_policy_is_live_within_a_second_recorded_and_kept() {
     assert!(bench.config.state.join("policy").join(format!("{first}.toml")).is_file());
 
     // A file that the policy names is part of it.
-    std::fs::write(bench.path("local/pupil.txt"), "museum.example\n").unwrap();
+    std::fs::write(bench.path("local/pupil.txt"), "").unwrap();
     bench.wait("a named file", async |snapshot| snapshot.policy_hash != hash).await;
+}
+
+/// What the file asks for, as the change log has it.
+async fn requests(log: &ChangeLog) -> Vec<UnblockHistory> {
+    log.changes().await.unwrap().unblocks.into_values().collect()
+}
+
+fn looser() -> String {
+    POLICY.replace("games = { staff", "games = { pupil = \"allow\", staff")
+}
+
+/// Signs a request off as `policy` says, and puts the text into place as a command does.
+async fn authorise(bench: &Bench, log: &ChangeLog, id: UnblockId, by: &str) {
+    let policy = bench.current.load().policy.clone();
+    let yes = |changes: &Changes| authorise_unblock(changes, &policy, id, by, now());
+    log.append_with(now(), yes).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_opens_more_waits_and_takes_effect_when_it_is_signed_off() {
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    let first = bench.current.load().policy_hash.clone();
+    std::fs::write(bench.path("policy.toml"), looser()).unwrap();
+    let waits = async |_: &Snapshot| {
+        bench.problem(&Part::PolicyFile).is_some_and(|why| why.contains("U-0001"))
+    };
+    bench.wait("a request", waits).await;
+    let why = bench.problem(&Part::PolicyFile).unwrap();
+    assert!(why.contains("games for pupil: block -> allow"), "{why}");
+    assert_eq!(bench.current.load().policy_hash, first);
+    // Looked at again, and read again after a restart of the follower, it is one request.
+    bench.follower.reload_now();
+    tokio::time::sleep(Duration::from_millis(POLL_MS * 2)).await;
+    let asked = requests(&log).await;
+    let [request] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(
+        (request.requested_by.as_str(), request.reason.as_str()),
+        ("schoolgate", "file changed")
+    );
+    let RequestKind::Policy(what) = &request.kind else { panic!("{request:?}") };
+    assert_eq!(what.base, *first);
+    let kept = bench.config.state.join("policy").join(format!("{}.toml", what.hash));
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), looser());
+
+    authorise(&bench, &log, UnblockId(1), "q.whitmore").await;
+    bench.wait("the policy", async |snapshot| *snapshot.policy_hash == what.hash).await;
+    bench.wait("no problem", async |_| bench.problem(&Part::PolicyFile).is_none()).await;
+    assert_eq!(placed(&bench.config.state), Some(what.hash.clone()));
+    let applied = log.entries_of(&["policy_applied"]).await.unwrap();
+    assert!(matches!(
+        &applied[1].event,
+        Event::PolicyApplied { request: Some(UnblockId(1)), hash, .. } if *hash == what.hash
+    ));
+    assert_eq!(applied.len(), 2, "{applied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_changed_back_withdraws_what_it_asked_for() {
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    for number in 1..3 {
+        let id = UnblockId(number);
+        std::fs::write(bench.path("policy.toml"), looser()).unwrap();
+        let waits = async |_: &Snapshot| bench.problem(&Part::PolicyFile).is_some();
+        bench.wait("a request", waits).await;
+        assert_eq!(log.changes().await.unwrap().state(id, now()), Some(UnblockState::Asked));
+        std::fs::write(bench.path("policy.toml"), POLICY).unwrap();
+        bench.wait("withdrawn", async |_| bench.problem(&Part::PolicyFile).is_none()).await;
+        assert_eq!(log.changes().await.unwrap().state(id, now()), Some(UnblockState::Refused));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_applied_policy_that_was_not_put_into_the_file_is_put_there_and_an_edit_is_no_such_file()
+{
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    bench.wait("placed", async |_| placed(&bench.config.state).is_some()).await;
+    // The command died between the record and the file.
+    let draft = bench.path("draft.toml");
+    std::fs::write(
+        &draft,
+        POLICY.replace("games = { staff = \"allow\" }", "games = { staff = \"block\" }"),
+    )
+    .unwrap();
+    let catalogue = bench.current.load().policy.catalogue().clone();
+    let file = PolicyFile::read_beside(&draft, bench.folder.path(), &catalogue).unwrap();
+    file.keep(&bench.config.state).unwrap();
+    let (hash, summary) = (file.hash.clone(), Vec::new());
+    let applied =
+        Event::PolicyApplied { hash, reason: "fewer games".into(), summary, request: None };
+    log.append(now(), "j.cho", applied).await.unwrap();
+    bench.wait("in force", async |snapshot| *snapshot.policy_hash == file.hash).await;
+    let text = || std::fs::read_to_string(bench.path("policy.toml")).unwrap();
+    bench.wait("in place", async |_| text() == file.text).await;
+    // The very text of before, put back by hand, opens games again: it waits.
+    bench.wait("noted", async |_| placed(&bench.config.state).as_ref() == Some(&file.hash)).await;
+    std::fs::write(bench.path("policy.toml"), POLICY).unwrap();
+    bench.wait("held", async |_| bench.problem(&Part::PolicyFile).is_some()).await;
+    assert_eq!(*bench.current.load().policy_hash, *file.hash);
+    assert_eq!(text(), POLICY, "the file is left as it was saved");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_changed_while_the_filter_is_off_is_held_at_the_next_start() {
+    let bench = Bench::start().await;
+    let first = bench.current.load().policy_hash.clone();
+    let Bench { folder, config, follower, .. } = bench;
+    drop(follower);
+    std::fs::write(folder.path().join("policy.toml"), looser()).unwrap();
+    let log = ChangeLog::open(&config.state).await.unwrap();
+    let snapshot = Snapshot::load_to_serve(&config, &log, now()).await.unwrap();
+    assert_eq!(snapshot.policy_hash, first, "what was in force is in force");
+    let current: Current = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
+    let follower = Follower::start(Arc::clone(&config), Arc::clone(&current)).unwrap();
+    let bench = Bench { folder, config, current, follower };
+    bench.wait("held", async |_| bench.problem(&Part::PolicyFile).is_some()).await;
+    assert_eq!(bench.current.load().policy_hash, first);
+    assert_eq!(requests(&log).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,7 +314,7 @@ async fn a_policy_saved_while_another_is_being_read_is_read_next() {
     while !follow.policy_is_due(false) {}
     let snapshot = current.load_full();
     let read = follow.read_policy(&snapshot);
-    std::fs::write(folder.path().join("local/new.txt"), "museum.example.\n").unwrap();
+    std::fs::write(folder.path().join("local/new.txt"), "# none at all\n#\n").unwrap();
     follow.take_policy(&snapshot, read).await.unwrap();
     let hash = current.load().policy_hash.clone();
     for _ in 0..3 {
@@ -210,7 +331,11 @@ async fn a_policy_applied_by_a_person_is_recorded_once_under_their_name() {
     std::fs::write(&draft, POLICY.replace("Example Academy", "Sample School")).unwrap();
     let catalogue = bench.current.load().policy.catalogue().clone();
     let file = PolicyFile::read_beside(&draft, bench.folder.path(), &catalogue).unwrap();
-    file.apply(&bench.config, &log, "j.cho", "new name", Vec::new(), now()).await.unwrap();
+    file.keep(&bench.config.state).unwrap();
+    let (hash, summary) = (file.hash.clone(), Vec::new());
+    let applied = Event::PolicyApplied { hash, reason: "new name".into(), summary, request: None };
+    log.append(now(), "j.cho", applied).await.unwrap();
+    file.put_in_place(&bench.config).unwrap();
     bench.wait("an applied policy", async |snapshot| *snapshot.policy_hash == file.hash).await;
     let entries = log.entries_of(&["policy_applied"]).await.unwrap();
     assert_eq!(
@@ -275,7 +400,9 @@ async fn a_changed_list_comes_into_force_and_a_rollback_takes_it_out() {
     assert_eq!(version, bench.current.load().index.version());
 
     let log = bench.log().await;
-    Lists::new(&bench.config, &log).rollback("games", "j.cho", now()).await.unwrap();
+    let lists = Lists::new(&bench.config, &log);
+    let plan = lists.plan_rollback("games", &Gate::default()).await.unwrap();
+    lists.put_in_force(plan, "j.cho", now()).await.unwrap();
     bench
         .wait_ms(3_000, "a rollback", async |snapshot| !listed("go.example")(snapshot).await)
         .await;
@@ -337,23 +464,32 @@ async fn a_first_start_with_a_failing_test_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_later_start_with_a_bad_policy_serves_the_one_that_took_effect_last() {
+async fn a_later_start_serves_the_policy_that_took_effect_last_whatever_the_file_says() {
     let bench = Bench::start().await;
     let log = bench.log().await;
     let first = bench.current.load().policy_hash.clone();
     let kept = bench.config.state.join("policy").join(format!("{first}.toml"));
     bench.wait("the kept policy", async |_| kept.is_file()).await;
     let Bench { folder: _folder, config, .. } = bench;
-    for bad in ["school = ".to_owned(), POLICY.replace("allow = [\"lib", "block = [\"lib")] {
-        std::fs::write(&config.policy, bad).unwrap();
-        assert!(Snapshot::load(&config, now()).await.is_err());
+    let opens =
+        POLICY.replace("uncategorised = { staff", "uncategorised = { pupil = \"allow\", staff");
+    for other in ["school = ".to_owned(), POLICY.replace("allow = [\"lib", "block = [\"lib"), opens]
+    {
+        std::fs::write(&config.policy, other).unwrap();
         let snapshot = Snapshot::load_to_serve(&config, &log, now()).await.unwrap();
         assert_eq!(snapshot.policy_hash, first);
         assert!(snapshot.policy.only(snapshot.policy.levels().id("pupil").unwrap()).is_some());
     }
-    // What was kept is believed only as it was kept.
+    // What was kept is believed only as it was kept, and nothing else takes its place: neither a file
+    // that is good, nor none.
     std::fs::write(&kept, POLICY.replace("games = { staff = \"allow\" }", "")).unwrap();
+    let lost = Snapshot::load_to_serve(&config, &log, now()).await.err().unwrap().to_string();
+    assert!(lost.contains("cannot be read") && lost.contains("backup"), "{lost}");
+    std::fs::remove_file(&kept).unwrap();
     assert!(Snapshot::load_to_serve(&config, &log, now()).await.is_err());
+    std::fs::write(&config.policy, POLICY).unwrap();
+    let snapshot = Snapshot::load_to_serve(&config, &log, now()).await.unwrap();
+    assert_eq!(snapshot.policy_hash, first, "its own text is as good in the file");
 }
 
 #[tokio::test]

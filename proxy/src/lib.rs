@@ -6,6 +6,7 @@
 //! that a request takes no lock; [`snapshot::Snapshot`] is what they all decide by.
 
 mod address;
+mod attest;
 pub mod authority;
 mod body;
 mod certificates;
@@ -31,6 +32,7 @@ mod limit;
 mod listen;
 pub mod lists;
 mod live;
+mod log_watch;
 mod ops;
 mod page;
 mod pins;
@@ -54,4 +56,5 @@ mod websocket;
 mod wire;
 mod worker;
 
+pub use attest::wanted_path as wanted_checkpoint_path;
 pub use serve::{Running, ServeError, serve, start};

@@ -3,6 +3,7 @@
 use crate::follow::Follower;
 use crate::heartbeat::Heartbeats;
 use crate::identify::Verifier;
+use crate::log_watch::LogWatch;
 use crate::snapshot::Current;
 use crate::telemetry::Metrics;
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub(crate) struct Ops {
     current: Current,
     follower: Arc<Follower>,
     journals: Arc<Journals>,
+    log_watch: Arc<LogWatch>,
     heartbeats: Arc<Heartbeats>,
     tunnels: Arc<crate::limit::Admission>,
     verifier: Arc<Verifier>,
@@ -42,12 +44,18 @@ struct Gauges {
     lag_ms: IntGauge,
     write_failures: IntGauge,
     sync_failures: IntGauge,
+    late_syncs: IntGauge,
+    refused: IntGauge,
+    disk_size_bytes: IntGauge,
+    disk_free_bytes: IntGauge,
     generation: IntGauge,
     reload_failures: IntGauge,
     list_age_seconds: IntGaugeVec,
     list_entries: IntGaugeVec,
     open_tunnels: IntGauge,
     sign_ins_waiting: IntGauge,
+    break_glass_uses: IntGauge,
+    account_lockouts: IntGauge,
 }
 
 impl Gauges {
@@ -77,6 +85,22 @@ impl Gauges {
                 "ledger_sync_failures",
                 "Journal syncs that failed since the start.",
             )?,
+            late_syncs: gauge(
+                "ledger_late_syncs",
+                "Journal syncs since the start that took longer than half of sync_interval_ms.",
+            )?,
+            refused: gauge(
+                "ledger_refused_decisions",
+                "Requests since the start refused because their decision could not be recorded.",
+            )?,
+            disk_size_bytes: gauge(
+                "ledger_disk_size_bytes",
+                "Bytes of the disk that holds the state, used and free.",
+            )?,
+            disk_free_bytes: gauge(
+                "ledger_disk_free_bytes",
+                "Bytes free on the disk that holds the state.",
+            )?,
             generation: gauge(
                 "proxy_snapshot_generation",
                 "Snapshots put in force since the start.",
@@ -98,6 +122,14 @@ impl Gauges {
                 "proxy_sign_ins_waiting",
                 "Sign-ins that wait for their password to be checked.",
             )?,
+            break_glass_uses: gauge(
+                "ledger_break_glass_uses",
+                "Uses of the emergency code since it was made.",
+            )?,
+            account_lockouts: gauge(
+                "ledger_account_lockouts",
+                "Times that an administrator's account was locked, ever.",
+            )?,
         })
     }
 }
@@ -109,13 +141,23 @@ impl Ops {
         metrics: Metrics,
         current: Current,
         follower: Arc<Follower>,
-        journals: Arc<Journals>,
+        (journals, log_watch): (Arc<Journals>, Arc<LogWatch>),
         heartbeats: Arc<Heartbeats>,
         tunnels: Arc<crate::limit::Admission>,
         verifier: Arc<Verifier>,
     ) -> prometheus::Result<Self> {
         let gauges = Gauges::new(&metrics)?;
-        Ok(Self { metrics, gauges, current, follower, journals, heartbeats, tunnels, verifier })
+        Ok(Self {
+            metrics,
+            gauges,
+            current,
+            follower,
+            journals,
+            log_watch,
+            heartbeats,
+            tunnels,
+            verifier,
+        })
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -150,6 +192,12 @@ impl Ops {
         gauges.lag_ms.set(count(log.lag_ms));
         gauges.write_failures.set(count(log.write_failures));
         gauges.sync_failures.set(count(log.sync_failures));
+        gauges.late_syncs.set(count(log.late_syncs));
+        gauges.refused.set(count(log.refused));
+        if let Some(disk) = self.log_watch.disk() {
+            gauges.disk_size_bytes.set(count(disk.size_bytes));
+            gauges.disk_free_bytes.set(count(disk.free_bytes));
+        }
         gauges.open_tunnels.set(count(self.tunnels.open_tunnels() as u64));
         gauges.sign_ins_waiting.set(count(self.verifier.waiting() as u64));
         let status = self.follower.status();
@@ -164,7 +212,10 @@ impl Ops {
                 gauges.list_age_seconds.with_label_values(&[name]).set(count(age));
             }
         }
-        for (list, entries) in self.current.load().index.lists() {
+        let snapshot = self.current.load();
+        gauges.break_glass_uses.set(count(snapshot.changes.break_glass.uses));
+        gauges.account_lockouts.set(count(snapshot.changes.lockouts));
+        for (list, entries) in snapshot.index.lists() {
             gauges.list_entries.with_label_values(&[&list.name]).set(count(entries));
         }
     }
@@ -199,8 +250,17 @@ impl Ops {
                 "lag_ms": log.lag_ms,
                 "write_failures": log.write_failures,
                 "sync_failures": log.sync_failures,
+                "late_syncs": log.late_syncs,
+                "refused": log.refused,
                 "last_error": log.last_error,
             },
+            // Not full yet is ready still: it is for whoever reads this to see to it.
+            "disk": self.log_watch.disk().map(|disk| serde_json::json!({
+                "size_bytes": disk.size_bytes,
+                "free_bytes": disk.free_bytes,
+                "used_percent": disk.used_percent(),
+                "fullness": disk.fullness().as_str(),
+            })),
         });
         let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         reply(code, "application/json", format!("{detail}\n").into())

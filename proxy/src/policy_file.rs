@@ -3,14 +3,15 @@
 
 use crate::config::Config;
 use categorizer::index::Index;
-use ledger::changes::{AppendError, ChangeLog};
+use ledger::changes::{ACTOR_DAEMON, AppendError, AppendWithError, ChangeLog};
 use rules::category::Catalogue;
-use rules::change::{ChangeEntry, Event};
+use rules::change::{Changes, Event};
 use rules::policy::{Policy, PolicyError, TestFailure};
 use rules::time::UnixMillis;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::Read;
 use std::path::Path;
 use thiserror::Error;
@@ -66,6 +67,17 @@ pub enum PolicyFault {
     /// The change log.
     #[error(transparent)]
     Log(#[from] AppendError),
+    /// What is in force by the change log is not there to be read: nothing else takes its place.
+    #[error(
+        "the policy in force ({}) cannot be read: {why}; put STATE/policy back from a backup, or its \
+         text back into the policy file", .hash.get(..12).unwrap_or(.hash)
+    )]
+    Lost {
+        /// Hash of the policy in force.
+        hash: String,
+        /// Why neither what was kept nor the file is it.
+        why: String,
+    },
 }
 
 impl PolicyFile {
@@ -194,25 +206,12 @@ impl PolicyFile {
         Ok(PolicyFile { policy, hash: hash.to_owned(), text, files })
     }
 
-    /// Puts the policy into place for a person: keeps the text, records the change, then replaces
-    /// the policy file. In this order a crash leaves a recorded change that is not in place yet, and
-    /// never one in place that is not recorded.
+    /// Writes the policy's text into the policy file, durably, and remembers that it was: a file that
+    /// still holds what was put there is no change by hand.
     ///
     /// # Errors
-    /// [`PolicyFault`].
-    pub async fn apply(
-        &self,
-        config: &Config,
-        log: &ChangeLog,
-        by: &str,
-        reason: &str,
-        summary: Vec<String>,
-        now: UnixMillis,
-    ) -> Result<ChangeEntry, PolicyFault> {
-        self.keep(&config.state)?;
-        let event =
-            Event::PolicyApplied { hash: self.hash.clone(), reason: reason.to_owned(), summary };
-        let entry = log.append(now, by, event).await?;
+    /// [`PolicyFault::Store`].
+    pub fn put_in_place(&self, config: &Config) -> Result<(), PolicyFault> {
         crate::lists::replace_file(&config.policy, |path| {
             crate::lists::write_synced(path, self.text.as_bytes())?;
             // The new file is as readable as the old one was.
@@ -225,20 +224,90 @@ impl PolicyFile {
             path: config.policy.display().to_string(),
             source,
         })?;
-        Ok(entry)
+        set_placed(&config.state, &self.hash)
     }
 }
 
-/// The hash of the policy that the change log says was put into force last.
+/// The policy that the change log says is in force, as it was kept, or as it stands in the file;
+/// `None` where no policy has ever been in force.
 ///
 /// # Errors
-/// [`AppendError`].
-pub async fn last_applied(log: &ChangeLog) -> Result<Option<String>, AppendError> {
-    let entries = log.entries_of(&["policy_applied"]).await?;
-    Ok(entries.into_iter().rev().find_map(|entry| match entry.event {
-        Event::PolicyApplied { hash, .. } => Some(hash),
-        _ => None,
-    }))
+/// [`PolicyFault::Lost`]: it is neither here nor there. A policy that happens to be in the file does
+/// not take its place, or whoever removes the one could choose the other.
+pub fn in_force(
+    config: &Config,
+    changes: &Changes,
+    catalogue: &Catalogue,
+) -> Result<Option<PolicyFile>, PolicyFault> {
+    let Some(hash) = changes.policy.as_deref() else { return Ok(None) };
+    let fault = match PolicyFile::kept(&config.state, hash, catalogue) {
+        Ok(kept) => return Ok(Some(kept)),
+        Err(fault) => fault,
+    };
+    match PolicyFile::read(&config.policy, catalogue) {
+        Ok(file) if file.hash == hash => Ok(Some(file)),
+        _ => Err(PolicyFault::Lost { hash: hash.to_owned(), why: fault.to_string() }),
+    }
+}
+
+/// The hash of the policy that the policy file was last known to hold: by putting it there, or by
+/// finding the policy in force there.
+#[must_use]
+pub(crate) fn placed(state: &Path) -> Option<String> {
+    let hash = std::fs::read_to_string(placed_path(state)).ok()?;
+    Some(hash.trim().to_owned()).filter(|hash| !hash.is_empty())
+}
+
+/// Remembers what the policy file holds.
+///
+/// # Errors
+/// [`PolicyFault::Store`].
+pub(crate) fn set_placed(state: &Path, hash: &str) -> Result<(), PolicyFault> {
+    if placed(state).as_deref() == Some(hash) {
+        return Ok(());
+    }
+    let path = placed_path(state);
+    let write = |path: &Path| crate::lists::write_synced(path, format!("{hash}\n").as_bytes());
+    crate::lists::make_folder(&state.join("policy"))
+        .and_then(|()| crate::lists::replace_file(&path, write))
+        .map_err(|source| PolicyFault::Store { path: path.display().to_string(), source })
+}
+
+fn placed_path(state: &Path) -> std::path::PathBuf {
+    state.join("policy").join("placed")
+}
+
+/// Records the policy that a state folder starts with, if none was ever in force: it is what every
+/// later one is compared with.
+///
+/// # Errors
+/// [`PolicyFault`].
+pub async fn record_first(
+    config: &Config,
+    log: &ChangeLog,
+    file: &PolicyFile,
+    now: UnixMillis,
+) -> Result<(), PolicyFault> {
+    if log.changes().await?.policy.is_some() {
+        return Ok(());
+    }
+    file.keep(&config.state)?;
+    set_placed(&config.state, &file.hash)?;
+    let hash = file.hash.clone();
+    let appended = log.append_with(now, |changes| {
+        let (reason, summary) = ("first policy".to_owned(), Vec::new());
+        let event = Event::PolicyApplied { hash, reason, summary, request: None };
+        let events = match changes.policy {
+            None => vec![(ACTOR_DAEMON.to_owned(), event)],
+            Some(_) => Vec::new(),
+        };
+        Ok::<_, Infallible>(events)
+    });
+    match appended.await {
+        Ok(_) => Ok(()),
+        Err(AppendWithError::Log(error)) => Err(error.into()),
+        Err(AppendWithError::Refused(never)) => match never {},
+    }
 }
 
 fn hash(text: &str, files: &BTreeMap<String, String>) -> String {

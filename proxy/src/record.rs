@@ -131,7 +131,7 @@ pub(crate) fn abandon(
     };
     match journal.refuse(&decided(view, ruling, arrival, about), ended) {
         Ok(()) => view.count(about.level, ruling.verdict),
-        Err(error) => tracing::error!(%error, "an abandoned access could not be recorded"),
+        Err(error) => tracing::debug!(%error, "an abandoned access could not be recorded"),
     }
 }
 

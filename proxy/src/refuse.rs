@@ -201,7 +201,7 @@ impl Refuser<'_> {
         let about = words.about(level, identity, self.client, &unread);
         let journal = &self.worker.journal;
         record::refuse(journal, (view, ruling), self.arrival, &about, sent).map_err(|error| {
-            tracing::error!(%error, "a refusal could not be recorded");
+            tracing::debug!(%error, "a refusal could not be recorded");
         })
     }
 

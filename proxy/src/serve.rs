@@ -1,5 +1,6 @@
 //! Starting, signals and stopping.
 
+use crate::attest;
 use crate::authority::{self, AuthorityError};
 use crate::config::Config;
 use crate::follow::{Follower, Serving};
@@ -8,6 +9,7 @@ use crate::heartbeat::Heartbeats;
 use crate::identify::Verifier;
 use crate::limit::{Admission, Bounds};
 use crate::listen;
+use crate::log_watch::LogWatch;
 use crate::ops::{self, Ops};
 use crate::record::now;
 use crate::resolve::ResolveRules;
@@ -69,6 +71,9 @@ pub enum ServeError {
     /// What TLS to sites is verified with cannot be read.
     #[error(transparent)]
     UpstreamTls(#[from] UpstreamTlsError),
+    /// The thread that makes checkpoints.
+    #[error("the thread that makes checkpoints: {0}")]
+    Attest(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A worker stopped by itself.
     #[error("a worker stopped; see the log, then restart")]
     WorkerStopped,
@@ -86,8 +91,10 @@ pub struct Running {
     stop: watch::Sender<Stop>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     ops_thread: Option<JoinHandle<()>>,
+    attest_thread: Option<JoinHandle<()>>,
     follower: Arc<Follower>,
     heartbeats: Arc<Heartbeats>,
+    log_watch: Option<JoinHandle<()>>,
     writer: Option<Writer>,
 }
 
@@ -118,7 +125,8 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
     Serving::remove(&config.state);
     let snapshot = on_own_thread({
         let config = Arc::clone(&config);
-        async move { load(&config).await }
+        let recovered = writer.recovered().event();
+        async move { load(&config, recovered).await }
     })?;
     let current: Current = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
     let follower = Follower::start(Arc::clone(&config), Arc::clone(&current))
@@ -157,7 +165,15 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         stop: stopped.clone(),
     };
     follow_authority(authority, stopped.clone()).map_err(system("the thread of the authority"))?;
+    let (log_watch, watching) =
+        LogWatch::start(config.state.clone(), Arc::clone(writer.shared()), stopped.clone())
+            .map_err(system("the thread that watches the log"))?;
     let (proxy, ops_address) = (listening.proxy.clone(), listening.ops_address);
+    let attesting = attest::Attesting {
+        config: Arc::clone(&config),
+        current: Arc::clone(&current),
+        heads: writer.heads(),
+    };
     let mut running = Running {
         proxy,
         ops: ops_address,
@@ -165,8 +181,10 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         stop,
         workers: Vec::with_capacity(workers),
         ops_thread: None,
+        attest_thread: None,
         follower: Arc::clone(&follower),
         heartbeats: Arc::clone(&heartbeats),
+        log_watch: Some(watching),
         writer: Some(writer),
     };
     let (journals, verifier) = (Arc::clone(&shared.journals), Arc::clone(&shared.verifier));
@@ -181,8 +199,11 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
             .map_err(system("a worker's thread"))?;
         running.workers.push(worker);
     }
+    let attest_thread = attest::start(attesting, &metrics, stopped.clone());
+    running.attest_thread = Some(attest_thread.map_err(|error| ServeError::Attest(error.into()))?);
     if let Some(listener) = listening.ops {
-        let ops = Ops::new(metrics, current, follower, journals, heartbeats, admission, verifier)?;
+        let log = (journals, log_watch);
+        let ops = Ops::new(metrics, current, follower, log, heartbeats, admission, verifier)?;
         running.ops_thread =
             Some(ops::start(ops, listener, stopped).map_err(system("the ops thread"))?);
     }
@@ -264,6 +285,16 @@ impl Running {
             && ops.join().is_err()
         {
             tracing::error!("the ops thread stopped by a panic");
+        }
+        if let Some(attest) = self.attest_thread.take()
+            && attest.join().is_err()
+        {
+            tracing::error!("the thread that makes checkpoints stopped by a panic");
+        }
+        if let Some(watch) = self.log_watch.take()
+            && watch.join().is_err()
+        {
+            tracing::error!("the thread that watches the log stopped by a panic");
         }
         if let Some(writer) = self.writer.take() {
             Serving::remove(&self.config.state);
@@ -424,8 +455,8 @@ fn resolve_rules(config: &Config, listening: &Listening) -> ResolveRules {
     }
 }
 
-/// Loads what decides, and notes the start in the change log.
-async fn load(config: &Config) -> Result<Snapshot, ServeError> {
+/// Loads what decides, and notes the start in the change log, with what an earlier process left.
+async fn load(config: &Config, recovered: Option<Event>) -> Result<Snapshot, ServeError> {
     let log = ChangeLog::open(&config.state).await?;
     crate::demo::add_users(config, &log, now()).await?;
     let snapshot = Snapshot::load_to_serve(config, &log, now()).await?;
@@ -435,6 +466,9 @@ async fn load(config: &Config) -> Result<Snapshot, ServeError> {
         list_version: snapshot.index.version().to_owned(),
     };
     log.append(now(), ACTOR_DAEMON, event).await?;
+    if let Some(recovered) = recovered {
+        log.append(now(), ACTOR_DAEMON, recovered).await?;
+    }
     Ok(snapshot)
 }
 

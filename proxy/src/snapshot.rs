@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::lists::{ListError, Lists, catalogue};
-use crate::policy_file::{PolicyFault, PolicyFile, last_applied};
+use crate::policy_file::{PolicyFault, PolicyFile, in_force, record_first};
 use categorizer::index::Index;
 use ledger::changes::{AppendError, ChangeLog};
 use ledger::record::Context;
@@ -92,6 +92,10 @@ impl Snapshot {
 
     /// As [`Snapshot::load`], with a change log that is open already.
     ///
+    /// The policy is the one that the change log says is in force, whatever the policy file holds by
+    /// now: what differs there is judged by the filter while it runs. Only where no policy was ever in
+    /// force is the file taken as it is, and its tests must pass.
+    ///
     /// # Errors
     /// [`SnapshotError`].
     pub async fn load_with(
@@ -99,15 +103,12 @@ impl Snapshot {
         log: &ChangeLog,
         now: UnixMillis,
     ) -> Result<Snapshot, SnapshotError> {
-        let (index, catalogue) = load_index(config, log, now).await?;
-        let file = PolicyFile::read(&config.policy, &catalogue)?;
-        file.check_tests(&index, now)?;
+        let (index, file) = Self::parts(config, log, now).await?;
         Self::finish(config, log, file, index, now).await
     }
 
-    /// As [`Snapshot::load_with`], for a start that should not fail because somebody left a bad policy
-    /// file behind: the policy that took effect last is served then, and the fault is told. Only
-    /// where none ever did does a bad file keep the filter from starting.
+    /// As [`Snapshot::load_with`], for a filter that starts: the first policy of a state folder is
+    /// recorded and kept, for it is what every later one is compared with.
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -116,21 +117,26 @@ impl Snapshot {
         log: &ChangeLog,
         now: UnixMillis,
     ) -> Result<Snapshot, SnapshotError> {
+        let (index, file) = Self::parts(config, log, now).await?;
+        record_first(config, log, &file, now).await?;
+        Self::finish(config, log, file, index, now).await
+    }
+
+    async fn parts(
+        config: &Config,
+        log: &ChangeLog,
+        now: UnixMillis,
+    ) -> Result<(Arc<Index>, PolicyFile), SnapshotError> {
         let (index, catalogue) = load_index(config, log, now).await?;
-        let read = PolicyFile::read(&config.policy, &catalogue);
-        let tested = read.and_then(|file| file.check_tests(&index, now).map(|()| file));
-        let file = match tested {
-            Ok(file) => file,
-            Err(fault) => {
-                let Some(last) = last_applied(log).await? else { return Err(fault.into()) };
-                let Ok(kept) = PolicyFile::kept(&config.state, &last, &catalogue) else {
-                    return Err(fault.into());
-                };
-                tracing::warn!(%fault, policy = last, "serving the policy that was in force before");
-                kept
+        let file = match in_force(config, &log.changes().await?, &catalogue)? {
+            Some(file) => file,
+            None => {
+                let file = PolicyFile::read(&config.policy, &catalogue)?;
+                file.check_tests(&index, now)?;
+                file
             }
         };
-        Self::finish(config, log, file, index, now).await
+        Ok((index, file))
     }
 
     async fn finish(
@@ -251,10 +257,8 @@ async fn load_index(
     crate::demo::write_policy_if_missing(config)?;
     let catalogue = catalogue(config)?;
     // Without any policy no new list could be judged by its tests: none is taken in then.
-    if let Err(fault) = PolicyFile::read(&config.policy, &catalogue)
-        && last_applied(log).await?.is_none()
-    {
-        return Err(fault.into());
+    if in_force(config, &log.changes().await?, &catalogue)?.is_none() {
+        PolicyFile::read(&config.policy, &catalogue)?;
     }
     let index = Lists::new(config, log).index(&catalogue, now).await?;
     Ok((Arc::new(index), catalogue))

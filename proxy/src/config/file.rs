@@ -2,8 +2,8 @@
 
 use super::limits::RawLimits;
 use super::{
-    CaSettings, Config, ConfigFault, ListOrigin, ListSource, Listen, LogSettings, PortSet, Roots,
-    Upstream,
+    AccountSettings, AuditSettings, CaSettings, Config, ConfigFault, ListOrigin, ListSource,
+    Listen, LogSettings, PortSet, Roots, Upstream,
 };
 use categorizer::list::Format;
 use rules::host::Host;
@@ -53,6 +53,10 @@ struct RawConfig {
     log: RawLog,
     #[serde(default)]
     ca: RawCa,
+    #[serde(default)]
+    audit: RawAudit,
+    #[serde(default)]
+    accounts: RawAccounts,
     #[serde(default)]
     lists: Vec<RawList>,
 }
@@ -108,6 +112,21 @@ struct RawCa {
     passphrase_file: Option<String>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAudit {
+    origin: Option<Spanned<String>>,
+    copy_to: Vec<Spanned<String>>,
+    webhook: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAccounts {
+    session_idle_minutes: Option<Spanned<u64>>,
+    session_max_hours: Option<Spanned<u64>>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawList {
@@ -136,6 +155,10 @@ fn usual_policy() -> String {
 
 const USUAL_PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3128);
 const MAX_WORKERS: u64 = 1_024;
+/// Longest that a session may rest, in minutes: a machine left alone is found by somebody else.
+const MAX_IDLE_MINUTES: u64 = 60;
+/// Longest session, in hours: a working day.
+const MAX_SESSION_HOURS: u64 = 12;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -158,6 +181,8 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
     let listen = reader.listen(&raw.listen);
     let upstream = reader.upstream(&raw.upstream);
     let log = reader.log(&raw.log);
+    let audit = reader.audit(&raw.audit, &upstream.allow_private);
+    let accounts = reader.accounts(&raw.accounts);
     let lists = reader.lists(&raw.lists, &upstream.allow_private);
     if !reader.faults.is_empty() {
         reader.faults.sort_by_key(|(line, _)| *line);
@@ -173,6 +198,8 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
         limits,
         log,
         ca: CaSettings { passphrase_file: raw.ca.passphrase_file.map(|file| folder.join(file)) },
+        audit,
+        accounts,
         lists,
         demo: false,
         hash: crate::lists::hex(&Sha256::digest(text)),
@@ -405,7 +432,7 @@ impl Reader<'_> {
             value.as_ref().map_or(default, |value| self.in_range(name, value, range, usual))
         };
         LogSettings {
-            sync_interval_ms: number("sync_interval_ms", &raw.sync_interval_ms, 1..=60_000, 1_000),
+            sync_interval_ms: number("sync_interval_ms", &raw.sync_interval_ms, 0..=60_000, 1_000),
             max_backlog_bytes: number(
                 "max_backlog_bytes",
                 &raw.max_backlog_bytes,
@@ -415,6 +442,65 @@ impl Reader<'_> {
             squid,
             squid_ext,
         }
+    }
+
+    fn audit(&mut self, raw: &RawAudit, allow_private: &[Host]) -> AuditSettings {
+        if let Some(origin) = &raw.origin
+            && !ledger::evidence::key::is_origin(origin.get_ref())
+        {
+            let what = format!("{:?} cannot be a log's origin", origin.get_ref());
+            let fix =
+                "use letters, digits, hyphens, dots and slashes, as in \"school.example/filter\"";
+            self.fault(origin.span(), what, fix);
+        }
+        for copy in raw.copy_to.iter().filter(|copy| copy.get_ref().is_empty()) {
+            let fix = "give a file on another disk, as in \"/mnt/backup/checkpoints\"";
+            self.fault(copy.span(), "the name of a copy is empty", fix);
+        }
+        AuditSettings {
+            origin: raw.origin.as_ref().map(|origin| origin.get_ref().clone()),
+            copy_to: raw.copy_to.iter().map(|copy| self.folder.join(copy.get_ref())).collect(),
+            webhook: raw.webhook.as_ref().and_then(|url| self.webhook(url, allow_private)),
+        }
+    }
+
+    fn webhook(&mut self, text: &Spanned<String>, allow_private: &[Host]) -> Option<url::Url> {
+        let fix = "give an address such as https://hooks.example.org/checkpoints";
+        let Ok(url) = url::Url::parse(text.get_ref()) else {
+            self.fault(text.span(), "the webhook is no URL", fix);
+            return None;
+        };
+        let is_safe = match url.scheme() {
+            "https" => true,
+            "http" => crate::lists::is_inside(&url, allow_private),
+            _ => false,
+        };
+        if !is_safe || url.host_str().is_none() {
+            self.fault(text.span(), "a checkpoint is sent over https alone", fix);
+            return None;
+        }
+        Some(url)
+    }
+
+    fn accounts(&mut self, raw: &RawAccounts) -> AccountSettings {
+        let usual = AccountSettings::default();
+        let mut bounded = |name, value: &Option<Spanned<u64>>, most, usual| match value {
+            None => usual,
+            Some(value) => self.in_range(name, value, 1..=most, "leave it out for the usual one"),
+        };
+        let session_idle_minutes = bounded(
+            "session_idle_minutes",
+            &raw.session_idle_minutes,
+            MAX_IDLE_MINUTES,
+            usual.session_idle_minutes,
+        );
+        let session_max_hours = bounded(
+            "session_max_hours",
+            &raw.session_max_hours,
+            MAX_SESSION_HOURS,
+            usual.session_max_hours,
+        );
+        AccountSettings { session_idle_minutes, session_max_hours }
     }
 
     fn in_range(

@@ -60,6 +60,18 @@ pub(super) fn show(config: &Config) -> String {
     if let Some(file) = &config.ca.passphrase_file {
         line(format!("passphrase_file = {}", path(file)));
     }
+    line("\n[audit]".to_owned());
+    if let Some(origin) = &config.audit.origin {
+        line(format!("origin = {}", quoted(origin)));
+    }
+    let copies = config.audit.copy_to.iter().map(path).collect::<Vec<_>>().join(", ");
+    line(format!("copy_to = [{copies}]"));
+    if let Some(webhook) = &config.audit.webhook {
+        line(format!("webhook = {}", quoted(webhook.as_str())));
+    }
+    line("\n[accounts]".to_owned());
+    line(format!("session_idle_minutes = {}", config.accounts.session_idle_minutes));
+    line(format!("session_max_hours = {}", config.accounts.session_max_hours));
     line("\n[limits]".to_owned());
     for (name, value) in config.limits.values() {
         line(format!("{name} = {value}"));

@@ -136,7 +136,7 @@ fn every_fault_is_told_at_its_line_with_what_to_do() {
         ("[limits]\nmax_heders = 5", 2, "no key is called `max_heders`", "did you mean `max_headers`?"),
         ("[limits]\nmax_headers = \"5\"", 2, "invalid type", "give "),
         ("[limits]\nmax_headers = -1", 2, "invalid value", "give "),
-        ("[log]\nsync_interval_ms = 0", 2, "lies between 1 and 60000", "leave it out"),
+        ("[log]\nsync_interval_ms = 60001", 2, "lies between 0 and 60000", "leave it out"),
         ("[log]\nsquid = \"a\"\nsquid_ext = \"a\"", 3, "are one file", "a file of its own"),
         ("[upstream]\nconnect_ports = [443, 0]", 2, "0 is no port", "1 to 65535"),
         ("[upstream]\nconnect_ports = [\"9-8\"]", 2, "\"9-8\" is no port", "8000-8100"),
@@ -287,4 +287,21 @@ fn plain_http_reaches_web_servers_and_no_mail_server_unless_told() {
     }
     let told = ports("[upstream]\nhttp_ports = [81]\n");
     assert!(told.contains(81) && !told.contains(80));
+}
+
+#[test]
+fn sessions_of_administrators_have_bounds() {
+    let read = |text: &str| Config::parse(text, "schoolgate.toml", Path::new("/"));
+    assert_eq!(read("").unwrap().accounts, AccountSettings::default());
+    let most = read("[accounts]\nsession_idle_minutes = 60\nsession_max_hours = 12\n").unwrap();
+    assert_eq!(most.accounts, AccountSettings { session_idle_minutes: 60, session_max_hours: 12 });
+    for (text, place) in [
+        ("[accounts]\nsession_idle_minutes = 0\n", "schoolgate.toml:2"),
+        ("[accounts]\nsession_idle_minutes = 61\n", "schoolgate.toml:2"),
+        ("[accounts]\n\nsession_max_hours = 13\n", "schoolgate.toml:3"),
+        ("[accounts]\nsession_max_hour = 1\n", "schoolgate.toml:2"),
+    ] {
+        let faults = read(text).unwrap_err().faults();
+        assert_eq!(faults[0].place, place, "{text}: {faults:?}");
+    }
 }

@@ -113,7 +113,9 @@ impl Follow {
 
     /// Notes what a good file asks for.
     fn want(&mut self, file: Config) {
-        let restart = self.machine.started.differences(&file);
+        let mut restart = self.machine.started.differences(&file);
+        // Each command reads these for itself: they hold as soon as the file is saved.
+        restart.retain(|key| !key.starts_with("accounts."));
         self.tell_restart(restart);
         if file.lists == self.config.lists {
             self.machine.wanted = None;
@@ -263,7 +265,8 @@ async fn prepare(
     let judge = policy
         .as_ref()
         .map_or_else(|| Arc::clone(&snapshot.policy), |file| Arc::new(file.policy.clone()));
-    let gate = Gate { current: Some((judge, Arc::clone(&snapshot.index))), seen: Vec::new() };
+    let current = Some((judge, Arc::clone(&snapshot.index)));
+    let gate = Gate { current, ..Gate::default() };
     let lists = Lists::new(&config, &log);
     let index = lists.index_of_local(&catalogue, now(), &gate).await.map_err(told)?;
     // A path that is new or another is due by itself; an address has its hours, but not the first time.

@@ -220,7 +220,9 @@ async fn ask(
         .map_err(|_| "did not answer in time".to_owned())?
 }
 
-async fn dial(config: &Config, host: &str, port: u16) -> Result<TcpStream, String> {
+/// Dials a host as the machine file says: given addresses first, and inside the network only where it
+/// allows so.
+pub(crate) async fn dial(config: &Config, host: &str, port: u16) -> Result<TcpStream, String> {
     let name = Host::parse(host).map_err(|e| e.to_string())?;
     let given = config.upstream.hosts.get(&name).cloned();
     let addresses = match (given, name.address()) {
@@ -254,7 +256,8 @@ async fn dial(config: &Config, host: &str, port: u16) -> Result<TcpStream, Strin
     Err(why)
 }
 
-async fn handshake_tls(
+/// TLS with the built-in roots and the machine file's own.
+pub(crate) async fn handshake_tls(
     config: &Config,
     host: &str,
     stream: TcpStream,

@@ -7,7 +7,7 @@ use super::judge::{Fresh, candidate};
 use super::version::Shelf;
 use super::{ListError, Lists, Outcome, Recipe, blocking};
 use crate::config::{ListOrigin, ListSource};
-use crate::policy_file::{PolicyFile, last_applied};
+use crate::policy_file::{PolicyFile, in_force};
 use categorizer::index::{Index, ListInfo};
 use rules::category::{Catalogue, CategoryId, CategorySet};
 use rules::policy::Policy;
@@ -88,7 +88,7 @@ impl Lists<'_> {
         Ok(())
     }
 
-    /// The policy in force; where none is yet, the file's, or the one that took effect last.
+    /// The policy in force; where none is yet, the file's.
     async fn policy(
         &self,
         catalogue: &Catalogue,
@@ -97,12 +97,13 @@ impl Lists<'_> {
         if let Some((policy, _)) = &gate.current {
             return Ok(Some(Arc::clone(policy)));
         }
-        if let Ok(file) = PolicyFile::read(&self.config.policy, catalogue) {
-            return Ok(Some(Arc::new(file.policy)));
-        }
-        let Some(last) = last_applied(self.log).await? else { return Ok(None) };
-        let kept = PolicyFile::kept(&self.config.state, &last, catalogue);
-        Ok(kept.ok().map(|file| Arc::new(file.policy)))
+        let changes = self.log.changes().await?;
+        let file = match in_force(self.config, &changes, catalogue) {
+            Ok(Some(file)) => Some(file),
+            Ok(None) => PolicyFile::read(&self.config.policy, catalogue).ok(),
+            Err(_) => None,
+        };
+        Ok(file.map(|file| Arc::new(file.policy)))
     }
 }
 

@@ -4,7 +4,7 @@ use super::ListError;
 use super::entries::Entries;
 use crate::snapshot::Snapshot;
 use categorizer::index::{Builder, Index, ListInfo};
-use rules::category::{Catalogue, CategorySet};
+use rules::category::{Catalogue, CategoryId, CategorySet};
 use rules::host::Host;
 use rules::policy::{Cell, Policy};
 use rules::time::UnixMillis;
@@ -24,6 +24,9 @@ pub struct Gate {
     pub current: Option<(Arc<Policy>, Arc<Index>)>,
     /// Sites that were allowed in the last week, with how many requests each.
     pub seen: Vec<(String, u64)>,
+    /// Whether the version comes from a person's own file, not from the list's source: then whatever
+    /// it opens is that person's change, and waits.
+    pub by_hand: bool,
 }
 
 impl Gate {
@@ -31,7 +34,7 @@ impl Gate {
     #[must_use]
     pub fn new(snapshot: &Snapshot, seen: Vec<(String, u64)>) -> Self {
         let current = (Arc::clone(&snapshot.policy), Arc::clone(&snapshot.index));
-        Self { current: Some(current), seen }
+        Self { current: Some(current), seen, by_hand: false }
     }
 }
 
@@ -71,6 +74,10 @@ impl Candidate<'_> {
             holds.push("more than half of its lines are no entries".to_owned());
         }
         let Some((policy, index)) = &gate.current else { return Ok(holds) };
+        let added = (self.new.len() + self.removed).saturating_sub(self.old.len());
+        if gate.by_hand && opens(policy, self.category, added, self.removed) {
+            holds.push("comes from a file of its own and may open sites".to_owned());
+        }
         let alone = self.alone(catalogue)?;
         // What blocks illegal content takes effect at once, whoever was there last week.
         if self.hold_if_seen && !locked && blocks_somebody(policy, self.category) {
@@ -166,4 +173,18 @@ fn entries(count: u64) -> String {
 fn blocks_somebody(policy: &Policy, category: &str) -> bool {
     let Some(id) = policy.catalogue().id(category) else { return true };
     policy.levels().iter().any(|(level, _)| *policy.cell(level, id).0 != Cell::Allow)
+}
+
+/// Whether a version that has so many entries more, and so many fewer, may open something at some
+/// level: a site that leaves a category which is not plainly allowed; or one that was in no category
+/// and comes into one of which more is allowed than of what no list names.
+pub(super) fn opens(policy: &Policy, category: &str, added: u64, removed: u64) -> bool {
+    let Some(id) = policy.catalogue().id(category) else { return true };
+    let is_looser = |level| {
+        let (unknown, _) = policy.cell(level, CategoryId::UNCATEGORISED);
+        let (named, _) = policy.cell(level, id);
+        *unknown != Cell::Allow && *named != Cell::Block && unknown != named
+    };
+    let looser = policy.levels().iter().any(|(level, _)| is_looser(level));
+    (removed > 0 && blocks_somebody(policy, category)) || (added > 0 && looser)
 }

@@ -21,6 +21,7 @@ mod version;
 
 pub use entries::Difference;
 pub(crate) use entries::hex;
+pub(crate) use fetch::{dial, handshake_tls};
 pub use gate::Gate;
 pub(crate) use moves::ACTOR_MACHINE_FILE;
 pub use version::{FileReport, Lineage, VersionInfo};
@@ -35,7 +36,7 @@ use judge::{Fresh, Step, candidate, consider, event_of, is_due};
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
 use moves::category_in_force;
 use rules::category::Catalogue;
-use rules::change::Event;
+use rules::change::{Event, ListRequest};
 use rules::host::Host;
 use rules::time::UnixMillis;
 use std::collections::HashMap;
@@ -118,6 +119,30 @@ pub enum Outcome {
         /// Why, as in "held: would newly block 14 sites used last week".
         why: String,
     },
+}
+
+/// A change of a list that a person wants, ready to be recorded. While it is held, nobody else
+/// changes any list.
+#[derive(Debug)]
+pub struct ListPlan {
+    /// The version, and how it differs from the one in force.
+    pub what: ListRequest,
+    /// Whether it may open anything that is closed: then it waits for sign-off.
+    pub opens: bool,
+    _lock: OwnedFd,
+}
+
+impl ListPlan {
+    /// The event that puts the version into force.
+    #[must_use]
+    pub fn event(&self) -> Event {
+        let ListRequest { list, version, rollback, entries, added, removed, .. } =
+            self.what.clone();
+        match rollback {
+            true => Event::ListRolledBack { list, version },
+            false => Event::ListAccepted { list, version, entries, added, removed },
+        }
+    }
 }
 
 /// One list as `lists status` shows it.
@@ -226,7 +251,8 @@ impl<'a> Lists<'a> {
         (!mark.is_empty()).then_some(mark)
     }
 
-    /// Takes in one list from a file instead of its source, under the same rules.
+    /// Takes in one list from a file instead of its source, under the same rules; what it may open is
+    /// held besides.
     ///
     /// # Errors
     /// [`ListError`].
@@ -240,7 +266,8 @@ impl<'a> Lists<'a> {
     ) -> Result<Outcome, ListError> {
         let mut list = self.source(name)?.clone();
         list.origin = ListOrigin::Path(file.to_owned());
-        let mut done = self.take_in(vec![list], Look::All, by, now, gate).await?;
+        let gate = Gate { by_hand: true, ..gate.clone() };
+        let mut done = self.take_in(vec![list], Look::All, by, now, &gate).await?;
         done.pop().map_or(Err(ListError::Busy), |(_, outcome)| outcome)
     }
 
@@ -327,19 +354,19 @@ impl<'a> Lists<'a> {
         Ok((old, new, difference))
     }
 
-    /// Puts the held version of a list into force. Policy tests must still pass with it.
+    /// What putting the held version of a list into force would come to. Policy tests must pass with
+    /// it. Nobody else changes a list while the plan is held.
     ///
     /// # Errors
     /// [`ListError::NothingHeld`], [`ListError::Tests`].
-    pub async fn accept(
+    pub async fn plan_accept(
         &self,
         name: &str,
-        by: &str,
         now: UnixMillis,
         gate: &Gate,
-    ) -> Result<Outcome, ListError> {
+    ) -> Result<ListPlan, ListError> {
         let list = self.source(name)?;
-        let _lock = self.lock().await?;
+        let lock = self.lock().await?;
         let lineage = self.lineages().await?.remove(name).unwrap_or_default();
         let Some((version, _)) = lineage.held.clone() else {
             return Err(ListError::NothingHeld { list: name.to_owned() });
@@ -357,40 +384,78 @@ impl<'a> Lists<'a> {
         if let Some(why) = candidate.failing(gate, &catalogue(self.config)?, now)? {
             return Err(ListError::Tests { list: name.to_owned(), why });
         }
-        let Difference { added, removed, .. } = difference;
-        let event = Event::ListAccepted {
+        let what = ListRequest {
             list: name.to_owned(),
-            version: version.clone(),
+            version,
+            rollback: false,
+            base: lineage.accepted,
             entries: new.len(),
-            added,
-            removed,
+            added: difference.added,
+            removed: difference.removed,
         };
-        self.log.append(now, by, event).await?;
-        shelf.tidy(&self.lineages().await?.remove(name).unwrap_or_default());
-        Ok(Outcome::Accepted { version, entries: new.len(), added, removed })
+        Ok(self.plan(list, what, gate, lock))
     }
 
-    /// Puts the version before into force again; the one that was stays away until it is accepted.
-    /// Gives the version that is now in force.
+    /// What putting the version before into force again would come to. The one that was stays away
+    /// until it is accepted.
     ///
     /// # Errors
     /// [`ListError::NothingEarlier`].
-    pub async fn rollback(
-        &self,
-        name: &str,
-        by: &str,
-        now: UnixMillis,
-    ) -> Result<String, ListError> {
-        self.source(name)?;
-        let _lock = self.lock().await?;
+    pub async fn plan_rollback(&self, name: &str, gate: &Gate) -> Result<ListPlan, ListError> {
+        let list = self.source(name)?;
+        let lock = self.lock().await?;
         let lineage = self.lineages().await?.remove(name).unwrap_or_default();
         let shelf = Shelf::new(&self.config.state, name);
         let version = lineage.previous.iter().rev().find(|version| shelf.has(version)).cloned();
         let version = version.ok_or_else(|| ListError::NothingEarlier { list: name.to_owned() })?;
-        shelf.entries(&version)?;
-        let event = Event::ListRolledBack { list: name.to_owned(), version: version.clone() };
-        self.log.append(now, by, event).await?;
-        Ok(version)
+        let new = shelf.entries(&version)?;
+        let old = lineage.accepted.as_deref().map(|old| shelf.entries(old)).transpose();
+        // A version in force that cannot be read is no reason to keep it.
+        let difference = old.ok().flatten().unwrap_or_default().difference(&new, 0);
+        let what = ListRequest {
+            list: name.to_owned(),
+            version,
+            rollback: true,
+            base: lineage.accepted,
+            entries: new.len(),
+            added: difference.added,
+            removed: difference.removed,
+        };
+        Ok(self.plan(list, what, gate, lock))
+    }
+
+    fn plan(&self, list: &ListSource, what: ListRequest, gate: &Gate, lock: OwnedFd) -> ListPlan {
+        let opens = match &gate.current {
+            Some((policy, _)) => gate::opens(policy, &list.category, what.added, what.removed),
+            None => true,
+        };
+        ListPlan { what, opens, _lock: lock }
+    }
+
+    /// Puts a planned version into force that opens nothing.
+    ///
+    /// # Errors
+    /// [`ListError::Log`].
+    pub async fn put_in_force(
+        &self,
+        plan: ListPlan,
+        by: &str,
+        now: UnixMillis,
+    ) -> Result<Outcome, ListError> {
+        self.log.append(now, by, plan.event()).await?;
+        self.tidy(&plan.what.list).await?;
+        let ListRequest { version, entries, added, removed, .. } = plan.what;
+        Ok(Outcome::Accepted { version, entries, added, removed })
+    }
+
+    /// Removes versions that nothing can bring back into force, after one has come into force.
+    ///
+    /// # Errors
+    /// [`ListError::Log`].
+    pub async fn tidy(&self, name: &str) -> Result<(), ListError> {
+        let lineage = self.lineages().await?.remove(name).unwrap_or_default();
+        Shelf::new(&self.config.state, name).tidy(&lineage);
+        Ok(())
     }
 
     /// The index of all versions in force, compiled if that has not been done. Lists that were never

@@ -50,6 +50,16 @@ impl Bench {
         Lists::new(&self.config, &self.log)
     }
 
+    async fn accept(&self, name: &str, gate: &Gate) -> Result<Outcome, ListError> {
+        let plan = self.lists().plan_accept(name, NOW, gate).await?;
+        self.lists().put_in_force(plan, "q.whitmore", NOW).await
+    }
+
+    async fn rollback(&self, name: &str) -> Result<Outcome, ListError> {
+        let plan = self.lists().plan_rollback(name, &Gate::default()).await?;
+        self.lists().put_in_force(plan, "j.cho", NOW).await
+    }
+
     async fn index(&self) -> Index {
         self.lists().index(&catalogue(&self.config).unwrap(), NOW).await.unwrap()
     }
@@ -71,7 +81,8 @@ impl Bench {
         std::fs::write(&path, policy).unwrap();
         let file = PolicyFile::read(&path, &catalogue(&self.config).unwrap()).unwrap();
         let seen = seen.iter().map(|(site, count)| ((*site).to_owned(), *count)).collect();
-        Gate { current: Some((Arc::new(file.policy), Arc::new(self.index().await))), seen }
+        let current = Some((Arc::new(file.policy), Arc::new(self.index().await)));
+        Gate { current, seen, by_hand: false }
     }
 }
 
@@ -198,11 +209,10 @@ async fn a_list_that_loses_over_a_fifth_is_held_until_accepted() {
     assert_eq!((new, difference.added, difference.removed), (version.clone(), 0, 17));
     assert_eq!(difference.removed_sample, ["site063.example", "site064.example"]);
 
-    let accepted =
-        bench.lists().accept("games", "q.whitmore", NOW, &Gate::default()).await.unwrap();
+    let accepted = bench.accept("games", &Gate::default()).await.unwrap();
     assert_eq!(accepted, Outcome::Accepted { version, entries: 63, added: 0, removed: 17 });
     assert!(!bench.index().await.categories(&host("site079.example"), None).contains(games));
-    let nothing = bench.lists().accept("games", "q.whitmore", NOW, &Gate::default()).await;
+    let nothing = bench.accept("games", &Gate::default()).await;
     assert!(matches!(nothing, Err(ListError::NothingHeld { .. })));
 }
 
@@ -317,7 +327,7 @@ async fn a_list_that_would_fail_a_policy_test_is_held_and_cannot_be_accepted() {
     bench.write("games", &["chess.example", "childline.org.uk"]);
     let Outcome::Held { why, .. } = bench.update(&gate).await.unwrap() else { panic!() };
     assert!(why.contains("1 policy tests would fail") && why.contains("childline.org.uk"), "{why}");
-    let refused = bench.lists().accept("games", "q.whitmore", NOW, &gate).await;
+    let refused = bench.accept("games", &gate).await;
     assert!(matches!(refused, Err(ListError::Tests { .. })), "{refused:?}");
 }
 
@@ -356,14 +366,11 @@ async fn a_rollback_brings_the_version_before_and_keeps_the_other_away() {
     let bench = Bench::new(&[("games", "games")]).await;
     bench.write("games", &["chess.example"]);
     let first = bench.index().await.version().to_owned();
-    assert!(matches!(
-        bench.lists().rollback("games", "j.cho", NOW).await,
-        Err(ListError::NothingEarlier { .. })
-    ));
+    assert!(matches!(bench.rollback("games").await, Err(ListError::NothingEarlier { .. })));
     bench.write("games", &["chess.example", "wrong.example"]);
     bench.update(&Gate::default()).await.unwrap();
     bench.index().await;
-    bench.lists().rollback("games", "j.cho", NOW).await.unwrap();
+    bench.rollback("games").await.unwrap();
     assert_eq!(bench.index().await.version(), first);
     // The source still gives the version that was rolled back, later under a newer date.
     assert!(matches!(bench.update(&Gate::default()).await.unwrap(), Outcome::Unchanged { .. }));
@@ -376,7 +383,7 @@ async fn a_rollback_brings_the_version_before_and_keeps_the_other_away() {
         matches!(&again, Outcome::Held { why, .. } if why.starts_with("was rolled back")),
         "{again:?}"
     );
-    bench.lists().accept("games", "j.cho", NOW, &Gate::default()).await.unwrap();
+    bench.accept("games", &Gate::default()).await.unwrap();
     assert_ne!(bench.index().await.version(), first);
 }
 
@@ -632,7 +639,7 @@ async fn a_new_list_that_would_fail_a_policy_test_is_held_and_the_others_serve()
     assert_eq!(bench.events().await.len(), 2);
     assert_eq!(bench.lists().due_mark(NOW), None, "its source was read");
     let gate = bench.gate(POLICY, &[]).await;
-    let refused = bench.lists().accept("fresh", "q.whitmore", NOW, &gate).await;
+    let refused = bench.accept("fresh", &gate).await;
     assert!(matches!(refused, Err(ListError::Tests { .. })), "{refused:?}");
     assert_eq!(bench.lists().diff("fresh", 9).await.unwrap().2.added, 2);
 
@@ -688,4 +695,31 @@ async fn a_held_new_list_that_becomes_a_locked_one_waits_no_longer() {
     assert_eq!(in_force(&bench.index().await), ["good"]);
     bench.config.lists[0].category = "csam".to_owned();
     assert_eq!(in_force(&bench.index().await), ["fresh", "good"]);
+}
+
+#[tokio::test]
+async fn a_plan_says_whether_a_version_may_open_anything() {
+    let bench = Bench::new(&[("games", "games"), ("school", "education")]).await;
+    bench.write("games", &["chess.example", "go.example"]);
+    bench.write("school", &["library.example"]);
+    let gate = bench.gate(POLICY, &[]).await;
+    let opens = |category: &str, added, removed| {
+        let (policy, _) = gate.current.as_ref().unwrap();
+        gate::opens(policy, category, added, removed)
+    };
+    assert!(opens("games", 0, 1), "a site that is no game any more");
+    assert!(!opens("games", 5, 0), "more games are more that is closed");
+    assert!(opens("no such category", 0, 0), "what is not known may");
+    let held = Gate { by_hand: true, ..gate.clone() };
+    let path = bench.folder.path().join("own.txt");
+    std::fs::write(&path, "chess.example\n").unwrap();
+    let Outcome::Held { why, .. } =
+        bench.lists().import("games", &path, "j.cho", NOW, &held).await.unwrap()
+    else {
+        panic!("a file by hand took a site out")
+    };
+    assert!(why.contains("may open sites"), "{why}");
+    let plan = bench.lists().plan_accept("games", NOW, &gate).await.unwrap();
+    assert!(plan.opens && plan.what.removed == 1 && !plan.what.rollback, "{plan:?}");
+    assert!(matches!(plan.event(), Event::ListAccepted { removed: 1, .. }));
 }

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Accepted versions kept beside the one in force, for `rollback`.
@@ -258,7 +257,7 @@ fn is_named_after(version: &str, hash: &str) -> bool {
 
 /// A folder that only this user may read: lists may be licensed to the school alone.
 pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    ledger::folder::make_folder(folder)
 }
 
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

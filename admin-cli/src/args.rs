@@ -1,13 +1,23 @@
 //! The command line: a noun, then a verb. Every help text opens with examples.
 
+mod account;
+mod audit;
+mod backup;
 mod ca;
 mod changes;
+mod lesson;
 mod look;
 mod machine;
 mod records;
 
+pub(crate) use account::{
+    AccountCommand, BreakGlassCommand, LoginArgs, LogoutArgs, SetupArgs, TotpCommand, WhoamiArgs,
+};
+pub(crate) use audit::AuditCommand;
+pub(crate) use backup::BackupCommand;
 pub(crate) use ca::{CaCommand, CaFormat, NewArgs};
 pub(crate) use changes::{BlockArgs, BlockCommand, PolicyCommand, UnblockCommand};
+pub(crate) use lesson::LessonCommand;
 pub(crate) use look::{CertificateCommand, InspectCommand};
 pub(crate) use machine::{ConfigCommand, ListsCommand, PasswordArgs, UserCommand};
 pub(crate) use records::{
@@ -26,6 +36,8 @@ use std::path::PathBuf;
     about = "A web filter for schools: decides by level, records everything, opens sites for a lesson",
     before_help = "Examples:
   schoolgate serve                               start with the built-in example school
+  schoolgate setup j.cho                         make the first administrator, then log in
+  schoolgate login j.cho
   schoolgate check chess.com --as ks3 --at \"Wed 10:00\"
   schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess final\" --by m.obi
   schoolgate log query --since 2h --verdict block
@@ -52,6 +64,34 @@ pub(crate) enum Command {
   schoolgate serve --config /etc/schoolgate/schoolgate.toml
   SCHOOLGATE_LOG=proxy=debug schoolgate serve --log-format json")]
     Serve(ServeArgs),
+    /// Make the first administrator's account; once
+    #[command(before_help = "Examples:
+  schoolgate setup j.cho
+  schoolgate setup j.cho --password-file first.txt")]
+    Setup(SetupArgs),
+    /// Prove who you are; commands act as you for a while
+    #[command(before_help = "Examples:
+  schoolgate login j.cho
+  schoolgate login j.cho --totp 492039
+  schoolgate login --break-glass                 with the emergency code from the head's safe
+
+From standard input, a line each: the password; where another person has set it, your own new one;
+and the one-time code, where two-step log-in is on.")]
+    Login(LoginArgs),
+    /// End your session
+    #[command(before_help = "Examples:\n  schoolgate logout\n  schoolgate logout --all")]
+    Logout(LogoutArgs),
+    /// Say who is logged in here, with which roles, for how long
+    #[command(before_help = "Examples:\n  schoolgate whoami\n  schoolgate whoami --json")]
+    Whoami(WhoamiArgs),
+    /// Administrators: who changes the filter and reads its log
+    #[command(before_help = "Examples:
+  schoolgate account add q.whitmore --by j.cho
+  schoolgate account password
+  schoolgate account totp on
+  schoolgate account list")]
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Say whether the filter runs, with which policy and lists
     #[command(before_help = "Examples:\n  schoolgate status\n  schoolgate status --json")]
     Status(StatusArgs),
@@ -74,7 +114,7 @@ pub(crate) enum Command {
     #[command(before_help = "Examples:
   schoolgate block example.com --for pupil --reason \"Pupils share harmful videos there\" --by j.cho
   schoolgate block list
-  schoolgate block lift B-0001 --reason \"The owner took it down\" --by q.whitmore")]
+  schoolgate block lift B-0001 --reason \"The owner took it down\" --by j.cho")]
     Block(BlockArgs),
     /// Open a site for a lesson: asked for by one person, authorised by another
     #[command(
@@ -87,12 +127,19 @@ pub(crate) enum Command {
     )]
     #[command(subcommand)]
     Unblock(UnblockCommand),
+    /// Open a site for a class, under a standing yes of the policy
+    #[command(before_help = "Examples:
+  schoolgate lesson start --class 9C --open chess.com --until 10:50 --by m.obi
+  schoolgate lesson list
+  schoolgate lesson end U-0007 --by m.obi")]
+    #[command(subcommand)]
+    Lesson(LessonCommand),
     /// Site lists: their age, updates and versions
     #[command(before_help = "Examples:
   schoolgate lists status
   schoolgate lists update
   schoolgate lists diff ut1-games
-  schoolgate lists accept ut1-games --by j.cho")]
+  schoolgate lists accept ut1-games --reason \"Checked by hand\" --by j.cho")]
     #[command(subcommand)]
     Lists(ListsCommand),
     /// The school's decisions: check, test and apply policy.toml
@@ -100,7 +147,8 @@ pub(crate) enum Command {
   schoolgate policy validate new.toml
   schoolgate policy test new.toml
   schoolgate policy diff new.toml
-  schoolgate policy apply new.toml --reason \"Spring term\" --by j.cho --authorised-by q.whitmore")]
+  schoolgate policy replay new.toml
+  schoolgate policy apply new.toml --reason \"Spring term\" --by j.cho")]
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// The school's certificate authority, with which the filter opens https
@@ -152,10 +200,24 @@ pub(crate) enum Command {
   schoolgate report changes --format csv -o changes.csv")]
     #[command(subcommand)]
     Report(ReportCommand),
+    /// What proves that the log is whole: checkpoints, a check of everything, records with proofs
+    #[command(before_help = "Examples:
+  schoolgate audit verify --against /mnt/other/disk/checkpoints
+  schoolgate audit checkpoint
+  schoolgate audit export --case 2026-014 --user sam.p --since yesterday -o case-014 --by q.whitmore")]
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// How long each kind of record is kept
     #[command(before_help = "Examples:\n  schoolgate retention show")]
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Copies of everything recorded and decided, taken while the filter serves
+    #[command(before_help = "Examples:
+  schoolgate backup create /mnt/backup/schoolgate.tar.gz
+  schoolgate backup verify /mnt/backup/schoolgate.tar.gz
+  schoolgate backup restore /mnt/backup/schoolgate.tar.gz")]
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Print a shell's completions
     #[command(before_help = "Examples:
   schoolgate completions bash > /etc/bash_completion.d/schoolgate
@@ -199,11 +261,20 @@ impl PrintArgs {
     }
 }
 
+/// Who looks at personal data, or at what people have asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Person")]
+pub(crate) struct WhoArgs {
+    /// Act as this person, who is logged in here; needed where several are. Also SCHOOLGATE_BY
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+}
+
 /// Who makes a change, and how far.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Change")]
 pub(crate) struct ChangeArgs {
-    /// The acting person, as named under roles in the policy; also SCHOOLGATE_BY
+    /// Act as this person, who is logged in here; needed where several are. Also SCHOOLGATE_BY
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
     /// Say what would change; change nothing
@@ -259,6 +330,8 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "WHEN")]
     pub(crate) at: Option<String>,
     #[command(flatten)]
+    pub(crate) who: WhoArgs,
+    #[command(flatten)]
     pub(crate) print: PrintArgs,
 }
 
@@ -267,6 +340,8 @@ pub(crate) struct ExplainArgs {
     /// The ten characters from the block page; case, spaces and hyphens do not matter
     #[arg(required = true, num_args = 1..=3)]
     pub(crate) code: Vec<String>,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

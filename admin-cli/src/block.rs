@@ -1,15 +1,16 @@
 //! `block`: closing a site at once, and taking that away again.
 
-use crate::args::{BlockArgs, BlockCommand, ChangeArgs};
+use crate::args::{BlockArgs, BlockCommand, ChangeArgs, WhoArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
 use crate::prompt;
-use crate::school::{Acting, School, from_change_error, person};
+use crate::requests;
+use crate::school::{Acting, School, from_change_error, moment, now};
+use crate::who::{READS_REQUESTS, look, person};
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
-use rules::change::{ChangeError, Event, block_site, closing_roles, lift_block, same_person};
+use rules::change::{ChangeError, Event, ask_lift, block_site, closing_roles};
 use rules::decide::HELP;
-use rules::policy::Policy;
 use rules::site::Site;
 use rules::unblock::{BlockId, Scope, SiteBlock};
 
@@ -28,8 +29,10 @@ const COLUMNS: &[Column] = &[
 /// Runs `block SITE`, `block list` or `block lift`.
 pub(crate) async fn run(school: &School, args: BlockArgs) -> Result<Exit, Failure> {
     match args.command {
-        Some(BlockCommand::List { print }) => list(school, print.format()).await,
-        Some(BlockCommand::Lift { id, reason, change }) => lift(school, &id, reason, &change).await,
+        Some(BlockCommand::List { who, print }) => list(school, &who, print.format()).await,
+        Some(BlockCommand::Lift { id, reason, review, change }) => {
+            lift(school, &id, &reason, review.as_deref(), &change).await
+        }
         None => {
             let (Some(site), Some(scope), Some(reason)) = (args.site, args.scope, args.reason)
             else {
@@ -47,10 +50,10 @@ async fn block(
     reason: String,
     change: &ChangeArgs,
 ) -> Result<Exit, Failure> {
-    let by = person(change)?;
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
     let log = school.change_log().await?;
+    let by = person(school, &log, change).await?;
     let acting = Acting::new(&log, &by, format!("block {site} --for {scope}"), change);
     let site = Site::parse(site).map_err(|error| Failure::usage(error.to_string()))?;
     let scope = known_scope(scope, &snapshot)?;
@@ -75,10 +78,7 @@ async fn block(
     if !change.dry_run {
         say!("  live within 1 s; open connections are closed");
     }
-    say!(
-        "  undo  schoolgate block lift {number} --reason TEXT --by {}",
-        visible(who_lifts(policy, &by).unwrap_or("NAME"))
-    );
+    say!("  undo  schoolgate block lift {number} --reason TEXT --by {}", visible(&by));
     Ok(Exit::Ok)
 }
 
@@ -116,52 +116,51 @@ async fn warn_of_help(
     prompt::confirm("Close it?", change)
 }
 
-/// Somebody who may lift a block: the one who made it, if they may, else the first authoriser.
-fn who_lifts<'a>(policy: &'a Policy, by: &'a str) -> Option<&'a str> {
-    let roles = &policy.unblock_rules().authorise;
-    let mut authorisers = roles.iter().flat_map(|role| policy.holders(*role)).map(String::as_str);
-    authorisers.clone().find(|name| same_person(name, by)).or_else(|| authorisers.next())
-}
-
+/// Asks that a block be taken away: that opens, so another person authorises it.
 async fn lift(
     school: &School,
     id: &str,
-    reason: String,
+    reason: &str,
+    review: Option<&str>,
     change: &ChangeArgs,
 ) -> Result<Exit, Failure> {
-    let id = numbered(id, 'B').map(BlockId).ok_or_else(|| {
+    let block = numbered(id, 'B').map(BlockId).ok_or_else(|| {
         Failure::usage(format!("\"{id}\" is no block; a block is written B-0001"))
     })?;
-    let by = person(change)?;
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
     let log = school.change_log().await?;
-    let acting = Acting::new(&log, &by, format!("block lift {id}"), change);
-    let roles = policy.unblock_rules().authorise.clone();
+    let by = person(school, &log, change).await?;
+    let acting = Acting::new(&log, &by, format!("block lift {block}"), change);
+    let review = review.map(|text| moment(policy.clock(), text, true)).transpose()?;
+    let at = now();
     let mut lifted = None;
-    acting
+    let mut entries = acting
         .append(|changes| {
-            let event = lift_block(changes, policy, id, &by, &reason)
-                .map_err(|error| from_change_error(error, policy, &roles))?;
-            let block = changes.blocks.iter().find(|block| block.id == id);
-            lifted = block.map(|block| (block.site.to_string(), block.scope.to_string()));
+            let event = ask_lift(changes, policy, block, reason, review, at)
+                .map_err(|error| from_change_error(error, policy, &[]))?;
+            let blocked = changes.blocks.iter().find(|it| it.id == block);
+            lifted = blocked.map(|it| (it.site.to_string(), it.scope.to_string()));
             Ok(vec![(by.clone(), event)])
         })
         .await?;
     let (site, scope) = lifted.unwrap_or_default();
     let would = if change.dry_run { "would be " } else { "" };
-    say!("{id}  the block of {} for {} {would}lifted", visible(&site), visible(&scope));
-    say!(
-        "  undo  schoolgate block {} --for {} --reason TEXT --by {}",
-        visible(&site),
-        visible(&scope),
-        visible(&by)
-    );
-    Ok(Exit::Ok)
+    let Some(Event::LiftAsked { id, review, .. }) = entries.pop().map(|entry| entry.event) else {
+        return Err(Failure::fault("the change log did not keep the request"));
+    };
+    let (site, scope) = (visible(&site), visible(&scope));
+    say!("{id}  end of the block of {site} for {scope} ({block}) {would}asked for");
+    requests::print_asked_for_good(policy, id, review, &by)
 }
 
-async fn list(school: &School, format: crate::output::Format) -> Result<Exit, Failure> {
+async fn list(
+    school: &School,
+    who: &WhoArgs,
+    format: crate::output::Format,
+) -> Result<Exit, Failure> {
     let snapshot = school.snapshot().await?;
+    look(school, &snapshot.policy, who, READS_REQUESTS, "block list", "").await?;
     let clock = snapshot.policy.clock();
     let log = school.change_log().await?;
     let entries = log.entries_of(&["site_blocked"]).await.map_err(Failure::fault)?;

@@ -4,7 +4,8 @@ use crate::args::{CaCommand, CaFormat, ChangeArgs, NewArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::prompt;
-use crate::school::{School, from_append_error, now, person_or_account};
+use crate::school::{School, from_append_error, now};
+use crate::who::{person_or_account, signed};
 use proxy::authority::{
     Authority, AuthorityError, Entry, NewAuthority, Passphrase, Standing, Step, Store,
     mobileconfig, pem,
@@ -187,7 +188,8 @@ impl Acting {
         action: &str,
     ) -> Result<Self, Failure> {
         let log = school.change_log().await?;
-        let by = person_or_account(change, &log, policy, MAY_KEEP_AUTHORITY, action).await?;
+        let by =
+            person_or_account(school, change, &log, policy, MAY_KEEP_AUTHORITY, action).await?;
         Ok(Self { log, by })
     }
 
@@ -206,12 +208,9 @@ impl Acting {
         Ok(entry)
     }
 
-    /// ` --by NAME` for the lines that say what to do next, where a person was named.
+    /// ` --by NAME` for the lines that say what to do next, where a person acted.
     fn signed(&self) -> String {
-        match self.by.starts_with("machine:") {
-            true => String::new(),
-            false => format!(" --by {}", visible(&self.by)),
-        }
+        signed(&self.by)
     }
 }
 

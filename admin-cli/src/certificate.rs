@@ -4,7 +4,8 @@ use crate::args::{CertificateCommand, ChangeArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::visible;
 use crate::requests;
-use crate::school::{Acting, School, from_change_error, moment, now, person};
+use crate::school::{Acting, School, from_change_error, moment, now};
+use crate::who::person;
 use rules::change::{Event, ask_certificate};
 use rules::decide::ReasonCode;
 use rules::host::Host;
@@ -29,7 +30,7 @@ async fn request(
     let snapshot = school.snapshot().await?;
     let log = school.change_log().await?;
     let policy = &snapshot.policy;
-    let by = person(change)?;
+    let by = person(school, &log, change).await?;
     let acting = Acting::new(&log, &by, format!("certificate request {host}"), change);
     let faults = accept.iter().map(|word| fault(word)).collect::<Result<Vec<_>, _>>()?;
     let host = Host::parse(host.trim()).map_err(|error| {

@@ -4,7 +4,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet};
 use crate::school::{from_append_error, now, range};
 use ledger::changes::ChangeLog;
-use rules::change::{ChangeEntry, Changes, Event, UnblockHistory, UnblockState};
+use rules::change::{ChangeEntry, Changes, Event, RequestKind, UnblockHistory, UnblockState};
 use rules::time::{SchoolClock, UnixMillis};
 
 /// The columns, exactly as in the schools' own forms.
@@ -55,12 +55,22 @@ fn unblock_row(
     };
     let authorised = match &history.refused {
         Some((at, by, why)) => format!("refused by {by} ({}): {why}", date(*at)),
+        None if history.by_standing_yes => format!("standing yes: {}", named(&history.authorised)),
         None => named(&history.authorised),
     };
     let review = match &history.revoked {
         Some((at, by, _)) => format!("ended {} by {by}", date(*at)),
         None if history.refused.is_some() => String::new(),
-        None => date(history.until),
+        None => {
+            let until = date(history.until);
+            // What a policy brings in may have to be looked at sooner than the whole of it.
+            match &history.kind {
+                RequestKind::Policy(what) => earliest_review(&what.summary)
+                    .filter(|earliest| *earliest < until)
+                    .unwrap_or(until),
+                _ => until,
+            }
+        }
     };
     let state = changes.state(history.id, at).map_or("", UnblockState::as_str);
     Row {
@@ -94,7 +104,14 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
             let site = site.unwrap_or("?");
             (format!("{site} no longer blocked ({id})"), reason.clone(), entry.actor.clone())
         }
-        Event::PolicyApplied { hash, reason, summary } => {
+        // What a request has put into force stands in the request's own row.
+        Event::PolicyApplied { request: Some(_), .. } => return None,
+        Event::ListAccepted { .. } | Event::ListRolledBack { .. }
+            if is_of_request(entry, entries) =>
+        {
+            return None;
+        }
+        Event::PolicyApplied { hash, reason, summary, request: None } => {
             let authoriser = entries.iter().rev().find_map(|earlier| match &earlier.event {
                 Event::PolicyAuthorised { hash: yes, .. }
                     if yes == hash && earlier.sequence < entry.sequence =>
@@ -104,7 +121,7 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
                 _ => None,
             });
             review = earliest_review(summary).unwrap_or_default();
-            (policy_words(summary), reason.clone(), authoriser.unwrap_or_default())
+            (crate::requests::policy_words(summary), reason.clone(), authoriser.unwrap_or_default())
         }
         Event::ListRolledBack { list, version } => {
             (format!("list {list} back to {version}"), String::new(), String::new())
@@ -150,12 +167,13 @@ fn earliest_review(summary: &[String]) -> Option<String> {
     dates.min().map(|date| date.to_string())
 }
 
-fn policy_words(summary: &[String]) -> String {
-    match summary {
-        [] => "policy".to_owned(),
-        few if few.len() <= 5 => format!("policy: {}", few.join("; ")),
-        many => format!("policy: {}; and {} more", many[..5].join("; "), many.len() - 5),
-    }
+/// Whether a list came into force by a request: then the entry before says that it was applied.
+fn is_of_request(entry: &ChangeEntry, entries: &[ChangeEntry]) -> bool {
+    let before = entry.sequence.checked_sub(1);
+    let place = before.and_then(|at| entries.binary_search_by_key(&at, |it| it.sequence).ok());
+    place.and_then(|place| entries.get(place)).is_some_and(|before| {
+        before.actor == entry.actor && matches!(before.event, Event::UnblockApplied { .. })
+    })
 }
 
 /// Reads the log and makes its rows; `since` bounds them.

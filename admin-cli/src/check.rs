@@ -1,11 +1,12 @@
 //! `check`: what the filter would decide about an address, for whom, when, and why.
 
-use crate::args::CheckArgs;
+use crate::args::{CheckArgs, WhoArgs};
 use crate::check_stream;
 use crate::failure::{Exit, Failure};
 use crate::inspect;
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, colour, visible};
 use crate::school::{School, moment, now};
+use crate::who::{READS_REQUESTS, look};
 use crate::words;
 use proxy::config::{PortSet, Upstream};
 use proxy::snapshot::Snapshot;
@@ -38,6 +39,7 @@ pub(crate) const COLUMNS: &[Column] = &[
 /// Runs `check`.
 pub(crate) async fn run(school: &School, args: CheckArgs) -> Result<Exit, Failure> {
     let snapshot = school.snapshot().await?;
+    look_at(school, &snapshot, &args.who, "check", &args.as_whom).await?;
     let clock = snapshot.policy.clock();
     let at = args.at.as_deref().map_or(Ok(now()), |text| moment(clock, text, false))?;
     let who = subject(&snapshot, &args.as_whom)?;
@@ -68,6 +70,22 @@ pub(crate) async fn run(school: &School, args: CheckArgs) -> Result<Exit, Failur
         sheet.finish()?;
     }
     Ok(if blocked { Exit::Blocked } else { Exit::Ok })
+}
+
+/// Lets somebody ask about one person, which tells that person's level, groups and bans. Levels and
+/// groups are asked about by anybody.
+pub(crate) async fn look_at(
+    school: &School,
+    snapshot: &Snapshot,
+    who: &WhoArgs,
+    what: &str,
+    as_whom: &str,
+) -> Result<(), Failure> {
+    if subject(snapshot, as_whom)?.user.is_none() {
+        return Ok(());
+    }
+    let subject = format!("user {}", as_whom.strip_prefix("user:").unwrap_or(as_whom));
+    look(school, &snapshot.policy, who, READS_REQUESTS, what, &subject).await.map(drop)
 }
 
 /// Who `--as` means: a level, a group, or a user.

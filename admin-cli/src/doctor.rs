@@ -1,5 +1,7 @@
 //! `doctor`: looks for faults in the configuration, the lists, the log and the machine.
 
+mod people;
+
 use crate::args::DoctorArgs;
 use crate::ca::Health;
 use crate::config::name;
@@ -8,15 +10,13 @@ use crate::health;
 use crate::in_force::InForce;
 use crate::output::{colour, json_text, visible};
 use crate::school::{School, now};
+use ledger::disk::{Disk, Fullness};
 use proxy::config::{Config, ListOrigin, ListSource};
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-
-/// Free space below which the log is in danger, as a share of the disk.
-const LOW_SPACE: f64 = 0.10;
 
 /// Categories whose lists are never shipped: they are given by agreement.
 const LICENSED: [&str; 2] = ["csam", "terrorism"];
@@ -108,7 +108,9 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     checks.extend(licensed_feeds(config));
     checks.extend(locked_lists(school).await);
     checks.push(change_log(school).await);
+    checks.extend(people::administrators(school, read.as_ref().ok()).await);
     checks.push(authority(config));
+    checks.extend(checkpoints(school));
     if health::is_running(&config.state) {
         checks.push(ready(config).await);
         checks.extend(in_force(school, read.as_ref().ok()).await);
@@ -157,23 +159,26 @@ fn state_folder(state: &Path) -> Check {
 
 fn disk(state: &Path) -> Check {
     const WHAT: &str = "disk";
-    let space = match rustix::fs::statvfs(state) {
-        Ok(space) => space,
+    let disk = match Disk::of(state) {
+        Ok(disk) => disk,
         Err(error) => {
             return Check::problem(WHAT, error.to_string(), "see that the state folder exists");
         }
     };
-    let free = space.f_bavail.saturating_mul(space.f_frsize);
-    let share = space.f_bavail as f64 / space.f_blocks.max(1) as f64;
-    let found = format!("{} free, {:.0} %", size(free), share * 100.0);
-    if share < LOW_SPACE {
-        return Check::problem(
+    let found = format!("{} free, {} % used", size(disk.free_bytes), disk.used_percent());
+    match disk.fullness() {
+        Fullness::Enough => Check::good(WHAT, found),
+        Fullness::Filling => Check::problem(
             WHAT,
-            found,
-            "free space: when the log cannot be written, browsing stops",
-        );
+            format!("{found}: filling"),
+            "make room before it is full; schoolgate retention show tells what may go",
+        ),
+        Fullness::NearlyFull => Check::problem(
+            WHAT,
+            format!("{found}: nearly full"),
+            "make room now: when the log cannot be written, browsing stops",
+        ),
     }
-    Check::good(WHAT, found)
 }
 
 fn policy(snapshot: &Snapshot) -> Check {
@@ -339,6 +344,27 @@ async fn change_log(school: &School) -> Check {
             format!("{} entries, each matches its hash; the clock is not behind it", entries.len()),
         ),
     }
+}
+
+/// Checkpoints: whether they are signed, and kept where the log's own disk cannot take them along.
+fn checkpoints(school: &School) -> Vec<Check> {
+    let standing = crate::audit::standing(school, health::is_running(&school.config.state));
+    let audit = &school.config.audit;
+    let is_alone = audit.copy_to.is_empty() && audit.webhook.is_none();
+    let problems = standing.problems.into_iter();
+    let mut checks: Vec<Check> =
+        problems.map(|(found, fix)| Check::problem("checkpoints", found, fix)).collect();
+    if checks.is_empty() {
+        checks.push(match is_alone {
+            false => Check::good("checkpoints", standing.words),
+            true => Check::note(
+                "checkpoints",
+                standing.words,
+                "set audit.copy_to to a file on another disk, or audit.webhook; the weekly report prints the last one too",
+            ),
+        });
+    }
+    checks
 }
 
 fn authority(config: &Config) -> Check {

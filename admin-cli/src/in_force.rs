@@ -15,6 +15,9 @@ const ON_ITS_WAY_MS: u64 = 2_500;
 /// Between two looks, in milliseconds.
 const LOOK_MS: u64 = 100;
 
+/// What to do where the filter does not follow.
+const MESSAGES: &str = "see its messages (journalctl -u schoolgate), then restart it";
+
 /// What a running filter has in force.
 pub(crate) struct InForce {
     /// Its own words; `None`: it has not said anything.
@@ -53,7 +56,6 @@ async fn behind(
     snapshot: Option<&Snapshot>,
     serving: Option<&Serving>,
 ) -> Vec<(String, &'static str)> {
-    const MESSAGES: &str = "see its messages (journalctl -u schoolgate), then restart it";
     let Some(serving) = serving else {
         let found = "the filter does not say what it has in force";
         return vec![(found.to_owned(), MESSAGES)];
@@ -66,6 +68,9 @@ async fn behind(
                 format!("an OLDER policy ({}) is in force: {why}", short(&serving.policy_hash)),
                 "correct the policy; it is read again when it is saved",
             ),
+            "policy file" => {
+                (format!("the policy FILE is not in force: it {why}"), "schoolgate unblock list")
+            }
             "machine file" => (
                 format!("the lists of an OLDER machine file are in force: {why}"),
                 "correct the machine file; it is read again when it is saved",
@@ -94,24 +99,8 @@ async fn behind(
         let found = "the lists of an OLDER machine file are in force".to_owned();
         behind.push((found, "schoolgate serve reads its own --config; see that it is this one"));
     }
-    if !told("policy") {
-        let read = proxy::lists::catalogue(&school.config)
-            .map_err(|error| error.to_string())
-            .and_then(|catalogue| {
-                PolicyFile::read(&school.config.policy, &catalogue).map_err(|it| it.to_string())
-            });
-        let old = short(&serving.policy_hash);
-        match read {
-            Ok(file) if file.hash == serving.policy_hash => {}
-            Ok(file) => behind.push((
-                format!("an OLDER policy ({old}) is in force, not {}", short(&file.hash)),
-                MESSAGES,
-            )),
-            Err(why) => behind.push((
-                format!("an OLDER policy ({old}) is in force: {}", first_line(&why)),
-                "schoolgate policy validate",
-            )),
-        }
+    if !told("policy") && !told("log") {
+        behind.extend(policy_behind(school, log, serving, told("policy file")).await);
     }
     if let Some(snapshot) = snapshot
         && serving.list_version != snapshot.index.version()
@@ -121,6 +110,42 @@ async fn behind(
         behind.push(("OLDER lists are in force than the change log says".to_owned(), MESSAGES));
     }
     behind
+}
+
+/// Whether the policy that the change log says is in force is not served; or the file holds another
+/// one, of which the filter has not said anything yet (`is_told`).
+async fn policy_behind(
+    school: &School,
+    log: &ChangeLog,
+    serving: &Serving,
+    is_told: bool,
+) -> Option<(String, &'static str)> {
+    let old = short(&serving.policy_hash);
+    if let Ok(Some(hash)) = log.changes().await.map(|changes| changes.policy)
+        && hash != serving.policy_hash
+    {
+        let found = format!("an OLDER policy ({old}) is in force, not {}", short(&hash));
+        return Some((found, MESSAGES));
+    }
+    if is_told {
+        return None;
+    }
+    let read = proxy::lists::catalogue(&school.config).map_err(|error| error.to_string()).and_then(
+        |catalogue| {
+            PolicyFile::read(&school.config.policy, &catalogue).map_err(|it| it.to_string())
+        },
+    );
+    match read {
+        Ok(file) if file.hash == serving.policy_hash => None,
+        Ok(file) => Some((
+            format!("an OLDER policy ({old}) is in force, not the file's {}", short(&file.hash)),
+            MESSAGES,
+        )),
+        Err(why) => Some((
+            format!("an OLDER policy ({old}) is in force: {}", first_line(&why)),
+            "schoolgate policy validate",
+        )),
+    }
 }
 
 /// What a fault is, without its cure: the finding has one of its own.

@@ -1,11 +1,12 @@
 //! `inspect`: how far the filter looks into https, and asking it to look into what is private.
 
 use crate::args::{ChangeArgs, InspectCommand};
-use crate::check::subject;
+use crate::check::{look_at, subject};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::requests;
-use crate::school::{Acting, School, from_change_error, moment, now, person};
+use crate::school::{Acting, School, from_change_error, moment, now};
+use crate::who::{READS_LOG, look, person, subject_words};
 use ledger::changes::ChangeLog;
 use proxy::authority::{Standing, Store};
 use proxy::snapshot::Snapshot;
@@ -41,17 +42,21 @@ const LIST_COLUMNS: &[Column] = &[
 pub(crate) async fn run(school: &School, command: InspectCommand) -> Result<Exit, Failure> {
     let snapshot = school.snapshot().await?;
     match command {
-        InspectCommand::Show { url, as_whom, print } => {
+        InspectCommand::Show { url, as_whom, who, print } => {
+            look_at(school, &snapshot, &who, "inspect show", &as_whom).await?;
             show(school, &snapshot, &url, &as_whom, print.format())
         }
         InspectCommand::List { print } => list(&snapshot, print.format()),
-        InspectCommand::Learned { since, all, print } => {
+        InspectCommand::Learned { since, all, who, print } => {
+            let subject = subject_words(&[("since", Some(&since))]);
+            let policy = &snapshot.policy;
+            look(school, policy, &who, READS_LOG, "inspect learned", &subject).await?;
             crate::inspect_learned::run(school, &snapshot, &since, all, print.format()).await
         }
         InspectCommand::Request { what, until, from, reason, change } => {
             let log = school.change_log().await?;
             let span = (from.as_deref(), until.as_str());
-            request(&snapshot, &log, &what, span, &reason, &change).await
+            request(school, &snapshot, &log, &what, span, &reason, &change).await
         }
     }
 }
@@ -209,6 +214,7 @@ fn list(snapshot: &Snapshot, format: Format) -> Result<Exit, Failure> {
 }
 
 async fn request(
+    school: &School,
     snapshot: &Snapshot,
     log: &ChangeLog,
     what: &str,
@@ -217,7 +223,7 @@ async fn request(
     change: &ChangeArgs,
 ) -> Result<Exit, Failure> {
     let policy = &snapshot.policy;
-    let by = person(change)?;
+    let by = person(school, log, change).await?;
     let acting = Acting::new(log, &by, format!("inspect request {what}"), change);
     let (what, categories) = subject_of(snapshot, what)?;
     let (clock, at) = (policy.clock(), now());

@@ -5,18 +5,26 @@ use crate::failure::{Exit, Failure};
 use crate::log::hidden_host;
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::report::weekly::{span_words, thousands};
-use crate::school::{School, from_append_error, now, person_or_account};
+use crate::requests;
+use crate::school::{Acting, School, from_append_error, from_change_error, moment, now};
 use crate::terminal::Patience;
+use crate::who::{READS_LOG, look, machine_account, named, person_or_account};
 use ledger::changes::ChangeLog;
 use proxy::config::ListOrigin;
-use proxy::lists::{Gate, ListError, ListStatus, Lists, Outcome};
+use proxy::lists::{Gate, ListError, ListPlan, ListStatus, Lists, Outcome};
 use proxy::snapshot::Snapshot;
 use rules::access::Role;
 use rules::category::Catalogue;
+use rules::change::{Event, ask_list};
+use rules::policy::Policy;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Who keeps the lists.
 const MAY_KEEP_LISTS: &[Role] = &[Role::It, Role::Dsl];
+
+/// The one change that needs no person.
+const UPDATE: &str = "lists update";
 
 /// Entries of each kind that `lists diff` shows.
 const DIFF_SAMPLE: usize = 20;
@@ -52,23 +60,32 @@ pub(crate) async fn run(school: &School, command: ListsCommand) -> Result<Exit, 
             let catalogue = proxy::lists::catalogue(&school.config).map_err(from_list_error)?;
             status(&lists, &catalogue, &names, print.format()).await
         }
-        ListsCommand::Diff { name, show_locked, print } => {
+        ListsCommand::Diff { name, show_locked, who, print } => {
+            if show_locked {
+                let subject = format!("{name}; addresses of illegal content shown");
+                let policy = school.snapshot().await?.policy;
+                look(school, &policy, &who, READS_LOG, "lists diff", &subject).await?;
+            }
             let catalogue = proxy::lists::catalogue(&school.config).map_err(from_list_error)?;
             diff(&lists, &catalogue, &name, show_locked, print.format()).await
         }
         ListsCommand::Update { names, all, change } => {
-            let keeper = Keeper::new(school, &log, &change, "lists update").await?;
+            let keeper = Keeper::new(school, &log, &change, UPDATE).await?;
             keeper.update(&lists, &names, all).await
         }
-        ListsCommand::Accept { name, change } => {
+        ListsCommand::Accept { name, reason, review, change } => {
             let keeper =
                 Keeper::new(school, &log, &change, &format!("lists accept {name}")).await?;
-            keeper.accept(&lists, &name).await
+            let plan = lists.plan_accept(&name, now(), &keeper.gate).await;
+            let asked = Asked { reason, review, change: &change };
+            keeper.put(&lists, &log, plan.map_err(from_list_error)?, asked).await
         }
-        ListsCommand::Rollback { name, change } => {
+        ListsCommand::Rollback { name, reason, review, change } => {
             let keeper =
                 Keeper::new(school, &log, &change, &format!("lists rollback {name}")).await?;
-            keeper.rollback(&lists, &name).await
+            let plan = lists.plan_rollback(&name, &keeper.gate).await;
+            let asked = Asked { reason, review, change: &change };
+            keeper.put(&lists, &log, plan.map_err(from_list_error)?, asked).await
         }
         ListsCommand::Import { name, path, change } => {
             let keeper =
@@ -82,6 +99,14 @@ pub(crate) async fn run(school: &School, command: ListsCommand) -> Result<Exit, 
 struct Keeper {
     by: String,
     gate: Gate,
+    policy: Arc<Policy>,
+}
+
+/// What is needed besides where a version may open something.
+struct Asked<'a> {
+    reason: Option<String>,
+    review: Option<String>,
+    change: &'a ChangeArgs,
 }
 
 impl Keeper {
@@ -96,10 +121,15 @@ impl Keeper {
                 .fix("see what waits with: schoolgate lists diff NAME"));
         }
         let snapshot = school.snapshot().await?;
-        let by =
-            person_or_account(change, log, Some(&snapshot.policy), MAY_KEEP_LISTS, action).await?;
+        let policy = Some(&*snapshot.policy);
+        let by = match action {
+            // The machine's own round, as the timer and the filter itself do it: what would open or
+            // close much waits for a person all the same.
+            UPDATE if named(change.by.as_deref()).is_none() => machine_account(),
+            _ => person_or_account(school, change, log, policy, MAY_KEEP_LISTS, action).await?,
+        };
         let gate = gate(school, &snapshot).await?;
-        Ok(Keeper { by, gate })
+        Ok(Keeper { by, gate, policy: snapshot.policy })
     }
 
     async fn update(
@@ -143,18 +173,71 @@ impl Keeper {
         Ok(if held + failed == 0 { Exit::Ok } else { Exit::ProblemsFound })
     }
 
-    async fn accept(&self, lists: &Lists<'_>, name: &str) -> Result<Exit, Failure> {
-        let done = lists.accept(name, &self.by, now(), &self.gate).await;
-        print_outcome(name, &done.map_err(from_list_error)?)?;
-        say!("  undo  schoolgate lists rollback {}", visible(name));
+    /// Puts a version into force that opens nothing; asks for one that may.
+    async fn put(
+        &self,
+        lists: &Lists<'_>,
+        log: &ChangeLog,
+        plan: ListPlan,
+        asked: Asked<'_>,
+    ) -> Result<Exit, Failure> {
+        let name = plan.what.list.clone();
+        let shown = visible(&name);
+        if plan.opens {
+            return self.ask(log, plan, asked).await;
+        }
+        let rollback = plan.what.rollback;
+        let done = lists.put_in_force(plan, &self.by, now()).await.map_err(from_list_error)?;
+        match (&done, rollback) {
+            (Outcome::Accepted { version, .. }, true) => {
+                say!("{shown}: back to {}; live within 1 s", visible(version));
+                say!("  undo  schoolgate lists update {shown}, then lists accept {shown}");
+            }
+            _ => {
+                print_outcome(&name, &done)?;
+                say!("  undo  schoolgate lists rollback {shown}");
+            }
+        }
         Ok(Exit::Ok)
     }
 
-    async fn rollback(&self, lists: &Lists<'_>, name: &str) -> Result<Exit, Failure> {
-        let version = lists.rollback(name, &self.by, now()).await.map_err(from_list_error)?;
-        say!("{}: back to {}; live within 1 s", visible(name), visible(&version));
-        say!("  undo  schoolgate lists update {}, then lists accept {0}", visible(name));
-        Ok(Exit::Ok)
+    async fn ask(
+        &self,
+        log: &ChangeLog,
+        plan: ListPlan,
+        asked: Asked<'_>,
+    ) -> Result<Exit, Failure> {
+        let what = &plan.what;
+        let counts = format!(
+            "{} more and {} fewer entries than in force",
+            thousands(what.added),
+            thousands(what.removed)
+        );
+        let Some(reason) = asked.reason else {
+            let verb = if what.rollback { "rollback" } else { "accept" };
+            return Err(Failure::usage(format!(
+                "{} of the list \"{}\" may open sites ({counts}); that needs a reason",
+                what.version, what.list
+            ))
+            .fix(format!("schoolgate lists {verb} {} --reason TEXT --by NAME", what.list)));
+        };
+        let (policy, at) = (&self.policy, now());
+        let action = format!("lists accept {}", what.list);
+        let acting = Acting::new(log, &self.by, action, asked.change);
+        let review = asked.review.map(|text| moment(policy.clock(), &text, true)).transpose()?;
+        let mut entries = acting
+            .append(|changes| {
+                let event = ask_list(changes, policy, what.clone(), &reason, review, at)
+                    .map_err(|error| from_change_error(error, policy, &[]))?;
+                Ok(vec![(self.by.clone(), event)])
+            })
+            .await?;
+        let Some(Event::ListAsked { id, review, .. }) = entries.pop().map(|it| it.event) else {
+            return Err(Failure::fault("the change log did not keep the request"));
+        };
+        let (name, version) = (visible(&what.list), visible(&what.version));
+        say!("{id}  {name}: {version} asked for; it may open sites ({counts})");
+        requests::print_asked_for_good(policy, id, review, &self.by)
     }
 
     async fn import(&self, lists: &Lists<'_>, name: &str, path: &Path) -> Result<Exit, Failure> {
@@ -359,7 +442,7 @@ async fn diff(
     Ok(Exit::Ok)
 }
 
-fn from_list_error(error: ListError) -> Failure {
+pub(crate) fn from_list_error(error: ListError) -> Failure {
     let what = error.to_string();
     match error {
         ListError::Unknown { .. } => Failure::not_found(what),

@@ -1,11 +1,13 @@
 //! `log`: the access log, asked by people.
 
 use crate::actions_log;
-use crate::args::{LogCommand, LogFilters, PrintArgs};
+use crate::args::{ExplainArgs, LogCommand, LogFilters, PrintArgs, WhoArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
 use crate::school::{School, from_append_error, from_time_error, moment, now, range, show_seconds};
+use crate::who::{READS_LOG, READS_REQUESTS, look, subject_words};
 use crate::words;
+use ledger::changes::ACTOR_DAEMON;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
 use ledger::record::{Depth, End, Ended};
 use ledger::squid;
@@ -60,7 +62,18 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
     let policy = school.snapshot().await?.policy;
     let clock = policy.clock().clone();
     match command {
-        LogCommand::Query { filters, since, until, limit, newest_first, show_locked, print } => {
+        LogCommand::Query {
+            filters,
+            since,
+            until,
+            limit,
+            newest_first,
+            show_locked,
+            who,
+            print,
+        } => {
+            let when = [("since", since.as_deref()), ("until", until.as_deref())];
+            looked(school, &policy, &who, "log query", &filters, &when, show_locked).await?;
             let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
             warn_of_unknown(&policy, &filters);
             let mut filter = filter(&filters)?;
@@ -70,7 +83,9 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
             let eyes = Eyes { policy: &policy, show_locked };
             query(school, &eyes, &filter, order, limit, print).await
         }
-        LogCommand::Follow { filters, since, until, show_locked, print } => {
+        LogCommand::Follow { filters, since, until, show_locked, who, print } => {
+            let when = [("since", since.as_deref()), ("until", until.as_deref())];
+            looked(school, &policy, &who, "log follow", &filters, &when, show_locked).await?;
             warn_of_unknown(&policy, &filters);
             let mut filter = filter(&filters)?;
             let range = |text: &str| clock.range(text, now()).map_err(from_time_error);
@@ -78,7 +93,14 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
             filter.until = until.as_deref().map(|text| ending(&clock, text)).transpose()?;
             follow(school, &Eyes { policy: &policy, show_locked }, filter, print).await
         }
-        LogCommand::Actions { actor, event, since, until, print } => {
+        LogCommand::Actions { actor, event, since, until, who, print } => {
+            let subject = subject_words(&[
+                ("actor", actor.as_deref()),
+                ("event", event.as_deref()),
+                ("since", since.as_deref()),
+                ("until", until.as_deref()),
+            ]);
+            look(school, &policy, &who, READS_LOG, "log actions", &subject).await?;
             let wanted = actions_log::Wanted {
                 actor: actor.as_deref(),
                 event: event.as_deref(),
@@ -87,10 +109,46 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
             };
             actions_log::print(school, &clock, &wanted, print.format()).await
         }
-        LogCommand::Show { record, show_locked, print } => {
+        LogCommand::Show { record, show_locked, who, print } => {
+            let subject = with_locked(record.clone(), show_locked);
+            look(school, &policy, &who, READS_LOG, "log show", &subject).await?;
             show(school, &Eyes { policy: &policy, show_locked }, &record, print.format()).await
         }
     }
+}
+
+/// Lets somebody read records, and records which ones.
+async fn looked(
+    school: &School,
+    policy: &Policy,
+    who: &WhoArgs,
+    what: &str,
+    filters: &LogFilters,
+    when: &[(&str, Option<&str>)],
+    show_locked: bool,
+) -> Result<(), Failure> {
+    let client = filters.client.map(|client| client.to_string());
+    let parts = [
+        ("user", filters.user.as_deref()),
+        ("level", filters.level.as_deref()),
+        ("site", filters.site.as_deref()),
+        ("category", filters.category.as_deref()),
+        ("verdict", filters.verdict.as_deref()),
+        ("term", filters.term.as_deref()),
+        ("code", filters.code.as_deref()),
+        ("reason", filters.reason.as_deref()),
+        ("client", client.as_deref()),
+        ("depth", filters.depth.as_deref()),
+    ];
+    let subject = subject_words(&[&parts[..], when].concat());
+    look(school, policy, who, READS_LOG, what, &with_locked(subject, show_locked)).await.map(drop)
+}
+
+/// A subject, with what else is shown of it.
+fn with_locked(subject: String, show_locked: bool) -> String {
+    let shown = if show_locked { Some("addresses of illegal content shown") } else { None };
+    let parts = [Some(subject.as_str()).filter(|subject| !subject.is_empty()), shown];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// What may be seen of records: addresses of locked categories only where they are asked for.
@@ -167,7 +225,13 @@ pub(crate) async fn open(school: &School) -> Result<AccessLog, Failure> {
     if !state.is_dir() {
         return Ok(AccessLog::new(state));
     }
-    if ledger::ingest::recover(state).map_err(Failure::fault)?.is_none() {
+    if let Some(recovered) = ledger::ingest::recover(state).map_err(Failure::fault)? {
+        if let Some(event) = recovered.event() {
+            let log = school.change_log().await?;
+            let noted = log.append(now(), ACTOR_DAEMON, event).await;
+            noted.map_err(from_append_error)?;
+        }
+    } else {
         let wait = Duration::from_millis(STORE_TIMEOUT_MS);
         if !ledger::query::wait_until_stored(state, wait).await.map_err(from_query_error)? {
             note!(
@@ -182,7 +246,7 @@ pub(crate) fn from_query_error(error: QueryError) -> Failure {
     Failure::fault(error)
 }
 
-fn filter(filters: &LogFilters) -> Result<Filter, Failure> {
+pub(crate) fn filter(filters: &LogFilters) -> Result<Filter, Failure> {
     let code = filters.code.as_deref().map(RequestId::from_code).transpose();
     let reason = filters.reason.as_deref().map(reason_of).transpose()?;
     // Hosts are logged in their canonical spelling; what has none is looked for as it stands.
@@ -432,10 +496,12 @@ async fn show(
 }
 
 /// `explain CODE`: a record in sentences, without the person's name.
-pub(crate) async fn explain(school: &School, code: &str, json: bool) -> Result<Exit, Failure> {
-    let row = find(school, code).await?;
+pub(crate) async fn explain(school: &School, args: &ExplainArgs) -> Result<Exit, Failure> {
+    let (code, json) = (args.code.concat(), args.json);
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
+    look(school, policy, &args.who, READS_REQUESTS, "explain", &code).await?;
+    let row = find(school, &code).await?;
     let clock = policy.clock();
     let host = rules::host::Host::parse(&row.host);
     let hits = host.map(|host| snapshot.index.hits(&host, row.path.as_deref())).unwrap_or_default();

@@ -3,28 +3,38 @@
 #[macro_use]
 mod output;
 
+mod account;
 mod actions_log;
 mod args;
+mod audit;
+mod backup;
 mod block;
 mod ca;
 mod certificate;
 mod changes_log;
 mod check;
 mod check_stream;
+mod companions;
 mod config;
 mod doctor;
+mod effects;
 mod failure;
 mod health;
 mod in_force;
 mod inspect;
 mod inspect_learned;
+mod lesson;
 mod lists;
+mod live_check;
 mod log;
+mod login;
 mod policy;
 mod prompt;
+mod replay;
 mod report;
 mod requests;
 mod retention;
+mod review_due;
 mod school;
 mod serve;
 mod shell;
@@ -32,6 +42,8 @@ mod status;
 mod terminal;
 mod unblock;
 mod user;
+mod visits;
+mod who;
 mod words;
 
 use args::{Cli, Command};
@@ -74,10 +86,16 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
 async fn ask(school: &School, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Status(args) => status::run(school, &args).await,
+        Command::Setup(args) => login::setup(school, &args).await,
+        Command::Login(args) => login::login(school, args).await,
+        Command::Logout(args) => login::logout(school, &args).await,
+        Command::Whoami(args) => login::whoami(school, &args).await,
+        Command::Account(command) => account::run(school, command).await,
         Command::Check(args) => check::run(school, args).await,
-        Command::Explain(args) => log::explain(school, &args.code.concat(), args.json).await,
+        Command::Explain(args) => log::explain(school, &args).await,
         Command::Block(args) => block::run(school, args).await,
         Command::Unblock(command) => unblock::run(school, command).await,
+        Command::Lesson(command) => lesson::run(school, command).await,
         Command::Lists(command) => lists::run(school, command).await,
         Command::Inspect(command) => inspect::run(school, command).await,
         Command::Certificate(command) => certificate::run(school, command).await,
@@ -86,6 +104,8 @@ async fn ask(school: &School, command: Command) -> Result<Exit, Failure> {
         Command::User(command) => user::run(school, command).await,
         Command::Log(command) => log::run(school, command).await,
         Command::Report(command) => report::run(school, command).await,
+        Command::Audit(command) => audit::run(school, command).await,
+        Command::Backup(command) => backup::run(school, command).await,
         Command::Retention(command) => retention::run(school, &command).await,
         Command::Serve(_)
         | Command::Doctor(_)

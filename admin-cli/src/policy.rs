@@ -3,20 +3,21 @@
 use crate::args::{ChangeArgs, PolicyCommand};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
+use crate::replay;
+use crate::requests;
 use crate::school::{
-    Acting, School, from_append_error, from_policy_errors, from_snapshot_error, now, person,
-    whom_else_to_ask,
+    Acting, School, from_append_error, from_change_error, from_policy_errors, from_snapshot_error,
+    moment, now,
 };
+use crate::who::{READS_LOG, look, person, subject_words};
+use ledger::changes::ChangeLog;
 use proxy::lists::Lists;
 use proxy::policy_file::{PolicyFault, PolicyFile};
-use rules::access::Role;
+use proxy::snapshot::Snapshot;
 use rules::category::Catalogue;
-use rules::change::{Event, same_person};
-use rules::policy::{Policy, PolicyDiff, TestFailure};
+use rules::change::{Event, POLICY_ROLES, change_policy};
+use rules::policy::{PolicyDiff, TestFailure};
 use std::path::{Path, PathBuf};
-
-/// Who puts a policy in force. What opens more than before needs an authoriser besides.
-const MAY_APPLY: &[Role] = &[Role::It, Role::Dsl, Role::Head];
 
 /// What stands for standard input among the arguments.
 const STDIN: &str = "-";
@@ -29,15 +30,22 @@ pub(crate) async fn run(school: &School, command: PolicyCommand) -> Result<Exit,
         PolicyCommand::Validate { file } => validate(school, file),
         PolicyCommand::Test { file } => test(school, file).await,
         PolicyCommand::Diff { file, print } => diff(school, &file, print.format()).await,
-        PolicyCommand::Apply { file, reason, authorised_by, change } => {
+        PolicyCommand::Replay { file, since, until, who, print } => {
+            let span = (since.as_deref(), until.as_deref());
+            let snapshot = school.snapshot().await?;
+            let subject = subject_words(&[("since", span.0), ("until", span.1)]);
+            look(school, &snapshot.policy, &who, READS_LOG, "policy replay", &subject).await?;
+            let new = read(school, &file, snapshot.policy.catalogue())?;
+            replay::run(school, &snapshot, &new.policy, span, print.format()).await
+        }
+        PolicyCommand::Apply { file, reason, review, change } => {
             let name = shown(&file);
-            let order = Order { file: &file, name, reason, authorised_by, change, verb: "apply" };
+            let order = Order { file: &file, name, reason, review, change, verb: "apply" };
             apply(school, order).await
         }
-        PolicyCommand::Rollback { reason, to, authorised_by, change } => {
+        PolicyCommand::Rollback { reason, to, review, change } => {
             let (name, file) = earlier(school, to.as_deref()).await?;
-            let order =
-                Order { file: &file, name, reason, authorised_by, change, verb: "rollback" };
+            let order = Order { file: &file, name, reason, review, change, verb: "rollback" };
             apply(school, order).await
         }
     }
@@ -124,7 +132,7 @@ fn print_diff(diff: &PolicyDiff) -> Result<(), Failure> {
         say!("  {}", visible(line));
     }
     if diff.loosens {
-        say!("opens more than before: needs an authoriser");
+        say!("opens more than before: takes effect once somebody else has authorised it");
     }
     if diff.intrudes {
         say!(
@@ -139,23 +147,22 @@ struct Order<'a> {
     file: &'a Path,
     name: String,
     reason: String,
-    authorised_by: Option<String>,
+    review: Option<String>,
     change: ChangeArgs,
     verb: &'static str,
 }
 
 async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
-    let by = person(&order.change)?;
-    let reason = order.reason.trim();
-    if reason.is_empty() {
+    let log = school.change_log().await?;
+    let by = person(school, &log, &order.change).await?;
+    if order.reason.trim().is_empty() {
         return Err(Failure::usage("a policy change needs a reason").fix("add --reason \"...\""));
     }
     let snapshot = school.snapshot().await?;
     let old = &snapshot.policy;
-    let log = school.change_log().await?;
     let action = format!("policy {} {}", order.verb, order.name);
     let acting = Acting::new(&log, &by, action, &order.change);
-    acting.require(old, MAY_APPLY).await?;
+    acting.require(old, POLICY_ROLES).await?;
     let new = read(school, order.file, old.catalogue())?;
     new.check_tests(&snapshot.index, now()).map_err(from_policy_fault)?;
     let tests = new.policy.test_count();
@@ -165,54 +172,82 @@ async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
     }
     let diff = old.diff(&new.policy);
     print_diff(&diff)?;
-    let authoriser = match sign_off(old, &diff, &by, order.authorised_by.as_deref()) {
-        Ok(authoriser) => authoriser,
-        Err(failure) => return Err(acting.refused(failure).await),
-    };
-    if order.change.dry_run {
-        say!("{} would be applied ({tests} policy tests passed)", visible(&order.name));
-        return Ok(Exit::Ok);
+    let clock = old.clock();
+    let review = order.review.as_deref().map(|text| moment(clock, text, true)).transpose()?;
+    if !order.change.dry_run {
+        // What a new policy is compared with must stand in the log itself.
+        record_first(school, &log, &snapshot).await?;
+        new.keep(&school.config.state).map_err(from_policy_fault)?;
     }
-    if let Some(authoriser) = authoriser {
-        let yes = Event::PolicyAuthorised { hash: new.hash.clone(), reason: reason.to_owned() };
-        acting.append(|_| Ok(vec![(authoriser, yes)])).await?;
+    let hashes = (&*snapshot.policy_hash, new.hash.as_str());
+    let at = now();
+    let mut events = acting
+        .append(|changes| {
+            let event = change_policy(changes, old, hashes, &diff, &by, &order.reason, review, at)
+                .map_err(|error| from_change_error(error, old, POLICY_ROLES))?;
+            Ok(vec![(by.clone(), event)])
+        })
+        .await?;
+    let name = visible(&order.name);
+    let would = if order.change.dry_run { "would be " } else { "" };
+    match events.pop().map(|entry| entry.event) {
+        Some(Event::PolicyAsked { id, review, .. }) => {
+            say!("{id}  {name} {would}asked for ({tests} policy tests passed)");
+            say!("  review    {}", clock.show_end(review));
+            say!("  next      {}", requests::next_step(old, id, &by));
+            say!("  undo      schoolgate unblock refuse {id} --reason TEXT --by NAME");
+        }
+        _ if order.change.dry_run => {
+            say!("{name} would be applied ({tests} policy tests passed)");
+        }
+        _ => {
+            new.put_in_place(&school.config).map_err(from_policy_fault)?;
+            say!("{name} applied ({tests} policy tests passed)");
+            say!("  live within 1 s where the filter runs");
+            say!("  undo  schoolgate policy rollback --reason TEXT --by {}", visible(&by));
+        }
     }
-    new.apply(&school.config, &log, &by, reason, diff.lines, now())
-        .await
-        .map_err(from_policy_fault)?;
-    say!("{} applied ({tests} policy tests passed)", visible(&order.name));
-    say!("  live within 1 s where the filter runs");
-    say!("  undo  schoolgate policy rollback --reason TEXT --by {}", visible(&by));
     Ok(Exit::Ok)
 }
 
-/// Who signed off a policy that opens more than before: somebody with the role, other than who
-/// applies it; `None` where nothing opens.
-fn sign_off(
-    old: &Policy,
-    diff: &PolicyDiff,
-    by: &str,
-    authorised_by: Option<&str>,
-) -> Result<Option<String>, Failure> {
-    let roles = &old.unblock_rules().authorise;
-    let holds = |name: &str| roles.iter().any(|role| old.roles(name).contains(*role));
-    match authorised_by {
-        Some(name) if same_person(name, by) => Err(Failure::not_permitted(format!(
-            "{by} applies this policy, so {by} cannot authorise it"
-        ))
-        .fix(whom_else_to_ask(old, roles, &[by]))),
-        Some(name) if !holds(name) => {
-            Err(Failure::not_permitted(format!("{name} may not authorise changes"))
-                .fix(whom_else_to_ask(old, roles, &[by])))
-        }
-        Some(name) => Ok(Some(name.to_owned())),
-        // An authoriser's own change is signed off by that person.
-        None if diff.loosens && holds(by) => Ok(Some(by.to_owned())),
-        None if diff.loosens => Err(Failure::not_permitted(
-            "this policy opens more than before, and nobody authorised it",
-        )
-        .fix(format!("{}, then add --authorised-by NAME", whom_else_to_ask(old, roles, &[by])))),
-        None => Ok(None),
+/// Records the policy that was in force before the first change by command, where no filter has done
+/// so yet.
+async fn record_first(
+    school: &School,
+    log: &ChangeLog,
+    snapshot: &Snapshot,
+) -> Result<(), Failure> {
+    if snapshot.changes.policy.is_some() {
+        return Ok(());
+    }
+    let file = PolicyFile::read(&school.config.policy, snapshot.policy.catalogue())
+        .map_err(from_policy_fault)?;
+    if file.hash != *snapshot.policy_hash {
+        return Err(Failure::fault("the policy file was changed meanwhile").fix("try again"));
+    }
+    proxy::policy_file::record_first(&school.config, log, &file, now())
+        .await
+        .map_err(from_policy_fault)
+}
+
+/// Checks that the policy of a request can take effect as it was asked for: its text is as it was
+/// kept, and its tests pass with the lists in force.
+pub(crate) fn ready(
+    school: &School,
+    snapshot: &Snapshot,
+    hash: &str,
+) -> Result<PolicyFile, Failure> {
+    let kept = PolicyFile::kept(&school.config.state, hash, snapshot.policy.catalogue());
+    let kept = kept.map_err(from_policy_fault)?;
+    kept.check_tests(&snapshot.index, now()).map_err(from_policy_fault)?;
+    Ok(kept)
+}
+
+/// Puts a policy that is in force by the change log into the policy file.
+pub(crate) fn put_in_place(school: &School, policy: &PolicyFile) {
+    if let Err(fault) = policy.put_in_place(&school.config) {
+        note!("warning: {}", visible(&fault.to_string()));
+        note!("  fix: the policy is in force; a running filter writes its file too, if it may");
     }
 }
 
@@ -250,7 +285,7 @@ fn from_policy_fault(fault: PolicyFault) -> Failure {
         PolicyFault::Tests { failures, total } => {
             tests_failed(failures, total, "; nothing applied")
         }
-        PolicyFault::Store { .. } => Failure::fault(fault),
+        PolicyFault::Store { .. } | PolicyFault::Lost { .. } => Failure::fault(fault),
         PolicyFault::Log(error) => from_append_error(error),
     }
 }

@@ -6,7 +6,7 @@ pub(crate) mod https;
 mod running;
 pub(crate) mod weekly;
 
-use crate::args::{Reader, ReportCommand, ReportFormat};
+use crate::args::{Reader, ReportCommand, ReportFormat, WhoArgs};
 use crate::changes_log;
 use crate::failure::{Exit, Failure};
 use crate::health;
@@ -14,6 +14,7 @@ use crate::log;
 use crate::school::{School, from_append_error, from_time_error, now};
 use crate::status::folder_bytes;
 use crate::terminal::Patience;
+use crate::who::{READS_CHANGES, look, subject_words};
 use document::{Document, Section, Table, plain_csv, plain_json};
 use https::Https;
 use ledger::record::Depth;
@@ -22,6 +23,7 @@ use ledger::summary::Summary;
 use proxy::config::ListOrigin;
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
+use rules::access::Role;
 use rules::decide::Verdict;
 use rules::time::{SchoolClock, UnixMillis};
 use std::io::Write;
@@ -34,18 +36,24 @@ const WEEK_DAYS: i64 = 7;
 /// Sites handed to the lists' gate: beyond these, a new block is rarely missed.
 const MAX_SEEN_SITES: usize = 100_000;
 
+/// Who may read the safeguarding lead's weekly report.
+const READS_DSL_REPORT: &[Role] = &[Role::Dsl, Role::Head, Role::Auditor];
+
+/// Who may read the technician's.
+const READS_IT_REPORT: &[Role] = &[Role::It, Role::Dsl, Role::Head, Role::Auditor];
+
 /// Runs a `report` command.
 pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
-        ReportCommand::Weekly { reader, format, since, output } => {
+        ReportCommand::Weekly { reader, format, since, output, who } => {
             let at_work = Patience::new("reading the sums of the log");
-            let text = weekly(school, reader, format, since.as_deref()).await;
+            let text = weekly(school, &who, reader, format, since.as_deref()).await;
             drop(at_work);
             let text = text?;
             deliver(&text, output.as_deref())
         }
-        ReportCommand::Changes { format, since, output } => {
-            let text = changes(school, format, since.as_deref()).await?;
+        ReportCommand::Changes { format, since, output, who } => {
+            let text = changes(school, &who, format, since.as_deref()).await?;
             deliver(&text, output.as_deref())
         }
     }
@@ -65,12 +73,20 @@ fn deliver(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
 
 async fn weekly(
     school: &School,
+    who: &WhoArgs,
     reader: Reader,
     format: ReportFormat,
     since: Option<&str>,
 ) -> Result<String, Failure> {
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
+    // The safeguarding lead's names pupils by their initials, the technician's nobody.
+    let (word, roles) = match reader {
+        Reader::Dsl => ("dsl", READS_DSL_REPORT),
+        Reader::It => ("it", READS_IT_REPORT),
+    };
+    let subject = subject_words(&[("for", Some(word)), ("since", since)]);
+    look(school, policy, who, roles, "report weekly", &subject).await?;
     let clock = policy.clock();
     let made_at = now();
     let asked = clock.range(since.unwrap_or("last week"), made_at).map_err(from_time_error)?;
@@ -95,6 +111,7 @@ async fn weekly(
         log_bytes: folder_bytes(&school.config.state.join("access")),
         running: health::is_running(&school.config.state),
         authority: crate::inspect::has_authority(school),
+        checkpoint: crate::audit::standing(school, health::is_running(&school.config.state)).last,
     };
     Ok(match format {
         ReportFormat::Html => week.document(reader).html(),
@@ -221,11 +238,14 @@ pub(crate) async fn seen_last_week(
 
 async fn changes(
     school: &School,
+    who: &WhoArgs,
     format: ReportFormat,
     since: Option<&str>,
 ) -> Result<String, Failure> {
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
+    let subject = subject_words(&[("since", since)]);
+    look(school, policy, who, READS_CHANGES, "report changes", &subject).await?;
     let log = school.change_log().await?;
     let rows = changes_log::read(policy.clock(), &log, since).await?;
     let headings: Vec<&str> = changes_log::COLUMNS.iter().map(|column| column.title).collect();

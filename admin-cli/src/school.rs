@@ -1,5 +1,5 @@
-//! The school that a command works on: its machine file, state, policy, change log and clock; and
-//! who is acting.
+//! The school that a command works on: its machine file, state, policy, change log and clock. Who is
+//! acting stands in `who`.
 
 use crate::args::ChangeArgs;
 use crate::failure::{Exit, Failure};
@@ -37,21 +37,43 @@ impl School {
         Ok(School { config })
     }
 
-    /// Policy, lists, people and changes as they stand. Where the policy's file has a fault, the
-    /// policy that is in force is taken, and a warning says so.
+    /// Policy, lists, people and changes as they are in force. Where the policy's file says something
+    /// else, or has a fault, a warning says so.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, Failure> {
         let log = self.change_log().await?;
-        match Snapshot::load_with(&self.config, &log, now()).await {
-            Ok(snapshot) => Ok(snapshot),
-            Err(error @ SnapshotError::Policy(_)) => {
-                let kept = Snapshot::load_to_serve(&self.config, &log, now()).await;
-                let snapshot = kept.map_err(|_| from_snapshot_error(&error))?;
-                let path = self.config.policy.display().to_string();
-                note!("warning: {} has a fault; the policy in force is used", visible(&path));
-                note!("  fix: schoolgate policy validate, then policy test");
-                Ok(snapshot)
+        let snapshot = Snapshot::load_with(&self.config, &log, now())
+            .await
+            .map_err(|error| from_snapshot_error(&error))?;
+        self.warn_of_file(&snapshot);
+        Ok(snapshot)
+    }
+
+    /// Says that the policy file is not what is in force, and why not where that is known.
+    fn warn_of_file(&self, snapshot: &Snapshot) {
+        if snapshot.changes.policy.is_none() {
+            return;
+        }
+        let path = self.config.policy.display().to_string();
+        let path = visible(&path);
+        let read = PolicyFile::read(&self.config.policy, snapshot.policy.catalogue())
+            .and_then(|file| file.check_tests(&snapshot.index, now()).map(|()| file));
+        match read {
+            Ok(file) if file.hash == *snapshot.policy_hash => {}
+            Ok(file) => {
+                let request = snapshot.changes.policy_request(&file.hash, &snapshot.policy_hash);
+                note!("warning: {path} is not the policy in force, which is used");
+                match request {
+                    Some(request) => note!("  fix: schoolgate unblock show {}", request.id),
+                    None => note!(
+                        "  fix: schoolgate policy diff {path}; a running filter takes it in or asks \
+                         for sign-off"
+                    ),
+                }
             }
-            Err(error) => Err(from_snapshot_error(&error)),
+            Err(_) => {
+                note!("warning: {path} has a fault; the policy in force is used");
+                note!("  fix: schoolgate policy validate, then policy test");
+            }
         }
     }
 
@@ -74,7 +96,12 @@ impl School {
 
     /// As [`School::snapshot`], but a fault in the policy's file is an error.
     pub(crate) async fn strict_snapshot(&self) -> Result<Snapshot, Failure> {
-        Snapshot::load(&self.config, now()).await.map_err(|error| from_snapshot_error(&error))
+        let told = |error: SnapshotError| from_snapshot_error(&error);
+        let snapshot = Snapshot::load(&self.config, now()).await.map_err(told)?;
+        PolicyFile::read(&self.config.policy, snapshot.policy.catalogue())
+            .and_then(|file| file.check_tests(&snapshot.index, now()))
+            .map_err(|fault| told(fault.into()))?;
+        Ok(snapshot)
     }
 
     /// The change log, opened for reading and appending.
@@ -150,55 +177,6 @@ impl<'a> Acting<'a> {
     }
 }
 
-/// The acting person: `--by`, else `SCHOOLGATE_BY`.
-pub(crate) fn named_person(change: &ChangeArgs) -> Option<String> {
-    let named = change.by.clone().or_else(|| std::env::var("SCHOOLGATE_BY").ok());
-    named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
-/// The acting person, who must be named.
-pub(crate) fn person(change: &ChangeArgs) -> Result<String, Failure> {
-    named_person(change).ok_or_else(|| {
-        Failure::usage("nobody is named as the person who does this")
-            .fix("add --by NAME (or set SCHOOLGATE_BY), as in [roles] of the policy")
-    })
-}
-
-/// For what the machine's own administrator may do (people and lists): the person
-/// named, whose role is then checked (without any policy it cannot be, and nobody has one), or the account of the operating system, as `machine:NAME`.
-/// Whoever may write the state folder can do these things anyway; the record says which it was.
-pub(crate) async fn person_or_account(
-    change: &ChangeArgs,
-    log: &ChangeLog,
-    policy: Option<&Policy>,
-    roles: &[Role],
-    action: &str,
-) -> Result<String, Failure> {
-    let Some(by) = named_person(change) else {
-        return Ok(format!("machine:{}", account()));
-    };
-    let Some(policy) = policy else {
-        return Err(Failure::not_permitted(format!(
-            "the roles of {by} cannot be checked: no policy can be read"
-        ))
-        .fix("leave out --by to act as this machine's account, or correct the policy"));
-    };
-    Acting::new(log, &by, action.to_owned(), change).require(policy, roles).await?;
-    Ok(by)
-}
-
-/// The operating system's account of this process.
-fn account() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    passwd
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.get(2).is_some_and(|field| field.parse() == Ok(uid)))
-        .and_then(|fields| fields.first().map(|name| (*name).to_owned()))
-        .unwrap_or_else(|| format!("uid-{uid}"))
-}
-
 /// Reads a moment in school time for `--until` and the like.
 pub(crate) fn moment(clock: &SchoolClock, text: &str, end: bool) -> Result<UnixMillis, Failure> {
     clock.moment(text, now(), end).map_err(from_time_error)
@@ -254,8 +232,21 @@ pub(crate) fn from_change_error_for(
         }
         ChangeError::OwnRequest(_)
         | ChangeError::SamePerson { .. }
+        | ChangeError::NobodyProved { .. }
         | ChangeError::NoRole { .. } => {
             Failure::not_permitted(what).fix(whom_else_to_ask(policy, roles, but))
+        }
+        ChangeError::NotYet { id, .. } => {
+            Failure::not_permitted(what).fix(format!("see schoolgate unblock show {id}"))
+        }
+        ChangeError::Overtaken(_) => {
+            Failure::not_permitted(what).fix("ask for it again; it is then compared with what is now")
+        }
+        ChangeError::PolicyMoved => Failure::fault(what).fix("try again"),
+        ChangeError::NotRevocable { id } => Failure::not_permitted(what)
+            .fix(format!("change it back; see `undo` of: schoolgate unblock show {id}")),
+        ChangeError::NoStandingYes(_) => {
+            Failure::not_permitted(what).fix("ask for it: schoolgate unblock request")
         }
         ChangeError::WrongState { .. } => {
             Failure::not_permitted(what).fix("see where it stands with: schoolgate unblock list")

@@ -11,6 +11,8 @@ use crate::output::visible;
 use crate::report::https::floor_percent;
 use crate::report::weekly::{ListAge, span_words, thousands};
 use crate::school::{School, now};
+use ledger::accounts::Count;
+use ledger::disk::{Disk, Fullness};
 use ledger::seen::Seen;
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
@@ -44,8 +46,14 @@ struct Status {
     at: UnixMillis,
     log_bytes: u64,
     journal_bytes: u64,
+    /// Room on the disk of the state folder, where the file system tells.
+    disk: Option<Disk>,
     /// Why nothing is looked into, where that is so.
     unseeing: Option<&'static str>,
+    /// How checkpoints stand.
+    evidence: crate::audit::Standing,
+    /// Administrators, and how many of them are locked.
+    accounts: Count,
     /// What the filter saw today; the fault where the log cannot be read.
     seen: Result<Seen, String>,
 }
@@ -70,7 +78,10 @@ pub(crate) async fn run(school: &School, args: &StatusArgs) -> Result<Exit, Fail
         at: now(),
         log_bytes: folder_bytes(&state.join("access")),
         journal_bytes: folder_bytes(&state.join("journal")),
+        disk: Disk::of(state).ok(),
         unseeing: unseeing(school, &snapshot),
+        evidence: crate::audit::standing(school, health::is_running(state)),
+        accounts: log.accounts().count(now()).await.map_err(Failure::fault)?,
         seen: seen_today(school, &snapshot).await,
         snapshot,
     };
@@ -216,6 +227,37 @@ impl Status {
         Ok(())
     }
 
+    /// How many administrators there are, and what somebody must see to; no names.
+    fn print_accounts(&self) -> Result<(), Failure> {
+        let (present, locked) = (self.accounts.present, self.accounts.locked);
+        let noun = if present == 1 { "administrator" } else { "administrators" };
+        say!(
+            "accounts  {present} {noun}{}",
+            match locked {
+                0 => String::new(),
+                some => format!("; LOCKED after wrong passwords: {some}"),
+            }
+        );
+        if self.accounts.ever == 0 {
+            note!("warning: nobody can change the filter or read the log: no administrators");
+            note!("  fix: schoolgate setup NAME");
+        }
+        let used = self.snapshot.changes.break_glass;
+        if let Some(at) = used.used_at {
+            let clock = self.snapshot.policy.clock();
+            let times = if used.uses == 1 { "time" } else { "times" };
+            note!(
+                "warning: the emergency code was used {} {times}, last {}, and not renewed since",
+                used.uses,
+                clock.show(at)
+            );
+            note!(
+                "  fix: schoolgate log actions --actor break-glass, then account break-glass renew"
+            );
+        }
+        Ok(())
+    }
+
     fn levels(&self) -> Vec<&str> {
         self.snapshot.policy.levels().iter().map(|(_, level)| level.name.as_str()).collect()
     }
@@ -237,12 +279,21 @@ impl Status {
             "lists": self.lists,
             "lists_taken_out": self.taken_out.iter().map(|(list, _)| list).collect::<Vec<_>>(),
             "users": self.snapshot.users.len(),
+            "accounts": self.accounts.present,
+            "accounts_locked": self.accounts.locked,
+            "break_glass": self.snapshot.changes.break_glass,
             "unblocks_live": self.live(),
             "unblocks_asked": self.asked(),
             "blocks": self.snapshot.blocks.len(),
             "log_bytes": self.log_bytes,
             "journal_bytes": self.journal_bytes,
             "log_lag_ms": self.daemon.log_lag_ms,
+            "disk": self.disk.map(|disk| json!({
+                "size_bytes": disk.size_bytes,
+                "free_bytes": disk.free_bytes,
+                "used_percent": disk.used_percent(),
+                "fullness": disk.fullness().as_str(),
+            })),
             "serving": self.in_force.as_ref().and_then(|it| it.serving.as_ref()),
             "behind": self.behind().map(|(found, _)| found).collect::<Vec<_>>(),
             "restart": self.restart(),
@@ -253,6 +304,9 @@ impl Status {
                 "refused": seen.refused,
                 "nothing": seen.nothing,
             })),
+            "checkpoint": self.evidence.last.as_ref().map(|(line, _)| line),
+            "checkpoint_problems":
+                self.evidence.problems.iter().map(|(found, _)| found).collect::<Vec<_>>(),
             "at": clock.rfc3339(self.at),
         })
     }
@@ -289,6 +343,7 @@ impl Status {
             note!("  fix: put it back under [[lists]]; see schoolgate doctor");
         }
         say!("people    {} can sign in", self.snapshot.users.len());
+        self.print_accounts()?;
         say!(
             "unblocks  {} live, {} waiting for a yes; {} blocks beside the policy",
             self.live(),
@@ -304,6 +359,26 @@ impl Status {
             size(self.log_bytes),
             size(self.journal_bytes)
         );
+        say!("evidence  {}", visible(&self.evidence.words));
+        if let Some((line, _)) = &self.evidence.last {
+            say!("          {}", visible(line));
+        }
+        for (found, fix) in &self.evidence.problems {
+            note!("warning: {}\n  fix: {fix}", visible(found));
+        }
+        if let Some(disk) = self.disk {
+            let used = disk.used_percent();
+            say!(
+                "disk      {} free of {}, {used} % used",
+                size(disk.free_bytes),
+                size(disk.size_bytes)
+            );
+            if disk.fullness() > Fullness::Enough {
+                let how = disk.fullness().as_str();
+                note!("warning: the disk of the log is {how}; when it is full, browsing stops");
+                note!("  fix: make room on the disk of the state folder; see schoolgate doctor");
+            }
+        }
         match crate::ca::health(&school.config) {
             Health::None => say!("authority none (schoolgate ca init)"),
             Health::Good(found) => say!("authority {}", visible(&found)),

@@ -1,22 +1,28 @@
 //! `unblock`: a site opened for a lesson, asked for by one person and authorised by another. Requests of
-//! `inspect` and `certificate` are answered, listed and ended here too.
+//! every other kind are answered, listed and ended here too.
 
-use crate::args::{ChangeArgs, UnblockCommand};
+use crate::args::{ChangeArgs, UnblockCommand, WhoArgs};
 use crate::block::{known_scope, numbered};
 use crate::changes_log;
+use crate::effects::{self, Ready};
 use crate::failure::{Exit, Failure};
+use crate::in_force::short;
+use crate::live_check;
 use crate::output::{Cell, Column, Format, Sheet, json_text, visible};
 use crate::requests;
+use crate::review_due;
 use crate::school::{
     Acting, School, from_append_error, from_change_error, from_change_error_for, moment, now,
-    person,
 };
+use crate::visits::{self, Visits};
+use crate::who::{READS_CHANGES, READS_REQUESTS, look, person, subject_words};
 use ledger::changes::ChangeLog;
 use proxy::snapshot::Snapshot;
 use rules::access::Role;
 use rules::change::{
-    ChangeError, Changes, Event, RequestKind, UnblockHistory, UnblockState, apply_unblock,
-    closing_roles, confirm_unblock, extend_unblock, refuse_unblock, revoke_unblock,
+    ChangeError, Changes, Event, RequestKind, SignOff, UnblockHistory, UnblockState, apply_unblock,
+    authorise_unblock, closing_roles, confirm_unblock, extend_unblock, refuse_unblock,
+    require_role, revoke_unblock,
 };
 use rules::policy::Policy;
 use rules::site::Site;
@@ -41,13 +47,21 @@ const COLUMNS: &[Column] = &[
 pub(crate) async fn run(school: &School, command: UnblockCommand) -> Result<Exit, Failure> {
     let snapshot = school.snapshot().await?;
     let log = school.change_log().await?;
-    let desk = Desk { snapshot: &snapshot, policy: &snapshot.policy, log: &log };
+    let desk = Desk { school, snapshot: &snapshot, policy: &snapshot.policy, log: &log };
     match command {
         UnblockCommand::Request { site, scope, until, from, reason, change } => {
             desk.request(&site, &scope, (from.as_deref(), &until), &reason, &change).await
         }
-        UnblockCommand::List { state, print } => desk.list(state.as_deref(), print.format()).await,
-        UnblockCommand::Show { id, json } => desk.show(unblock_id(&id)?, json).await,
+        UnblockCommand::List { state, who, print } => {
+            let subject = subject_words(&[("state", state.as_deref())]);
+            desk.look(&who, READS_REQUESTS, "unblock list", &subject).await?;
+            desk.list(state.as_deref(), print.format()).await
+        }
+        UnblockCommand::Show { id, who, json } => {
+            let id = unblock_id(&id)?;
+            desk.look(&who, READS_REQUESTS, "unblock show", &id.to_string()).await?;
+            desk.show(id, json).await
+        }
         UnblockCommand::Authorise { id, change } => desk.authorise(unblock_id(&id)?, &change).await,
         UnblockCommand::Refuse { id, reason, change } => {
             desk.refuse(unblock_id(&id)?, &reason, &change).await
@@ -62,14 +76,21 @@ pub(crate) async fn run(school: &School, command: UnblockCommand) -> Result<Exit
         UnblockCommand::Confirm { id, note, change } => {
             desk.confirm(unblock_id(&id)?, &note, &change).await
         }
-        UnblockCommand::Log { since, print } => {
+        UnblockCommand::ReviewDue { who, print } => {
+            desk.look(&who, READS_REQUESTS, "unblock review-due", "").await?;
+            review_due::print(desk.policy, &log, print.format()).await
+        }
+        UnblockCommand::Log { since, who, print } => {
+            let subject = subject_words(&[("since", since.as_deref())]);
+            desk.look(&who, READS_CHANGES, "unblock log", &subject).await?;
             changes_log::print(&desk.policy.clock().clone(), &log, since.as_deref(), print.format())
                 .await
         }
     }
 }
 
-fn unblock_id(text: &str) -> Result<UnblockId, Failure> {
+/// The number that `U-0001` stands for.
+pub(crate) fn unblock_id(text: &str) -> Result<UnblockId, Failure> {
     numbered(text, 'U').map(UnblockId).ok_or_else(|| {
         Failure::usage(format!("\"{text}\" is no unblock; an unblock is written U-0001"))
     })
@@ -77,12 +98,23 @@ fn unblock_id(text: &str) -> Result<UnblockId, Failure> {
 
 /// What the commands work on.
 struct Desk<'a> {
+    school: &'a School,
     snapshot: &'a Snapshot,
     policy: &'a Policy,
     log: &'a ChangeLog,
 }
 
 impl Desk<'_> {
+    async fn look(
+        &self,
+        who: &WhoArgs,
+        roles: &[Role],
+        what: &str,
+        subject: &str,
+    ) -> Result<(), Failure> {
+        look(self.school, self.policy, who, roles, what, subject).await.map(drop)
+    }
+
     async fn request(
         &self,
         site: &str,
@@ -91,7 +123,7 @@ impl Desk<'_> {
         reason: &str,
         change: &ChangeArgs,
     ) -> Result<Exit, Failure> {
-        let by = person(change)?;
+        let by = person(self.school, self.log, change).await?;
         let acting = Acting::new(self.log, &by, format!("unblock request {site}"), change);
         let site = Site::parse(site).map_err(|error| Failure::usage(error.to_string()))?;
         let scope = known_scope(scope, self.snapshot)?;
@@ -133,32 +165,77 @@ impl Desk<'_> {
     }
 
     async fn authorise(&self, id: UnblockId, change: &ChangeArgs) -> Result<Exit, Failure> {
-        let by = person(change)?;
-        let acting = Acting::new(self.log, &by, format!("unblock authorise {id}"), change);
-        let at = now();
-        let entries = acting
-            .append(|changes| {
-                rules::change::authorise_unblock(changes, self.policy, id, &by, at).map_err(
-                    |error| {
-                        let roles = &self.policy.unblock_rules().authorise;
-                        from_change_error_for(error, self.policy, roles, &but(changes, id, &by))
-                    },
-                )
+        let roles = &self.policy.unblock_rules().authorise;
+        let signed = self
+            .sign(SignOff::Authorise, id, change, roles, |changes, by, at| {
+                authorise_unblock(changes, self.policy, id, by, at)
             })
             .await?;
-        let history = self.history(id).await?;
-        let clock = self.policy.clock();
+        self.print_signed(SignOff::Authorise, &signed, change)
+    }
+
+    /// Gives a sign-off: checks what it is given to, appends its events, and does what remains.
+    async fn sign(
+        &self,
+        step: SignOff,
+        id: UnblockId,
+        change: &ChangeArgs,
+        roles: &[Role],
+        make: impl FnOnce(&Changes, &str, UnixMillis) -> Result<Vec<(String, Event)>, ChangeError>,
+    ) -> Result<Signed, Failure> {
+        let by = person(self.school, self.log, change).await?;
+        let action = format!("unblock {} {id}", step.as_str());
+        let acting = Acting::new(self.log, &by, action, change);
+        let before = self.history(id).await?;
+        // What lies outside the log is looked at where the sign-off could be given at all: who may
+        // not give it is told so first, by the log.
+        let waits = matches!(before.state(now()), UnblockState::Asked | UnblockState::Authorised);
+        let holds = require_role(self.policy, &by, roles).is_ok();
+        let ready = match waits && holds {
+            true => effects::ready(self.school, self.snapshot, self.log, &before).await?,
+            false => Ready::Nothing,
+        };
+        let entries = acting
+            .append(|changes| {
+                make(changes, &by, now()).map_err(|error| {
+                    from_change_error_for(error, self.policy, roles, &but(changes, id, &by))
+                })
+            })
+            .await?;
+        effects::finish(self.school, self.log, ready, &entries, change.dry_run).await?;
         let applied =
             entries.iter().any(|entry| matches!(entry.event, Event::UnblockApplied { .. }));
+        // With --dry-run nothing was appended, and the request stands as before.
+        Ok(Signed { history: self.history(id).await?, applied })
+    }
+
+    fn print_signed(
+        &self,
+        step: SignOff,
+        signed: &Signed,
+        change: &ChangeArgs,
+    ) -> Result<Exit, Failure> {
+        let Signed { history, applied } = signed;
+        let (id, clock) = (history.id, self.policy.clock());
         let would = if change.dry_run { "would be " } else { "" };
-        say!("{id}  {}", visible(&authorised_words(&history, would, clock)));
-        match (applied, history.from > at) {
-            _ if change.dry_run => {}
-            (true, false) => say!("  live within 1 s"),
-            (true, true) => say!("  live from {}", clock.show(history.from)),
-            (false, _) => say!("  waits to be applied (policy `apply`)"),
+        say!("{id}  {}", visible(&requests::done_words(history, would, step.done(), clock)));
+        if change.dry_run {
+            return Ok(Exit::Ok);
         }
-        say!("  undo  schoolgate unblock revoke {id} --reason TEXT --by {}", visible(&by));
+        match (applied, history.from > now()) {
+            (true, true) => say!("  live from {}", clock.show(history.from)),
+            (true, false) => match history.kind {
+                RequestKind::Policy(_) => say!("  live within 1 s where the filter runs"),
+                _ => say!("  live within 1 s"),
+            },
+            (false, _) if history.applied.is_none() => {
+                if let Some(next) = requests::next_of(self.policy, history) {
+                    say!("  next  {next}");
+                }
+            }
+            _ => {}
+        }
+        say!("  undo  {}", requests::undo(history));
         Ok(Exit::Ok)
     }
 
@@ -202,7 +279,8 @@ impl Desk<'_> {
                 RequestKind::Unblock => {
                     say!("  live within 1 s; connections that it had opened are closed");
                 }
-                _ => say!("  live within 1 s, for new connections"),
+                _ if history.kind.ends() => say!("  live within 1 s, for new connections"),
+                _ => {}
             }
         }
         say!("  undo  {}", requests::ask_again(&history));
@@ -229,22 +307,24 @@ impl Desk<'_> {
         .await?;
         let would = if change.dry_run { "would end" } else { "ends" };
         let (site, was) = (visible(&before.site), clock.show(before.until));
-        say!("{id}  {site} {would} {} (was {was})", clock.show(until));
+        let words = match before.kind.ends() {
+            true => would,
+            false if change.dry_run => "would be reviewed by",
+            false => "is reviewed by",
+        };
+        say!("{id}  {site} {words} {} (was {was})", clock.show(until));
         say!("  undo  schoolgate unblock revoke {id} --reason TEXT --by NAME");
         Ok(Exit::Ok)
     }
 
     async fn apply(&self, id: UnblockId, change: &ChangeArgs) -> Result<Exit, Failure> {
-        let history = self
-            .decide("apply", id, change, &self.policy.unblock_rules().apply, |changes, by, at| {
+        let roles = &self.policy.unblock_rules().apply;
+        let signed = self
+            .sign(SignOff::Apply, id, change, roles, |changes, by, at| {
                 apply_unblock(changes, self.policy, id, by, at)
             })
             .await?;
-        let (would, live) =
-            if change.dry_run { ("would be ", "") } else { ("", "; live within 1 s") };
-        say!("{id}  {} {would}applied{live}", visible(&history.site));
-        say!("  undo  schoolgate unblock revoke {id} --reason TEXT --by NAME");
-        Ok(Exit::Ok)
+        self.print_signed(SignOff::Apply, &signed, change)
     }
 
     async fn confirm(
@@ -253,18 +333,29 @@ impl Desk<'_> {
         note: &str,
         change: &ChangeArgs,
     ) -> Result<Exit, Failure> {
-        let history = self
-            .decide(
-                "confirm",
-                id,
-                change,
-                &self.policy.unblock_rules().confirm,
-                |changes, by, at| confirm_unblock(changes, self.policy, id, by, note, at),
-            )
+        let roles = &self.policy.unblock_rules().confirm;
+        let before = self.history(id).await?;
+        let state = before.state(now());
+        let waits = match before.order.confirms_first() {
+            true => matches!(state, UnblockState::Asked | UnblockState::Authorised),
+            false => matches!(state, UnblockState::Live | UnblockState::ReviewDue),
+        };
+        let by = person(self.school, self.log, change).await?;
+        let holds = require_role(self.policy, &by, roles).is_ok();
+        // Who may not confirm is told so by the log; nothing need be tried for that.
+        let checks = match waits && holds && before.confirmed.is_none() {
+            true => live_check::run(self.school, self.snapshot, self.log, &before).await?,
+            false => Vec::new(),
+        };
+        for line in &checks {
+            say!("  checked  {}", visible(line));
+        }
+        let signed = self
+            .sign(SignOff::Confirm, id, change, roles, |changes, by, at| {
+                confirm_unblock(changes, self.policy, id, by, (note, checks), at)
+            })
             .await?;
-        let would = if change.dry_run { "would be " } else { "" };
-        say!("{id}  {} {would}confirmed", visible(&history.site));
-        Ok(Exit::Ok)
+        self.print_signed(SignOff::Confirm, &signed, change)
     }
 
     /// Appends the one event that `make` answers for the acting person; the unblock afterwards.
@@ -276,7 +367,7 @@ impl Desk<'_> {
         roles: &[Role],
         make: impl FnOnce(&Changes, &str, UnixMillis) -> Result<Event, ChangeError>,
     ) -> Result<UnblockHistory, Failure> {
-        let by = person(change)?;
+        let by = person(self.school, self.log, change).await?;
         let acting = Acting::new(self.log, &by, format!("unblock {verb} {id}"), change);
         acting
             .append(|changes| {
@@ -340,6 +431,10 @@ impl Desk<'_> {
         let state = changes.state(id, now()).map(UnblockState::as_str).ok_or_else(missing)?;
         let clock = self.policy.clock();
         let steps = steps(history, clock);
+        let visits = match &history.kind {
+            RequestKind::Unblock => Some(visits::under(self.school, history).await?),
+            _ => None,
+        };
         if json {
             let time = |at: UnixMillis| clock.rfc3339(at);
             let history: Vec<_> = steps
@@ -357,6 +452,10 @@ impl Desk<'_> {
                 "until": time(unblock.until),
                 "requested_by": unblock.requested_by,
                 "reason": unblock.reason,
+                "what": requests::subject(unblock),
+                "order": unblock.order,
+                "checks": unblock.checks,
+                "visits": visits.as_ref().map(visits_json),
                 "history": history,
             });
             say!("{}", json_text(object.to_string()));
@@ -369,21 +468,44 @@ impl Desk<'_> {
             RequestKind::Certificate(accept) => {
                 say!("  kind    certificate: accept {}", requests::faults(accept));
             }
+            RequestKind::Policy(what) => {
+                say!("  kind    policy {}", visible(short(&what.hash)));
+                for line in &what.summary {
+                    say!("    {}", visible(line));
+                }
+            }
+            RequestKind::List(_) | RequestKind::Lift(_) => {
+                say!("  kind    {}", visible(&requests::subject(history)));
+            }
+        }
+        if !history.order.is_usual() {
+            say!("  order   {}", history.order.words());
         }
         say!("  for     {}", visible(&history.scope.to_string()));
         say!("  from    {}", clock.show(history.from));
-        say!("  until   {}", clock.show(history.until));
+        match history.kind.ends() {
+            true => say!("  until   {}", clock.show(history.until)),
+            false => say!("  review  {}", clock.show_end(history.until)),
+        }
         say!("  reason  {}", visible(&history.reason));
         say!("  history");
         for (at, what) in steps {
             say!("    {}  {}", clock.show(at), visible(&what));
         }
+        for check in &history.checks {
+            say!("    checked  {}", visible(check));
+        }
+        if let Some(visits) = visits.filter(|_| history.applied.is_some()) {
+            print_visits(&visits)?;
+        }
         match state {
-            "asked" => {
-                say!("  next    {}", requests::next_step(self.policy, id, &history.requested_by))
-            }
-            "authorised" | "live" | "confirmed" | "review due" => {
-                say!("  undo    schoolgate unblock revoke {id} --reason TEXT --by NAME");
+            "asked" | "authorised" | "live" | "confirmed" | "review due" => {
+                if let Some(next) = requests::next_of(self.policy, history) {
+                    say!("  next    {next}");
+                }
+                if state != "asked" {
+                    say!("  undo    {}", requests::undo(history));
+                }
             }
             _ => {}
         }
@@ -391,43 +513,69 @@ impl Desk<'_> {
     }
 }
 
-/// Who is not to be asked about an unblock: who tries, and who asked for it.
+/// Who is not to be asked about an unblock: who tries, who asked for it, and who has a part in it.
 fn but<'n>(changes: &'n Changes, id: UnblockId, by: &'n str) -> Vec<&'n str> {
-    let asker = changes.unblocks.get(&id).map(|unblock| unblock.requested_by.as_str());
-    std::iter::once(by).chain(asker).collect()
+    let Some(unblock) = changes.unblocks.get(&id) else { return vec![by] };
+    let signed = SignOff::ALL.into_iter().filter_map(|step| unblock.signed(step));
+    let parts = signed.map(|(_, who)| who.as_str());
+    [by, unblock.requested_by.as_str()].into_iter().chain(parts).collect()
 }
 
-/// What an authoriser has said yes to: `chess.com authorised for ks3 until ...`.
-fn authorised_words(history: &UnblockHistory, would: &str, clock: &SchoolClock) -> String {
-    let (site, until) = (&history.site, clock.show(history.until));
-    match &history.kind {
-        RequestKind::Unblock => {
-            format!("{site} {would}authorised for {} until {until}", history.scope)
-        }
-        RequestKind::Inspect(_) => {
-            format!("{site} {would}authorised to be looked into until {until}")
-        }
-        RequestKind::Certificate(accept) => {
-            format!("{} of {site} {would}authorised until {until}", requests::faults(accept))
-        }
+/// Most hosts of the visits that are shown.
+const SHOWN_HOSTS: usize = 10;
+
+fn print_visits(visits: &Visits) -> Result<(), Failure> {
+    let Visits { requests, people, hosts, is_cut } = visits;
+    let least = if *is_cut { "at least " } else { "" };
+    let requests_word = if *requests == 1 { "request" } else { "requests" };
+    let people_word = if *people == 1 { "person" } else { "people" };
+    say!("  visits  {least}{requests} {requests_word} by {least}{people} {people_word}");
+    for (host, count) in hosts.iter().take(SHOWN_HOSTS) {
+        say!("    {}  {count}", visible(host));
     }
+    match hosts.len().saturating_sub(SHOWN_HOSTS) {
+        0 => {}
+        more => say!("    and {more} more hosts"),
+    }
+    Ok(())
+}
+
+fn visits_json(visits: &Visits) -> serde_json::Value {
+    let hosts: Vec<_> = visits
+        .hosts
+        .iter()
+        .map(|(host, requests)| serde_json::json!({ "host": host, "requests": requests }))
+        .collect();
+    serde_json::json!({
+        "requests": visits.requests,
+        "people": visits.people,
+        "hosts": hosts,
+        "at_least": visits.is_cut,
+    })
+}
+
+/// A sign-off that was given.
+struct Signed {
+    history: UnblockHistory,
+    /// Whether the change was made with it.
+    applied: bool,
 }
 
 /// What happened to an unblock, in order.
 fn steps(history: &UnblockHistory, clock: &SchoolClock) -> Vec<(UnixMillis, String)> {
     let mut steps = vec![(history.asked_at, format!("asked by {}", history.requested_by))];
-    let done = [
-        ("authorised", &history.authorised),
-        ("applied", &history.applied),
-        ("confirmed", &history.confirmed),
-    ];
-    for (what, step) in done {
-        if let Some((at, by)) = step {
-            steps.push((*at, format!("{what} by {by}")));
+    for step in SignOff::ALL {
+        let standing = step == SignOff::Authorise && history.by_standing_yes;
+        let of = if standing { "the standing yes of " } else { "" };
+        if let Some((at, by)) = history.signed(step) {
+            steps.push((*at, format!("{} by {of}{by}", step.done())));
         }
     }
     for (at, by, until) in &history.extensions {
         steps.push((*at, format!("extended to {} by {by}", clock.show(*until))));
+    }
+    if let Some(at) = history.overtaken {
+        steps.push((at, "something else took its place".to_owned()));
     }
     for (what, step) in [("refused", &history.refused), ("revoked", &history.revoked)] {
         if let Some((at, by, why)) = step {

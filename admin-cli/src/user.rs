@@ -2,10 +2,12 @@
 
 use crate::args::{ChangeArgs, PasswordArgs, UserCommand};
 use crate::failure::{Exit, Failure};
+use crate::login::clock_of;
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::prompt;
-use crate::school::{School, from_append_error, from_time_error, moment, now, person_or_account};
+use crate::school::{School, from_append_error, moment, now};
 use crate::terminal::Patience;
+use crate::who::{READS_LOG, look, person_or_account, signed, subject_words};
 use ledger::changes::ChangeLog;
 use ledger::users::{NewUser, Password, UserError, UserRow};
 use rules::access::Role;
@@ -46,11 +48,18 @@ pub(crate) async fn run(school: &School, command: UserCommand) -> Result<Exit, F
     let log = school.change_log().await?;
     let policy = school.policy_for_people().await;
     let policy = policy.as_deref();
-    if let UserCommand::List { level, group, print } = command {
+    if let UserCommand::List { level, group, who, print } = command {
+        let Some(policy) = policy else {
+            return Err(Failure::not_permitted("roles cannot be checked: no policy can be read")
+                .fix("correct the policy: schoolgate policy validate"));
+        };
+        let parts = [("level", level.as_deref()), ("group", group.as_deref())];
+        look(school, policy, &who, READS_LOG, "user list", &subject_words(&parts)).await?;
+        let policy = Some(policy);
         return list(policy, &log, level.as_deref(), group.as_deref(), print.format()).await;
     }
     let (change, action) = change_of(&command);
-    let by = person_or_account(&change, &log, policy, MAY_KEEP_PEOPLE, &action).await?;
+    let by = person_or_account(school, &change, &log, policy, MAY_KEEP_PEOPLE, &action).await?;
     let people = People { policy, clock: clock_of(policy)?, log: &log, change, by };
     match command {
         UserCommand::Add { name, level, groups, no_password, password, .. } => {
@@ -291,12 +300,9 @@ impl People<'_> {
         Ok(Exit::Ok)
     }
 
-    /// ` --by NAME` for the undo line, where a person was named.
+    /// ` --by NAME` for the undo line, where a person acted.
     fn signed(&self) -> String {
-        match self.by.starts_with("machine:") {
-            true => String::new(),
-            false => format!(" --by {}", visible(&self.by)),
-        }
+        signed(&self.by)
     }
 
     async fn existing(&self, name: &str) -> Result<UserRow, Failure> {
@@ -310,25 +316,13 @@ impl People<'_> {
 
     fn read_password(&self, args: &PasswordArgs) -> Result<Password, Failure> {
         let text = prompt::password(args.password_file.as_deref(), &self.change)?;
-        Password::new(&text).map_err(|error| {
-            Failure::usage(error.to_string()).fix(
-                "give another one: three or four unrelated words are long and can be remembered",
-            )
-        })
+        prompt::good_password(&text)
     }
 
     fn done(&self, done: &str, would: &str) -> Result<(), Failure> {
         say!("{}", if self.change.dry_run { would } else { done });
         Ok(())
     }
-}
-
-/// The school's clock; UTC where no policy can be read.
-fn clock_of(policy: Option<&Policy>) -> Result<SchoolClock, Failure> {
-    policy.map_or_else(
-        || SchoolClock::new("UTC", &[]).map_err(from_time_error),
-        |policy| Ok(policy.clock().clone()),
-    )
 }
 
 async fn list(

@@ -171,17 +171,18 @@ fn commands_ask_and_change_the_running_filter() {
     );
     assert!(filter.turns(&library, 403) < LIVE_WITHIN);
     assert_eq!(
-        school.run("block lift B-0001 --by q.whitmore --reason", &["Tried out well enough"]).code,
+        school.run("block lift B-0001 --by j.cho --reason", &["Tried out well enough"]).code,
         0
     );
+    assert_eq!(school.run("unblock authorise U-0001 --by q.whitmore", &[]).code, 0);
     assert!(filter.turns(&library, 200) < LIVE_WITHIN);
     let request = "unblock request arcade.test --for ks2 --until 2h --by m.obi --reason";
     assert_eq!(school.run(request, &["Year 6 design an arcade game"]).code, 0);
     assert_eq!(filter.get(&arcade).0, 403, "asked for is not open");
-    assert_eq!(school.run("unblock authorise U-0001 --by q.whitmore", &[]).code, 0);
+    assert_eq!(school.run("unblock authorise U-0002 --by q.whitmore", &[]).code, 0);
     assert!(filter.turns(&arcade, 200) < LIVE_WITHIN);
     assert_eq!(
-        school.run("unblock revoke U-0001 --by q.whitmore --reason", &["Lesson over"]).code,
+        school.run("unblock revoke U-0002 --by q.whitmore --reason", &["Lesson over"]).code,
         0
     );
     assert!(filter.turns(&arcade, 403) < LIVE_WITHIN);
@@ -198,7 +199,7 @@ fn commands_ask_and_change_the_running_filter() {
     let log = school.run("log query --since 1h --jsonl --site arcade.test", &[]);
     let rows: Vec<serde_json::Value> =
         log.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(rows.iter().any(|row| row["unblock"] == "U-0001" && row["status"] == 200), "{log:?}");
+    assert!(rows.iter().any(|row| row["unblock"] == "U-0002" && row["status"] == 200), "{log:?}");
     let codes: std::collections::BTreeSet<&str> =
         rows.iter().map(|row| row["code"].as_str().unwrap()).collect();
     assert_eq!(codes.len(), rows.len(), "a record twice: {log:?}");

@@ -1,6 +1,6 @@
 //! The grammar of what changes the filter: `block`, `unblock` and `policy`.
 
-use super::{ChangeArgs, PrintArgs};
+use super::{ChangeArgs, PrintArgs, WhoArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -28,18 +28,23 @@ pub(crate) enum BlockCommand {
     #[command(before_help = "Examples:\n  schoolgate block list\n  schoolgate block list --json")]
     List {
         #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
         print: PrintArgs,
     },
-    /// Take a block away again
-    #[command(
-        before_help = "Examples:\n  schoolgate block lift B-0001 --reason \"The owner took it down\" --by q.whitmore"
-    )]
+    /// Ask that a block be taken away again; another person authorises it
+    #[command(before_help = "Examples:
+  schoolgate block lift B-0001 --reason \"The owner took it down\" --by j.cho
+  schoolgate unblock authorise U-0012 --by q.whitmore")]
     Lift {
         /// The block, e.g. B-0001
         id: String,
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// When somebody looks again whether it is right; after `max_days` when not given
+        #[arg(long, value_name = "WHEN")]
+        review: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -47,7 +52,7 @@ pub(crate) enum BlockCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UnblockCommand {
-    /// Ask for a site to be opened; whoever asks (--by) needs no role, an authoriser decides
+    /// Ask for a site to be opened; whoever asks needs no role, an authoriser decides
     #[command(before_help = "Examples:
   schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess final\" --by m.obi
   schoolgate unblock request example.org/maths --for @9C --until 10:50 --reason \"Year 5 fractions\" --by m.obi")]
@@ -78,6 +83,8 @@ pub(crate) enum UnblockCommand {
         #[arg(long, value_name = "STATE")]
         state: Option<String>,
         #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
         print: PrintArgs,
     },
     /// One unblock and its history
@@ -85,6 +92,8 @@ pub(crate) enum UnblockCommand {
     Show {
         /// The unblock, e.g. U-0001
         id: String,
+        #[command(flatten)]
+        who: WhoArgs,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -126,7 +135,7 @@ pub(crate) enum UnblockCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Move the end
+    /// Move the end; of what has no end, the date for review
     #[command(
         before_help = "Examples:\n  schoolgate unblock extend U-0001 --until \"3 days\" --reason \"Club final moved\" --by q.whitmore"
     )]
@@ -150,7 +159,7 @@ pub(crate) enum UnblockCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Say that it works as meant; by a third person
+    /// Say that it is as meant, after a check in and out of its scope; by a third person
     #[command(
         before_help = "Examples:\n  schoolgate unblock confirm U-0001 --note \"Tried in room 12\" --by j.cho"
     )]
@@ -163,6 +172,16 @@ pub(crate) enum UnblockCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    /// What is due for review: changes, exceptions and standing permissions, within a week
+    #[command(
+        before_help = "Examples:\n  schoolgate unblock review-due\n  schoolgate unblock review-due --json"
+    )]
+    ReviewDue {
+        #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
     /// The Filtering Change Log: seven columns
     #[command(
         before_help = "Examples:\n  schoolgate unblock log\n  schoolgate unblock log --since \"this term\" --csv"
@@ -171,6 +190,8 @@ pub(crate) enum UnblockCommand {
         /// Only changes since: a date, 2h, yesterday, "last week", "this term"
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
+        #[command(flatten)]
+        who: WhoArgs,
         #[command(flatten)]
         print: PrintArgs,
     },
@@ -202,25 +223,44 @@ pub(crate) enum PolicyCommand {
         #[command(flatten)]
         print: PrintArgs,
     },
-    /// Put a policy in force; what opens more than before needs an authoriser
+    /// Try a proposed policy on what was recorded: what would be newly blocked or opened
+    #[command(before_help = "Examples:
+  schoolgate policy replay new.toml
+  schoolgate policy replay new.toml --since yesterday --csv")]
+    Replay {
+        /// The proposed policy; `-` is standard input
+        file: PathBuf,
+        /// The range; last week (Monday to Sunday) when not given
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// First instant that is not wanted
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
+        #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// Put a policy in force; what opens more than before is asked for, and another authorises it
     #[command(before_help = "Examples:
   schoolgate policy apply new.toml --reason \"Block web proxies\" --by j.cho
-  schoolgate policy apply new.toml --reason \"Lunch games\" --by j.cho --authorised-by q.whitmore")]
+  schoolgate policy apply new.toml --reason \"Games at lunch\" --review 2027-03-26 --by j.cho
+  schoolgate unblock authorise U-0012 --by q.whitmore")]
     Apply {
         /// The new policy; `-` is standard input
         file: PathBuf,
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// Who authorised it, where it opens more than before; never the person who applies it
-        #[arg(long, value_name = "NAME")]
-        authorised_by: Option<String>,
+        /// When somebody looks again at what it opens; after `max_days` when not given
+        #[arg(long, value_name = "WHEN")]
+        review: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
     /// Put the policy before this one back in force
     #[command(
-        before_help = "Examples:\n  schoolgate policy rollback --reason \"Blocked too much\" --by j.cho --authorised-by q.whitmore"
+        before_help = "Examples:\n  schoolgate policy rollback --reason \"Blocked too much\" --by j.cho"
     )]
     Rollback {
         /// Why
@@ -229,9 +269,9 @@ pub(crate) enum PolicyCommand {
         /// Which: the first characters of its hash; the one before when not given
         #[arg(long, value_name = "HASH")]
         to: Option<String>,
-        /// Who authorised it, where it opens more than before; never the person who applies it
-        #[arg(long, value_name = "NAME")]
-        authorised_by: Option<String>,
+        /// When somebody looks again at what it opens; after `max_days` when not given
+        #[arg(long, value_name = "WHEN")]
+        review: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },

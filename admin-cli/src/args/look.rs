@@ -1,7 +1,7 @@
 //! The grammar of `inspect` and `certificate`: how far the filter looks into https, and which
 //! certificate faults it puts up with.
 
-use super::{ChangeArgs, PrintArgs};
+use super::{ChangeArgs, PrintArgs, WhoArgs};
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -16,6 +16,8 @@ pub(crate) enum InspectCommand {
         /// As whom: a level, @GROUP or a user
         #[arg(long = "as", value_name = "LEVEL|@GROUP|USER")]
         as_whom: String,
+        #[command(flatten)]
+        who: WhoArgs,
         #[command(flatten)]
         print: PrintArgs,
     },
@@ -38,6 +40,8 @@ pub(crate) enum InspectCommand {
         /// Those too that refused seldom, that are left alone already, or that were opened and not used
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        who: WhoArgs,
         #[command(flatten)]
         print: PrintArgs,
     },

@@ -1,6 +1,6 @@
 //! The grammar of what keeps the filter running: `lists`, `config` and `user`.
 
-use super::{ChangeArgs, PrintArgs};
+use super::{ChangeArgs, PrintArgs, WhoArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -39,21 +39,38 @@ pub(crate) enum ListsCommand {
         #[arg(long)]
         show_locked: bool,
         #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
         print: PrintArgs,
     },
-    /// Let a held version take effect
-    #[command(before_help = "Examples:\n  schoolgate lists accept ut1-games --by j.cho")]
+    /// Let a held version take effect; one that may open sites is asked for
+    #[command(before_help = "Examples:
+  schoolgate lists accept ut1-games --by j.cho
+  schoolgate lists accept ut1-games --reason \"The publisher has thinned it out\" --by j.cho")]
     Accept {
         /// The list
         name: String,
+        /// Why, where the version may open sites; another person then authorises it
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// When somebody looks again at what it opens; after `max_days` when not given
+        #[arg(long, value_name = "WHEN")]
+        review: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Go back to the version before
-    #[command(before_help = "Examples:\n  schoolgate lists rollback ut1-games --by j.cho")]
+    /// Go back to the version before; where that may open sites, it is asked for
+    #[command(before_help = "Examples:
+  schoolgate lists rollback ut1-games --reason \"It blocks the exam board\" --by j.cho")]
     Rollback {
         /// The list
         name: String,
+        /// Why, where the version may open sites; another person then authorises it
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// When somebody looks again at what it opens; after `max_days` when not given
+        #[arg(long, value_name = "WHEN")]
+        review: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -139,6 +156,8 @@ people.csv (groups separated by semicolons; who exists is changed; no password g
         /// Only this group
         #[arg(long)]
         group: Option<String>,
+        #[command(flatten)]
+        who: WhoArgs,
         #[command(flatten)]
         print: PrintArgs,
     },

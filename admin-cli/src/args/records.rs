@@ -1,6 +1,6 @@
 //! The grammar of what was recorded: `log`, `report` and `retention`.
 
-use super::PrintArgs;
+use super::{PrintArgs, WhoArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -71,6 +71,8 @@ pub(crate) enum LogCommand {
         #[arg(long)]
         show_locked: bool,
         #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
         print: PrintArgs,
     },
     /// Print new records as they come, until interrupted
@@ -91,6 +93,8 @@ pub(crate) enum LogCommand {
         /// of the name's SHA-256) and the path is left out
         #[arg(long)]
         show_locked: bool,
+        #[command(flatten)]
+        who: WhoArgs,
         #[command(flatten)]
         print: PrintArgs,
     },
@@ -113,6 +117,8 @@ pub(crate) enum LogCommand {
         #[arg(long, value_name = "WHEN")]
         until: Option<String>,
         #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
         print: PrintArgs,
     },
     /// Everything about one record
@@ -126,6 +132,8 @@ pub(crate) enum LogCommand {
         /// of the name's SHA-256) and the path is left out
         #[arg(long)]
         show_locked: bool,
+        #[command(flatten)]
+        who: WhoArgs,
         #[command(flatten)]
         print: PrintArgs,
     },
@@ -172,6 +180,8 @@ pub(crate) enum ReportCommand {
         /// Write to this file instead of standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        #[command(flatten)]
+        who: WhoArgs,
     },
     /// The Filtering Change Log: seven columns
     #[command(before_help = "Examples:
@@ -187,6 +197,8 @@ pub(crate) enum ReportCommand {
         /// Write to this file instead of standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        #[command(flatten)]
+        who: WhoArgs,
     },
 }
 

@@ -18,6 +18,16 @@ pub(crate) struct Running {
     pub(crate) crashes: u32,
     /// Milliseconds that it is known to have stood still.
     pub(crate) stopped_ms: i64,
+    /// How often the log could not be written while it ran: browsing was stopped meanwhile.
+    pub(crate) log_stops: u32,
+    /// Milliseconds of that.
+    pub(crate) log_stopped_ms: i64,
+    /// Requests that were turned away for it.
+    pub(crate) turned_away: u64,
+    /// Bytes of records on their way that could not be read after a crash.
+    pub(crate) damaged_bytes: u64,
+    /// Day files set aside as damaged.
+    pub(crate) days_set_aside: u32,
 }
 
 /// Reads starts and stops of the daemon out of the change log.
@@ -53,6 +63,17 @@ pub(crate) fn running(
                 stopped_at = Some(entry.at);
                 up = false;
             }
+            Event::LogUnavailable { from: began, until: over, refused, .. }
+                if over >= from && began < until =>
+            {
+                found.log_stops += 1;
+                found.log_stopped_ms += overlap(began, over);
+                found.turned_away += refused;
+            }
+            Event::LogRecovered { damaged_bytes, ref set_aside, .. } if entry.at >= from => {
+                found.damaged_bytes += damaged_bytes;
+                found.days_set_aside += set_aside.len() as u32;
+            }
             _ => {}
         }
     }
@@ -72,6 +93,25 @@ mod tests {
 
     fn entry(sequence: u64, at: i64, event: Event) -> ChangeEntry {
         ChangeEntry { sequence, at: UnixMillis(at), actor: "schoolgate".to_owned(), event }
+    }
+
+    #[test]
+    fn a_log_that_could_not_be_written_is_told_where_it_falls_into_the_range() {
+        let outage = |from, until, refused| Event::LogUnavailable {
+            from: UnixMillis(from),
+            until: UnixMillis(until),
+            refused,
+            why: String::new(),
+        };
+        let entries = [
+            entry(0, 0, started()),
+            entry(1, 40, outage(10, 40, 5)),
+            entry(2, 130, outage(90, 130, 7)),
+            entry(3, 180, outage(150, 180, 1)),
+        ];
+        let found = running(&entries, (UnixMillis(100), UnixMillis(200)), true);
+        assert_eq!((found.stops, found.log_stops, found.turned_away), (0, 2, 8));
+        assert_eq!(found.log_stopped_ms, 60);
     }
 
     fn started() -> Event {

@@ -91,6 +91,8 @@ pub(crate) struct Week<'a> {
     pub(crate) running: bool,
     /// Whether the school has a certificate authority as the report is made.
     pub(crate) authority: bool,
+    /// The last checkpoint, and the line of its signature.
+    pub(crate) checkpoint: Option<(String, String)>,
 }
 
 /// `sam.p` -> `SP`, `Q. Whitmore` -> `QW`.
@@ -198,7 +200,7 @@ impl Week<'_> {
         waiting
     }
 
-    /// Standing decisions and unblocks whose review date has passed.
+    /// Standing decisions and changes whose review date has passed.
     fn overdue(&self) -> Vec<String> {
         let unblocks = self
             .changes
@@ -239,6 +241,11 @@ impl Week<'_> {
                 let start = self.policy.clock().show(start);
                 format!("Filtering has worked since the filter first started, {start}.")
             }
+            Running { stops: 0, log_stops: 1.., log_stopped_ms, .. } => format!(
+                "Filtering stood still for {} because the log could not be written; browsing stops while \
+                 it does.",
+                span_words(log_stopped_ms)
+            ),
             Running { stops: 0, .. } if self.range.1 > self.made_at => {
                 "Filtering has worked so far.".to_owned()
             }
@@ -289,15 +296,43 @@ impl Week<'_> {
             subtitle: format!("{} to {}. {edition}.", clock.day(self.range.0), clock.day(last)),
             headline: self.headline(),
             sections,
-            footer: vec![
+            footer: [
                 "Figures are requests. One page makes many of them, most without anybody's doing; visits to pages are not counted yet. \
                  A site in several categories counts under each."
                     .to_owned(),
                 "Not measured yet: themes and searches, tries to get round the filter, harmless sites blocked by mistake.".to_owned(),
                 format!("Made {}.", clock.show(self.made_at)),
-            ],
+            ]
+            .into_iter()
+            .chain(self.chain_head())
+            .collect(),
             landscape: false,
         }
+    }
+
+    /// The signed state of the whole log: on paper, out of reach of whoever could change the log.
+    fn chain_head(&self) -> Vec<String> {
+        match &self.checkpoint {
+            None => vec!["Checkpoint of the log: none was signed yet.".to_owned()],
+            Some((line, signature)) => {
+                vec![format!("Checkpoint of the log: {line}"), signature.clone()]
+            }
+        }
+    }
+
+    /// Hours for which the filter, though it ran, did not state what it was.
+    fn statement_gaps(&self) -> Option<String> {
+        let runs_until = self.running.then_some(self.made_at);
+        let gaps = ledger::evidence::gaps::gaps(self.entries, self.range, runs_until);
+        let (from, until) = gaps.first()?;
+        let clock = self.policy.clock();
+        let first = format!("{} to {}", clock.show(*from), clock.show(*until));
+        Some(match gaps.len() {
+            1 => format!("Once the filter ran without its hourly record of itself: {first}."),
+            many => format!(
+                "{many} times the filter ran without its hourly record of itself, first {first}."
+            ),
+        })
     }
 
     /// A line for each person whose task the review is.
@@ -358,11 +393,27 @@ impl Week<'_> {
         )];
         let running = self.running();
         if running.crashes > 0 {
+            sentences
+                .push(format!("Times that the filter ended without notice: {}.", running.crashes));
+        }
+        if running.log_stops > 0 {
             sentences.push(format!(
-                "Times that the filter ended without notice: {}; nothing recorded was lost by that.",
-                running.crashes
+                "Times that the log could not be written, so that browsing was stopped: {}, {} in all; {} \
+                 requests were turned away.",
+                running.log_stops,
+                span_words(running.log_stopped_ms),
+                thousands(running.turned_away)
             ));
         }
+        if running.damaged_bytes > 0 || running.days_set_aside > 0 {
+            sentences.push(format!(
+                "Records are missing: {} bytes on their way and {} day files were damaged; they are kept \
+                 beside the log for whoever can read them.",
+                thousands(running.damaged_bytes),
+                running.days_set_aside
+            ));
+        }
+        sentences.extend(self.statement_gaps());
         sentences.push(match figures.requests {
             0 => "Who was browsing: nothing was recorded.".to_owned(),
             all => format!(
@@ -467,9 +518,8 @@ impl Week<'_> {
         }];
         match refused {
             0 => {}
-            1 => sentences.push("Once somebody tried a change that they may not make.".to_owned()),
-            many => sentences
-                .push(format!("{many} times somebody tried a change that they may not make.")),
+            1 => sentences.push("Once somebody tried what they may not do.".to_owned()),
+            many => sentences.push(format!("{many} times somebody tried what they may not do.")),
         }
         sentences.push(match overdue.len() {
             0 => "No review is overdue.".to_owned(),
@@ -539,6 +589,7 @@ impl Week<'_> {
             "lists": self.lists,
             "overdue_reviews": self.overdue(),
             "log_bytes": self.log_bytes,
+            "checkpoint": self.checkpoint.as_ref().map(|(line, _)| line),
             "not_measured": ["visits", "upstream_errors", "themes", "searches", "circumvention", "overblocking", "checks"],
         })
     }

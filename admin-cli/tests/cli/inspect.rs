@@ -84,7 +84,9 @@ fn looking_into_what_is_private_takes_two_people_and_ends() {
     assert!(not_private.err.contains("library.test is not private"), "{not_private:?}");
     assert_eq!(ask("games", &["--by", "j.cho"]).code, USAGE, "a category that is not private");
     assert_eq!(ask("bank.test/login", &["--by", "j.cho"]).code, USAGE, "a path");
-    assert_eq!(ask("bank.test", &[]).code, USAGE, "nobody asks");
+    let line = "inspect request bank.test --until 2h";
+    let nobody = school.run_in_sessions("elsewhere", line, &reason, b"");
+    assert_eq!(nobody.code, NOT_PERMITTED, "nobody asks: {nobody:?}");
     let no_reason =
         school.run("inspect request bank.test --until 2h --by j.cho", &["--reason", "aaa"]);
     assert_eq!(no_reason.code, USAGE);

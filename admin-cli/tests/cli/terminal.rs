@@ -12,6 +12,8 @@ fn on_a_terminal(school: &School, line: &str, pager: &str) -> String {
     let output = Command::new("script")
         .args(["-q", "-e", "-c", &command, "/dev/null"])
         .current_dir(school.path(""))
+        // Where the records were made, the technician has logged in.
+        .env("SCHOOLGATE_SESSIONS", school.path("sessions"))
         .env("PAGER", pager)
         .env("SHELL", "/bin/sh")
         .env("NO_COLOR", "1")

@@ -1,4 +1,7 @@
-//! A small made-up school in a folder of its own, and the program run in it.
+//! A small made-up school in a folder of its own, and the program run in it. Whoever a command acts as
+//! is logged in beforehand, in a folder of sessions beside the school's: see [`sessions`].
+
+mod sessions;
 
 use ledger::ingest::{Settings, Writer};
 use ledger::journal::{Journal, refused};
@@ -166,11 +169,13 @@ impl School {
 
     /// As [`School::run`], with this on standard input.
     pub(crate) fn run_with(&self, line: &str, more: &[&str], input: &[u8]) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_schoolgate"))
-            .args(line.split_whitespace())
-            .args(more)
+        let words: Vec<&str> = line.split_whitespace().chain(more.iter().copied()).collect();
+        let by = sessions::prepare(self.folder.path(), &words);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_schoolgate"));
+        sessions::act(&mut command, self.folder.path(), by);
+        let mut child = command
+            .args(words)
             .current_dir(self.folder.path())
-            .env_remove("SCHOOLGATE_BY")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -186,10 +191,47 @@ impl School {
         }
     }
 
-    /// Runs the program with nobody reading its standard output.
-    pub(crate) fn run_unread(&self, line: &str) -> Ran {
+    /// Runs the program where nobody has logged in for it, named or not.
+    pub(crate) fn run_plain(&self, line: &str, more: &[&str], input: &[u8]) -> Ran {
+        self.run_in_sessions(sessions::FOLDER, line, more, input)
+    }
+
+    /// As [`School::run_plain`], with another folder of sessions, as of another person at another desk.
+    pub(crate) fn run_in_sessions(
+        &self,
+        folder: &str,
+        line: &str,
+        more: &[&str],
+        input: &[u8],
+    ) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_schoolgate"))
             .args(line.split_whitespace())
+            .args(more)
+            .current_dir(self.folder.path())
+            .env("SCHOOLGATE_SESSIONS", self.path(folder))
+            .env_remove("SCHOOLGATE_BY")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs the program with nobody reading its standard output.
+    pub(crate) fn run_unread(&self, line: &str) -> Ran {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let by = sessions::prepare(self.folder.path(), &words);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_schoolgate"));
+        sessions::act(&mut command, self.folder.path(), by);
+        let mut child = command
+            .args(words)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

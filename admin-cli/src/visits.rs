@@ -1,0 +1,70 @@
+//! What was visited under an unblock: which hosts, how often, by how many people. No names: who they
+//! are is asked of the log itself.
+
+use crate::failure::Failure;
+use crate::log::{self, from_query_error};
+use crate::school::School;
+use ledger::query::{Cursor, Filter, Order};
+use rules::change::UnblockHistory;
+use std::collections::{HashMap, HashSet};
+
+/// Rows asked for at a time.
+const PAGE_ROWS: usize = 5_000;
+
+/// Most rows that are counted: beyond these the counts are "at least".
+const MAX_ROWS: usize = 500_000;
+
+/// Most hosts that are counted apart.
+const MAX_HOSTS: usize = 10_000;
+
+/// The counts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Visits {
+    /// Requests.
+    pub(crate) requests: u64,
+    /// People; somebody without a name counts by their device.
+    pub(crate) people: usize,
+    /// Hosts with their requests, the most visited first.
+    pub(crate) hosts: Vec<(String, u64)>,
+    /// Whether there was more than is counted.
+    pub(crate) is_cut: bool,
+}
+
+/// Counts what an unblock has opened.
+pub(crate) async fn under(school: &School, request: &UnblockHistory) -> Result<Visits, Failure> {
+    let Some((applied, _)) = &request.applied else { return Ok(Visits::default()) };
+    let mut access = log::open(school).await?;
+    let filter = Filter { unblock: Some(request.id), since: Some(*applied), ..Filter::default() };
+    let mut visits = Visits::default();
+    let mut people: HashSet<(Option<String>, Option<String>)> = HashSet::new();
+    let mut hosts: HashMap<String, u64> = HashMap::new();
+    let mut after: Option<Cursor> = None;
+    loop {
+        let page = access
+            .page(&filter, Order::OldestFirst, after, PAGE_ROWS)
+            .await
+            .map_err(from_query_error)?;
+        for row in page.rows {
+            visits.requests += 1;
+            if hosts.len() < MAX_HOSTS || hosts.contains_key(&row.host) {
+                *hosts.entry(row.host).or_default() += 1;
+            } else {
+                visits.is_cut = true;
+            }
+            let client = row.user.is_none().then_some(row.client);
+            people.insert((row.user.map(|name| name.to_lowercase()), client));
+        }
+        match page.next {
+            Some(next) if (visits.requests as usize) < MAX_ROWS => after = Some(next),
+            Some(_) => {
+                visits.is_cut = true;
+                break;
+            }
+            None => break,
+        }
+    }
+    visits.people = people.len();
+    visits.hosts = hosts.into_iter().collect();
+    visits.hosts.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    Ok(visits)
+}

@@ -113,5 +113,21 @@ impl Drop for Started {
 /// # Errors
 /// No port is free.
 pub(crate) fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+    free_addresses::<1>().map(|[address]| address)
+}
+
+/// Loopback ports that were free a moment ago, all different.
+///
+/// # Errors
+/// No port is free.
+pub(crate) fn free_addresses<const COUNT: usize>() -> io::Result<[SocketAddr; COUNT]> {
+    let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); COUNT];
+    // Held until all are known: one that is let go of may be given out again.
+    let mut held = Vec::with_capacity(COUNT);
+    for address in &mut addresses {
+        let listener = TcpListener::bind(*address)?;
+        *address = listener.local_addr()?;
+        held.push(listener);
+    }
+    Ok(addresses)
 }

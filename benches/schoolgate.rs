@@ -1,7 +1,11 @@
 //! Schoolgate as the product ships it: its own machine file, users and policy, a state folder of its
 //! own, driven through the command line like any other installation.
 
-use crate::child::{Pinning, Started, free_address};
+#[path = "../admin-cli/tests/school/sessions.rs"]
+#[allow(clippy::unwrap_used, reason = "shared with the tests, where it fails the test")]
+mod sessions;
+
+use crate::child::{Pinning, Started, free_addresses};
 use crate::lists::{LEVELS, List, blocks};
 use crate::school::{GUEST_NETWORK, PASSWORD, School};
 use crate::trace::Recorded;
@@ -83,8 +87,7 @@ impl Schoolgate {
     /// # Errors
     /// A sentence: what failed, with what the daemon said.
     pub(crate) fn start(setting: &Setting<'_>) -> Result<Self, String> {
-        let address = free_address().map_err(|error| error.to_string())?;
-        let ops = free_address().map_err(|error| error.to_string())?;
+        let [address, ops] = free_addresses().map_err(|error| error.to_string())?;
         let folder = setting.folder.to_owned();
         write_files(setting, address, ops).map_err(|error| format!("schoolgate: {error}"))?;
         if setting.inspection.is_some() {
@@ -139,10 +142,8 @@ impl Schoolgate {
     /// # Errors
     /// As [`Schoolgate::command`].
     pub(crate) fn records(&self) -> Result<Records, String> {
-        let mut child = Command::new(&self.binary)
-            .args(["log", "query", "--since", "24h", "--limit", "100000000", "--jsonl"])
-            .args(["--config", "schoolgate.toml"])
-            .current_dir(&self.folder)
+        let asked = ["log", "query", "--since", "24h", "--limit", "100000000", "--jsonl"];
+        let mut child = acting(&self.binary, &self.folder, &asked)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -232,8 +233,9 @@ impl Schoolgate {
             .find(|block| block["site"].as_str() == Some(&site))
             .and_then(|block| Some(block["id"].as_str()?.to_owned()))
             .ok_or(format!("`block list` does not name {site}: {listed}"))?;
-        let by = ["--reason", reason, "--by", "q.whitmore"];
-        self.command(&[&["block", "lift", &id], &by[..]].concat())?;
+        let asked = self.command(&[&["block", "lift", &id], &by[..]].concat())?;
+        let request = asked.split_whitespace().next().unwrap_or_default();
+        self.command(&["unblock", "authorise", request, "--by", "q.whitmore"])?;
         Ok(())
     }
 
@@ -251,11 +253,19 @@ impl Schoolgate {
     }
 }
 
+/// A command by somebody who has just logged in: a run may last longer than a session.
+fn acting(binary: &Path, folder: &Path, arguments: &[&str]) -> Command {
+    // There is none before the first command.
+    let _ = std::fs::remove_dir_all(folder.join(sessions::FOLDER));
+    let by = sessions::prepare(folder, arguments);
+    let mut command = Command::new(binary);
+    command.args(arguments).args(["--config", "schoolgate.toml"]).current_dir(folder);
+    sessions::act(&mut command, folder, by);
+    command
+}
+
 fn run(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(binary)
-        .args(arguments)
-        .args(["--config", "schoolgate.toml"])
-        .current_dir(folder)
+    let output = acting(binary, folder, arguments)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("{}: {error}", binary.display()))?;

@@ -182,8 +182,7 @@ fn a_failing_policy_test_stops_the_policy_with_exit_code_7() {
     let said = daemon.run(&["policy", "test", "failing.toml"]);
     assert_eq!(said.code, 7, "{said:?}");
     assert!(said.err.contains("adult.test must be allowed"), "{said:?}");
-    let apply =
-        ["policy", "apply", "failing.toml", "--by", "j.cho", "--authorised-by", "q.whitmore"];
+    let apply = ["policy", "apply", "failing.toml", "--by", "j.cho"];
     let said = daemon.run(&[&apply[..], &["--reason", "Trying it out"]].concat());
     assert_eq!(said.code, 7, "{said:?}");
     assert!(said.err.contains("nothing applied"), "{said:?}");

@@ -1,6 +1,9 @@
 //! A school of its own for each test: machine file, policy, people, lists and state in a temporary
 //! folder, with the real `schoolgate` program serving it.
 
+#[path = "../admin-cli/tests/school/sessions.rs"]
+mod sessions;
+
 use crate::client::{Answer, Client, basic};
 use crate::fake_origin::Origin;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
@@ -87,6 +90,10 @@ pub(crate) struct Plan {
     pub distrusted: bool,
     /// Start with the signal for too large files ignored, as a service manager may.
     pub ignore_file_size_signal: bool,
+    /// Words before the daemon's own, such as those that record it with `strace`.
+    pub under: Vec<String>,
+    /// The school's folder, where it is not to be a temporary one of its own.
+    pub folder: Option<PathBuf>,
 }
 
 /// A running school.
@@ -97,9 +104,13 @@ pub(crate) struct Daemon {
     pub ops: SocketAddr,
     /// The fake origin behind all hosts.
     pub origin: Origin,
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Removes the folder in the end, where it is a temporary one.
+    _temporary: Option<tempfile::TempDir>,
     child: Child,
     ignore_file_size_signal: bool,
+    /// Words before the daemon's own.
+    pub under: Vec<String>,
 }
 
 /// What a command printed.
@@ -182,25 +193,35 @@ impl Daemon {
 
     /// Starts a school that differs from the usual one.
     pub(crate) fn start_with(plan: &Plan) -> Self {
-        let folder = tempfile::Builder::new().prefix("schoolgate-test").tempdir().unwrap();
+        let temporary = match plan.folder {
+            Some(_) => None,
+            None => Some(tempfile::Builder::new().prefix("schoolgate-test").tempdir().unwrap()),
+        };
+        let folder = match (&plan.folder, &temporary) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => unreachable!(),
+        };
         let origin = Origin::start(&HOSTS);
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (proxy, ops) = (local(free_port()), local(free_port()));
-        write_school(folder.path(), plan, proxy, ops, &origin);
+        write_school(&folder, plan, proxy, ops, &origin);
         if plan.people {
-            run_in(folder.path(), &["user", "import", "people.csv", "--by", "j.cho"], "").ok();
+            run_in(&folder, &["user", "import", "people.csv", "--by", "j.cho"], "").ok();
         }
         if plan.inspected {
-            run_in(folder.path(), &["ca", "init", "--by", "j.cho"], "").ok();
-            run_in(folder.path(), &["ca", "export", "-o", "ca", "--format", "pem"], "").ok();
+            run_in(&folder, &["ca", "init", "--by", "j.cho"], "").ok();
+            run_in(&folder, &["ca", "export", "-o", "ca", "--format", "pem"], "").ok();
         }
         let mut daemon = Self {
             proxy,
             ops,
             origin,
-            child: spawn(folder.path(), plan.ignore_file_size_signal),
+            child: spawn(&folder, &plan.under, plan.ignore_file_size_signal),
             folder,
+            _temporary: temporary,
             ignore_file_size_signal: plan.ignore_file_size_signal,
+            under: plan.under.clone(),
         };
         daemon.wait_ready();
         daemon
@@ -208,12 +229,12 @@ impl Daemon {
 
     /// The school's folder.
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// Process id.
     pub(crate) fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+        traced(self.child.id(), !self.under.is_empty()).unwrap()
     }
 
     /// What the daemon has said so far.
@@ -228,7 +249,9 @@ impl Daemon {
 
     /// Kills it as a power cut would.
     pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
+        if let Some(pid) = traced(self.child.id(), !self.under.is_empty()) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
         self.child.wait().unwrap();
     }
 
@@ -247,7 +270,7 @@ impl Daemon {
 
     /// Starts it again on the same state and ports.
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.folder.path(), self.ignore_file_size_signal);
+        self.child = spawn(&self.folder, &self.under, self.ignore_file_size_signal);
         self.wait_ready();
     }
 
@@ -265,6 +288,23 @@ impl Daemon {
     /// The same with standard input.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Printed {
         run_in(self.folder(), arguments, input)
+    }
+
+    /// Authorises the newest request that waits, as the safeguarding lead; its number. Waits for one,
+    /// for the filter itself asks for what a saved file opens.
+    #[track_caller]
+    pub(crate) fn sign_off(&self) -> String {
+        let begun = Instant::now();
+        loop {
+            let asked = self.run(&["unblock", "list", "--state", "asked", "--jsonl"]).ok().lines();
+            if let Some(newest) = asked.first() {
+                let id = newest["id"].as_str().unwrap().to_owned();
+                self.run(&["unblock", "authorise", &id, "--by", "q.whitmore"]).ok();
+                return id;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5), "nobody asks for anything");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Sends a request to the operations listener.
@@ -339,8 +379,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill();
+        }
         if std::thread::panicking() {
             eprintln!("schoolgate said: {}", self.said());
         }
@@ -362,7 +403,23 @@ pub(crate) fn wait_for(what: &str, limit: Duration, mut holds: impl FnMut() -> b
 
 /// Runs the program in a folder that holds a `schoolgate.toml`.
 pub(crate) fn run_in(folder: &Path, arguments: &[&str], input: &str) -> Printed {
-    let mut child = Command::new(binary())
+    run_under(&[], folder, arguments, input)
+}
+
+/// The same behind other words, such as those that record it with `strace`.
+pub(crate) fn run_under(
+    under: &[String],
+    folder: &Path,
+    arguments: &[&str],
+    input: &str,
+) -> Printed {
+    let mut words: Vec<String> = under.to_vec();
+    words.push(binary().display().to_string());
+    let by = sessions::prepare(folder, arguments);
+    let mut command = Command::new(&words[0]);
+    sessions::act(&mut command, folder, by);
+    let mut child = command
+        .args(&words[1..])
         .args(arguments)
         .args(["--config", "schoolgate.toml"])
         .current_dir(folder)
@@ -452,17 +509,29 @@ pub(crate) fn write_school(
     std::fs::write(folder.join("schoolgate.toml"), machine + &plan.machine).unwrap();
 }
 
-fn spawn(folder: &Path, ignore_file_size_signal: bool) -> Child {
+/// The daemon's own process, which is the child of the one that was started where it is traced.
+pub(crate) fn traced(started: u32, is_traced: bool) -> Option<Pid> {
+    let pid = match is_traced {
+        false => started,
+        true => {
+            let children = format!("/proc/{started}/task/{started}/children");
+            std::fs::read_to_string(children).ok()?.split_whitespace().next()?.parse().ok()?
+        }
+    };
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// Starts `schoolgate serve` in a school's folder, without waiting for it.
+pub(crate) fn spawn(folder: &Path, under: &[String], ignore_file_size_signal: bool) -> Child {
     let said =
         std::fs::File::options().create(true).append(true).open(folder.join("serve.log")).unwrap();
-    let mut command = if ignore_file_size_signal {
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(binary());
-        shell
-    } else {
-        Command::new(binary())
-    };
-    command
+    let mut words: Vec<String> = under.to_vec();
+    if ignore_file_size_signal {
+        words.extend(["/bin/sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"].map(str::to_owned));
+    }
+    words.push(binary().display().to_string());
+    Command::new(&words[0])
+        .args(&words[1..])
         .args(["serve", "--config", "schoolgate.toml"])
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -472,7 +541,7 @@ fn spawn(folder: &Path, ignore_file_size_signal: bool) -> Child {
         .unwrap()
 }
 
-fn get_ready(ops: SocketAddr) -> Option<String> {
+pub(crate) fn get_ready(ops: SocketAddr) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&ops, Duration::from_millis(500)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     let request = format!("GET /readyz HTTP/1.1\r\nHost: {ops}\r\nConnection: close\r\n\r\n");

@@ -74,6 +74,7 @@ fn a_site_whose_programs_refuse_the_certificate_is_learned_and_left_alone_only_b
     let text = std::fs::read_to_string(&policy).unwrap();
     let lines = site["lines"].as_str().unwrap();
     std::fs::write(&policy, format!("{text}\n{lines}\n")).unwrap();
+    daemon.sign_off();
     wait_for("the site to be left alone", PATIENCE, || {
         curl(&daemon, KS2, "school.test", &own_pem, &[]) == (0, "200".to_owned())
     });

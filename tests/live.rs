@@ -171,8 +171,10 @@ fn a_site_is_closed_within_a_second_and_opens_again() {
 
     let blocks = daemon.run(&["block", "list", "--jsonl"]).ok().lines();
     let id = blocks[0]["id"].as_str().unwrap();
-    let lift = ["block", "lift", id, "--by", "q.whitmore", "--reason", "Repaired by the owner"];
+    let lift = ["block", "lift", id, "--by", "j.cho", "--reason", "Repaired by the owner"];
     daemon.run(&lift).ok();
+    assert_eq!(client.ask("GET", &url, &[]).status, 403, "asked for is not open");
+    daemon.sign_off();
     wait_for("the end of the block", LIVE_WITHIN, || client.ask("GET", &url, &[]).status == 200);
 }
 
@@ -199,17 +201,106 @@ fn a_policy_is_live_within_a_second_whichever_way_it_comes() {
 
     // Looser again: not without somebody else's yes.
     std::fs::write(daemon.folder().join("looser.toml"), &policy).unwrap();
-    let apply = ["policy", "apply", "looser.toml", "--by", "j.cho", "--reason", "Open it again"];
-    let refused = daemon.run(&apply);
-    assert_eq!(refused.code, 4, "{refused:?}");
+    let apply =
+        ["policy", "apply", "looser.toml", "--by", "j.cho", "--reason", "Open it once again"];
+    let asked = daemon.run(&apply).ok();
+    assert!(asked.out.contains("schoolgate unblock authorise U-0001 --by q.whitmore"), "{asked:?}");
+    std::thread::sleep(LIVE_WITHIN);
     assert_eq!(client.ask("GET", &url, &[]).status, 403);
-    daemon.run(&[&apply[..], &["--authorised-by", "q.whitmore"]].concat()).ok();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), tighter, "the file stays too");
+    let own = daemon.run(&["unblock", "authorise", "U-0001", "--by", "j.cho"]);
+    assert_eq!(own.code, 4, "{own:?}");
+    assert_eq!(daemon.sign_off(), "U-0001");
     wait_for("the looser policy", LIVE_WITHIN, || client.ask("GET", &url, &[]).status == 200);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), policy);
+    let confirmed = daemon.run(&["unblock", "confirm", "U-0001", "--by", "j.cho"]).ok();
+    assert!(confirmed.out.contains("the running filter has it in force"), "{confirmed:?}");
 
-    // By an editor.
+    // By an editor: what tightens takes effect.
     std::fs::write(&path, &tighter).unwrap();
     wait_for("the edited file", LIVE_WITHIN * 2, || client.ask("GET", &url, &[]).status == 403);
     assert!(stays.flows(), "a connection that may stay was dropped");
+}
+
+#[test]
+fn a_file_saved_by_hand_that_opens_anything_waits_until_it_is_signed_off() {
+    let mut daemon = Daemon::start_without_people();
+    let path = daemon.folder().join("policy.toml");
+    let policy = std::fs::read_to_string(&path).unwrap();
+    let url = daemon.url("casino.test", "/size/1");
+    let looser = policy.replace(
+        "gambling = { pupil = \"block\", guest = \"block\", staff = \"block\" }",
+        "gambling = { pupil = \"block\", guest = \"block\", staff = \"allow\" }",
+    );
+    assert_ne!(looser, policy);
+    std::fs::write(&path, &looser).unwrap();
+    let asked = || daemon.run(&["unblock", "list", "--state", "asked", "--jsonl"]).ok().lines();
+    wait_for("a request", LIVE_WITHIN * 2, || asked().len() == 1);
+    let request = &asked()[0];
+    assert_eq!(
+        (&request["kind"], &request["requested_by"]),
+        (&"policy".into(), &"schoolgate".into())
+    );
+    assert_eq!(daemon.get_from(STAFF, &url).status, 403, "it opened by itself");
+
+    // What waits is told everywhere.
+    let status = daemon.run(&["status"]);
+    assert_eq!(status.code, 7, "{status:?}");
+    let told = format!("{}{}", status.out, status.err);
+    assert!(told.contains("U-0001") && told.contains("gambling for staff"), "{told}");
+    let ready = daemon.ops_get("/readyz").unwrap();
+    assert_eq!(ready.status, 200, "the filter works by the policy in force");
+    assert!(ready.text().contains("waits for sign-off as U-0001"), "{}", ready.text());
+    assert!(daemon.said().contains("U-0001"), "{}", daemon.said());
+
+    // Neither a reload nor a restart makes it take effect, nor ask again.
+    daemon.signal(Signal::HUP);
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(daemon.stop(), Some(0));
+    daemon.start_again();
+    std::thread::sleep(LIVE_WITHIN);
+    assert_eq!(daemon.get_from(STAFF, &url).status, 403, "a restart opened it");
+    let asked = || daemon.run(&["unblock", "list", "--state", "asked", "--jsonl"]).ok().lines();
+    assert_eq!(asked().len(), 1, "asked once for each text");
+
+    // It takes effect by the yes of somebody who has the role, and of nobody else.
+    assert_eq!(daemon.run(&["unblock", "authorise", "U-0001", "--by", "j.cho"]).code, 4);
+    daemon.sign_off();
+    wait_for("the policy", LIVE_WITHIN, || daemon.get_from(STAFF, &url).status == 200);
+    wait_for("order again", LIVE_WITHIN * 2, || daemon.run(&["status"]).code == 0);
+    let log = daemon.run(&["report", "changes", "--format", "csv"]).ok().out;
+    let row = log.lines().find(|line| line.contains("gambling for staff")).unwrap();
+    assert!(row.contains("schoolgate: file changed") && row.contains("q.whitmore"), "{row}");
+    assert!(row.contains("automatic"), "{row}");
+    assert_eq!(log.lines().filter(|line| line.contains("gambling")).count(), 1, "one row: {log}");
+}
+
+#[test]
+fn a_file_that_tightens_in_one_place_and_opens_in_another_waits_whole() {
+    let daemon = Daemon::start_without_people();
+    let path = daemon.folder().join("policy.toml");
+    let policy = std::fs::read_to_string(&path).unwrap();
+    let mixed = policy
+        .replace(
+            "education = { pupil = \"allow\", guest = \"allow\"",
+            "education = { pupil = \"allow\", guest = \"block\"",
+        )
+        .replace("dsl = [\"q.whitmore\"]", "dsl = [\"q.whitmore\", \"j.cho\"]");
+    std::fs::write(&path, &mixed).unwrap();
+    let request = "unblock list --state asked --jsonl";
+    let words: Vec<&str> = request.split(' ').collect();
+    wait_for("a request", LIVE_WITHIN * 2, || daemon.run(&words).ok().lines().len() == 1);
+    // The role that the file would give is not held until it is in force.
+    let by_new = daemon.run(&["unblock", "authorise", "U-0001", "--by", "j.cho"]);
+    assert_eq!(by_new.code, 4, "{by_new:?}");
+    let refuse = ["unblock", "refuse", "U-0001", "--by", "q.whitmore", "--reason", "Not agreed"];
+    daemon.run(&refuse).ok();
+    daemon.signal(Signal::HUP);
+    std::thread::sleep(LIVE_WITHIN);
+    assert!(daemon.run(&words).ok().lines().is_empty(), "no is no: it does not ask again");
+    let status = daemon.run(&["status"]);
+    assert!(format!("{}{}", status.out, status.err).contains("U-0001 is refused"), "{status:?}");
+    assert_eq!(daemon.run(&["unblock", "authorise", "U-0001", "--by", "q.whitmore"]).code, 4);
 }
 
 #[test]

@@ -176,6 +176,11 @@ fn status_says_plainly_when_the_filter_holds_an_older_policy_or_is_behind() {
     std::fs::write(&path, &policy).unwrap();
     assert_eq!(status(&daemon).0, 0);
 
+    // Whoever acts has logged in before, which the log has too.
+    daemon.run(&["block", "list", "--by", "j.cho"]).ok();
+    crate::daemon::wait_for("the filter to follow", Duration::from_secs(5), || {
+        status(&daemon).1["behind"] == serde_json::json!([])
+    });
     // One that cannot follow at all: it stands still.
     daemon.signal(Signal::STOP);
     let block = ["block", "library.test", "--for", "pupil", "--by", "j.cho"];

@@ -15,6 +15,7 @@ mod clients;
 mod commands;
 mod daemon;
 mod exchange;
+mod failed_calls;
 mod fake_origin;
 mod golden;
 mod inspected;
@@ -23,7 +24,9 @@ mod killed;
 mod learned;
 mod live;
 mod log_full;
+mod log_troubles;
 mod machine_file;
+mod power_cut;
 mod replay_tool;
 mod rfc;
 mod secure_browsers;
@@ -32,6 +35,11 @@ mod secure_origin;
 mod serving;
 mod shipped;
 mod signing_in;
+
+/// What a power cut can leave, as the ledger's own tests rebuild it.
+#[path = "../ledger/tests/access/crash.rs"]
+#[allow(dead_code, reason = "the ledger's tests use the rest")]
+mod crash;
 
 /// The replay tool's own parts: some are used here, the rest only tested.
 macro_rules! of_the_replay_tool {

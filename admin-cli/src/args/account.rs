@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct SetupArgs {
-    /// The name, one of those in [roles] of the policy
+    /// The name, one of those in `[roles]` of the policy
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
@@ -61,7 +61,7 @@ pub(crate) enum AccountCommand {
   schoolgate account add q.whitmore --by j.cho
   schoolgate account add m.obi --password-file first.txt --by j.cho")]
     Add {
-        /// The name, as in [roles] of the policy
+        /// The name, as in `[roles]` of the policy
         name: String,
         #[command(flatten)]
         password: PasswordArgs,

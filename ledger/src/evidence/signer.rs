@@ -4,7 +4,7 @@
 //! a log that was set back or altered gets no signature that would make it look whole. What was signed
 //! over is kept as `STATE/audit/changes.tree`, so that `verify` can name the entry that was altered. The
 //! entries are read again for each checkpoint: opening the log reads and checks them all anyway, and
-//! a year of them takes a tenth of a second. (The accesses are not: see [`super::access`].)
+//! a year of them takes a tenth of a second. (The accesses are not: see `access` beside this.)
 
 use super::key::{Key, KeyError};
 use super::note::{Checkpoint, NoteFault};

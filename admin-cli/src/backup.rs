@@ -21,6 +21,7 @@ use rules::change::Event;
 use rules::time::UnixMillis;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Who makes a backup, beside the machine's own account: it holds everybody's records.
@@ -113,7 +114,7 @@ async fn write(
     remove(partial);
     let made_at = now();
     // The work folder lies inside, so that one removal takes all of it.
-    ledger::folder::make_folder(partial).map_err(Failure::fault)?;
+    make_own_folder(partial).map_err(Failure::fault)?;
     let scratch = partial.join("work");
     ledger::folder::make_folder(&scratch).map_err(Failure::fault)?;
     let place = partial.join("backup");
@@ -207,6 +208,8 @@ async fn bring_back(
     let log = ChangeLog::open(state).await.map_err(from_append_error)?;
     let event = Event::BackupRestored { made_at: UnixMillis(manifest.made_at), sha256: hash };
     let actor = machine_account();
+    // Who was logged in when it was made is not logged in now.
+    log.accounts().end_every_session(&actor, now()).await.map_err(Failure::fault)?;
     log.append(now(), &actor, event).await.map_err(from_append_error)?;
     recover(state).map_err(Failure::fault)?;
     let entries = log.size().await.map_err(from_append_error)?;
@@ -227,6 +230,8 @@ async fn bring_back(
         own.join(", ")
     );
     note!("note: everything recorded after the backup was made is not in it");
+    note!("note: passwords, removed accounts and the emergency code are those of then");
+    note!("  fix: schoolgate account list; then account remove, and account break-glass renew");
     note!("  fix: schoolgate doctor; then start the filter");
     Ok(Exit::Ok)
 }
@@ -249,6 +254,11 @@ enum Unpacked {
     Temporary(PathBuf),
 }
 
+/// Makes a folder that is nobody else's: one that is there already, or a link, is not taken.
+fn make_own_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
 impl Unpacked {
     fn of(backup: &Path, beside: &Path) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
@@ -262,8 +272,10 @@ impl Unpacked {
             return Err(Failure::not_found(format!("{}: no such backup", backup.display())));
         }
         let folder = beside.join(format!(".schoolgate-unpacked-{}", std::process::id()));
-        remove(&folder);
-        ledger::folder::make_folder(&folder).map_err(failed)?;
+        make_own_folder(&folder).map_err(|error| {
+            Failure::fault(format!("{}: {error}", folder.display()))
+                .fix("remove it, if you know what it is")
+        })?;
         let unpacked = Self::Temporary(folder.clone());
         let reader = GzDecoder::new(BufReader::new(File::open(backup).map_err(failed)?));
         let mut archive = tar::Archive::new(reader);

@@ -125,6 +125,8 @@ impl Desk<'_> {
     ) -> Result<Exit, Failure> {
         let by = person(self.school, self.log, change).await?;
         let acting = Acting::new(self.log, &by, format!("unblock request {site}"), change);
+        // Else whoever may make accounts could ask under one that is nobody's.
+        acting.require(self.policy, &Role::ALL).await?;
         let site = Site::parse(site).map_err(|error| Failure::usage(error.to_string()))?;
         let scope = known_scope(scope, self.snapshot)?;
         let clock = self.policy.clock();

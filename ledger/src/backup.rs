@@ -338,15 +338,25 @@ pub fn verify(backup: &Path) -> Result<(Manifest, String), BackupError> {
 pub fn restore(backup: &Path, manifest: &Manifest, state: &Path) -> Result<(), BackupError> {
     is_empty(state)?;
     make_folder(state).map_err(io(state))?;
-    let of_state = |file: &&Entry| file.name.starts_with("state/");
-    let mut files: Vec<&Entry> = manifest.files.iter().filter(of_state).collect();
-    files.sort_by_key(|file| file.name == format!("state/{CHANGES}"));
-    for file in files {
+    let mut files: Vec<(&Entry, &Path)> = manifest
+        .files
+        .iter()
+        .filter(|file| is_plain(&file.name))
+        .filter_map(|file| Some((file, Path::new(&file.name).strip_prefix("state").ok()?)))
+        .collect();
+    files.sort_by_key(|(_, name)| *name == Path::new(CHANGES));
+    for (file, name) in files {
         let from = backup.join(&file.name);
-        let to = state.join(file.name.trim_start_matches("state/"));
+        let to = state.join(name);
         let folder = to.parent().unwrap_or(state);
         make_folder(folder).map_err(io(folder))?;
         copy_synced(&from, &to).map_err(io(&to))?;
+        // What was verified may have been changed since, where others can write.
+        let (bytes, sha256) = measured(&to).map_err(io(&to))?;
+        if (bytes, sha256.as_str()) != (file.bytes, file.sha256.as_str()) {
+            let why = "it was changed while it was copied".to_owned();
+            return Err(BackupError::Damaged { path: file.name.clone(), why });
+        }
         sync_folder(folder).map_err(io(folder))?;
     }
     Ok(())
@@ -396,7 +406,10 @@ fn is_wanted(path: &Path) -> bool {
 /// A name below the backup's root, without a way out of it.
 fn is_plain(name: &str) -> bool {
     let path = Path::new(name);
-    !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)))
+    // Made of its parts again, it is the same: no part is empty or `.`, which others read as nothing.
+    !name.is_empty()
+        && path.components().all(|part| matches!(part, Component::Normal(_)))
+        && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str()
 }
 
 /// All files below a folder; none where it is missing. Links are left out.
@@ -423,7 +436,8 @@ fn create_private(path: &Path) -> std::io::Result<File> {
 }
 
 fn copy_synced(from: &Path, to: &Path) -> std::io::Result<()> {
-    let mut file = create_private(to)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(to)?;
     std::io::copy(&mut File::open(from)?, &mut file)?;
     file.sync_all()
 }
@@ -448,4 +462,20 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn a_name_that_could_lead_out_of_the_backup_is_none() {
+        for name in ["state/changes.db", "config/lists/a.txt"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in ["", "/etc/x", "state//etc/x", "state/./x", "./state/x", "state/../x", "state/"]
+        {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
 }

@@ -168,6 +168,27 @@ impl AccountStore<'_> {
         Ok(ended)
     }
 
+    /// Ends every session that there is: after a backup was brought back, nobody is logged in.
+    ///
+    /// # Errors
+    /// [`AccountError::Log`].
+    pub async fn end_every_session(&self, by: &str, at: UnixMillis) -> Result<u64, AccountError> {
+        let mut ended = 0;
+        self.write(at, async |tx| {
+            let done = sqlx::query("UPDATE session SET revoked_at = ? WHERE revoked_at IS NULL")
+                .bind(at.0)
+                .execute(&mut *tx)
+                .await?;
+            ended = done.rows_affected();
+            if ended == 0 {
+                return Ok(Vec::new());
+            }
+            Ok(vec![(by.to_owned(), Event::SessionEnded { sessions: ended })])
+        })
+        .await?;
+        Ok(ended)
+    }
+
     /// Opens a session for somebody whose identity was proved in another way: for a programme that has
     /// done so itself. Recorded like any log-in, with `how`. Whoever can write the state folder can do
     /// this, and it cannot be done without an entry.

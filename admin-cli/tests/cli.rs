@@ -754,11 +754,14 @@ fn text_from_outside_cannot_drive_a_terminal_or_a_spreadsheet() {
             "Website / category,Date,Requested by / reason,Authorised by,Change made by,Confirmed by,Date for review"
         )
     );
-    school.run(
+    let odd = School::new();
+    odd.write("policy.toml", &odd.policy().replace("teacher = [", "teacher = [\"=1+1\", "));
+    let asked = odd.run(
         "unblock request arcade.test --for ks3 --until 2h --by =1+1 --reason",
         &["A lesson about spreadsheets"],
     );
-    let csv = school.run("unblock log --csv", &[]);
+    assert_eq!(asked.code, OK, "{asked:?}");
+    let csv = odd.run("unblock log --csv", &[]);
     assert!(csv.out.contains("\"'=1+1: A lesson"), "{csv:?}");
     let json = school.run("report changes --format json", &[]);
     let rows: Value = serde_json::from_str(&json.out).unwrap();

@@ -175,6 +175,17 @@ pub(crate) fn day_file(state: &Path, day: i64) -> std::path::PathBuf {
 
 pub(crate) fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
+    // A connection that is still closing moves its log into the file: a copy made meanwhile has neither.
+    let is_closing = || {
+        std::fs::read_dir(from).unwrap().any(|entry| {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            name.ends_with("-wal") || name.ends_with("-shm") || name.ends_with("-journal")
+        })
+    };
+    let began = std::time::Instant::now();
+    while is_closing() && began.elapsed() < std::time::Duration::from_secs(5) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());

@@ -135,12 +135,33 @@ pub(crate) fn back_to_http1(request: &mut Request<Ask>) {
     if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
         request.headers_mut().insert(HOST, host);
     }
-    // Without either, a body would be none.
-    if !matches!(request.body(), Ask::Empty) && !request.headers().contains_key(CONTENT_LENGTH) {
-        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    let has_body = !matches!(request.body(), Ask::Empty);
+    frame_for_http1(request.headers_mut(), has_body);
+}
+
+/// Says how long a message is, and what is for this hop alone.
+fn frame_for_http1(headers: &mut HeaderMap, has_body: bool) {
+    // Without either, a body would be none (RFC 9112, 6.3).
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if request.headers().contains_key(TE) {
-        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
+    if headers.contains_key(TE) {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// Takes the blanks around values out, which are no part of them (RFC 9110, 5.5) and which HTTP/2 does
+/// not allow (RFC 9113, 8.2.1). Sites that send them are common enough not to be refused for it.
+fn trim_values(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let bytes = value.as_bytes();
+        let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        if (is_blank(bytes.first()) || is_blank(bytes.last()))
+            && let Ok(mut trimmed) = HeaderValue::from_bytes(bytes.trim_ascii())
+        {
+            trimmed.set_sensitive(value.is_sensitive());
+            *value = trimmed;
+        }
     }
 }
 
@@ -188,6 +209,34 @@ mod tests {
         assert_eq!(request.headers()[HOST], "site.test:8443");
         assert_eq!(request.headers()[CONNECTION], "te");
         assert_eq!(request.version(), Version::HTTP_11);
+    }
+
+    #[test]
+    fn a_body_without_a_length_is_chunked_on_the_way_back() {
+        for (has_body, length, coding) in
+            [(true, None, Some("chunked")), (true, Some("3"), None), (false, None, None)]
+        {
+            let mut headers = HeaderMap::new();
+            if let Some(length) = length {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            frame_for_http1(&mut headers, has_body);
+            let found = headers.get(TRANSFER_ENCODING).map(|it| it.to_str().unwrap());
+            assert_eq!(found, coding, "{has_body} {length:?}");
+        }
+    }
+
+    #[test]
+    fn blanks_around_a_value_are_no_part_of_it() {
+        let mut headers = HeaderMap::new();
+        let cases =
+            [(" a", "a"), ("b \t", "b"), ("\t c d ", "c d"), ("  ", ""), ("e", "e"), ("", "")];
+        for (given, _) in cases {
+            headers.append("x-a", HeaderValue::from_static(given));
+        }
+        trim_values(&mut headers);
+        let found: Vec<_> = headers.get_all("x-a").iter().collect();
+        assert_eq!(found, cases.map(|(_, expected)| expected));
     }
 
     #[test]

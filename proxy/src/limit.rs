@@ -1,4 +1,5 @@
-//! How much is let in: client connections in all and by address, and tunnels.
+//! How much is let in: client connections in all and by address, tunnels, and answers that wait for
+//! clients which do not read them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,6 +15,8 @@ pub(crate) struct Bounds {
     pub(crate) connections_per_client: usize,
     /// Tunnels of the whole process.
     pub(crate) tunnels: usize,
+    /// Answers over HTTP/2 that wait for their clients.
+    pub(crate) unread_streams: usize,
 }
 
 /// Which bound is reached.
@@ -38,6 +41,14 @@ pub(crate) struct Admission {
     tunnels: AtomicUsize,
     by_client: Mutex<HashMap<IpAddr, usize>>,
     tunnels_by_client: Mutex<HashMap<IpAddr, usize>>,
+    unread: Mutex<Unread>,
+}
+
+/// Answers that wait for clients which do not read them.
+#[derive(Debug, Default)]
+struct Unread {
+    all: usize,
+    by_client: HashMap<IpAddr, usize>,
 }
 
 impl Admission {
@@ -49,6 +60,7 @@ impl Admission {
             tunnels: AtomicUsize::new(0),
             by_client: Mutex::default(),
             tunnels_by_client: Mutex::default(),
+            unread: Mutex::default(),
         })
     }
 
@@ -88,6 +100,24 @@ impl Admission {
         }
         by_client.insert(client, held + 1);
         Some(TunnelTicket { admission: Arc::clone(self), client })
+    }
+
+    /// Lets an answer of a shared connection wait for a client that does not read it: each holds
+    /// what its site sent meanwhile. Once all places are taken, a client has only its fair part of
+    /// them, so that one which takes thousands goes short and the others do not.
+    pub(crate) fn unread_stream(self: &Arc<Self>, client: IpAddr) -> Option<UnreadTicket> {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = unread.by_client.get(&client).copied().unwrap_or_default();
+        let bound = self.bounds.unread_streams;
+        if bound != 0 && unread.all >= bound {
+            let clients = unread.by_client.len() + usize::from(held == 0);
+            if held >= (bound / clients).max(1) {
+                return None;
+            }
+        }
+        unread.all += 1;
+        unread.by_client.insert(client, held + 1);
+        Some(UnreadTicket { admission: Arc::clone(self), client })
     }
 
     /// Tunnels that are open.
@@ -132,8 +162,26 @@ impl Drop for TunnelTicket {
     }
 }
 
+/// The place of an answer that waits for its client.
+#[derive(Debug)]
+pub(crate) struct UnreadTicket {
+    admission: Arc<Admission>,
+    client: IpAddr,
+}
+
+impl Drop for UnreadTicket {
+    fn drop(&mut self) {
+        let mut unread = self.admission.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.all -= 1;
+        leave(&mut unread.by_client, self.client);
+    }
+}
+
 fn give_back(places: &Mutex<HashMap<IpAddr, usize>>, client: IpAddr) {
-    let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+    leave(&mut places.lock().unwrap_or_else(PoisonError::into_inner), client);
+}
+
+fn leave(places: &mut HashMap<IpAddr, usize>, client: IpAddr) {
     if let Some(held) = places.get_mut(&client) {
         *held -= 1;
         if *held == 0 {
@@ -147,10 +195,29 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed admission is a failed test")]
     use super::*;
 
+    const BOUNDS: Bounds =
+        Bounds { connections: 3, connections_per_client: 2, tunnels: 1, unread_streams: 4 };
+
+    #[test]
+    fn whoever_reads_nothing_goes_short_before_the_others() {
+        let admission = Admission::new(BOUNDS);
+        let (greedy, other, third) =
+            ([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), [10, 0, 0, 3].into());
+        let mut all: Vec<_> = (0..4).map(|_| admission.unread_stream(greedy).unwrap()).collect();
+        assert!(admission.unread_stream(greedy).is_none(), "it has taken every place");
+        let others: Vec<_> = (0..2).map(|_| admission.unread_stream(other).unwrap()).collect();
+        assert!(admission.unread_stream(other).is_none(), "half of them is its part");
+        let _third = admission.unread_stream(third).unwrap();
+        assert!(admission.unread_stream(third).is_none(), "a third of four");
+        drop(others);
+        assert!(admission.unread_stream(greedy).is_none(), "it still holds more than its part");
+        all.truncate(1);
+        assert!(admission.unread_stream(greedy).is_some(), "places came back");
+    }
+
     #[test]
     fn one_client_cannot_take_every_place_and_places_come_back() {
-        let admission =
-            Admission::new(Bounds { connections: 3, connections_per_client: 2, tunnels: 1 });
+        let admission = Admission::new(BOUNDS);
         let (one, two, three) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), [10, 0, 0, 3].into());
         let first = admission.connection(one).unwrap();
         let _second = admission.connection(one).unwrap();

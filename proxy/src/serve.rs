@@ -146,6 +146,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         connections: config.limits.max_connections,
         connections_per_client: config.limits.max_connections_per_client,
         tunnels: config.limits.max_tunnels,
+        unread_streams: config.limits.max_unread_streams,
     });
     let (stop, stopped) = watch::channel(Stop::No);
     let shared = Shared {

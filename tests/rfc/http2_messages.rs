@@ -35,6 +35,32 @@ fn rfc9113_8_2_3_cookies_are_joined_and_set_apart() {
     assert_eq!(set, 2, "{answer:?}");
 }
 
+/// RFC 9113, 8.2.1; RFC 9110, 5.5: blanks around a value are no part of it, and go to neither end.
+#[test]
+fn rfc9113_8_2_1_blanks_around_values_are_taken_out() {
+    let stage = Stage::start(|line, _| {
+        line.greet(&[]);
+        while let Some(asked) = line.asked() {
+            let got = format!("[{}]", asked.value("x-asked"));
+            let fields = [(":status", "200"), ("x-got", &*got), ("x-answered", "\td e \t")];
+            line.send(&headers(asked.stream, 0, &fields));
+            line.send(&headers(asked.stream, END_STREAM, &[("x-trailer", " f ")]));
+        }
+    });
+    let mut raw = stage.client();
+    let host = stage.host();
+    let mut fields = request("GET", &host, "/a").to_vec();
+    fields.push(("x-asked", " b  c\t"));
+    raw.send(&headers(1, END_STREAM, &fields));
+    let answer = raw.answer(1);
+    let value = |head: usize, name: &str| {
+        answer.heads[head].iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
+    assert_eq!(value(0, "x-got"), Some("[b  c]"), "{answer:?}");
+    assert_eq!(value(0, "x-answered"), Some("d e"), "{answer:?}");
+    assert_eq!(value(1, "x-trailer"), Some("f"), "{answer:?}");
+}
+
 /// RFC 9113, 6.1, 8.1: padding is no part of a body, and trailers of a request reach the site.
 #[test]
 fn rfc9113_8_1_bodies_go_on_without_padding_and_with_trailers() {

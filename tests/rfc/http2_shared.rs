@@ -124,6 +124,46 @@ fn rfc9113_5_4_2_a_stream_that_takes_nothing_ends_alone() {
     });
 }
 
+/// RFC 9113, 10.5: only so many answers wait for clients that do not read them; past it those of the
+/// client with the most end at once, and what it does read still comes.
+#[test]
+fn rfc9113_10_5_a_client_that_reads_nothing_keeps_a_bounded_number_waiting() {
+    let plan = Plan {
+        inspected: true,
+        machine: "[limits]\nmax_unread_streams = 4\n".into(),
+        ..Plan::default()
+    };
+    let daemon = Daemon::start_with(&plan);
+    let host = daemon.authority("library.test");
+    let mut raw = Raw::open_with(&daemon, &host, &[(WINDOW, 0)]);
+    let unread = [1, 3, 5, 7];
+    for stream in unread {
+        raw.send(&headers(stream, END_STREAM, &request("GET", &host, "/size/100000")));
+        assert_eq!(raw.wait(HEADERS, stream).value(":status"), "200");
+    }
+    for stream in [9, 11] {
+        raw.send(&headers(stream, END_STREAM, &request("GET", &host, "/size/100000")));
+        assert_eq!(raw.wait(RST_STREAM, stream).number(0), ENHANCE_YOUR_CALM);
+    }
+    raw.send(&number(WINDOW_UPDATE, 0, 1 << 20));
+    for stream in unread {
+        raw.send(&number(WINDOW_UPDATE, stream, 1 << 20));
+        let answer = raw.answer(stream);
+        assert!(answer.ended && answer.body.len() == 100_000, "stream {stream}: {answer:?}");
+    }
+    // Their places are free again.
+    raw.send(&headers(13, END_STREAM, &request("GET", &host, "/size/100000")));
+    assert_eq!(raw.wait(HEADERS, 13).value(":status"), "200");
+    raw.send(&number(WINDOW_UPDATE, 13, 1 << 20));
+    assert_eq!(raw.answer(13).body.len(), 100_000);
+    wait_for("seven ends in the log", Duration::from_secs(5), || {
+        let records = daemon.wait_records(8);
+        let ends = records[1..].iter().filter_map(|one| one["end"].as_str());
+        let (whole, cut): (Vec<_>, Vec<_>) = ends.partition(|end| *end == "complete");
+        whole.len() == 5 && cut == ["aborted", "aborted"]
+    });
+}
+
 /// RFC 9110, 15.6.5: a connection on which a site kept silent for too long is given no further request.
 #[test]
 fn rfc9110_15_6_5_a_silent_connection_is_not_asked_again() {

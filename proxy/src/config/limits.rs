@@ -75,6 +75,9 @@ limits! {
     max_connections_per_client: usize = 2_000, 0 => 1_000_000;
     /// CONNECT tunnels and upgrades open at once; further ones get 503.
     max_tunnels: usize = 15_000, 1 => 1_000_000;
+    /// Answers over HTTP/2 that may wait for clients which do not read them, each holding up to some
+    /// 272 kB; past them, those of the clients with the most end. 0: no limit.
+    max_unread_streams: usize = 1_024, 0 => 1_000_000;
     /// Bytes of a request or response head: line and fields together.
     max_head_bytes: usize = 65_536, 8_192 => 1_048_576;
     /// Fields of a head.

@@ -2,7 +2,7 @@
 
 use super::beginning::Beginning;
 use super::stream::{Receiving, Sending};
-use super::strip_connection;
+use super::{strip_connection, trim_values};
 use crate::body::{Incoming, Reply};
 use crate::connection::Client;
 use crate::early;
@@ -82,6 +82,7 @@ async fn answer(
 ) {
     let turn = client.seat.begin();
     let (mut parts, stream) = request.into_parts();
+    trim_values(&mut parts.headers);
     let body = Incoming::Http2(Receiving::new(stream, &parts.headers));
     let interim = Arc::<early::Queue>::default();
     parts.extensions.insert(Arc::clone(&interim));
@@ -105,7 +106,7 @@ async fn answer(
         .await
     };
     let Some(answered) = answered else { return };
-    if send(worker, answered, &mut respond).await.is_err() {
+    if send(worker, client, answered, &mut respond).await.is_err() {
         // Where the stream is not gone already.
         respond.send_reset(Reason::INTERNAL_ERROR);
     }
@@ -114,6 +115,7 @@ async fn answer(
 /// Sends an answer, whole.
 async fn send(
     worker: &Worker,
+    client: &Client,
     answer: Response<Reply>,
     respond: &mut SendResponse<Bytes>,
 ) -> Result<(), h2::Error> {
@@ -142,7 +144,8 @@ async fn send(
     }
     let stream = respond.send_response(Response::from_parts(parts, ()), false)?;
     let live = body.live().map(Rc::clone);
-    let sending = Sending::new(body, stream);
+    let sending =
+        Sending::new(body, stream).counted_unread(Arc::clone(&worker.admission), client.address);
     let Some(live) = live else { return sending.await };
     // Also where the client takes nothing, so that nothing is asked of the body: the stream ends, and
     // no other of its connection with it.

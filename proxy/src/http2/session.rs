@@ -3,6 +3,7 @@
 use super::MOST_SITE_STREAMS;
 use super::beginning::Beginning;
 use super::stream::{Receiving, Sender, Sending};
+use super::trim_values;
 use crate::body::{Ask, Incoming};
 use crate::early::Listener;
 use crate::pool::{Cause, Unanswered};
@@ -111,7 +112,8 @@ impl Session {
         let answer = answer.await.map_err(failed)?;
         // Who waits for leave to send a body learns that none will come.
         drop(listener);
-        let (parts, stream) = answer.into_parts();
+        let (mut parts, stream) = answer.into_parts();
+        trim_values(&mut parts.headers);
         let mut incoming = Receiving::new(stream, &parts.headers);
         if let Some(body) = sending
             // A body that was never asked for does not go after its answer.

@@ -1,13 +1,17 @@
 //! One stream of HTTP/2: a body that comes in on it, one that goes out, or bytes both ways.
 
+use super::trim_values;
 use crate::body::BodyError;
+use crate::limit::{Admission, UnreadTicket};
 use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::CONTENT_LENGTH;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
@@ -83,7 +87,10 @@ impl HttpBody for Receiving {
         let trailers = ready!(this.stream.poll_trailers(cx));
         this.let_go();
         Poll::Ready(match trailers {
-            Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            Ok(trailers) => trailers.map(|mut trailers| {
+                trim_values(&mut trailers);
+                Ok(Frame::trailers(trailers))
+            }),
             Err(error) => Some(Err(error.into())),
         })
     }
@@ -128,12 +135,33 @@ pub(crate) struct Sending<B> {
     waiting: Bytes,
     /// `waiting` is the last of it.
     last: bool,
+    /// To whom, where only so much may wait for those who do not read.
+    reader: Option<(Arc<Admission>, IpAddr)>,
+    /// The place of what waits now.
+    unread: Option<UnreadTicket>,
 }
 
 impl<B> Sending<B> {
     /// Sends a body on a stream whose head has been sent.
     pub(crate) fn new(body: B, to: SendStream<Bytes>) -> Self {
-        Self { body, to, waiting: Bytes::new(), last: false }
+        Self { body, to, waiting: Bytes::new(), last: false, reader: None, unread: None }
+    }
+
+    /// Takes a place of its reader's while it waits; without one, it ends.
+    pub(crate) fn counted_unread(mut self, admission: Arc<Admission>, reader: IpAddr) -> Self {
+        self.reader = Some((admission, reader));
+        self
+    }
+
+    /// Takes the place, where there is none yet.
+    fn wait_unread(&mut self) -> Result<(), Reason> {
+        if self.unread.is_none()
+            && let Some((admission, reader)) = &self.reader
+        {
+            let place = admission.unread_stream(*reader);
+            self.unread = Some(place.ok_or(Reason::ENHANCE_YOUR_CALM)?);
+        }
+        Ok(())
     }
 }
 
@@ -152,7 +180,17 @@ where
                 return Poll::Ready(Err(reason.into()));
             }
             if !this.waiting.is_empty() {
-                ready!(has_room(&mut this.to, cx))?;
+                match has_room(&mut this.to, cx) {
+                    Poll::Ready(room) => room?,
+                    Poll::Pending => {
+                        if let Err(reason) = this.wait_unread() {
+                            this.to.send_reset(reason);
+                            return Poll::Ready(Err(reason.into()));
+                        }
+                        return Poll::Pending;
+                    }
+                }
+                this.unread = None;
                 let piece = this.waiting.split_to(this.waiting.len().min(PIECE));
                 let ends = this.last && this.waiting.is_empty();
                 this.to.send_data(piece, ends)?;

@@ -6,7 +6,7 @@ use crate::args::{AuditCommand, ChangeArgs, LogFilters};
 use crate::failure::{Exit, Failure};
 use crate::output::{json_text, visible};
 use crate::school::{School, from_append_error, now, range};
-use crate::who::{machine_account, named, person};
+use crate::who::{MAX_SUBJECT_CHARS, machine_account, named, person};
 use crate::{health, log};
 use ledger::evidence::export::{ExportError, export};
 use ledger::evidence::note::Checkpoint;
@@ -208,6 +208,11 @@ async fn run_export(
     let (from, to) = range(clock, since, until, "today")?;
     let mut filter = log::filter(filters)?;
     (filter.since, filter.until) = (Some(from), Some(to));
+    // The look is in the log before anything is read, and so covered by the checkpoint that goes out.
+    let when = [("case", Some(case)), ("since", since), ("until", until)];
+    let subject = log::filter_words(filters, &when).chars().take(MAX_SUBJECT_CHARS).collect();
+    let looked = Event::Looked { what: "audit export".to_owned(), subject };
+    change_log.append(now(), &by, looked).await.map_err(from_append_error)?;
     // What was recorded up to now is covered first, so that nothing asked for is left out.
     checkpoint(school, &by).await?;
     let places = find(school, &filter).await?;

@@ -279,8 +279,10 @@ impl Unpacked {
         let unpacked = Self::Temporary(folder.clone());
         let reader = GzDecoder::new(BufReader::new(File::open(backup).map_err(failed)?));
         let mut archive = tar::Archive::new(reader);
+        let mut room = Room::beside(&folder)?;
         for entry in archive.entries().map_err(failed)? {
             let mut entry = entry.map_err(failed)?;
+            room.take(entry.size())?;
             // Plain files alone, and none that leads out of the folder.
             if !entry.header().entry_type().is_file()
                 || !entry.unpack_in(&folder).map_err(failed)?
@@ -295,6 +297,41 @@ impl Unpacked {
         match self {
             Self::Folder(folder) | Self::Temporary(folder) => folder,
         }
+    }
+}
+
+/// What an archive may still unpack to. A small file can hold any length, and must not fill the disk.
+struct Room {
+    bytes: u64,
+    entries: usize,
+}
+
+impl Room {
+    /// Most files of a backup: far more than centuries of days have.
+    const MOST_ENTRIES: usize = 1_000_000;
+
+    /// All but a twentieth of what is free where a folder lies: whatever else writes there goes on.
+    fn beside(folder: &Path) -> Result<Self, Failure> {
+        let disk = ledger::disk::Disk::of(folder)
+            .map_err(|error| Failure::fault(format!("{}: {error}", folder.display())))?;
+        let bytes = disk.free_bytes - disk.free_bytes / 20;
+        Ok(Self { bytes, entries: Self::MOST_ENTRIES })
+    }
+
+    fn take(&mut self, bytes: u64) -> Result<(), Failure> {
+        let Some(left) = self.bytes.checked_sub(bytes) else {
+            let lacking = size(bytes - self.bytes);
+            return Err(Failure::fault(format!(
+                "the backup unpacks to more than there is room for here: {lacking} are lacking at least"
+            ))
+            .fix("make room, or unpack it elsewhere and give the folder, if it is one of yours"));
+        };
+        self.bytes = left;
+        self.entries = self.entries.checked_sub(1).ok_or_else(|| {
+            Failure::new(Exit::ProblemsFound, "the backup holds more files than any backup has")
+                .fix("take another backup; this one was not made by schoolgate")
+        })?;
+        Ok(())
     }
 }
 
@@ -334,5 +371,19 @@ impl Sink for ArchiveSink {
         let buffer = encoder.get_mut();
         buffer.flush()?;
         buffer.get_ref().sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_unpacks_to_no_more_than_there_is_room_for() {
+        let mut room = Room { bytes: 100, entries: 3 };
+        assert!(room.take(60).is_ok() && room.take(40).is_ok());
+        assert!(room.take(1).is_err_and(|failure| failure.what().contains("more than there is")));
+        assert!(room.take(0).is_ok());
+        assert!(room.take(0).is_err_and(|failure| failure.what().contains("more files")));
     }
 }

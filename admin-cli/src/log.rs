@@ -117,16 +117,8 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
     }
 }
 
-/// Lets somebody read records, and records which ones.
-async fn looked(
-    school: &School,
-    policy: &Policy,
-    who: &WhoArgs,
-    what: &str,
-    filters: &LogFilters,
-    when: &[(&str, Option<&str>)],
-    show_locked: bool,
-) -> Result<(), Failure> {
+/// Filters in words, as an entry keeps what was looked at.
+pub(crate) fn filter_words(filters: &LogFilters, when: &[(&str, Option<&str>)]) -> String {
     let client = filters.client.map(|client| client.to_string());
     let parts = [
         ("user", filters.user.as_deref()),
@@ -140,7 +132,20 @@ async fn looked(
         ("client", client.as_deref()),
         ("depth", filters.depth.as_deref()),
     ];
-    let subject = subject_words(&[&parts[..], when].concat());
+    subject_words(&[&parts[..], when].concat())
+}
+
+/// Lets somebody read records, and records which ones.
+async fn looked(
+    school: &School,
+    policy: &Policy,
+    who: &WhoArgs,
+    what: &str,
+    filters: &LogFilters,
+    when: &[(&str, Option<&str>)],
+    show_locked: bool,
+) -> Result<(), Failure> {
+    let subject = filter_words(filters, when);
     look(school, policy, who, READS_LOG, what, &with_locked(subject, show_locked)).await.map(drop)
 }
 

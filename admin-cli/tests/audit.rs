@@ -119,11 +119,20 @@ fn records_are_given_out_to_whoever_answers_for_them_and_checked_by_strangers() 
     let said = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success(), "{said}");
     assert!(said.contains("RIGHT: 2 records of case \"2026-014\""), "{said}");
+    assert!(said.contains("same as what somebody else kept from before"), "{said}");
     assert!(said.contains("arcade.test/play") && !said.contains("kit.r"), "{said}");
     let proofs = std::fs::read_to_string(school.path("case/proofs.json")).unwrap();
     assert!(!proofs.contains("kit.r") && proofs.contains("\"school\": \"Example Academy\""));
     let ran = school.run("log actions --since 2h --event evidence_exported", &[]);
     assert!(ran.out.contains("q.whitmore") && ran.out.contains("case: 2026-014"), "{ran:?}");
+    // The look itself, and what was looked for, also where nothing was found.
+    let ran = school.run("log actions --since 2h --event looked --jsonl", &[]);
+    for subject in ["user nobody; case 2026-014; since 2h", "user sam.p; case 2026-014; since 2h"] {
+        assert!(
+            ran.out.contains("audit export") && ran.out.contains(subject),
+            "{subject}: {ran:?}"
+        );
+    }
     assert_eq!(school.run("audit verify", &[]).code, OK);
 }
 

@@ -30,6 +30,9 @@ pub const FORMAT: u32 = 1;
 /// The name of the list of what is in a backup.
 pub const MANIFEST: &str = "manifest.json";
 
+/// Longest list of what is in a backup, in bytes: some 300,000 files.
+const MOST_MANIFEST_BYTES: u64 = 64 * 1024 * 1024;
+
 /// The change log's name: the last file that a restore writes, so that half a restore never serves.
 const CHANGES: &str = "changes.db";
 
@@ -302,8 +305,13 @@ impl<'a> Backup<'a> {
 /// [`BackupError`].
 pub fn verify(backup: &Path) -> Result<(Manifest, String), BackupError> {
     let path = backup.join(MANIFEST);
-    let text = std::fs::read_to_string(&path).map_err(io(&path))?;
     let damaged = |name: &str, why: String| BackupError::Damaged { path: name.to_owned(), why };
+    let mut text = String::new();
+    let file = File::open(&path).map_err(io(&path))?;
+    file.take(MOST_MANIFEST_BYTES + 1).read_to_string(&mut text).map_err(io(&path))?;
+    if text.len() as u64 > MOST_MANIFEST_BYTES {
+        return Err(damaged(MANIFEST, format!("it is longer than {MOST_MANIFEST_BYTES} bytes")));
+    }
     let manifest: Manifest =
         serde_json::from_str(&text).map_err(|error| damaged(MANIFEST, error.to_string()))?;
     if manifest.format > FORMAT {

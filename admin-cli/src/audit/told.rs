@@ -72,7 +72,8 @@ pub(super) fn print(
     }
     match (report.problems.len(), report.matched.is_empty()) {
         (0, false) => {
-            say!("whole: nothing was changed up to the checkpoints from outside, nor by hand since")
+            say!("whole: nothing was changed up to the checkpoints from outside");
+            note!("what came after them fits what was signed here, by this machine's own key");
         }
         (0, true) => {
             say!("whole: everything fits what was signed here");

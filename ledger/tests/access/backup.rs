@@ -125,4 +125,9 @@ fn a_backup_that_was_touched_is_refused_and_nothing_is_written_over() {
         assert!(matches!(verify(&backup).unwrap_err(), BackupError::Damaged { .. }), "{name}");
         std::fs::write(backup.join(MANIFEST), text).unwrap();
     }
+    // As long as one likes, and no memory for it.
+    let endless = std::fs::File::create(backup.join(MANIFEST)).unwrap();
+    endless.set_len(1 << 40).unwrap();
+    let long = verify(&backup).unwrap_err().to_string();
+    assert!(long.contains("it is longer than"), "{long}");
 }

@@ -320,6 +320,58 @@ fn another_key_is_found_by_a_checkpoint_or_a_key_from_outside() {
 }
 
 #[test]
+fn proofs_that_were_taken_away_whole_are_missed() {
+    let found = after(|state| std::fs::remove_dir_all(state.join("audit")).unwrap());
+    all_contain(&found, &["audit/key.pub, the file: it is missing", "audit/checkpoints, the file"]);
+    let found = after(|state| std::fs::remove_file(state.join("audit/checkpoints")).unwrap());
+    all_contain(&found, &["audit/checkpoints, the file: there are none, though 3 were signed"]);
+    let state = made();
+    std::fs::remove_dir_all(state.path().join("audit")).unwrap();
+    sign(state.path());
+    let report = looked(state.path(), &[]);
+    assert!(
+        report.uncovered.iter().any(|line| line.contains("a new key was made in entry")),
+        "{report:?}"
+    );
+}
+
+/// A backup holds no key: what was signed before it was made still counts, and no later.
+#[test]
+fn checkpoints_of_before_a_restore_still_fit_and_later_ones_are_named() {
+    let state = made();
+    let (_, before) = sign(state.path());
+    let backup = tempfile::tempdir().unwrap();
+    copy_folder(state.path(), backup.path());
+    change(state.path(), &["lost"]);
+    let (_, after) = sign(state.path());
+    for file in ["key", "key.pub"] {
+        std::fs::remove_file(backup.path().join("audit").join(file)).unwrap();
+    }
+    wait(async {
+        let log = ChangeLog::open(backup.path()).await.unwrap();
+        let event = rules::change::Event::BackupRestored {
+            made_at: crate::sample::NOW,
+            sha256: "0".repeat(64),
+        };
+        log.append(crate::sample::NOW, "machine:root", event).await.unwrap();
+    });
+    change(backup.path(), &["went on", "and on", "and on", "and on"]);
+    sign(backup.path());
+    let report = looked(backup.path(), &[&before]);
+    assert_eq!(lines(&report), [] as [String; 0]);
+    assert_eq!((report.matched.len(), report.checkpoints), (1, 5));
+    let found = lines(&looked(backup.path(), &[&after]));
+    all_contain(&found, &["outside checkpoint"]);
+    // Without the restore in the log, the key of before counts for nothing.
+    let replaced = made();
+    for file in ["key", "key.pub"] {
+        std::fs::remove_file(replaced.path().join("audit").join(file)).unwrap();
+    }
+    sign(replaced.path());
+    all_contain(&problems(replaced.path()), &["audit/checkpoints, line"]);
+}
+
+#[test]
 fn a_printed_checkpoint_line_will_do() {
     let state = made();
     let (checkpoint, _) = sign(state.path());

@@ -65,8 +65,12 @@ fn uncovered(
     if !policy.roles(by.trim()).contains(yes.who) {
         return Some(format!("it is for the role {}", yes.who.as_str()));
     }
-    if is_author(&yes.authorised, by) {
-        return Some("it is your own yes, and nobody says yes to what they ask for".to_owned());
+    match author(policy, &yes.authorised) {
+        Ok(author) if author.eq_ignore_ascii_case(by.trim()) => {
+            return Some("it is your own yes, and nobody says yes to what they ask for".to_owned());
+        }
+        Ok(_) => {}
+        Err(why) => return Some(why),
     }
     let last = UnixMillis(lesson.until.0 - 1);
     if clock.day(now) > yes.review || clock.day(last) > yes.review {
@@ -101,17 +105,30 @@ fn open_to_all(policy: &Policy) -> CategorySet {
     policy.catalogue().iter().map(|(id, _)| id).filter(|id| is_open(*id)).collect()
 }
 
-/// Whether the author of a standing yes, as written (`Q. Whitmore (DSL) 2026-09-01`), is this person
-/// (`q.whitmore`): the letters of the name are compared.
-fn is_author(written: &str, by: &str) -> bool {
+/// Whose yes it is: the one authoriser of the policy whose account (`q.whitmore`) has the letters of the
+/// name as written (`Q. Whitmore (DSL) 2026-09-01`). Where that is nobody, or could be two, nobody can be
+/// told from its author, and it counts for nothing.
+fn author<'p>(policy: &'p Policy, written: &str) -> Result<&'p str, String> {
     let letters = |text: &str| -> String {
         text.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect()
     };
     let name = written.split(['(', ',']).next().unwrap_or_default();
     let name =
         name.split_whitespace().filter(|word| !word.starts_with(|c: char| c.is_ascii_digit()));
-    let (author, by) = (letters(&name.collect::<String>()), letters(by));
-    !by.is_empty() && author == by
+    let name = letters(&name.collect::<String>());
+    let roles = policy.unblock_rules().authorise.iter();
+    let authorisers = roles.flat_map(|role| policy.holders(*role));
+    let mut found: Vec<&str> =
+        authorisers.map(String::as_str).filter(|account| letters(account) == name).collect();
+    found.sort_unstable();
+    found.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
+    match found[..] {
+        [author] => Ok(author),
+        [] => Err(format!(
+            "its author is written \"{written}\", and [roles] names no authoriser with an account of that name"
+        )),
+        _ => Err(format!("its author, \"{written}\", could be {}", found.join(" or "))),
+    }
 }
 
 /// The standing yes that a lesson has, or why it has none.
@@ -141,4 +158,39 @@ pub fn start_lesson(
         events.push((AUTOMATIC.to_owned(), Event::UnblockApplied { id }));
     }
     Ok((events, yes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
+    use super::*;
+    use crate::category::Catalogue;
+
+    fn policy(dsl: &str) -> Policy {
+        let text = format!(
+            "school = \"Example Academy\"\ntimezone = \"Europe/London\"\norder = [\"pupil\"]\n\
+             [levels]\npupil = {{}}\n[grid]\ngames = {{ pupil = \"block\" }}\n\
+             [roles]\ndsl = [{dsl}]\nit = [\"j.cho\"]\nteacher = [\"q.whitmore\"]\n\
+             [unblock]\nauthorise = [\"dsl\"]\napply = \"automatic\"\nconfirm = [\"it\"]\n"
+        );
+        Policy::parse(&text, "policy.toml", Catalogue::shipped(), &|_| Err("no file".into()))
+            .unwrap()
+    }
+
+    #[test]
+    fn the_author_of_a_standing_yes_is_one_account_or_it_counts_for_nothing() {
+        let one = policy(r#""Q.Whitmore", "d.deputy""#);
+        for written in ["Q. Whitmore (DSL) 2026-09-01", "q whitmore, DSL", "Q.WHITMORE 2026-09-01"]
+        {
+            assert_eq!(author(&one, written).unwrap(), "Q.Whitmore", "{written}");
+        }
+        for written in ["Q. Whit", "The DSL", "j.cho", "Whitmore", "2026-09-01", ""] {
+            assert!(
+                author(&one, written).unwrap_err().contains("names no authoriser"),
+                "{written}"
+            );
+        }
+        let two = policy(r#""q.whitmore", "qw.hitmore""#);
+        assert!(author(&two, "Q. Whitmore (DSL)").unwrap_err().contains("could be"));
+    }
 }

@@ -308,7 +308,8 @@ def main():
     if proofs["not_covered"]:
         print("%d more were asked for and are not covered by the checkpoint; they are not shown."
               % len(proofs["not_covered"]))
-    print("Compare with what somebody else keeps:")
+    print("The key came with the records. That they are this school's log, and not one made up beside it, is")
+    print("shown only if key or checkpoint are the same as what somebody else kept from before:")
     print("  key         %s+%s" % (key[0], key[1].hex()))
     print("  checkpoint  %s" % " ".join(note.split("\n")[:3]))
     return 0

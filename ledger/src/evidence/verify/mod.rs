@@ -12,12 +12,14 @@ mod changes;
 mod day;
 mod days;
 mod dictionary;
+mod keys;
 mod trees;
 
 use super::key::public_key;
 use super::note::{Checkpoint, NoteFault, notes_in};
 use super::places;
 use jiff::civil::Date;
+use keys::Keys;
 use rules::change::ChangeEntry;
 use serde::Serialize;
 use std::path::Path;
@@ -123,8 +125,10 @@ pub async fn verify(
         Some(key) => return Err(VerifyError::BadKey(key.clone())),
         None => own_key(&audit, &mut report)?,
     };
-    let own = own_checkpoints(state, public.as_deref(), &mut report)?;
-    let outside = outside_checkpoints(options, public.as_deref(), &mut report)?;
+    let keys = Keys::read(state, public).await;
+    let own = own_checkpoints(state, &keys, &mut report)?;
+    keys.check(audit.join("key.pub").exists(), !own.is_empty(), &mut report);
+    let outside = outside_checkpoints(options, &keys, &mut report)?;
     let signed = Tree::read(&audit.join(super::signer::TREE), &mut report);
     let kept = Tree::read(&audit.join(super::access::TREE), &mut report);
     tell("change log");
@@ -154,7 +158,7 @@ fn own_key(audit: &Path, report: &mut Report) -> Result<Option<String>, VerifyEr
 /// The own checkpoints that are signed.
 fn own_checkpoints(
     state: &Path,
-    public: Option<&str>,
+    keys: &Keys,
     report: &mut Report,
 ) -> Result<Vec<Checkpoint>, VerifyError> {
     let path = places::checkpoints(state);
@@ -171,14 +175,14 @@ fn own_checkpoints(
         );
         return Ok(Vec::new());
     }
-    let Some(public) = public else {
+    if keys.public.is_none() {
         report.problem("audit/key.pub", "the file", "it is missing though there are checkpoints");
         return Ok(Vec::new());
-    };
+    }
     let mut own: Vec<Checkpoint> = Vec::new();
     for (line, note) in notes_in(&text) {
         let place = format!("line {line}");
-        match Checkpoint::verify(note, public) {
+        match keys.verify(note) {
             Ok(read) => {
                 if own.last().is_some_and(|last| last.size > read.size) {
                     report.problem(
@@ -204,7 +208,7 @@ fn own_checkpoints(
 /// The checkpoints brought from outside that are to be believed.
 fn outside_checkpoints(
     options: &Options,
-    public: Option<&str>,
+    keys: &Keys,
     report: &mut Report,
 ) -> Result<Vec<(String, Checkpoint)>, VerifyError> {
     let mut outside = Vec::new();
@@ -217,11 +221,7 @@ fn outside_checkpoints(
                 outside.push((place, read));
                 continue;
             }
-            let verified = match public {
-                Some(public) => Checkpoint::verify(piece, public),
-                None => Checkpoint::read(piece),
-            };
-            match verified {
+            match keys.verify(piece) {
                 Ok(read) => {
                     found += 1;
                     outside.push((place, read));

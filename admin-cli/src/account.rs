@@ -159,6 +159,8 @@ impl Keeper<'_> {
             let error = ledger::accounts::AccountError::TwoStepOn(row.name);
             return Err(from_account_error(error).fix("schoolgate account totp off"));
         }
+        // A passer-by at an open terminal must not bind the account to an app of their own.
+        self.confirm_own_password(None).await?;
         let secret = OneTimeSecret::generate();
         say!("secret  {}", secret.to_base32());
         say!("url     {}", secret.url(&row.name));
@@ -176,13 +178,7 @@ impl Keeper<'_> {
         let own = name.is_none_or(|name| same_person(name, &self.by));
         let name = name.unwrap_or(&self.by);
         if own {
-            // A passer-by at an open terminal must not be able to.
-            let secrets = Secrets { no_input: self.change.no_input };
-            let password = secrets.ask("Password: ", file)?;
-            let machine = machine_account();
-            let confirm =
-                self.log.accounts().confirm_password(now(), &self.by, &password, &machine).await;
-            confirm.map_err(from_login_error)?;
+            self.confirm_own_password(file).await?;
         } else {
             self.may_keep().await?;
         }
@@ -192,6 +188,14 @@ impl Keeper<'_> {
         say!("{}: two-step log-in is off; the password alone will do", visible(&row.name));
         say!("  undo  schoolgate account totp on, by {}", visible(&row.name));
         Ok(Exit::Ok)
+    }
+
+    async fn confirm_own_password(&self, file: Option<&Path>) -> Result<(), Failure> {
+        let password = Secrets { no_input: self.change.no_input }.ask("Password: ", file)?;
+        let machine = machine_account();
+        let accounts = self.log.accounts();
+        let confirmed = accounts.confirm_password(now(), &self.by, &password, &machine).await;
+        confirmed.map_err(from_login_error)
     }
 
     async fn unlock(&self, name: &str) -> Result<Exit, Failure> {

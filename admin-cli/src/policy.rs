@@ -111,7 +111,7 @@ fn tests_failed(failures: Vec<TestFailure>, total: usize, then: &str) -> Failure
 async fn diff(school: &School, file: &Path, format: Format) -> Result<Exit, Failure> {
     let snapshot = school.snapshot().await?;
     let new = read(school, file, snapshot.policy.catalogue())?;
-    let diff = snapshot.policy.diff(&new.policy);
+    let diff = snapshot.policy.diff(&new.policy, &snapshot.changes.of_levels(now()));
     if format == Format::Table {
         print_diff(&diff)?;
         return Ok(Exit::Ok);
@@ -170,7 +170,7 @@ async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
         say!("{} is in force already", visible(&order.name));
         return Ok(Exit::Ok);
     }
-    let diff = old.diff(&new.policy);
+    let diff = old.diff(&new.policy, &snapshot.changes.of_levels(now()));
     print_diff(&diff)?;
     let clock = old.clock();
     let review = order.review.as_deref().map(|text| moment(clock, text, true)).transpose()?;

@@ -236,6 +236,8 @@ pub(crate) fn from_change_error_for(
         | ChangeError::NoRole { .. } => {
             Failure::not_permitted(what).fix(whom_else_to_ask(policy, roles, but))
         }
+        ChangeError::KeyedTogether { .. } => Failure::not_permitted(what)
+            .fix("let a third person do it, or wait; schoolgate log actions --event account_changed"),
         ChangeError::NotYet { id, .. } => {
             Failure::not_permitted(what).fix(format!("see schoolgate unblock show {id}"))
         }

@@ -458,7 +458,14 @@ fn sessions_end_by_the_machine_file_s_limits() {
 #[test]
 fn a_one_time_code_is_asked_for_and_taken_once() {
     let (school, _) = set_up();
+    // Whoever finds a terminal open cannot bind the account to an app of their own.
+    let mut passer_by = Terminal::start(&school, &["account", "totp", "on"]);
+    passer_by.until("Password: ");
+    passer_by.type_line("not the password");
+    assert_eq!(passer_by.end(), NOT_PERMITTED);
     let mut on = Terminal::start(&school, &["account", "totp", "on"]);
+    on.until("Password: ");
+    on.type_line(JOE.trim());
     let said = on.until("Code of the app: ");
     let secret = said.lines().find_map(|line| line.trim().strip_prefix("secret  ")).unwrap();
     let secret = OneTimeSecret::from_base32(secret.trim()).unwrap();

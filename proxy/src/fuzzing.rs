@@ -125,7 +125,7 @@ pub fn policy_file(bytes: &[u8]) {
                 let address = address.parse().unwrap();
                 let _ = (policy.identify(None, address), policy.identify(Some(&user), address));
             }
-            let _ = (policy.warnings(), policy.files(), policy.diff(&policy));
+            let _ = (policy.warnings(), policy.files(), policy.diff(&policy, &Default::default()));
             for now in [0, 1_795_000_000_000, i64::MAX] {
                 let _ = policy.warnings_at(rules::time::UnixMillis(now));
             }

@@ -5,6 +5,7 @@ mod act;
 mod attest;
 mod fold;
 mod history;
+mod keyed;
 mod lesson;
 mod look;
 mod order;
@@ -20,6 +21,7 @@ pub use attest::{AccessHead, Attestation, Clock, DayCount, DepthShare, LevelMode
 pub use history::{
     ListRequest, PolicyRequest, REVIEW_BEFORE_END_MILLIS, RequestKind, UnblockHistory, UnblockState,
 };
+pub use keyed::{KEYED_MILLIS, Keyed, SETTING_UP_MILLIS};
 pub use lesson::{Lesson, Yes, standing_yes, start_lesson};
 pub use look::{CertificateException, InspectWhat, PrivacyLift, ask_certificate, ask_inspect};
 pub use order::{SignOff, SignOffOrder};
@@ -261,6 +263,8 @@ pub struct Changes {
     pub lockouts: u64,
     /// SHA-256 of the policy that the log says is in force; `None` before the first.
     pub policy: Option<String>,
+    /// Who keyed whose account.
+    pub keyed: Keyed,
 }
 
 /// What the log tells of the emergency code.
@@ -326,6 +330,11 @@ pub enum ChangeError {
     PolicyMoved,
     #[error("{id} cannot be revoked: it is in force, and does not end by itself")]
     NotRevocable { id: UnblockId },
+    #[error(
+        "{by} and {other} cannot both sign {id} off yet: the account of one was keyed by the other, or of both \
+         by the same person, within the last 24 hours"
+    )]
+    KeyedTogether { id: UnblockId, by: String, other: String },
     #[error("no standing yes covers it: {0}")]
     NoStandingYes(String),
     #[error(transparent)]

@@ -11,7 +11,7 @@ mod site_map;
 mod trial;
 
 pub use crate::document::PolicyError;
-pub use diff::PolicyDiff;
+pub use diff::{LevelChanges, PolicyDiff};
 pub use inspect::InspectSite;
 pub use trial::TestFailure;
 

@@ -135,8 +135,8 @@ impl Follow {
     /// Compares a policy file with the policy in force. Whatever is recorded is so before anything
     /// takes effect, and while nobody else can write the change log.
     async fn judge(&mut self, snapshot: &Snapshot, file: PolicyFile) -> Result<(), AppendError> {
-        let diff = snapshot.policy.diff(&file.policy);
         let at = now();
+        let diff = snapshot.policy.diff(&file.policy, &snapshot.changes.of_levels(at));
         let mut found = PolicyFound::Moved;
         let appended = self.log.append_with(at, |changes| {
             let hashes = (&*snapshot.policy_hash, file.hash.as_str());

@@ -167,7 +167,27 @@ fn sign<'c>(
         return Err(ChangeError::WrongState { id, state, wanted, action });
     }
     request.may(step, by)?;
+    check_keyed(changes, request, by, now)?;
     Ok(request)
+}
+
+/// Whoever keyed the account of another hand in a request, or whose account that one keyed, is no second
+/// person in it yet.
+fn check_keyed(
+    changes: &Changes,
+    request: &UnblockHistory,
+    by: &str,
+    now: UnixMillis,
+) -> Result<(), ChangeError> {
+    let signed = [&request.authorised, &request.applied, &request.confirmed];
+    let signed = signed.into_iter().flatten().map(|(_, who)| who);
+    for other in std::iter::once(&request.requested_by).chain(signed) {
+        if changes.keyed.until(by, other, now).is_some() {
+            let (by, other) = (by.to_owned(), other.clone());
+            return Err(ChangeError::KeyedTogether { id: request.id, by, other });
+        }
+    }
+    Ok(())
 }
 
 /// A sign-off, and the automatic apply where it was the last thing that this waited for.
@@ -299,6 +319,7 @@ pub fn extend_unblock(
     if same_person(by, &unblock.requested_by) {
         return Err(ChangeError::SamePerson { id, did: "asked for", action: "extend" });
     }
+    check_keyed(changes, unblock, by, now)?;
     let counted_from = if unblock.kind.ends() { unblock.from } else { now };
     check_end(policy, counted_from, until, now)?;
     check_reason(reason)?;

@@ -6,6 +6,7 @@ use super::{
     AUTOMATIC, BreakGlass, ChangeEntry, ChangeError, Changes, Event, LAPSE_MILLIS, PROGRAM,
     may_still_end, same_person,
 };
+use crate::policy::LevelChanges;
 use crate::site::Site;
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, Scope, SiteBlock, Unblock, UnblockId};
@@ -29,6 +30,7 @@ impl Changes {
     /// another person, and an apply by a third, in the order that the request was asked under.
     pub fn fold(&mut self, entry: &ChangeEntry) {
         self.size = self.size.max(entry.sequence + 1);
+        self.keyed.fold(entry);
         if let Some(asked) = self.asked(entry) {
             return self.fold_asked(asked, entry);
         }
@@ -344,6 +346,28 @@ impl Changes {
                 })
             })
             .collect()
+    }
+
+    /// The levels that blocks in force and unblocks hold for, those that only may come to be among them.
+    #[must_use]
+    pub fn of_levels(&self, now: UnixMillis) -> LevelChanges {
+        let level = |scope: &Scope| match scope {
+            Scope::Level(level) => Some(level.clone()),
+            _ => None,
+        };
+        let may_open = |it: &&UnblockHistory| {
+            let state = it.state(now);
+            state == UnblockState::Asked || may_still_end(state)
+        };
+        LevelChanges {
+            blocked: self.blocks.iter().filter_map(|it| level(&it.scope)).collect(),
+            opened: self
+                .unblocks
+                .values()
+                .filter(may_open)
+                .filter_map(|it| level(&it.scope))
+                .collect(),
+        }
     }
 
     /// Requests of every kind that are authorised, applied, not revoked, and not ended at `now`.

@@ -31,6 +31,7 @@ pub struct Lesson {
 /// # Errors
 /// [`ChangeError`]: locked, never, or why no standing yes covers it.
 pub fn standing_yes<'p>(
+    changes: &Changes,
     policy: &'p Policy,
     by: &str,
     lesson: &Lesson,
@@ -43,7 +44,7 @@ pub fn standing_yes<'p>(
     }
     let mut why = String::new();
     for yes in all {
-        match uncovered(policy, yes, by, lesson, now) {
+        match uncovered((changes, policy), yes, by, lesson, now) {
             None => return Ok(yes),
             // The reason of the last one whose role is held says more than "not your role".
             Some(reason) if why.is_empty() || policy.roles(by).contains(yes.who) => why = reason,
@@ -55,7 +56,7 @@ pub fn standing_yes<'p>(
 
 /// Why a standing yes does not cover a lesson; `None`: it does.
 fn uncovered(
-    policy: &Policy,
+    (changes, policy): (&Changes, &Policy),
     yes: &StandingYes,
     by: &str,
     lesson: &Lesson,
@@ -68,6 +69,11 @@ fn uncovered(
     match author(policy, &yes.authorised) {
         Ok(author) if author.eq_ignore_ascii_case(by.trim()) => {
             return Some("it is your own yes, and nobody says yes to what they ask for".to_owned());
+        }
+        Ok(author) if changes.keyed.until(author, by, now).is_some() => {
+            return Some(format!(
+                "its author {author} keyed your account, or you theirs, or somebody both, within the last 24 hours"
+            ));
         }
         Ok(_) => {}
         Err(why) => return Some(why),
@@ -150,7 +156,7 @@ pub fn start_lesson(
     let asked =
         ask_unblock(changes, policy, *categories, site, scope.clone(), now, *until, reason, now)?;
     let mut events = vec![(by.to_owned(), asked)];
-    let yes = standing_yes(policy, by, lesson, now).cloned();
+    let yes = standing_yes(changes, policy, by, lesson, now).cloned();
     if let Ok(yes) = &yes {
         let id = changes.next_unblock();
         let used = Event::StandingYesUsed { id, authorised: yes.authorised.clone() };

@@ -836,7 +836,7 @@ proptest! {
         };
         let actor = ACTORS[who];
         prop_assert!(start_lesson(&changes, &policy, actor, &lesson, now).is_err_and(|e| is_locked(&e)));
-        prop_assert!(standing_yes(&policy, actor, &lesson, now).is_err_and(|e| is_locked(&e)));
+        prop_assert!(standing_yes(&changes, &policy, actor, &lesson, now).is_err_and(|e| is_locked(&e)));
         let host = Host::parse("sealed.example").unwrap();
         let faults = [crate::decide::ReasonCode::TlsExpired];
         let accept =

@@ -25,6 +25,16 @@ pub struct PolicyDiff {
     pub intrudes: bool,
 }
 
+/// Levels, by name, that the school's own changes hold for: they are in no policy, and whoever moves to
+/// another level leaves a block behind, or comes to an unblock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LevelChanges {
+    /// A block holds for this level.
+    pub blocked: BTreeSet<String>,
+    /// An unblock holds for this level, or may come to.
+    pub opened: BTreeSet<String>,
+}
+
 impl PolicyDiff {
     fn add(&mut self, line: String, loosens: bool) {
         self.lines.push(line);
@@ -72,16 +82,16 @@ impl PolicyDiff {
 
 impl Policy {
     /// What differs from another policy, a line each, for `policy diff` and the change log;
-    /// `loosens` tells whether any line opens more than before. What cannot be told counts as
-    /// opening more.
+    /// `loosens` tells whether any line opens more than before, to anybody, or has the filter see or
+    /// enforce less. What cannot be told counts as opening more. `beside` is what else holds.
     #[must_use]
-    pub fn diff(&self, newer: &Policy) -> PolicyDiff {
+    pub fn diff(&self, newer: &Policy, beside: &LevelChanges) -> PolicyDiff {
         let mut diff = PolicyDiff::default();
         diff.change("school", &self.school, &newer.school, false);
         self.diff_calendar(newer, &mut diff);
-        self.diff_levels(newer, &mut diff);
+        self.diff_levels(newer, beside, &mut diff);
         self.diff_grid(newer, &mut diff);
-        self.diff_who(newer, &mut diff);
+        self.diff_who(newer, beside, &mut diff);
         diff.sets(&self.exception_lines(false), &newer.exception_lines(false), true, false);
         diff.sets(&self.exception_lines(true), &newer.exception_lines(true), false, true);
         diff.sets(&self.role_lines(), &newer.role_lines(), true, false);
@@ -110,7 +120,7 @@ impl Policy {
         });
     }
 
-    fn diff_levels(&self, newer: &Policy, diff: &mut PolicyDiff) {
+    fn diff_levels(&self, newer: &Policy, beside: &LevelChanges, diff: &mut PolicyDiff) {
         let names = |policy: &Policy| -> BTreeMap<String, String> {
             policy
                 .levels
@@ -127,6 +137,16 @@ impl Policy {
             let Some(new_id) = newer.levels.id(&level.name) else { continue };
             let new = newer.levels.get(new_id);
             diff.loosens |= (level.safe_search && !new.safe_search) || new.video < level.video;
+            // Exceptions, blocks and unblocks for the level above hold for this one: with another above
+            // it, others do.
+            let above = |policy: &Policy, id| {
+                policy
+                    .levels
+                    .line(id)
+                    .map(|id| policy.levels.get(id).name.clone())
+                    .collect::<Vec<_>>()
+            };
+            diff.loosens |= above(self, id) != above(newer, new_id);
             let inspect = |level: &Level| level.inspect.unwrap_or_default();
             let what = format!("inspect for {}", level.name);
             diff.inspection(&what, inspect(level), inspect(new));
@@ -136,7 +156,8 @@ impl Policy {
             let names = policy.levels.order.iter().map(|id| policy.levels.get(*id).name.as_str());
             names.collect::<Vec<_>>().join(", ")
         };
-        let loosens = self.is_looser(self.levels.strictest(), newer, newer.levels.strictest());
+        let (old, new) = (self.levels.strictest(), newer.levels.strictest());
+        let loosens = self.is_looser(old, newer, new, beside);
         diff.change("order", &order(self), &order(newer), loosens);
     }
 
@@ -216,7 +237,28 @@ impl Policy {
     }
 
     /// Whether somebody who moves from a level of this policy to one of another may see more.
-    fn is_looser(&self, level: LevelId, newer: &Policy, new_level: LevelId) -> bool {
+    fn is_looser(
+        &self,
+        level: LevelId,
+        newer: &Policy,
+        new_level: LevelId,
+        beside: &LevelChanges,
+    ) -> bool {
+        let (was, is) = (self.levels.get(level), newer.levels.get(new_level));
+        let inspect = |level: &Level| level.inspect.unwrap_or_default();
+        if was.safe_search && !is.safe_search || is.video < was.video || inspect(is) > inspect(was)
+        {
+            return true;
+        }
+        let names = |policy: &Policy, id| -> BTreeSet<String> {
+            policy.levels.line(id).map(|id| policy.levels.get(id).name.clone()).collect()
+        };
+        let (left, come_to) = (names(self, level), names(newer, new_level));
+        if left.difference(&come_to).any(|name| beside.blocked.contains(name))
+            || come_to.difference(&left).any(|name| beside.opened.contains(name))
+        {
+            return true;
+        }
         let sites = |policy: &Policy, level: LevelId| -> Option<BTreeSet<String>> {
             let list = policy.grid[level.index()].list.as_ref()?;
             Some(list.sites.sites().map(Site::to_string).collect())
@@ -245,14 +287,14 @@ impl Policy {
             .collect()
     }
 
-    fn diff_who(&self, newer: &Policy, diff: &mut PolicyDiff) {
+    fn diff_who(&self, newer: &Policy, beside: &LevelChanges, diff: &mut PolicyDiff) {
         let order = |policy: &Policy| -> Vec<String> {
             policy.who.groups.iter().map(|(name, _)| name.clone()).collect()
         };
         each(&self.who_lines(), &newer.who_lines(), |entry, old, new| {
             // An entry that comes or goes moves people from or to what the other entries say.
             let moved = self.levels.id(old).zip(newer.levels.id(new));
-            let loosens = moved.is_none_or(|(old, new)| self.is_looser(old, newer, new));
+            let loosens = moved.is_none_or(|(old, new)| self.is_looser(old, newer, new, beside));
             diff.change(&format!("who {entry}"), old, new, loosens);
         });
         let (old, new) = (order(self), order(newer));

@@ -350,12 +350,14 @@ fn seeing_less_is_loosening_and_seeing_more_is_said() {
         ),
     ];
     for (more, text, loosens, intrudes, line) in cases {
-        let diff = base.diff(&parse(&format!("{text}{more}")).unwrap());
+        let diff = base.diff(&parse(&format!("{text}{more}")).unwrap(), &LevelChanges::default());
         assert_eq!((diff.loosens, diff.intrudes), (loosens, intrudes), "{:?}", diff.lines);
         let has_line = line.is_empty() || diff.lines.iter().any(|it| it == line);
         assert!(has_line, "{:?} not {line}", diff.lines);
     }
-    assert!(!policy("[tls]\nno_sni = \"allow\"\n").diff(&policy("")).loosens);
+    assert!(
+        !policy("[tls]\nno_sni = \"allow\"\n").diff(&policy(""), &LevelChanges::default()).loosens
+    );
 }
 
 #[test]

@@ -1,7 +1,11 @@
 use super::*;
+use crate::access::UserFacts;
+use crate::decide::{Verdict, decide};
+use crate::time::UnixMillis;
+use crate::unblock::{BlockId, Scope, SiteBlock, Unblock, UnblockId};
 
 fn diff(old: &str, new: &str) -> PolicyDiff {
-    parse(old).unwrap().diff(&parse(new).unwrap())
+    parse(old).unwrap().diff(&parse(new).unwrap(), &LevelChanges::default())
 }
 
 #[test]
@@ -90,7 +94,8 @@ fn each_difference_is_a_line_and_loosening_is_seen() {
             "\"group:Year 7\" = \"ks3\"",
             "\"group:Year 7\" = \"ks2\"",
             "who group:year 7: ks3 -> ks2",
-            false,
+            // Fewer games, but not the moderate mode of video sites.
+            true,
             true,
         ),
         ("\"group:Staff\" = \"staff\"\n", "", "who group:staff: staff -> none", true, true),
@@ -212,10 +217,251 @@ fn a_new_site_on_a_list_loosens_and_one_fewer_does_not() {
             .unwrap()
     };
     let (fewer, more) = (with("a.example"), with("a.example\nb.example"));
-    let added = fewer.diff(&more);
+    let added = fewer.diff(&more, &LevelChanges::default());
     assert_eq!(
         (added.lines, added.loosens),
         (vec!["added: b.example to the only sites of ks1".to_owned()], true)
     );
-    assert!(!more.diff(&fewer).loosens);
+    assert!(!more.diff(&fewer, &LevelChanges::default()).loosens);
+}
+
+/// A small policy made of choices: everything about it that can decide something for Sam.
+#[derive(Clone, Debug)]
+struct Made {
+    parent: Option<&'static str>,
+    strict_first: bool,
+    cells: [&'static str; 4],
+    safe: [bool; 4],
+    video: [&'static str; 4],
+    inspect: [&'static str; 4],
+    exceptions: Vec<(bool, usize, &'static str)>,
+    user: Option<usize>,
+    group: Option<usize>,
+    network: Option<usize>,
+}
+
+const NAMES: [&str; 4] = ["pupil", "ks3", "guest", "staff"];
+const HOSTS: [&str; 3] = ["play.example", "www.play.example", "read.example"];
+
+impl Made {
+    fn policy(&self) -> Policy {
+        let order = if self.strict_first { NAMES } else { ["staff", "guest", "ks3", "pupil"] };
+        let mut text = "school = \"Example Academy\"\ntimezone = \"Europe/London\"\n".to_owned();
+        text += &format!("order = {order:?}\n[levels]\n");
+        for (place, name) in NAMES.iter().enumerate() {
+            let parent = self.parent.filter(|_| place == 1);
+            let parent = parent.map(|it| format!("parent = \"{it}\", ")).unwrap_or_default();
+            let (safe, video, inspect) = (self.safe[place], self.video[place], self.inspect[place]);
+            text += &format!(
+                "{name} = {{ {parent}safe_search = {safe}, video = \"{video}\", inspect = \"{inspect}\" }}\n"
+            );
+        }
+        text += "[who]\n";
+        let who =
+            [("user:sam.p", self.user), ("group:9C", self.group), ("net:10.0.0.0/8", self.network)];
+        for (entry, level) in who {
+            if let Some(level) = level {
+                text += &format!("\"{entry}\" = \"{}\"\n", NAMES[level]);
+            }
+        }
+        text += "[roles]\ndsl = [\"q.whitmore\"]\nit = [\"j.cho\"]\n\
+                 [unblock]\nauthorise = [\"dsl\"]\nconfirm = [\"it\"]\n";
+        text += "[grid]\ngames = { ";
+        let cells = NAMES.iter().zip(self.cells).filter(|(_, cell)| !cell.is_empty());
+        text += &cells
+            .map(|(name, cell)| format!("{name} = \"{cell}\""))
+            .collect::<Vec<_>>()
+            .join(", ");
+        text += " }\n";
+        for (blocks, level, site) in &self.exceptions {
+            let key = if *blocks { "block_for" } else { "allow_for" };
+            let level = NAMES[*level];
+            text += &format!(
+                "[[exception]]\nsite = \"{site}\"\n{key} = \"{level}\"\nreason = \"For the test\"\nreview = 2099-01-01\n"
+            );
+        }
+        parse(&text).unwrap_or_else(|faults| panic!("{faults:#?}\n{text}"))
+    }
+}
+
+fn made() -> impl Strategy<Value = Made> {
+    let cell = || prop::sample::select(vec!["", "block", "allow", "allow for @dsl"]);
+    let video = || prop::sample::select(vec!["open", "moderate", "strict"]);
+    let inspect = || prop::sample::select(vec!["page", "name", "never"]);
+    let exception = (any::<bool>(), 0..4_usize, prop::sample::select(HOSTS.to_vec()));
+    (
+        prop::sample::select(vec![None, Some("pupil"), Some("staff")]),
+        any::<bool>(),
+        prop::array::uniform4(cell()),
+        any::<[bool; 4]>(),
+        prop::array::uniform4(video()),
+        prop::array::uniform4(inspect()),
+        prop::collection::btree_map(
+            (0..4_usize, prop::sample::select(HOSTS.to_vec())),
+            exception,
+            0..3,
+        ),
+        prop::option::of(0..4_usize),
+        prop::option::of(0..4_usize),
+        prop::option::of(0..4_usize),
+    )
+        .prop_map(
+            |(
+                parent,
+                strict_first,
+                cells,
+                safe,
+                video,
+                inspect,
+                exceptions,
+                user,
+                group,
+                network,
+            )| Made {
+                parent,
+                strict_first,
+                cells,
+                safe,
+                video,
+                inspect,
+                // One for each level and site: two would contradict one another.
+                exceptions: exceptions
+                    .into_iter()
+                    .map(|((level, site), (blocks, ..))| (blocks, level, site))
+                    .collect(),
+                user,
+                group,
+                network,
+            },
+        )
+}
+
+/// A policy, and one that differs from it in a part.
+fn two() -> impl Strategy<Value = (Made, Made)> {
+    (made(), made(), any::<[bool; 8]>()).prop_map(|(old, other, taken)| {
+        let mut new = old.clone();
+        if taken[0] {
+            new.parent = other.parent;
+        }
+        if taken[1] {
+            new.cells = other.cells;
+        }
+        if taken[2] {
+            new.user = other.user;
+        }
+        if taken[3] {
+            (new.group, new.network) = (other.group, other.network);
+        }
+        if taken[4] {
+            new.exceptions = other.exceptions;
+        }
+        if taken[5] {
+            (new.safe, new.video) = (other.safe, other.video);
+        }
+        if taken[6] {
+            new.inspect = other.inspect;
+        }
+        if taken[7] {
+            new.strict_first = other.strict_first;
+        }
+        (old, new)
+    })
+}
+
+fn at_level(name: &str) -> Scope {
+    Scope::Level(name.to_owned())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Whatever opens for anybody, or is seen or enforced less for anybody, is told as loosening, beside any
+    /// block and any unblock of the school's for a level.
+    #[test]
+    fn whatever_opens_anything_for_anybody_loosens(
+        (old, new) in two(),
+        block in prop::option::of(0..4_usize),
+        unblock in prop::option::of(0..4_usize),
+    ) {
+        let (old, new) = (old.policy(), new.policy());
+        let site = Site::parse("play.example").unwrap();
+        let blocks: Vec<SiteBlock> = block
+            .map(|level| SiteBlock {
+                id: BlockId(1),
+                site: site.clone(),
+                scope: at_level(NAMES[level]),
+                sequence: 1,
+                at: UnixMillis(0),
+                reason: "For the test".to_owned(),
+            })
+            .into_iter()
+            .collect();
+        let unblocks: Vec<Unblock> = unblock
+            .map(|level| Unblock {
+                id: UnblockId(1),
+                site,
+                scope: at_level(NAMES[level]),
+                authorised_sequence: 2,
+                from: UnixMillis(0),
+                until: UnixMillis(i64::MAX),
+            })
+            .into_iter()
+            .collect();
+        let named = |level: Option<usize>| level.map(|it| NAMES[it].to_owned()).into_iter().collect();
+        let beside = LevelChanges { blocked: named(block), opened: named(unblock) };
+        let loosens = old.diff(&new, &beside).loosens;
+        let games = CategorySet::from_iter([old.catalogue().id("games").unwrap()]);
+        let none = CategorySet::from_iter([crate::category::CategoryId::UNCATEGORISED]);
+        let facts = |name: &str, groups: &[&str]| UserFacts {
+            name: Arc::from(name),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..UserFacts::default()
+        };
+        let people = [
+            Some(facts("sam.p", &[])),
+            Some(facts("sam.p", &["9C"])),
+            Some(facts("kit.r", &["9C"])),
+            Some(facts("alex.t", &[])),
+            None,
+        ];
+        for person in &people {
+            for client in [[10, 0, 0, 1], [192, 0, 2, 1]] {
+                let who = [&old, &new].map(|policy| policy.identify(person.as_ref(), client.into()));
+                let [was, is] = [0, 1].map(|side| [&old, &new][side].levels().get(who[side].level));
+                let mut opens = (was.safe_search && !is.safe_search) || is.video < was.video;
+                for host in HOSTS {
+                    let host = Host::parse(host).unwrap();
+                    for categories in [games, none] {
+                        let decided = [(&old, &who[0]), (&new, &who[1])].map(|(policy, who)| {
+                            let access = crate::access::Access {
+                                who,
+                                scheme: Scheme::Https,
+                                host: &host,
+                                port: 443,
+                                path: Some("/"),
+                                categories,
+                            };
+                            let verdict = decide(policy, &unblocks, &blocks, &access, UnixMillis(1)).verdict;
+                            (verdict, policy.inspection(&access).mode)
+                        });
+                        let [(was, saw), (is, sees)] = decided;
+                        opens |= was == Verdict::Block && is == Verdict::Allow;
+                        opens |= sees > saw;
+                    }
+                }
+                prop_assert!(!opens || loosens, "{person:?} from {client:?}: {:#?}", old.diff(&new, &beside));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_move_that_only_tightens_needs_nobody() {
+    let changed = SAMPLE.replace("\"group:Staff\" = \"staff\"", "\"group:Staff\" = \"guest\"");
+    let (old, new) = (sample(), parse(&changed).unwrap());
+    assert!(!old.diff(&new, &LevelChanges::default()).loosens);
+    let blocked = LevelChanges { blocked: ["staff".to_owned()].into(), ..LevelChanges::default() };
+    assert!(old.diff(&new, &blocked).loosens, "a block for staff is left behind");
+    let opened = LevelChanges { opened: ["guest".to_owned()].into(), ..LevelChanges::default() };
+    assert!(old.diff(&new, &opened).loosens, "an unblock for guests is come to");
 }

@@ -45,6 +45,7 @@ pub(crate) async fn run(school: &School, command: PolicyCommand) -> Result<Exit,
         }
         PolicyCommand::Rollback { reason, to, review, change } => {
             let (name, file) = earlier(school, to.as_deref()).await?;
+            same_files(school, &file).await?;
             let order = Order { file: &file, name, reason, review, change, verb: "rollback" };
             apply(school, order).await
         }
@@ -270,6 +271,30 @@ async fn earlier(school: &School, to: Option<&str>) -> Result<(String, PathBuf),
         })?;
     let path = school.config.state.join("policy").join(format!("{hash}.toml"));
     Ok((format!("policy {}", hash.get(..12).unwrap_or(hash)), path))
+}
+
+/// Checks that the files which an earlier policy names still hold what they held when it was kept: with
+/// other content it would be a policy that was never in force.
+async fn same_files(school: &School, file: &Path) -> Result<(), Failure> {
+    let hash = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let snapshot = school.snapshot().await?;
+    let kept = PolicyFile::kept(&school.config.state, &hash, snapshot.policy.catalogue());
+    let kept = kept.map_err(from_policy_fault)?;
+    let folder = school.config.policy.parent().unwrap_or(Path::new(""));
+    let is_other = |(name, content): &(&String, &String)| {
+        std::fs::read_to_string(folder.join(name)).ok().as_ref() != Some(*content)
+    };
+    let others: Vec<&str> =
+        kept.files.iter().filter(is_other).map(|(name, _)| name.as_str()).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let what = format!("that policy was in force with another content of {}", others.join(", "));
+    let kept = file.with_extension("files.json");
+    Err(Failure::usage(what).fix(format!(
+        "put back what {} holds of it first; then roll back, or apply a policy of its own",
+        kept.display()
+    )))
 }
 
 fn from_policy_fault(fault: PolicyFault) -> Failure {

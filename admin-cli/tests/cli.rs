@@ -588,6 +588,32 @@ fn a_policy_is_validated_tested_applied_and_rolled_back() {
 }
 
 #[test]
+fn an_earlier_policy_comes_back_with_the_files_that_it_named_or_not_at_all() {
+    let school = School::new();
+    let listed = school
+        .policy()
+        .replace("\"ks4\", \"guest\"", "\"ks4\", \"visitors\", \"guest\"")
+        .replace("staff = {}\n", "staff = {}\nvisitors = { only = \"visitors.txt\" }\n");
+    school.write("visitors.txt", "library.test\n");
+    school.write("policy.toml", &listed);
+    let seen = school.run("check library.test --as visitors", &[]);
+    assert_eq!(seen.code, OK, "{seen:?}");
+    school.write(
+        "tight.toml",
+        &listed.replace("education = { pupil = \"allow\"", "education = { pupil = \"block\""),
+    );
+    let applied = school.run("policy apply tight.toml --by j.cho --reason", &["Exam week"]);
+    assert_eq!(applied.code, OK, "{applied:?}");
+    school.write("visitors.txt", "library.test\narcade.test\n");
+    let back = school.run("policy rollback --by q.whitmore --reason", &["The exams are over"]);
+    assert_eq!(back.code, USAGE, "{back:?}");
+    assert!(back.err.contains("another content of visitors.txt"), "{back:?}");
+    school.write("visitors.txt", "library.test\n");
+    let back = school.run("policy rollback --by q.whitmore --reason", &["The exams are over"]);
+    assert!(back.out.contains("asked for"), "{back:?}");
+}
+
+#[test]
 fn a_bad_machine_file_is_named_with_its_line() {
     let school = School::new();
     school.write("schoolgate.toml", &school.machine().replace("policy =", "polcy ="));

@@ -26,6 +26,7 @@ mod pending;
 pub mod query;
 pub mod record;
 pub mod refusals;
+pub mod retention;
 pub mod rollup;
 pub mod seen;
 mod segment;

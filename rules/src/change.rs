@@ -27,6 +27,7 @@ pub use school::{POLICY_ROLES, PolicyFound, ask_lift, ask_list, change_policy, p
 
 use crate::access::Role;
 use crate::decide::ReasonCode;
+use crate::hold::{HoldId, HoldScope};
 use crate::site::SiteError;
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, Scope, SiteBlock, UnblockId};
@@ -228,6 +229,26 @@ pub enum Event {
     BackupMade { sha256: String, files: u64, bytes: u64 },
     /// This state was brought back from a backup: what was recorded after that was made is not in it.
     BackupRestored { made_at: UnixMillis, sha256: String },
+    /// Records are kept although their time is up.
+    HoldAdded { id: HoldId, scope: HoldScope, reason: String },
+    /// No longer.
+    HoldLifted { id: HoldId, reason: String },
+    /// Records of a school day were erased: `whole`, with its files, or of these classes (`allowed`,
+    /// `blocked`) or of one person, whose rows lose everything but their hashes.
+    Erased {
+        day: String,
+        whole: bool,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        classes: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<String>,
+        rows: u64,
+        /// First and last number of each run of batches that the day had, where it is erased whole: what
+        /// `audit verify` need not find any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        batches: Vec<(u64, u64)>,
+        why: String,
+    },
 }
 
 /// An event with its place, time and actor.

@@ -186,6 +186,12 @@ impl AccessTree {
     }
 }
 
+/// How many of the tree's batches the note beside it calls durable: a start takes these from the tree and
+/// looks for none of them in the days' files.
+pub(crate) fn noted_durable(audit: &Path) -> std::io::Result<u64> {
+    Ok(read_known(&audit.join(KNOWN))?.map_or(0, |known| known.durable))
+}
+
 /// The leaf that stands for a batch which no file holds any more: the numbers after it keep their
 /// places, and `audit verify` tells of it.
 pub(crate) fn lost_leaf(number: u64) -> Hash {

@@ -7,6 +7,7 @@
 mod sample;
 
 mod bundle;
+mod erased;
 mod flips;
 mod log;
 mod restarts;

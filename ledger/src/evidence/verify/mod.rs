@@ -42,6 +42,8 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// What no proof covers, or not yet.
     pub uncovered: Vec<String>,
+    /// Days that were erased because their time was up, each with the entry that says so.
+    pub erased: Vec<String>,
     /// Entries of the change log.
     pub entries: u64,
     /// Own checkpoints whose signature is right.

@@ -20,6 +20,7 @@ mod doctor;
 mod effects;
 mod failure;
 mod health;
+mod hold;
 mod in_force;
 mod inspect;
 mod inspect_learned;

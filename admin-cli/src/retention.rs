@@ -1,9 +1,12 @@
-//! `retention`: how long each kind of record is kept.
+//! `retention`: how long each kind of record is kept, and erasing what is over.
 
-use crate::args::RetentionCommand;
+use crate::args::{ChangeArgs, PrintArgs, RetentionCommand};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
-use crate::school::School;
+use crate::school::{Acting, School, from_append_error, now};
+use crate::who::person;
+use ledger::retention::{Order, RetentionError};
+use rules::access::Role;
 
 const COLUMNS: &[Column] = &[
     Column { key: "class", title: "Records", gives_way: 0 },
@@ -14,7 +17,57 @@ const COLUMNS: &[Column] = &[
 
 /// Runs a `retention` command.
 pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<Exit, Failure> {
-    let RetentionCommand::Show { print } = command;
+    match command {
+        RetentionCommand::Show { print } => show(school, print).await,
+        RetentionCommand::Run { change } => erase(school, change).await,
+        RetentionCommand::Hold(command) => crate::hold::run(school, command).await,
+    }
+}
+
+/// Who may have erased what is over.
+const MAY_ERASE: &[Role] = &[Role::It, Role::Dsl, Role::Head];
+
+/// Erases what is over, by the policy: the decision was made there, by the people who signed it off.
+async fn erase(school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
+    let snapshot = school.snapshot().await?;
+    let policy = &snapshot.policy;
+    let log = school.change_log().await?;
+    let by = person(school, &log, change).await?;
+    let acting = Acting::new(&log, &by, "retention run".to_owned(), change);
+    acting.require(policy, MAY_ERASE).await?;
+    let order = Order {
+        clock: policy.clock(),
+        keep: policy.keep(),
+        now: now(),
+        actor: &by,
+        dry_run: change.dry_run,
+    };
+    let outcome =
+        ledger::retention::run(&school.config.state, &log, order).await.map_err(from_error)?;
+    let would = if change.dry_run { "would be " } else { "" };
+    for (day, rows) in &outcome.erased {
+        say!("{day}  {would}erased, {rows} records");
+    }
+    for day in &outcome.finished {
+        say!("{day}  {would}erased: an earlier run had recorded it and was cut short");
+    }
+    for (day, why) in &outcome.kept {
+        say!("{day}  kept: {}", visible(&why.to_string()));
+    }
+    if outcome.erased.is_empty() && outcome.finished.is_empty() {
+        note!("nothing was erased");
+    }
+    Ok(Exit::Ok)
+}
+
+fn from_error(error: RetentionError) -> Failure {
+    match error {
+        RetentionError::Log(error) => from_append_error(error),
+        other => Failure::fault(other),
+    }
+}
+
+async fn show(school: &School, print: &PrintArgs) -> Result<Exit, Failure> {
     let snapshot = school.snapshot().await?;
     let keep = snapshot.policy.keep();
     let log = ledger::query::AccessLog::new(&school.config.state);
@@ -41,7 +94,8 @@ pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<E
         note!("warning: {}", visible(warning));
     }
     note!(
-        "note: this is what the school decided; records are not yet erased by themselves when their time is up"
+        "note: a day is erased whole, once the longest of the two periods for requests is over; the change \
+         log is kept"
     );
     Ok(Exit::Ok)
 }

@@ -1,6 +1,6 @@
 //! The grammar of what was recorded: `log`, `report` and `retention`.
 
-use super::{PrintArgs, WhoArgs};
+use super::{ChangeArgs, PrintArgs, WhoArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -200,6 +200,25 @@ pub(crate) enum ReportCommand {
         #[command(flatten)]
         who: WhoArgs,
     },
+    /// Everything recorded on one person, for a subject access request; needs dsl or head
+    #[command(before_help = "Examples:
+  schoolgate report person sam.p --reason \"subject access request of 3 March\" --format html -o sam.html
+  schoolgate report person sam.p --reason \"subject access request of 3 March\" --format json")]
+    Person {
+        /// The user, as the log has the name
+        name: String,
+        /// Why it is needed; stands in the change log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// File format
+        #[arg(long, value_enum, default_value_t = ReportFormat::Md)]
+        format: ReportFormat,
+        /// Write to this file instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        who: WhoArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -211,5 +230,63 @@ pub(crate) enum RetentionCommand {
     Show {
         #[command(flatten)]
         print: PrintArgs,
+    },
+    /// Erase every day whose time is up; needs it, dsl or head
+    #[command(
+        before_help = "Examples:\n  schoolgate retention run --dry-run\n  schoolgate retention run --by j.cho"
+    )]
+    Run {
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Legal holds: records that are kept although their time is up
+    #[command(before_help = "Examples:
+  schoolgate retention hold add --person sam.p --reason \"police request 12/26\"
+  schoolgate retention hold list
+  schoolgate retention hold lift H-0001 --reason \"the case is closed\"")]
+    #[command(subcommand)]
+    Hold(HoldCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HoldCommand {
+    /// Keep what fits everything that is given; needs dsl or head
+    #[command(before_help = "Examples:
+  schoolgate retention hold add --person sam.p --from 2026-01-05 --reason \"police request 12/26\"")]
+    Add {
+        /// Records of this user
+        #[arg(long, value_name = "NAME")]
+        person: Option<String>,
+        /// Records of this site and what is below it
+        #[arg(long)]
+        site: Option<String>,
+        /// Records from then
+        #[arg(long, value_name = "WHEN")]
+        from: Option<String>,
+        /// Records until then
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
+        /// Why, in at least 10 letters
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// The holds in force
+    List {
+        #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// End a hold; needs dsl or head, and another person than who made it
+    Lift {
+        /// Its number, such as H-0001
+        id: String,
+        /// Why, in at least 10 letters
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
     },
 }

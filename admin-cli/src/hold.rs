@@ -172,7 +172,7 @@ async fn lift(
             };
             if same_person(&hold.by, &by) {
                 return Err(Failure::not_permitted(format!("you made {id}, so you cannot lift it"))
-                    .fix(whom_else_to_ask(policy, MAY_HOLD, &[&by])));
+                    .fix(whom_else_to_ask(policy, MAY_HOLD, &[by.as_str()])));
             }
             Ok(vec![(by.clone(), Event::HoldLifted { id, reason })])
         })

@@ -3,6 +3,7 @@
 mod blocked;
 pub(crate) mod document;
 pub(crate) mod https;
+mod person;
 mod running;
 pub(crate) mod weekly;
 
@@ -56,6 +57,14 @@ pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit,
             let text = changes(school, &who, format, since.as_deref()).await?;
             deliver(&text, output.as_deref())
         }
+        ReportCommand::Person { name, reason, format, output, who } => {
+            let at_work = Patience::new("reading the log");
+            let text = person::report(school, &who, &name, &reason, format).await;
+            drop(at_work);
+            let text = text?;
+            // It holds one person's whole record: for whoever asked for it alone.
+            deliver_privately(&text, output.as_deref())
+        }
     }
 }
 
@@ -68,6 +77,24 @@ fn deliver(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
         }
         None => std::io::stdout().lock().write_all(text.as_bytes())?,
     }
+    Ok(Exit::Ok)
+}
+
+/// As [`deliver`], into a new file that nobody else on this machine can read.
+fn deliver_privately(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let Some(path) = output else { return deliver(text, None) };
+    let failed = |error: std::io::Error| {
+        let failure = Failure::fault(format!("{}: {error}", path.display()));
+        match error.kind() {
+            std::io::ErrorKind::AlreadyExists => failure.fix("name a file that is not there yet"),
+            _ => failure,
+        }
+    };
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    note!("written to {}", path.display());
     Ok(Exit::Ok)
 }
 

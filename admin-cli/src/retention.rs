@@ -90,9 +90,6 @@ async fn show(school: &School, print: &PrintArgs) -> Result<Exit, Failure> {
         ])?;
     }
     sheet.finish()?;
-    for warning in snapshot.policy.warnings().iter().filter(|warning| warning.contains(": keep ")) {
-        note!("warning: {}", visible(warning));
-    }
     note!(
         "note: a day is erased whole, once the longest of the two periods for requests is over; the change \
          log is kept"

@@ -25,7 +25,7 @@ pub(crate) const READS_REQUESTS: &[Role] =
 pub(crate) const READS_CHANGES: &[Role] = &Role::ALL;
 
 /// Most characters of a subject in the record of a look.
-const MAX_SUBJECT_CHARS: usize = 300;
+pub(crate) const MAX_SUBJECT_CHARS: usize = 300;
 
 /// How long sessions last by the machine file.
 pub(crate) fn limits(settings: AccountSettings) -> Limits {

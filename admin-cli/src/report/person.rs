@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::hold;
 use crate::log;
 use crate::school::{School, from_append_error, now, show_seconds};
-use crate::who::{look, subject_words};
+use crate::who::{MAX_SUBJECT_CHARS, look, subject_words};
 use ledger::query::{AccessRow, Filter, Order};
 use ledger::users::UserRow;
 use rules::access::Role;
@@ -53,6 +53,11 @@ pub(super) async fn report(
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
     let subject = subject_words(&[("user", Some(name)), ("reason", Some(&reason))]);
+    // The record of the look holds all of it.
+    if subject.chars().count() > MAX_SUBJECT_CHARS {
+        return Err(Failure::usage("name and reason are too long for the record of this look")
+            .fix(format!("say it in {MAX_SUBJECT_CHARS} characters")));
+    }
     let by = look(school, policy, who, READS_PERSON, "report person", &subject).await?;
     let accesses = accesses(school, name).await?;
     let change_log = school.change_log().await?;
@@ -65,9 +70,10 @@ pub(super) async fn report(
     let tables = [
         ("The person's row among the users", users_table(user.as_ref(), policy.clock())),
         ("Requests under the name", access_table(policy, &accesses)),
-        ("Entries of the change log that the person made or that name the person", {
-            Table::new(ENTRY_HEADINGS, told)
-        }),
+        (
+            "Entries of the change log that the person made or that name the person",
+            Table::new(ENTRY_HEADINGS, told),
+        ),
     ];
     Ok(match format {
         ReportFormat::Html => document(policy, name, &by, &reason, tables).html(),
@@ -176,7 +182,7 @@ fn access_table(policy: &Policy, rows: &[AccessRow]) -> Table {
             number(ended.map(|it| u64::from(it.status))),
             number(ended.map(|it| it.bytes_up)),
             number(ended.map(|it| it.bytes_down)),
-            row.id.code().to_string(),
+            row.id.code(),
         ]
     };
     Table::new(ACCESS_HEADINGS, rows.iter().map(cells).collect())

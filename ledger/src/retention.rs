@@ -224,7 +224,8 @@ async fn once(
                 true => Ok(vec![(order.actor.to_owned(), event)]),
                 false => Err(Moved),
             };
-            match log.append_with(order.now, decide).await {
+            let written = log.append_with(order.now, decide).await;
+            match written {
                 Ok(written) => size += written.len() as u64,
                 Err(AppendWithError::Refused(Moved)) => return Ok(false),
                 Err(AppendWithError::Log(error)) => return Err(error.into()),

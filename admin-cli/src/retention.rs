@@ -41,6 +41,7 @@ async fn erase(school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
         now: now(),
         actor: &by,
         dry_run: change.dry_run,
+        most_parts: usize::MAX,
     };
     let outcome =
         ledger::retention::run(&school.config.state, &log, order).await.map_err(from_error)?;

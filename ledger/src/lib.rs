@@ -23,6 +23,7 @@ pub mod journal;
 pub mod lock;
 pub mod payload;
 mod pending;
+pub mod pseudonym;
 pub mod query;
 pub mod record;
 pub mod refusals;

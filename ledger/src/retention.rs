@@ -1,6 +1,8 @@
 //! Erasing school days whose time is up, as `[keep]` of the policy says.
 //!
-//! A day's file goes whole, once every class of record in it is over. The entry `erased` of the change
+//! A day's file goes whole, once every class of record in it is over. Where one class is over before another,
+//! and where one person's requests are to be erased, the file is made anew without these rows, whose hashes
+//! stay ([`rewrite`]). Either way the entry `erased` of the change
 //! log comes first and is durable before any file is touched: it names the day, its rows and its
 //! batches, and checkpoints sign it like any other entry. So an erasure that cannot be recorded does not
 //! happen, and one that was cut short between entry and file is finished by the next run.
@@ -14,6 +16,13 @@
 //! - the clock is not to be believed: by it the newest day would be over too.
 
 mod day;
+mod entries;
+mod part;
+mod rewrite;
+
+pub use entries::erasures;
+pub(crate) use entries::{PartErasure, erased_batches, part_erasures};
+pub use part::erase_person;
 
 use crate::changes::{AppendError, AppendWithError, ChangeLog};
 use crate::evidence::access::{TREE as ACCESS_TREE, noted_durable};
@@ -30,7 +39,6 @@ use rules::change::{ChangeEntry, Event};
 use rules::hold::{HoldId, Holds};
 use rules::policy::Keep;
 use rules::time::{SchoolClock, UnixMillis};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -45,10 +53,23 @@ const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 pub struct Outcome {
     /// Days erased now, with how many rows each had.
     pub erased: Vec<(Date, u64)>,
+    /// Days of which rows were erased now: of which classes or for which request, and how many.
+    pub parts: Vec<(Date, String, u64)>,
+    /// Whether more of them wait: see [`Order::most_parts`].
+    pub more: bool,
     /// Days whose erasure an earlier run had recorded and not finished.
     pub finished: Vec<Date>,
     /// Days that are over and stay, and why.
     pub kept: Vec<(Date, Why)>,
+}
+
+impl Outcome {
+    /// Notes why a day, or rows of it, stay; said once.
+    fn keep(&mut self, day: Date, why: Why) {
+        if !self.kept.iter().any(|kept| (kept.0, &kept.1) == (day, &why)) {
+            self.kept.push((day, why));
+        }
+    }
 }
 
 /// Why a day whose time is up stays.
@@ -63,6 +84,12 @@ pub enum Why {
     /// It is not what was signed, or cannot be read.
     #[error("it is damaged or was altered ({0}); schoolgate audit verify")]
     Damaged(String),
+    /// Its rows have no leaves of their own, so that none can go alone.
+    #[error("it was recorded before the log was proved: it goes whole, with its longest period")]
+    NotProved,
+    /// The running filter may have it open.
+    #[error("it is one of the two newest days, which may still be written; carry it out again later")]
+    Open,
     /// The log says that the day was erased, and there is another file in its place.
     #[error("it was erased by entry {0} of the change log, and its file is not the one that was erased")]
     NotTheErased(u64),
@@ -105,6 +132,8 @@ pub struct Order<'a> {
     pub actor: &'a str,
     /// Whether nothing is to be changed.
     pub dry_run: bool,
+    /// Most days of which rows are erased in one run: each is read and written whole.
+    pub most_parts: usize,
 }
 
 impl Order<'_> {
@@ -117,13 +146,18 @@ impl Order<'_> {
 
     /// Whether every class of record of a day is over.
     fn is_over(&self, day: Date) -> bool {
-        let longest = self.keep.allowed_days.max(self.keep.blocked_days);
+        self.over_for(self.keep.allowed_days.max(self.keep.blocked_days), day)
+    }
+
+    /// Whether what is kept for so many days is over, of a day.
+    fn over_for(&self, days: u32, day: Date) -> bool {
         // What cannot be reckoned is kept.
-        self.first_kept(longest).is_some_and(|first| day < first)
+        self.first_kept(days).is_some_and(|first| day < first)
     }
 }
 
-/// Finishes what an earlier run began, and erases every day whose time is up.
+/// Finishes what an earlier run began, erases every day whose time is up, and of younger days the rows of
+/// the class whose own time is up.
 ///
 /// # Errors
 /// [`RetentionError`]. What was erased before is recorded; the next run goes on.
@@ -136,22 +170,17 @@ pub async fn run(
     for _ in 0..TRIES {
         outcome.kept.clear();
         if once(state, log, order, &mut outcome).await? {
+            part::classes(state, log, order, &mut outcome).await?;
             return Ok(outcome);
         }
     }
     Err(RetentionError::Busy)
 }
 
-/// The erasures of whole days that the log records, the last of each day.
-#[must_use]
-pub fn erasures(entries: &[ChangeEntry]) -> BTreeMap<Date, (u64, Vec<(u64, u64)>)> {
-    let whole = |entry: &ChangeEntry| match &entry.event {
-        Event::Erased { day, whole: true, batches, .. } => {
-            Some((day.parse().ok()?, (entry.sequence, batches.clone())))
-        }
-        _ => None,
-    };
-    entries.iter().filter_map(whole).collect()
+/// An error at this path.
+fn io(path: &Path) -> impl Fn(std::io::Error) -> RetentionError + use<> {
+    let path = path.to_owned();
+    move |source| RetentionError::Io { path: path.clone(), source }
 }
 
 /// One go at it. `false`: somebody else wrote to the change log, so that it must be read again.
@@ -162,10 +191,6 @@ async fn once(
     outcome: &mut Outcome,
 ) -> Result<bool, RetentionError> {
     let access = state.join("access");
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| RetentionError::Io { path, source }
-    };
     let entries = log.entries_after(0).await?;
     let mut size = entries.last().map_or(0, |entry| entry.sequence + 1);
     let (holds, erased) = (Holds::of(&entries), erasures(&entries));
@@ -211,9 +236,10 @@ async fn once(
                 day: day.to_string(),
                 whole: true,
                 classes: vec!["allowed".to_owned(), "blocked".to_owned()],
-                person: None,
+                request: None,
                 rows: facts.rows,
                 batches: spans(facts.batches.iter().map(|batch| batch.0)),
+                lacks: None,
                 why: format!(
                     "kept {} days (allowed) and {} days (blocked) by the policy",
                     order.keep.allowed_days, order.keep.blocked_days
@@ -253,6 +279,11 @@ async fn may_erase(
     if let Some(hold) = facts.held {
         return Err(Why::Held(hold));
     }
+    proved(&facts, covered).map(|()| facts)
+}
+
+/// Whether what a day's file holds is what a checkpoint covers.
+fn proved(facts: &DayFacts, covered: &Covered) -> Result<(), Why> {
     if !facts.is_in_batches {
         return Err(Why::NotCovered);
     }
@@ -265,7 +296,7 @@ async fn may_erase(
             _ => return Err(Why::Damaged(format!("batch {number} is not the one that was signed"))),
         }
     }
-    Ok(facts)
+    Ok(())
 }
 
 /// Why the file of a day that the log calls erased is not to be removed; `None`: it is.
@@ -354,7 +385,7 @@ mod tests {
         let keep = Keep { allowed_days: 2, blocked_days: 3, changes_days: 1 };
         // 2026-01-10, noon.
         let now = UnixMillis(1_768_046_400_000);
-        let order = Order { clock: &clock, keep, now, actor: "x", dry_run: false };
+        let order = Order { clock: &clock, keep, now, actor: "x", dry_run: false, most_parts: 1 };
         let day = |text: &str| text.parse::<Date>().unwrap();
         assert!(order.is_over(day("2026-01-06")));
         assert!(!order.is_over(day("2026-01-07")), "blocked requests of that evening");

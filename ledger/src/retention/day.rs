@@ -1,7 +1,9 @@
 //! What has to be known of a day's file before it may go.
 
 use crate::evidence::access::FIRST_WITH_BATCHES;
+use super::rewrite::Asked;
 use crate::evidence::batch::Batch;
+use crate::evidence::erased;
 use crate::evidence::row::Hash;
 use crate::evidence::tree::leaf_hash;
 use crate::sqlite::open_to_read;
@@ -25,6 +27,8 @@ pub(super) struct DayFacts {
     pub(super) batches: Vec<(u64, Hash)>,
     /// Whether it is of a version that proves its rows at all.
     pub(super) is_proved: bool,
+    /// Whether its first row is proved too: not where an update to such a version came that day.
+    pub(super) is_proved_from_its_start: bool,
     /// Whether each row and end is in a batch; true where the version has none.
     pub(super) is_in_batches: bool,
     /// A hold that keeps any row of it.
@@ -62,6 +66,7 @@ impl DayFacts {
             rows: rows.max(0) as u64,
             batches: Vec::new(),
             is_proved,
+            is_proved_from_its_start: false,
             is_in_batches: true,
             held: holding(db, bounds, holds).await?,
         };
@@ -74,6 +79,9 @@ impl DayFacts {
             let ends = ends.fetch_one(&mut *db).await?;
             let (ends, proved_from): (i64, i64) = (ends.try_get(0)?, ends.try_get(1)?);
             let end = end.unwrap_or((proved_from.max(0) as u64, 0));
+            facts.is_proved_from_its_start = proved_from == 0;
+            // The last row may have been erased; its leaf is in its batch.
+            let next = next.max(next_erased(db, version).await?);
             facts.is_in_batches = end == (next.max(0) as u64, ends.max(0) as u64);
         }
         Ok(facts)
@@ -98,6 +106,29 @@ impl DayFacts {
         }
         Ok(end)
     }
+}
+
+/// The place behind the last row that was erased from a file.
+async fn next_erased(db: &mut SqliteConnection, version: i64) -> Result<i64, sqlx::Error> {
+    if version < erased::VERSION {
+        return Ok(0);
+    }
+    let last = "SELECT coalesce(max(place) + 1, 0) FROM erased WHERE kind = ?";
+    sqlx::query(last).bind(erased::ROW).fetch_one(db).await?.try_get(0)
+}
+
+/// Everybody whose requests a day's file holds.
+pub(super) async fn people(path: &Path) -> Result<Vec<String>, sqlx::Error> {
+    let mut db = open_to_read(path).await?;
+    let rows = sqlx::query("SELECT name FROM person").fetch_all(&mut db).await?;
+    db.close().await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// The first hold that keeps a row.
+pub(super) fn holds_row(holds: &Holds, row: &Asked<'_>) -> Option<HoldId> {
+    let holds_it = |hold: &&Hold| hold.scope.holds(row.user, (row.host, row.path), row.at);
+    holds.in_force.values().find(holds_it).map(|hold| hold.id)
 }
 
 /// The first hold that keeps any row of the day.

@@ -22,7 +22,7 @@ fn clock() -> SchoolClock {
 fn erase(state: &Path, after: i64, dry_run: bool) -> Result<Outcome, RetentionError> {
     let clock = clock();
     let now = UnixMillis(NOW.0 + after * DAY_MS);
-    let order = Order { clock: &clock, keep: KEEP, now, actor: "schoolgate", dry_run };
+    let order = Order { clock: &clock, keep: KEEP, now, actor: "schoolgate", dry_run, most_parts: 9 };
     wait(async {
         let log = ChangeLog::open(state).await.unwrap();
         run(state, &log, order).await
@@ -136,9 +136,10 @@ fn a_file_removed_without_an_entry_or_an_entry_without_its_batches_hides_nothing
         day: clock().day(NOW).to_string(),
         whole: true,
         classes: Vec::new(),
-        person: None,
+        request: None,
         rows: 45,
         batches: Vec::new(),
+        lacks: None,
         why: "somebody says so".to_owned(),
     };
     append(state.path(), event);

@@ -7,7 +7,7 @@ use crate::evidence::access::lost_leaf;
 use crate::evidence::hash_of_hex;
 use crate::evidence::row::Hash;
 use crate::evidence::tree::{MemoryTree, Tree as _};
-use crate::retention::erasures;
+use crate::retention::{PartErasure, erasures, part_erasures};
 use crate::sqlite::{day_path, days};
 use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,7 @@ pub(super) async fn check(
     batches.against_tree(&tree, believed, kept, report);
     batches.against_heads(&tree, changes, report);
     tell_erased(&found, &batches.erased, report);
+    parts_erased(&found, &part_erasures(&changes.entries), report);
     day_counts(&found, &batches.erased, changes, report);
     not_yet_signed(&batches, changes, report);
     Ok(())
@@ -215,6 +216,46 @@ fn tell_erased(found: &BTreeMap<Date, DayFound>, erased: &Erasures, report: &mut
             false => format!("the hashes of {} are kept", runs.join(", ")),
         };
         report.erased.push(format!("access log: {day} was erased by entry {entry}; {hashes}"));
+    }
+}
+
+/// Rows that are gone from days which have a file: the change log must say that these were erased, and that
+/// no others were.
+fn parts_erased(
+    found: &BTreeMap<Date, DayFound>,
+    parts: &BTreeMap<Date, Vec<PartErasure>>,
+    report: &mut Report,
+) {
+    for (day, this) in found {
+        let entries = parts.get(day).map_or(&[][..], Vec::as_slice);
+        let lacks = this.lacks.clone().unwrap_or_default();
+        let fits = entries.iter().rposition(|part| part.lacks == lacks.places);
+        let done = match (&this.lacks, fits) {
+            (None, _) => 0,
+            (Some(_), Some(last)) => last + 1,
+            (Some(_), None) => {
+                let what = format!(
+                    "{} rows and {} ends are gone from it, and no entry of the change log says that just \
+                     these were erased",
+                    lacks.rows, lacks.ends
+                );
+                report.problem(ACCESSES, format!("access-{day}.db"), what);
+                continue;
+            }
+        };
+        for part in &entries[..done] {
+            report.erased.push(format!(
+                "access log: {} rows of {day} were erased by entry {} ({}); their hashes are kept",
+                part.rows, part.entry, part.what
+            ));
+        }
+        for part in &entries[done..] {
+            report.uncovered.push(format!(
+                "access log: entry {} of the change log says that {} rows of {day} were erased ({}), and they \
+                 are there: it was cut short, or the file was restored",
+                part.entry, part.rows, part.what
+            ));
+        }
     }
 }
 

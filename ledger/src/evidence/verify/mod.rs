@@ -9,9 +9,9 @@
 //! covered by what is read after it.
 
 mod changes;
-mod day;
+pub(crate) mod day;
 mod days;
-mod dictionary;
+pub(crate) mod dictionary;
 mod trees;
 
 use super::key::public_key;
@@ -42,7 +42,7 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// What no proof covers, or not yet.
     pub uncovered: Vec<String>,
-    /// Days that were erased because their time was up, each with the entry that says so.
+    /// Days that were erased, whole or in part, each with the entry that says so.
     pub erased: Vec<String>,
     /// Entries of the change log.
     pub entries: u64,

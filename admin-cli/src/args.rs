@@ -21,7 +21,8 @@ pub(crate) use lesson::LessonCommand;
 pub(crate) use look::{CertificateCommand, InspectCommand};
 pub(crate) use machine::{ConfigCommand, ListsCommand, PasswordArgs, UserCommand};
 pub(crate) use records::{
-    HoldCommand, LogCommand, LogFilters, Reader, ReportCommand, ReportFormat, RetentionCommand,
+    EraseCommand, HoldCommand, LogCommand, LogFilters, Reader, ReportCommand, ReportFormat,
+    RetentionCommand,
 };
 
 use crate::output::Format;
@@ -208,7 +209,9 @@ and the one-time code, where two-step log-in is on.")]
     #[command(subcommand)]
     Audit(AuditCommand),
     /// How long each kind of record is kept, legal holds, and erasing what is over
-    #[command(before_help = "Examples:\n  schoolgate retention show\n  schoolgate retention run --dry-run")]
+    #[command(
+        before_help = "Examples:\n  schoolgate retention show\n  schoolgate retention run --dry-run"
+    )]
     #[command(subcommand)]
     Retention(RetentionCommand),
     /// Copies of everything recorded and decided, taken while the filter serves

@@ -65,7 +65,8 @@ async fn holds(log: &ChangeLog) -> Result<(Holds, u64), Failure> {
     Ok((Holds::of(&entries), size))
 }
 
-fn moved() -> Failure {
+/// Somebody else was quicker.
+pub(crate) fn moved() -> Failure {
     Failure::fault("somebody else changed the log in the same moment").fix("try again")
 }
 
@@ -86,9 +87,8 @@ async fn add(
     if who.is_some() && held_person.is_none_or(|name| name.chars().count() > LONGEST) {
         return Err(Failure::usage("--person is no name").fix("write it as the log has it"));
     }
-    let site = site.map(|text| {
-        Site::parse(text).map_err(|error| Failure::usage(format!("--site: {error}")))
-    });
+    let site = site
+        .map(|text| Site::parse(text).map_err(|error| Failure::usage(format!("--site: {error}"))));
     let clock = policy.clock();
     let scope = HoldScope {
         person: held_person.map(str::to_owned),
@@ -144,12 +144,7 @@ async fn list(school: &School, who: &WhoArgs, print: &PrintArgs) -> Result<Exit,
     Ok(Exit::Ok)
 }
 
-async fn lift(
-    school: &School,
-    id: &str,
-    why: &str,
-    change: &ChangeArgs,
-) -> Result<Exit, Failure> {
+async fn lift(school: &School, id: &str, why: &str, change: &ChangeArgs) -> Result<Exit, Failure> {
     let id = HoldId::parse(id).ok_or_else(|| {
         Failure::usage(format!("\"{}\" is no hold; a hold is written H-0001", visible(id)))
     })?;
@@ -171,8 +166,10 @@ async fn lift(
                     .fix("see the numbers with: schoolgate retention hold list"));
             };
             if same_person(&hold.by, &by) {
-                return Err(Failure::not_permitted(format!("you made {id}, so you cannot lift it"))
-                    .fix(whom_else_to_ask(policy, MAY_HOLD, &[by.as_str()])));
+                return Err(Failure::not_permitted(format!(
+                    "you made {id}, so you cannot lift it"
+                ))
+                .fix(whom_else_to_ask(policy, MAY_HOLD, &[by.as_str()])));
             }
             Ok(vec![(by.clone(), Event::HoldLifted { id, reason })])
         })

@@ -18,6 +18,7 @@ mod companions;
 mod config;
 mod doctor;
 mod effects;
+mod erase;
 mod failure;
 mod health;
 mod hold;

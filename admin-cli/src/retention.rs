@@ -5,8 +5,9 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
 use crate::school::{Acting, School, from_append_error, now};
 use crate::who::person;
-use ledger::retention::{Order, RetentionError};
+use ledger::retention::{Order, Outcome, RetentionError};
 use rules::access::Role;
+use rules::policy::Policy;
 
 const COLUMNS: &[Column] = &[
     Column { key: "class", title: "Records", gives_way: 0 },
@@ -21,6 +22,7 @@ pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<E
         RetentionCommand::Show { print } => show(school, print).await,
         RetentionCommand::Run { change } => erase(school, change).await,
         RetentionCommand::Hold(command) => crate::hold::run(school, command).await,
+        RetentionCommand::Erase(command) => crate::erase::run(school, command).await,
     }
 }
 
@@ -35,19 +37,30 @@ async fn erase(school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
     let by = person(school, &log, change).await?;
     let acting = Acting::new(&log, &by, "retention run".to_owned(), change);
     acting.require(policy, MAY_ERASE).await?;
-    let order = Order {
-        clock: policy.clock(),
-        keep: policy.keep(),
-        now: now(),
-        actor: &by,
-        dry_run: change.dry_run,
-        most_parts: usize::MAX,
-    };
+    let order = order(policy, &by, change.dry_run);
     let outcome =
         ledger::retention::run(&school.config.state, &log, order).await.map_err(from_error)?;
-    let would = if change.dry_run { "would be " } else { "" };
+    tell(&outcome, change.dry_run);
+    if outcome.erased.len() + outcome.parts.len() + outcome.finished.len() == 0 {
+        note!("nothing was erased");
+    }
+    Ok(Exit::Ok)
+}
+
+/// What an erasure by this person goes by.
+pub(crate) fn order<'a>(policy: &'a Policy, by: &'a str, dry_run: bool) -> Order<'a> {
+    let (clock, keep) = (policy.clock(), policy.keep());
+    Order { clock, keep, now: now(), actor: by, dry_run, most_parts: usize::MAX }
+}
+
+/// Says what was erased, and what stays and why.
+pub(crate) fn tell(outcome: &Outcome, dry_run: bool) {
+    let would = if dry_run { "would be " } else { "" };
     for (day, rows) in &outcome.erased {
         say!("{day}  {would}erased, {rows} records");
+    }
+    for (day, what, rows) in &outcome.parts {
+        say!("{day}  {would}erased, {rows} records ({what}); their hashes stay");
     }
     for day in &outcome.finished {
         say!("{day}  {would}erased: an earlier run had recorded it and was cut short");
@@ -55,13 +68,9 @@ async fn erase(school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
     for (day, why) in &outcome.kept {
         say!("{day}  kept: {}", visible(&why.to_string()));
     }
-    if outcome.erased.is_empty() && outcome.finished.is_empty() {
-        note!("nothing was erased");
-    }
-    Ok(Exit::Ok)
 }
 
-fn from_error(error: RetentionError) -> Failure {
+pub(crate) fn from_error(error: RetentionError) -> Failure {
     match error {
         RetentionError::Log(error) => from_append_error(error),
         other => Failure::fault(other),
@@ -92,8 +101,8 @@ async fn show(school: &School, print: &PrintArgs) -> Result<Exit, Failure> {
     }
     sheet.finish()?;
     note!(
-        "note: a day is erased whole, once the longest of the two periods for requests is over; the change \
-         log is kept"
+        "note: of a day, each kind of request is erased once its own period is over, and its hashes stay; the \
+         day goes whole with the longer one; the change log is kept"
     );
     Ok(Exit::Ok)
 }

@@ -797,14 +797,16 @@ fn the_weekly_report_counts_what_was_recorded_and_names_nobody() {
             "{reader} {format}: {}",
             ran.out
         );
-        assert!(ran.out.contains("SP"), "{reader} {format}: {}", ran.out);
+        assert!(ran.out.contains("P-"), "{reader} {format}: {}", ran.out);
     }
     let figures = json(&school.run("report weekly --for it --format json --since", &["this week"]));
     assert_eq!(figures["figures"]["requests"], 20);
     assert_eq!(figures["figures"]["blocked"], 19);
     assert_eq!(figures["figures"]["identified"], 15);
+    let pupil = figures["people"][0]["person"].as_str().unwrap_or_default().to_owned();
+    assert!(pupil.starts_with("P-") && pupil.len() == 10, "{pupil}");
     let people = serde_json::json!([
-        { "initials": "SP", "blocked": 7, "most": [["Games", 6], ["Gambling", 1]] }
+        { "person": pupil, "blocked": 7, "most": [["Games", 6], ["Gambling", 1]] }
     ]);
     assert_eq!(figures["people"], people, "a ban is not a pupil's doing");
     let categories = serde_json::json!([["Games", 6], ["Gambling", 2]]);
@@ -815,7 +817,7 @@ fn the_weekly_report_counts_what_was_recorded_and_names_nobody() {
         "| Gambling | 2 | 0 |",
         "| Banned users | 7 | 0 |",
         "| Sites blocked by hand | 2 | 0 |",
-        "| SP | 7 | Games 6, Gambling 1 |",
+        &format!("| {pupil} | 7 | Games 6, Gambling 1 |"),
         "| q.whitmore |   |   |",
         "Blocked besides the rows below: 2 asked to sign in first.",
     ] {

@@ -33,7 +33,9 @@ pub enum PseudonymError {
         source: std::io::Error,
     },
     /// It is no key.
-    #[error("{0} is no key: it has not 32 bytes; restore it from a backup, or remove it for a new one")]
+    #[error(
+        "{0} is no key: it has not 32 bytes; restore it from a backup, or remove it for a new one"
+    )]
     Damaged(PathBuf),
 }
 
@@ -98,7 +100,8 @@ impl Pseudonyms {
         // Lengths first: no two pairs of scope and name make the same text.
         let text = format!("{PURPOSE}\n{}\n{scope}\n{name}", scope.len());
         let tag = sign(&self.0, text.as_bytes());
-        let bits = tag.as_ref().iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+        let bits =
+            tag.as_ref().iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
         let bits: Vec<u8> = bits.take(5 * count).collect();
         let digit = |five: &[u8]| {
             let place = five.iter().fold(0usize, |value, bit| value << 1 | usize::from(*bit));

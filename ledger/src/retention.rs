@@ -88,10 +88,14 @@ pub enum Why {
     #[error("it was recorded before the log was proved: it goes whole, with its longest period")]
     NotProved,
     /// The running filter may have it open.
-    #[error("it is one of the two newest days, which may still be written; carry it out again later")]
+    #[error(
+        "it is one of the two newest days, which may still be written; carry it out again later"
+    )]
     Open,
     /// The log says that the day was erased, and there is another file in its place.
-    #[error("it was erased by entry {0} of the change log, and its file is not the one that was erased")]
+    #[error(
+        "it was erased by entry {0} of the change log, and its file is not the one that was erased"
+    )]
     NotTheErased(u64),
 }
 
@@ -293,7 +297,9 @@ fn proved(facts: &DayFacts, covered: &Covered) -> Result<(), Why> {
         }
         match covered.tree.as_ref().map(|tree| tree.leaf(*number)) {
             Some(Ok(kept)) if kept == *leaf => {}
-            _ => return Err(Why::Damaged(format!("batch {number} is not the one that was signed"))),
+            _ => {
+                return Err(Why::Damaged(format!("batch {number} is not the one that was signed")));
+            }
         }
     }
     Ok(())

@@ -166,7 +166,8 @@ pub(crate) enum ReportCommand {
     /// The week on one page
     #[command(before_help = "Examples:
   schoolgate report weekly --for dsl --format html -o week.html
-  schoolgate report weekly --for it --since \"this week\" --format md")]
+  schoolgate report weekly --for it --since \"this week\" --format md
+  schoolgate report weekly --names --reason \"to talk to two form tutors\"")]
     Weekly {
         /// For whom
         #[arg(long = "for", value_enum, default_value_t = Reader::Dsl)]
@@ -177,6 +178,12 @@ pub(crate) enum ReportCommand {
         /// The range; last week (Monday to Sunday) when not given
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
+        /// Name the people; a pseudonym stands for each otherwise. Needs dsl or head, and --reason
+        #[arg(long, requires = "reason")]
+        names: bool,
+        /// Why the names are needed; stands in the change log
+        #[arg(long, value_name = "TEXT", requires = "names")]
+        reason: Option<String>,
         /// Write to this file instead of standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -231,7 +238,7 @@ pub(crate) enum RetentionCommand {
         #[command(flatten)]
         print: PrintArgs,
     },
-    /// Erase every day whose time is up; needs it, dsl or head
+    /// Erase every day and each kind of record whose time is up; needs it, dsl or head
     #[command(
         before_help = "Examples:\n  schoolgate retention run --dry-run\n  schoolgate retention run --by j.cho"
     )]
@@ -246,6 +253,44 @@ pub(crate) enum RetentionCommand {
   schoolgate retention hold lift H-0001 --reason \"the case is closed\"")]
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Erase what one person's requests say, for good; one person asks, another carries it out
+    #[command(before_help = "Examples:
+  schoolgate retention erase ask sam.p --reason \"parents' letter of 3 March, agreed\" --by q.whitmore
+  schoolgate retention erase list
+  schoolgate retention erase carry-out E-0001 --person sam.p --by a.deputy")]
+    #[command(subcommand)]
+    Erase(EraseCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EraseCommand {
+    /// Ask for it; needs dsl or head. The name is not kept
+    Ask {
+        /// The user, as the log has the name
+        name: String,
+        /// Why, in at least 10 letters and without the name; stays in the change log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// What was asked for, and how it stands
+    List {
+        #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// Carry it out: cannot be undone; needs dsl or head, and another person than who asked
+    CarryOut {
+        /// Its number, such as E-0001
+        id: String,
+        /// The user's name again: it must be the one that was asked for
+        #[arg(long, value_name = "NAME")]
+        person: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]

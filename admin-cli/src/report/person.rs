@@ -21,7 +21,7 @@ use rules::time::SchoolClock;
 use serde_json::Value;
 
 /// Who may see everything of one person.
-const READS_PERSON: &[Role] = &[Role::Dsl, Role::Head];
+pub(super) const READS_PERSON: &[Role] = &[Role::Dsl, Role::Head];
 
 /// Rows read at a time.
 const PAGE_ROWS: usize = 2_000;
@@ -30,8 +30,24 @@ const PAGE_ROWS: usize = 2_000;
 const LONGEST_NAME: usize = 200;
 
 const ACCESS_HEADINGS: &[&str] = &[
-    "Time", "Level", "From", "Method", "Site", "Port", "Path", "Categories", "Verdict", "Reason",
-    "Rule", "Unblock", "Depth", "End", "Status", "Bytes up", "Bytes down", "Code",
+    "Time",
+    "Level",
+    "From",
+    "Method",
+    "Site",
+    "Port",
+    "Path",
+    "Categories",
+    "Verdict",
+    "Reason",
+    "Rule",
+    "Unblock",
+    "Depth",
+    "End",
+    "Status",
+    "Bytes up",
+    "Bytes down",
+    "Code",
 ];
 const ENTRY_HEADINGS: &[&str] = &["Entry", "Time", "Actor", "Event", "Detail"];
 const USER_HEADINGS: &[&str] =
@@ -122,7 +138,7 @@ fn names(value: &Value, name: &str) -> bool {
 }
 
 /// Whether a text has the name in it with nothing at either side that would make it another name.
-fn names_in(text: &str, name: &str) -> bool {
+pub(crate) fn names_in(text: &str, name: &str) -> bool {
     let (text, name) = (text.to_lowercase(), name.trim().to_lowercase());
     let goes_on = |letter: char| letter.is_alphanumeric() || ['_', '-', '@'].contains(&letter);
     text.match_indices(&name).any(|(start, found)| {

@@ -45,7 +45,8 @@ impl LeftOver {
         let ranges =
             [(ROW, batch.first_row, batch.next_row()), (END, batch.first_end, batch.next_end())];
         for (kind, first, next) in ranges {
-            let leaves = "SELECT place, leaf FROM erased WHERE kind = ? AND place >= ? AND place < ?";
+            let leaves =
+                "SELECT place, leaf FROM erased WHERE kind = ? AND place >= ? AND place < ?";
             let leaves = blobs::<32>(db, leaves, kind, first, next).await?;
             let salts = "SELECT place, salt FROM salt WHERE kind = ? AND place >= ? AND place < ?";
             let salts = blobs::<16>(db, salts, kind, first, next).await?;

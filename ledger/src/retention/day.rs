@@ -1,7 +1,7 @@
 //! What has to be known of a day's file before it may go.
 
-use crate::evidence::access::FIRST_WITH_BATCHES;
 use super::rewrite::Asked;
+use crate::evidence::access::FIRST_WITH_BATCHES;
 use crate::evidence::batch::Batch;
 use crate::evidence::erased;
 use crate::evidence::row::Hash;
@@ -57,8 +57,7 @@ impl DayFacts {
         sqlx::query("BEGIN").execute(&mut *db).await?;
         let version: i64 =
             sqlx::query("PRAGMA user_version").fetch_one(&mut *db).await?.try_get(0)?;
-        let counted =
-            sqlx::query("SELECT count(*), coalesce(max(sequence) + 1, 0) FROM access");
+        let counted = sqlx::query("SELECT count(*), coalesce(max(sequence) + 1, 0) FROM access");
         let counted = counted.fetch_one(&mut *db).await?;
         let (rows, next): (i64, i64) = (counted.try_get(0)?, counted.try_get(1)?);
         let is_proved = version >= FIRST_WITH_BATCHES;
@@ -96,7 +95,8 @@ impl DayFacts {
         let records = sqlx::query("SELECT number, record FROM batch ORDER BY number");
         for row in records.fetch_all(db).await? {
             let (number, record): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
-            let number = u64::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            let number =
+                u64::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))?;
             let Some(batch) = Batch::read(record).filter(|batch| batch.number == number) else {
                 let what = format!("the record of batch {number} was altered");
                 return Err(sqlx::Error::Decode(what.into()));

@@ -96,8 +96,10 @@ pub(super) async fn classes(
         let mut looked = Looked::read(state, log).await?;
         let mut has_moved = false;
         for day in looked.days.clone() {
-            let (allowed, blocked) =
-                (order.over_for(order.keep.allowed_days, day), order.over_for(order.keep.blocked_days, day));
+            let (allowed, blocked) = (
+                order.over_for(order.keep.allowed_days, day),
+                order.over_for(order.keep.blocked_days, day),
+            );
             let over = Over { allowed, blocked };
             let is_done = outcome.parts.iter().any(|(done, ..)| *done == day);
             // A day of which everything is over goes whole, or has stayed whole for a reason that was told.
@@ -191,7 +193,9 @@ pub async fn erase_person(
             };
             let why = "one person's requests".to_owned();
             let statement = Statement { classes: Vec::new(), request: Some(request), why };
-            match erase(log, order, &mut looked, (day, &path), &decide, statement, &mut outcome).await? {
+            match erase(log, order, &mut looked, (day, &path), &decide, statement, &mut outcome)
+                .await?
+            {
                 Done::Nothing => {}
                 Done::Erased(rows) => outcome.parts.push((day, request.to_string(), rows)),
                 Done::Moved => {
@@ -206,7 +210,8 @@ pub async fn erase_person(
         if outcome.kept.is_empty() && !order.dry_run {
             let days = outcome.parts.len() as u64;
             let rows = outcome.parts.iter().map(|part| part.2).sum();
-            log.append(order.now, order.actor, Event::ErasureDone { id: request, days, rows }).await?;
+            log.append(order.now, order.actor, Event::ErasureDone { id: request, days, rows })
+                .await?;
         }
         return Ok(outcome);
     }

@@ -262,7 +262,14 @@ async fn prove(
         for (place, row) in (batch.first_row..batch.next_row()).zip(rows) {
             let salt = left.row_salt(place).unwrap_or_else(|| salts.row(place));
             let made = row.and_then(|row| leaf_of(&row, place, &dictionary, &salt, &mut sums));
-            leaves.push(waiting.take(ROW, place, made, left.row(place), salt, chosen.contains(&place))?);
+            leaves.push(waiting.take(
+                ROW,
+                place,
+                made,
+                left.row(place),
+                salt,
+                chosen.contains(&place),
+            )?);
         }
         for place in batch.first_end..batch.next_end() {
             let salt = left.end_salt(place).unwrap_or_else(|| salts.end(place));

@@ -1,6 +1,6 @@
 //! Days whose time is up go, and what is left is proved as before.
 
-use crate::log::{change, problems, looked, record, record_late_ends, sign};
+use crate::log::{change, looked, problems, record, record_late_ends, sign};
 use crate::sample::{NOW, wait};
 use ledger::changes::ChangeLog;
 use ledger::retention::{Order, Outcome, RetentionError, Why, run};
@@ -22,7 +22,8 @@ fn clock() -> SchoolClock {
 fn erase(state: &Path, after: i64, dry_run: bool) -> Result<Outcome, RetentionError> {
     let clock = clock();
     let now = UnixMillis(NOW.0 + after * DAY_MS);
-    let order = Order { clock: &clock, keep: KEEP, now, actor: "schoolgate", dry_run, most_parts: 9 };
+    let order =
+        Order { clock: &clock, keep: KEEP, now, actor: "schoolgate", dry_run, most_parts: 9 };
     wait(async {
         let log = ChangeLog::open(state).await.unwrap();
         run(state, &log, order).await
@@ -165,4 +166,32 @@ fn a_day_that_was_altered_stays() {
     let outcome = erase(state.path(), 25, false).unwrap();
     assert!(matches!(outcome.kept[..], [(_, Why::Damaged(_))]), "{outcome:?}");
     assert!(old.exists());
+}
+
+#[test]
+fn a_tree_made_anew_keeps_the_hashes_of_days_that_were_erased() {
+    let state = tempfile::tempdir().unwrap();
+    two_days(state.path());
+    assert_eq!(erase(state.path(), 25, false).unwrap().erased.len(), 1);
+    let audit = state.path().join("audit");
+    let tree = std::fs::read(audit.join("access.tree")).unwrap();
+    for damage in ["gone", "{\"dur"] {
+        match damage {
+            "gone" => std::fs::remove_file(audit.join("access.json")).unwrap(),
+            torn => std::fs::write(audit.join("access.json"), torn).unwrap(),
+        }
+        // A start makes the tree anew.
+        record(state.path(), 26, 10);
+        sign(state.path());
+        assert_eq!(problems(state.path()), [] as [String; 0], "its note {damage}");
+        let now = std::fs::read(audit.join("access.tree")).unwrap();
+        assert!(now.starts_with(&tree), "the hashes are those of before");
+    }
+    // Without the entry they would be told to be lost: nothing else says that they were erased.
+    let other = tempfile::tempdir().unwrap();
+    let old = two_days(other.path());
+    std::fs::remove_file(&old).unwrap();
+    std::fs::remove_file(other.path().join("audit/access.json")).unwrap();
+    record(other.path(), 26, 10);
+    assert!(problems(other.path()).join("\n").contains("lost before"));
 }

@@ -10,6 +10,7 @@ mod bundle;
 mod erased;
 mod flips;
 mod log;
+mod parts;
 mod restarts;
 mod spec;
 mod tamper;

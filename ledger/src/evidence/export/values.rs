@@ -160,7 +160,8 @@ impl DayRecords {
             return Ok(leaves.clone());
         }
         let left = LeftOver::of(&mut self.db, self.version, batch).await?;
-        let mut leaves: Vec<Option<Hash>> = (0..batch.rows).map(|place| left.row(batch.first_row + place)).collect();
+        let mut leaves: Vec<Option<Hash>> =
+            (0..batch.rows).map(|place| left.row(batch.first_row + place)).collect();
         leaves.extend((0..batch.ends).map(|place| left.end(batch.first_end + place)));
         let mut buffer = Vec::new();
         let rows = sqlx::query(SELECT)

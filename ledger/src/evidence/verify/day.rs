@@ -512,7 +512,11 @@ pub(crate) async fn read_ends(
 }
 
 /// The rows in the places `[first, next)`, `None` where one is missing or unreadable.
-pub(crate) async fn read_rows(db: &mut SqliteConnection, first: u64, next: u64) -> Vec<Option<RawRow>> {
+pub(crate) async fn read_rows(
+    db: &mut SqliteConnection,
+    first: u64,
+    next: u64,
+) -> Vec<Option<RawRow>> {
     const MANY: &str = r#"SELECT sequence, id, at, who, what, path, "end", status, bytes_up, bytes_down,
         duration_us FROM access WHERE sequence >= ? AND sequence < ? ORDER BY sequence"#;
     let mut rows: Vec<Option<RawRow>> = (first..next).map(|_| None).collect();

@@ -207,10 +207,8 @@ fn tell_erased(found: &BTreeMap<Date, DayFound>, erased: &Erasures, report: &mut
             ));
             continue;
         }
-        let runs: Vec<String> = batches
-            .iter()
-            .map(|run| plural("batch", *run).replace("batchs", "batches"))
-            .collect();
+        let runs: Vec<String> =
+            batches.iter().map(|run| plural("batch", *run).replace("batchs", "batches")).collect();
         let hashes = match runs.is_empty() {
             true => "it was recorded before the log was proved".to_owned(),
             false => format!("the hashes of {} are kept", runs.join(", ")),

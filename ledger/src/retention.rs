@@ -92,6 +92,11 @@ pub enum Why {
         "it is one of the two newest days, which may still be written; carry it out again later"
     )]
     Open,
+    /// The newest day, of which some records would be over: a clock that is wrong would erase them all.
+    #[error(
+        "by the clock of this machine records of even the newest day are over: nothing of younger days was erased; check the clock"
+    )]
+    Clock,
     /// The log says that the day was erased, and there is another file in its place.
     #[error(
         "it was erased by entry {0} of the change log, and its file is not the one that was erased"

@@ -285,3 +285,13 @@ fn a_day_that_was_altered_or_may_still_be_written_keeps_its_rows() {
     assert_eq!(outcome.kept, [(clock().day(NOW), Why::Open)]);
     assert_eq!(rows(young.path()).len(), 60);
 }
+
+#[test]
+fn a_clock_by_which_even_the_newest_requests_are_over_erases_none_of_them() {
+    let state = tempfile::tempdir().unwrap();
+    three_days(state.path());
+    let before = rows(state.path());
+    let outcome = erase(state.path(), 60);
+    assert!(matches!(outcome.kept[..], [(_, Why::Clock)]), "{outcome:?}");
+    assert_eq!((outcome.parts, rows(state.path())), (Vec::new(), before));
+}

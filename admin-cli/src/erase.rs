@@ -188,7 +188,7 @@ async fn carry_out(
     let outcome =
         ledger::retention::erase_person(&school.config.state, &log, order, (id, name)).await;
     let outcome = outcome.map_err(from_error)?;
-    tell(&outcome, change.dry_run);
+    tell(&outcome, change.dry_run)?;
     if outcome.parts.is_empty() && outcome.kept.is_empty() {
         note!("no records of this person are left");
     }

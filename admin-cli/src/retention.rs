@@ -40,7 +40,7 @@ async fn erase(school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
     let order = order(policy, &by, change.dry_run);
     let outcome =
         ledger::retention::run(&school.config.state, &log, order).await.map_err(from_error)?;
-    tell(&outcome, change.dry_run);
+    tell(&outcome, change.dry_run)?;
     if outcome.erased.len() + outcome.parts.len() + outcome.finished.len() == 0 {
         note!("nothing was erased");
     }
@@ -54,7 +54,7 @@ pub(crate) fn order<'a>(policy: &'a Policy, by: &'a str, dry_run: bool) -> Order
 }
 
 /// Says what was erased, and what stays and why.
-pub(crate) fn tell(outcome: &Outcome, dry_run: bool) {
+pub(crate) fn tell(outcome: &Outcome, dry_run: bool) -> Result<(), Failure> {
     let would = if dry_run { "would be " } else { "" };
     for (day, rows) in &outcome.erased {
         say!("{day}  {would}erased, {rows} records");
@@ -68,6 +68,7 @@ pub(crate) fn tell(outcome: &Outcome, dry_run: bool) {
     for (day, why) in &outcome.kept {
         say!("{day}  kept: {}", visible(&why.to_string()));
     }
+    Ok(())
 }
 
 pub(crate) fn from_error(error: RetentionError) -> Failure {

@@ -1,6 +1,6 @@
 //! Some rows of a day go, those of a class or of one person, and everything is proved as before.
 
-use crate::log::{DAY_MS, lines, looked, problems, record, record_late_ends, sign, sql};
+use crate::log::{DAY_MS, change, lines, looked, problems, record, record_late_ends, sign, sql};
 use crate::sample::{NOW, allowed, blocked, context, rows, start, wait};
 use ledger::changes::ChangeLog;
 use ledger::evidence::export::export;
@@ -279,6 +279,7 @@ fn a_day_that_was_altered_or_may_still_be_written_keeps_its_rows() {
     assert_eq!(outcome.parts, []);
     assert!(!old.with_extension("erasing").exists(), "nothing is left over");
     let young = tempfile::tempdir().unwrap();
+    change(young.path(), &[]);
     people(young.path(), 0);
     sign(young.path());
     let outcome = erase_one(young.path(), "sam.p");

@@ -138,7 +138,7 @@ fn one_persons_rows_go_whatever_the_case_of_the_name_and_nobody_elses() {
     let old = three_days(state.path());
     let all = rows(state.path());
     let others =
-        |user: &Option<String>| !user.as_deref().is_some_and(|it| it.to_lowercase() == "sam.p");
+        |user: &Option<String>| user.as_deref().is_none_or(|it| it.to_lowercase() != "sam.p");
     let left: Vec<_> = all.iter().filter(|row| others(&row.user)).cloned().collect();
     assert_eq!(all.len() - left.len(), 30);
     let outcome = erase_one(state.path(), "SAM.P");

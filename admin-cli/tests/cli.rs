@@ -1004,11 +1004,11 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
 }
 
 #[test]
-fn retention_says_what_the_school_decided_and_that_nothing_is_erased_by_itself_yet() {
+fn retention_says_what_the_school_decided_and_how_it_is_carried_out() {
     let school = School::new();
     let ran = school.run("retention show --json", &[]);
     assert_eq!(json(&ran)[0]["days"], 90, "{ran:?}");
-    assert!(ran.err.contains("not yet erased"), "{ran:?}");
+    assert!(ran.err.contains("once its own period is over"), "{ran:?}");
 }
 
 #[test]
@@ -1133,5 +1133,5 @@ fn terms_that_are_over_are_told_by_validate_doctor_and_the_report() {
     assert!(school.run("policy validate", &[]).err.contains(words));
     assert!(school.run("doctor", &[]).out.contains(words));
     assert!(school.run("report weekly --format json", &[]).out.contains(words));
-    assert!(school.run("retention show", &[]).err.contains("a day is erased whole"));
+    assert!(school.run("retention show", &[]).err.contains("once its own period is over"));
 }

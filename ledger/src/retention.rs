@@ -2,7 +2,7 @@
 //!
 //! A day's file goes whole, once every class of record in it is over. Where one class is over before another,
 //! and where one person's requests are to be erased, the file is made anew without these rows, whose hashes
-//! stay ([`rewrite`]). Either way the entry `erased` of the change
+//! stay (`retention::rewrite`). Either way the entry `erased` of the change
 //! log comes first and is durable before any file is touched: it names the day, its rows and its
 //! batches, and checkpoints sign it like any other entry. So an erasure that cannot be recorded does not
 //! happen, and one that was cut short between entry and file is finished by the next run.

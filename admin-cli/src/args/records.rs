@@ -265,6 +265,8 @@ pub(crate) enum RetentionCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum EraseCommand {
     /// Ask for it; needs dsl or head. The name is not kept
+    #[command(before_help = "Examples:
+  schoolgate retention erase ask sam.p --reason \"parents' letter of 3 March, agreed\" --by q.whitmore")]
     Ask {
         /// The user, as the log has the name
         name: String,
@@ -275,6 +277,9 @@ pub(crate) enum EraseCommand {
         change: ChangeArgs,
     },
     /// What was asked for, and how it stands
+    #[command(
+        before_help = "Examples:\n  schoolgate retention erase list\n  schoolgate retention erase list --json"
+    )]
     List {
         #[command(flatten)]
         who: WhoArgs,
@@ -282,6 +287,9 @@ pub(crate) enum EraseCommand {
         print: PrintArgs,
     },
     /// Carry it out: cannot be undone; needs dsl or head, and another person than who asked
+    #[command(before_help = "Examples:
+  schoolgate retention erase carry-out E-0001 --person sam.p --dry-run
+  schoolgate retention erase carry-out E-0001 --person sam.p --by a.deputy")]
     CarryOut {
         /// Its number, such as E-0001
         id: String,
@@ -318,6 +326,9 @@ pub(crate) enum HoldCommand {
         change: ChangeArgs,
     },
     /// The holds in force
+    #[command(
+        before_help = "Examples:\n  schoolgate retention hold list\n  schoolgate retention hold list --json"
+    )]
     List {
         #[command(flatten)]
         who: WhoArgs,
@@ -325,6 +336,8 @@ pub(crate) enum HoldCommand {
         print: PrintArgs,
     },
     /// End a hold; needs dsl or head, and another person than who made it
+    #[command(before_help = "Examples:
+  schoolgate retention hold lift H-0001 --reason \"the case is closed\" --by a.deputy")]
     Lift {
         /// Its number, such as H-0001
         id: String,

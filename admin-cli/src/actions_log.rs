@@ -64,7 +64,7 @@ fn is_wanted(entry: &ChangeEntry, event: &str, wanted: &Wanted<'_>) -> bool {
 }
 
 /// The event's word, and its fields as `name: value`, moments in school time.
-fn words(event: &Event, clock: &SchoolClock) -> Result<(String, String), Failure> {
+pub(crate) fn words(event: &Event, clock: &SchoolClock) -> Result<(String, String), Failure> {
     let value = serde_json::to_value(event).map_err(Failure::fault)?;
     let serde_json::Value::Object(mut fields) = value else {
         return Ok((String::new(), value.to_string()));

@@ -21,7 +21,8 @@ pub(crate) use lesson::LessonCommand;
 pub(crate) use look::{CertificateCommand, InspectCommand};
 pub(crate) use machine::{ConfigCommand, ListsCommand, PasswordArgs, UserCommand};
 pub(crate) use records::{
-    LogCommand, LogFilters, Reader, ReportCommand, ReportFormat, RetentionCommand,
+    EraseCommand, HoldCommand, LogCommand, LogFilters, Reader, ReportCommand, ReportFormat,
+    RetentionCommand,
 };
 
 use crate::output::Format;
@@ -207,8 +208,10 @@ and the one-time code, where two-step log-in is on.")]
   schoolgate audit export --case 2026-014 --user sam.p --since yesterday -o case-014 --by q.whitmore")]
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// How long each kind of record is kept
-    #[command(before_help = "Examples:\n  schoolgate retention show")]
+    /// How long each kind of record is kept, legal holds, and erasing what is over
+    #[command(
+        before_help = "Examples:\n  schoolgate retention show\n  schoolgate retention run --dry-run"
+    )]
     #[command(subcommand)]
     Retention(RetentionCommand),
     /// Copies of everything recorded and decided, taken while the filter serves

@@ -177,6 +177,11 @@ impl Eyes<'_> {
     }
 }
 
+/// Host and path as a report may show them: those of illegal content are hidden.
+pub(crate) fn shown_address(policy: &Policy, row: &AccessRow) -> (String, Option<String>) {
+    Eyes { policy, show_locked: false }.address(row)
+}
+
 /// What stands for the host of illegal content: `hidden-` and the start of its SHA-256.
 pub(crate) fn hidden_host(host: &str) -> String {
     let hash = Sha256::digest(host.as_bytes());

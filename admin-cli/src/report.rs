@@ -1,8 +1,10 @@
 //! `report`: the weekly report and the Filtering Change Log, as files or on standard output.
 
 mod blocked;
+mod called;
 pub(crate) mod document;
 pub(crate) mod https;
+pub(crate) mod person;
 mod running;
 pub(crate) mod weekly;
 
@@ -14,7 +16,8 @@ use crate::log;
 use crate::school::{School, from_append_error, from_time_error, now};
 use crate::status::folder_bytes;
 use crate::terminal::Patience;
-use crate::who::{READS_CHANGES, look, subject_words};
+use crate::who::{MAX_SUBJECT_CHARS, READS_CHANGES, look, subject_words};
+use called::Called;
 use document::{Document, Section, Table, plain_csv, plain_json};
 use https::Https;
 use ledger::record::Depth;
@@ -45,16 +48,28 @@ const READS_IT_REPORT: &[Role] = &[Role::It, Role::Dsl, Role::Head, Role::Audito
 /// Runs a `report` command.
 pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
-        ReportCommand::Weekly { reader, format, since, output, who } => {
+        ReportCommand::Weekly { reader, format, since, names, reason, output, who } => {
             let at_work = Patience::new("reading the sums of the log");
-            let text = weekly(school, &who, reader, format, since.as_deref()).await;
+            let why = names.then(|| reason.as_deref().unwrap_or_default());
+            let text = weekly(school, &who, reader, format, since.as_deref(), why).await;
             drop(at_work);
             let text = text?;
-            deliver(&text, output.as_deref())
+            match names {
+                true => deliver_privately(&text, output.as_deref()),
+                false => deliver(&text, output.as_deref()),
+            }
         }
         ReportCommand::Changes { format, since, output, who } => {
             let text = changes(school, &who, format, since.as_deref()).await?;
             deliver(&text, output.as_deref())
+        }
+        ReportCommand::Person { name, reason, format, output, who } => {
+            let at_work = Patience::new("reading the log");
+            let text = person::report(school, &who, &name, &reason, format).await;
+            drop(at_work);
+            let text = text?;
+            // It holds one person's whole record: for whoever asked for it alone.
+            deliver_privately(&text, output.as_deref())
         }
     }
 }
@@ -71,21 +86,50 @@ fn deliver(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// As [`deliver`], into a new file that nobody else on this machine can read.
+fn deliver_privately(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let Some(path) = output else { return deliver(text, None) };
+    let failed = |error: std::io::Error| {
+        let failure = Failure::fault(format!("{}: {error}", path.display()));
+        match error.kind() {
+            std::io::ErrorKind::AlreadyExists => failure.fix("name a file that is not there yet"),
+            _ => failure,
+        }
+    };
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    note!("written to {}", path.display());
+    Ok(Exit::Ok)
+}
+
 async fn weekly(
     school: &School,
     who: &WhoArgs,
     reader: Reader,
     format: ReportFormat,
     since: Option<&str>,
+    names: Option<&str>,
 ) -> Result<String, Failure> {
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
-    // The safeguarding lead's names pupils by their initials, the technician's nobody.
     let (word, roles) = match reader {
         Reader::Dsl => ("dsl", READS_DSL_REPORT),
         Reader::It => ("it", READS_IT_REPORT),
     };
-    let subject = subject_words(&[("for", Some(word)), ("since", since)]);
+    let names = names.map(crate::hold::reason).transpose()?;
+    let roles = if names.is_some() { person::READS_PERSON } else { roles };
+    let subject = subject_words(&[
+        ("for", Some(word)),
+        ("since", since),
+        ("with names, reason", names.as_deref()),
+    ]);
+    // The record of the look holds all of the reason.
+    if subject.chars().count() > MAX_SUBJECT_CHARS {
+        return Err(Failure::usage("the reason is too long for the record of this look")
+            .fix(format!("say it in {MAX_SUBJECT_CHARS} characters")));
+    }
     look(school, policy, who, roles, "report weekly", &subject).await?;
     let clock = policy.clock();
     let made_at = now();
@@ -99,8 +143,10 @@ async fn weekly(
     let entries = change_log.entries_after(0).await.map_err(from_append_error)?;
     let before =
         whole_days(clock, (UnixMillis(2 * range.0.0 - range.1.0), UnixMillis(range.0.0 - 1)));
+    let called = Called::new(&school.config.state, clock, range, names.is_some())?;
     let week = Week {
         policy,
+        called,
         range,
         made_at,
         figures: figures(school, &snapshot, range).await?,

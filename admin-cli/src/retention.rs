@@ -1,9 +1,13 @@
-//! `retention`: how long each kind of record is kept.
+//! `retention`: how long each kind of record is kept, and erasing what is over.
 
-use crate::args::RetentionCommand;
+use crate::args::{ChangeArgs, PrintArgs, RetentionCommand};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
-use crate::school::School;
+use crate::school::{Acting, School, from_append_error, now};
+use crate::who::person;
+use ledger::retention::{Order, Outcome, RetentionError};
+use rules::access::Role;
+use rules::policy::Policy;
 
 const COLUMNS: &[Column] = &[
     Column { key: "class", title: "Records", gives_way: 0 },
@@ -14,7 +18,67 @@ const COLUMNS: &[Column] = &[
 
 /// Runs a `retention` command.
 pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<Exit, Failure> {
-    let RetentionCommand::Show { print } = command;
+    match command {
+        RetentionCommand::Show { print } => show(school, print).await,
+        RetentionCommand::Run { change } => erase(school, change).await,
+        RetentionCommand::Hold(command) => crate::hold::run(school, command).await,
+        RetentionCommand::Erase(command) => crate::erase::run(school, command).await,
+    }
+}
+
+/// Who may have erased what is over.
+const MAY_ERASE: &[Role] = &[Role::It, Role::Dsl, Role::Head];
+
+/// Erases what is over, by the policy: the decision was made there, by the people who signed it off.
+async fn erase(school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
+    let snapshot = school.snapshot().await?;
+    let policy = &snapshot.policy;
+    let log = school.change_log().await?;
+    let by = person(school, &log, change).await?;
+    let acting = Acting::new(&log, &by, "retention run".to_owned(), change);
+    acting.require(policy, MAY_ERASE).await?;
+    let order = order(policy, &by, change.dry_run);
+    let outcome =
+        ledger::retention::run(&school.config.state, &log, order).await.map_err(from_error)?;
+    tell(&outcome, change.dry_run)?;
+    if outcome.erased.len() + outcome.parts.len() + outcome.finished.len() == 0 {
+        note!("nothing was erased");
+    }
+    Ok(Exit::Ok)
+}
+
+/// What an erasure by this person goes by.
+pub(crate) fn order<'a>(policy: &'a Policy, by: &'a str, dry_run: bool) -> Order<'a> {
+    let (clock, keep) = (policy.clock(), policy.keep());
+    Order { clock, keep, now: now(), actor: by, dry_run, most_parts: usize::MAX }
+}
+
+/// Says what was erased, and what stays and why.
+pub(crate) fn tell(outcome: &Outcome, dry_run: bool) -> Result<(), Failure> {
+    let would = if dry_run { "would be " } else { "" };
+    for (day, rows) in &outcome.erased {
+        say!("{day}  {would}erased, {rows} records");
+    }
+    for (day, what, rows) in &outcome.parts {
+        say!("{day}  {would}erased, {rows} records ({what}); their hashes stay");
+    }
+    for day in &outcome.finished {
+        say!("{day}  {would}erased: an earlier run had recorded it and was cut short");
+    }
+    for (day, why) in &outcome.kept {
+        say!("{day}  kept: {}", visible(&why.to_string()));
+    }
+    Ok(())
+}
+
+pub(crate) fn from_error(error: RetentionError) -> Failure {
+    match error {
+        RetentionError::Log(error) => from_append_error(error),
+        other => Failure::fault(other),
+    }
+}
+
+async fn show(school: &School, print: &PrintArgs) -> Result<Exit, Failure> {
     let snapshot = school.snapshot().await?;
     let keep = snapshot.policy.keep();
     let log = ledger::query::AccessLog::new(&school.config.state);
@@ -37,11 +101,9 @@ pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<E
         ])?;
     }
     sheet.finish()?;
-    for warning in snapshot.policy.warnings().iter().filter(|warning| warning.contains(": keep ")) {
-        note!("warning: {}", visible(warning));
-    }
     note!(
-        "note: this is what the school decided; records are not yet erased by themselves when their time is up"
+        "note: of a day, each kind of request is erased once its own period is over, and its hashes stay; the \
+         day goes whole with the longer one; the change log is kept"
     );
     Ok(Exit::Ok)
 }

@@ -18,6 +18,7 @@ use ledger::evidence::gaps::EVERY_MS;
 use ledger::evidence::places::{self, Places};
 use ledger::evidence::signer::{SignError, Signer};
 use ledger::ingest::Heads;
+use ledger::retention;
 use prometheus::IntGauge;
 use rules::change::{Attestation, Event};
 use std::collections::HashSet;
@@ -35,6 +36,10 @@ const RETRY: Duration = Duration::from_secs(60);
 
 /// Longest wait for the ingest thread to make everything durable.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Days made anew without the rows of a class whose time is up, after one checkpoint: each takes about a
+/// minute in a large school, and checkpoints must not wait.
+const MOST_PARTS: usize = 10;
 
 /// What the thread works with.
 pub(crate) struct Attesting {
@@ -108,6 +113,8 @@ struct Attestor {
     next_delivery: Option<Instant>,
     /// Failures that stand in the change log already.
     recorded: HashSet<(String, String)>,
+    /// The school day on which what is over was erased last.
+    erased_on: Option<Date>,
 }
 
 impl Attestor {
@@ -122,6 +129,7 @@ impl Attestor {
             next_try: None,
             next_delivery: None,
             recorded: HashSet::new(),
+            erased_on: None,
         }
     }
 
@@ -166,6 +174,10 @@ impl Attestor {
                 self.places.problem = None;
                 self.places.signed_at = Some(now());
                 self.forget_failures("signing");
+                // After the checkpoint: nothing is erased that none covers.
+                if self.erased_on != Some(day) && self.erase_what_is_over().await {
+                    self.erased_on = Some(day);
+                }
             }
             Err(why) => {
                 self.next_try = Some(Instant::now() + RETRY);
@@ -174,6 +186,39 @@ impl Attestor {
             }
         }
         self.publish();
+    }
+
+    /// Erases the days whose time is up by the policy in force; `false`: it is to be tried again.
+    async fn erase_what_is_over(&self) -> bool {
+        let (config, snapshot) = (&self.with.config, self.with.current.load_full());
+        let log = match ChangeLog::open(&config.state).await {
+            Ok(log) => log,
+            Err(error) => {
+                tracing::error!(%error, "records that are over cannot be erased");
+                return false;
+            }
+        };
+        let order = retention::Order {
+            clock: snapshot.policy.clock(),
+            keep: snapshot.policy.keep(),
+            now: now(),
+            actor: ACTOR_DAEMON,
+            dry_run: false,
+            most_parts: MOST_PARTS,
+        };
+        match retention::run(&config.state, &log, order).await {
+            Ok(outcome) => {
+                let (erased, finished) = (outcome.erased.len(), outcome.finished.len());
+                let (parts, kept) = (outcome.parts.len(), outcome.kept.len());
+                tracing::info!(erased, finished, parts, kept, "days whose time is up");
+                // The others with the next checkpoint.
+                !outcome.more
+            }
+            Err(error) => {
+                tracing::error!(%error, "records that are over cannot be erased");
+                false
+            }
+        }
     }
 
     async fn try_to_sign(&mut self) -> Result<(), String> {

@@ -29,6 +29,8 @@ pub use school::{POLICY_ROLES, PolicyFound, ask_lift, ask_list, change_policy, p
 
 use crate::access::Role;
 use crate::decide::ReasonCode;
+use crate::erasure::ErasureId;
+use crate::hold::{HoldId, HoldScope};
 use crate::site::SiteError;
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, Scope, SiteBlock, UnblockId};
@@ -230,6 +232,42 @@ pub enum Event {
     BackupMade { sha256: String, files: u64, bytes: u64 },
     /// This state was brought back from a backup: what was recorded after that was made is not in it.
     BackupRestored { made_at: UnixMillis, sha256: String },
+    /// Records are kept although their time is up.
+    HoldAdded { id: HoldId, scope: HoldScope, reason: String },
+    /// No longer.
+    HoldLifted { id: HoldId, reason: String },
+    /// Records of a school day were erased: `whole`, with its file, or only the bodies of rows of these
+    /// classes (`allowed`, `blocked`) or of whom an erasure that was asked for names. It names nobody.
+    Erased {
+        day: String,
+        whole: bool,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        classes: Vec<String>,
+        /// Of whom: [`Event::ErasureAsked`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<ErasureId>,
+        rows: u64,
+        /// First and last number of each run of batches that the day had, where it is erased whole: what
+        /// `audit verify` need not find any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        batches: Vec<(u64, u64)>,
+        /// SHA-256, hex, over the places of all rows and ends that the day lacks from now on, where it
+        /// is not erased whole: what else it lacks was not erased.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lacks: Option<String>,
+        why: String,
+    },
+    /// Somebody asks that what one person's requests say be erased. `person` is a pseudonym that only
+    /// this installation's own key can make of the name again.
+    ErasureAsked {
+        id: ErasureId,
+        person: String,
+        reason: String,
+        /// When it lapses if nobody carries it out.
+        lapses: Option<UnixMillis>,
+    },
+    /// Another person carried it out, on every day that there was.
+    ErasureDone { id: ErasureId, days: u64, rows: u64 },
 }
 
 /// An event with its place, time and actor.

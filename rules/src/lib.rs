@@ -12,6 +12,8 @@ pub mod code;
 pub mod decide;
 pub mod defaults;
 mod document;
+pub mod erasure;
+pub mod hold;
 pub mod host;
 pub mod inspect;
 pub mod level;

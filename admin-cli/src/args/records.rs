@@ -1,6 +1,6 @@
 //! The grammar of what was recorded: `log`, `report` and `retention`.
 
-use super::{PrintArgs, WhoArgs};
+use super::{ChangeArgs, PrintArgs, WhoArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -166,7 +166,8 @@ pub(crate) enum ReportCommand {
     /// The week on one page
     #[command(before_help = "Examples:
   schoolgate report weekly --for dsl --format html -o week.html
-  schoolgate report weekly --for it --since \"this week\" --format md")]
+  schoolgate report weekly --for it --since \"this week\" --format md
+  schoolgate report weekly --names --reason \"to talk to two form tutors\"")]
     Weekly {
         /// For whom
         #[arg(long = "for", value_enum, default_value_t = Reader::Dsl)]
@@ -177,6 +178,12 @@ pub(crate) enum ReportCommand {
         /// The range; last week (Monday to Sunday) when not given
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
+        /// Name the people; a pseudonym stands for each otherwise. Needs dsl or head, and --reason
+        #[arg(long, requires = "reason")]
+        names: bool,
+        /// Why the names are needed; stands in the change log
+        #[arg(long, value_name = "TEXT", requires = "names")]
+        reason: Option<String>,
         /// Write to this file instead of standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -200,6 +207,25 @@ pub(crate) enum ReportCommand {
         #[command(flatten)]
         who: WhoArgs,
     },
+    /// Everything recorded on one person, for a subject access request; needs dsl or head
+    #[command(before_help = "Examples:
+  schoolgate report person sam.p --reason \"subject access request of 3 March\" --format html -o sam.html
+  schoolgate report person sam.p --reason \"subject access request of 3 March\" --format json")]
+    Person {
+        /// The user, as the log has the name
+        name: String,
+        /// Why it is needed; stands in the change log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// File format
+        #[arg(long, value_enum, default_value_t = ReportFormat::Md)]
+        format: ReportFormat,
+        /// Write to this file instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        who: WhoArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -211,5 +237,114 @@ pub(crate) enum RetentionCommand {
     Show {
         #[command(flatten)]
         print: PrintArgs,
+    },
+    /// Erase every day and each kind of record whose time is up; needs it, dsl or head
+    #[command(
+        before_help = "Examples:\n  schoolgate retention run --dry-run\n  schoolgate retention run --by j.cho"
+    )]
+    Run {
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Legal holds: records that are kept although their time is up
+    #[command(before_help = "Examples:
+  schoolgate retention hold add --person sam.p --reason \"police request 12/26\"
+  schoolgate retention hold list
+  schoolgate retention hold lift H-0001 --reason \"the case is closed\"")]
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Erase what one person's requests say, for good; one person asks, another carries it out
+    #[command(before_help = "Examples:
+  schoolgate retention erase ask sam.p --reason \"parents' letter of 3 March, agreed\" --by q.whitmore
+  schoolgate retention erase list
+  schoolgate retention erase carry-out E-0001 --person sam.p --by a.deputy")]
+    #[command(subcommand)]
+    Erase(EraseCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EraseCommand {
+    /// Ask for it; needs dsl or head. The name is not kept
+    #[command(before_help = "Examples:
+  schoolgate retention erase ask sam.p --reason \"parents' letter of 3 March, agreed\" --by q.whitmore")]
+    Ask {
+        /// The user, as the log has the name
+        name: String,
+        /// Why, in at least 10 letters and without the name; stays in the change log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// What was asked for, and how it stands
+    #[command(
+        before_help = "Examples:\n  schoolgate retention erase list\n  schoolgate retention erase list --json"
+    )]
+    List {
+        #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// Carry it out: cannot be undone; needs dsl or head, and another person than who asked
+    #[command(before_help = "Examples:
+  schoolgate retention erase carry-out E-0001 --person sam.p --dry-run
+  schoolgate retention erase carry-out E-0001 --person sam.p --by a.deputy")]
+    CarryOut {
+        /// Its number, such as E-0001
+        id: String,
+        /// The user's name again: it must be the one that was asked for
+        #[arg(long, value_name = "NAME")]
+        person: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HoldCommand {
+    /// Keep what fits everything that is given; needs dsl or head
+    #[command(before_help = "Examples:
+  schoolgate retention hold add --person sam.p --from 2026-01-05 --reason \"police request 12/26\"")]
+    Add {
+        /// Records of this user
+        #[arg(long, value_name = "NAME")]
+        person: Option<String>,
+        /// Records of this site and what is below it
+        #[arg(long)]
+        site: Option<String>,
+        /// Records from then
+        #[arg(long, value_name = "WHEN")]
+        from: Option<String>,
+        /// Records until then
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
+        /// Why, in at least 10 letters
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// The holds in force
+    #[command(
+        before_help = "Examples:\n  schoolgate retention hold list\n  schoolgate retention hold list --json"
+    )]
+    List {
+        #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// End a hold; needs dsl or head, and another person than who made it
+    #[command(before_help = "Examples:
+  schoolgate retention hold lift H-0001 --reason \"the case is closed\" --by a.deputy")]
+    Lift {
+        /// Its number, such as H-0001
+        id: String,
+        /// Why, in at least 10 letters
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
     },
 }

@@ -48,6 +48,9 @@ pub(super) fn print(
     for line in &report.uncovered {
         say!("not covered  {}", visible(line));
     }
+    for line in &report.erased {
+        say!("erased  {}", visible(line));
+    }
     for (from, to) in &gaps {
         let clock = |at: UnixMillis| clock.map_or_else(|| at.0.to_string(), |clock| clock.show(at));
         say!("no statement  from {} to {}, though the filter ran", clock(*from), clock(*to));

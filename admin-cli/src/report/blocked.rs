@@ -5,13 +5,13 @@
 //! bank is no sign that banks are blocked.
 
 use crate::report::document::{Section, Table};
-use crate::report::weekly::{Figures, REPEATED, Week, initials, thousands};
+use crate::report::weekly::{Figures, REPEATED, Week, thousands};
 use ledger::summary::Summary;
 use rules::decide::ReasonCode;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Most people named by initials.
+/// Most people shown.
 pub(crate) const MOST_PEOPLE: usize = 5;
 /// Most categories shown.
 const MOST_CATEGORIES: usize = 8;
@@ -37,7 +37,7 @@ const BY_CATEGORY: [ReasonCode; 5] = [
 /// A person's blocked requests, but for those during a ban.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Person {
-    /// Never printed: initials stand for it.
+    /// Printed only where names were asked for.
     #[serde(skip)]
     pub(crate) name: String,
     /// All of them.
@@ -173,7 +173,10 @@ impl Week<'_> {
         }];
         if repeated > 0 {
             sentences.push(
-                "Initials only; a block is often a page's own doing, not the person's. Requests during a ban are not counted.".to_owned(),
+                format!(
+                    "{} A block is often a page's own doing, not the person's. Requests during a ban are not counted.",
+                    self.called.words()
+                ),
             );
         }
         let rows: Vec<Vec<String>> = self
@@ -184,7 +187,7 @@ impl Week<'_> {
                 let most = person.most.iter();
                 let most = most.map(|(title, blocked)| format!("{title} {}", thousands(*blocked)));
                 let most = most.collect::<Vec<_>>().join(", ");
-                vec![initials(&person.name), thousands(person.blocked), most]
+                vec![self.called.cell(&person.name), thousands(person.blocked), most]
             })
             .collect();
         let table = (!rows.is_empty())

@@ -2,6 +2,7 @@
 
 use crate::args::Reader;
 use crate::report::blocked::{MOST_PEOPLE, Person};
+use crate::report::called::Called;
 use crate::report::document::{Document, Section, TO_WRITE, Table};
 use crate::report::https::Https;
 use crate::report::running::{Running, running};
@@ -69,6 +70,8 @@ pub(crate) struct ListAge {
 
 /// Everything the report is made from.
 pub(crate) struct Week<'a> {
+    /// What people are called.
+    pub(crate) called: Called,
     /// The policy in force.
     pub(crate) policy: &'a Policy,
     /// `[from, until)`.
@@ -570,7 +573,15 @@ impl Week<'_> {
             .take(MOST_PEOPLE)
             .map(|person| {
                 let Person { name, blocked, most } = person;
-                serde_json::json!({ "initials": initials(name), "blocked": blocked, "most": most })
+                let person = self.called.pseudonym(name);
+                match self.called.name(name) {
+                    Some(name) => serde_json::json!({
+                        "person": person, "name": name, "blocked": blocked, "most": most,
+                    }),
+                    None => {
+                        serde_json::json!({ "person": person, "blocked": blocked, "most": most })
+                    }
+                }
             })
             .collect();
         serde_json::json!({

@@ -31,12 +31,13 @@ const ACTING: &[&str] = &[
     "log",
     "policy",
     "report",
+    "retention",
     "unblock",
     "user",
 ];
 
 /// Of those, what needs nobody: it must go on working in a folder where nothing is kept yet.
-const OPEN: [(&str, &str); 14] = [
+const OPEN: [(&str, &str); 15] = [
     ("audit", "verify"),
     ("audit", "checkpoint"),
     ("backup", "create"),
@@ -51,6 +52,7 @@ const OPEN: [(&str, &str); 14] = [
     ("inspect", "list"),
     ("ca", "show"),
     ("ca", "export"),
+    ("retention", "show"),
 ];
 
 /// Logs in whoever the words of a command name, and answers who acts where they name nobody; `None`

@@ -9,6 +9,9 @@
 //! Two orders make this safe. A day is noted before its file gets a batch; and the file of the last
 //! batch is synced before another day's file gets the next one, so that a power cut takes only the
 //! last numbers, which are then given again.
+//!
+//! Of a day that was erased the tree alone has the batches' hashes. The change log says which batches these
+//! are: where the note is lost, they are taken over from the tree before it is made anew.
 
 use super::row::Hash;
 use super::tree::{FileTree, Tree, leaf_hash};
@@ -71,10 +74,15 @@ impl AccessTree {
             known.durable = if is_new { 0 } else { tree.size() };
             known.days.extend(&all);
         }
+        let mut found = match known.durable < tree.size() {
+            true => erased_leaves(audit, &tree, known.durable).await.map_err(failed)?,
+            false => BTreeMap::new(),
+        };
         tree.truncate(known.durable).map_err(failed)?;
         let newest = all.iter().rev().take(2);
         let looked: BTreeSet<Date> = known.days.iter().chain(newest).copied().collect();
-        let mut found = batches_from(access, looked.iter().copied(), known.durable).await?;
+        // A file that is there has the last word, as where an erasure was cut short.
+        found.extend(batches_from(access, looked.iter().copied(), known.durable).await?);
         if !runs_from(&found, known.durable) {
             let rest = all.into_iter().filter(|day| !looked.contains(day));
             found.extend(batches_from(access, rest, known.durable).await?);
@@ -90,7 +98,7 @@ impl AccessTree {
         Ok(this)
     }
 
-    fn add_found(&mut self, found: &BTreeMap<u64, (Date, Hash)>) -> Result<(), TreeError> {
+    fn add_found(&mut self, found: &Found) -> Result<(), TreeError> {
         for (number, (day, leaf)) in found {
             while self.tree.size() < *number {
                 let lost = self.tree.size();
@@ -101,8 +109,10 @@ impl AccessTree {
                 self.push(&lost_leaf(lost))?;
             }
             self.push(leaf)?;
-            self.last_day = Some(*day);
-            self.known.days.insert(*day);
+            if let Some(day) = day {
+                self.last_day = Some(*day);
+                self.known.days.insert(*day);
+            }
         }
         Ok(())
     }
@@ -186,14 +196,35 @@ impl AccessTree {
     }
 }
 
+/// How many of the tree's batches the note beside it calls durable: a start takes these from the tree and
+/// looks for none of them in the days' files.
+pub(crate) fn noted_durable(audit: &Path) -> std::io::Result<u64> {
+    Ok(read_known(&audit.join(KNOWN))?.map_or(0, |known| known.durable))
+}
+
 /// The leaf that stands for a batch which no file holds any more: the numbers after it keep their
 /// places, and `audit verify` tells of it.
 pub(crate) fn lost_leaf(number: u64) -> Hash {
     leaf_hash(format!("{{\"lost\":{number}}}").as_bytes())
 }
 
+/// Batches by number: leaf, and the day whose file has them; none where the day was erased.
+type Found = BTreeMap<u64, (Option<Date>, Hash)>;
+
+/// The leaves from `from` on of batches that the change log calls erased: no file has them any more.
+async fn erased_leaves(audit: &Path, tree: &FileTree, from: u64) -> std::io::Result<Found> {
+    let state = audit.parent().unwrap_or(audit);
+    let mut found = Found::new();
+    for (first, last) in crate::retention::erased_batches(state).await? {
+        for number in first.max(from)..last.saturating_add(1).min(tree.size()) {
+            found.insert(number, (None, tree.leaf(number)?));
+        }
+    }
+    Ok(found)
+}
+
 /// Whether the numbers have no gap, the first being `from`.
-fn runs_from(found: &BTreeMap<u64, (Date, Hash)>, from: u64) -> bool {
+fn runs_from(found: &Found, from: u64) -> bool {
     (from..).zip(found.keys()).all(|(expected, number)| expected == *number)
 }
 
@@ -201,8 +232,8 @@ async fn batches_from(
     access: &Path,
     days: impl Iterator<Item = Date>,
     from: u64,
-) -> Result<BTreeMap<u64, (Date, Hash)>, TreeError> {
-    let mut found = BTreeMap::new();
+) -> Result<Found, TreeError> {
+    let mut found = Found::new();
     for day in days {
         let path = day_path(access, day);
         if !path.exists() {
@@ -210,7 +241,7 @@ async fn batches_from(
         }
         match leaves_in(&path, from).await {
             Ok(leaves) => {
-                found.extend(leaves.into_iter().map(|(number, leaf)| (number, (day, leaf))));
+                found.extend(leaves.into_iter().map(|(number, leaf)| (number, (Some(day), leaf))));
             }
             // One damaged day must not stop the log. Its batches count as lost.
             Err(error) if crate::sqlite::is_damaged(&error) => {

@@ -257,7 +257,7 @@ async fn prove_record(
     let values = day.row(row).await?;
     let index = (row - batch.first_row) as usize;
     let proved = prove_in(day, &batch, index, batches).await?;
-    let salt = hex(&day.salts.row(row));
+    let salt = hex(&day.row_salt(&batch, row).await?);
     let row_proof = proved_as(&batch, salt, proved, values);
     let end = match day.end_of(row).await? {
         None => None,
@@ -266,7 +266,7 @@ async fn prove_record(
             Some(batch) => {
                 let index = (batch.rows + end.place - batch.first_end) as usize;
                 let proved = prove_in(day, &batch, index, batches).await?;
-                let salt = hex(&day.salts.end(end.place));
+                let salt = hex(&day.end_salt(&batch, end.place).await?);
                 Some(proved_as(&batch, salt, proved, end))
             }
         },

@@ -10,6 +10,7 @@
 
 pub(crate) mod access;
 pub mod batch;
+pub(crate) mod erased;
 pub mod export;
 pub mod gaps;
 pub mod key;

@@ -7,8 +7,10 @@
 mod sample;
 
 mod bundle;
+mod erased;
 mod flips;
 mod log;
+mod parts;
 mod restarts;
 mod spec;
 mod tamper;

@@ -302,8 +302,6 @@ impl Reader<'_> {
         let Some(value) = root.get("keep") else { return keep };
         let Some(table) = self.document.table(value, EXAMPLE) else { return keep };
         self.document.only_keys(table, "[keep]", &["allowed", "blocked", "changes"]);
-        let what = "keep is the school's decision on record; this version erases nothing by itself";
-        self.warn_once(value.span().start, what);
         let parts = [
             ("allowed", &mut keep.allowed_days),
             ("blocked", &mut keep.blocked_days),

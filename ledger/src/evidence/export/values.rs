@@ -2,7 +2,8 @@
 
 use crate::day_file::read_end;
 use crate::evidence::batch::Batch;
-use crate::evidence::row::{End, Hash, Row as AccessRow, What, Who};
+use crate::evidence::erased::LeftOver;
+use crate::evidence::row::{End, Hash, Row as AccessRow, Salt, What, Who};
 use crate::evidence::salt::{DaySecret, Salts};
 use crate::record::{Depth, Ended, scheme_from_number};
 use crate::sqlite::open_to_read;
@@ -80,8 +81,9 @@ impl From<Ended> for EndedValues {
 /// A day's file, open to take records out of.
 pub(super) struct DayRecords {
     db: SqliteConnection,
+    version: i64,
     batches: Vec<Batch>,
-    pub(super) salts: Salts,
+    salts: Salts,
     /// The batch whose leaves were made last: records that are asked for are often neighbours.
     kept: Option<(u64, Vec<Hash>)>,
 }
@@ -115,7 +117,7 @@ impl DayRecords {
             let read = |row: &SqliteRow| Batch::read(row.try_get(0).ok()?);
             batches = rows.await?.iter().filter_map(read).collect();
         }
-        Ok(Self { db, batches, salts: Salts::new(&secret), kept: None })
+        Ok(Self { db, version, batches, salts: Salts::new(&secret), kept: None })
     }
 
     /// The batch that holds a row.
@@ -157,7 +159,10 @@ impl DayRecords {
         {
             return Ok(leaves.clone());
         }
-        let mut leaves = Vec::with_capacity((batch.rows + batch.ends) as usize);
+        let left = LeftOver::of(&mut self.db, self.version, batch).await?;
+        let mut leaves: Vec<Option<Hash>> =
+            (0..batch.rows).map(|place| left.row(batch.first_row + place)).collect();
+        leaves.extend((0..batch.ends).map(|place| left.end(batch.first_end + place)));
         let mut buffer = Vec::new();
         let rows = sqlx::query(SELECT)
             .bind(batch.first_row as i64)
@@ -165,7 +170,9 @@ impl DayRecords {
             .fetch_all(&mut self.db)
             .await?;
         for row in &rows {
-            leaves.push(self.leaf(row, &mut buffer)?);
+            let place = row.try_get::<i64, _>(0)? as u64;
+            let salt = left.row_salt(place).unwrap_or_else(|| self.salts.row(place));
+            leaves[(place - batch.first_row) as usize] = Some(leaf(row, &salt, &mut buffer)?);
         }
         let ends = sqlx::query(
             r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
@@ -179,43 +186,59 @@ impl DayRecords {
             let place = row.try_get::<i64, _>(0)? as u64;
             let Some(ended) = read_end(row, 2)? else { continue };
             let end = End { place, row: row.try_get::<i64, _>(1)? as u64, ended };
-            leaves.push(end.leaf(&self.salts.end(place), &mut buffer));
+            let salt = left.end_salt(place).unwrap_or_else(|| self.salts.end(place));
+            let index = (batch.rows + place - batch.first_end) as usize;
+            leaves[index] = Some(end.leaf(&salt, &mut buffer));
         }
+        // What is missing has no leaf: the batch's root will not fit.
+        let leaves: Vec<Hash> = leaves.into_iter().map(Option::unwrap_or_default).collect();
         self.kept = Some((batch.number, leaves.clone()));
         Ok(leaves)
     }
 
-    fn leaf(&mut self, row: &SqliteRow, buffer: &mut Vec<u8>) -> Result<Hash, sqlx::Error> {
-        let unknown = || sqlx::Error::Decode("a number that means nothing".into());
-        let number = row.try_get::<i64, _>(0)? as u64;
-        let who = Who { user: row.try_get(3)?, level: row.try_get(4)?, client: row.try_get(5)? };
-        let what = What {
-            policy_hash: row.try_get(18)?,
-            list_version: row.try_get(19)?,
-            zone: row.try_get(20)?,
-            method: row.try_get(6)?,
-            scheme: scheme_from_number(row.try_get(7)?).ok_or_else(unknown)?,
-            host: row.try_get(8)?,
-            port: row.try_get(9)?,
-            categories: row.try_get::<&str, _>(11)?.split_whitespace().collect(),
-            locked: row.try_get(12)?,
-            verdict: verdict(row.try_get(13)?),
-            reason: ReasonCode::from_number(row.try_get(14)?).ok_or_else(unknown)?,
-            rule: row.try_get(15)?,
-            unblock: row.try_get(16)?,
-            depth: Depth::from_number(row.try_get(17)?).ok_or_else(unknown)?,
-        };
-        let access = AccessRow {
-            number,
-            id: row.try_get::<i64, _>(1)? as u64,
-            at: row.try_get(2)?,
-            who: who.hash(),
-            what: what.hash(),
-            path: row.try_get(10)?,
-            ended: read_end(row, 21)?,
-        };
-        Ok(access.leaf(&self.salts.row(number), buffer))
+    /// The salt of a row in this batch.
+    pub(super) async fn row_salt(&mut self, batch: &Batch, row: u64) -> Result<Salt, sqlx::Error> {
+        let left = LeftOver::of(&mut self.db, self.version, batch).await?;
+        Ok(left.row_salt(row).unwrap_or_else(|| self.salts.row(row)))
     }
+
+    /// The salt of an end in this batch.
+    pub(super) async fn end_salt(&mut self, batch: &Batch, end: u64) -> Result<Salt, sqlx::Error> {
+        let left = LeftOver::of(&mut self.db, self.version, batch).await?;
+        Ok(left.end_salt(end).unwrap_or_else(|| self.salts.end(end)))
+    }
+}
+
+fn leaf(row: &SqliteRow, salt: &Salt, buffer: &mut Vec<u8>) -> Result<Hash, sqlx::Error> {
+    let unknown = || sqlx::Error::Decode("a number that means nothing".into());
+    let number = row.try_get::<i64, _>(0)? as u64;
+    let who = Who { user: row.try_get(3)?, level: row.try_get(4)?, client: row.try_get(5)? };
+    let what = What {
+        policy_hash: row.try_get(18)?,
+        list_version: row.try_get(19)?,
+        zone: row.try_get(20)?,
+        method: row.try_get(6)?,
+        scheme: scheme_from_number(row.try_get(7)?).ok_or_else(unknown)?,
+        host: row.try_get(8)?,
+        port: row.try_get(9)?,
+        categories: row.try_get::<&str, _>(11)?.split_whitespace().collect(),
+        locked: row.try_get(12)?,
+        verdict: verdict(row.try_get(13)?),
+        reason: ReasonCode::from_number(row.try_get(14)?).ok_or_else(unknown)?,
+        rule: row.try_get(15)?,
+        unblock: row.try_get(16)?,
+        depth: Depth::from_number(row.try_get(17)?).ok_or_else(unknown)?,
+    };
+    let access = AccessRow {
+        number,
+        id: row.try_get::<i64, _>(1)? as u64,
+        at: row.try_get(2)?,
+        who: who.hash(),
+        what: what.hash(),
+        path: row.try_get(10)?,
+        ended: read_end(row, 21)?,
+    };
+    Ok(access.leaf(salt, buffer))
 }
 
 fn verdict(number: i64) -> Verdict {

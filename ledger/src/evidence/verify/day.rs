@@ -4,7 +4,8 @@ use super::dictionary::Dictionary;
 use super::{ACCESSES, Report, plural, spans};
 use crate::day_file::read_end;
 use crate::evidence::batch::{Batch, MARK_BYTES, root_of};
-use crate::evidence::row::{End, Hash, Row as AccessRow};
+use crate::evidence::erased::{self, Lacks, LeftOver};
+use crate::evidence::row::{End, Hash, Row as AccessRow, Salt};
 use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::{hash_of_hex, tree::leaf_hash};
 use crate::record::Ended;
@@ -25,6 +26,8 @@ pub(super) struct DayFound {
     /// Rows and ends that are there, as far as they follow one another.
     pub(super) rows: u64,
     pub(super) ends: u64,
+    /// Rows and ends that were erased from it.
+    pub(super) lacks: Option<Lacks>,
     /// Whether something was said about this day.
     pub(super) named: bool,
 }
@@ -89,13 +92,18 @@ impl Checking<'_> {
                     .push(format!("access log: {}, recorded before the log was proved", self.file));
                 return Ok(());
             }
-            3 => {}
+            3 | erased::VERSION => {}
             other => {
                 self.name("the file", format!("it says that it is of version {other}"));
                 return Ok(());
             }
         }
-        for what in schema_differences(db, &SCHEMAS).await? {
+        let mut statements = SCHEMAS.to_vec();
+        if version == erased::VERSION {
+            statements.push(erased::SCHEMA);
+        }
+        self.found.lacks = Lacks::read(db, version).await?;
+        for what in schema_differences(db, &statements).await? {
             self.name("the file", what);
         }
         let meta = Meta::read(db).await?;
@@ -118,7 +126,7 @@ impl Checking<'_> {
             ));
         }
         if rows {
-            self.rows(db, &secret, &meta).await?;
+            self.rows(db, version, &secret, &meta).await?;
         }
         Ok(())
     }
@@ -166,6 +174,7 @@ impl Checking<'_> {
     async fn rows(
         &mut self,
         db: &mut SqliteConnection,
+        version: i64,
         secret: &DaySecret,
         meta: &Meta,
     ) -> Result<(), sqlx::Error> {
@@ -178,12 +187,14 @@ impl Checking<'_> {
         let mut missing = Named::default();
         let batches = self.found.batches.clone();
         for (number, leaf, batch) in &batches {
+            let left = LeftOver::of(db, version, batch).await?;
             let rows = read_rows(db, batch.first_row, batch.next_row()).await;
             let mut leaves = Vec::with_capacity((batch.rows + batch.ends) as usize);
             let mut lacking = Named::default();
             for (place, row) in (batch.first_row..batch.next_row()).zip(rows) {
-                let made =
-                    row.and_then(|row| leaf_of(&row, place, &dictionary, &mut salts, &mut sums));
+                let salt = left.row_salt(place).unwrap_or_else(|| salts.row(place));
+                let made = row.and_then(|row| leaf_of(&row, place, &dictionary, &salt, &mut sums));
+                let made = made.or_else(|| left.row(place));
                 if made.is_none() {
                     lacking.rows.push(place);
                 }
@@ -193,8 +204,10 @@ impl Checking<'_> {
                 let made = ends.get(place as usize).and_then(Option::as_ref).map(|(row, ended)| {
                     sums.end(*row, ended);
                     let end = End { place, row: *row, ended: *ended };
-                    end.leaf(&salts.end(place), &mut Vec::new())
+                    let salt = left.end_salt(place).unwrap_or_else(|| salts.end(place));
+                    end.leaf(&salt, &mut Vec::new())
                 });
+                let made = made.or_else(|| left.end(place));
                 if made.is_none() {
                     lacking.ends.push(place);
                 }
@@ -222,23 +235,9 @@ impl Checking<'_> {
         &mut self,
         db: &mut SqliteConnection,
     ) -> Result<Vec<Option<(u64, Ended)>>, sqlx::Error> {
-        let rows = sqlx::query(
-            r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
-               FROM access_end WHERE place IS NOT NULL ORDER BY place"#,
-        )
-        .fetch_all(&mut *db)
-        .await?;
-        let mut ends: Vec<Option<(u64, Ended)>> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let Ok(place) = row.try_get::<i64, _>(0) else { continue };
-            let last = ends.len() as i64;
-            if place < 0 || place < last || place > last + 10_000_000 {
-                self.name("an end", format!("there are two in place {place}, or it has none"));
-                continue;
-            }
-            ends.resize(place as usize, None);
-            let sequence = row.try_get::<i64, _>(1).ok().and_then(|row| u64::try_from(row).ok());
-            ends.push(sequence.zip(sound_end(&row, 2).flatten()));
+        let (ends, misplaced) = read_ends(db).await?;
+        for place in misplaced {
+            self.name("an end", format!("there are two in place {place}, or it has none"));
         }
         Ok(ends)
     }
@@ -348,7 +347,8 @@ impl Checking<'_> {
         let rows = read_rows(db, first, next.min(first.saturating_add(5_000_000))).await;
         let mut gaps = Vec::new();
         for (place, row) in (first..).zip(rows) {
-            let made = row.and_then(|row| leaf_of(&row, place, dictionary, salts, sums));
+            let salt = salts.row(place);
+            let made = row.and_then(|row| leaf_of(&row, place, dictionary, &salt, sums));
             if made.is_none() {
                 gaps.push(place);
             }
@@ -395,7 +395,10 @@ impl Checking<'_> {
             self.name("the file", what);
         }
         let highest = sqlx::query("SELECT coalesce(max(id), 0) FROM access").fetch_one(db).await?;
-        if highest.try_get::<i64, _>(0)? != meta.max_id && !self.found.named {
+        let highest = highest.try_get::<i64, _>(0)?;
+        // The row that had it may have been erased.
+        let fits = highest == meta.max_id || self.found.lacks.is_some() && highest < meta.max_id;
+        if !fits && !self.found.named {
             self.name(
                 "the file",
                 format!("it says that {} is its highest id, which it is not", meta.max_id),
@@ -447,12 +450,12 @@ impl Meta {
 }
 
 /// A row as its file has it.
-struct RawRow {
+pub(crate) struct RawRow {
     id: u64,
-    at: i64,
-    who: i64,
-    what: i64,
-    path: Option<String>,
+    pub(crate) at: i64,
+    pub(crate) who: i64,
+    pub(crate) what: i64,
+    pub(crate) path: Option<String>,
     ended: Option<Ended>,
 }
 
@@ -480,8 +483,40 @@ fn sound_end(row: &SqliteRow, column: usize) -> Option<Option<Ended>> {
     fits.then_some(end)
 }
 
+/// Every end that came by itself with its row, in its place, and the places of those that have none of
+/// their own.
+#[allow(clippy::type_complexity, reason = "ends, and what is wrong with them")]
+pub(crate) async fn read_ends(
+    db: &mut SqliteConnection,
+) -> Result<(Vec<Option<(u64, Ended)>>, Vec<i64>), sqlx::Error> {
+    let rows = sqlx::query(
+        r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
+           FROM access_end WHERE place IS NOT NULL ORDER BY place"#,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let mut ends: Vec<Option<(u64, Ended)>> = Vec::with_capacity(rows.len());
+    let mut misplaced = Vec::new();
+    for row in rows {
+        let Ok(place) = row.try_get::<i64, _>(0) else { continue };
+        let last = ends.len() as i64;
+        if place < 0 || place < last || place > last + 10_000_000 {
+            misplaced.push(place);
+            continue;
+        }
+        ends.resize(place as usize, None);
+        let sequence = row.try_get::<i64, _>(1).ok().and_then(|row| u64::try_from(row).ok());
+        ends.push(sequence.zip(sound_end(&row, 2).flatten()));
+    }
+    Ok((ends, misplaced))
+}
+
 /// The rows in the places `[first, next)`, `None` where one is missing or unreadable.
-async fn read_rows(db: &mut SqliteConnection, first: u64, next: u64) -> Vec<Option<RawRow>> {
+pub(crate) async fn read_rows(
+    db: &mut SqliteConnection,
+    first: u64,
+    next: u64,
+) -> Vec<Option<RawRow>> {
     const MANY: &str = r#"SELECT sequence, id, at, who, what, path, "end", status, bytes_up, bytes_down,
         duration_us FROM access WHERE sequence >= ? AND sequence < ? ORDER BY sequence"#;
     let mut rows: Vec<Option<RawRow>> = (first..next).map(|_| None).collect();
@@ -510,11 +545,11 @@ async fn read_rows(db: &mut SqliteConnection, first: u64, next: u64) -> Vec<Opti
     rows
 }
 
-fn leaf_of(
+pub(crate) fn leaf_of(
     row: &RawRow,
     number: u64,
     dictionary: &Dictionary,
-    salts: &mut Salts,
+    salt: &Salt,
     sums: &mut Sums<'_>,
 ) -> Option<Hash> {
     let (who, what) = (dictionary.who.get(&row.who)?, dictionary.what.get(&row.what)?);
@@ -528,18 +563,18 @@ fn leaf_of(
         path: row.path.as_deref(),
         ended: row.ended,
     };
-    Some(row.leaf(&salts.row(number), &mut Vec::new()))
+    Some(row.leaf(salt, &mut Vec::new()))
 }
 
 /// The sums that the rows come to, to be compared with those in the file.
-struct Sums<'a> {
+pub(crate) struct Sums<'a> {
     dictionary: &'a Dictionary,
     rollup: Rollup,
     facts: Vec<Option<(Facts, u32)>>,
 }
 
 impl<'a> Sums<'a> {
-    fn new(dictionary: &'a Dictionary) -> Self {
+    pub(crate) fn new(dictionary: &'a Dictionary) -> Self {
         Self { dictionary, rollup: Rollup::new(Stored::default()), facts: Vec::new() }
     }
 
@@ -573,7 +608,7 @@ impl<'a> Sums<'a> {
         }
     }
 
-    fn end(&mut self, row: u64, ended: &Ended) {
+    pub(crate) fn end(&mut self, row: u64, ended: &Ended) {
         if let Some(Some((facts, set))) = self.facts.get(row as usize).copied() {
             self.ended(&facts, set, ended);
         }
@@ -587,6 +622,11 @@ impl<'a> Sums<'a> {
 
     fn members(&self, set: u32) -> &'a [u32] {
         self.dictionary.members.get(&set).map_or(&[], Vec::as_slice)
+    }
+
+    /// Stores them in a file that has none.
+    pub(crate) async fn store(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        self.rollup.store(db).await
     }
 
     async fn differences(&self, db: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {

@@ -7,6 +7,7 @@ use crate::evidence::access::lost_leaf;
 use crate::evidence::hash_of_hex;
 use crate::evidence::row::Hash;
 use crate::evidence::tree::{MemoryTree, Tree as _};
+use crate::retention::{PartErasure, erasures, part_erasures};
 use crate::sqlite::{day_path, days};
 use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,11 @@ struct Batches {
     leaves: BTreeMap<u64, (String, Hash)>,
     /// Numbers about which something was said.
     named: BTreeSet<u64>,
+    /// Days that were erased whole, by which entry, and which batches they had.
+    erased: Erasures,
 }
+
+type Erasures = BTreeMap<Date, (u64, Vec<(u64, u64)>)>;
 
 /// Checks all days of a state folder.
 pub(super) async fn check(
@@ -35,7 +40,7 @@ pub(super) async fn check(
     let tree: Vec<Hash> = (0..kept.size()).map_while(|number| kept.leaf(number)).collect();
     let believed = believed(kept, changes);
     let in_tree = |number: u64| tree.get(number as usize).copied().filter(|_| number < believed);
-    let mut batches = Batches::default();
+    let mut batches = Batches { erased: erasures(&changes.entries), ..Batches::default() };
     let mut found: BTreeMap<Date, DayFound> = BTreeMap::new();
     for day in days(&folder).map_err(io)? {
         tell(&format!("access log, {day}"));
@@ -53,7 +58,9 @@ pub(super) async fn check(
     report.batches = batches.leaves.len() as u64;
     batches.against_tree(&tree, believed, kept, report);
     batches.against_heads(&tree, changes, report);
-    day_counts(&found, changes, report);
+    tell_erased(&found, &batches.erased, report);
+    parts_erased(&found, &part_erasures(&changes.entries), report);
+    day_counts(&found, &batches.erased, changes, report);
     not_yet_signed(&batches, changes, report);
     Ok(())
 }
@@ -83,6 +90,12 @@ impl Batches {
         }
     }
 
+    /// Whether the change log says that a batch was erased with its day.
+    fn is_erased(&self, number: u64) -> bool {
+        let within = |(first, last): &(u64, u64)| (*first..=*last).contains(&number);
+        self.erased.values().any(|(_, batches)| batches.iter().any(within))
+    }
+
     fn size(&self) -> u64 {
         self.leaves.keys().next_back().map_or(0, |last| last + 1)
     }
@@ -102,8 +115,15 @@ impl Batches {
 
     fn against_tree(&mut self, tree: &[Hash], believed: u64, kept: &Tree, report: &mut Report) {
         let all = self.size().max(tree.len() as u64);
+        // Of a batch that was erased the tree has the hash, and a signed head says that it is right.
+        let stands_in = |number: u64| {
+            number < believed
+                && tree.get(number as usize).is_some_and(|leaf| *leaf != lost_leaf(number))
+                && self.is_erased(number)
+        };
         let missing: Vec<u64> = (0..all)
             .filter(|number| !self.leaves.contains_key(number) && !self.named.contains(number))
+            .filter(|number| !stands_in(*number))
             .collect();
         for run in spans(missing.iter().copied()) {
             let lost =
@@ -177,8 +197,73 @@ impl Batches {
     }
 }
 
+/// The days that the change log calls erased, each with the entry that says so.
+fn tell_erased(found: &BTreeMap<Date, DayFound>, erased: &Erasures, report: &mut Report) {
+    for (day, (entry, batches)) in erased {
+        if found.contains_key(day) {
+            report.uncovered.push(format!(
+                "access log: entry {entry} of the change log says that {day} was erased, and it has a file; \
+                 schoolgate retention run finishes an erasure that was cut short"
+            ));
+            continue;
+        }
+        let runs: Vec<String> =
+            batches.iter().map(|run| plural("batch", *run).replace("batchs", "batches")).collect();
+        let hashes = match runs.is_empty() {
+            true => "it was recorded before the log was proved".to_owned(),
+            false => format!("the hashes of {} are kept", runs.join(", ")),
+        };
+        report.erased.push(format!("access log: {day} was erased by entry {entry}; {hashes}"));
+    }
+}
+
+/// Rows that are gone from days which have a file: the change log must say that these were erased, and that
+/// no others were.
+fn parts_erased(
+    found: &BTreeMap<Date, DayFound>,
+    parts: &BTreeMap<Date, Vec<PartErasure>>,
+    report: &mut Report,
+) {
+    for (day, this) in found {
+        let entries = parts.get(day).map_or(&[][..], Vec::as_slice);
+        let lacks = this.lacks.clone().unwrap_or_default();
+        let fits = entries.iter().rposition(|part| part.lacks == lacks.places);
+        let done = match (&this.lacks, fits) {
+            (None, _) => 0,
+            (Some(_), Some(last)) => last + 1,
+            (Some(_), None) => {
+                let what = format!(
+                    "{} rows and {} ends are gone from it, and no entry of the change log says that just \
+                     these were erased",
+                    lacks.rows, lacks.ends
+                );
+                report.problem(ACCESSES, format!("access-{day}.db"), what);
+                continue;
+            }
+        };
+        for part in &entries[..done] {
+            report.erased.push(format!(
+                "access log: {} rows of {day} were erased by entry {} ({}); their hashes are kept",
+                part.rows, part.entry, part.what
+            ));
+        }
+        for part in &entries[done..] {
+            report.uncovered.push(format!(
+                "access log: entry {} of the change log says that {} rows of {day} were erased ({}), and they \
+                 are there: it was cut short, or the file was restored",
+                part.entry, part.rows, part.what
+            ));
+        }
+    }
+}
+
 /// What the entries say of how many rows a day had.
-fn day_counts(found: &BTreeMap<Date, DayFound>, changes: &Changes, report: &mut Report) {
+fn day_counts(
+    found: &BTreeMap<Date, DayFound>,
+    erased: &Erasures,
+    changes: &Changes,
+    report: &mut Report,
+) {
     let mut most: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
     for (entry, head) in &changes.heads {
         for count in &head.days {
@@ -186,7 +271,11 @@ fn day_counts(found: &BTreeMap<Date, DayFound>, changes: &Changes, report: &mut 
         }
     }
     for (day, (entry, rows, ends)) in most {
-        let there = day.parse::<Date>().ok().and_then(|day| found.get(&day));
+        let date = day.parse::<Date>().ok();
+        if date.is_some_and(|date| erased.contains_key(&date) && !found.contains_key(&date)) {
+            continue;
+        }
+        let there = date.and_then(|day| found.get(&day));
         let place = format!("access-{day}.db");
         match there {
             None => {

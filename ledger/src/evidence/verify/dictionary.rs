@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 /// A what: its hash, and its numbers for the sums.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WhatEntry {
+pub(crate) struct WhatEntry {
     pub(super) hash: Hash,
     pub(super) host: u32,
     pub(super) category_set: u32,
@@ -22,7 +22,7 @@ pub(super) struct WhatEntry {
 
 /// A who: its hash, and its numbers for the sums.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WhoEntry {
+pub(crate) struct WhoEntry {
     pub(super) hash: Hash,
     pub(super) person: u32,
     pub(super) client: u32,
@@ -32,7 +32,7 @@ pub(super) struct WhoEntry {
 /// Everything that the rows of a day point to. What is damaged or points nowhere is left out, so that
 /// its rows are named.
 #[derive(Debug, Default)]
-pub(super) struct Dictionary {
+pub(crate) struct Dictionary {
     pub(super) who: HashMap<i64, WhoEntry>,
     pub(super) what: HashMap<i64, WhatEntry>,
     /// Site of each host.
@@ -40,14 +40,14 @@ pub(super) struct Dictionary {
     /// Members of each category set, by number of their names.
     pub(super) members: HashMap<u32, Vec<u32>>,
     /// What is wrong with the tables themselves.
-    pub(super) faults: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 type Texts = HashMap<i64, String>;
 
 impl Dictionary {
     /// Reads the tables of a day's file.
-    pub(super) async fn read(db: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn read(db: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let mut dictionary = Self::default();
         let names = texts(db, "SELECT id, value FROM name").await?;
         let people = texts(db, "SELECT id, name FROM person").await?;

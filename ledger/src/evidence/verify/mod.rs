@@ -9,9 +9,9 @@
 //! covered by what is read after it.
 
 mod changes;
-mod day;
+pub(crate) mod day;
 mod days;
-mod dictionary;
+pub(crate) mod dictionary;
 mod keys;
 mod trees;
 
@@ -44,6 +44,8 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// What no proof covers, or not yet.
     pub uncovered: Vec<String>,
+    /// Days that were erased, whole or in part, each with the entry that says so.
+    pub erased: Vec<String>,
     /// Entries of the change log.
     pub entries: u64,
     /// Own checkpoints whose signature is right.

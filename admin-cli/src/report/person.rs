@@ -1,0 +1,274 @@
+//! `report person`: everything that is recorded on one person, for a subject access request.
+//!
+//! What a person's name stands in: the accesses under the name, the entries of the change log that the
+//! person made or that name the person, and the person's own row among the users. Other people's names
+//! may stand in an entry beside it, so that somebody reads the report before it is handed over; it says so.
+
+use super::document::{Document, Section, Table};
+use crate::actions_log;
+use crate::args::{ReportFormat, WhoArgs};
+use crate::failure::Failure;
+use crate::hold;
+use crate::log;
+use crate::school::{School, from_append_error, now, show_seconds};
+use crate::who::{MAX_SUBJECT_CHARS, look, subject_words};
+use ledger::query::{AccessRow, Filter, Order};
+use ledger::users::UserRow;
+use rules::access::Role;
+use rules::change::{ChangeEntry, same_person};
+use rules::policy::Policy;
+use rules::time::SchoolClock;
+use serde_json::Value;
+
+/// Who may see everything of one person.
+pub(super) const READS_PERSON: &[Role] = &[Role::Dsl, Role::Head];
+
+/// Rows read at a time.
+const PAGE_ROWS: usize = 2_000;
+
+/// Most characters of a name.
+const LONGEST_NAME: usize = 200;
+
+const ACCESS_HEADINGS: &[&str] = &[
+    "Time",
+    "Level",
+    "From",
+    "Method",
+    "Site",
+    "Port",
+    "Path",
+    "Categories",
+    "Verdict",
+    "Reason",
+    "Rule",
+    "Unblock",
+    "Depth",
+    "End",
+    "Status",
+    "Bytes up",
+    "Bytes down",
+    "Code",
+];
+const ENTRY_HEADINGS: &[&str] = &["Entry", "Time", "Actor", "Event", "Detail"];
+const USER_HEADINGS: &[&str] =
+    &["Name", "Level", "Groups", "Added", "Banned until", "Signs in with a password"];
+
+/// Makes the report. Who looks, at whom and why, is recorded before anything is read.
+pub(super) async fn report(
+    school: &School,
+    who: &WhoArgs,
+    name: &str,
+    reason: &str,
+    format: ReportFormat,
+) -> Result<String, Failure> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME {
+        return Err(Failure::usage("that is no user's name").fix("write it as the log has it"));
+    }
+    let reason = hold::reason(reason)?;
+    let snapshot = school.snapshot().await?;
+    let policy = &snapshot.policy;
+    let subject = subject_words(&[("user", Some(name)), ("reason", Some(&reason))]);
+    // The record of the look holds all of it.
+    if subject.chars().count() > MAX_SUBJECT_CHARS {
+        return Err(Failure::usage("name and reason are too long for the record of this look")
+            .fix(format!("say it in {MAX_SUBJECT_CHARS} characters")));
+    }
+    let by = look(school, policy, who, READS_PERSON, "report person", &subject).await?;
+    let accesses = accesses(school, name).await?;
+    let change_log = school.change_log().await?;
+    let entries = change_log.entries_after(0).await.map_err(from_append_error)?;
+    let mut told = Vec::new();
+    for entry in entries.iter().filter(|entry| is_about(entry, name)) {
+        told.push(entry_cells(entry, policy.clock())?);
+    }
+    let user = change_log.users().find(name).await.map_err(Failure::fault)?;
+    let tables = [
+        ("The person's row among the users", users_table(user.as_ref(), policy.clock())),
+        ("Requests under the name", access_table(policy, &accesses)),
+        (
+            "Entries of the change log that the person made or that name the person",
+            Table::new(ENTRY_HEADINGS, told),
+        ),
+    ];
+    Ok(match format {
+        ReportFormat::Html => document(policy, name, &by, &reason, tables).html(),
+        ReportFormat::Md => document(policy, name, &by, &reason, tables).markdown(),
+        ReportFormat::Csv => csv(&tables),
+        ReportFormat::Json => {
+            let [user, accesses, entries] = tables.map(|(_, table)| objects(&table));
+            let value = serde_json::json!({
+                "person": name, "made_at": policy.clock().rfc3339(now()), "made_by": by,
+                "reason": reason, "user": user, "accesses": accesses, "entries": entries,
+            });
+            crate::output::json_text(format!("{value:#}\n"))
+        }
+    })
+}
+
+async fn accesses(school: &School, name: &str) -> Result<Vec<AccessRow>, Failure> {
+    // What a killed daemon left, or a running one has just recorded, belongs to it.
+    let mut log = log::open(school).await?;
+    let filter = Filter { user: Some(name.to_owned()), ..Filter::default() };
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let page = log.page(&filter, Order::OldestFirst, after, PAGE_ROWS).await;
+        let page = page.map_err(log::from_query_error)?;
+        rows.extend(page.rows);
+        after = page.next;
+        if after.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
+/// Whether a person made an entry, or it names the person: as a word of any of its texts.
+fn is_about(entry: &ChangeEntry, name: &str) -> bool {
+    same_person(&entry.actor, name)
+        || serde_json::to_value(&entry.event).is_ok_and(|event| names(&event, name))
+}
+
+fn names(value: &Value, name: &str) -> bool {
+    match value {
+        Value::String(text) => names_in(text, name),
+        Value::Array(values) => values.iter().any(|value| names(value, name)),
+        Value::Object(fields) => fields.values().any(|value| names(value, name)),
+        _ => false,
+    }
+}
+
+/// Whether a text has the name in it with nothing at either side that would make it another name.
+pub(crate) fn names_in(text: &str, name: &str) -> bool {
+    let (text, name) = (text.to_lowercase(), name.trim().to_lowercase());
+    let goes_on = |letter: char| letter.is_alphanumeric() || ['_', '-', '@'].contains(&letter);
+    text.match_indices(&name).any(|(start, found)| {
+        let (before, behind) = (&text[..start], &text[start + found.len()..]);
+        // A full stop may be part of a name or end a sentence.
+        let mut rest = behind.chars();
+        let ends = match rest.next() {
+            Some('.') => !rest.next().is_some_and(goes_on),
+            next => !next.is_some_and(goes_on),
+        };
+        let begins = !before.chars().next_back().is_some_and(|it| goes_on(it) || it == '.');
+        begins && ends
+    })
+}
+
+fn entry_cells(entry: &ChangeEntry, clock: &SchoolClock) -> Result<Vec<String>, Failure> {
+    let (event, detail) = actions_log::words(&entry.event, clock)?;
+    let (number, at) = (entry.sequence.to_string(), clock.show(entry.at));
+    Ok(vec![number, at, entry.actor.clone(), event, detail])
+}
+
+fn users_table(user: Option<&UserRow>, clock: &SchoolClock) -> Table {
+    let cells = |user: &UserRow| {
+        vec![
+            user.name.clone(),
+            user.level.clone().unwrap_or_default(),
+            user.groups.join(", "),
+            clock.show(user.created_at),
+            user.banned_until.map(|until| clock.show(until)).unwrap_or_default(),
+            if user.has_password { "yes" } else { "no" }.to_owned(),
+        ]
+    };
+    Table::new(USER_HEADINGS, user.map(cells).into_iter().collect())
+}
+
+fn access_table(policy: &Policy, rows: &[AccessRow]) -> Table {
+    let clock = policy.clock();
+    let cells = |row: &AccessRow| {
+        let (host, path) = log::shown_address(policy, row);
+        let ended = row.ended.as_ref();
+        let number = |number: Option<u64>| number.map(|it| it.to_string()).unwrap_or_default();
+        vec![
+            show_seconds(clock, row.at),
+            row.level.clone(),
+            row.client.clone(),
+            row.method.clone(),
+            host,
+            row.port.to_string(),
+            path.unwrap_or_default(),
+            row.categories.join(", "),
+            row.verdict.as_str().to_owned(),
+            row.reason.as_str().to_owned(),
+            row.rule.clone().unwrap_or_default(),
+            row.unblock.map(|id| id.to_string()).unwrap_or_default(),
+            row.depth.as_str().to_owned(),
+            ended.map(|it| it.end.as_str().to_owned()).unwrap_or_default(),
+            number(ended.map(|it| u64::from(it.status))),
+            number(ended.map(|it| it.bytes_up)),
+            number(ended.map(|it| it.bytes_down)),
+            row.id.code(),
+        ]
+    };
+    Table::new(ACCESS_HEADINGS, rows.iter().map(cells).collect())
+}
+
+fn document(
+    policy: &Policy,
+    name: &str,
+    by: &str,
+    reason: &str,
+    tables: [(&str, Table); 3],
+) -> Document {
+    let section = |(heading, table): (&str, Table)| Section {
+        heading: heading.to_owned(),
+        sentences: table.rows.is_empty().then(|| "Nothing.".to_owned()).into_iter().collect(),
+        table: (!table.rows.is_empty()).then_some(table),
+    };
+    Document {
+        title: format!("{}: what is recorded on {name}", policy.school()),
+        subtitle: format!("Made {} by {by}. Reason: {reason}", policy.clock().show(now())),
+        headline: String::new(),
+        sections: tables.into_iter().map(section).collect(),
+        footer: vec![
+            "Entries of the change log may name other people beside this one: read it before it is handed over."
+                .to_owned(),
+            "Addresses of illegal content are hidden. Requests that nobody was proved to have made are not here, \
+             nor what was erased when its time was up, nor what the policy itself says of the person."
+                .to_owned(),
+        ],
+        landscape: true,
+    }
+}
+
+/// The tables one after another, each with its headings and an empty line before it.
+fn csv(tables: &[(&str, Table)]) -> String {
+    let tables: Vec<String> = tables.iter().map(|(_, table)| super::plain_csv(table)).collect();
+    tables.join("\n")
+}
+
+/// The rows as objects, keys being the headings in small letters with `_` for spaces.
+fn objects(table: &Table) -> Value {
+    let keys: Vec<String> =
+        table.headings.iter().map(|heading| heading.to_lowercase().replace(' ', "_")).collect();
+    let object = |row: &Vec<String>| {
+        let members = keys.iter().cloned().zip(row.iter().map(|cell| Value::from(cell.as_str())));
+        Value::Object(members.collect())
+    };
+    table.rows.iter().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_as_a_word_and_not_in_another_name() {
+        let cases = [
+            ("user sam.p; since 2h", true),
+            ("Sam.P", true),
+            ("asked by sam.p.", true),
+            ("(sam.p)", true),
+            ("sam.parker", false),
+            ("sam.p.2", false),
+            ("kit.sam.p", false),
+            ("sam.p@example.org", false),
+            ("xsam.p", false),
+            ("", false),
+        ];
+        for (text, found) in cases {
+            assert_eq!(names_in(text, "sam.p"), found, "{text}");
+        }
+    }
+}

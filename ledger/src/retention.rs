@@ -1,0 +1,408 @@
+//! Erasing school days whose time is up, as `[keep]` of the policy says.
+//!
+//! A day's file goes whole, once every class of record in it is over. Where one class is over before another,
+//! and where one person's requests are to be erased, the file is made anew without these rows, whose hashes
+//! stay (`retention::rewrite`). Either way the entry `erased` of the change
+//! log comes first and is durable before any file is touched: it names the day, its rows and its
+//! batches, and checkpoints sign it like any other entry. So an erasure that cannot be recorded does not
+//! happen, and one that was cut short between entry and file is finished by the next run.
+//!
+//! The batches' hashes stay in the access log's tree, so that `audit verify` goes on proving all other
+//! days. A day is kept, and the run says why, where
+//!
+//! - a legal hold touches any of its rows;
+//! - no signed checkpoint covers all of it yet, or the tree's own note does not count on it yet;
+//! - its batches are not those that were signed, since a damaged day is evidence of something;
+//! - the clock is not to be believed: by it the newest day would be over too.
+
+mod day;
+mod entries;
+mod part;
+mod rewrite;
+
+pub use entries::erasures;
+pub(crate) use entries::{PartErasure, erased_batches, part_erasures};
+pub use part::erase_person;
+
+use crate::changes::{AppendError, AppendWithError, ChangeLog};
+use crate::evidence::access::{TREE as ACCESS_TREE, noted_durable};
+use crate::evidence::key::public_key;
+use crate::evidence::note::Checkpoint;
+use crate::evidence::signer::TREE as CHANGE_TREE;
+use crate::evidence::tree::{FileTree, Tree as _};
+use crate::evidence::verify::spans;
+use crate::evidence::{folder, hash_of_hex, places};
+use crate::sqlite::{beside, day_path, days};
+use day::DayFacts;
+use jiff::civil::Date;
+use rules::change::{ChangeEntry, Event};
+use rules::hold::{HoldId, Holds};
+use rules::policy::Keep;
+use rules::time::{SchoolClock, UnixMillis};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// How often a run begins anew because somebody else wrote to the change log meanwhile.
+const TRIES: usize = 20;
+
+/// What a day's file is called beside its own name while SQLite uses it.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// What a run did, or with `dry_run` would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Days erased now, with how many rows each had.
+    pub erased: Vec<(Date, u64)>,
+    /// Days of which rows were erased now: of which classes or for which request, and how many.
+    pub parts: Vec<(Date, String, u64)>,
+    /// Whether more of them wait: see [`Order::most_parts`].
+    pub more: bool,
+    /// Days whose erasure an earlier run had recorded and not finished.
+    pub finished: Vec<Date>,
+    /// Days that are over and stay, and why.
+    pub kept: Vec<(Date, Why)>,
+}
+
+impl Outcome {
+    /// Notes why a day, or rows of it, stay; said once.
+    fn keep(&mut self, day: Date, why: Why) {
+        if !self.kept.iter().any(|kept| (kept.0, &kept.1) == (day, &why)) {
+            self.kept.push((day, why));
+        }
+    }
+}
+
+/// Why a day whose time is up stays.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Why {
+    /// A legal hold.
+    #[error("held by {0}")]
+    Held(HoldId),
+    /// Nothing proves yet what the day held.
+    #[error("no checkpoint covers all of it yet; schoolgate audit checkpoint")]
+    NotCovered,
+    /// It is not what was signed, or cannot be read.
+    #[error("it is damaged or was altered ({0}); schoolgate audit verify")]
+    Damaged(String),
+    /// Its rows have no leaves of their own, so that none can go alone.
+    #[error("it was recorded before the log was proved: it goes whole, with its longest period")]
+    NotProved,
+    /// The running filter may have it open.
+    #[error(
+        "it is one of the two newest days, which may still be written; carry it out again later"
+    )]
+    Open,
+    /// The newest day, of which some records would be over: a clock that is wrong would erase them all.
+    #[error(
+        "by the clock of this machine records of even the newest day are over: nothing of younger days was erased; check the clock"
+    )]
+    Clock,
+    /// The log says that the day was erased, and there is another file in its place.
+    #[error(
+        "it was erased by entry {0} of the change log, and its file is not the one that was erased"
+    )]
+    NotTheErased(u64),
+}
+
+/// Why nothing, or nothing more, was erased.
+#[derive(Debug, Error)]
+pub enum RetentionError {
+    /// A file or folder.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The change log: what cannot be recorded is not erased.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+    /// The newest day would be over too.
+    #[error(
+        "by the clock of this machine even the newest day, {0}, is over: nothing was erased; check the clock"
+    )]
+    Clock(Date),
+    /// Others wrote to the change log each time.
+    #[error("the change log was busy; the next run goes on")]
+    Busy,
+}
+
+/// What decides an erasure.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// The school's clock: days are the school's.
+    pub clock: &'a SchoolClock,
+    /// How long each class is kept.
+    pub keep: Keep,
+    /// Now.
+    pub now: UnixMillis,
+    /// Who runs it, for the entry.
+    pub actor: &'a str,
+    /// Whether nothing is to be changed.
+    pub dry_run: bool,
+    /// Most days of which rows are erased in one run: each is read and written whole.
+    pub most_parts: usize,
+}
+
+impl Order<'_> {
+    /// The first day that is not over for this many days of keeping: each record of an earlier day is
+    /// at least so old.
+    fn first_kept(&self, days: u32) -> Option<Date> {
+        let today = self.clock.day(self.now);
+        today.checked_sub(jiff::Span::new().try_days(i64::from(days)).ok()?).ok()
+    }
+
+    /// Whether every class of record of a day is over.
+    fn is_over(&self, day: Date) -> bool {
+        self.over_for(self.keep.allowed_days.max(self.keep.blocked_days), day)
+    }
+
+    /// Whether what is kept for so many days is over, of a day.
+    fn over_for(&self, days: u32, day: Date) -> bool {
+        // What cannot be reckoned is kept.
+        self.first_kept(days).is_some_and(|first| day < first)
+    }
+}
+
+/// Finishes what an earlier run began, erases every day whose time is up, and of younger days the rows of
+/// the class whose own time is up.
+///
+/// # Errors
+/// [`RetentionError`]. What was erased before is recorded; the next run goes on.
+pub async fn run(
+    state: &Path,
+    log: &ChangeLog,
+    order: Order<'_>,
+) -> Result<Outcome, RetentionError> {
+    let mut outcome = Outcome::default();
+    for _ in 0..TRIES {
+        outcome.kept.clear();
+        if once(state, log, order, &mut outcome).await? {
+            part::classes(state, log, order, &mut outcome).await?;
+            return Ok(outcome);
+        }
+    }
+    Err(RetentionError::Busy)
+}
+
+/// An error at this path.
+fn io(path: &Path) -> impl Fn(std::io::Error) -> RetentionError + use<> {
+    let path = path.to_owned();
+    move |source| RetentionError::Io { path: path.clone(), source }
+}
+
+/// One go at it. `false`: somebody else wrote to the change log, so that it must be read again.
+async fn once(
+    state: &Path,
+    log: &ChangeLog,
+    order: Order<'_>,
+    outcome: &mut Outcome,
+) -> Result<bool, RetentionError> {
+    let access = state.join("access");
+    let entries = log.entries_after(0).await?;
+    let mut size = entries.last().map_or(0, |entry| entry.sequence + 1);
+    let (holds, erased) = (Holds::of(&entries), erasures(&entries));
+    for (day, (entry, batches)) in &erased {
+        let path = day_path(&access, *day);
+        if !is_there(&path) {
+            continue;
+        }
+        match may_finish(&path, order.clock.day_bounds(*day), *entry, batches, &holds).await {
+            Some(why) => outcome.kept.push((*day, why)),
+            None => {
+                if !order.dry_run {
+                    remove(&path).map_err(io(&path))?;
+                }
+                outcome.finished.push(*day);
+            }
+        }
+    }
+    let all = days(&access).map_err(io(&access))?;
+    let over: Vec<Date> = all
+        .iter()
+        .copied()
+        .filter(|day| order.is_over(*day) && !erased.contains_key(day))
+        .collect();
+    if over.is_empty() {
+        return Ok(true);
+    }
+    if let Some(newest) = all.last().filter(|newest| order.is_over(**newest)) {
+        return Err(RetentionError::Clock(*newest));
+    }
+    let covered = Covered::read(state, &entries).map_err(io(&folder(state)))?;
+    for day in over {
+        let path = day_path(&access, day);
+        let facts = match may_erase(&path, order.clock.day_bounds(day), &covered, &holds).await {
+            Ok(facts) => facts,
+            Err(why) => {
+                outcome.kept.push((day, why));
+                continue;
+            }
+        };
+        if !order.dry_run {
+            let event = Event::Erased {
+                day: day.to_string(),
+                whole: true,
+                classes: vec!["allowed".to_owned(), "blocked".to_owned()],
+                request: None,
+                rows: facts.rows,
+                batches: spans(facts.batches.iter().map(|batch| batch.0)),
+                lacks: None,
+                why: format!(
+                    "kept {} days (allowed) and {} days (blocked) by the policy",
+                    order.keep.allowed_days, order.keep.blocked_days
+                ),
+            };
+            // A hold that came meanwhile must be seen: only what was judged by the whole log is written.
+            let decide = |changes: &rules::change::Changes| match changes.size == size {
+                true => Ok(vec![(order.actor.to_owned(), event)]),
+                false => Err(Moved),
+            };
+            let written = log.append_with(order.now, decide).await;
+            match written {
+                Ok(written) => size += written.len() as u64,
+                Err(AppendWithError::Refused(Moved)) => return Ok(false),
+                Err(AppendWithError::Log(error)) => return Err(error.into()),
+            }
+            remove(&path).map_err(io(&path))?;
+        }
+        outcome.erased.push((day, facts.rows));
+    }
+    Ok(true)
+}
+
+/// The change log is not the one that was read.
+#[derive(Debug)]
+struct Moved;
+
+/// Whether a day may be erased, with what it holds.
+async fn may_erase(
+    path: &Path,
+    bounds: (UnixMillis, UnixMillis),
+    covered: &Covered,
+    holds: &Holds,
+) -> Result<DayFacts, Why> {
+    let facts = DayFacts::read(path, bounds, holds).await;
+    let facts = facts.map_err(|error| Why::Damaged(error.to_string()))?;
+    if let Some(hold) = facts.held {
+        return Err(Why::Held(hold));
+    }
+    proved(&facts, covered).map(|()| facts)
+}
+
+/// Whether what a day's file holds is what a checkpoint covers.
+fn proved(facts: &DayFacts, covered: &Covered) -> Result<(), Why> {
+    if !facts.is_in_batches {
+        return Err(Why::NotCovered);
+    }
+    for (number, leaf) in &facts.batches {
+        if *number >= covered.size {
+            return Err(Why::NotCovered);
+        }
+        match covered.tree.as_ref().map(|tree| tree.leaf(*number)) {
+            Some(Ok(kept)) if kept == *leaf => {}
+            _ => {
+                return Err(Why::Damaged(format!("batch {number} is not the one that was signed")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why the file of a day that the log calls erased is not to be removed; `None`: it is.
+async fn may_finish(
+    path: &Path,
+    bounds: (UnixMillis, UnixMillis),
+    entry: u64,
+    batches: &[(u64, u64)],
+    holds: &Holds,
+) -> Option<Why> {
+    if !path.exists() {
+        // What SQLite kept beside it is no use without it.
+        return None;
+    }
+    match DayFacts::read(path, bounds, holds).await {
+        Err(error) => Some(Why::Damaged(error.to_string())),
+        Ok(DayFacts { held: Some(hold), .. }) => Some(Why::Held(hold)),
+        Ok(facts) => {
+            let found = spans(facts.batches.iter().map(|batch| batch.0));
+            let is_it = found == batches && (facts.is_proved != batches.is_empty());
+            (!is_it || !facts.is_in_batches).then_some(Why::NotTheErased(entry))
+        }
+    }
+}
+
+fn is_there(path: &Path) -> bool {
+    SUFFIXES.iter().any(|suffix| beside(path, suffix).exists())
+}
+
+/// Removes a day's file and what belongs to it, durably.
+fn remove(path: &Path) -> std::io::Result<()> {
+    for suffix in SUFFIXES {
+        match std::fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    match path.parent() {
+        Some(folder) => std::fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// The batches that a signed checkpoint covers and that no start would look for in the days' files.
+struct Covered {
+    size: u64,
+    tree: Option<FileTree>,
+}
+
+impl Covered {
+    /// Reads it from the last checkpoint, whose signature and root are checked, and the entries before it.
+    fn read(state: &Path, entries: &[ChangeEntry]) -> std::io::Result<Self> {
+        let audit = folder(state);
+        let nothing = || Self { size: 0, tree: None };
+        let Some((_, note)) = places::last(state)? else { return Ok(nothing()) };
+        let Ok(checkpoint) = Checkpoint::verify(&note, &public_key(&audit)?) else {
+            return Ok(nothing());
+        };
+        let signed = FileTree::look(&audit.join(CHANGE_TREE))?;
+        let root = signed.and_then(|tree| tree.root_at(checkpoint.size).ok());
+        if root != Some(checkpoint.root) {
+            return Ok(nothing());
+        }
+        let Some(tree) = FileTree::look(&audit.join(ACCESS_TREE))? else { return Ok(nothing()) };
+        let head = |entry: &ChangeEntry| match &entry.event {
+            Event::Attested { access, .. } | Event::AccessCovered { access } => {
+                let root = tree.root_at(access.size).ok();
+                (root.is_some() && root == hash_of_hex(&access.root)).then_some(access.size)
+            }
+            _ => None,
+        };
+        let before = entries.iter().filter(|entry| entry.sequence < checkpoint.size);
+        let size = before.filter_map(head).max().unwrap_or(0);
+        Ok(Self { size: size.min(noted_durable(&audit)?), tree: Some(tree) })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_over_once_its_last_record_is_old_enough_for_the_longest_class() {
+        let clock = SchoolClock::new("Europe/London", &[]).unwrap();
+        let keep = Keep { allowed_days: 2, blocked_days: 3, changes_days: 1 };
+        // 2026-01-10, noon.
+        let now = UnixMillis(1_768_046_400_000);
+        let order = Order { clock: &clock, keep, now, actor: "x", dry_run: false, most_parts: 1 };
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        assert!(order.is_over(day("2026-01-06")));
+        assert!(!order.is_over(day("2026-01-07")), "blocked requests of that evening");
+        assert!(!order.is_over(day("2026-01-10")));
+        assert!(!order.is_over(day("2027-01-01")), "a day to come");
+        let forever = Keep { blocked_days: u32::MAX, ..keep };
+        assert!(!Order { keep: forever, ..order }.is_over(day("1970-01-01")));
+    }
+}

@@ -1,0 +1,302 @@
+//! Erasing some rows of a day: those of a class whose own time is up, or one person's.
+
+use super::day::{DayFacts, holds_row, people};
+use super::rewrite::{Asked, Choice, choose, rewrite};
+use super::{Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, proved};
+use crate::changes::{AppendWithError, ChangeLog};
+use crate::evidence::folder;
+use crate::sqlite::{day_path, days, open_to_read};
+use jiff::civil::Date;
+use rules::change::{Changes, Event, same_person};
+use rules::erasure::ErasureId;
+use rules::hold::Holds;
+use rules::policy::Keep;
+use sqlx::{Connection, Row};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The newest days, whose files the running filter may have open.
+const NEWEST: usize = 2;
+
+/// Whether an allowed, or a blocked, request's own time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Over {
+    allowed: bool,
+    blocked: bool,
+}
+
+impl Over {
+    fn holds(self, is_blocked: bool) -> bool {
+        if is_blocked { self.blocked } else { self.allowed }
+    }
+
+    fn classes(self) -> Vec<String> {
+        let classes = [("allowed", self.allowed), ("blocked", self.blocked)];
+        classes.into_iter().filter(|class| class.1).map(|class| class.0.to_owned()).collect()
+    }
+
+    fn why(self, keep: Keep) -> String {
+        let days = if self.blocked { keep.blocked_days } else { keep.allowed_days };
+        format!("kept {days} days ({}) by the policy", self.classes().join(", "))
+    }
+}
+
+/// What may be erased of a state folder, as its logs were read.
+struct Looked {
+    size: u64,
+    holds: Holds,
+    covered: Covered,
+    /// Days that have a file and are not erased, oldest first.
+    days: Vec<Date>,
+    newest: BTreeSet<Date>,
+}
+
+impl Looked {
+    async fn read(state: &Path, log: &ChangeLog) -> Result<Self, RetentionError> {
+        let access = state.join("access");
+        let entries = log.entries_after(0).await?;
+        let gone = erasures(&entries);
+        let mut days = days(&access).map_err(io(&access))?;
+        let newest = days.iter().rev().take(NEWEST).copied().collect();
+        days.retain(|day| !gone.contains_key(day));
+        Ok(Self {
+            size: entries.last().map_or(0, |entry| entry.sequence + 1),
+            holds: Holds::of(&entries),
+            covered: Covered::read(state, &entries).map_err(io(&folder(state)))?,
+            days,
+            newest,
+        })
+    }
+}
+
+/// What is to be written about an erasure, but for what the day lacks after it.
+struct Statement {
+    classes: Vec<String>,
+    request: Option<ErasureId>,
+    why: String,
+}
+
+/// What came of one day.
+enum Done {
+    /// Nothing of it was to go.
+    Nothing,
+    Erased(u64),
+    /// Somebody else wrote to the change log.
+    Moved,
+}
+
+/// Erases rows of classes whose own time is up, of days that do not go whole yet.
+pub(super) async fn classes(
+    state: &Path,
+    log: &ChangeLog,
+    order: Order<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), RetentionError> {
+    for _ in 0..TRIES {
+        let mut looked = Looked::read(state, log).await?;
+        let shorter = order.keep.allowed_days.min(order.keep.blocked_days);
+        if let Some(newest) =
+            looked.newest.last().filter(|newest| order.over_for(shorter, **newest))
+        {
+            outcome.keep(*newest, Why::Clock);
+            return Ok(());
+        }
+        let mut has_moved = false;
+        for day in looked.days.clone() {
+            let (allowed, blocked) = (
+                order.over_for(order.keep.allowed_days, day),
+                order.over_for(order.keep.blocked_days, day),
+            );
+            let over = Over { allowed, blocked };
+            let is_done = outcome.parts.iter().any(|(done, ..)| *done == day);
+            // A day of which everything is over goes whole, or has stayed whole for a reason that was told.
+            if allowed == blocked || looked.newest.contains(&day) || is_done {
+                continue;
+            }
+            let path = day_path(&state.join("access"), day);
+            match has_any(&path, over).await {
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(error) => {
+                    outcome.keep(day, Why::Damaged(error.to_string()));
+                    continue;
+                }
+            }
+            if outcome.parts.len() >= order.most_parts {
+                outcome.more = true;
+                return Ok(());
+            }
+            let holds = looked.holds.clone();
+            let decide = |row: &Asked<'_>| match over.holds(row.is_blocked) {
+                false => Choice::Keep,
+                true => holds_row(&holds, row).map_or(Choice::Erase, Choice::Held),
+            };
+            let (classes, why) = (over.classes(), over.why(order.keep));
+            let statement = Statement { classes: classes.clone(), request: None, why };
+            match erase(log, order, &mut looked, (day, &path), &decide, statement, outcome).await? {
+                Done::Nothing => {}
+                Done::Erased(rows) => outcome.parts.push((day, classes.join(", "), rows)),
+                Done::Moved => {
+                    has_moved = true;
+                    break;
+                }
+            }
+        }
+        if !has_moved {
+            return Ok(());
+        }
+    }
+    Err(RetentionError::Busy)
+}
+
+/// Whether a day's file has rows of a class that is over. What is over for good is found out by looking at
+/// a small table: what no row points to is not copied.
+async fn has_any(path: &Path, over: Over) -> Result<bool, sqlx::Error> {
+    let mut db = open_to_read(path).await?;
+    let mut any = false;
+    for row in sqlx::query("SELECT DISTINCT verdict FROM what").fetch_all(&mut db).await? {
+        any |= over.holds(row.try_get::<i64, _>(0)? != 0);
+    }
+    db.close().await?;
+    Ok(any)
+}
+
+/// Erases what one person's requests say, of every day that has any. Entries about it name the request and
+/// not the person. Where everything could go, the request is done.
+///
+/// # Errors
+/// [`RetentionError`]. What was erased before is recorded; another run goes on.
+pub async fn erase_person(
+    state: &Path,
+    log: &ChangeLog,
+    order: Order<'_>,
+    (request, person): (ErasureId, &str),
+) -> Result<Outcome, RetentionError> {
+    let mut outcome = Outcome::default();
+    for _ in 0..TRIES {
+        outcome.kept.clear();
+        let mut looked = Looked::read(state, log).await?;
+        let mut has_moved = false;
+        for day in looked.days.clone() {
+            let path = day_path(&state.join("access"), day);
+            match people(&path).await {
+                Ok(people) if !people.iter().any(|name| same_person(name, person)) => continue,
+                Ok(_) if looked.newest.contains(&day) => {
+                    outcome.keep(day, Why::Open);
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    outcome.keep(day, Why::Damaged(error.to_string()));
+                    continue;
+                }
+            }
+            let holds = looked.holds.clone();
+            let decide = |row: &Asked<'_>| match row.user {
+                Some(user) if same_person(user, person) => {
+                    holds_row(&holds, row).map_or(Choice::Erase, Choice::Held)
+                }
+                _ => Choice::Keep,
+            };
+            let why = "one person's requests".to_owned();
+            let statement = Statement { classes: Vec::new(), request: Some(request), why };
+            match erase(log, order, &mut looked, (day, &path), &decide, statement, &mut outcome)
+                .await?
+            {
+                Done::Nothing => {}
+                Done::Erased(rows) => outcome.parts.push((day, request.to_string(), rows)),
+                Done::Moved => {
+                    has_moved = true;
+                    break;
+                }
+            }
+        }
+        if has_moved {
+            continue;
+        }
+        if outcome.kept.is_empty() && !order.dry_run {
+            let days = outcome.parts.len() as u64;
+            let rows = outcome.parts.iter().map(|part| part.2).sum();
+            log.append(order.now, order.actor, Event::ErasureDone { id: request, days, rows })
+                .await?;
+        }
+        return Ok(outcome);
+    }
+    Err(RetentionError::Busy)
+}
+
+/// Erases rows of one day: first the new file, then the entry, and the new file takes the old one's place.
+/// Cut short before that, the old file is as it was, and the next run makes another entry.
+async fn erase(
+    log: &ChangeLog,
+    order: Order<'_>,
+    looked: &mut Looked,
+    (day, path): (Date, &Path),
+    decide: &dyn Fn(&Asked<'_>) -> Choice,
+    statement: Statement,
+    outcome: &mut Outcome,
+) -> Result<Done, RetentionError> {
+    let facts = DayFacts::read(path, order.clock.day_bounds(day), &Holds::default()).await;
+    let is_proved = match facts {
+        Err(error) => Err(Why::Damaged(error.to_string())),
+        Ok(facts) if !facts.is_proved_from_its_start => Err(Why::NotProved),
+        Ok(facts) => proved(&facts, &looked.covered),
+    };
+    if let Err(why) = is_proved {
+        outcome.keep(day, why);
+        return Ok(Done::Nothing);
+    }
+    let chosen = match choose(path, decide).await {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            outcome.keep(day, Why::Damaged(error.to_string()));
+            return Ok(Done::Nothing);
+        }
+    };
+    if let Some(hold) = chosen.held {
+        outcome.keep(day, Why::Held(hold));
+    }
+    let rows = chosen.rows.len() as u64;
+    if rows == 0 {
+        return Ok(Done::Nothing);
+    }
+    if order.dry_run {
+        return Ok(Done::Erased(rows));
+    }
+    let new = match rewrite(path, day, &chosen.rows).await {
+        Ok(new) => new,
+        Err(why) => {
+            outcome.keep(day, why);
+            return Ok(Done::Nothing);
+        }
+    };
+    let Statement { classes, request, why } = statement;
+    let event = Event::Erased {
+        day: day.to_string(),
+        whole: false,
+        classes,
+        request,
+        rows: new.rows,
+        batches: Vec::new(),
+        lacks: Some(new.lacks.places.clone()),
+        why,
+    };
+    // A hold that came meanwhile must be seen: only what was judged by the whole log is written.
+    let decide = |changes: &Changes| match changes.size == looked.size {
+        true => Ok(vec![(order.actor.to_owned(), event)]),
+        false => Err(Moved),
+    };
+    match log.append_with(order.now, decide).await {
+        Ok(written) => looked.size += written.len() as u64,
+        Err(error) => {
+            new.drop_it().map_err(io(path))?;
+            return match error {
+                AppendWithError::Refused(Moved) => Ok(Done::Moved),
+                AppendWithError::Log(error) => Err(error.into()),
+            };
+        }
+    }
+    let installed = new.install(path).await;
+    installed.map_err(|error| io(path)(std::io::Error::other(error)))?;
+    Ok(Done::Erased(rows))
+}

@@ -262,18 +262,31 @@ fn a_damaged_day_is_set_aside_told_and_goes_on() {
 fn a_damaged_change_log_keeps_the_filter_from_starting_and_says_what_to_do() {
     let mut daemon = Daemon::start_without_people();
     assert_eq!(daemon.stop(), Some(0));
-    let changes = daemon.folder().join("state/changes.db");
-    let sound = std::fs::read(&changes).unwrap();
-    let mut bytes = sound.clone();
-    let middle = bytes.len() / 2;
-    bytes[..100].fill(0x5a);
-    bytes[middle..].fill(0x5a);
-    std::fs::write(&changes, bytes).unwrap();
+    // What has not moved into the file yet stands in its write-ahead log, and would mend it.
+    let files =
+        ["changes.db", "changes.db-wal"].map(|name| daemon.folder().join("state").join(name));
+    let sound = files.each_ref().map(|file| std::fs::read(file).ok());
+    for (file, sound) in files.iter().zip(&sound) {
+        let Some(mut bytes) = sound.clone() else { continue };
+        let (start, middle) = (bytes.len().min(100), bytes.len() / 2);
+        bytes[..start].fill(0x5a);
+        bytes[middle..].fill(0x5a);
+        std::fs::write(file, bytes).unwrap();
+    }
     let mut child = spawn(daemon.folder(), &[], false);
-    assert!(!child.wait().unwrap().success(), "closed, not open without its blocks and bans");
+    let mut ended = None;
+    wait_for("its end", Duration::from_secs(20), || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert!(!ended.unwrap().success(), "closed, not open without its blocks and bans");
     let said = daemon.said();
     assert!(said.contains("damaged") && said.contains("backup"), "{said}");
-    std::fs::write(&changes, sound).unwrap();
+    for (file, sound) in files.iter().zip(sound) {
+        if let Some(sound) = sound {
+            std::fs::write(file, sound).unwrap();
+        }
+    }
     daemon.start_again();
     assert_eq!(daemon.get_from(STAFF, &daemon.url("library.test", "/size/1")).status, 200);
 }

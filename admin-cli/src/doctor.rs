@@ -350,7 +350,7 @@ async fn change_log(school: &School) -> Check {
 fn checkpoints(school: &School) -> Vec<Check> {
     let standing = crate::audit::standing(school, health::is_running(&school.config.state));
     let audit = &school.config.audit;
-    let is_alone = audit.copy_to.is_empty() && audit.webhook.is_none();
+    let is_alone = audit.is_alone();
     let problems = standing.problems.into_iter();
     let mut checks: Vec<Check> =
         problems.map(|(found, fix)| Check::problem("checkpoints", found, fix)).collect();
@@ -360,7 +360,7 @@ fn checkpoints(school: &School) -> Vec<Check> {
             true => Check::note(
                 "checkpoints",
                 standing.words,
-                "set audit.copy_to to a file on another disk, or audit.webhook; the weekly report prints the last one too",
+                "set audit.copy_to to a file on another disk, audit.webhook or audit.mail_to; the weekly report prints the last one too",
             ),
         });
     }

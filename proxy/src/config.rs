@@ -7,9 +7,11 @@
 
 mod file;
 mod limits;
+mod mail;
 mod show;
 
 pub use limits::Limits;
+pub use mail::{MailSettings, MailTls};
 
 use crate::address::{Reach, reach, unmapped};
 use rules::host::Host;
@@ -46,6 +48,8 @@ pub struct Config {
     pub ca: CaSettings,
     /// Checkpoints.
     pub audit: AuditSettings,
+    /// The server that takes mail; `None`: none is sent.
+    pub mail: Option<MailSettings>,
     /// Administrators' sessions.
     pub accounts: AccountSettings,
     /// Where categories come from.
@@ -165,6 +169,16 @@ pub struct AuditSettings {
     pub copy_to: Vec<PathBuf>,
     /// Address that every checkpoint is posted to.
     pub webhook: Option<url::Url>,
+    /// Who gets the first checkpoint of each day by mail.
+    pub mail_to: Vec<lettre::message::Mailbox>,
+}
+
+impl AuditSettings {
+    /// Whether checkpoints are kept on this machine alone.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.copy_to.is_empty() && self.webhook.is_none() && self.mail_to.is_empty()
+    }
 }
 
 /// `[accounts]`. Commands read it afresh; a running filter does not need it.

@@ -33,6 +33,7 @@ mod listen;
 pub mod lists;
 mod live;
 mod log_watch;
+mod mail;
 mod ops;
 mod page;
 mod pins;

@@ -125,7 +125,7 @@ pub(crate) fn standing(school: &School, is_running: bool) -> Standing {
         problems.push(("the filter signs no checkpoint any more".to_owned(), "restart the filter"));
     }
     let audit = &school.config.audit;
-    if audit.copy_to.is_empty() && audit.webhook.is_none() {
+    if audit.is_alone() {
         words.push_str("; kept on this machine alone");
     }
     for place in places.iter().flat_map(|places| &places.places) {

@@ -1,6 +1,7 @@
 //! From the text of a machine file to a checked [`Config`].
 
 use super::limits::RawLimits;
+use super::mail::RawMail;
 use super::{
     AccountSettings, AuditSettings, CaSettings, Config, ConfigFault, ListOrigin, ListSource,
     Listen, LogSettings, PortSet, Roots, Upstream,
@@ -55,6 +56,7 @@ struct RawConfig {
     ca: RawCa,
     #[serde(default)]
     audit: RawAudit,
+    mail: Option<RawMail>,
     #[serde(default)]
     accounts: RawAccounts,
     #[serde(default)]
@@ -118,6 +120,7 @@ struct RawAudit {
     origin: Option<Spanned<String>>,
     copy_to: Vec<Spanned<String>>,
     webhook: Option<Spanned<String>>,
+    mail_to: Vec<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -181,7 +184,10 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
     let listen = reader.listen(&raw.listen);
     let upstream = reader.upstream(&raw.upstream);
     let log = reader.log(&raw.log);
-    let audit = reader.audit(&raw.audit, &upstream.allow_private);
+    let mail = raw.mail.as_ref().and_then(|raw| {
+        super::mail::read(raw, folder, &mut |span, what, fix| reader.fault(span, what, &fix))
+    });
+    let audit = reader.audit(&raw.audit, raw.mail.is_some(), &upstream.allow_private);
     let accounts = reader.accounts(&raw.accounts);
     let lists = reader.lists(&raw.lists, &upstream.allow_private);
     if !reader.faults.is_empty() {
@@ -199,6 +205,7 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
         log,
         ca: CaSettings { passphrase_file: raw.ca.passphrase_file.map(|file| folder.join(file)) },
         audit,
+        mail,
         accounts,
         lists,
         demo: false,
@@ -444,7 +451,11 @@ impl Reader<'_> {
         }
     }
 
-    fn audit(&mut self, raw: &RawAudit, allow_private: &[Host]) -> AuditSettings {
+    fn audit(&mut self, raw: &RawAudit, mails: bool, allow_private: &[Host]) -> AuditSettings {
+        if let Some(first) = raw.mail_to.first().filter(|_| !mails) {
+            let fix = "add [mail] with the server that takes it";
+            self.fault(first.span(), "there is no server to send mail by", fix);
+        }
         if let Some(origin) = &raw.origin
             && !ledger::evidence::key::is_origin(origin.get_ref())
         {
@@ -461,6 +472,11 @@ impl Reader<'_> {
             origin: raw.origin.as_ref().map(|origin| origin.get_ref().clone()),
             copy_to: raw.copy_to.iter().map(|copy| self.folder.join(copy.get_ref())).collect(),
             webhook: raw.webhook.as_ref().and_then(|url| self.webhook(url, allow_private)),
+            mail_to: (raw.mail_to.iter())
+                .filter_map(|to| {
+                    super::mail::mailbox(to, &mut |span, what, fix| self.fault(span, what, &fix))
+                })
+                .collect(),
         }
     }
 

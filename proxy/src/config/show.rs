@@ -69,6 +69,22 @@ pub(super) fn show(config: &Config) -> String {
     if let Some(webhook) = &config.audit.webhook {
         line(format!("webhook = {}", quoted(webhook.as_str())));
     }
+    if !config.audit.mail_to.is_empty() {
+        let addresses = config.audit.mail_to.iter().map(|to| quoted(&to.to_string()));
+        line(format!("mail_to = [{}]", addresses.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(mail) = &config.mail {
+        line("\n[mail]".to_owned());
+        let host =
+            if mail.host.contains(':') { format!("[{}]", mail.host) } else { mail.host.clone() };
+        line(format!("server = {}", quoted(&format!("{host}:{}", mail.port))));
+        line(format!("tls = {}", quoted(mail.tls.as_str())));
+        line(format!("from = {}", quoted(&mail.from.to_string())));
+        if let Some((user, file)) = &mail.account {
+            line(format!("user = {}", quoted(user)));
+            line(format!("password_file = {}", path(file)));
+        }
+    }
     line("\n[accounts]".to_owned());
     line(format!("session_idle_minutes = {}", config.accounts.session_idle_minutes));
     line(format!("session_max_hours = {}", config.accounts.session_max_hours));

@@ -305,3 +305,48 @@ fn sessions_of_administrators_have_bounds() {
         assert_eq!(faults[0].place, place, "{text}: {faults:?}");
     }
 }
+
+#[test]
+fn mail_goes_over_tls_and_with_a_name_and_a_password_or_neither() {
+    let with = |mail: &str| parse(&format!("{SAMPLE}\n[mail]\n{mail}"));
+    let good =
+        with("server = \"smtp.school.example\"\nfrom = \"Filter <filter@school.example>\"\n")
+            .unwrap();
+    let mail = good.mail.unwrap();
+    assert_eq!(
+        (mail.host.as_str(), mail.port, mail.tls),
+        ("smtp.school.example", 587, MailTls::StartTls)
+    );
+    let implicit = "server = \"[::1]\"\ntls = \"implicit\"\nfrom = \"a@b.example\"\n\
+                    user = \"u\"\npassword_file = \"p\"\n";
+    let mail = with(implicit).unwrap().mail.unwrap();
+    assert_eq!((mail.host.as_str(), mail.port), ("::1", 465));
+    assert_eq!(mail.account, Some(("u".to_owned(), Path::new("/etc/schoolgate/p").to_owned())));
+    let from = "from = \"a@b.example\"";
+    let faults = [
+        (format!("server = \"smtp.school.example:0\"\n{from}"), "is no mail server"),
+        (format!("server = \"smtp school\"\n{from}"), "is no mail server"),
+        ("server = \"smtp.school.example\"\nfrom = \"nobody\"".to_owned(), "is no mail address"),
+        (format!("server = \"smtp.school.example\"\ntls = \"maybe\"\n{from}"), "is not known"),
+        (format!("server = \"smtp.school.example\"\ntls = \"none\"\n{from}"), "over TLS alone"),
+        (
+            format!("server = \"smtp.school.example\"\nuser = \"u\"\n{from}"),
+            "is a name and a password",
+        ),
+        (
+            format!(
+                "server = \"127.0.0.1\"\ntls = \"none\"\nuser = \"u\"\npassword_file = \"p\"\n{from}"
+            ),
+            "is not sent without TLS",
+        ),
+    ];
+    for (mail, what) in faults {
+        let found = with(&mail).unwrap_err();
+        assert!(found.faults().iter().any(|fault| fault.what.contains(what)), "{what}: {found:#?}");
+    }
+    let alone = parse(&format!("{SAMPLE}\n[audit]\nmail_to = [\"a@b.example\"]\n")).unwrap_err();
+    assert!(
+        alone.faults().iter().any(|fault| fault.what.contains("no server to send mail by")),
+        "{alone:#?}"
+    );
+}

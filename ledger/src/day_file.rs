@@ -34,7 +34,7 @@ pub(crate) type Who = (u32, u32, u32);
 /// What an access was for, and the answer, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct What {
-    context: u32,
+    pub(crate) context: u32,
     pub(crate) method: u32,
     pub(crate) scheme: u8,
     pub(crate) host: u32,
@@ -125,7 +125,7 @@ impl DayFile {
         let path = day_path(folder, day);
         if !path.exists() {
             set_orphans_aside(&path)?;
-            create_whole(&path, day).await?;
+            create_whole(&path, day, sealed_rows(folder, day).await?).await?;
         }
         let mut connection = open_to_write(&path).await?;
         create_schema(&mut connection, day).await?;
@@ -556,6 +556,19 @@ pub(crate) fn bookkeeping(positions: &HashMap<u64, Position>, numbers: &[i64; 3]
     sum.finalize().into()
 }
 
+/// The place behind the last row of a day's sealed parts.
+async fn sealed_rows(folder: &Path, day: Date) -> Result<i64, sqlx::Error> {
+    let parts = crate::parts::parts_of(folder, day)?;
+    match parts.iter().rfind(|part| part.sealed) {
+        None => Ok(0),
+        Some(part) => {
+            let next = crate::seal::sums::NEXT_SEQUENCE;
+            let noted = crate::seal::sums::number(&part.database(folder), next).await?;
+            noted.ok_or_else(|| sqlx::Error::Decode(format!("{day}: no {next} in meta").into()))
+        }
+    }
+}
+
 async fn texts(connection: &mut SqliteConnection, sql: &'static str) -> Result<Texts, sqlx::Error> {
     let rows = sqlx::query(sql).fetch_all(connection).await?;
     let values: Result<Vec<Arc<str>>, sqlx::Error> =
@@ -563,7 +576,7 @@ async fn texts(connection: &mut SqliteConnection, sql: &'static str) -> Result<T
     Ok(Texts::loaded(values?))
 }
 
-async fn who(connection: &mut SqliteConnection) -> Result<Tuples<Who>, sqlx::Error> {
+pub(crate) async fn who(connection: &mut SqliteConnection) -> Result<Tuples<Who>, sqlx::Error> {
     let rows = sqlx::query("SELECT coalesce(person, 0), client, level FROM who ORDER BY id")
         .fetch_all(connection)
         .await?;
@@ -572,7 +585,7 @@ async fn who(connection: &mut SqliteConnection) -> Result<Tuples<Who>, sqlx::Err
     Ok(Tuples::loaded(values?))
 }
 
-async fn what(connection: &mut SqliteConnection) -> Result<Tuples<What>, sqlx::Error> {
+pub(crate) async fn what(connection: &mut SqliteConnection) -> Result<Tuples<What>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT context, method, scheme, host, port, category_set, verdict, reason, coalesce(rule, 0),
            unblock, depth FROM what ORDER BY id",

@@ -1,6 +1,7 @@
 //! The SQLite files of school days: where they are, how they are opened, and what to do with one
 //! that is damaged.
 
+use crate::parts::parts;
 use crate::query::QueryError;
 use jiff::civil::Date;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -8,6 +9,8 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use crate::parts::{day_path, days};
 
 /// Prepared statements kept: those of every table and row count in use.
 const STATEMENTS: usize = 300;
@@ -23,33 +26,8 @@ pub(crate) const SCHEMAS: [&str; 3] =
 pub(crate) const MAX_ID: &str =
     "SELECT CAST(coalesce(max(value), 0) AS INTEGER) FROM meta WHERE key = 'max_id'";
 
-/// `access-2026-11-22.db` in a folder.
-#[must_use]
-pub fn day_path(folder: &Path, day: Date) -> PathBuf {
-    folder.join(format!("access-{day}.db"))
-}
-
-/// The days that a folder holds files of, oldest first. A missing folder holds none.
-///
-/// # Errors
-/// [`std::io::Error`] of the file system.
-pub fn days(folder: &Path) -> std::io::Result<Vec<Date>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut days = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name();
-        let day = name.to_str().and_then(|name| name.strip_prefix("access-")?.strip_suffix(".db"));
-        days.extend(day.and_then(|day| day.parse::<Date>().ok()));
-    }
-    days.sort_unstable();
-    Ok(days)
-}
-
-/// The days from `from` to before `until` that `state` holds a log of, with their files.
+/// The days from `from` to before `until` that `state` holds a log of, each part's with the database
+/// of its sums.
 pub(crate) fn days_between(
     state: &Path,
     from: Date,
@@ -57,9 +35,9 @@ pub(crate) fn days_between(
 ) -> Result<Vec<(Date, PathBuf)>, QueryError> {
     let folder = state.join("access");
     let all =
-        days(&folder).map_err(|source| QueryError::Folder { path: folder.clone(), source })?;
-    let within = all.into_iter().filter(|day| (from..until).contains(day));
-    Ok(within.map(|day| (day, day_path(&folder, day))).collect())
+        parts(&folder).map_err(|source| QueryError::Folder { path: folder.clone(), source })?;
+    let within = all.into_iter().filter(|part| (from..until).contains(&part.day));
+    Ok(within.map(|part| (part.day, part.database(&folder))).collect())
 }
 
 /// How far one journal file is stored in one day file.
@@ -89,12 +67,23 @@ impl Position {
     }
 }
 
-/// Opens a day's file for reading. Works beside the writer; on a read-only medium too, where the
-/// file was closed in order.
+/// Opens a day's file for reading its sums; where it was sealed meanwhile, the file that they are in
+/// now. Works beside the writer; on a read-only medium too, where the file was closed in order.
 ///
 /// # Errors
 /// [`sqlx::Error`]: no such file, or a write-ahead log that cannot be read there.
 pub(crate) async fn open_to_read(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    match open_rows_to_read(path).await {
+        Err(_) if !path.exists() => open_rows_to_read(&path.with_extension("sums.db")).await,
+        opened => opened,
+    }
+}
+
+/// Opens a day's file for reading, its rows too.
+///
+/// # Errors
+/// As [`open_to_read`]; the file is gone where the day was sealed meanwhile.
+pub(crate) async fn open_rows_to_read(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
@@ -219,7 +208,12 @@ pub(crate) async fn open_to_write(path: &Path) -> Result<SqliteConnection, sqlx:
 }
 
 /// Makes a day's file under another name first: a reader never meets one without its tables.
-pub(crate) async fn create_whole(path: &Path, day: Date) -> Result<(), sqlx::Error> {
+/// Its first row gets the place `first_sequence`.
+pub(crate) async fn create_whole(
+    path: &Path,
+    day: Date,
+    first_sequence: i64,
+) -> Result<(), sqlx::Error> {
     let new = path.with_extension("new");
     for suffix in ["", "-wal", "-shm"] {
         match std::fs::remove_file(beside(&new, suffix)) {
@@ -229,6 +223,10 @@ pub(crate) async fn create_whole(path: &Path, day: Date) -> Result<(), sqlx::Err
     }
     let mut connection = open_to_write(&new).await?;
     create_schema(&mut connection, day).await?;
+    if first_sequence > 0 {
+        let insert = sqlx::query("INSERT INTO meta VALUES ('first_sequence', ?)");
+        insert.bind(first_sequence).execute(&mut connection).await?;
+    }
     // The write-ahead log is moved into the file, so that one rename takes all of it. Closing would do
     // so too, but says nothing where the disk refuses it.
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;

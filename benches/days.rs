@@ -87,7 +87,8 @@ impl<'a> Days<'a> {
                 context: &context,
                 user: person.user.as_deref(),
                 level: person.level,
-                client: person.client(mix2(number, at as u64 / 1_800_000 + u64::from(request.person))),
+                client: person
+                    .client(mix2(number, at as u64 / 1_800_000 + u64::from(request.person))),
                 method,
                 scheme,
                 host: &host.name,
@@ -102,7 +103,8 @@ impl<'a> Days<'a> {
             };
             out.context(&context)?;
             if blocked.is_some() {
-                let numbers = [0, 403, 2000 + request.resource.seed % 400, 90 + chance.next() % 400];
+                let numbers =
+                    [0, 403, 2000 + request.resource.seed % 400, 90 + chance.next() % 400];
                 let ended = Ended { bytes_up: 0, ..ended(numbers) };
                 out.frame(|buffer| payload::put_decided(buffer, 0, &decided, Some(&ended)))?;
                 continue;

@@ -78,7 +78,8 @@ impl School {
                 88..97 => 3,
                 _ => 4,
             };
-            let user = format!("{}.{}{:02}", &word(mix2(seed, 1))[..1], word(mix2(seed, 2)), place % 100);
+            let user =
+                format!("{}.{}{:02}", &word(mix2(seed, 1))[..1], word(mix2(seed, 2)), place % 100);
             let client = |kind: u64| {
                 let number = mix2(seed, kind) as u16;
                 IpAddr::from([10, 20 + kind as u8, (number >> 8) as u8, number as u8])

@@ -92,9 +92,8 @@ pub(crate) struct Web {
 impl Web {
     /// Makes the web; `shared` is the folder of public data, if it is at hand.
     pub(crate) fn new(shared: Option<&Path>) -> Self {
-        let names = shared.and_then(|folder| {
-            lines(&folder.join("data/top-domains/opendns-top-domains.txt.gz"))
-        });
+        let names = shared
+            .and_then(|folder| lines(&folder.join("data/top-domains/opendns-top-domains.txt.gz")));
         let mut names = names.unwrap_or_default();
         let mut made_up = 0_u64;
         let known: BTreeSet<String> = names.iter().cloned().collect();
@@ -307,9 +306,9 @@ const FORMS: [&str; 24] = [
 /// A made-up word.
 pub(crate) fn word(seed: u64) -> String {
     const PARTS: [&str; 32] = [
-        "ba", "co", "di", "fa", "go", "hi", "ja", "ke", "lu", "ma", "no", "pe", "qui", "ra", "se", "ti",
-        "un", "ve", "wi", "xo", "ya", "ze", "sto", "cla", "bri", "dro", "fle", "gru", "pla", "sni",
-        "tre", "cha",
+        "ba", "co", "di", "fa", "go", "hi", "ja", "ke", "lu", "ma", "no", "pe", "qui", "ra", "se",
+        "ti", "un", "ve", "wi", "xo", "ya", "ze", "sto", "cla", "bri", "dro", "fle", "gru", "pla",
+        "sni", "tre", "cha",
     ];
     let mut word = String::new();
     for place in 0..2 + seed % 3 {

@@ -82,7 +82,11 @@ fn arguments() -> Result<Arguments, Fault> {
 fn school_days(count: usize) -> Vec<Date> {
     let weekday = |day: &Date| !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday);
     let in_term = |day: &Date| (*day - FIRST).get_days() / 7 % 8 != 7;
-    FIRST.series(jiff::Span::new().days(1)).filter(|day| weekday(day) && in_term(day)).take(count).collect()
+    FIRST
+        .series(jiff::Span::new().days(1))
+        .filter(|day| weekday(day) && in_term(day))
+        .take(count)
+        .collect()
 }
 
 fn run() -> Result<(), Fault> {
@@ -100,7 +104,8 @@ fn run() -> Result<(), Fault> {
         let writing = Writing { web: &web, school: &school, clock: &clock, state: &state };
         runtime.block_on(writing.write(&days, asked.records / days.len()))?;
     }
-    let mut questions = Questions { clock: &clock, state: &state, days, rows: 0, web: &web, school: &school };
+    let mut questions =
+        Questions { clock: &clock, state: &state, days, rows: 0, web: &web, school: &school };
     runtime.block_on(questions.ask())?;
     println!("load at the end: {}", load());
     Ok(())
@@ -188,7 +193,11 @@ impl Totals {
             .map(|file| file.len())
             .sum();
         println!();
-        row("bytes a record, open day", "at most 80", &format!("{:.1}", self.open_bytes as f64 / rows));
+        row(
+            "bytes a record, open day",
+            "at most 80",
+            &format!("{:.1}", self.open_bytes as f64 / rows),
+        );
         let sealed = self.sealed_bytes as f64 / rows;
         let sums = sealed - parquet as f64 / rows;
         let told = format!("{sealed:.1} (of them {sums:.1} sums and proofs)");
@@ -313,7 +322,8 @@ impl Questions<'_> {
     fn filters(&self) -> Vec<(&'static str, Filter)> {
         let none = Filter::default;
         let text = |text: &str| Some(text.to_owned());
-        let person = &self.school.people[Zipf::new(pupils::PEOPLE, 1.0).pick(&mut chance::Chance::new(4))];
+        let person =
+            &self.school.people[Zipf::new(pupils::PEOPLE, 1.0).pick(&mut chance::Chance::new(4))];
         let client = person.client(3);
         vec![
             ("nothing", none()),
@@ -418,7 +428,8 @@ impl Questions<'_> {
                 }
             }
         };
-        self.time("a whole day, in pages of 2,000", "", whole, |rows| format!("{rows} rows")).await?;
+        self.time("a whole day, in pages of 2,000", "", whole, |rows| format!("{rows} rows"))
+            .await?;
         Ok(())
     }
 }

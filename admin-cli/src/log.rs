@@ -3,11 +3,11 @@
 use crate::actions_log;
 use crate::args::{ExplainArgs, LogCommand, LogFilters, PrintArgs, WhoArgs};
 use crate::failure::{Exit, Failure};
-use crate::{log_seal, log_visitors};
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
 use crate::school::{School, from_append_error, from_time_error, moment, now, range, show_seconds};
 use crate::who::{READS_LOG, READS_REQUESTS, look, subject_words};
 use crate::words;
+use crate::{log_seal, log_visitors};
 use ledger::changes::ACTOR_DAEMON;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
 use ledger::record::{Depth, End, Ended};

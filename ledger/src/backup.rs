@@ -247,6 +247,9 @@ impl<'a> Backup<'a> {
         let mut files = Vec::new();
         list(&self.state.join(folder), &mut files)?;
         files.retain(|path| is_wanted(path) && !taken.contains(path));
+        // A sealed day's rows have their name a moment before its sums: until then they may be made anew.
+        files
+            .retain(|path| extension(path) != "parquet" || path.with_extension("sums.db").exists());
         files.sort();
         for path in &files {
             let relative = path.strip_prefix(&self.state).unwrap_or(path);
@@ -398,8 +401,12 @@ fn is_wanted(path: &Path) -> bool {
     let in_audit = path.parent().is_some_and(|folder| folder.ends_with("audit"));
     let is_key = in_audit && (name.starts_with("key") || extension(path) == "key");
     let beside = name.ends_with("-shm") || (name.ends_with("-wal") && !name.contains(".damaged-"));
-    let unfinished = ["new", "new-wal", "new-shm", "tmp", "partial"].contains(&extension(path))
+    let unfinished = ["new", "new-wal", "new-shm", "new-journal", "tmp", "partial", "asked"]
+        .contains(&extension(path))
         || name.starts_with('.');
+    // What sealing puts in order.
+    let unfinished =
+        unfinished || path.parent().is_some_and(|folder| extension(folder) == "sorting");
     !is_key && !beside && !unfinished
 }
 

@@ -125,7 +125,7 @@ impl DayFile {
         let path = day_path(folder, day);
         if !path.exists() {
             set_orphans_aside(&path)?;
-            create_whole(&path, day, sealed_rows(folder, day).await?).await?;
+            create_whole(&path, day, behind_sealed(folder, day).await?).await?;
         }
         let mut connection = open_to_write(&path).await?;
         create_schema(&mut connection, day).await?;
@@ -556,17 +556,14 @@ pub(crate) fn bookkeeping(positions: &HashMap<u64, Position>, numbers: &[i64; 3]
     sum.finalize().into()
 }
 
-/// The place behind the last row of a day's sealed parts.
-async fn sealed_rows(folder: &Path, day: Date) -> Result<i64, sqlx::Error> {
+/// The places behind the last row and the last end of a day's sealed parts.
+async fn behind_sealed(folder: &Path, day: Date) -> Result<(u64, u64), sqlx::Error> {
     let parts = crate::parts::parts_of(folder, day)?;
-    match parts.iter().rfind(|part| part.sealed) {
-        None => Ok(0),
-        Some(part) => {
-            let next = crate::seal::sums::NEXT_SEQUENCE;
-            let noted = crate::seal::sums::number(&part.database(folder), next).await?;
-            noted.ok_or_else(|| sqlx::Error::Decode(format!("{day}: no {next} in meta").into()))
-        }
-    }
+    let Some(part) = parts.iter().rfind(|part| part.sealed) else { return Ok((0, 0)) };
+    let mut connection = crate::sqlite::open_to_read(&part.database(folder)).await?;
+    let next = crate::sqlite::next_places(&mut connection).await?;
+    connection.close().await?;
+    Ok(next)
 }
 
 async fn texts(connection: &mut SqliteConnection, sql: &'static str) -> Result<Texts, sqlx::Error> {

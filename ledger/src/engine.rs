@@ -494,9 +494,12 @@ impl Engine {
     ) -> Result<bool, IngestError> {
         self.tally.last_id = self.tally.last_id.max(read.id.0);
         let date = context.day(read.at);
-        if self.sealed_parts(date).await?.iter().any(|positions| {
-            positions.get(&id).is_some_and(|position| position.holds(offset))
-        }) {
+        if self
+            .sealed_parts(date)
+            .await?
+            .iter()
+            .any(|positions| positions.get(&id).is_some_and(|position| position.holds(offset)))
+        {
             return Ok(true);
         }
         let day = self.ready_day(date).await?;
@@ -504,10 +507,7 @@ impl Engine {
     }
 
     /// How far journals are stored in the sealed parts of a day.
-    async fn sealed_parts(
-        &mut self,
-        date: Date,
-    ) -> Result<&[HashMap<u64, Position>], IngestError> {
+    async fn sealed_parts(&mut self, date: Date) -> Result<&[HashMap<u64, Position>], IngestError> {
         if !self.sealed.contains_key(&date) {
             self.take_back(date);
             let mut sealed = Vec::new();
@@ -539,13 +539,33 @@ impl Engine {
         let in_use = self.open.values().any(|open| open.day == date)
             || self.held.values().any(is_of_day)
             || self.days.get(&date).is_some_and(|day| day.file.has_batch());
-        if in_use || !caught_up {
+        if in_use || !caught_up || !self.batch_day(date).await? {
             return Ok(());
         }
         self.close_day(date).await?;
         self.sealed.remove(&date);
         claims.grant(date);
         Ok(())
+    }
+
+    /// Puts into a batch what of a day waits for one: once the day is sealed, none can be made any more.
+    /// `false`: something of it is open, or it has no file that is written to.
+    pub(crate) async fn batch_day(&mut self, date: Date) -> Result<bool, IngestError> {
+        let path = crate::sqlite::day_path(&self.access, date);
+        if !self.days.contains_key(&date) {
+            if !path.exists() {
+                return Ok(false);
+            }
+            let waits = crate::sqlite::waits_for_batch(&path).await;
+            if !waits.map_err(|source| IngestError::Store { path, source })? {
+                return Ok(true);
+            }
+            self.ready_day(date).await?;
+        }
+        if self.days.get(&date).is_some_and(|day| day.file.waits_for_batch().0) {
+            self.commit(Batches::All).await?;
+        }
+        Ok(!self.open.values().any(|open| open.day == date))
     }
 
     async fn ready_day(&mut self, date: Date) -> Result<&mut Day, IngestError> {
@@ -689,7 +709,10 @@ impl Engine {
         let mut days: Vec<DayCount> = self.days.iter().map(counts).collect();
         // Days that rest are told of too, so that one which is taken away is missed by name.
         for date in self.newest_days()?.into_iter().filter(|date| !self.days.contains_key(date)) {
-            let path = crate::sqlite::day_path(&self.access, date);
+            let parts = self.parts()?;
+            // The places of a later part go on behind those of the parts before.
+            let Some(part) = parts.iter().rfind(|part| part.day == date) else { continue };
+            let path = part.database(&self.access);
             let counted = match crate::sqlite::counts(&path).await {
                 Ok(counted) => counted,
                 // A damaged day must not keep the others from being signed.

@@ -4,13 +4,14 @@
 //! process left, then follows this process's journals. [`recover`] is what a command does first
 //! when no daemon runs.
 
-pub use crate::engine::{Damage, IngestError};
 use crate::claims::Claims;
+pub use crate::engine::{Damage, IngestError};
 use crate::engine::{Engine, Head, Tally};
 use crate::folder::make_folder;
 use crate::journal::{Journal, JournalSettings, Shared};
 use crate::lock::{LockError, StateLock};
 use crate::squid::Paths;
+use jiff::civil::Date;
 use rules::change::{AccessHead, Event};
 use rules::code::RequestId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -231,6 +232,27 @@ pub fn durable_head(state: &Path) -> Result<Option<AccessHead>, StartError> {
     let joined = worker.map_err(failed)?.join();
     let stopped = || Err(failed(std::io::Error::other("stopped by a panic")));
     joined.unwrap_or_else(|_| stopped()).map(Some)
+}
+
+/// Puts what of a day waits for a batch into one, where no daemon runs: `_lock` is held. `false`:
+/// something of the day is open.
+pub(crate) fn batch_day_locked(
+    state: &Path,
+    day: Date,
+    _lock: &StateLock,
+) -> Result<bool, StartError> {
+    let failed = |source| StartError::Io { path: state.to_owned(), source };
+    let folder = state.to_owned();
+    let worker = std::thread::Builder::new().name("ledger-batch".into()).spawn(move || {
+        runtime()?.block_on(async {
+            let mut engine = Engine::new(&folder, &Paths::default(), None).await?;
+            let done = engine.batch_day(day).await?;
+            engine.close_days(true).await?;
+            Ok(done)
+        })
+    });
+    let joined = worker.map_err(failed)?.join();
+    joined.unwrap_or_else(|_| Err(failed(std::io::Error::other("stopped by a panic"))))
 }
 
 /// Asks the ingest thread for the head of the access log's tree.

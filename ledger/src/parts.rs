@@ -13,6 +13,12 @@ use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// The key in `meta` under which a later part of a day notes the place of its first row.
+pub(crate) const FIRST_ROW: &str = "first_sequence";
+
+/// The same of its first end that came by itself.
+pub(crate) const FIRST_END: &str = "first_end";
+
 /// One part of a day: its number, from 1, and whether it is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {

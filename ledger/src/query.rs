@@ -584,8 +584,7 @@ fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     }
     if let Some(text) = &filter.text {
         sql.push(" AND (");
-        let encoded = Some(percent_encoded(text)).filter(|encoded| encoded != text);
-        for (place, spelling) in std::iter::once(text.clone()).chain(encoded).enumerate() {
+        for (place, spelling) in spellings(text).enumerate() {
             let quoted = spelling.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             sql.push(if place == 0 { "" } else { " OR " });
             sql.push("(h.name || coalesce(a.path, '')) LIKE ").push_bind(format!("%{quoted}%"));
@@ -593,6 +592,12 @@ fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
         }
         sql.push(")");
     }
+}
+
+/// A text as it is, and as a path spells it where that is something else.
+pub(crate) fn spellings(text: &str) -> impl Iterator<Item = String> {
+    let encoded = Some(percent_encoded(text)).filter(|encoded| encoded != text);
+    std::iter::once(text.to_owned()).chain(encoded)
 }
 
 /// A text as browsers write it in a path: what is no visible ASCII becomes `%20`, `%C3%A9`, ...

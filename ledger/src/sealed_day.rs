@@ -57,9 +57,10 @@ impl SealedDay {
         limit: usize,
     ) -> Result<Vec<AccessRow>, QueryError> {
         let goes_on = ahead.after == after
-            && ahead.search.as_ref().is_some_and(|(part, of, way)| {
-                *part == self.part && *way == order && of == filter
-            });
+            && ahead
+                .search
+                .as_ref()
+                .is_some_and(|(part, of, way)| *part == self.part && *way == order && of == filter);
         if !goes_on || (ahead.rows.len() < limit && !ahead.whole) {
             let grown = if goes_on { ahead.read.saturating_mul(GROWTH).min(MAX_AHEAD) } else { 0 };
             let wanted = limit.max(grown);
@@ -143,7 +144,7 @@ impl SealedDay {
             port: row.port,
             path: row.path.map(str::to_owned),
             categories: row.categories.split_whitespace().map(str::to_owned).collect(),
-            verdict: verdict(row.verdict).ok_or_else(|| unknown("verdict"))?,
+            verdict: verdict_of(row.verdict).ok_or_else(|| unknown("verdict"))?,
             reason: ReasonCode::from_word(row.reason).ok_or_else(|| unknown("reason"))?,
             rule: row.rule.map(str::to_owned),
             unblock: row.unblock.map(UnblockId),
@@ -168,7 +169,7 @@ pub(crate) fn scheme_of(word: &str) -> Option<Scheme> {
     [Scheme::Http, Scheme::Https, Scheme::Tunnel].into_iter().find(|scheme| scheme.as_str() == word)
 }
 
-fn verdict(word: &str) -> Option<Verdict> {
+pub(crate) fn verdict_of(word: &str) -> Option<Verdict> {
     [Verdict::Allow, Verdict::Block].into_iter().find(|verdict| verdict.as_str() == word)
 }
 
@@ -187,7 +188,8 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
         conditions.number(Number::Unblock, i64::from(unblock.0)..=i64::from(unblock.0));
     }
     if let Some(user) = &filter.user {
-        conditions.text(Text::User, |text| text.is_some_and(|text| text.eq_ignore_ascii_case(user)));
+        conditions
+            .text(Text::User, |text| text.is_some_and(|text| text.eq_ignore_ascii_case(user)));
     }
     if let Some(client) = filter.client {
         let client = client.to_string();
@@ -226,7 +228,7 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
         conditions.depth_in_end(depth.as_str());
     }
     if let Some(text) = &filter.text {
-        conditions.address(text);
+        conditions.address(crate::query::spellings(text));
     }
     conditions
 }

@@ -118,7 +118,9 @@ pub(crate) enum LogCommand {
     },
     /// Seal days that are over: their records become Parquet files, which take less room and which
     /// other programs read; the filter does it by itself in the night
-    #[command(before_help = "Examples:\n  schoolgate log seal\n  schoolgate log seal --day 2026-11-25")]
+    #[command(
+        before_help = "Examples:\n  schoolgate log seal\n  schoolgate log seal --day 2026-11-25"
+    )]
     Seal {
         /// This day alone
         #[arg(long, value_name = "DATE")]

@@ -51,9 +51,9 @@ impl Texts {
         for (buffer, bytes) in (0..).zip(&self.buffers) {
             for place in finder.places(bytes) {
                 // The texts stand in their order; between two is a length.
-                let behind = self.entries.partition_point(|(of, start, _)| {
-                    (*of, *start as usize) <= (buffer, place)
-                });
+                let behind = self
+                    .entries
+                    .partition_point(|(of, start, _)| (*of, *start as usize) <= (buffer, place));
                 let Some(number) = behind.checked_sub(1) else { continue };
                 let (of, start, length) = self.entries[number];
                 let end = start as usize + length as usize;
@@ -110,7 +110,9 @@ pub(crate) fn texts(
                 texts.take_plain(buf, num_values as usize)?;
                 continue;
             }
-            Page::DataPage { buf, num_values, encoding, .. } => (buf, num_values as usize, encoding),
+            Page::DataPage { buf, num_values, encoding, .. } => {
+                (buf, num_values as usize, encoding)
+            }
             Page::DataPageV2 { .. } => return Err("an unexpected kind of page".into()),
         };
         if count > rows - texts.numbers.len() {
@@ -183,8 +185,7 @@ pub(crate) fn unpack(
             let length = width.div_ceil(8) as usize;
             let (value, rest) = bytes.split_at_checked(length).ok_or(CUT_OFF)?;
             bytes = rest;
-            let value =
-                value.iter().rev().fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte));
+            let value = value.iter().rev().fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte));
             let run = usize::try_from(head >> 1).unwrap_or(usize::MAX).min(left);
             if run == 0 {
                 return Err("an empty run");

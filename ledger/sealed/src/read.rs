@@ -6,8 +6,8 @@ use crate::source::{self, CHECKSUMS, Stretch};
 use crate::{Error, Fault};
 use parquet::basic::{Encoding, PageType};
 use parquet::column::page::PageReader;
-use parquet::data_type::{BoolType, DataType, Int64Type};
 use parquet::column::reader::ColumnReaderImpl;
+use parquet::data_type::{BoolType, DataType, Int64Type};
 use parquet::file::metadata::{
     ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
@@ -353,12 +353,14 @@ fn checksums(hex: &str) -> Option<Vec<u32>> {
 
 /// Whether every page of rows is in numbers of the dictionary.
 fn is_in_dictionary(column: &ColumnChunkMetaData) -> bool {
-    let is_rows =
-        |kind: PageType| matches!(kind, PageType::DATA_PAGE | PageType::DATA_PAGE_V2);
+    let is_rows = |kind: PageType| matches!(kind, PageType::DATA_PAGE | PageType::DATA_PAGE_V2);
     let in_dictionary = |encoding: Encoding| {
         matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY)
     };
     column.page_encoding_stats().is_some_and(|pages| {
-        pages.iter().filter(|pages| is_rows(pages.page_type)).all(|pages| in_dictionary(pages.encoding))
+        pages
+            .iter()
+            .filter(|pages| is_rows(pages.page_type))
+            .all(|pages| in_dictionary(pages.encoding))
     })
 }

@@ -1,9 +1,9 @@
 //! Finding rows.
 
-use crate::columns::{Number, Row, Text};
-use crate::read::{File, Group};
 use crate::Error;
+use crate::columns::{Number, Row, Text};
 use crate::find::Finder;
+use crate::read::{File, Group};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
@@ -29,7 +29,7 @@ pub struct Conditions<'q> {
     numbers: Vec<(Number, RangeInclusive<i64>)>,
     texts: Vec<(Text, Test<'q>)>,
     depth_in_end: Option<String>,
-    address: Option<String>,
+    addresses: Vec<String>,
 }
 
 impl std::fmt::Debug for Conditions<'_> {
@@ -54,9 +54,9 @@ impl<'q> Conditions<'q> {
         self.depth_in_end = Some(word.to_owned());
     }
 
-    /// The host with the path behind it holds this text, compared without (ASCII) case.
-    pub fn address(&mut self, text: &str) {
-        self.address = Some(text.to_owned());
+    /// The host with the path behind it holds one of these texts, compared without (ASCII) case.
+    pub fn address(&mut self, texts: impl IntoIterator<Item = String>) {
+        self.addresses.extend(texts);
     }
 
     /// Whether bounds and dictionaries leave it open that the group has such a row.
@@ -114,9 +114,16 @@ impl<'q> Conditions<'q> {
                 end.row(row).or_else(|| decided.row(row)) == Some(word)
             });
         }
-        match &self.address {
-            Some(text) if !rows.is_empty() => retain_addresses(group, &mut rows, text)?,
-            _ => {}
+        if !self.addresses.is_empty() && !rows.is_empty() {
+            let mut kept = Vec::new();
+            for text in &self.addresses {
+                let mut holding = rows.clone();
+                retain_addresses(group, &mut holding, text)?;
+                kept.extend(holding);
+            }
+            kept.sort_unstable();
+            kept.dedup();
+            rows = kept;
         }
         Ok(rows)
     }
@@ -214,7 +221,8 @@ impl File {
             groups.iter().copied().zip(parts.iter().copied()).collect();
         let rows = self.in_threads(&groups, |group, at| {
             let part = by_group.get(&at).copied().unwrap_or_default();
-            let taken = part.iter().map(|(key, _, row)| Ok((*key, take(group.row(*row as usize)?)?)));
+            let taken =
+                part.iter().map(|(key, _, row)| Ok((*key, take(group.row(*row as usize)?)?)));
             taken.collect::<Result<Vec<_>, E>>()
         })?;
         let mut rows: Vec<(i64, T)> = rows.into_iter().flatten().collect();

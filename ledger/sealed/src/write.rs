@@ -58,7 +58,7 @@ impl Writer {
     /// # Errors
     /// [`Error`]; the file is of no use then.
     pub fn group<'a>(&mut self, rows: usize, row: impl Fn(usize) -> Row<'a>) -> Result<(), Error> {
-        let mut write = || {
+        let write = || {
             write_group(&mut self.inner, rows, row)?;
             self.inner.flush()?;
             let group = self.inner.flushed_row_groups().last();
@@ -109,7 +109,8 @@ impl std::fmt::Debug for Writer {
 }
 
 fn properties(notes: &[(&str, String)]) -> Result<WriterProperties, ParquetError> {
-    let order = [Column::Text(Text::User), Column::Number(Number::At), Column::Number(Number::Sequence)];
+    let order =
+        [Column::Text(Text::User), Column::Number(Number::At), Column::Number(Number::Sequence)];
     let sorting = order.map(|column| SortingColumn {
         column_idx: column.place() as i32,
         descending: false,

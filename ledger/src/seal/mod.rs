@@ -1,10 +1,11 @@
 //! Sealing: a day that is over becomes a Parquet file, sorted by person and time, and a small database
-//! of its sums and proofs.
+//! of its sums and batches.
 //!
 //! The day's file is read once, in the order of its rows. Each row goes to the stretch of the sorted
 //! order that it belongs to (`spill`); each stretch becomes a row group. The finished file is then
-//! read again from the disk, and the rows that come out of it must be those that went in. Only then
-//! does the sealed day get its names, and only after that is the written file removed.
+//! read again from the disk, and the rows that come out of it must be those that went in: their sum of
+//! hashes the same, and each batch with the root that was recorded and, where the tree of the access log
+//! has it, signed. Only then does the sealed day get its names, and only after that is the written file removed.
 //!
 //! A kill or a power cut at any point leaves either the day's file, with some files beside it that the
 //! next attempt overwrites, or the sealed day, with the day's file still to be removed. Queries read
@@ -19,6 +20,10 @@ mod thread;
 pub(crate) use thread::start;
 pub use thread::{ask_daemon, seal_days};
 
+use crate::evidence::batch::Batch;
+use crate::evidence::salt::Salts;
+use crate::evidence::sealed_rows::{Checked, first_misfit};
+use crate::evidence::tree::{FileTree, Tree as _};
 use crate::parts::Part;
 use crate::sqlite::{beside, open_to_write};
 use content::Content;
@@ -69,11 +74,21 @@ pub enum SealError {
         /// The place of the first such access.
         sequence: i64,
     },
-    /// What proves its rows cannot be carried over and checked yet.
-    #[error("{path} holds what proves its rows, which a sealed day cannot keep yet; it stays as it is")]
-    Proved {
+    /// Rows or ends of it are in no batch.
+    #[error("{path} has rows that no batch holds yet; it stays as it is until they have one")]
+    Waits {
         /// The day's file.
         path: PathBuf,
+    },
+    /// The rows are not those that its batches prove.
+    #[error(
+        "{path}: batch {batch} does not prove its rows; it stays as it is; see schoolgate audit verify"
+    )]
+    Misproved {
+        /// The day's file.
+        path: PathBuf,
+        /// Number of the batch.
+        batch: u64,
     },
     /// What was read back is not what was written.
     #[error("{path}: what was read back is not what was written; the day stays unsealed")]
@@ -125,11 +140,7 @@ pub struct Sealed {
 ///
 /// # Errors
 /// [`std::io::Error`] of the folder.
-pub async fn waiting(
-    state: &Path,
-    now: UnixMillis,
-    grace: Duration,
-) -> std::io::Result<Vec<Part>> {
+pub async fn waiting(state: &Path, now: UnixMillis, grace: Duration) -> std::io::Result<Vec<Part>> {
     let folder = state.join("access");
     let mut waiting = Vec::new();
     for part in crate::parts::parts(&folder)?.into_iter().filter(|part| !part.sealed) {
@@ -166,7 +177,10 @@ pub(crate) async fn seal_part(
     let open_bytes = length(&database).unwrap_or(0);
     // A stop or kill after the names were given: all that is left to do is to take the file away.
     if !done.database(folder).exists() {
-        refuse_proved(&database).await?;
+        let waits = crate::sqlite::waits_for_batch(&database).await;
+        if waits.map_err(|source| stored(&database, source))? {
+            return Err(SealError::Waits { path: database });
+        }
         files.write(&database, done).await?;
     }
     remove_written(folder, written, done).await?;
@@ -179,20 +193,6 @@ pub(crate) async fn seal_part(
         sealed_bytes: both.iter().filter_map(|path| length(path)).sum(),
         took: began.elapsed(),
     })
-}
-
-/// Refuses a day's file that has what `audit verify` needs: it and `audit export` read proved rows only
-/// from such a file, so that sealing it would leave them unproved.
-async fn refuse_proved(database: &Path) -> Result<(), SealError> {
-    let failed = |source| stored(database, source);
-    let mut connection = crate::sqlite::open_to_read(database).await.map_err(failed)?;
-    let version = sqlx::query("PRAGMA user_version").fetch_one(&mut connection).await;
-    let version = version.and_then(|row| row.try_get::<i64, _>(0)).map_err(failed)?;
-    connection.close().await.map_err(failed)?;
-    match version >= crate::evidence::access::FIRST_WITH_BATCHES {
-        true => Err(SealError::Proved { path: database.to_owned() }),
-        false => Ok(()),
-    }
 }
 
 async fn noted(database: &Path, key: &str) -> Result<i64, SealError> {
@@ -297,7 +297,44 @@ impl Files<'_> {
         };
         self.go_on()?;
         sums::make(database, new_sums, &notes).await.map_err(|source| stored(new_sums, source))?;
+        self.go_on()?;
+        self.compare_batches(database, new_rows, new_sums).await?;
         self.go_on()
+    }
+
+    /// Whether the finished files prove what the day's file did.
+    async fn compare_batches(
+        &mut self,
+        database: &Path,
+        new_rows: &Path,
+        new_sums: &Path,
+    ) -> Result<(), SealError> {
+        let proved =
+            sums::Proved::read(new_sums).await.map_err(|source| stored(new_sums, source))?;
+        let Some(proved) = proved else { return Ok(()) };
+        let misproved = |batch| SealError::Misproved { path: database.to_owned(), batch };
+        if let Some(batch) = proved.gap() {
+            return Err(misproved(batch));
+        }
+        let audit = self.folder.parent().map(crate::evidence::folder).unwrap_or_default();
+        let tree = FileTree::look(&audit.join(crate::evidence::access::TREE));
+        // The tree is made again from the batches where it lacks them.
+        if let Some(tree) = tree.map_err(|error| self.io(error))? {
+            let differs = |batch: &&Batch| {
+                batch.number < tree.size()
+                    && tree.leaf(batch.number).is_ok_and(|leaf| leaf != batch.leaf())
+            };
+            if let Some(batch) = proved.batches.iter().find(differs) {
+                return Err(misproved(batch.number));
+            }
+        }
+        let file = sealed::File::open(new_rows)?;
+        let salts = Salts::new(&proved.secret);
+        match first_misfit(&file, &proved.batches, &salts, self.stop)? {
+            None => Err(SealError::Stopped),
+            Some(Checked::Fits) => Ok(()),
+            Some(Checked::Misfit(batch)) => Err(misproved(batch)),
+        }
     }
 
     /// Writes the rows of the day's file; gives what they say, and the place of the next row.
@@ -313,7 +350,8 @@ impl Files<'_> {
         self.go_on()?;
         let folder = self.part.path(self.folder, "sorting");
         let mut spill = Spill::create(&folder, sample).map_err(|error| self.io(error))?;
-        let (content, next_sequence) = self.read_rows(connection, database, &tables, &mut spill).await?;
+        let (content, next_sequence) =
+            self.read_rows(connection, database, &tables, &mut spill).await?;
         let notes = [
             ("schoolgate.day", self.part.day.to_string()),
             ("schoolgate.part", self.part.number.to_string()),
@@ -327,7 +365,8 @@ impl Files<'_> {
             if rows.is_empty() {
                 continue;
             }
-            let key = |row: &Stored<'_>| tables.key(row.who, row.at, row.sequence).unwrap_or_default();
+            let key =
+                |row: &Stored<'_>| tables.key(row.who, row.at, row.sequence).unwrap_or_default();
             rows.sort_by_cached_key(key);
             // Every row was named once, when it was read.
             let named: Result<Vec<_>, _> = rows.iter().map(|row| tables.row(row)).collect();
@@ -355,7 +394,8 @@ impl Files<'_> {
         let mut next = first_sequence(connection).await.map_err(failed)?;
         loop {
             self.go_on()?;
-            let rows = sqlx::query(sql).bind(next).bind(READ_ROWS).fetch_all(&mut *connection).await;
+            let rows =
+                sqlx::query(sql).bind(next).bind(READ_ROWS).fetch_all(&mut *connection).await;
             let rows = rows.map_err(failed)?;
             for row in &rows {
                 let sequence = row.try_get(0).map_err(failed)?;
@@ -391,9 +431,10 @@ impl Files<'_> {
 }
 
 /// The place of a file's first row: in a later part of a day that of the first row behind the others.
-pub(crate) async fn first_sequence(db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    let noted = sqlx::query("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'first_sequence'");
-    noted.fetch_optional(db).await?.map_or(Ok(0), |row| row.try_get(0))
+async fn first_sequence(db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let noted = sqlx::query("SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?");
+    let noted = noted.bind(crate::parts::FIRST_ROW).fetch_optional(db);
+    noted.await?.map_or(Ok(0), |row| row.try_get(0))
 }
 
 const ROWS: &str = r#"SELECT a.sequence, a.id, a.at, a.who, a.what, a.path,
@@ -440,7 +481,7 @@ async fn sample(
 }
 
 /// SHA-256 of a file, hex.
-fn hash_of(path: &Path) -> std::io::Result<String> {
+pub(crate) fn hash_of(path: &Path) -> std::io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

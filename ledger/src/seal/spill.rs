@@ -31,7 +31,7 @@ impl Spill {
     /// Makes `folder` anew, with the files of the stretches of a sample.
     pub(crate) fn create(folder: &Path, mut sample: Vec<Key>) -> std::io::Result<Self> {
         remove_folder(folder)?;
-        crate::lock::make_folder(folder)?;
+        crate::folder::make_folder(folder)?;
         sample.sort_unstable();
         let step = GROUP_ROWS / SAMPLE;
         // The last stretch takes what is too little for one of its own.

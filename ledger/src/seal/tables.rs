@@ -106,7 +106,10 @@ impl Tables {
             sequence: stored.sequence,
             id: stored.id,
             at: stored.at,
-            user: (person != 0).then(|| numbered(&self.people, person)).transpose()?.map(|name| &**name),
+            user: (person != 0)
+                .then(|| numbered(&self.people, person))
+                .transpose()?
+                .map(|name| &**name),
             level: numbered(&self.names, level)?,
             client: numbered(&self.clients, client)?,
             method: numbered(&self.names, what.method)?,

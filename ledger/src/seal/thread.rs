@@ -192,6 +192,11 @@ pub async fn seal_days(
     let io = |source| SealError::Io { path: folder.clone(), source };
     for part in waiting(state, now, Duration::ZERO).await.map_err(io)? {
         if day.is_none_or(|day| day == part.day) {
+            let path = part.database(&folder);
+            let waits = crate::sqlite::waits_for_batch(&path).await;
+            if waits.map_err(|source| SealError::Store { path, source })? {
+                crate::ingest::batch_day_locked(state, part.day, &lock)?;
+            }
             told(&seal_part(&folder, part, &mut stop).await?);
         }
     }

@@ -50,7 +50,8 @@ fn write_day(journal: &Rc<Journal>, first: UnixMillis, count: u64) {
         let at = UnixMillis(first.0 + turn as i64 * 900 - pick(30, 3000) as i64);
         let id = journal.next_id(at);
         let host = format!("www{}.site{}.test", pick(20, 3), pick(24, 9));
-        let path = format!("/{}/{:x}_%.html", ["maths", "Maths", "art"][pick(12, 3) as usize], mixed);
+        let path =
+            format!("/{}/{:x}_%.html", ["maths", "Maths", "art"][pick(12, 3) as usize], mixed);
         let user = people.get(pick(40, 6) as usize).copied();
         let client = [10, 1, 2, pick(45, 4) as u8].into();
         match pick(50, 8) {
@@ -396,9 +397,8 @@ fn a_sealed_day_is_erased_whole_after_its_statement() {
     let state = state.path();
     write_days(state, 2, 60);
     seal(state, None);
-    let refused = wait(erase_day(state, DAY, async |_: &Part, _: &Path, _: &Path| {
-        Err(SealError::Stopped)
-    }));
+    let refused =
+        wait(erase_day(state, DAY, async |_: &Part, _: &Path, _: &Path| Err(SealError::Stopped)));
     assert!(refused.is_err());
     assert_eq!(rows(state).len(), 120, "no statement, no removal");
     let mut stated = Vec::new();

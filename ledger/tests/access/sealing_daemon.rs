@@ -36,7 +36,9 @@ fn days_are_sealed_while_requests_go_on_and_one_with_something_open_is_not() {
     let write = |day: i64, count: i64| {
         for turn in 0..count {
             let at = UnixMillis(NOW.0 + day * DAY_MS + turn);
-            journal.refuse(&blocked(&context, journal.next_id(at), at), refused(403, 0, 1)).unwrap();
+            journal
+                .refuse(&blocked(&context, journal.next_id(at), at), refused(403, 0, 1))
+                .unwrap();
         }
     };
     let at = UnixMillis(NOW.0 + DAY_MS);

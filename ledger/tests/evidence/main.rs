@@ -10,5 +10,6 @@ mod bundle;
 mod flips;
 mod log;
 mod restarts;
+mod sealed_days;
 mod spec;
 mod tamper;

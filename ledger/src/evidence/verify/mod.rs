@@ -12,6 +12,7 @@ mod changes;
 mod day;
 mod days;
 mod dictionary;
+mod sealed_part;
 mod trees;
 
 use super::key::public_key;

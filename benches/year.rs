@@ -26,6 +26,7 @@ mod web;
 use chance::Zipf;
 use days::Days;
 use jiff::civil::{Date, Weekday, date};
+use ledger::evidence::verify::{Options, Report, verify};
 use ledger::ingest::recover;
 use ledger::parts::parts;
 use ledger::query::{AccessLog, Filter, Order};
@@ -120,6 +121,14 @@ fn peak_mb() -> f64 {
     measure::usage(std::process::id()).rss_peak_bytes as f64 / 1e6
 }
 
+fn cpu() -> u64 {
+    measure::usage(std::process::id()).cpu_ns
+}
+
+fn cpu_since(before: u64) -> Duration {
+    Duration::from_nanos(cpu().saturating_sub(before))
+}
+
 /// Lets the peak begin again at what is in use now.
 fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
@@ -139,6 +148,8 @@ struct Totals {
     sealed_bytes: u64,
     writing: Duration,
     storing: Duration,
+    /// Processor time of storing, with everything that proves the rows.
+    storing_cpu: Duration,
     sealing: Duration,
     peak_storing: f64,
     peak_sealing: f64,
@@ -156,8 +167,10 @@ impl Writing<'_> {
             totals.writing += began.elapsed();
             forget_peak();
             let began = Instant::now();
+            let cpu = cpu();
             let recovered = recover(self.state)?.ok_or("another process holds the folder")?;
             totals.storing += began.elapsed();
+            totals.storing_cpu += cpu_since(cpu);
             totals.peak_storing = totals.peak_storing.max(peak_mb());
             if recovered.decisions != records as u64 {
                 return Err(format!("{} of {records} records stored", recovered.decisions).into());
@@ -204,6 +217,8 @@ impl Totals {
         row("bytes a record, sealed", "at most 20", &told);
         row("written by the generator, records/s", "", &format!("{:.0}", rate(self.writing)));
         row("stored, records/s", "", &format!("{:.0}", rate(self.storing)));
+        let micros = self.storing_cpu.as_secs_f64() * 1e6 / rows;
+        row("stored, microseconds of processor a record", "", &format!("{micros:.2}"));
         row("sealed, records/s", "", &format!("{:.0}", rate(self.sealing)));
         row("peak memory while storing, MB", "", &format!("{:.0}", self.peak_storing));
         row("peak memory while sealing, MB", "", &format!("{:.0}", self.peak_sealing));
@@ -430,6 +445,14 @@ impl Questions<'_> {
         };
         self.time("a whole day, in pages of 2,000", "", whole, |rows| format!("{rows} rows"))
             .await?;
+        let last = self.days.last().copied();
+        let options = || Options { since: last, ..Options::default() };
+        let ask = async || Ok(verify(self.state, &options(), &mut |_| {}).await?);
+        let told = |report: &Report| {
+            let problems = report.problems.iter().filter(|problem| problem.log == "access log");
+            format!("{} rows right, {} problems", report.rows, problems.count())
+        };
+        self.time("audit verify of one sealed day", "", ask, told).await?;
         Ok(())
     }
 }

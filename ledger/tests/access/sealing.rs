@@ -50,8 +50,9 @@ fn write_day(journal: &Rc<Journal>, first: UnixMillis, count: u64) {
         let at = UnixMillis(first.0 + turn as i64 * 900 - pick(30, 3000) as i64);
         let id = journal.next_id(at);
         let host = format!("www{}.site{}.test", pick(20, 3), pick(24, 9));
-        let path =
-            format!("/{}/{:x}_%.html", ["maths", "Maths", "art"][pick(12, 3) as usize], mixed);
+        let folder = ["maths", "Maths", "art"][pick(12, 3) as usize];
+        let name = ["", "caf%C3%A9"][pick(26, 2) as usize];
+        let path = format!("/{folder}/{mixed:x}_%{name}.html");
         let user = people.get(pick(40, 6) as usize).copied();
         let client = [10, 1, 2, pick(45, 4) as u8].into();
         match pick(50, 8) {
@@ -143,6 +144,7 @@ fn filters(state: &Path) -> Vec<Filter> {
         Filter { text: text("MATHS/"), ..none() },
         Filter { text: text("3.TEST/m"), ..none() },
         Filter { text: text("_%.HTML"), ..none() },
+        Filter { text: text("CAF\u{e9}"), ..none() },
         Filter { text: text("site3"), ..none() },
         Filter { text: text("nowhere"), ..none() },
         Filter {

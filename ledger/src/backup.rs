@@ -247,9 +247,7 @@ impl<'a> Backup<'a> {
         let mut files = Vec::new();
         list(&self.state.join(folder), &mut files)?;
         files.retain(|path| is_wanted(path) && !taken.contains(path));
-        // A sealed day's rows have their name a moment before its sums: until then they may be made anew.
-        files
-            .retain(|path| extension(path) != "parquet" || path.with_extension("sums.db").exists());
+        files.retain(|path| extension(path) != "parquet" || is_final(path));
         files.sort();
         for path in &files {
             let relative = path.strip_prefix(&self.state).unwrap_or(path);
@@ -408,6 +406,13 @@ fn is_wanted(path: &Path) -> bool {
     let unfinished =
         unfinished || path.parent().is_some_and(|folder| extension(folder) == "sorting");
     !is_key && !beside && !unfinished
+}
+
+/// Whether the file of a day's rows is the one that stays: it has its name a moment before the sums beside
+/// it have theirs, and may until then be made anew.
+fn is_final(rows: &Path) -> bool {
+    let name = rows.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    rows.with_extension("sums.db").exists() || name.contains(".damaged-")
 }
 
 /// A name below the backup's root, without a way out of it.

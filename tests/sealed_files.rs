@@ -81,10 +81,10 @@ fn duckdb_reads_a_sealed_day_and_comes_to_the_sums_of_the_reports() {
         rows = duckdb.read_parquet(sys.argv[1])\n\
         count = duckdb.sql('''select count(*) filter (verdict = 'allow'),\n\
             count(*) filter (verdict = 'block'), sum(bytes_down),\n\
-            count(*) filter (user = 'élodie'), count(*) filter (user is null),\n\
-            count(path), epoch_ms(min(at)), max(sequence), count(distinct host)\n\
-            from rows''').fetchone()\n\
-        order = duckdb.sql('select user, at, sequence from rows').fetchall()\n\
+            count(*) filter (\"user\" = 'élodie'), count(*) filter (\"user\" is null),\n\
+            count(\"path\"), epoch_ms(min(\"at\")), max(\"sequence\"), count(distinct \"host\")\n\
+            from rows''').fetchall()[0]\n\
+        order = duckdb.sql('select \"user\", \"at\", \"sequence\" from rows').fetchall()\n\
         assert order == sorted(order, key=lambda row: (row[0] is None, row[0] or '', row[1])), order\n\
         print(*count, sep='|')\n";
     let output = Command::new(python()).args(["-c", script]).arg(&file).output().unwrap();

@@ -250,6 +250,7 @@ impl<'a> Backup<'a> {
         let mut files = Vec::new();
         list(&self.state.join(folder), &mut files)?;
         files.retain(|path| is_wanted(path) && !taken.contains(path));
+        files.retain(|path| extension(path) != "parquet" || is_final(path));
         files.sort();
         for path in &files {
             let relative = path.strip_prefix(&self.state).unwrap_or(path);
@@ -406,9 +407,20 @@ fn is_wanted(path: &Path) -> bool {
     let in_audit = path.parent().is_some_and(|folder| folder.ends_with("audit"));
     let is_key = in_audit && (name.starts_with("key") || extension(path) == "key");
     let beside = name.ends_with("-shm") || (name.ends_with("-wal") && !name.contains(".damaged-"));
-    let unfinished = ["new", "new-wal", "new-shm", "tmp", "partial"].contains(&extension(path))
+    let unfinished = ["new", "new-wal", "new-shm", "new-journal", "tmp", "partial", "asked"]
+        .contains(&extension(path))
         || name.starts_with('.');
+    // What sealing puts in order.
+    let unfinished =
+        unfinished || path.parent().is_some_and(|folder| extension(folder) == "sorting");
     !is_key && !beside && !unfinished
+}
+
+/// Whether the file of a day's rows is the one that stays: it has its name a moment before the sums beside
+/// it have theirs, and may until then be made anew.
+fn is_final(rows: &Path) -> bool {
+    let name = rows.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    rows.with_extension("sums.db").exists() || name.contains(".damaged-")
 }
 
 /// A name below the backup's root, without a way out of it.

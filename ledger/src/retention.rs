@@ -32,7 +32,8 @@ use crate::evidence::signer::TREE as CHANGE_TREE;
 use crate::evidence::tree::{FileTree, Tree as _};
 use crate::evidence::verify::spans;
 use crate::evidence::{folder, hash_of_hex, places};
-use crate::sqlite::{beside, day_path, days};
+use crate::parts::{Part, days};
+use crate::sqlite::beside;
 use day::DayFacts;
 use jiff::civil::Date;
 use rules::change::{ChangeEntry, Event};
@@ -87,6 +88,11 @@ pub enum Why {
     /// Its rows have no leaves of their own, so that none can go alone.
     #[error("it was recorded before the log was proved: it goes whole, with its longest period")]
     NotProved,
+    /// Its places go on from file to file, and an erasure names those of one.
+    #[error(
+        "the clock was set back, and it has several files: it goes whole, with its longest period"
+    )]
+    Parts,
     /// The running filter may have it open.
     #[error(
         "it is one of the two newest days, which may still be written; carry it out again later"
@@ -204,15 +210,16 @@ async fn once(
     let mut size = entries.last().map_or(0, |entry| entry.sequence + 1);
     let (holds, erased) = (Holds::of(&entries), erasures(&entries));
     for (day, (entry, batches)) in &erased {
-        let path = day_path(&access, *day);
-        if !is_there(&path) {
+        let files = files_of(&access, *day).map_err(io(&access))?;
+        if files.is_empty() {
             continue;
         }
-        match may_finish(&path, order.clock.day_bounds(*day), *entry, batches, &holds).await {
+        let bounds = order.clock.day_bounds(*day);
+        match may_finish(&access, *day, bounds, *entry, batches, &holds).await {
             Some(why) => outcome.kept.push((*day, why)),
             None => {
                 if !order.dry_run {
-                    remove(&path).map_err(io(&path))?;
+                    remove(&access, &files).map_err(io(&access))?;
                 }
                 outcome.finished.push(*day);
             }
@@ -232,8 +239,8 @@ async fn once(
     }
     let covered = Covered::read(state, &entries).map_err(io(&folder(state)))?;
     for day in over {
-        let path = day_path(&access, day);
-        let facts = match may_erase(&path, order.clock.day_bounds(day), &covered, &holds).await {
+        let bounds = order.clock.day_bounds(day);
+        let facts = match may_erase(&access, day, bounds, &covered, &holds).await {
             Ok(facts) => facts,
             Err(why) => {
                 outcome.kept.push((day, why));
@@ -265,7 +272,8 @@ async fn once(
                 Err(AppendWithError::Refused(Moved)) => return Ok(false),
                 Err(AppendWithError::Log(error)) => return Err(error.into()),
             }
-            remove(&path).map_err(io(&path))?;
+            let files = files_of(&access, day).map_err(io(&access))?;
+            remove(&access, &files).map_err(io(&access))?;
         }
         outcome.erased.push((day, facts.rows));
     }
@@ -278,12 +286,13 @@ struct Moved;
 
 /// Whether a day may be erased, with what it holds.
 async fn may_erase(
-    path: &Path,
+    access: &Path,
+    day: Date,
     bounds: (UnixMillis, UnixMillis),
     covered: &Covered,
     holds: &Holds,
 ) -> Result<DayFacts, Why> {
-    let facts = DayFacts::read(path, bounds, holds).await;
+    let facts = DayFacts::of_day(access, day, bounds, holds, false).await;
     let facts = facts.map_err(|error| Why::Damaged(error.to_string()))?;
     if let Some(hold) = facts.held {
         return Err(Why::Held(hold));
@@ -312,43 +321,57 @@ fn proved(facts: &DayFacts, covered: &Covered) -> Result<(), Why> {
 
 /// Why the file of a day that the log calls erased is not to be removed; `None`: it is.
 async fn may_finish(
-    path: &Path,
+    access: &Path,
+    day: Date,
     bounds: (UnixMillis, UnixMillis),
     entry: u64,
     batches: &[(u64, u64)],
     holds: &Holds,
 ) -> Option<Why> {
-    if !path.exists() {
-        // What SQLite kept beside it is no use without it.
+    if crate::parts::parts_of(access, day).is_ok_and(|parts| parts.is_empty()) {
+        // What was kept beside a database is no use without it.
         return None;
     }
-    match DayFacts::read(path, bounds, holds).await {
+    match DayFacts::of_day(access, day, bounds, holds, true).await {
         Err(error) => Some(Why::Damaged(error.to_string())),
         Ok(DayFacts { held: Some(hold), .. }) => Some(Why::Held(hold)),
         Ok(facts) => {
-            let found = spans(facts.batches.iter().map(|batch| batch.0));
-            let is_it = found == batches && (facts.is_proved != batches.is_empty());
+            // Of several files some may be gone already.
+            let within = |number: u64| batches.iter().any(|run| (run.0..=run.1).contains(&number));
+            let is_it = facts.batches.iter().all(|batch| within(batch.0))
+                && facts.is_proved != batches.is_empty()
+                && facts.batches.is_empty() == batches.is_empty();
             (!is_it || !facts.is_in_batches).then_some(Why::NotTheErased(entry))
         }
     }
 }
 
-fn is_there(path: &Path) -> bool {
-    SUFFIXES.iter().any(|suffix| beside(path, suffix).exists())
+/// The files of a day that are there, in the order in which they go: of a sealed part its rows first, as
+/// its batches tell what was to go where that is cut short.
+fn files_of(access: &Path, day: Date) -> std::io::Result<Vec<PathBuf>> {
+    let mut parts = crate::parts::parts_of(access, day)?;
+    if parts.is_empty() {
+        parts.push(Part { day, number: 1, sealed: false });
+    }
+    let mut files = Vec::new();
+    for part in parts {
+        let (sealed, written) = (Part { sealed: true, ..part }, Part { sealed: false, ..part });
+        files.extend([sealed.rows(access), sealed.database(access)]);
+        files.extend(SUFFIXES.map(|suffix| beside(&written.database(access), suffix)));
+    }
+    files.retain(|file| file.exists());
+    Ok(files)
 }
 
-/// Removes a day's file and what belongs to it, durably.
-fn remove(path: &Path) -> std::io::Result<()> {
-    for suffix in SUFFIXES {
-        match std::fs::remove_file(beside(path, suffix)) {
+/// Removes files of a day, durably.
+fn remove(access: &Path, files: &[PathBuf]) -> std::io::Result<()> {
+    for file in files {
+        match std::fs::remove_file(file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    match path.parent() {
-        Some(folder) => std::fs::File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    std::fs::File::open(access)?.sync_all()
 }
 
 /// The batches that a signed checkpoint covers and that no start would look for in the days' files.

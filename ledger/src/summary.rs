@@ -105,7 +105,10 @@ impl Summary {
         for (day, path) in days_between(state, from, until)? {
             let added = summary.add_day(&path, &mut seen).await;
             added.map_err(|source| QueryError::Store { path, source })?;
-            summary.days.push(day);
+            // A day may have several parts.
+            if summary.days.last() != Some(&day) {
+                summary.days.push(day);
+            }
         }
         for (hour, _) in seen {
             summary.hours.entry(hour).or_default().people += 1;

@@ -5,7 +5,9 @@ use super::rewrite::{Asked, Choice, choose, rewrite};
 use super::{Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, proved};
 use crate::changes::{AppendWithError, ChangeLog};
 use crate::evidence::folder;
-use crate::sqlite::{day_path, days, open_to_read};
+use crate::parts::{Part, days, parts, parts_of};
+use crate::seal::unseal::unseal;
+use crate::sqlite::{beside, open_to_read};
 use jiff::civil::Date;
 use rules::change::{Changes, Event, same_person};
 use rules::erasure::ErasureId;
@@ -13,7 +15,7 @@ use rules::hold::Holds;
 use rules::policy::Keep;
 use sqlx::{Connection, Row};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The newest days, whose files the running filter may have open.
 const NEWEST: usize = 2;
@@ -92,6 +94,8 @@ pub(super) async fn classes(
     order: Order<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), RetentionError> {
+    let access = state.join("access");
+    clear(&access, order.dry_run).await.map_err(io(&access))?;
     for _ in 0..TRIES {
         let mut looked = Looked::read(state, log).await?;
         let shorter = order.keep.allowed_days.min(order.keep.blocked_days);
@@ -113,8 +117,14 @@ pub(super) async fn classes(
             if allowed == blocked || looked.newest.contains(&day) || is_done {
                 continue;
             }
-            let path = day_path(&state.join("access"), day);
-            match has_any(&path, over).await {
+            let part = match only_part(&access, day) {
+                Ok(part) => part,
+                Err(why) => {
+                    outcome.keep(day, why);
+                    continue;
+                }
+            };
+            match has_any(&access, part, over).await {
                 Ok(false) => continue,
                 Ok(true) => {}
                 Err(error) => {
@@ -133,7 +143,9 @@ pub(super) async fn classes(
             };
             let (classes, why) = (over.classes(), over.why(order.keep));
             let statement = Statement { classes: classes.clone(), request: None, why };
-            match erase(log, order, &mut looked, (day, &path), &decide, statement, outcome).await? {
+            match erase(log, order, &mut looked, (&access, part), &decide, statement, outcome)
+                .await?
+            {
                 Done::Nothing => {}
                 Done::Erased(rows) => outcome.parts.push((day, classes.join(", "), rows)),
                 Done::Moved => {
@@ -149,12 +161,64 @@ pub(super) async fn classes(
     Err(RetentionError::Busy)
 }
 
+/// The one part of a day. A missing one is told by whoever opens it.
+fn only_part(access: &Path, day: Date) -> Result<Part, Why> {
+    match parts_of(access, day).unwrap_or_default()[..] {
+        [] => Ok(Part { day, number: 1, sealed: false }),
+        [part] => Ok(part),
+        _ => Err(Why::Parts),
+    }
+}
+
+/// Ends what an erasure in a sealed day left that was cut short: files half made, and the rows of a part
+/// whose place a day's own file has taken.
+async fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
+    for part in parts(access)? {
+        for half in [unsealed(access, part), unsealed(access, part).with_extension("erasing")] {
+            drop_file(&half, dry_run)?;
+        }
+        if !part.sealed && part.rows(access).exists() {
+            let version = version(&part.database(access)).await.unwrap_or(0);
+            if version >= crate::evidence::erased::VERSION {
+                drop_file(&part.rows(access), dry_run)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn version(path: &Path) -> Result<i64, sqlx::Error> {
+    let mut db = open_to_read(path).await?;
+    let version = sqlx::query("PRAGMA user_version").fetch_one(&mut db).await?.try_get(0);
+    db.close().await?;
+    version
+}
+
+fn drop_file(path: &Path, dry_run: bool) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let file = beside(path, suffix);
+        if !dry_run && file.exists() {
+            std::fs::remove_file(file)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a sealed part becomes a day's file again, for the time of an erasure.
+fn unsealed(access: &Path, part: Part) -> PathBuf {
+    part.path(access, "unsealed.new")
+}
+
 /// Whether a day's file has rows of a class that is over. What is over for good is found out by looking at
 /// a small table: what no row points to is not copied.
-async fn has_any(path: &Path, over: Over) -> Result<bool, sqlx::Error> {
-    let mut db = open_to_read(path).await?;
+async fn has_any(access: &Path, part: Part, over: Over) -> Result<bool, sqlx::Error> {
+    let mut db = open_to_read(&part.database(access)).await?;
     let mut any = false;
-    for row in sqlx::query("SELECT DISTINCT verdict FROM what").fetch_all(&mut db).await? {
+    let verdicts = match part.sealed {
+        false => "SELECT DISTINCT verdict FROM what",
+        true => "SELECT DISTINCT verdict FROM rollup_hour",
+    };
+    for row in sqlx::query(verdicts).fetch_all(&mut db).await? {
         any |= over.holds(row.try_get::<i64, _>(0)? != 0);
     }
     db.close().await?;
@@ -173,13 +237,23 @@ pub async fn erase_person(
     (request, person): (ErasureId, &str),
 ) -> Result<Outcome, RetentionError> {
     let mut outcome = Outcome::default();
+    let access = state.join("access");
+    clear(&access, order.dry_run).await.map_err(io(&access))?;
     for _ in 0..TRIES {
         outcome.kept.clear();
         let mut looked = Looked::read(state, log).await?;
         let mut has_moved = false;
         for day in looked.days.clone() {
-            let path = day_path(&state.join("access"), day);
-            match people(&path).await {
+            let listed = parts_of(&access, day).map_err(io(&access))?;
+            let mut named = Ok(Vec::new());
+            for part in listed {
+                match (people(&part.database(&access)).await, &mut named) {
+                    (Ok(more), Ok(named)) => named.extend(more),
+                    (Err(error), named) => *named = Err(error),
+                    (Ok(_), Err(_)) => {}
+                }
+            }
+            match named {
                 Ok(people) if !people.iter().any(|name| same_person(name, person)) => continue,
                 Ok(_) if looked.newest.contains(&day) => {
                     outcome.keep(day, Why::Open);
@@ -191,6 +265,13 @@ pub async fn erase_person(
                     continue;
                 }
             }
+            let part = match only_part(&access, day) {
+                Ok(part) => part,
+                Err(why) => {
+                    outcome.keep(day, why);
+                    continue;
+                }
+            };
             let holds = looked.holds.clone();
             let decide = |row: &Asked<'_>| match row.user {
                 Some(user) if same_person(user, person) => {
@@ -200,9 +281,8 @@ pub async fn erase_person(
             };
             let why = "one person's requests".to_owned();
             let statement = Statement { classes: Vec::new(), request: Some(request), why };
-            match erase(log, order, &mut looked, (day, &path), &decide, statement, &mut outcome)
-                .await?
-            {
+            let place = (&*access, part);
+            match erase(log, order, &mut looked, place, &decide, statement, &mut outcome).await? {
                 Done::Nothing => {}
                 Done::Erased(rows) => outcome.parts.push((day, request.to_string(), rows)),
                 Done::Moved => {
@@ -225,17 +305,46 @@ pub async fn erase_person(
     Err(RetentionError::Busy)
 }
 
-/// Erases rows of one day: first the new file, then the entry, and the new file takes the old one's place.
-/// Cut short before that, the old file is as it was, and the next run makes another entry.
+/// Erases rows of one day. A sealed one becomes a day's file again, and stays one.
 async fn erase(
     log: &ChangeLog,
     order: Order<'_>,
     looked: &mut Looked,
-    (day, path): (Date, &Path),
+    (access, part): (&Path, Part),
     decide: &dyn Fn(&Asked<'_>) -> Choice,
     statement: Statement,
     outcome: &mut Outcome,
 ) -> Result<Done, RetentionError> {
+    if !part.sealed {
+        let place = (part, &*part.database(access));
+        return erase_in(log, order, looked, place, decide, statement, outcome).await;
+    }
+    let path = unsealed(access, part);
+    let made = unseal(&part.database(access), &part.rows(access), &path, &mut || false).await;
+    let done = match made {
+        Ok(()) => erase_in(log, order, looked, (part, &path), decide, statement, outcome).await,
+        Err(error) => {
+            outcome.keep(part.day, Why::Damaged(error.to_string()));
+            Ok(Done::Nothing)
+        }
+    };
+    // It says what the sealed part does, or more than the file that has taken its place.
+    drop_file(&path, false).map_err(io(&path))?;
+    done
+}
+
+/// Erases rows of one day: first the new file, then the entry, and the new file takes the old one's place.
+/// Cut short before that, the old file is as it was, and the next run makes another entry.
+async fn erase_in(
+    log: &ChangeLog,
+    order: Order<'_>,
+    looked: &mut Looked,
+    (part, path): (Part, &Path),
+    decide: &dyn Fn(&Asked<'_>) -> Choice,
+    statement: Statement,
+    outcome: &mut Outcome,
+) -> Result<Done, RetentionError> {
+    let day = part.day;
     let facts = DayFacts::read(path, order.clock.day_bounds(day), &Holds::default()).await;
     let is_proved = match facts {
         Err(error) => Err(Why::Damaged(error.to_string())),
@@ -296,7 +405,12 @@ async fn erase(
             };
         }
     }
-    let installed = new.install(path).await;
+    let installed = match part.sealed {
+        false => new.install(path).await,
+        true => {
+            new.install_unsealed(path.parent().unwrap_or(Path::new("")), part).map_err(Into::into)
+        }
+    };
     installed.map_err(|error| io(path)(std::io::Error::other(error)))?;
     Ok(Done::Erased(rows))
 }

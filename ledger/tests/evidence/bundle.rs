@@ -127,6 +127,51 @@ fn other_values_do_not_fit_their_proofs_whoever_signs_the_bundle() {
 }
 
 #[test]
+fn a_record_of_a_sealed_day_is_given_out_with_the_same_proof() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    small(state);
+    let (_before, open, _) = bundle(state);
+    crate::sealed_days::seal(state);
+    let (_after, sealed, program) = bundle(state);
+    for name in ["proofs.json", "manifest"] {
+        let text = |folder: &Path| std::fs::read_to_string(folder.join(name)).unwrap();
+        assert_eq!(text(&sealed), text(&open), "{name}");
+    }
+    let output = verify(&program, &sealed, &[]);
+    assert!(output.status.success() && said(&output).contains("RIGHT: 15 records"));
+    // Records of a later part of a sealed day, beside those of the first.
+    record(state, 0, 9);
+    record_late_ends(state, 0, 2);
+    sign(state);
+    for sealed_parts in [0, 1] {
+        let (_outside, folder, program) = bundle(state);
+        let output = verify(&program, &folder, &[]);
+        let text = said(&output);
+        assert!(output.status.success() && text.contains("RIGHT: 17 records"), "{text}");
+        if sealed_parts == 0 {
+            assert_eq!(crate::sealed_days::seal(state).len(), 1);
+        }
+    }
+}
+
+#[test]
+fn records_of_an_altered_sealed_day_are_not_given_out() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    small(state);
+    crate::sealed_days::seal(state);
+    let places: Vec<Cursor> = rows(state).iter().map(|row| row.cursor).take(1).collect();
+    crate::sealed_days::rewrite(state, 0, |rows| {
+        let row = rows.iter_mut().find(|row| row.sequence == 2).unwrap();
+        row.path = Some("/other");
+    });
+    let outside = tempfile::tempdir().unwrap();
+    let refused = give_out(state, &places, &outside.path().join("case")).unwrap_err();
+    assert!(matches!(refused, ExportError::DoesNotFit(_)), "{refused}");
+}
+
+#[test]
 fn what_no_checkpoint_covers_is_said_and_not_shown() {
     let state = tempfile::tempdir().unwrap();
     record(state.path(), 0, 8);

@@ -12,5 +12,6 @@ mod flips;
 mod log;
 mod parts;
 mod restarts;
+mod sealed_days;
 mod spec;
 mod tamper;

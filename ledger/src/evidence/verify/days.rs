@@ -2,13 +2,13 @@
 
 use super::changes::Changes;
 use super::day::{self, DayFound};
-use super::{ACCESSES, Options, Report, VerifyError, plural, spans, trees::Tree};
+use super::{ACCESSES, Options, Report, VerifyError, plural, sealed_part, spans, trees::Tree};
 use crate::evidence::access::lost_leaf;
 use crate::evidence::hash_of_hex;
 use crate::evidence::row::Hash;
 use crate::evidence::tree::{MemoryTree, Tree as _};
+use crate::parts::{Part, parts};
 use crate::retention::{PartErasure, erasures, part_erasures};
-use crate::sqlite::{day_path, days};
 use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,18 +42,32 @@ pub(super) async fn check(
     let in_tree = |number: u64| tree.get(number as usize).copied().filter(|_| number < believed);
     let mut batches = Batches { erased: erasures(&changes.entries), ..Batches::default() };
     let mut found: BTreeMap<Date, DayFound> = BTreeMap::new();
-    for day in days(&folder).map_err(io)? {
-        tell(&format!("access log, {day}"));
+    for part in parts(&folder).map_err(io)? {
+        let day = part.day;
         let rows = options.since.is_none_or(|since| day >= since);
-        if !rows {
-            report.uncovered.push(format!("access log: rows of {day} were not asked for"));
+        if !found.contains_key(&day) {
+            tell(&format!("access log, {day}"));
+            report.days += 1;
+            if !rows {
+                report.uncovered.push(format!("access log: rows of {day} were not asked for"));
+            }
         }
-        let path = day_path(&folder, day);
-        let this = day::check(&path, day, rows, &in_tree, report).await;
+        let open = match part.sealed {
+            true => None,
+            false => day::check(&part.database(&folder), day, rows, &in_tree, report).await,
+        };
+        let this = match open {
+            Some(this) => this,
+            // Sealed, at the latest since the folder was read.
+            None => {
+                let sealed = Part { sealed: true, ..part };
+                sealed_part::check(&folder, sealed, rows, &in_tree, report).await
+            }
+        };
         batches.add(&day.to_string(), &this, report);
-        found.insert(day, this);
-        report.days += 1;
+        found.entry(day).or_default().add(this);
     }
+    missing_parts(&folder, report).map_err(io)?;
     set_aside(&folder, report).map_err(io)?;
     report.batches = batches.leaves.len() as u64;
     batches.against_tree(&tree, believed, kept, report);
@@ -308,19 +322,37 @@ fn not_yet_signed(batches: &Batches, changes: &Changes, report: &mut Report) {
     }
 }
 
-/// Days that were damaged when the filter met them and went on in another file.
-fn set_aside(folder: &Path, report: &mut Report) -> std::io::Result<()> {
+/// Sealed rows that no sums go with: without those the log does not know of them.
+fn missing_parts(folder: &Path, report: &mut Report) -> std::io::Result<()> {
+    let known = parts(folder)?;
+    for name in names(folder)? {
+        let is_known = known.iter().any(|part| part.rows(Path::new("")) == Path::new(&name));
+        if name.starts_with("access-") && name.ends_with(".parquet") && !is_known {
+            let what = "the rows of a sealed day whose sums (*.sums.db beside it) are missing";
+            report.problem(ACCESSES, name, what);
+        }
+    }
+    Ok(())
+}
+
+fn names(folder: &Path) -> std::io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    for entry in entries {
-        let name = entry?.file_name();
-        let name = name.to_string_lossy();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        Ok(entry?.file_name().to_string_lossy().into_owned())
+    };
+    entries.map(name).collect()
+}
+
+/// Days that were damaged when the filter met them and went on in another file.
+fn set_aside(folder: &Path, report: &mut Report) -> std::io::Result<()> {
+    for name in names(folder)? {
         if name.starts_with("access-") && name.ends_with(".db") && name.contains(".damaged-") {
             let what = "the filter found it damaged and set it aside; its rows are not in the log any more";
-            report.problem(ACCESSES, name.as_ref(), what);
+            report.problem(ACCESSES, name, what);
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ pub(crate) mod day;
 mod days;
 pub(crate) mod dictionary;
 mod keys;
+mod sealed_part;
 mod trees;
 
 use super::key::public_key;

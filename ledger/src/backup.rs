@@ -406,8 +406,10 @@ fn is_wanted(path: &Path) -> bool {
     let in_audit = path.parent().is_some_and(|folder| folder.ends_with("audit"));
     let is_key = in_audit && (name.starts_with("key") || extension(path) == "key");
     let beside = name.ends_with("-shm") || (name.ends_with("-wal") && !name.contains(".damaged-"));
-    let unfinished = ["new", "new-wal", "new-shm", "tmp", "partial"].contains(&extension(path))
-        || name.starts_with('.');
+    let unfinished =
+        ["new", "new-wal", "new-shm", "erasing", "erasing-wal", "erasing-shm", "tmp", "partial"]
+            .contains(&extension(path))
+            || name.starts_with('.');
     !is_key && !beside && !unfinished
 }
 

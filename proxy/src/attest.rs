@@ -218,6 +218,7 @@ impl Attestor {
             actor: ACTOR_DAEMON,
             dry_run: false,
             most_parts: MOST_PARTS,
+            over_gaps: false,
         };
         match retention::run(&config.state, &log, order).await {
             Ok(outcome) => {

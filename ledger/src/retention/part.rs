@@ -11,6 +11,7 @@ use rules::change::{Changes, Event, same_person};
 use rules::erasure::ErasureId;
 use rules::hold::Holds;
 use rules::policy::Keep;
+use rules::time::UnixMillis;
 use sqlx::{Connection, Row};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -92,6 +93,8 @@ pub(super) async fn classes(
     order: Order<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), RetentionError> {
+    let access = state.join("access");
+    clear(&access, order.dry_run).map_err(io(&access))?;
     for _ in 0..TRIES {
         let mut looked = Looked::read(state, log).await?;
         let shorter = order.keep.allowed_days.min(order.keep.blocked_days);
@@ -111,6 +114,10 @@ pub(super) async fn classes(
             let is_done = outcome.parts.iter().any(|(done, ..)| *done == day);
             // A day of which everything is over goes whole, or has stayed whole for a reason that was told.
             if allowed == blocked || looked.newest.contains(&day) || is_done {
+                continue;
+            }
+            if order.is_before_gap(&looked.days, day) {
+                outcome.keep(day, Why::Gap);
                 continue;
             }
             let path = day_path(&state.join("access"), day);
@@ -149,6 +156,24 @@ pub(super) async fn classes(
     Err(RetentionError::Busy)
 }
 
+/// Removes what an erasure that was cut short has left half made: its rows must not outlive their time.
+fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
+    let listed = match std::fs::read_dir(access) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        listed => listed?,
+    };
+    for entry in listed {
+        let entry = entry?;
+        let is_half = entry.file_name().to_str().is_some_and(|name| {
+            [".erasing", ".erasing-wal", ".erasing-shm"].iter().any(|end| name.ends_with(end))
+        });
+        if is_half && !dry_run {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether a day's file has rows of a class that is over. What is over for good is found out by looking at
 /// a small table: what no row points to is not copied.
 async fn has_any(path: &Path, over: Over) -> Result<bool, sqlx::Error> {
@@ -161,7 +186,7 @@ async fn has_any(path: &Path, over: Over) -> Result<bool, sqlx::Error> {
     Ok(any)
 }
 
-/// Erases what one person's requests say, of every day that has any. Entries about it name the request and
+/// Erases what one person's requests say, of every day up to that of asking that has any. Entries about it name the request and
 /// not the person. Where everything could go, the request is done.
 ///
 /// # Errors
@@ -170,14 +195,16 @@ pub async fn erase_person(
     state: &Path,
     log: &ChangeLog,
     order: Order<'_>,
-    (request, person): (ErasureId, &str),
+    (request, person, asked_at): (ErasureId, &str, UnixMillis),
 ) -> Result<Outcome, RetentionError> {
+    let last = order.clock.day(asked_at);
     let mut outcome = Outcome::default();
     for _ in 0..TRIES {
         outcome.kept.clear();
         let mut looked = Looked::read(state, log).await?;
         let mut has_moved = false;
-        for day in looked.days.clone() {
+        // What came after the request is not what was asked about, or signed.
+        for day in looked.days.clone().into_iter().filter(|day| *day <= last) {
             let path = day_path(&state.join("access"), day);
             match people(&path).await {
                 Ok(people) if !people.iter().any(|name| same_person(name, person)) => continue,
@@ -236,6 +263,7 @@ async fn erase(
     statement: Statement,
     outcome: &mut Outcome,
 ) -> Result<Done, RetentionError> {
+    // Holds are asked row by row below.
     let facts = DayFacts::read(path, order.clock.day_bounds(day), &Holds::default()).await;
     let is_proved = match facts {
         Err(error) => Err(Why::Damaged(error.to_string())),

@@ -10,7 +10,9 @@ use crate::hold;
 use crate::output::{Cell, Column, Sheet, visible};
 use crate::report::person::names_in;
 use crate::retention::{from_error, order, tell};
-use crate::school::{Acting, School, from_append_error, now, whom_else_to_ask};
+use crate::school::{
+    Acting, School, from_append_error, is_one_person, not_yet, now, whom_else_to_ask,
+};
 use crate::who::{look, person, signed};
 use ledger::changes::ChangeLog;
 use ledger::pseudonym::Pseudonyms;
@@ -169,6 +171,10 @@ async fn carry_out(
                 .fix(whom_else_to_ask(policy, MAY_ERASE_PERSON, &[by.as_str()]));
         return Err(acting.refused(failure).await);
     }
+    if is_one_person(&log.changes().await.map_err(from_append_error)?, &erasure.by, &by) {
+        let failure = not_yet(&format!("carry out {id}"), &erasure.by);
+        return Err(acting.refused(failure).await);
+    }
     match erasure.standing(now()) {
         "asked" => {}
         "lapsed" => {
@@ -186,7 +192,8 @@ async fn carry_out(
     drop(crate::log::open(school).await?);
     let order = order(policy, &by, change.dry_run);
     let outcome =
-        ledger::retention::erase_person(&school.config.state, &log, order, (id, name)).await;
+        ledger::retention::erase_person(&school.config.state, &log, order, (id, name, erasure.at))
+            .await;
     let outcome = outcome.map_err(from_error)?;
     tell(&outcome, change.dry_run)?;
     if outcome.parts.is_empty() && outcome.kept.is_empty() {

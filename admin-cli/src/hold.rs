@@ -6,7 +6,9 @@
 use crate::args::{ChangeArgs, HoldCommand, PrintArgs, WhoArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
-use crate::school::{Acting, School, from_append_error, moment, whom_else_to_ask};
+use crate::school::{
+    Acting, School, from_append_error, is_one_person, moment, not_yet, whom_else_to_ask,
+};
 use crate::who::{look, person};
 use ledger::changes::ChangeLog;
 use rules::access::Role;
@@ -165,6 +167,9 @@ async fn lift(school: &School, id: &str, why: &str, change: &ChangeArgs) -> Resu
                 return Err(Failure::not_found(format!("no hold {id} is in force"))
                     .fix("see the numbers with: schoolgate retention hold list"));
             };
+            if is_one_person(changes, &hold.by, &by) {
+                return Err(not_yet(&format!("lift {id}"), &hold.by));
+            }
             if same_person(&hold.by, &by) {
                 return Err(Failure::not_permitted(format!(
                     "you made {id}, so you cannot lift it"

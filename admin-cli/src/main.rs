@@ -56,6 +56,11 @@ use failure::{Exit, Failure};
 use school::School;
 use std::process::ExitCode;
 
+/// The C library's allocator keeps ever more of what thousands of short connections leave free in between
+/// (docs/adr/0012-allocator.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let exit = match run(Cli::parse()) {
         Ok(exit) => exit,

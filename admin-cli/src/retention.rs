@@ -20,7 +20,7 @@ const COLUMNS: &[Column] = &[
 pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<Exit, Failure> {
     match command {
         RetentionCommand::Show { print } => show(school, print).await,
-        RetentionCommand::Run { change } => erase(school, change).await,
+        RetentionCommand::Run { despite_gap, change } => erase(school, change, *despite_gap).await,
         RetentionCommand::Hold(command) => crate::hold::run(school, command).await,
         RetentionCommand::Erase(command) => crate::erase::run(school, command).await,
     }
@@ -30,14 +30,14 @@ pub(crate) async fn run(school: &School, command: &RetentionCommand) -> Result<E
 const MAY_ERASE: &[Role] = &[Role::It, Role::Dsl, Role::Head];
 
 /// Erases what is over, by the policy: the decision was made there, by the people who signed it off.
-async fn erase(school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
+async fn erase(school: &School, change: &ChangeArgs, over_gaps: bool) -> Result<Exit, Failure> {
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
     let log = school.change_log().await?;
     let by = person(school, &log, change).await?;
     let acting = Acting::new(&log, &by, "retention run".to_owned(), change);
     acting.require(policy, MAY_ERASE).await?;
-    let order = order(policy, &by, change.dry_run);
+    let order = Order { over_gaps, ..order(policy, &by, change.dry_run) };
     let outcome =
         ledger::retention::run(&school.config.state, &log, order).await.map_err(from_error)?;
     tell(&outcome, change.dry_run)?;
@@ -50,7 +50,7 @@ async fn erase(school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
 /// What an erasure by this person goes by.
 pub(crate) fn order<'a>(policy: &'a Policy, by: &'a str, dry_run: bool) -> Order<'a> {
     let (clock, keep) = (policy.clock(), policy.keep());
-    Order { clock, keep, now: now(), actor: by, dry_run, most_parts: usize::MAX }
+    Order { clock, keep, now: now(), actor: by, dry_run, most_parts: usize::MAX, over_gaps: false, stop: &|| false }
 }
 
 /// Says what was erased, and what stays and why.

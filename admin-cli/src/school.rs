@@ -353,3 +353,23 @@ pub(crate) fn show_seconds(clock: &SchoolClock, at: UnixMillis) -> String {
     let zone = shown.rsplit(' ').next().unwrap_or("");
     format!("{} {zone}", clock.civil(at).strftime("%Y-%m-%d %H:%M:%S"))
 }
+
+/// Whether two accounts may be one person's now: one keyed the other, or the emergency code is one of them,
+/// whose holder may be anybody.
+pub(crate) fn is_one_person(changes: &Changes, one: &str, other: &str) -> bool {
+    let is_emergency = |name: &str| same_person(name, rules::change::BREAK_GLASS);
+    !same_person(one, other)
+        && (is_emergency(one)
+            || is_emergency(other)
+            || changes.keyed.until(one, other, now()).is_some())
+}
+
+/// What whoever is refused for that is told.
+pub(crate) fn not_yet(what: &str, other: &str) -> Failure {
+    Failure::not_permitted(format!(
+        "you cannot {what} yet: {} and you may be one person, since one account was keyed by the other within \
+         24 hours, or is the emergency code",
+        visible(other)
+    ))
+    .fix("let a third person do it, or wait; schoolgate log actions --event account_changed")
+}

@@ -407,8 +407,11 @@ fn is_wanted(path: &Path) -> bool {
     let in_audit = path.parent().is_some_and(|folder| folder.ends_with("audit"));
     let is_key = in_audit && (name.starts_with("key") || extension(path) == "key");
     let beside = name.ends_with("-shm") || (name.ends_with("-wal") && !name.contains(".damaged-"));
-    let unfinished = ["new", "new-wal", "new-shm", "new-journal", "tmp", "partial", "asked"]
-        .contains(&extension(path))
+    let unfinished = [
+        "new", "new-wal", "new-shm", "new-journal", "erasing", "erasing-wal", "erasing-shm", "tmp", "partial",
+        "asked",
+    ]
+    .contains(&extension(path))
         || name.starts_with('.');
     // What sealing puts in order.
     let unfinished =

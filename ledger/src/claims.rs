@@ -56,6 +56,12 @@ impl Claims {
         }
     }
 
+    /// Asks whoever seals a day to stop: the ingest needs another, which cannot be had meanwhile.
+    pub(crate) fn recall(&self) {
+        let mut state = self.state();
+        state.recalled |= state.granted;
+    }
+
     /// Asks the ingest for a day until `give_up`. `None`: it still has use for it.
     pub(crate) fn claim(&self, day: Date, give_up: impl Fn() -> bool) -> Option<Claim<'_>> {
         let mut state = self.state();

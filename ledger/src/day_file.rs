@@ -506,7 +506,7 @@ impl DayFile {
 }
 
 impl What {
-    fn bind(&self, binder: &mut Binder, id: u32) {
+    pub(crate) fn bind(&self, binder: &mut Binder, id: u32) {
         binder.number(id).number(self.context).number(self.method).number(self.scheme);
         binder.number(self.host).number(self.port).number(self.category_set);
         binder.number(self.verdict).number(self.reason);

@@ -12,7 +12,8 @@ use crate::claims::Claims;
 use crate::day_file::{DayFile, OpenRow};
 use crate::evidence::access::{AccessTree, TreeError};
 use crate::frame::{Found, Frames, HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
-use crate::parts::Part;
+use crate::lock::{DaysLock, Hold};
+use crate::parts::{Part, newest};
 use crate::payload::{self, DecisionRead, Payload};
 use crate::record::{Context, Depth, End, Ended};
 use crate::segment::{Segment, Shared};
@@ -118,6 +119,8 @@ struct Open {
 
 struct Day {
     file: DayFile,
+    /// Of an older day: nobody replaces its file meanwhile.
+    _lock: Option<DaysLock>,
     used: Instant,
     synced: bool,
 }
@@ -302,7 +305,7 @@ impl Engine {
     fn newest_days(&self) -> Result<Vec<Date>, IngestError> {
         let mut days: Vec<Date> = self.parts()?.into_iter().map(|part| part.day).collect();
         days.dedup();
-        Ok(days.into_iter().rev().take(2).collect())
+        Ok(newest(&days).iter().rev().copied().collect())
     }
 
     fn parts(&self) -> Result<Vec<Part>, IngestError> {
@@ -569,24 +572,41 @@ impl Engine {
     }
 
     async fn ready_day(&mut self, date: Date) -> Result<&mut Day, IngestError> {
-        let vacant = match self.days.entry(date) {
-            Entry::Occupied(entry) => {
-                let day = entry.into_mut();
-                day.used = Instant::now();
-                return Ok(day);
-            }
-            Entry::Vacant(vacant) => vacant,
-        };
-        if let Some(claims) = &self.claims {
-            claims.take_back(date);
+        if !self.days.contains_key(&date) {
+            self.take_back(date);
+            let lock = self.lock_of(date).await?;
+            let path = crate::sqlite::day_path(&self.access, date);
+            let opened = DayFile::open(&self.access, date).await;
+            let (file, open) = opened.map_err(|source| IngestError::Store { path, source })?;
+            self.tally.last_id = self.tally.last_id.max(file.max_id());
+            let open = open.into_iter().map(|(id, (row, path))| (id, Open { day: date, row, path }));
+            self.open.extend(open);
+            let day = Day { file, used: Instant::now(), synced: false, _lock: lock };
+            self.days.insert(date, day);
         }
-        let path = crate::sqlite::day_path(&self.access, date);
-        let opened = DayFile::open(&self.access, date).await;
-        let (file, open) = opened.map_err(|source| IngestError::Store { path, source })?;
-        self.tally.last_id = self.tally.last_id.max(file.max_id());
-        self.open
-            .extend(open.into_iter().map(|(id, (row, path))| (id, Open { day: date, row, path })));
-        Ok(vacant.insert(Day { file, used: Instant::now(), synced: false }))
+        let missing = || IngestError::Store {
+            path: self.access.clone(),
+            source: sqlx::Error::RowNotFound,
+        };
+        let day = self.days.get_mut(&date).ok_or_else(missing)?;
+        day.used = Instant::now();
+        Ok(day)
+    }
+
+    /// Waits until nobody replaces files of days, where a day is not one of the newest. Whoever seals one is
+    /// asked to stop; an erasure ends by itself, and the journals keep everything meanwhile.
+    async fn lock_of(&self, date: Date) -> Result<Option<DaysLock>, IngestError> {
+        if self.newest_days()?.last().is_none_or(|oldest| date >= *oldest) {
+            return Ok(None);
+        }
+        let recall = || {
+            if let Some(claims) = &self.claims {
+                claims.recall();
+            }
+            false
+        };
+        let lock = DaysLock::take(&self.access, Hold::Shared, recall).await;
+        lock.map_err(|source| IngestError::Journal { path: self.access.clone(), source })
     }
 
     async fn store(

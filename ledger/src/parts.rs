@@ -107,6 +107,16 @@ pub fn days(folder: &Path) -> std::io::Result<Vec<Date>> {
     Ok(days)
 }
 
+/// How many of the newest days may be written to by anybody who writes to the log. Who opens an older one
+/// says so with a [`crate::lock::DaysLock`]: a tunnel lasts a day at most, so that this is one whose clock was
+/// set back, or what a process left that ended days ago.
+const NEWEST: usize = 2;
+
+/// The newest of these days, oldest first.
+pub(crate) fn newest(days: &[Date]) -> &[Date] {
+    &days[days.len().saturating_sub(NEWEST)..]
+}
+
 /// The file that a day's accesses are written to: `access-2026-11-22.db` in a folder, or, where that
 /// part of the day is sealed, the next one's.
 #[must_use]

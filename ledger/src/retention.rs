@@ -32,6 +32,7 @@ use crate::evidence::signer::TREE as CHANGE_TREE;
 use crate::evidence::tree::{FileTree, Tree as _};
 use crate::evidence::verify::spans;
 use crate::evidence::{folder, hash_of_hex, places};
+use crate::lock::{DaysLock, Hold};
 use crate::parts::{Part, days};
 use crate::sqlite::beside;
 use day::DayFacts;
@@ -41,6 +42,7 @@ use rules::hold::{HoldId, Holds};
 use rules::policy::Keep;
 use rules::time::{SchoolClock, UnixMillis};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// How often a run begins anew because somebody else wrote to the change log meanwhile.
@@ -103,6 +105,12 @@ pub enum Why {
         "by the clock of this machine records of even the newest day are over: nothing of younger days was erased; check the clock"
     )]
     Clock,
+    /// A long time without records lies between it and now.
+    #[error(
+        "no day of more than two months after it has records: where the clock of this machine is right, erase \
+         it with: schoolgate retention run --despite-gap"
+    )]
+    Gap,
     /// The log says that the day was erased, and there is another file in its place.
     #[error(
         "it was erased by entry {0} of the change log, and its file is not the one that was erased"
@@ -132,10 +140,13 @@ pub enum RetentionError {
     /// Others wrote to the change log each time.
     #[error("the change log was busy; the next run goes on")]
     Busy,
+    /// Somebody else replaces files of days, or the filter stores what came late for one.
+    #[error("a day of the access log is being sealed or written to, or another run erases; try again")]
+    Days,
 }
 
 /// What decides an erasure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// The school's clock: days are the school's.
     pub clock: &'a SchoolClock,
@@ -149,9 +160,38 @@ pub struct Order<'a> {
     pub dry_run: bool,
     /// Most days of which rows are erased in one run: each is read and written whole.
     pub most_parts: usize,
+    /// Whether somebody answers for the clock, so that days before a long gap are erased too.
+    pub over_gaps: bool,
+    /// Asked between any two days: whether to end here. What is left is for the next run.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
+impl std::fmt::Debug for Order<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order").field("keep", &self.keep).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Longest time between two days with records that is no doubt about the clock: the summer holidays, and more.
+const LONGEST_GAP_DAYS: i32 = 60;
+
 impl Order<'_> {
+    /// Whether a day lies before a long time without any record: a clock that jumped ahead would make every
+    /// earlier day look over, so that these wait for somebody who has looked at it.
+    fn is_before_gap(&self, days: &[Date], day: Date) -> bool {
+        let today = self.clock.day(self.now);
+        let later = days.iter().copied().filter(|later| *later > day && *later < today);
+        let gap = |from: Date, to: Date| (to - from).get_days() > LONGEST_GAP_DAYS;
+        let mut before = day;
+        for next in later.chain([today]) {
+            if gap(before, next) {
+                return !self.over_gaps;
+            }
+            before = next;
+        }
+        false
+    }
+
     /// The first day that is not over for this many days of keeping: each record of an earlier day is
     /// at least so old.
     fn first_kept(&self, days: u32) -> Option<Date> {
@@ -182,6 +222,7 @@ pub async fn run(
     order: Order<'_>,
 ) -> Result<Outcome, RetentionError> {
     let mut outcome = Outcome::default();
+    let _lock = lock(state, order).await?;
     for _ in 0..TRIES {
         outcome.kept.clear();
         if once(state, log, order, &mut outcome).await? {
@@ -190,6 +231,21 @@ pub async fn run(
         }
     }
     Err(RetentionError::Busy)
+}
+
+/// How long a day may go on being sealed before an erasure gives way to it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Takes the lock of the days, where anything is to be changed.
+async fn lock(state: &Path, order: Order<'_>) -> Result<Option<DaysLock>, RetentionError> {
+    let access = state.join("access");
+    if order.dry_run || !access.exists() {
+        return Ok(None);
+    }
+    let began = Instant::now();
+    let give_up = || began.elapsed() >= PATIENCE || (order.stop)();
+    let taken = DaysLock::take(&access, Hold::Alone, give_up).await;
+    taken.map_err(io(&access))?.map(Some).ok_or(RetentionError::Days)
 }
 
 /// An error at this path.
@@ -230,6 +286,13 @@ async fn once(
         .iter()
         .copied()
         .filter(|day| order.is_over(*day) && !erased.contains_key(day))
+        .filter(|day| {
+            let is_doubtful = order.is_before_gap(&all, *day);
+            if is_doubtful {
+                outcome.kept.push((*day, Why::Gap));
+            }
+            !is_doubtful
+        })
         .collect();
     if over.is_empty() {
         return Ok(true);
@@ -239,6 +302,10 @@ async fn once(
     }
     let covered = Covered::read(state, &entries).map_err(io(&folder(state)))?;
     for day in over {
+        if (order.stop)() {
+            outcome.more = true;
+            return Ok(true);
+        }
         let bounds = order.clock.day_bounds(day);
         let facts = match may_erase(&access, day, bounds, &covered, &holds).await {
             Ok(facts) => facts,
@@ -414,12 +481,49 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_clock_that_jumped_ahead_makes_no_earlier_day_over() {
+        let clock = SchoolClock::new("Europe/London", &[]).unwrap();
+        let keep = Keep { allowed_days: 30, blocked_days: 30, changes_days: 1 };
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        // 2027-01-10, noon: a year ahead of all records but that of today.
+        let now = UnixMillis(1_799_582_400_000);
+        let order = Order {
+            clock: &clock,
+            keep,
+            now,
+            actor: "x",
+            dry_run: false,
+            most_parts: 1,
+            over_gaps: false,
+            stop: &|| false,
+        };
+        let days = ["2026-01-08", "2026-01-09", "2027-01-10"].map(day);
+        assert!(order.is_over(days[0]) && order.is_before_gap(&days, days[0]));
+        assert!(order.is_before_gap(&days[..2], days[1]), "also before today has a record");
+        // Two days under that clock are no proof of it.
+        let two = ["2026-01-08", "2027-01-09", "2027-01-10"].map(day);
+        assert!(order.is_before_gap(&two, two[0]));
+        assert!(!Order { over_gaps: true, ..order }.is_before_gap(&two, two[0]));
+        let holidays = ["2026-10-01", "2026-11-25", "2027-01-05"].map(day);
+        assert!(!order.is_before_gap(&holidays, holidays[0]), "weeks without records are usual");
+    }
+
+    #[test]
     fn a_day_is_over_once_its_last_record_is_old_enough_for_the_longest_class() {
         let clock = SchoolClock::new("Europe/London", &[]).unwrap();
         let keep = Keep { allowed_days: 2, blocked_days: 3, changes_days: 1 };
         // 2026-01-10, noon.
         let now = UnixMillis(1_768_046_400_000);
-        let order = Order { clock: &clock, keep, now, actor: "x", dry_run: false, most_parts: 1 };
+        let order = Order {
+            clock: &clock,
+            keep,
+            now,
+            actor: "x",
+            dry_run: false,
+            most_parts: 1,
+            over_gaps: false,
+            stop: &|| false,
+        };
         let day = |text: &str| text.parse::<Date>().unwrap();
         assert!(order.is_over(day("2026-01-06")));
         assert!(!order.is_over(day("2026-01-07")), "blocked requests of that evening");

@@ -275,6 +275,9 @@ pub(crate) enum RetentionCommand {
         before_help = "Examples:\n  schoolgate retention run --dry-run\n  schoolgate retention run --by j.cho"
     )]
     Run {
+        /// Days before two months without any record too: the clock of this machine is right
+        #[arg(long)]
+        despite_gap: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },

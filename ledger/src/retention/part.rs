@@ -2,10 +2,11 @@
 
 use super::day::{DayFacts, holds_row, people};
 use super::rewrite::{Asked, Choice, choose, rewrite};
-use super::{Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, proved};
+use super::{Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, lock, proved};
 use crate::changes::{AppendWithError, ChangeLog};
-use crate::evidence::folder;
-use crate::parts::{Part, days, parts, parts_of};
+use crate::evidence::{erased, folder};
+use crate::parts::{Part, days, newest, parts, parts_of};
+use crate::seal::SealError;
 use crate::seal::unseal::unseal;
 use crate::sqlite::{beside, open_to_read};
 use jiff::civil::Date;
@@ -13,12 +14,10 @@ use rules::change::{Changes, Event, same_person};
 use rules::erasure::ErasureId;
 use rules::hold::Holds;
 use rules::policy::Keep;
+use rules::time::UnixMillis;
 use sqlx::{Connection, Row};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// The newest days, whose files the running filter may have open.
-const NEWEST: usize = 2;
 
 /// Whether an allowed, or a blocked, request's own time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ impl Looked {
         let entries = log.entries_after(0).await?;
         let gone = erasures(&entries);
         let mut days = days(&access).map_err(io(&access))?;
-        let newest = days.iter().rev().take(NEWEST).copied().collect();
+        let newest = newest(&days).iter().copied().collect();
         days.retain(|day| !gone.contains_key(day));
         Ok(Self {
             size: entries.last().map_or(0, |entry| entry.sequence + 1),
@@ -117,6 +116,10 @@ pub(super) async fn classes(
             if allowed == blocked || looked.newest.contains(&day) || is_done {
                 continue;
             }
+            if order.is_before_gap(&looked.days, day) {
+                outcome.keep(day, Why::Gap);
+                continue;
+            }
             let part = match only_part(&access, day) {
                 Ok(part) => part,
                 Err(why) => {
@@ -132,7 +135,7 @@ pub(super) async fn classes(
                     continue;
                 }
             }
-            if outcome.parts.len() >= order.most_parts {
+            if outcome.parts.len() >= order.most_parts || (order.stop)() {
                 outcome.more = true;
                 return Ok(());
             }
@@ -170,18 +173,37 @@ fn only_part(access: &Path, day: Date) -> Result<Part, Why> {
     }
 }
 
-/// Ends what an erasure in a sealed day left that was cut short: files half made, and the rows of a part
-/// whose place a day's own file has taken.
+/// Whether this is a name of what an erasure makes before it puts it in place.
+fn is_half_made(name: &str) -> bool {
+    let ends = [".erasing", ".erasing-wal", ".erasing-shm"];
+    name.starts_with("access-")
+        && (name.contains(".unsealed.") || ends.iter().any(|end| name.ends_with(end)))
+}
+
+/// Removes what an erasure that was cut short has left: its rows must not outlive their time. That is what
+/// was half made, and the rows of a sealed part whose place a day's own file has taken.
 async fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
-    for part in parts(access)? {
-        for half in [unsealed(access, part), unsealed(access, part).with_extension("erasing")] {
-            drop_file(&half, dry_run)?;
-        }
-        if !part.sealed && part.rows(access).exists() {
-            let version = version(&part.database(access)).await.unwrap_or(0);
-            if version >= crate::evidence::erased::VERSION {
-                drop_file(&part.rows(access), dry_run)?;
+    if dry_run {
+        return Ok(());
+    }
+    let listed = match std::fs::read_dir(access) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        listed => listed?,
+    };
+    for entry in listed {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_half_made) {
+            match entry.file_type()?.is_dir() {
+                true => std::fs::remove_dir_all(entry.path())?,
+                false => std::fs::remove_file(entry.path())?,
             }
+        }
+    }
+    for part in parts(access)?.into_iter().filter(|part| !part.sealed) {
+        let rows = part.rows(access);
+        // Sealing gives the rows their name first: before an erasure they are those of the day's own file.
+        if rows.exists() && version(&part.database(access)).await.unwrap_or(0) >= erased::VERSION {
+            std::fs::remove_file(rows)?;
         }
     }
     Ok(())
@@ -192,16 +214,6 @@ async fn version(path: &Path) -> Result<i64, sqlx::Error> {
     let version = sqlx::query("PRAGMA user_version").fetch_one(&mut db).await?.try_get(0);
     db.close().await?;
     version
-}
-
-fn drop_file(path: &Path, dry_run: bool) -> std::io::Result<()> {
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let file = beside(path, suffix);
-        if !dry_run && file.exists() {
-            std::fs::remove_file(file)?;
-        }
-    }
-    Ok(())
 }
 
 /// Where a sealed part becomes a day's file again, for the time of an erasure.
@@ -225,7 +237,7 @@ async fn has_any(access: &Path, part: Part, over: Over) -> Result<bool, sqlx::Er
     Ok(any)
 }
 
-/// Erases what one person's requests say, of every day that has any. Entries about it name the request and
+/// Erases what one person's requests say, of every day up to that of asking that has any. Entries about it name the request and
 /// not the person. Where everything could go, the request is done.
 ///
 /// # Errors
@@ -234,16 +246,19 @@ pub async fn erase_person(
     state: &Path,
     log: &ChangeLog,
     order: Order<'_>,
-    (request, person): (ErasureId, &str),
+    (request, person, asked_at): (ErasureId, &str, UnixMillis),
 ) -> Result<Outcome, RetentionError> {
+    let last = order.clock.day(asked_at);
     let mut outcome = Outcome::default();
     let access = state.join("access");
+    let _lock = lock(state, order).await?;
     clear(&access, order.dry_run).await.map_err(io(&access))?;
     for _ in 0..TRIES {
         outcome.kept.clear();
         let mut looked = Looked::read(state, log).await?;
         let mut has_moved = false;
-        for day in looked.days.clone() {
+        // What came after the request is not what was asked about, or signed.
+        for day in looked.days.clone().into_iter().filter(|day| *day <= last) {
             let listed = parts_of(&access, day).map_err(io(&access))?;
             let mut named = Ok(Vec::new());
             for part in listed {
@@ -320,9 +335,13 @@ async fn erase(
         return erase_in(log, order, looked, place, decide, statement, outcome).await;
     }
     let path = unsealed(access, part);
-    let made = unseal(&part.database(access), &part.rows(access), &path, &mut || false).await;
+    let made = unseal(&part.database(access), &part.rows(access), &path, &mut || (order.stop)()).await;
     let done = match made {
         Ok(()) => erase_in(log, order, looked, (part, &path), decide, statement, outcome).await,
+        Err(SealError::Stopped) => {
+            outcome.more = true;
+            Ok(Done::Nothing)
+        }
         Err(error) => {
             outcome.keep(part.day, Why::Damaged(error.to_string()));
             Ok(Done::Nothing)
@@ -345,6 +364,7 @@ async fn erase_in(
     outcome: &mut Outcome,
 ) -> Result<Done, RetentionError> {
     let day = part.day;
+    // Holds are asked row by row below.
     let facts = DayFacts::read(path, order.clock.day_bounds(day), &Holds::default()).await;
     let is_proved = match facts {
         Err(error) => Err(Why::Damaged(error.to_string())),

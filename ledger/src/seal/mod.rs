@@ -100,6 +100,9 @@ pub enum SealError {
     /// Told to stop.
     #[error("told to stop before the day was sealed")]
     Stopped,
+    /// Somebody else replaces files of days.
+    #[error("records are being erased, or another command seals days; try again")]
+    Busy,
     /// The lock of the state folder.
     #[error(transparent)]
     Start(#[from] crate::ingest::StartError),

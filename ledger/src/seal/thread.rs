@@ -3,7 +3,7 @@
 use super::{SealError, Sealed, Settings, remove_written, seal_part, waiting};
 use crate::claims::Claims;
 use crate::ingest::recover_locked;
-use crate::lock::{LockError, StateLock};
+use crate::lock::{DaysLock, Hold, LockError, StateLock};
 use crate::parts::{Part, parts, parts_of};
 use jiff::civil::Date;
 use rules::time::UnixMillis;
@@ -94,8 +94,18 @@ impl Sealer {
     }
 
     async fn look(&mut self, due: bool, asked: &[Date]) {
-        if let Err(error) = finish_started(&self.folder).await {
-            tracing::error!(%error, "a sealed day's first file cannot be removed");
+        match DaysLock::try_take(&self.folder, Hold::Alone) {
+            Ok(Some(_lock)) => {
+                if let Err(error) = finish_started(&self.folder).await {
+                    tracing::error!(%error, "a sealed day's first file cannot be removed");
+                }
+            }
+            // Records are being erased: the next look goes on.
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "the lock of the days cannot be had");
+                return;
+            }
         }
         let grace = Duration::from_millis(self.settings.grace_ms);
         let due = if due { self.waiting(grace).await } else { Vec::new() };
@@ -128,6 +138,8 @@ impl Sealer {
         let give_up = || stopping() || asked.elapsed() >= PATIENCE;
         let Some(claim) = self.claims.claim(day, give_up) else { return };
         let mut stop = || stopping() || claim.is_recalled();
+        // Only now: the ingest may have had the day open with the lock. Without it the next look tries again.
+        let Ok(Some(_lock)) = DaysLock::try_take(&self.folder, Hold::Alone) else { return };
         match seal_part(&self.folder, part, &mut stop).await {
             Ok(sealed) => {
                 self.failed.remove(&(day, part.number));
@@ -188,8 +200,15 @@ pub async fn seal_days(
     };
     recover_locked(state, &crate::squid::Paths::default(), &lock)?;
     let folder = state.join("access");
-    finish_started(&folder).await?;
     let io = |source| SealError::Io { path: folder.clone(), source };
+    let take = || match DaysLock::try_take(&folder, Hold::Alone) {
+        Ok(lock) => lock.ok_or(SealError::Busy),
+        Err(source) => Err(io(source)),
+    };
+    {
+        let _lock = take()?;
+        finish_started(&folder).await?;
+    }
     for part in waiting(state, now, Duration::ZERO).await.map_err(io)? {
         if day.is_none_or(|day| day == part.day) {
             let path = part.database(&folder);
@@ -197,6 +216,7 @@ pub async fn seal_days(
             if waits.map_err(|source| SealError::Store { path, source })? {
                 crate::ingest::batch_day_locked(state, part.day, &lock)?;
             }
+            let _lock = take()?;
             told(&seal_part(&folder, part, &mut stop).await?);
         }
     }

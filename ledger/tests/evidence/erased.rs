@@ -22,8 +22,15 @@ fn clock() -> SchoolClock {
 fn erase(state: &Path, after: i64, dry_run: bool) -> Result<Outcome, RetentionError> {
     let clock = clock();
     let now = UnixMillis(NOW.0 + after * DAY_MS);
-    let order =
-        Order { clock: &clock, keep: KEEP, now, actor: "schoolgate", dry_run, most_parts: 9 };
+    let order = Order {
+        clock: &clock,
+        keep: KEEP,
+        now,
+        actor: "schoolgate",
+        dry_run,
+        most_parts: 9,
+        over_gaps: true, stop: &|| false,
+    };
     wait(async {
         let log = ChangeLog::open(state).await.unwrap();
         run(state, &log, order).await

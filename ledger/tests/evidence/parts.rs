@@ -27,7 +27,8 @@ fn with_log<T>(state: &Path, act: impl AsyncFnOnce(&ChangeLog, Order<'_>) -> T, 
     let clock = clock();
     let now = UnixMillis(NOW.0 + days * DAY_MS);
     let (actor, dry_run) = ("schoolgate", false);
-    let order = Order { clock: &clock, keep: KEEP, now, actor, dry_run, most_parts: 9 };
+    let order =
+        Order { clock: &clock, keep: KEEP, now, actor, dry_run, most_parts: 9, over_gaps: true, stop: &|| false };
     wait(async {
         let log = ChangeLog::open(state).await.unwrap();
         act(&log, order).await
@@ -39,8 +40,33 @@ fn erase(state: &Path, days: i64) -> Outcome {
     with_log(state, async |log, order| run(state, log, order).await.unwrap(), days)
 }
 
+/// A request is of what was recorded up to the day of asking.
+#[test]
+fn what_came_after_the_request_is_not_erased_with_it() {
+    let state = tempfile::tempdir().unwrap();
+    record(state.path(), 0, 8);
+    record(state.path(), 20, 4);
+    record(state.path(), 21, 4);
+    sign(state.path());
+    let before = UnixMillis(NOW.0 - DAY_MS);
+    let request = (ErasureId(1), "pupil01", before);
+    let nothing = with_log(
+        state.path(),
+        async |log, order| erase_person(state.path(), log, order, request).await.unwrap(),
+        30,
+    );
+    assert_eq!((nothing.parts, nothing.kept), (vec![], vec![]));
+    let first = (ErasureId(1), "pupil01", NOW);
+    let one = with_log(
+        state.path(),
+        async |log, order| erase_person(state.path(), log, order, first).await.unwrap(),
+        30,
+    );
+    assert_eq!((one.parts.len(), one.kept), (1, vec![]), "of its own day alone");
+}
+
 fn erase_one(state: &Path, person: &str) -> Outcome {
-    let request = (ErasureId(1), person);
+    let request = (ErasureId(1), person, UnixMillis(NOW.0 + 30 * DAY_MS));
     with_log(state, async |log, order| erase_person(state, log, order, request).await.unwrap(), 30)
 }
 

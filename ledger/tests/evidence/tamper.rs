@@ -362,6 +362,30 @@ fn checkpoints_of_before_a_restore_still_fit_and_later_ones_are_named() {
     assert_eq!((report.matched.len(), report.checkpoints), (1, 5));
     let found = lines(&looked(backup.path(), &[&after]));
     all_contain(&found, &["outside checkpoint"]);
+    // Entries alone name no key: whoever writes them could name their own.
+    let forged = made();
+    let real = std::fs::read_to_string(forged.path().join("audit/key.pub")).unwrap();
+    wait(async {
+        let log = ChangeLog::open(forged.path()).await.unwrap();
+        let restored = rules::change::Event::BackupRestored {
+            made_at: crate::sample::NOW,
+            sha256: "0".repeat(64),
+        };
+        let key = "school.example/log+00000000+AAAA".to_owned();
+        for event in [restored, rules::change::Event::AuditKeyMade { key: key.clone() }] {
+            log.append(crate::sample::NOW, "machine:root", event).await.unwrap();
+        }
+    });
+    let options = ledger::evidence::verify::Options {
+        public: Some(
+            std::fs::read_to_string(state.path().join("audit/key.pub")).unwrap().trim().to_owned(),
+        ),
+        ..Default::default()
+    };
+    let report =
+        wait(ledger::evidence::verify::verify(forged.path(), &options, &mut |_| {})).unwrap();
+    assert_ne!(real.trim(), options.public.unwrap());
+    all_contain(&lines(&report), &["audit/checkpoints, line"]);
     // Without the restore in the log, the key of before counts for nothing.
     let replaced = made();
     for file in ["key", "key.pub"] {

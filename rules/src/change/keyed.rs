@@ -5,9 +5,8 @@
 //! enough for the entry to be seen, and for the owner to find that the handed-over password is spent.
 //! In the first week of a school's accounts nothing is held back: somebody has to add the others.
 
-use super::{ChangeEntry, Event, same_person};
+use super::{BREAK_GLASS, ChangeEntry, Event, same_person};
 use crate::time::UnixMillis;
-use std::collections::BTreeMap;
 
 const HOUR_MILLIS: i64 = 3_600_000;
 
@@ -20,49 +19,70 @@ pub const SETTING_UP_MILLIS: i64 = 7 * 24 * HOUR_MILLIS;
 /// What lets whoever did it log in to somebody else's account.
 const KEYS: [&str; 3] = ["added", "password", "two-step off"];
 
-/// Who keyed which account last.
+/// Who keyed which accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Keyed {
     first: Option<UnixMillis>,
-    /// By name without case: by whom, and when.
-    by: BTreeMap<String, (String, UnixMillis)>,
+    /// Account and who keyed it, without case, and when: those that may still count.
+    edges: Vec<(String, String, UnixMillis)>,
 }
 
 impl Keyed {
     /// Takes an entry in.
     pub(super) fn fold(&mut self, entry: &ChangeEntry) {
         let Event::AccountChanged { account, changed } = &entry.event else { return };
-        self.first.get_or_insert(entry.at);
+        let first = *self.first.get_or_insert(entry.at);
         let is_keyed = changed.iter().any(|what| KEYS.contains(&what.as_str()));
+        let is_late = entry.at.0 >= first.0.saturating_add(SETTING_UP_MILLIS);
         // An own password changes nothing: whoever logs in first chooses it.
-        if is_keyed && !same_person(account, &entry.actor) {
-            let keyed = (entry.actor.trim().to_lowercase(), entry.at);
-            self.by.insert(account.trim().to_lowercase(), keyed);
+        if is_keyed && is_late && !same_person(account, &entry.actor) {
+            self.edges.retain(|edge| is_fresh(edge.2, entry.at));
+            let name = |text: &str| text.trim().to_lowercase();
+            self.edges.push((name(account), name(&entry.actor), entry.at));
         }
     }
 
-    /// Until when two accounts count as one person's, if they do now; and who keyed which.
+    /// Until when two accounts count as one person's, if they do now. Whoever keyed an account may be its
+    /// owner, and so on along the chain; whoever holds the emergency code may be anybody.
     #[must_use]
     pub fn until(&self, one: &str, other: &str, now: UnixMillis) -> Option<UnixMillis> {
-        let first = self.first?;
         let (one, other) = (one.trim().to_lowercase(), other.trim().to_lowercase());
-        let fresh = |name: &str| {
-            let (by, at) = self.by.get(name)?;
-            let is_late = at.0 >= first.0.saturating_add(SETTING_UP_MILLIS);
-            let until = UnixMillis(at.0.saturating_add(KEYED_MILLIS));
-            (is_late && now < until).then_some((by.as_str(), until))
+        let fresh: Vec<_> = self.edges.iter().filter(|edge| is_fresh(edge.2, now)).collect();
+        let reached = |from: &str| {
+            let mut reached = vec![from.to_owned()];
+            let mut until = UnixMillis(i64::MIN);
+            let mut next = 0;
+            while let Some(here) = reached.get(next).cloned() {
+                next += 1;
+                for (account, by, at) in fresh.iter().map(|edge| (&edge.0, &edge.1, edge.2)) {
+                    let neighbour = match (*account == here, *by == here) {
+                        (true, _) => by,
+                        (_, true) => account,
+                        _ => continue,
+                    };
+                    until = until.max(UnixMillis(at.0.saturating_add(KEYED_MILLIS)));
+                    if !reached.contains(neighbour) {
+                        reached.push(neighbour.clone());
+                    }
+                }
+            }
+            (reached, until)
         };
-        let keyers = [
-            fresh(&one).filter(|(by, _)| *by == other),
-            fresh(&other).filter(|(by, _)| *by == one),
-        ];
-        // Both by a third, who can be either.
-        let third = match (fresh(&one), fresh(&other)) {
-            (Some((by, until)), Some((too, and))) if by == too => Some((by, until.min(and))),
+        let ((of_one, until_one), (of_other, until_other)) = (reached(&one), reached(&other));
+        let is_anybody = |reached: &[String]| {
+            reached.len() > 1 && reached.iter().any(|name| name == BREAK_GLASS)
+        };
+        let is_same = of_one.contains(&other) && one != other;
+        match (is_same, is_anybody(&of_one), is_anybody(&of_other)) {
+            (true, ..) | (_, true, _) => Some(until_one),
+            (_, _, true) => Some(until_other),
             _ => None,
-        };
-        keyers.into_iter().chain([third]).flatten().map(|(_, until)| until).max()
+        }
     }
+}
+
+fn is_fresh(at: UnixMillis, now: UnixMillis) -> bool {
+    now.0 < at.0.saturating_add(KEYED_MILLIS)
 }
 
 #[cfg(test)]
@@ -120,7 +140,7 @@ mod tests {
         ]);
         let now = UnixMillis(late + 3);
         assert!(keyed.until("j.cho", "one", now).is_some());
-        assert_eq!(keyed.until("one", "two", now), Some(UnixMillis(late + DAY)));
+        assert_eq!(keyed.until("one", "two", now), Some(UnixMillis(late + 2 + DAY)));
         assert_eq!(keyed.until("one", "q.whitmore", now), None);
     }
 
@@ -134,5 +154,29 @@ mod tests {
         ]);
         assert_eq!(keyed.until("q.whitmore", "j.cho", UnixMillis(week)), None);
         assert!(keyed.until("q.whitmore", "k.lane", UnixMillis(week)).is_some());
+    }
+
+    #[test]
+    fn a_chain_of_keyed_accounts_is_one_person_and_the_emergency_code_anybody() {
+        let late = 30 * DAY;
+        let keyed = told(&[
+            (0, "machine:root", "q.whitmore", "added"),
+            (late, "j.cho", "one", "password"),
+            (late + 1, "one", "two", "password"),
+            // Somebody else's help with the same account makes nobody forgotten.
+            (late + 2, "k.lane", "one", "two-step off"),
+        ]);
+        let now = UnixMillis(late + 3);
+        assert!(keyed.until("j.cho", "two", now).is_some());
+        assert!(keyed.until("k.lane", "j.cho", now).is_some());
+        assert_eq!(keyed.until("j.cho", "q.whitmore", now), None);
+        assert_eq!(keyed.until("j.cho", "two", UnixMillis(late + 2 * DAY)), None);
+        let emergency = told(&[
+            (0, "machine:root", "q.whitmore", "added"),
+            (late, BREAK_GLASS, "one", "added"),
+        ]);
+        assert!(emergency.until("q.whitmore", "one", now).is_some());
+        assert!(emergency.until("one", "j.cho", now).is_some());
+        assert_eq!(emergency.until("q.whitmore", "j.cho", now), None);
     }
 }

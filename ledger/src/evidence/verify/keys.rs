@@ -1,7 +1,7 @@
 //! The keys that checkpoints of this log are signed with: the present one, and those of before a backup
 //! was restored, which the change log names.
 
-use super::super::note::{Checkpoint, NoteFault};
+use super::super::note::{Checkpoint, NoteFault, notes_in};
 use super::Report;
 use crate::changes::ChangeLog;
 use rules::change::Event;
@@ -22,6 +22,9 @@ pub(super) struct Keys {
     pub(super) public: Option<String>,
     /// Keys of before a restore, each with the size of the log up to which it counts.
     earlier: Vec<(String, u64)>,
+    /// The present key has signed a checkpoint over the entries that name the earlier ones: without that,
+    /// whoever writes entries could name a key of their own.
+    is_vouched: bool,
     /// The entry in which the last key was made.
     made: Option<u64>,
     /// The entries in which a key took the place of another, though nothing was restored.
@@ -62,6 +65,14 @@ impl Keys {
         keys
     }
 
+    /// Looks for the checkpoint of the present key that vouches for the earlier ones.
+    pub(super) fn vouch(&mut self, checkpoints: &str) {
+        let (Some(public), Some(made)) = (&self.public, self.made) else { return };
+        self.is_vouched = notes_in(checkpoints)
+            .into_iter()
+            .any(|(_, note)| Checkpoint::verify(note, public).is_ok_and(|read| read.size > made));
+    }
+
     /// Reads a note that the present key has signed, or that of before a restore signed before it.
     pub(super) fn verify(&self, note: &str) -> Result<Checkpoint, NoteFault> {
         let Some(public) = &self.public else { return Checkpoint::read(note) };
@@ -70,7 +81,7 @@ impl Keys {
             Checkpoint::verify(note, key).ok().filter(|read| read.size <= *size)
         };
         match &verified {
-            Err(NoteFault::OtherKey(_)) => {
+            Err(NoteFault::OtherKey(_)) if self.is_vouched => {
                 self.earlier.iter().find_map(is_earlier).map_or(verified, Ok)
             }
             _ => verified,

@@ -128,8 +128,8 @@ pub async fn verify(
         Some(key) => return Err(VerifyError::BadKey(key.clone())),
         None => own_key(&audit, &mut report)?,
     };
-    let keys = Keys::read(state, public).await;
-    let own = own_checkpoints(state, &keys, &mut report)?;
+    let mut keys = Keys::read(state, public).await;
+    let own = own_checkpoints(state, &mut keys, &mut report)?;
     keys.check(audit.join("key.pub").exists(), !own.is_empty(), &mut report);
     let outside = outside_checkpoints(options, &keys, &mut report)?;
     let signed = Tree::read(&audit.join(super::signer::TREE), &mut report);
@@ -161,7 +161,7 @@ fn own_key(audit: &Path, report: &mut Report) -> Result<Option<String>, VerifyEr
 /// The own checkpoints that are signed.
 fn own_checkpoints(
     state: &Path,
-    keys: &Keys,
+    keys: &mut Keys,
     report: &mut Report,
 ) -> Result<Vec<Checkpoint>, VerifyError> {
     let path = places::checkpoints(state);
@@ -182,6 +182,7 @@ fn own_checkpoints(
         report.problem("audit/key.pub", "the file", "it is missing though there are checkpoints");
         return Ok(Vec::new());
     }
+    keys.vouch(&text);
     let mut own: Vec<Checkpoint> = Vec::new();
     for (line, note) in notes_in(&text) {
         let place = format!("line {line}");

@@ -213,7 +213,7 @@ mod tests {
         let numbers = Numbers::read(&mut db, "t", ["a"]).await.unwrap();
         numbers.each(|_| panic!("a row")).unwrap();
         let names = Names::read(&mut db, "n", "name").await.unwrap();
-        names.each(|..| panic!("a row")).unwrap();
+        names.each(|_, _| panic!("a row")).unwrap();
     }
 
     #[tokio::test]
@@ -231,6 +231,6 @@ mod tests {
         }
         let mut db = database("CREATE TABLE n (id, name); INSERT INTO n VALUES (1, NULL)").await;
         let names = Names::read(&mut db, "n", "name").await.unwrap();
-        assert!(names.each(|..| ()).is_err());
+        assert!(names.each(|_, _| ()).is_err());
     }
 }

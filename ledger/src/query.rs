@@ -618,7 +618,7 @@ fn push_who(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     sql.push(" AND a.who IN (SELECT id FROM who WHERE 1");
     if let Some(user) = &filter.user {
         sql.push(" AND person IN (SELECT id FROM person WHERE name = ").push_bind(user.clone());
-        sql.push(" COLLATE NOCASE)");
+        sql.push(" COLLATE PERSON)");
     }
     if let Some(level) = &filter.level {
         sql.push(" AND level IN (SELECT id FROM name WHERE value = ")

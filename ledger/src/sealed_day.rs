@@ -4,6 +4,7 @@
 use crate::parts::Part;
 use crate::query::{AccessRow, Cursor, Filter, Order, QueryError};
 use crate::record::{Depth, End, Ended};
+use rules::change::same_person;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
@@ -188,8 +189,7 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
         conditions.number(Number::Unblock, i64::from(unblock.0)..=i64::from(unblock.0));
     }
     if let Some(user) = &filter.user {
-        conditions
-            .text(Text::User, |text| text.is_some_and(|text| text.eq_ignore_ascii_case(user)));
+        conditions.text(Text::User, |text| text.is_some_and(|text| same_person(text, user)));
     }
     if let Some(client) = filter.client {
         let client = client.to_string();

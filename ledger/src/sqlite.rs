@@ -4,6 +4,7 @@
 use crate::parts::parts;
 use crate::query::QueryError;
 use jiff::civil::Date;
+use rules::change::same_person;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};
@@ -88,6 +89,7 @@ pub(crate) async fn open_rows_to_read(path: &Path) -> Result<SqliteConnection, s
         .filename(path)
         .read_only(true)
         .busy_timeout(Duration::from_secs(5))
+        .collation("PERSON", by_person)
         .pragma("cache_size", "-16384")
         .disable_statement_logging();
     let opened = match options.clone().connect().await {
@@ -240,6 +242,15 @@ pub(crate) async fn stored_positions(path: &Path) -> Result<HashMap<u64, Positio
     let positions = positions(&mut connection).await?;
     connection.close().await?;
     Ok(positions)
+}
+
+/// The order of names in which two are equal where they are one person's: SQLite itself knows no case beyond
+/// ASCII.
+fn by_person(one: &str, other: &str) -> std::cmp::Ordering {
+    match same_person(one, other) {
+        true => std::cmp::Ordering::Equal,
+        false => one.trim().to_lowercase().cmp(&other.trim().to_lowercase()),
+    }
 }
 
 pub(crate) async fn open_to_write(path: &Path) -> Result<SqliteConnection, sqlx::Error> {

@@ -255,7 +255,11 @@ fn parts_erased(
                 continue;
             }
         };
-        for part in &entries[..done] {
+        for (place, part) in entries[..done].iter().enumerate() {
+            // Cut short, and made again by a later entry, which tells of the same rows.
+            if entries[place + 1..done].iter().any(|later| later.lacks == part.lacks) {
+                continue;
+            }
             report.erased.push(format!(
                 "access log: {} rows of {day} were erased by entry {} ({}); their hashes are kept",
                 part.rows, part.entry, part.what

@@ -28,7 +28,6 @@ use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
 use rules::unblock::UnblockId;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -216,6 +216,17 @@ async fn version(path: &Path) -> Result<i64, sqlx::Error> {
     version
 }
 
+/// Removes a file that nobody reads, with what SQLite keeps beside it.
+fn drop_file(path: &Path) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        match std::fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Where a sealed part becomes a day's file again, for the time of an erasure.
 fn unsealed(access: &Path, part: Part) -> PathBuf {
     part.path(access, "unsealed.new")
@@ -348,7 +359,7 @@ async fn erase(
         }
     };
     // It says what the sealed part does, or more than the file that has taken its place.
-    drop_file(&path, false).map_err(io(&path))?;
+    drop_file(&path).map_err(io(&path))?;
     done
 }
 

@@ -408,7 +408,15 @@ fn is_wanted(path: &Path) -> bool {
     let is_key = in_audit && (name.starts_with("key") || extension(path) == "key");
     let beside = name.ends_with("-shm") || (name.ends_with("-wal") && !name.contains(".damaged-"));
     let unfinished = [
-        "new", "new-wal", "new-shm", "new-journal", "erasing", "erasing-wal", "erasing-shm", "tmp", "partial",
+        "new",
+        "new-wal",
+        "new-shm",
+        "new-journal",
+        "erasing",
+        "erasing-wal",
+        "erasing-shm",
+        "tmp",
+        "partial",
         "asked",
     ]
     .contains(&extension(path))

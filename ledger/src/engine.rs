@@ -578,15 +578,14 @@ impl Engine {
             let opened = DayFile::open(&self.access, date).await;
             let (file, open) = opened.map_err(|source| IngestError::Store { path, source })?;
             self.tally.last_id = self.tally.last_id.max(file.max_id());
-            let open = open.into_iter().map(|(id, (row, path))| (id, Open { day: date, row, path }));
+            let open =
+                open.into_iter().map(|(id, (row, path))| (id, Open { day: date, row, path }));
             self.open.extend(open);
             let day = Day { file, used: Instant::now(), synced: false, _lock: lock };
             self.days.insert(date, day);
         }
-        let missing = || IngestError::Store {
-            path: self.access.clone(),
-            source: sqlx::Error::RowNotFound,
-        };
+        let missing =
+            || IngestError::Store { path: self.access.clone(), source: sqlx::Error::RowNotFound };
         let day = self.days.get_mut(&date).ok_or_else(missing)?;
         day.used = Instant::now();
         Ok(day)

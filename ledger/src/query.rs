@@ -28,7 +28,7 @@ use thiserror::Error;
 /// Most files of days held open at once.
 const MAX_OPEN_DAYS: usize = 16;
 
-/// Times that a file is looked for again when it was sealed between the look and the opening.
+/// Times that a file is looked for again when it was sealed, or unsealed, between the look and the opening.
 const MAX_LOOKS: usize = 3;
 
 /// Why the log cannot be asked.
@@ -388,7 +388,13 @@ impl AccessLog {
         loop {
             looks += 1;
             if sealed.database(&self.folder).exists() {
-                return Ok(Store::Sealed(SealedDay::open(part, &sealed.rows(&self.folder))?));
+                let rows = sealed.rows(&self.folder);
+                match SealedDay::open(part, &rows) {
+                    Ok(day) => return Ok(Store::Sealed(day)),
+                    // An erasure in it made a day's own file of it.
+                    Err(_) if looks < MAX_LOOKS && !rows.exists() => continue,
+                    Err(error) => return Err(error.into()),
+                }
             }
             match open_rows_to_read(&path).await {
                 Ok(connection) => return Ok(Store::Open(path, connection)),

@@ -33,8 +33,7 @@ use crate::evidence::tree::{FileTree, Tree as _};
 use crate::evidence::verify::spans;
 use crate::evidence::{folder, hash_of_hex, places};
 use crate::lock::{DaysLock, Hold};
-use crate::parts::{Part, days};
-use crate::sqlite::beside;
+use crate::parts::days;
 use day::DayFacts;
 use jiff::civil::Date;
 use rules::change::{ChangeEntry, Event};
@@ -47,9 +46,6 @@ use thiserror::Error;
 
 /// How often a run begins anew because somebody else wrote to the change log meanwhile.
 const TRIES: usize = 20;
-
-/// What a day's file is called beside its own name while SQLite uses it.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// What a run did, or with `dry_run` would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,7 +137,9 @@ pub enum RetentionError {
     #[error("the change log was busy; the next run goes on")]
     Busy,
     /// Somebody else replaces files of days, or the filter stores what came late for one.
-    #[error("a day of the access log is being sealed or written to, or another run erases; try again")]
+    #[error(
+        "a day of the access log is being sealed or written to, or another run erases; try again"
+    )]
     Days,
 }
 
@@ -168,7 +166,10 @@ pub struct Order<'a> {
 
 impl std::fmt::Debug for Order<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Order").field("keep", &self.keep).field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("Order")
+            .field("keep", &self.keep)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }
 
@@ -359,7 +360,7 @@ async fn may_erase(
     covered: &Covered,
     holds: &Holds,
 ) -> Result<DayFacts, Why> {
-    let facts = DayFacts::of_day(access, day, bounds, holds, false).await;
+    let facts = DayFacts::of_day(access, day, bounds, holds).await;
     let facts = facts.map_err(|error| Why::Damaged(error.to_string()))?;
     if let Some(hold) = facts.held {
         return Err(Why::Held(hold));
@@ -399,7 +400,7 @@ async fn may_finish(
         // What was kept beside a database is no use without it.
         return None;
     }
-    match DayFacts::of_day(access, day, bounds, holds, true).await {
+    match DayFacts::of_day(access, day, bounds, holds).await {
         Err(error) => Some(Why::Damaged(error.to_string())),
         Ok(DayFacts { held: Some(hold), .. }) => Some(Why::Held(hold)),
         Ok(facts) => {
@@ -413,21 +414,31 @@ async fn may_finish(
     }
 }
 
-/// The files of a day that are there, in the order in which they go: of a sealed part its rows first, as
-/// its batches tell what was to go where that is cut short.
+/// The files of a day that are there, in the order in which they go: of a sealed part its sums first, as it is
+/// there as long as they are. Its rows, where that is cut short, are found by their name.
 fn files_of(access: &Path, day: Date) -> std::io::Result<Vec<PathBuf>> {
-    let mut parts = crate::parts::parts_of(access, day)?;
-    if parts.is_empty() {
-        parts.push(Part { day, number: 1, sealed: false });
-    }
+    let stem = format!("access-{day}.");
+    let number = |name: &str| {
+        let ending = name.strip_prefix(&stem)?;
+        let ending = ending
+            .split_once('.')
+            .filter(|(number, _)| number.parse::<u32>().is_ok())
+            .map_or(ending, |of| of.1);
+        ["sums.db", "db", "db-wal", "db-shm", "parquet"].iter().position(|known| *known == ending)
+    };
+    let listed = match std::fs::read_dir(access) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed?,
+    };
     let mut files = Vec::new();
-    for part in parts {
-        let (sealed, written) = (Part { sealed: true, ..part }, Part { sealed: false, ..part });
-        files.extend([sealed.rows(access), sealed.database(access)]);
-        files.extend(SUFFIXES.map(|suffix| beside(&written.database(access), suffix)));
+    for entry in listed {
+        let entry = entry?;
+        if let Some(order) = entry.file_name().to_str().and_then(number) {
+            files.push((order, entry.path()));
+        }
     }
-    files.retain(|file| file.exists());
-    Ok(files)
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
 /// Removes files of a day, durably.

@@ -39,14 +39,12 @@ pub(super) struct DayFacts {
 }
 
 impl DayFacts {
-    /// Reads all files of the day between `bounds`. With `rows_gone`, of a sealed part whose rows are
-    /// removed already only its batches are read.
+    /// Reads all files of the day between `bounds`.
     pub(super) async fn of_day(
         access: &Path,
         day: Date,
         bounds: (UnixMillis, UnixMillis),
         holds: &Holds,
-        rows_gone: bool,
     ) -> Result<Self, sqlx::Error> {
         let mut facts = Self {
             rows: 0,
@@ -59,7 +57,7 @@ impl DayFacts {
         for part in parts_of(access, day)? {
             let read = match part.sealed {
                 false => Self::read(&part.database(access), bounds, holds).await?,
-                true => Self::read_sealed(access, part, bounds, holds, rows_gone).await?,
+                true => Self::read_sealed(access, part, bounds, holds).await?,
             };
             facts.rows += read.rows;
             facts.batches.extend(read.batches);
@@ -78,22 +76,16 @@ impl DayFacts {
         part: Part,
         bounds: (UnixMillis, UnixMillis),
         holds: &Holds,
-        rows_gone: bool,
     ) -> Result<Self, sqlx::Error> {
         let (database, file) = (part.database(access), part.rows(access));
         let noted = |key| sums::number(&database, key);
         let unread = |what: String| sqlx::Error::Decode(what.into());
-        let held = match file.exists() {
-            false if rows_gone => None,
-            _ => {
-                let length = i64::try_from(std::fs::metadata(&file)?.len()).ok();
-                if length != noted(sums::FILE_BYTES).await? {
-                    return Err(unread(format!("{} is not as it was sealed", file.display())));
-                }
-                let held = holding_sealed(&file, bounds, holds);
-                held.map_err(|error| unread(error.to_string()))?
-            }
-        };
+        let length = i64::try_from(std::fs::metadata(&file)?.len()).ok();
+        if length != noted(sums::FILE_BYTES).await? {
+            return Err(unread(format!("{} is not as it was sealed", file.display())));
+        }
+        let held = holding_sealed(&file, bounds, holds);
+        let held = held.map_err(|error| unread(error.to_string()))?;
         let rows = noted(sums::ROWS).await?.unwrap_or(0);
         let next = noted(sums::NEXT_SEQUENCE).await?.unwrap_or(0);
         let mut db = open_to_read(&database).await?;

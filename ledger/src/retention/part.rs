@@ -2,7 +2,9 @@
 
 use super::day::{DayFacts, holds_row, people};
 use super::rewrite::{Asked, Choice, choose, rewrite};
-use super::{Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, lock, proved};
+use super::{
+    Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, lock, proved,
+};
 use crate::changes::{AppendWithError, ChangeLog};
 use crate::evidence::{erased, folder};
 use crate::parts::{Part, days, newest, parts, parts_of};
@@ -346,7 +348,8 @@ async fn erase(
         return erase_in(log, order, looked, place, decide, statement, outcome).await;
     }
     let path = unsealed(access, part);
-    let made = unseal(&part.database(access), &part.rows(access), &path, &mut || (order.stop)()).await;
+    let made =
+        unseal(&part.database(access), &part.rows(access), &path, &mut || (order.stop)()).await;
     let done = match made {
         Ok(()) => erase_in(log, order, looked, (part, &path), decide, statement, outcome).await,
         Err(SealError::Stopped) => {

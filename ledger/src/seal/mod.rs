@@ -505,36 +505,3 @@ pub(crate) fn hash_of(path: &Path) -> std::io::Result<String> {
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
-
-/// Removes a whole sealed day from the disk, with its sums. `statement` is called first, with the
-/// part's database and the file of its rows, and must have made durable by its return whatever is to
-/// be said about the removal; where it fails, nothing is removed. Done again after a kill, it goes on
-/// where it was stopped: the sums, by which a day is found, go last.
-///
-/// # Errors
-/// [`SealError::Io`]; or the first that `statement` gives.
-pub async fn erase_day<E: From<SealError>>(
-    state: &Path,
-    day: Date,
-    mut statement: impl AsyncFnMut(&Part, &Path, &Path) -> Result<(), E>,
-) -> Result<u64, E> {
-    let folder = state.join("access");
-    let io = |source| SealError::Io { path: folder.clone(), source };
-    let parts = crate::parts::parts_of(&folder, day).map_err(io)?;
-    let mut removed = 0;
-    for part in parts.iter().filter(|part| part.sealed) {
-        let (database, rows) = (part.database(&folder), part.rows(&folder));
-        statement(part, &database, &rows).await?;
-        for path in [rows, database] {
-            let bytes = length(&path).unwrap_or(0);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(io(error).into());
-                }
-                _ => removed += bytes,
-            }
-        }
-        sync_folder(&folder).map_err(io)?;
-    }
-    Ok(removed)
-}

@@ -104,6 +104,9 @@ pub(crate) async fn unseal(
         write.rows(&mut connection, &all).await.map_err(failed)?;
     }
     write.tables(&mut connection, &interned).await.map_err(failed)?;
+    // As every day's file: who reads it does not stand in the way of who reads it too and writes elsewhere.
+    let wal = sqlx::raw_sql("PRAGMA journal_mode = WAL");
+    wal.execute(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)?;
     Ok(())
 }

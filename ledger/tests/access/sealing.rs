@@ -7,7 +7,7 @@ use ledger::parts::{Part, parts, parts_of};
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, Visitor};
 use ledger::record::{Depth, End};
 use ledger::refusals::Refusals;
-use ledger::seal::{SealError, Sealed, erase_day, seal_days};
+use ledger::seal::{SealError, Sealed, seal_days};
 use ledger::seen::Seen;
 use ledger::summary::Summary;
 use rules::decide::{ReasonCode, Verdict};
@@ -391,26 +391,4 @@ fn a_damaged_sealed_file_gives_an_error_or_the_right_rows_and_never_others() {
         }
     }
     assert!(told > whole.len() / 13 / 2, "{told} told of");
-}
-
-#[test]
-fn a_sealed_day_is_erased_whole_after_its_statement() {
-    let state = tempfile::tempdir().unwrap();
-    let state = state.path();
-    write_days(state, 2, 60);
-    seal(state, None);
-    let refused =
-        wait(erase_day(state, DAY, async |_: &Part, _: &Path, _: &Path| Err(SealError::Stopped)));
-    assert!(refused.is_err());
-    assert_eq!(rows(state).len(), 120, "no statement, no removal");
-    let mut stated = Vec::new();
-    let removed = wait(erase_day(state, DAY, async |part: &Part, _: &Path, rows: &Path| {
-        assert!(rows.exists(), "stated before it is removed");
-        stated.push(*part);
-        Ok::<_, SealError>(())
-    }));
-    assert!(removed.unwrap() > 0);
-    assert_eq!(stated, [Part { day: DAY, number: 1, sealed: true }]);
-    assert_eq!(files(state), ["access-2025-11-27.parquet", "access-2025-11-27.sums.db"]);
-    assert_eq!(rows(state).len(), 60);
 }

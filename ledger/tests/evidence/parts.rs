@@ -23,12 +23,24 @@ pub(crate) fn clock() -> SchoolClock {
     SchoolClock::new("Europe/London", &[]).unwrap()
 }
 
-pub(crate) fn with_log<T>(state: &Path, act: impl AsyncFnOnce(&ChangeLog, Order<'_>) -> T, days: i64) -> T {
+pub(crate) fn with_log<T>(
+    state: &Path,
+    act: impl AsyncFnOnce(&ChangeLog, Order<'_>) -> T,
+    days: i64,
+) -> T {
     let clock = clock();
     let now = UnixMillis(NOW.0 + days * DAY_MS);
     let (actor, dry_run) = ("schoolgate", false);
-    let order =
-        Order { clock: &clock, keep: KEEP, now, actor, dry_run, most_parts: 9, over_gaps: true, stop: &|| false };
+    let order = Order {
+        clock: &clock,
+        keep: KEEP,
+        now,
+        actor,
+        dry_run,
+        most_parts: 9,
+        over_gaps: true,
+        stop: &|| false,
+    };
     wait(async {
         let log = ChangeLog::open(state).await.unwrap();
         act(&log, order).await
@@ -206,8 +218,7 @@ pub(crate) fn exported_and_verified(state: &Path) {
     let folder = outside.path().join("case");
     let places: Vec<_> = rows(state).iter().map(|row| row.cursor).collect();
     let (key, _) =
-        Key::open(&ledger::evidence::folder(state), Some("school.example/log"), "x")
-            .unwrap();
+        Key::open(&ledger::evidence::folder(state), Some("school.example/log"), "x").unwrap();
     let exported = with_log(
         state,
         async |log, _| export(state, log, &key, ("1", "x"), &places, &folder).await.unwrap(),

@@ -145,7 +145,7 @@ fn kills_while_days_are_sealed_leave_a_log_that_is_whole() {
     let state = tempfile::tempdir().unwrap();
     let state = state.path();
     change(state, &["one"]);
-    for round in 0..4u64 {
+    for round in 0..6u64 {
         let before = sealed_parts(state);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "restarts::killed_process"])

@@ -52,9 +52,13 @@ pub(super) async fn check(
                 report.uncovered.push(format!("access log: rows of {day} were not asked for"));
             }
         }
-        let open = match part.sealed {
+        // An erasure may have made a day's own file of it since.
+        let open = match part.sealed && part.database(&folder).exists() {
             true => None,
-            false => day::check(&part.database(&folder), day, rows, &in_tree, report).await,
+            false => {
+                let written = Part { sealed: false, ..part }.database(&folder);
+                day::check(&written, day, rows, &in_tree, report).await
+            }
         };
         let this = match open {
             Some(this) => this,
@@ -67,7 +71,7 @@ pub(super) async fn check(
         batches.add(&day.to_string(), &this, report);
         found.entry(day).or_default().add(this);
     }
-    missing_parts(&folder, report).map_err(io)?;
+    missing_parts(&folder, &batches.erased, report).map_err(io)?;
     set_aside(&folder, report).map_err(io)?;
     report.batches = batches.leaves.len() as u64;
     batches.against_tree(&tree, believed, kept, report);
@@ -211,14 +215,18 @@ impl Batches {
     }
 }
 
+fn not_finished(day: Date, entry: u64) -> String {
+    format!(
+        "access log: entry {entry} of the change log says that {day} was erased, and it has a file; schoolgate \
+         retention run finishes an erasure that was cut short"
+    )
+}
+
 /// The days that the change log calls erased, each with the entry that says so.
 fn tell_erased(found: &BTreeMap<Date, DayFound>, erased: &Erasures, report: &mut Report) {
     for (day, (entry, batches)) in erased {
         if found.contains_key(day) {
-            report.uncovered.push(format!(
-                "access log: entry {entry} of the change log says that {day} was erased, and it has a file; \
-                 schoolgate retention run finishes an erasure that was cut short"
-            ));
+            report.uncovered.push(not_finished(*day, *entry));
             continue;
         }
         let runs: Vec<String> =
@@ -327,13 +335,22 @@ fn not_yet_signed(batches: &Batches, changes: &Changes, report: &mut Report) {
 }
 
 /// Sealed rows that no sums go with: without those the log does not know of them.
-fn missing_parts(folder: &Path, report: &mut Report) -> std::io::Result<()> {
+fn missing_parts(folder: &Path, erased: &Erasures, report: &mut Report) -> std::io::Result<()> {
     let known = parts(folder)?;
     for name in names(folder)? {
         let is_known = known.iter().any(|part| part.rows(Path::new("")) == Path::new(&name));
         if name.starts_with("access-") && name.ends_with(".parquet") && !is_known {
-            let what = "the rows of a sealed day whose sums (*.sums.db beside it) are missing";
-            report.problem(ACCESSES, name, what);
+            let day =
+                name.get("access-".len()..).and_then(|rest| rest.get(..10)?.parse::<Date>().ok());
+            // The sums go first where a day goes whole.
+            match day.and_then(|day| Some((day, erased.get(&day)?.0))) {
+                Some((day, entry)) => report.uncovered.push(not_finished(day, entry)),
+                None => {
+                    let what =
+                        "the rows of a sealed day whose sums (*.sums.db beside it) are missing";
+                    report.problem(ACCESSES, name, what);
+                }
+            }
         }
     }
     Ok(())

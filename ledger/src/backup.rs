@@ -383,7 +383,7 @@ pub fn is_empty(state: &Path) -> Result<(), BackupError> {
     };
     for entry in entries {
         let name = entry.map_err(io(state))?.file_name();
-        if name != "serve.lock" {
+        if name != "serve.lock" && name != "days.lock" {
             let (path, beside) = (state.display().to_string(), name.to_string_lossy().into_owned());
             return Err(BackupError::NotEmpty { path, beside });
         }

@@ -594,7 +594,11 @@ impl Engine {
     /// Waits until nobody replaces files of days, where a day is not one of the newest. Whoever seals one is
     /// asked to stop; an erasure ends by itself, and the journals keep everything meanwhile.
     async fn lock_of(&self, date: Date) -> Result<Option<DaysLock>, IngestError> {
-        if self.newest_days()?.last().is_none_or(|oldest| date >= *oldest) {
+        let mut days = self.newest_days()?;
+        days.push(date);
+        days.sort_unstable();
+        days.dedup();
+        if newest(&days).contains(&date) {
             return Ok(None);
         }
         let recall = || {

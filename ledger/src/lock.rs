@@ -80,11 +80,11 @@ impl Drop for DaysLock {
 }
 
 impl DaysLock {
-    /// Takes the lock of the folder of days, which exists. `Ok(None)`: somebody else has it just now.
+    /// Takes `STATE/days.lock`, beside the folder of days. `Ok(None)`: somebody else has it just now.
     pub(crate) fn try_take(access: &Path, hold: Hold) -> std::io::Result<Option<Self>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(access.join("days.lock"))?;
+        let file = options.open(access.with_file_name("days.lock"))?;
         let taken = match hold {
             Hold::Alone => file.try_lock(),
             Hold::Shared => file.try_lock_shared(),
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn days_are_replaced_by_one_at_a_time_and_not_while_one_is_written_to() {
         let folder = tempfile::tempdir().unwrap();
-        let take = |hold| DaysLock::try_take(folder.path(), hold).unwrap();
+        let take = |hold| DaysLock::try_take(&folder.path().join("access"), hold).unwrap();
         let (one, other) = (take(Hold::Shared), take(Hold::Shared));
         assert!(one.is_some() && other.is_some() && take(Hold::Alone).is_none());
         drop((one, other));

@@ -100,12 +100,10 @@ impl Sealer {
                     tracing::error!(%error, "a sealed day's first file cannot be removed");
                 }
             }
-            // Records are being erased: the next look goes on.
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(%error, "the lock of the days cannot be had");
-                return;
-            }
+            // Records are being erased, or the ingest has an older day open: the next look does it. What is
+            // to be sealed is asked for all the same, as the ingest lets a day go for it.
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the lock of the days cannot be had"),
         }
         let grace = Duration::from_millis(self.settings.grace_ms);
         let due = if due { self.waiting(grace).await } else { Vec::new() };

@@ -212,7 +212,7 @@ fn nobody_seals_while_records_are_erased_or_erases_while_a_day_is_sealed() {
     let state = tempfile::tempdir().unwrap();
     let state = state.path();
     three_days(state);
-    let lock = std::fs::File::create(state.join("access/days.lock")).unwrap();
+    let lock = std::fs::File::create(state.join("days.lock")).unwrap();
     lock.lock().unwrap();
     let later = UnixMillis(NOW.0 + 9 * DAY_MS);
     let sealed = wait(seal_days(state, None, later, || false, |_| {}));

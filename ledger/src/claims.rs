@@ -1,6 +1,7 @@
 //! Who may touch a day's file: the ingest thread, or for a while the one that seals it.
 
 use jiff::civil::Date;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ struct State {
 pub(crate) struct Claims {
     state: Mutex<State>,
     changed: Condvar,
+    stopping: AtomicBool,
 }
 
 impl Claims {
@@ -56,10 +58,17 @@ impl Claims {
         }
     }
 
-    /// Asks whoever seals a day to stop: the ingest needs another, which cannot be had meanwhile.
-    pub(crate) fn recall(&self) {
+    /// Asks whoever seals a day to stop: the ingest needs another, which cannot be had meanwhile. `true`: all
+    /// is to stop, the ingest too.
+    pub(crate) fn recall(&self) -> bool {
         let mut state = self.state();
         state.recalled |= state.granted;
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Nobody waits for long from now on.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// Asks the ingest for a day until `give_up`. `None`: it still has use for it.

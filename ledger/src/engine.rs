@@ -13,7 +13,7 @@ use crate::day_file::{DayFile, OpenRow};
 use crate::evidence::access::{AccessTree, TreeError};
 use crate::frame::{Found, Frames, HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
 use crate::lock::{DaysLock, Hold};
-use crate::parts::{Part, newest};
+use crate::parts::{Part, is_of_today, newest};
 use crate::payload::{self, DecisionRead, Payload};
 use crate::record::{Context, Depth, End, Ended};
 use crate::segment::{Segment, Shared};
@@ -598,16 +598,16 @@ impl Engine {
         days.push(date);
         days.sort_unstable();
         days.dedup();
-        if newest(&days).contains(&date) {
+        if newest(&days).contains(&date) || is_of_today(date, now()) {
             return Ok(None);
         }
-        let recall = || {
-            if let Some(claims) = &self.claims {
-                claims.recall();
-            }
-            false
-        };
-        let lock = DaysLock::take(&self.access, Hold::Shared, recall).await;
+        // An end is no failure: the journals keep what was not stored.
+        let give_up = || self.claims.as_ref().is_some_and(|claims| claims.recall());
+        let lock = DaysLock::take(&self.access, Hold::Shared, give_up).await;
+        let lock = lock.and_then(|lock| {
+            let stopped = || std::io::Error::other("stopped while records were being erased");
+            lock.map(Some).ok_or_else(stopped)
+        });
         lock.map_err(|source| IngestError::Journal { path: self.access.clone(), source })
     }
 

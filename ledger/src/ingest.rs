@@ -299,6 +299,7 @@ pub struct Writer {
     shared: Arc<Shared>,
     recovered: Recovered,
     stopping: Arc<AtomicBool>,
+    claims: Arc<Claims>,
     thread: Option<JoinHandle<()>>,
     sealing: Option<JoinHandle<()>>,
     _lock: StateLock,
@@ -336,6 +337,7 @@ impl Writer {
             shared,
             recovered,
             stopping: Arc::clone(&stopping),
+            claims: Arc::clone(&claims),
             thread: Some(thread),
             sealing: None,
             _lock: lock,
@@ -378,6 +380,7 @@ impl Writer {
 
     fn finish(&mut self) {
         self.stopping.store(true, Ordering::Release);
+        self.claims.stop();
         if self.sealing.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that seals days stopped by a panic");
         }

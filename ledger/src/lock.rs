@@ -4,6 +4,7 @@ use crate::folder::make_folder;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use thiserror::Error;
 
 /// Held by the process that writes the access log; let go when dropped or when the process ends,
@@ -112,7 +113,10 @@ impl DaysLock {
 }
 
 /// Time between two tries.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Time for which who holds the lock for long lets go of it now and then, so that others come in.
+pub(crate) const TURN: Duration = Duration::from_millis(60);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]

@@ -10,6 +10,9 @@
 //! name first, and takes the written one away last.
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+use rules::time::UnixMillis;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +66,9 @@ impl Part {
             Some((day, number)) => (day, number.parse().ok().filter(|number| *number > 1)?),
             None => (stem, 1),
         };
-        Some(Self { day: day.parse().ok()?, number, sealed })
+        let part = Self { day: day.parse().ok()?, number, sealed };
+        // One spelling each: another would be a part without a file.
+        (part.database(Path::new("")) == Path::new(name)).then_some(part)
     }
 }
 
@@ -112,6 +117,28 @@ pub fn days(folder: &Path) -> std::io::Result<Vec<Date>> {
 /// set back, or what a process left that ended days ago.
 const NEWEST: usize = 2;
 
+/// Days before today on which a day's file is opened without the lock, and until which it may be open so.
+const OPENED_DAYS: i64 = 1;
+const OPEN_DAYS: i64 = 3;
+
+/// Whether a day's file may be opened to be written to without the lock, since nobody replaces it: it is of
+/// about today. The newest alone are not enough, where a clock once ran ahead and left days to come.
+pub(crate) fn is_of_today(day: Date, now: UnixMillis) -> bool {
+    day >= utc_day(now, OPENED_DAYS)
+}
+
+/// Whether a day's file that was opened so may still be open: what began on it lasts a day at most.
+pub(crate) fn may_be_written(day: Date, now: UnixMillis) -> bool {
+    day >= utc_day(now, OPEN_DAYS)
+}
+
+/// The day so many before today, of UTC: which is no more than one off anywhere.
+fn utc_day(now: UnixMillis, before: i64) -> Date {
+    let at = Timestamp::from_millisecond(now.0).unwrap_or(Timestamp::UNIX_EPOCH);
+    let today = at.to_zoned(TimeZone::UTC).date();
+    today.checked_sub(Span::new().days(before)).unwrap_or(Date::MIN)
+}
+
 /// The newest of these days, oldest first.
 pub(crate) fn newest(days: &[Date]) -> &[Date] {
     &days[days.len().saturating_sub(NEWEST)..]
@@ -143,6 +170,8 @@ mod tests {
             ("access-2026-11-22.2.db", Some((2, false))),
             ("access-2026-11-22.12.sums.db", Some((12, true))),
             ("access-2026-11-22.1.db", None),
+            ("access-2026-11-22.02.db", None),
+            ("access-2026-11-22.+2.db", None),
             ("access-2026-11-22.db-wal", None),
             ("access-2026-11-22.new", None),
             ("access-2026-11-22.sums.new", None),

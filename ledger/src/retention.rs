@@ -93,7 +93,7 @@ pub enum Why {
     Parts,
     /// The running filter may have it open.
     #[error(
-        "it is one of the two newest days, which may still be written; carry it out again later"
+        "it is one of the newest days, which may still be written to; carry it out again in three days"
     )]
     Open,
     /// The newest day, of which some records would be over: a clock that is wrong would erase them all.
@@ -223,11 +223,13 @@ pub async fn run(
     order: Order<'_>,
 ) -> Result<Outcome, RetentionError> {
     let mut outcome = Outcome::default();
-    let _lock = lock(state, order).await?;
+    let mut held = lock(state, order).await?;
+    let access = state.join("access");
+    part::clear(&access, order.dry_run).await.map_err(io(&access))?;
     for _ in 0..TRIES {
         outcome.kept.clear();
-        if once(state, log, order, &mut outcome).await? {
-            part::classes(state, log, order, &mut outcome).await?;
+        if once(state, log, order, &mut held, &mut outcome).await? {
+            part::classes(state, log, order, &mut held, &mut outcome).await?;
             return Ok(outcome);
         }
     }
@@ -237,16 +239,31 @@ pub async fn run(
 /// How long a day may go on being sealed before an erasure gives way to it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Takes the lock of the days, where anything is to be changed.
+/// Takes the lock of the days; also where nothing is to be changed, as a sealed day is made one that can be
+/// looked through.
 async fn lock(state: &Path, order: Order<'_>) -> Result<Option<DaysLock>, RetentionError> {
     let access = state.join("access");
-    if order.dry_run || !access.exists() {
+    if !access.exists() {
         return Ok(None);
     }
     let began = Instant::now();
     let give_up = || began.elapsed() >= PATIENCE || (order.stop)();
     let taken = DaysLock::take(&access, Hold::Alone, give_up).await;
     taken.map_err(io(&access))?.map(Some).ok_or(RetentionError::Days)
+}
+
+/// Lets others have the lock between two days: the ingest waits for it where something comes for an older day,
+/// and all that follows waits with it.
+async fn renew(
+    held: &mut Option<DaysLock>,
+    state: &Path,
+    order: Order<'_>,
+) -> Result<(), RetentionError> {
+    if held.take().is_some() {
+        tokio::time::sleep(crate::lock::TURN).await;
+        *held = lock(state, order).await?;
+    }
+    Ok(())
 }
 
 /// An error at this path.
@@ -260,6 +277,7 @@ async fn once(
     state: &Path,
     log: &ChangeLog,
     order: Order<'_>,
+    held: &mut Option<DaysLock>,
     outcome: &mut Outcome,
 ) -> Result<bool, RetentionError> {
     let access = state.join("access");
@@ -307,6 +325,7 @@ async fn once(
             outcome.more = true;
             return Ok(true);
         }
+        renew(held, state, order).await?;
         let bounds = order.clock.day_bounds(day);
         let facts = match may_erase(&access, day, bounds, &covered, &holds).await {
             Ok(facts) => facts,

@@ -68,14 +68,20 @@ impl Position {
     }
 }
 
-/// Opens a day's file for reading its sums; where it was sealed meanwhile, the file that they are in
-/// now. Works beside the writer; on a read-only medium too, where the file was closed in order.
+/// Opens a day's file for reading its sums; where it was sealed or unsealed meanwhile, the file that they
+/// are in now. Works beside the writer; on a read-only medium too, where the file was closed in order.
 ///
 /// # Errors
 /// [`sqlx::Error`]: no such file, or a write-ahead log that cannot be read there.
 pub(crate) async fn open_to_read(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     match open_rows_to_read(path).await {
-        Err(_) if !path.exists() => open_rows_to_read(&path.with_extension("sums.db")).await,
+        Err(_) if !path.exists() => {
+            let other = match path.to_str().and_then(|path| path.strip_suffix(".sums.db")) {
+                Some(stem) => PathBuf::from(format!("{stem}.db")),
+                None => path.with_extension("sums.db"),
+            };
+            open_rows_to_read(&other).await
+        }
         opened => opened,
     }
 }

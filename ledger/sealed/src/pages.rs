@@ -106,6 +106,11 @@ pub(crate) fn texts(
     let mut defined = Vec::new();
     while let Some(page) = pages.get_next_page()? {
         let (buf, count, encoding) = match page {
+            Page::DictionaryPage { .. }
+                if !texts.buffers.is_empty() || !texts.numbers.is_empty() =>
+            {
+                return Err("a second dictionary".into());
+            }
             Page::DictionaryPage { buf, num_values, .. } => {
                 texts.take_plain(buf, num_values as usize)?;
                 continue;

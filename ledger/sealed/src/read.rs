@@ -14,10 +14,15 @@ use parquet::file::metadata::{
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 use std::cell::OnceCell;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use crate::pages::Texts;
+
+/// Most rows of a row group that is read: some thirty times what is written to one. A footer may say anything,
+/// and what it says is taken for room.
+const MAX_GROUP_ROWS: i64 = 1 << 22;
 
 /// A sealed file, open to be read; by several threads at once, where that is wished.
 pub struct File {
@@ -49,6 +54,11 @@ impl File {
             if found.root_schema().get_fields() != schema()?.get_fields() {
                 return Err(fault("other columns than expected"));
             }
+            let rows = metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
+            let fits = |rows: i64| (0..=MAX_GROUP_ROWS).contains(&rows);
+            if !rows.clone().all(fits) || rows.sum::<i64>() != metadata.file_metadata().num_rows() {
+                return Err(fault("the footer counts rows that cannot be"));
+            }
             let checksums = note(&metadata, CHECKSUMS).and_then(checksums);
             let checksums = checksums.filter(|checksums| {
                 checksums.len() == metadata.num_row_groups() * COLUMNS.len() * 2
@@ -63,6 +73,24 @@ impl File {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Hands over all bytes of the file, piece by piece.
+    ///
+    /// # Errors
+    /// [`std::io::Error`]; or the first that `take` gives.
+    pub fn bytes(&self, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
+        let mut piece = vec![0; 1 << 20];
+        let mut at = 0;
+        loop {
+            match self.file.read_at(&mut piece, at)? {
+                0 => return Ok(()),
+                count => {
+                    take(&piece[..count]);
+                    at += count as u64;
+                }
+            }
+        }
     }
 
     /// How many rows it has.
@@ -198,6 +226,33 @@ impl Group<'_> {
             Statistics::Int64(bounds) => Some((*bounds.min_opt()?, *bounds.max_opt()?)),
             _ => None,
         }
+    }
+
+    /// A column of which the footer, or a dictionary, says something else than its rows do: a search that goes
+    /// by either would pass over rows, and nothing that proves the rows would tell. Reads every column.
+    ///
+    /// # Errors
+    /// [`Error`]: damage.
+    pub fn misleading(&self) -> Result<Option<&'static str>, Error> {
+        for (column, name, _) in COLUMNS {
+            let is_misleading = match column {
+                Column::Number(column) => {
+                    let numbers = self.numbers(column)?;
+                    let present = || (0..self.rows()).filter_map(|row| numbers.row(row));
+                    let real = present().min().zip(present().max());
+                    self.bounds(column).is_some_and(|bounds| Some(bounds) != real)
+                }
+                // A text of the rows that is not in the dictionary has an entry of its own.
+                Column::Text(column) => match self.dictionary(column)? {
+                    Some(dictionary) => dictionary.count() != self.texts(column)?.count(),
+                    None => false,
+                },
+            };
+            if is_misleading {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// One row. Reads every column, the first time.

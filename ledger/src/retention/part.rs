@@ -3,11 +3,12 @@
 use super::day::{DayFacts, holds_row, people};
 use super::rewrite::{Asked, Choice, choose, rewrite};
 use super::{
-    Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, lock, proved,
+    Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, lock, proved, renew,
 };
 use crate::changes::{AppendWithError, ChangeLog};
-use crate::evidence::{erased, folder};
-use crate::parts::{Part, days, newest, parts, parts_of};
+use crate::evidence::folder;
+use crate::lock::DaysLock;
+use crate::parts::{Part, days, may_be_written, newest, parts, parts_of};
 use crate::seal::SealError;
 use crate::seal::unseal::unseal;
 use crate::sqlite::{beside, open_to_read};
@@ -51,16 +52,18 @@ struct Looked {
     covered: Covered,
     /// Days that have a file and are not erased, oldest first.
     days: Vec<Date>,
+    /// Those that may be written to: the newest, and those of about today.
     newest: BTreeSet<Date>,
 }
 
 impl Looked {
-    async fn read(state: &Path, log: &ChangeLog) -> Result<Self, RetentionError> {
+    async fn read(state: &Path, log: &ChangeLog, now: UnixMillis) -> Result<Self, RetentionError> {
         let access = state.join("access");
         let entries = log.entries_after(0).await?;
         let gone = erasures(&entries);
         let mut days = days(&access).map_err(io(&access))?;
-        let newest = newest(&days).iter().copied().collect();
+        let mut newest: BTreeSet<Date> = newest(&days).iter().copied().collect();
+        newest.extend(days.iter().copied().filter(|day| may_be_written(*day, now)));
         days.retain(|day| !gone.contains_key(day));
         Ok(Self {
             size: entries.last().map_or(0, |entry| entry.sequence + 1),
@@ -93,12 +96,12 @@ pub(super) async fn classes(
     state: &Path,
     log: &ChangeLog,
     order: Order<'_>,
+    held: &mut Option<DaysLock>,
     outcome: &mut Outcome,
 ) -> Result<(), RetentionError> {
     let access = state.join("access");
-    clear(&access, order.dry_run).await.map_err(io(&access))?;
     for _ in 0..TRIES {
-        let mut looked = Looked::read(state, log).await?;
+        let mut looked = Looked::read(state, log, order.now).await?;
         let shorter = order.keep.allowed_days.min(order.keep.blocked_days);
         if let Some(newest) =
             looked.newest.last().filter(|newest| order.over_for(shorter, **newest))
@@ -141,6 +144,14 @@ pub(super) async fn classes(
                 outcome.more = true;
                 return Ok(());
             }
+            renew(held, state, order).await?;
+            let part = match only_part(&access, day) {
+                Ok(part) => part,
+                Err(why) => {
+                    outcome.keep(day, why);
+                    continue;
+                }
+            };
             let holds = looked.holds.clone();
             let decide = |row: &Asked<'_>| match over.holds(row.is_blocked) {
                 false => Choice::Keep,
@@ -175,16 +186,19 @@ fn only_part(access: &Path, day: Date) -> Result<Part, Why> {
     }
 }
 
-/// Whether this is a name of what an erasure makes before it puts it in place.
+/// Whether this is a name of what sealing or an erasure makes before it puts it in place.
 fn is_half_made(name: &str) -> bool {
-    let ends = [".erasing", ".erasing-wal", ".erasing-shm"];
+    let ends = [".erasing", ".erasing-wal", ".erasing-shm", ".sorting", ".parquet.new"];
     name.starts_with("access-")
-        && (name.contains(".unsealed.") || ends.iter().any(|end| name.ends_with(end)))
+        && (name.contains(".unsealed.")
+            || name.contains(".sums.new")
+            || ends.iter().any(|end| name.ends_with(end)))
 }
 
-/// Removes what an erasure that was cut short has left: its rows must not outlive their time. That is what
-/// was half made, and the rows of a sealed part whose place a day's own file has taken.
-async fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
+/// Removes what sealing or an erasure that was cut short has left: its rows must not outlive their time. That
+/// is what was half made, and the rows of a sealed part whose place a day's own file has taken. The lock of the
+/// days is held, so that nobody makes any of it now.
+pub(super) async fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
     if dry_run {
         return Ok(());
     }
@@ -202,20 +216,18 @@ async fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
         }
     }
     for part in parts(access)?.into_iter().filter(|part| !part.sealed) {
-        let rows = part.rows(access);
-        // Sealing gives the rows their name first: before an erasure they are those of the day's own file.
-        if rows.exists() && version(&part.database(access)).await.unwrap_or(0) >= erased::VERSION {
-            std::fs::remove_file(rows)?;
-        }
+        clear_rows(access, part)?;
     }
     Ok(())
 }
 
-async fn version(path: &Path) -> Result<i64, sqlx::Error> {
-    let mut db = open_to_read(path).await?;
-    let version = sqlx::query("PRAGMA user_version").fetch_one(&mut db).await?.try_get(0);
-    db.close().await?;
-    version
+/// Removes the Parquet file beside a day's own: sealing, which gives it its name first, makes another, and an
+/// erasure has made the day's file without some of it.
+fn clear_rows(access: &Path, part: Part) -> std::io::Result<()> {
+    match std::fs::remove_file(part.rows(access)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::File::open(access)?.sync_all(),
+    }
 }
 
 /// Removes a file that nobody reads, with what SQLite keeps beside it.
@@ -264,11 +276,11 @@ pub async fn erase_person(
     let last = order.clock.day(asked_at);
     let mut outcome = Outcome::default();
     let access = state.join("access");
-    let _lock = lock(state, order).await?;
+    let mut held = lock(state, order).await?;
     clear(&access, order.dry_run).await.map_err(io(&access))?;
     for _ in 0..TRIES {
         outcome.kept.clear();
-        let mut looked = Looked::read(state, log).await?;
+        let mut looked = Looked::read(state, log, order.now).await?;
         let mut has_moved = false;
         // What came after the request is not what was asked about, or signed.
         for day in looked.days.clone().into_iter().filter(|day| *day <= last) {
@@ -293,6 +305,7 @@ pub async fn erase_person(
                     continue;
                 }
             }
+            renew(&mut held, state, order).await?;
             let part = match only_part(&access, day) {
                 Ok(part) => part,
                 Err(why) => {
@@ -345,7 +358,11 @@ async fn erase(
 ) -> Result<Done, RetentionError> {
     if !part.sealed {
         let place = (part, &*part.database(access));
-        return erase_in(log, order, looked, place, decide, statement, outcome).await;
+        let done = erase_in(log, order, looked, place, decide, statement, outcome).await?;
+        if let (Done::Erased(_), false) = (&done, order.dry_run) {
+            clear_rows(access, part).map_err(io(access))?;
+        }
+        return Ok(done);
     }
     let path = unsealed(access, part);
     let made =

@@ -118,6 +118,7 @@ pub(super) async fn rewrite(
     let new = path.with_extension("erasing");
     let made = async {
         remove(&new)?;
+        crate::folder::make_private_file(&new)?;
         let mut old = open_to_read(path).await?;
         let mut db = open_to_write(&new).await?;
         create_schema(&mut db, day).await?;

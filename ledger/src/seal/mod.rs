@@ -434,6 +434,9 @@ impl Files<'_> {
         for number in 0..file.groups() {
             self.go_on()?;
             let group = file.group(number);
+            if group.misleading()?.is_some() {
+                return Err(SealError::Differs { path: new_rows.to_owned() });
+            }
             for row in 0..group.rows() {
                 content.add(&group.row(row)?, &mut buffer);
             }

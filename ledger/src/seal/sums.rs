@@ -36,6 +36,7 @@ pub(crate) async fn make(day: &Path, new: &Path, notes: &Notes) -> Result<(), sq
             _ => {}
         }
     }
+    crate::folder::make_private_file(new)?;
     let mut connection = SqliteConnectOptions::new()
         .filename(new)
         .create_if_missing(true)

@@ -138,6 +138,10 @@ impl Sealer {
         let mut stop = || stopping() || claim.is_recalled();
         // Only now: the ingest may have had the day open with the lock. Without it the next look tries again.
         let Ok(Some(_lock)) = DaysLock::try_take(&self.folder, Hold::Alone) else { return };
+        // Rows of it may have been erased since the look.
+        if !self.waiting(Duration::ZERO).await.contains(&part) {
+            return;
+        }
         match seal_part(&self.folder, part, &mut stop).await {
             Ok(sealed) => {
                 self.failed.remove(&(day, part.number));
@@ -230,7 +234,7 @@ pub async fn ask_daemon(state: &Path, day: Date, patience: Duration) -> Result<b
     let folder = state.join("access");
     let io = |source| SealError::Io { path: folder.clone(), source };
     let path = asked_path(&folder, day);
-    std::fs::write(&path, "").map_err(io)?;
+    crate::folder::make_private_file(&path).map_err(io)?;
     let began = Instant::now();
     while path.exists() && began.elapsed() < patience {
         tokio::time::sleep(STOP_LOOK).await;

@@ -119,6 +119,7 @@ async fn create(from: &Path, to: &Path) -> Result<SqliteConnection, sqlx::Error>
             _ => {}
         }
     }
+    crate::folder::make_private_file(to)?;
     let mut connection = SqliteConnectOptions::new()
         .filename(to)
         .create_if_missing(true)

@@ -28,8 +28,21 @@ pub(super) struct DayFound {
     pub(super) ends: u64,
     /// Rows and ends that were erased from it.
     pub(super) lacks: Option<Lacks>,
+    /// Where the part begins; `None`: that cannot be read.
+    pub(super) starts: Option<Starts>,
     /// Whether something was said about this day.
     pub(super) named: bool,
+}
+
+/// Where a part of a day begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Starts {
+    /// Place of its first row.
+    pub(super) row: u64,
+    /// Place of its first end.
+    pub(super) end: u64,
+    /// Whether its rows are proved from there on.
+    pub(super) is_proved: bool,
 }
 
 impl DayFound {
@@ -112,6 +125,8 @@ impl Checking<'_> {
                 self.report
                     .uncovered
                     .push(format!("access log: {}, recorded before the log was proved", self.file));
+                self.found.starts = Some(Starts { row: 0, end: 0, is_proved: false });
+                self.found.rows = crate::sqlite::next_places(db).await?.0;
                 return Ok(());
             }
             3 | erased::VERSION => {}
@@ -152,7 +167,9 @@ impl Checking<'_> {
             self.name("the file", "the secret of its salts is damaged: no row can be proved");
             return Ok(None);
         };
-        if !meta.is_whole() {
+        let (row, end, is_proved) = (meta.first_row, meta.first_end, meta.is_whole());
+        self.found.starts = Some(Starts { row, end, is_proved });
+        if !is_proved {
             self.report.uncovered.push(format!(
                 "access log: {}, {}, recorded before the log was proved",
                 self.file,

@@ -3,9 +3,10 @@
 //! Each row is made again from the columns of the file, put in its place, and hashed; the rest is as
 //! for an open day.
 
-use super::day::{Checking, DayFound, Meta, Named, schema_differences, structure};
+use super::day::{Checking, DayFound, Meta, Named, Starts, schema_differences, structure};
 use super::{ACCESSES, Report, spans};
 use crate::evidence::batch::Batch;
+use crate::evidence::hex;
 use crate::evidence::row::Hash;
 use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::sealed_rows::{Gathered, Made, Reader, is_too_large, passes};
@@ -17,6 +18,7 @@ use crate::sealed_day::{depth_of, scheme_of, verdict_of};
 use crate::sqlite::{SCHEMAS, open_rows_to_read};
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
+use sha2::{Digest, Sha256};
 use sqlx::{Connection, Row, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -96,16 +98,21 @@ impl<'a> Checking<'a> {
             let meta = Meta::read(db).await?;
             self.file = rows_name;
             if rows {
-                self.bytes(file, &meta);
+                match sealed::File::open(file) {
+                    Err(error) => {
+                        self.name("the file", format!("it cannot be read: {}", error.source));
+                    }
+                    Ok(file) => self.bytes(&file, &meta),
+                }
             }
+            self.found.starts = Some(Starts { row: 0, end: 0, is_proved: false });
+            self.found.rows = next_row(&meta);
             return Ok(());
         }
         let Some((meta, secret)) = self.meta(db).await? else { return Ok(()) };
         self.batches(db, &meta).await?;
         if rows {
             self.sealed_rows(db, (sums_name, rows_name), file, &meta, &secret).await?;
-            self.file = rows_name;
-            self.bytes(file, &meta);
             self.file = sums_name;
         } else {
             self.found.rows = self.found.rows.max(next_row(&meta));
@@ -115,8 +122,9 @@ impl<'a> Checking<'a> {
     }
 
     /// Whether the file of the rows is the one that was written, byte for byte.
-    fn bytes(&mut self, file: &Path, meta: &Meta) {
-        match crate::seal::hash_of(file) {
+    fn bytes(&mut self, file: &sealed::File, meta: &Meta) {
+        let mut hash = Sha256::new();
+        match file.bytes(|bytes| hash.update(bytes)).map(|()| hex(&hash.finalize())) {
             Err(error) => self.name("the file", format!("it cannot be read: {error}")),
             Ok(hash) if Some(&hash) != meta.sealed_hash.as_ref() => {
                 self.name("the file", "it is not the one that was written when the day was sealed");
@@ -184,6 +192,7 @@ impl<'a> Checking<'a> {
         self.found.batches = batches;
         self.tell_missing(&missing);
         self.tell_seen(seen, meta, file.rows());
+        self.bytes(&file, meta);
         self.file = sums_name;
         for fault in &names.faults {
             self.name("a table of names", fault);
@@ -208,6 +217,12 @@ impl<'a> Checking<'a> {
         mut first: Option<(&mut Names, &[Batch], &Meta)>,
     ) {
         let group = file.group(number);
+        if first.is_some()
+            && let Ok(Some(column)) = group.misleading()
+        {
+            let what = format!("what it says of its column \"{column}\" is not what its rows say");
+            self.name(format!("row group {number}"), what);
+        }
         let mut reader = Reader::new(&group);
         for place in 0..group.rows() {
             let made = match reader.read(place) {

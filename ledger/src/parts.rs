@@ -190,6 +190,23 @@ mod tests {
     }
 
     #[test]
+    fn days_of_about_today_may_be_written_to_whatever_days_to_come_there_are() {
+        // 2026-11-22, noon.
+        let now = UnixMillis(1_795_348_800_000);
+        for (day, of_today, written) in
+            [(21, true, true), (20, false, true), (19, false, true), (18, false, false)]
+        {
+            let day = date(2026, 11, day);
+            assert_eq!(
+                (is_of_today(day, now), may_be_written(day, now)),
+                (of_today, written),
+                "{day}"
+            );
+        }
+        assert!(is_of_today(date(2027, 1, 1), now));
+    }
+
+    #[test]
     fn a_part_with_both_files_is_sealed_and_the_next_is_written_to() {
         let folder = tempfile::tempdir().unwrap();
         let (folder, day) = (folder.path(), date(2026, 11, 22));

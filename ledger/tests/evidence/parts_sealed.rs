@@ -187,6 +187,13 @@ fn an_erasure_in_a_sealed_day_cut_short_at_any_step_is_made_or_finished_by_the_n
             let sorting = file(state, "unsealed.sorting");
             std::fs::create_dir(&sorting).unwrap();
             std::fs::write(sorting.join("stretch-00000"), "www.secret-interest.test").unwrap();
+            // What a sealing that was killed leaves.
+            let sorting = file(state, "sorting");
+            std::fs::create_dir(&sorting).unwrap();
+            std::fs::write(sorting.join("stretch-00000"), "www.secret-interest.test").unwrap();
+            for ending in ["parquet.new", "sums.new", "sums.new-journal"] {
+                std::fs::write(file(state, ending), "www.secret-interest.test").unwrap();
+            }
         }
         if step == 2 {
             let _ = std::fs::remove_file(file(state, "unsealed.erasing"));

@@ -115,12 +115,14 @@ pub struct Settings {
     pub grace_ms: u64,
     /// Milliseconds between two looks for days that are over.
     pub look_interval_ms: u64,
+    /// Niceness of its thread, -20 to 19: the lowest priority unless told otherwise, as nobody waits for it.
+    pub niceness: i32,
 }
 
 impl Default for Settings {
     /// From three o'clock in the night, seen within a minute.
     fn default() -> Self {
-        Self { grace_ms: 3 * 3_600_000, look_interval_ms: 60_000 }
+        Self { grace_ms: 3 * 3_600_000, look_interval_ms: 60_000, niceness: 19 }
     }
 }
 

@@ -14,9 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Niceness of the thread: the lowest there is. Nobody waits for it.
-const NICENESS: i32 = 19;
-
 /// Longest time until the thread sees that it is to stop.
 const STOP_LOOK: Duration = Duration::from_millis(50);
 
@@ -54,7 +51,7 @@ pub(crate) fn start(
 impl Sealer {
     fn run(&mut self) {
         // On Linux `None` is the calling thread alone; SQLite's own thread inherits it.
-        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        if let Err(error) = rustix::process::setpriority_process(None, self.settings.niceness) {
             tracing::warn!(%error, "the thread that seals days keeps its priority");
         }
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -29,7 +29,7 @@ fn soon(what: &str, mut done: impl FnMut() -> bool) {
 fn days_are_sealed_while_requests_go_on_and_one_with_something_open_is_not() {
     let state = tempfile::tempdir().unwrap();
     let state = state.path();
-    let seal = Seal { grace_ms: 0, look_interval_ms: 100 };
+    let seal = Seal { grace_ms: 0, look_interval_ms: 100, niceness: 0 };
     let writer = Writer::start(state, Settings { seal, ..settings() }).unwrap();
     let journal = writer.journal(0).unwrap();
     let context = context("Europe/London");

@@ -57,7 +57,7 @@ fn killed_process() {
     let journal =
         JournalSettings { segment_bytes: 20_000, sync_interval_ms: 20, ..settings().journal };
     let seal = match std::env::var_os(SEALS) {
-        Some(_) => ledger::seal::Settings { grace_ms: 0, look_interval_ms: 30 },
+        Some(_) => ledger::seal::Settings { grace_ms: 0, look_interval_ms: 30, niceness: 0 },
         None => settings().seal,
     };
     let writer =
@@ -190,8 +190,7 @@ fn kills_while_days_are_sealed_leave_a_log_that_is_whole() {
     ids.sort_unstable();
     assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "no record twice");
     let parts = ledger::parts::parts(&state.join("access")).unwrap();
-    // Sealing has the lowest priority: how often it gets done hangs on what else the machine does.
-    assert!(parts.len() > 2 && parts.iter().all(|part| part.sealed), "{} parts", parts.len());
+    assert!(parts.len() > 4 && parts.iter().all(|part| part.sealed), "{} parts", parts.len());
 }
 
 #[test]

@@ -237,7 +237,7 @@ pub(crate) fn from_change_error_for(
             Failure::not_permitted(what).fix(whom_else_to_ask(policy, roles, but))
         }
         ChangeError::KeyedTogether { .. } => Failure::not_permitted(what)
-            .fix("let a third person do it, or wait; schoolgate log actions --event account_changed"),
+            .fix("let a third person do it; until when it is so, tells: schoolgate account list"),
         ChangeError::NotYet { id, .. } => {
             Failure::not_permitted(what).fix(format!("see schoolgate unblock show {id}"))
         }
@@ -354,22 +354,20 @@ pub(crate) fn show_seconds(clock: &SchoolClock, at: UnixMillis) -> String {
     format!("{} {zone}", clock.civil(at).strftime("%Y-%m-%d %H:%M:%S"))
 }
 
-/// Whether two accounts may be one person's now: one keyed the other, or the emergency code is one of them,
-/// whose holder may be anybody.
+/// Whether two accounts may be one person's now: one has set the other's password, or the emergency code is
+/// one of them, whose holder may be anybody.
 pub(crate) fn is_one_person(changes: &Changes, one: &str, other: &str) -> bool {
     let is_emergency = |name: &str| same_person(name, rules::change::BREAK_GLASS);
     !same_person(one, other)
-        && (is_emergency(one)
-            || is_emergency(other)
-            || changes.keyed.until(one, other, now()).is_some())
+        && (is_emergency(one) || is_emergency(other) || changes.keyed.may_be_one(one, other, now()))
 }
 
 /// What whoever is refused for that is told.
 pub(crate) fn not_yet(what: &str, other: &str) -> Failure {
     Failure::not_permitted(format!(
-        "you cannot {what} yet: {} and you may be one person, since one account was keyed by the other within \
-         24 hours, or is the emergency code",
+        "you cannot {what} yet: {} and you count as one person, since one has set the other's password, or \
+         somebody else those of both, or one is the emergency code or was set with it",
         visible(other)
     ))
-    .fix("let a third person do it, or wait; schoolgate log actions --event account_changed")
+    .fix("let a third person do it; until when it is so, tells: schoolgate account list")
 }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where its setup fails")]
 #![allow(dead_code, reason = "the made-up school has helpers that only other tests use")]
 
+#[path = "accounts/keyed.rs"]
+mod keyed;
 mod school;
 #[path = "accounts/terminal.rs"]
 mod terminal;

@@ -21,7 +21,7 @@ pub use attest::{AccessHead, Attestation, Clock, DayCount, DepthShare, LevelMode
 pub use history::{
     ListRequest, PolicyRequest, REVIEW_BEFORE_END_MILLIS, RequestKind, UnblockHistory, UnblockState,
 };
-pub use keyed::{KEYED_MILLIS, Keyed, SETTING_UP_MILLIS};
+pub use keyed::{KEYED_MILLIS, Keyed, KeyedUntil, SETTING_UP_MILLIS};
 pub use lesson::{Lesson, Yes, standing_yes, start_lesson};
 pub use look::{CertificateException, InspectWhat, PrivacyLift, ask_certificate, ask_inspect};
 pub use order::{SignOff, SignOffOrder};
@@ -369,8 +369,8 @@ pub enum ChangeError {
     #[error("{id} cannot be revoked: it is in force, and does not end by itself")]
     NotRevocable { id: UnblockId },
     #[error(
-        "{by} and {other} cannot both sign {id} off yet: the account of one was keyed by the other, or of both \
-         by the same person, within the last 24 hours"
+        "{by} and {other} cannot both sign {id} off yet: they count as one person, since one has set the other's \
+         password, or somebody else those of both, or it was set with the emergency code"
     )]
     KeyedTogether { id: UnblockId, by: String, other: String },
     #[error("no standing yes covers it: {0}")]

@@ -160,8 +160,11 @@ impl<'a> Acting<'a> {
         if failure.exit != Exit::NotPermitted || self.dry_run {
             return failure;
         }
-        let event =
-            Event::ActionRefused { action: self.action.clone(), why: failure.what().to_owned() };
+        let (action, why) = (self.action.clone(), failure.what().to_owned());
+        let event = match failure.is_one_person {
+            true => Event::OnePersonRefused { action, why },
+            false => Event::ActionRefused { action, why },
+        };
         match self.log.append(now(), &self.by, event).await {
             Ok(_) => failure,
             Err(error) => failure.detail(format!("the refusal could not be recorded: {error}")),
@@ -236,8 +239,7 @@ pub(crate) fn from_change_error_for(
         | ChangeError::NoRole { .. } => {
             Failure::not_permitted(what).fix(whom_else_to_ask(policy, roles, but))
         }
-        ChangeError::KeyedTogether { .. } => Failure::not_permitted(what)
-            .fix("let a third person do it; until when it is so, tells: schoolgate account list"),
+        ChangeError::KeyedTogether { .. } => Failure::one_person(what),
         ChangeError::NotYet { id, .. } => {
             Failure::not_permitted(what).fix(format!("see schoolgate unblock show {id}"))
         }
@@ -364,10 +366,9 @@ pub(crate) fn is_one_person(changes: &Changes, one: &str, other: &str) -> bool {
 
 /// What whoever is refused for that is told.
 pub(crate) fn not_yet(what: &str, other: &str) -> Failure {
-    Failure::not_permitted(format!(
+    Failure::one_person(format!(
         "you cannot {what} yet: {} and you count as one person, since one has set the other's password, or \
          somebody else those of both, or one is the emergency code or was set with it",
         visible(other)
     ))
-    .fix("let a third person do it; until when it is so, tells: schoolgate account list")
 }

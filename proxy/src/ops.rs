@@ -56,6 +56,7 @@ struct Gauges {
     sign_ins_waiting: IntGauge,
     break_glass_uses: IntGauge,
     account_lockouts: IntGauge,
+    one_person_refusals: IntGauge,
 }
 
 impl Gauges {
@@ -129,6 +130,10 @@ impl Gauges {
             account_lockouts: gauge(
                 "ledger_account_lockouts",
                 "Times that an administrator's account was locked, ever.",
+            )?,
+            one_person_refusals: gauge(
+                "ledger_one_person_refusals",
+                "Refusals because two accounts count as one person, ever.",
             )?,
         })
     }
@@ -215,6 +220,7 @@ impl Ops {
         let snapshot = self.current.load();
         gauges.break_glass_uses.set(count(snapshot.changes.break_glass.uses));
         gauges.account_lockouts.set(count(snapshot.changes.lockouts));
+        gauges.one_person_refusals.set(count(snapshot.changes.one_person_refusals));
         for (list, entries) in snapshot.index.lists() {
             gauges.list_entries.with_label_values(&[&list.name]).set(count(entries));
         }

@@ -144,6 +144,8 @@ pub enum Event {
     AuthorityChanged { done: String, name: String, fingerprint: String },
     /// An action that was refused: what was tried and why not.
     ActionRefused { action: String, why: String },
+    /// What takes two people was refused because their accounts count as one person. It is an alarm.
+    OnePersonRefused { action: String, why: String },
     /// A daemon began to serve: its version, policy and lists.
     ServeStarted { version: String, policy_hash: String, list_version: String },
     /// A daemon ended in order.
@@ -303,6 +305,8 @@ pub struct Changes {
     pub policy: Option<String>,
     /// Who keyed whose account.
     pub keyed: Keyed,
+    /// How often something was refused because of that.
+    pub one_person_refusals: u64,
 }
 
 /// What the log tells of the emergency code.

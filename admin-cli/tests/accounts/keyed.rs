@@ -61,6 +61,20 @@ fn whoever_has_keyed_an_account_does_not_sign_off_with_it_nor_with_another_that_
         let state = state_of(&school, name);
         assert!(state.starts_with("in use; one person with j.cho in sign-offs until "), "{state}");
     }
+    let refused = entries(&school, "one_person_refused");
+    let told: Vec<_> = refused.iter().map(|entry| (&entry["actor"], &entry["action"])).collect();
+    let action = Value::from("unblock authorise U-0001");
+    assert_eq!(told, [(&"q.whitmore".into(), &action), (&"a.deputy".into(), &action)]);
+    assert!(refused[0]["why"].as_str().unwrap().contains("q.whitmore and j.cho"), "{refused:?}");
+    assert_eq!(entries(&school, "action_refused").len(), 0, "told once");
+    let week = "report weekly --for dsl --by q.whitmore --since today --format";
+    let page = school.run_plain(week, &["md"], b"");
+    assert!(page.out.contains("2 times what takes two people was refused"), "{page:?}");
+    let passwords = "q.whitmore's by j.cho, a.deputy's by j.cho";
+    assert!(page.out.contains(&format!("set by somebody else: {passwords}. Ask")), "{page:?}");
+    let week = json(&school.run_plain(week, &["json"], b""));
+    assert_eq!(week["one_person_refused"], 2);
+    assert_eq!(week["passwords_set"].as_array().unwrap().len(), 2);
     // What only takes away needs no second person.
     let no = "unblock refuse U-0001 --by q.whitmore --reason";
     assert_eq!(school.run_plain(no, &["not this week"], b"").code, OK);
@@ -84,6 +98,9 @@ fn holds_and_erasures_take_two_people_too() {
         assert_eq!(refused.code, NOT_PERMITTED, "{refused:?}");
         assert!(refused.err.contains("q.whitmore and you count as one person"), "{refused:?}");
     }
+    let alarms = entries(&school, "one_person_refused");
+    let told: Vec<_> = alarms.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(told, ["retention hold lift H-0001", "retention erase carry-out E-0001"]);
 }
 
 #[test]

@@ -55,6 +55,7 @@ impl Changes {
                 self.break_glass.used_at = Some(entry.at);
             }
             Event::AccountLocked { .. } => self.lockouts += 1,
+            Event::OnePersonRefused { .. } => self.one_person_refusals += 1,
             event => self.fold_answer(event, entry),
         }
     }

@@ -318,6 +318,8 @@ pub struct BreakGlass {
     pub uses: u64,
     /// When it was used last, since it was made.
     pub used_at: Option<UnixMillis>,
+    /// How often a wrong one was typed since.
+    pub wrong: u64,
 }
 
 /// Why an action on a change is not allowed, in words for the person who tried.

@@ -1,9 +1,9 @@
 //! Alarms of the filter's own messages: what somebody must hear of who does not read the log.
 //!
-//! They name nobody; the change log does. The metrics `ledger_break_glass_uses`, `ledger_account_lockouts`
-//! and `ledger_one_person_refusals` and the alerts of `deploy/` tell the same.
+//! They name nobody; the change log does. The metrics `ledger_break_glass_uses`, `ledger_break_glass_wrong`,
+//! `ledger_account_lockouts` and `ledger_one_person_refusals` and the alerts of `deploy/` tell the same.
 
-use rules::change::{ChangeEntry, Changes, Event, same_person};
+use rules::change::{BREAK_GLASS, ChangeEntry, Changes, Event, same_person};
 
 /// How loud an alarm is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,12 @@ fn alarm(entry: &ChangeEntry) -> Option<(Loudness, &'static str)> {
             Loudness::Error,
             "the emergency code was used; see schoolgate log actions --event break_glass_used, then \
              schoolgate account break-glass renew",
+        )),
+        // Each one: wrong codes lock nothing, so that an alarm is all that stands against guessing.
+        Event::LoginRefused { account, .. } if same_person(account, BREAK_GLASS) => Some((
+            Loudness::Error,
+            "a wrong emergency code was typed; see schoolgate log actions --event login_refused, and ask the \
+             head where the sheet is",
         )),
         Event::AccountLocked { .. } => Some((
             Loudness::Error,
@@ -71,15 +77,15 @@ pub(super) fn raise_standing(changes: &Changes) {
 /// it: reading the log must not make the filter look again at every open connection. What a metric
 /// counts is not among them, for such entries are not folded.
 pub(super) fn concerns_no_decision(event: &Event) -> bool {
-    matches!(
-        event,
+    match event {
+        Event::LoginRefused { account, .. } => !same_person(account, BREAK_GLASS),
         Event::Looked { .. }
-            | Event::SessionStarted { .. }
-            | Event::SessionEnded { .. }
-            | Event::LoginRefused { .. }
-            | Event::AccountChanged { .. }
-            | Event::AccountRemoved { .. }
-    )
+        | Event::SessionStarted { .. }
+        | Event::SessionEnded { .. }
+        | Event::AccountChanged { .. }
+        | Event::AccountRemoved { .. } => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +113,14 @@ mod tests {
                 "account_locked",
             ),
             (Event::OnePersonRefused { action, why }, Loudness::Error, "one_person_refused"),
+            (
+                Event::LoginRefused {
+                    account: BREAK_GLASS.to_owned(),
+                    why: "wrong code".to_owned(),
+                },
+                Loudness::Error,
+                "login_refused",
+            ),
             (set("q.whitmore", "password"), Loudness::Warning, "account_changed"),
         ];
         for (event, loudness, word) in cases {

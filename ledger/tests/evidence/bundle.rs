@@ -51,6 +51,8 @@ fn a_stranger_finds_the_records_right_and_sees_no_others() {
     );
     assert!(text.contains("BLOCK") && text.contains("arcade.test/"), "{text}");
     assert!(text.contains("school.example/log 9 "), "{text}");
+    let public = std::fs::read_to_string(state.path().join("audit/key.pub")).unwrap();
+    assert!(text.contains(&format!("  key         {public}")), "the whole key is there: {text}");
     let proofs = std::fs::read_to_string(folder.join("proofs.json")).unwrap();
     assert_eq!(proofs.matches("\"number\"").count(), 15, "no other record is in it");
     assert!(proofs.matches("\"place\"").count() > 0, "an end that came by itself is");
@@ -64,6 +66,28 @@ fn a_stranger_finds_the_records_right_and_sees_no_others() {
     assert!(verify(&program, &folder, &["--checkpoint", kept_text]).status.success());
     std::fs::write(&kept, "something else\n").unwrap();
     assert!(!verify(&program, &folder, &["--checkpoint", kept_text]).status.success());
+}
+
+/// One that was made up beside the log, under the log's own name, fits its own key.
+#[test]
+fn a_bundle_of_another_key_is_told_by_the_key_that_somebody_kept() {
+    let (state, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    small(state.path());
+    small(other.path());
+    let (_outside, folder, program) = bundle(state.path());
+    let (_made_up, forged, _) = bundle(other.path());
+    let kept = folder.with_file_name("kept.pub");
+    let public = std::fs::read_to_string(state.path().join("audit/key.pub")).unwrap();
+    std::fs::write(&kept, format!("Printed on 1 September:\r\n  {}\r\n", public.trim())).unwrap();
+    let with_key = ["--key", kept.to_str().unwrap()];
+    assert!(verify(&program, &folder, &with_key).status.success());
+    assert!(verify(&program, &forged, &[]).status.success(), "it fits its own key");
+    let output = verify(&program, &forged, &with_key);
+    assert!(!output.status.success() && !said(&output).contains("RIGHT"), "{}", said(&output));
+    assert!(said(&output).contains("does not hold the key of this bundle"), "{}", said(&output));
+    // A part of the key is not the key.
+    std::fs::write(&kept, &public[..public.len() - 9]).unwrap();
+    assert!(!verify(&program, &folder, &with_key).status.success());
 }
 
 #[test]

@@ -158,6 +158,11 @@ def read_key(data):
     return name, bytes.fromhex(key_id), key[1:]
 
 
+def public_line(key):
+    """The whole public key, as in key.pub: a part of it could be met by a key made for that."""
+    return "%s+%s+%s" % (key[0], key[1].hex(), base64.b64encode(b"\x01" + key[2]).decode())
+
+
 def signature_holds(key, message, signature):
     der = bytes.fromhex("302a300506032b6570032100") + key
     pem = "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n" % base64.b64encode(der).decode()
@@ -243,8 +248,12 @@ def check_record(record, batches):
         check_in_batch(leaf, other["rows"] + place, other, end)
 
 
-def check(folder, kept):
+def check(folder, kept, kept_key):
     key = read_key(read(folder, "key.pub")[1])
+    if kept_key is not None:
+        with open(kept_key, encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+        need(public_line(key) in lines, "%s does not hold the key of this bundle" % kept_key)
     case = check_files(folder, key)
     note = read(folder, "checkpoint")[1]
     size, root = read_checkpoint("checkpoint", note, key)
@@ -290,10 +299,12 @@ def main():
     parser.add_argument("--show", action="store_true", help="print the records too")
     parser.add_argument("--checkpoint", metavar="FILE",
                         help="a copy of the checkpoints that somebody else kept: this one must be in it")
+    parser.add_argument("--key", metavar="FILE",
+                        help="a copy of the school's key.pub that somebody else kept: this key must be in it")
     arguments = parser.parse_args()
     folder = arguments.folder or os.path.dirname(os.path.abspath(__file__))
     try:
-        key, note, entry, proofs = check(folder, arguments.checkpoint)
+        key, note, entry, proofs = check(folder, arguments.checkpoint, arguments.key)
     except Wrong as wrong:
         print("WRONG: %s" % wrong)
         return 1
@@ -310,7 +321,7 @@ def main():
               % len(proofs["not_covered"]))
     print("The key came with the records. That they are this school's log, and not one made up beside it, is")
     print("shown only if key or checkpoint are the same as what somebody else kept from before:")
-    print("  key         %s+%s" % (key[0], key[1].hex()))
+    print("  key         %s" % public_line(key))
     print("  checkpoint  %s" % " ".join(note.split("\n")[:3]))
     return 0
 

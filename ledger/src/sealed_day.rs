@@ -203,6 +203,7 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
         });
         let path = format!("/{}", path.trim_end_matches('/'));
         if path.len() > 1 {
+            conditions.holding(Text::Path, &path);
             conditions.text(Text::Path, move |text| {
                 let rest = text.and_then(|text| text.strip_prefix(&path));
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

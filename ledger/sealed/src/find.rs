@@ -47,6 +47,9 @@ impl Finder {
     /// Whether a first part of it, but not all, stands at the end of a host.
     pub(crate) fn may_begin_in(&self, host: &str) -> bool {
         let host = host.as_bytes();
+        if !host.last().is_some_and(|last| self.lower.contains(&last.to_ascii_lowercase())) {
+            return false;
+        }
         (1..self.lower.len().min(host.len() + 1))
             .any(|length| host[host.len() - length..].eq_ignore_ascii_case(&self.lower[..length]))
     }

@@ -96,15 +96,26 @@ pub(crate) fn dictionary(pages: &mut dyn PageReader) -> Result<Option<Texts>, Fa
     Ok(Some(texts))
 }
 
-/// Reads a whole column of `rows` rows.
-pub(crate) fn texts(
-    pages: &mut dyn PageReader,
-    rows: usize,
-    optional: bool,
-) -> Result<Texts, Failure> {
+/// Every page of a column, unpacked.
+pub(crate) fn all(pages: &mut dyn PageReader) -> Result<Vec<Page>, Failure> {
+    let mut all = Vec::new();
+    while let Some(page) = pages.get_next_page()? {
+        all.push(page);
+    }
+    Ok(all)
+}
+
+/// Whether a text may stand in one of the pages' texts. `false` is certain; what else stands in a page, as lengths
+/// and numbers, may look like it.
+pub(crate) fn may_hold(pages: &[Page], finder: &Finder) -> bool {
+    finder.len() == 0 || pages.iter().any(|page| finder.places(page.buffer()).next().is_some())
+}
+
+/// Makes a whole column of `rows` rows of its pages.
+pub(crate) fn texts(pages: Vec<Page>, rows: usize, optional: bool) -> Result<Texts, Failure> {
     let mut texts = Texts::default();
     let mut defined = Vec::new();
-    while let Some(page) = pages.get_next_page()? {
+    for page in pages {
         let (buf, count, encoding) = match page {
             Page::DictionaryPage { .. }
                 if !texts.buffers.is_empty() || !texts.numbers.is_empty() =>

@@ -1,6 +1,7 @@
 //! Opening a file, and the columns of its row groups.
 
 use crate::columns::{COLUMNS, Column, Ended, NUMBERS, Number, Row, TEXTS, Text, schema};
+use crate::find::Finder;
 use crate::pages::{self, Failure};
 use crate::source::{self, CHECKSUMS, Stretch};
 use crate::{Error, Fault};
@@ -175,9 +176,38 @@ impl Group<'_> {
             return Ok(texts);
         }
         let (place, name, optional) = self.column(Column::Text(column));
-        let read = || pages::texts(&mut self.pages(place, false)?, self.rows(), optional);
+        let read = || {
+            let pages = pages::all(&mut self.pages(place, false)?)?;
+            pages::texts(pages, self.rows(), optional)
+        };
         let texts = read().map_err(|failure| self.failed(name, failure))?;
         Ok(cell.get_or_init(|| texts))
+    }
+
+    /// A column of texts, where one of them may hold what is looked for: to look through the bytes of all is far
+    /// cheaper than to take them apart. `None`: none does.
+    ///
+    /// # Errors
+    /// [`Error`]: damage.
+    pub(crate) fn texts_holding(
+        &self,
+        column: Text,
+        finder: &Finder,
+    ) -> Result<Option<&Texts>, Error> {
+        let cell = &self.texts[column as usize];
+        if cell.get().is_some() {
+            return Ok(cell.get());
+        }
+        let (place, name, optional) = self.column(Column::Text(column));
+        let read = || {
+            let pages = pages::all(&mut self.pages(place, false)?)?;
+            match pages::may_hold(&pages, finder) {
+                true => pages::texts(pages, self.rows(), optional).map(Some),
+                false => Ok(None),
+            }
+        };
+        let texts = read().map_err(|failure| self.failed(name, failure))?;
+        Ok(texts.map(|texts| cell.get_or_init(|| texts)))
     }
 
     /// Every text of a column, without its rows; `None` where only the rows can tell.

@@ -28,6 +28,8 @@ type Test<'q> = Box<dyn Fn(Option<&str>) -> bool + Sync + 'q>;
 pub struct Conditions<'q> {
     numbers: Vec<(Number, RangeInclusive<i64>)>,
     texts: Vec<(Text, Test<'q>)>,
+    /// Texts that one of a column must hold, before its tests are made.
+    holding: Vec<(Text, Finder)>,
     depth_in_end: Option<String>,
     addresses: Vec<String>,
 }
@@ -47,6 +49,12 @@ impl<'q> Conditions<'q> {
     /// The text passes the test, which is made once for each distinct text of a row group.
     pub fn text(&mut self, column: Text, test: impl Fn(Option<&str>) -> bool + Sync + 'q) {
         self.texts.push((column, Box::new(test)));
+    }
+
+    /// Beside a test: a text that passes it holds this one, compared without (ASCII) case. Groups of which no text
+    /// does are passed over for little.
+    pub fn holding(&mut self, column: Text, text: &str) {
+        self.holding.push((column, Finder::new(text)));
     }
 
     /// How deep the proxy saw, in the end where that is told, else as decided, is this word.
@@ -85,7 +93,19 @@ impl<'q> Conditions<'q> {
         }
         let mut rows: Vec<u32> = (0..group.rows() as u32).collect();
         for (column, test) in &self.texts {
+            for (_, finder) in self.holding.iter().filter(|(of, _)| of == column) {
+                if group.texts_holding(*column, finder)?.is_none() {
+                    return Ok(Vec::new());
+                }
+            }
             let texts = group.texts(*column)?;
+            if rows.len() < texts.count() {
+                rows.retain(|row| test(texts.row(*row as usize)));
+                if rows.is_empty() {
+                    return Ok(rows);
+                }
+                continue;
+            }
             let passes: Vec<bool> =
                 (0..texts.count() as u32).map(|number| test(texts.entry(number))).collect();
             let none = test(None);
@@ -137,12 +157,23 @@ fn is_optional(column: Number) -> bool {
 /// Keeps the rows whose host, with the path behind it, holds `text`. The text may begin in the host
 /// and end in the path.
 fn retain_addresses(group: &Group<'_>, rows: &mut Vec<u32>, text: &str) -> Result<(), Error> {
-    let (hosts, paths) = (group.texts(Text::Host)?, group.texts(Text::Path)?);
+    let hosts = group.texts(Text::Host)?;
     let finder = Finder::new(text);
-    let (in_hosts, in_paths) = (hosts.holding(&finder), paths.holding(&finder));
+    let in_hosts = hosts.holding(&finder);
     let begins: Vec<bool> = (0..hosts.count() as u32)
         .map(|number| hosts.entry(number).is_some_and(|host| finder.may_begin_in(host)))
         .collect();
+    let paths = match in_hosts.iter().chain(&begins).any(|is| *is) {
+        true => group.texts(Text::Path)?,
+        false => match group.texts_holding(Text::Path, &finder)? {
+            Some(paths) => paths,
+            None => {
+                rows.clear();
+                return Ok(());
+            }
+        },
+    };
+    let in_paths = paths.holding(&finder);
     let is = |all: &[bool], number: u32| all.get(number as usize).copied().unwrap_or(false);
     let mut whole = String::new();
     rows.retain(|row| {

@@ -93,7 +93,8 @@ pub enum Why {
     Parts,
     /// The running filter may have it open.
     #[error(
-        "it is one of the newest days, which may still be written to; carry it out again in three days"
+        "it is one of the newest days, which may still be written to; carry it out again when three days have passed \
+         and two later days have records"
     )]
     Open,
     /// The newest day, of which some records would be over: a clock that is wrong would erase them all.

@@ -270,7 +270,7 @@ impl Week<'_> {
             }
         };
         let needs = match self.waiting().len() {
-            0 => "Nothing needs you.".to_owned(),
+            0 => "Nothing waits for your decision.".to_owned(),
             1 => "1 thing needs you.".to_owned(),
             many => format!("{many} things need you."),
         };

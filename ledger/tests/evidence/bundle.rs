@@ -64,8 +64,24 @@ fn a_stranger_finds_the_records_right_and_sees_no_others() {
     std::fs::write(&kept, checkpoints(state.path())).unwrap();
     let kept_text = kept.to_str().unwrap();
     assert!(verify(&program, &folder, &["--checkpoint", kept_text]).status.success());
-    std::fs::write(&kept, "something else\n").unwrap();
-    assert!(!verify(&program, &folder, &["--checkpoint", kept_text]).status.success());
+    let compare = |text: &str| {
+        std::fs::write(&kept, text).unwrap();
+        let ran = verify(&program, &folder, &["--checkpoint", kept_text]);
+        (ran.status.code(), String::from_utf8(ran.stdout).unwrap())
+    };
+    let note = std::fs::read_to_string(folder.join("checkpoint")).unwrap();
+    let [origin, size, root] = *note.lines().take(3).collect::<Vec<_>>() else { panic!("{note}") };
+    // As a report prints it.
+    assert_eq!(compare(&format!("Checkpoint: {origin} {size} {root}\n")).0, Some(0));
+    let earlier = checkpoints(state.path());
+    let earlier = earlier.split("\n\n\n").next().unwrap().replace(&note, "");
+    let first = earlier.lines().nth(1).unwrap();
+    assert_ne!(first, size);
+    let (code, told) = compare(&format!("{origin}\n{first}\n{}\n", "A".repeat(43) + "="));
+    assert!(code == Some(2) && told.starts_with("NOT COMPARED: "), "an honest earlier one: {told}");
+    let (code, told) = compare(&format!("{origin}\n{size}\n{}\n", "A".repeat(43) + "="));
+    assert!(code == Some(1) && told.starts_with("WRONG: "), "another log of that size: {told}");
+    assert_eq!(compare("something else\n").0, Some(1));
 }
 
 /// One that was made up beside the log, under the log's own name, fits its own key.

@@ -13,6 +13,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,10 @@ GROUP = 16
 
 class Wrong(Exception):
     """Something does not hold; the text says what."""
+
+
+class Unsure(Exception):
+    """Nothing can be said by what was given; the text says why."""
 
 
 def need(holds, what):
@@ -248,6 +253,18 @@ def check_record(record, batches):
         check_in_batch(leaf, other["rows"] + place, other, end)
 
 
+def compare_kept(name, text, note):
+    """Looks for the bundle's checkpoint in what somebody kept, as a note or as the line that reports print."""
+    origin, size, root = note.split("\n")[:3]
+    found = re.findall(re.escape(origin) + r"\s+([0-9]+)\s+([A-Za-z0-9+/=]{44})(?![A-Za-z0-9+/=])", text)
+    need(found, "%s holds no checkpoint of %s" % (name, origin))
+    same = [other for other_size, other in found if other_size == size]
+    need(not same or root in same, "%s has another checkpoint of %s entries" % (name, size))
+    if not same:
+        raise Unsure("%s has checkpoints of %s entries, and this bundle's is of %s. That speaks neither for "
+                     "the records nor against them." % (name, ", ".join(of for of, _ in found[-3:]), size))
+
+
 def check(folder, kept, kept_key):
     key = read_key(read(folder, "key.pub")[1])
     if kept_key is not None:
@@ -259,7 +276,7 @@ def check(folder, kept, kept_key):
     size, root = read_checkpoint("checkpoint", note, key)
     if kept is not None:
         with open(kept, encoding="utf-8") as file:
-            need(note in file.read(), "%s does not hold the checkpoint of this bundle" % kept)
+            compare_kept(kept, file.read(), note)
     proofs = json.loads(read(folder, "proofs.json")[1])
     need(proofs["case"] == case, "proofs.json is of another case")
     entry = json.loads(proofs["head"]["entry"])
@@ -305,6 +322,12 @@ def main():
     folder = arguments.folder or os.path.dirname(os.path.abspath(__file__))
     try:
         key, note, entry, proofs = check(folder, arguments.checkpoint, arguments.key)
+    except Unsure as unsure:
+        print("NOT COMPARED: %s" % unsure)
+        print("Ask the school to show on its server that its log goes on from the one that was kept:")
+        print("  schoolgate audit verify --against FILE")
+        print("or to give out the records again with a checkpoint that you are sent first.")
+        return 2
     except Wrong as wrong:
         print("WRONG: %s" % wrong)
         return 1

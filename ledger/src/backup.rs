@@ -11,7 +11,7 @@
 //! who finds a backup must not be able to speak for the school. Nor is what is made again by itself.
 
 use crate::folder::{make_folder, sync_folder};
-use crate::lock::{DaysLock, Hold};
+use crate::lock::{DaysLock, ToRead};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -40,7 +40,7 @@ const MOST_MANIFEST_BYTES: u64 = 64 * 1024 * 1024;
 /// The change log's name: the last file that a restore writes, so that half a restore never serves.
 const CHANGES: &str = "changes.db";
 
-/// Listings of a folder until one brings nothing new: days are sealed and erased meanwhile.
+/// Listings of a folder until one brings nothing new: days begin meanwhile.
 const MOST_LISTINGS: u32 = 20;
 
 /// What is never in a backup, in words for whoever makes one.
@@ -198,22 +198,30 @@ impl<'a> Backup<'a> {
     /// [`BackupError`].
     pub async fn take_state(&mut self) -> Result<(), BackupError> {
         // Nothing is erased meanwhile: a copy of the change log from before, and of a day from after, would be a
-        // backup whose records are missing without a word. No lock: a state that is only read, by us alone.
+        // backup whose records are missing without a word.
         let access = self.state.join("access");
         let began = Instant::now();
-        let taken = DaysLock::take(&access, Hold::Shared, || began.elapsed() >= PATIENCE).await;
-        let _lock = match taken {
-            Ok(Some(lock)) => Some(lock),
-            Ok(None) => return Err(BackupError::Busy),
-            Err(_) => None,
-        };
+        let lock = DaysLock::take_to_read(&access, || began.elapsed() >= PATIENCE).await;
+        let lock = lock.map_err(io(&DaysLock::path(&access)))?;
+        if matches!(lock, ToRead::Busy) {
+            return Err(BackupError::Busy);
+        }
+        self.take_folders().await?;
+        // Nobody could replace files of days, as there was no lock: unless somebody made one meanwhile.
+        match lock {
+            ToRead::NoLock if DaysLock::path(&access).exists() => Err(BackupError::Busy),
+            _ => Ok(()),
+        }
+    }
+
+    async fn take_folders(&mut self) -> Result<(), BackupError> {
         let changes = self.state.join(CHANGES);
         self.take_database(&changes, &format!("state/{CHANGES}")).await?;
         let mut taken = BTreeSet::new();
         for folder in ["audit", "journal"] {
             self.take_folder(folder, &mut taken).await?;
         }
-        // Days are sealed, and new ones begin, while this goes on: until a listing brings nothing new.
+        // New days begin, and parts of days, while this goes on: until a listing brings nothing new.
         for _ in 0..MOST_LISTINGS {
             if !self.take_folder("access", &mut taken).await? {
                 break;

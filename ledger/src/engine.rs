@@ -49,6 +49,10 @@ const PASS_BYTES: u64 = 2 << 20;
 /// A day's file that nothing waits for is closed when unused for so long.
 const CLOSE_AFTER: Duration = Duration::from_secs(60);
 
+/// Longest that recovery waits for whoever replaces files of days: a start that fails says why, and is tried
+/// again by whoever starts it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Why journals cannot be stored. Nothing is lost: they are kept and tried again.
 #[derive(Debug, Error)]
 pub enum IngestError {
@@ -72,6 +76,14 @@ pub enum IngestError {
     #[error("journal {path}: {source}; see that the state folder can be read and written")]
     Journal {
         /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The lock of the days' files.
+    #[error("lock {path}: {source}; the journal is kept until its records can be stored")]
+    Lock {
+        /// The lock file.
         path: PathBuf,
         /// Cause.
         source: std::io::Error,
@@ -139,6 +151,8 @@ pub(crate) struct Engine {
     tree: Option<AccessTree>,
     /// Who else may have a day's file, in a daemon.
     claims: Option<Arc<Claims>>,
+    /// How long the lock of the days is waited for where nobody can be asked for it, in recovery.
+    patience: Duration,
     /// How far journals are stored in the sealed parts of days, as far as asked.
     sealed: HashMap<Date, Vec<HashMap<u64, Position>>>,
     /// The same of all parts of the day that was let go last.
@@ -217,6 +231,7 @@ impl Engine {
             audit: crate::evidence::folder(state),
             tree: None,
             claims,
+            patience: PATIENCE,
             sealed: HashMap::new(),
             lent: None,
             tally: Tally { last_id: carried.last_id, ..Tally::default() },
@@ -624,13 +639,17 @@ impl Engine {
             return Ok(None);
         }
         // An end is no failure: the journals keep what was not stored.
-        let give_up = || self.claims.as_ref().is_some_and(|claims| claims.recall());
+        let began = Instant::now();
+        let give_up = || match &self.claims {
+            Some(claims) => claims.recall(),
+            None => began.elapsed() >= self.patience,
+        };
         let lock = DaysLock::take(&self.access, Hold::Shared, give_up).await;
         let lock = lock.and_then(|lock| {
-            let stopped = || std::io::Error::other("stopped while records were being erased");
-            lock.map(Some).ok_or_else(stopped)
+            let busy = || std::io::Error::other("records are being erased, or a day is being sealed");
+            lock.map(Some).ok_or_else(busy)
         });
-        lock.map_err(|source| IngestError::Journal { path: self.access.clone(), source })
+        lock.map_err(|source| IngestError::Lock { path: DaysLock::path(&self.access), source })
     }
 
     async fn store(
@@ -919,4 +938,30 @@ async fn opened<'t>(
 fn now() -> UnixMillis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     UnixMillis(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    #[tokio::test]
+    async fn recovery_does_not_wait_for_ever_for_the_lock_of_the_days_and_names_it() {
+        let state = tempfile::tempdir().unwrap();
+        let access = state.path().join("access");
+        std::fs::create_dir(&access).unwrap();
+        for day in ["2026-01-08", "2026-01-09"] {
+            std::fs::write(access.join(format!("access-{day}.db")), "").unwrap();
+        }
+        let mut engine = Engine::new(state.path(), &squid::Paths::default(), None).await.unwrap();
+        engine.patience = Duration::from_millis(50);
+        let alone = DaysLock::try_take(&access, Hold::Alone).unwrap().unwrap();
+        let waited = engine.lock_of(date(2026, 1, 7));
+        let waited = tokio::time::timeout(Duration::from_secs(20), waited).await;
+        let refused = waited.expect("it gives up").unwrap_err().to_string();
+        assert!(refused.contains("days.lock: records are being erased"), "{refused}");
+        drop(alone);
+        assert!(engine.lock_of(date(2026, 1, 7)).await.unwrap().is_some());
+    }
 }

@@ -9,7 +9,7 @@ pub use crate::engine::{Damage, IngestError};
 use crate::engine::{Engine, Head, Tally};
 use crate::folder::make_folder;
 use crate::journal::{Journal, JournalSettings, Shared};
-use crate::lock::{LockError, StateLock};
+use crate::lock::{DaysLock, LockError, StateLock};
 use crate::squid::Paths;
 use jiff::civil::Date;
 use rules::change::{AccessHead, Event};
@@ -154,6 +154,10 @@ pub(crate) fn recover_locked(
     for folder in ["journal", "access"] {
         make_folder(&state.join(folder)).map_err(failed)?;
     }
+    // By whom the folder belongs to: who reads days later, maybe from another account, makes none.
+    let access = state.join("access");
+    DaysLock::make(&access)
+        .map_err(|source| StartError::Io { path: DaysLock::path(&access), source })?;
     let (state_folder, squid) = (state.to_owned(), squid.clone());
     let worker = std::thread::Builder::new().name("ledger-recover".into());
     let running = worker.spawn(move || {

@@ -57,8 +57,10 @@ impl StateLock {
     }
 }
 
-/// Held while files of older days are replaced, as sealing and erasing do, or, shared, while the ingest has
-/// one of them open. Let go when dropped or when the process ends, however it ends.
+/// Held while files of older days are replaced, as sealing and erasing do, or, shared, by whom that would
+/// disturb: the ingest while it has an older day open, `audit verify`, a backup, a look at what would be erased.
+/// Days of about today are opened without it, as nobody replaces these ([`crate::parts::is_of_today`]). Let go
+/// when dropped or when the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct DaysLock {
     file: File,
@@ -69,8 +71,19 @@ pub(crate) struct DaysLock {
 pub(crate) enum Hold {
     /// To replace files of days.
     Alone,
-    /// To write to one of an older day.
+    /// So that nobody else does meanwhile: to write to one of an older day, or to read many.
     Shared,
+}
+
+/// What whoever only reads days comes by.
+#[derive(Debug)]
+pub(crate) enum ToRead {
+    /// Nobody replaces files of days as long as it is held.
+    Held(DaysLock),
+    /// There is nobody to be kept out: no daemon and no command ever was here, or none can write here.
+    NoLock,
+    /// Somebody else went on replacing files of days.
+    Busy,
 }
 
 impl Drop for DaysLock {
@@ -81,11 +94,28 @@ impl Drop for DaysLock {
 }
 
 impl DaysLock {
-    /// Takes `STATE/days.lock`, beside the folder of days. `Ok(None)`: somebody else has it just now.
-    pub(crate) fn try_take(access: &Path, hold: Hold) -> std::io::Result<Option<Self>> {
+    /// `STATE/days.lock`, beside the folder of days.
+    pub(crate) fn path(access: &Path) -> PathBuf {
+        access.with_file_name("days.lock")
+    }
+
+    /// Makes the file, for its owner alone, where it is missing: who only reads does not, and goes without.
+    pub(crate) fn make(access: &Path) -> std::io::Result<()> {
+        Self::open(access).map(drop)
+    }
+
+    fn open(access: &Path) -> std::io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(access.with_file_name("days.lock"))?;
+        options.open(Self::path(access))
+    }
+
+    /// Takes the lock. `Ok(None)`: somebody else has it just now.
+    pub(crate) fn try_take(access: &Path, hold: Hold) -> std::io::Result<Option<Self>> {
+        Self::lock(Self::open(access)?, hold)
+    }
+
+    fn lock(file: File, hold: Hold) -> std::io::Result<Option<Self>> {
         let taken = match hold {
             Hold::Alone => file.try_lock(),
             Hold::Shared => file.try_lock_shared(),
@@ -107,6 +137,30 @@ impl DaysLock {
             match Self::try_take(access, hold)? {
                 None if !give_up() => tokio::time::sleep(LOOK).await,
                 taken => return Ok(taken),
+            }
+        }
+    }
+
+    /// Takes it, shared, to read days; waits until `give_up`. The file is neither made nor written to: it may
+    /// be another account's, and the folder on a medium that cannot be written.
+    ///
+    /// # Errors
+    /// [`std::io::Error`]: whether somebody replaces files of days cannot be known.
+    pub(crate) async fn take_to_read(
+        access: &Path,
+        mut give_up: impl FnMut() -> bool,
+    ) -> std::io::Result<ToRead> {
+        use std::io::ErrorKind::{NotFound, ReadOnlyFilesystem};
+        loop {
+            let file = File::open(Self::path(access));
+            match file.and_then(|file| Self::lock(file, Hold::Shared)) {
+                Ok(Some(lock)) => return Ok(ToRead::Held(lock)),
+                Ok(None) if give_up() => return Ok(ToRead::Busy),
+                Ok(None) => tokio::time::sleep(LOOK).await,
+                Err(error) if matches!(error.kind(), NotFound | ReadOnlyFilesystem) => {
+                    return Ok(ToRead::NoLock);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -144,5 +198,28 @@ mod tests {
         assert!(alone.is_some() && take(Hold::Alone).is_none() && take(Hold::Shared).is_none());
         drop(alone);
         assert!(take(Hold::Shared).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_reads_days_goes_without_the_lock_only_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = folder.path().join("access");
+        let read = async || DaysLock::take_to_read(&access, || true).await;
+        assert!(matches!(read().await.unwrap(), ToRead::NoLock));
+        assert!(!DaysLock::path(&access).exists(), "reading makes no file");
+        DaysLock::make(&access).unwrap();
+        let mode = std::fs::metadata(DaysLock::path(&access)).unwrap().permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+        let (one, other) = (read().await.unwrap(), read().await.unwrap());
+        assert!(matches!((&one, &other), (ToRead::Held(_), ToRead::Held(_))));
+        assert!(DaysLock::try_take(&access, Hold::Alone).unwrap().is_none());
+        drop((one, other));
+        let alone = DaysLock::try_take(&access, Hold::Alone).unwrap();
+        assert!(matches!(read().await.unwrap(), ToRead::Busy));
+        drop(alone);
+        // A lock that cannot be had is no proof that nobody has it.
+        std::fs::remove_file(DaysLock::path(&access)).unwrap();
+        std::os::unix::fs::symlink("days.lock", DaysLock::path(&access)).unwrap();
+        assert!(read().await.is_err());
     }
 }

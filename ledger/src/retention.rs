@@ -237,11 +237,10 @@ pub async fn run(
     Err(RetentionError::Busy)
 }
 
-/// How long a day may go on being sealed before an erasure gives way to it.
+/// How long whoever has the lock of the days is waited for before an erasure gives way.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Takes the lock of the days; also where nothing is to be changed, as a sealed day is made one that can be
-/// looked through.
+/// Takes the lock of the days; shared where nothing is to be changed, so that nobody replaces what is looked at.
 async fn lock(state: &Path, order: Order<'_>) -> Result<Option<DaysLock>, RetentionError> {
     let access = state.join("access");
     if !access.exists() {
@@ -249,8 +248,9 @@ async fn lock(state: &Path, order: Order<'_>) -> Result<Option<DaysLock>, Retent
     }
     let began = Instant::now();
     let give_up = || began.elapsed() >= PATIENCE || (order.stop)();
-    let taken = DaysLock::take(&access, Hold::Alone, give_up).await;
-    taken.map_err(io(&access))?.map(Some).ok_or(RetentionError::Days)
+    let hold = if order.dry_run { Hold::Shared } else { Hold::Alone };
+    let taken = DaysLock::take(&access, hold, give_up).await;
+    taken.map_err(io(&DaysLock::path(&access)))?.map(Some).ok_or(RetentionError::Days)
 }
 
 /// Lets others have the lock between two days: the ingest waits for it where something comes for an older day,

@@ -131,3 +131,27 @@ fn a_backup_that_was_touched_is_refused_and_nothing_is_written_over() {
     let long = verify(&backup).unwrap_err().to_string();
     assert!(long.contains("it is longer than"), "{long}");
 }
+
+#[test]
+fn a_backup_is_not_taken_where_nobody_can_tell_whether_records_are_being_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    wait(ChangeLog::open(&state)).map(drop).unwrap();
+    let lock = state.join("days.lock");
+    let take = |name: &str| {
+        let scratch = tempfile::tempdir_in(folder.path()).unwrap();
+        let mut sink = FolderSink(folder.path().join(name));
+        wait(Backup::new(&state, scratch.path(), &mut sink).take_state())
+    };
+    take("without").unwrap();
+    assert!(!lock.exists(), "where there is no lock, a backup makes none");
+    // Opened, it leads nowhere: neither missing nor to be read.
+    std::os::unix::fs::symlink("days.lock", &lock).unwrap();
+    let refused = take("refused").unwrap_err();
+    assert!(matches!(refused, BackupError::Io { .. }), "{refused}");
+    assert!(refused.to_string().contains("days.lock"), "{refused}");
+    std::fs::remove_file(&lock).unwrap();
+    crate::sample::start(&state).stop();
+    assert!(lock.is_file(), "a filter makes it as it starts");
+    take("with").unwrap();
+}

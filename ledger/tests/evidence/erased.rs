@@ -3,6 +3,7 @@
 use crate::log::{change, looked, problems, record, record_late_ends, sign};
 use crate::sample::{NOW, wait};
 use ledger::changes::ChangeLog;
+use ledger::evidence::verify::{Options, verify};
 use ledger::retention::{Order, Outcome, RetentionError, Why, run};
 use ledger::sqlite::{day_path, days};
 use rules::change::Event;
@@ -202,4 +203,23 @@ fn a_tree_made_anew_keeps_the_hashes_of_days_that_were_erased() {
     std::fs::remove_file(other.path().join("audit/access.json")).unwrap();
     record(other.path(), 26, 10);
     assert!(problems(other.path()).join("\n").contains("lost before"));
+}
+
+#[test]
+fn days_are_not_verified_where_nobody_can_tell_whether_they_are_being_erased() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    two_days(state);
+    let lock = state.join("days.lock");
+    assert!(lock.is_file(), "the filter makes it");
+    let look = || wait(verify(state, &Options::default(), &mut |_| {}));
+    std::fs::remove_file(&lock).unwrap();
+    assert!(look().unwrap().problems.is_empty());
+    assert!(!lock.exists(), "looking makes none");
+    // Opened, it leads nowhere: neither missing nor to be read.
+    std::os::unix::fs::symlink("days.lock", &lock).unwrap();
+    let refused = look().unwrap_err().to_string();
+    assert!(refused.contains("days.lock"), "{refused}");
+    let refused = erase(state, 25, true).unwrap_err().to_string();
+    assert!(refused.contains("days.lock"), "{refused}");
 }

@@ -2,18 +2,18 @@
 
 use super::changes::Changes;
 use super::day::{self, DayFound};
+use super::undisturbed::Undisturbed;
 use super::{ACCESSES, Options, Report, VerifyError, plural, sealed_part, spans, trees::Tree};
 use crate::evidence::access::lost_leaf;
 use crate::evidence::hash_of_hex;
 use crate::evidence::row::Hash;
 use crate::evidence::tree::{MemoryTree, Tree as _};
-use crate::lock::{DaysLock, Hold};
+use crate::lock::DaysLock;
 use crate::parts::{Part, days, parts, parts_of};
 use crate::retention::{PartErasure, erasures, part_erasures};
 use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Every batch that a file holds.
 #[derive(Default)]
@@ -45,6 +45,7 @@ pub(super) async fn check(
     let mut batches = Batches { erased: erasures(&changes.entries), ..Batches::default() };
     let mut found: BTreeMap<Date, DayFound> = BTreeMap::new();
     let mut unproved = Vec::new();
+    let mut undisturbed = Undisturbed::of(&folder);
     for day in days(&folder).map_err(io)? {
         let rows = options.since.is_none_or(|since| day >= since);
         tell(&format!("access log, {day}"));
@@ -52,11 +53,11 @@ pub(super) async fn check(
         if !rows {
             report.uncovered.push(format!("access log: rows of {day} were not asked for"));
         }
-        // Nobody makes other files of the day meanwhile. Where there can be no lock, as on a copy that is
-        // only to be read, there is nobody either.
-        let began = Instant::now();
-        let give_up = || began.elapsed() >= PATIENCE;
-        let _lock = DaysLock::take(&folder, Hold::Shared, give_up).await.ok().flatten();
+        let lock = undisturbed.take(day).await.map_err(|source| {
+            let path = DaysLock::path(&folder).display().to_string();
+            VerifyError::Io { path, source }
+        });
+        let _lock = lock?;
         let mut before = DayFound::default();
         for (number, part) in (1..).zip(parts_of(&folder, day).map_err(io)?) {
             let open = match part.sealed {
@@ -80,6 +81,7 @@ pub(super) async fn check(
         }
         found.insert(day, before);
     }
+    undisturbed.tell(report);
     no_longer_unproved(&found, &unproved, report);
     missing_parts(&folder, &batches.erased, report).map_err(io)?;
     set_aside(&folder, report).map_err(io)?;
@@ -92,9 +94,6 @@ pub(super) async fn check(
     not_yet_signed(&batches, changes, report);
     Ok(())
 }
-
-/// How long whoever replaces files of days is waited for.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Whether a part goes on where the ones before it end: otherwise it was put in, or one is missing.
 fn goes_on(part: Part, number: u32, before: &DayFound, this: &DayFound, report: &mut Report) {

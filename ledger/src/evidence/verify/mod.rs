@@ -15,6 +15,7 @@ pub(crate) mod dictionary;
 mod keys;
 mod sealed_part;
 mod trees;
+mod undisturbed;
 
 use super::key::public_key;
 use super::note::{Checkpoint, NoteFault, notes_in};

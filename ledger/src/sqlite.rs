@@ -130,31 +130,49 @@ pub(crate) fn is_damaged(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Sets aside what a day's file that is gone has left beside its place: SQLite would take it for part
-/// of the file that is made there next.
+/// Sets aside what a day's file that is gone has left beside its place. SQLite would take a log for part of
+/// the file that is made there next. Sealed rows whose sums are gone would be taken for what is left of
+/// sealing that file, and removed or replaced, though nothing else has them.
 pub(crate) fn set_orphans_aside(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
     let left = ["-wal", "-shm"].iter().any(|suffix| beside(path, suffix).exists());
-    if left && !path.exists() {
+    if left {
         let aside = set_aside(path)?;
         tracing::error!(kept = %aside.display(), "the log of a missing day file is set aside");
     }
+    let rows = path.with_extension("parquet");
+    if rows.exists() {
+        let aside = free_aside(path).with_extension("parquet");
+        std::fs::rename(&rows, &aside)?;
+        // Before a file of that name is made again.
+        path.parent().map_or(Ok(()), crate::folder::sync_folder)?;
+        let kept = aside.display();
+        tracing::error!(%kept, "the rows of a sealed day whose sums are missing are set aside");
+    }
     Ok(())
+}
+
+/// The first name `access-DAY.damaged-N.db` that nothing has, nor the name of rows beside it.
+fn free_aside(path: &Path) -> PathBuf {
+    let mut number = 1;
+    loop {
+        let aside = path.with_extension(format!("damaged-{number}.db"));
+        let is_taken = ["", "-wal", "-shm"].iter().any(|suffix| beside(&aside, suffix).exists());
+        if !is_taken && !aside.with_extension("parquet").exists() {
+            return aside;
+        }
+        number += 1;
+    }
 }
 
 /// Renames a day's file, and what belongs to it, to `access-DAY.damaged-N.db`: kept for whoever can
 /// read it yet, out of the way of queries. Where it holds the sums of sealed rows, their file goes with
 /// it: the next that is sealed would take its place. Returns the new path.
 pub(crate) fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
-    let mut number = 1;
-    let (aside, rows_aside) = loop {
-        let aside = path.with_extension(format!("damaged-{number}.db"));
-        let rows_aside = aside.with_extension("parquet");
-        let is_taken = ["", "-wal", "-shm"].iter().any(|suffix| beside(&aside, suffix).exists());
-        if !is_taken && !rows_aside.exists() {
-            break (aside, rows_aside);
-        }
-        number += 1;
-    };
+    let aside = free_aside(path);
+    let rows_aside = aside.with_extension("parquet");
     let of_sums = path.to_str().and_then(|path| path.strip_suffix(".sums.db"));
     if let Some(stem) = of_sums {
         match std::fs::rename(format!("{stem}.parquet"), rows_aside) {

@@ -550,3 +550,29 @@ fn a_part_that_was_put_in_is_found_whatever_it_says_of_itself() {
         &["recorded before the log was proved, and 2025-11-26 was proved"],
     );
 }
+
+#[test]
+fn sealed_rows_whose_sums_are_gone_outlive_what_comes_late_for_their_day() {
+    let state = made();
+    let state = state.path();
+    let rows = std::fs::read(file(state, 0, "parquet")).unwrap();
+    std::fs::remove_file(file(state, 0, "sums.db")).unwrap();
+    // Something comes for that day, which gets a first part once more; that one is sealed, over the old name.
+    record(state, 0, 4);
+    let kept = file(state, 0, "damaged-1.parquet");
+    assert_eq!(std::fs::read(&kept).unwrap(), rows);
+    assert!(!file(state, 0, "parquet").exists());
+    assert_eq!(seal(state).len(), 1);
+    assert_eq!(std::fs::read(&kept).unwrap(), rows);
+    assert_ne!(std::fs::read(file(state, 0, "parquet")).unwrap(), rows);
+    let found = problems(state);
+    all_contain(&found, &["access-2025-11-26.damaged-1.parquet: the filter met these rows"]);
+    let missing = |line: &String| line.contains("sums.db beside it) are missing");
+    assert!(!found.iter().any(missing), "{found:#?}");
+    // Sums that are set aside as damaged take their rows along, and are told of once.
+    std::fs::write(file(state, 0, "damaged-1.db"), "").unwrap();
+    let found = problems(state);
+    let aside = |line: &&String| line.contains("damaged-1.");
+    assert_eq!(found.iter().filter(aside).count(), 1, "{found:#?}");
+    all_contain(&found, &["access-2025-11-26.damaged-1.db: the filter found it damaged"]);
+}

@@ -388,7 +388,8 @@ fn not_yet_signed(batches: &Batches, changes: &Changes, report: &mut Report) {
 fn missing_parts(folder: &Path, erased: &Erasures, report: &mut Report) -> std::io::Result<()> {
     let known = parts(folder)?;
     for name in names(folder)? {
-        if !(name.starts_with("access-") && name.ends_with(".parquet")) {
+        let is_rows = name.starts_with("access-") && name.ends_with(".parquet");
+        if !is_rows || name.contains(".damaged-") {
             continue;
         }
         let part = known.iter().find(|part| part.rows(Path::new("")) == Path::new(&name));
@@ -425,11 +426,21 @@ fn names(folder: &Path) -> std::io::Result<Vec<String>> {
 
 /// Days that were damaged when the filter met them and went on in another file.
 fn set_aside(folder: &Path, report: &mut Report) -> std::io::Result<()> {
-    for name in names(folder)? {
-        if name.starts_with("access-") && name.ends_with(".db") && name.contains(".damaged-") {
-            let what = "the filter found it damaged and set it aside; its rows are not in the log any more";
-            report.problem(ACCESSES, name, what);
-        }
+    let names = names(folder)?;
+    let aside = |name: &&String| name.starts_with("access-") && name.contains(".damaged-");
+    for name in names.iter().filter(aside) {
+        let sums = name.strip_suffix(".parquet").map(|stem| format!("{stem}.db"));
+        let what = match sums {
+            _ if name.ends_with(".db") => {
+                "the filter found it damaged and set it aside; its rows are not in the log any more"
+            }
+            Some(sums) if !names.contains(&sums) => {
+                "the filter met these rows of a sealed day without their sums (*.sums.db) and set them aside; they \
+                 are not in the log any more"
+            }
+            _ => continue,
+        };
+        report.problem(ACCESSES, name, what);
     }
     Ok(())
 }

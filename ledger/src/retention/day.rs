@@ -71,7 +71,7 @@ impl DayFacts {
     }
 
     /// Reads a sealed part.
-    async fn read_sealed(
+    pub(super) async fn read_sealed(
         access: &Path,
         part: Part,
         bounds: (UnixMillis, UnixMillis),

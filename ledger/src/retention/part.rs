@@ -1,7 +1,7 @@
 //! Erasing some rows of a day: those of a class whose own time is up, or one person's.
 
 use super::day::{DayFacts, holds_row, people};
-use super::rewrite::{Asked, Choice, choose, rewrite};
+use super::rewrite::{Asked, Choice, Chosen, choose, choose_sealed, rewrite};
 use super::{
     Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, lock, proved, renew,
 };
@@ -346,7 +346,7 @@ pub async fn erase_person(
     Err(RetentionError::Busy)
 }
 
-/// Erases rows of one day. A sealed one becomes a day's file again, and stays one.
+/// Erases rows of one day. A sealed one of which any go becomes a day's file again, and stays one.
 async fn erase(
     log: &ChangeLog,
     order: Order<'_>,
@@ -364,9 +364,22 @@ async fn erase(
         }
         return Ok(done);
     }
+    let (database, file) = (part.database(access), part.rows(access));
+    // A sealed day is made a day's file only where rows of it go: what is held or not covered is asked for again
+    // each day.
+    let bounds = order.clock.day_bounds(part.day);
+    let facts = DayFacts::read_sealed(access, part, bounds, &Holds::default()).await;
+    if !is_proved(part.day, facts, looked, outcome) {
+        return Ok(Done::Nothing);
+    }
+    let chosen = choose_sealed(&file, decide).map_err(|error| error.to_string());
+    match what_goes(part.day, chosen, outcome) {
+        None => return Ok(Done::Nothing),
+        Some(chosen) if order.dry_run => return Ok(Done::Erased(chosen.rows.len() as u64)),
+        Some(_) => {}
+    }
     let path = unsealed(access, part);
-    let made =
-        unseal(&part.database(access), &part.rows(access), &path, &mut || (order.stop)()).await;
+    let made = unseal(&database, &file, &path, &mut || (order.stop)()).await;
     let done = match made {
         Ok(()) => erase_in(log, order, looked, (part, &path), decide, statement, outcome).await,
         Err(SealError::Stopped) => {
@@ -383,6 +396,41 @@ async fn erase(
     done
 }
 
+/// Whether rows of a day may go, as each is proved; why not is noted.
+fn is_proved(
+    day: Date,
+    facts: Result<DayFacts, sqlx::Error>,
+    looked: &Looked,
+    outcome: &mut Outcome,
+) -> bool {
+    let is_proved = match facts {
+        Err(error) => Err(Why::Damaged(error.to_string())),
+        Ok(facts) if !facts.is_proved_from_its_start => Err(Why::NotProved),
+        Ok(facts) => proved(&facts, &looked.covered),
+    };
+    is_proved.map_err(|why| outcome.keep(day, why)).is_ok()
+}
+
+/// What of a day is to go, where anything is; why the rest stays is noted.
+fn what_goes(
+    day: Date,
+    chosen: Result<Chosen, String>,
+    outcome: &mut Outcome,
+) -> Option<Chosen> {
+    match chosen {
+        Err(what) => {
+            outcome.keep(day, Why::Damaged(what));
+            None
+        }
+        Ok(chosen) => {
+            if let Some(hold) = chosen.held {
+                outcome.keep(day, Why::Held(hold));
+            }
+            Some(chosen).filter(|chosen| !chosen.rows.is_empty())
+        }
+    }
+}
+
 /// Erases rows of one day: first the new file, then the entry, and the new file takes the old one's place.
 /// Cut short before that, the old file is as it was, and the next run makes another entry.
 async fn erase_in(
@@ -397,31 +445,15 @@ async fn erase_in(
     let day = part.day;
     // Holds are asked row by row below.
     let facts = DayFacts::read(path, order.clock.day_bounds(day), &Holds::default()).await;
-    let is_proved = match facts {
-        Err(error) => Err(Why::Damaged(error.to_string())),
-        Ok(facts) if !facts.is_proved_from_its_start => Err(Why::NotProved),
-        Ok(facts) => proved(&facts, &looked.covered),
-    };
-    if let Err(why) = is_proved {
-        outcome.keep(day, why);
+    if !is_proved(day, facts, looked, outcome) {
         return Ok(Done::Nothing);
     }
-    let chosen = match choose(path, decide).await {
-        Ok(chosen) => chosen,
-        Err(error) => {
-            outcome.keep(day, Why::Damaged(error.to_string()));
-            return Ok(Done::Nothing);
-        }
-    };
-    if let Some(hold) = chosen.held {
-        outcome.keep(day, Why::Held(hold));
-    }
-    let rows = chosen.rows.len() as u64;
-    if rows == 0 {
+    let chosen = choose(path, decide).await.map_err(|error| error.to_string());
+    let Some(chosen) = what_goes(day, chosen, outcome) else {
         return Ok(Done::Nothing);
-    }
+    };
     if order.dry_run {
-        return Ok(Done::Erased(rows));
+        return Ok(Done::Erased(chosen.rows.len() as u64));
     }
     let new = match rewrite(path, day, &chosen.rows).await {
         Ok(new) => new,

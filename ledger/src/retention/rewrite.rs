@@ -15,10 +15,13 @@ use crate::evidence::verify::day::{Sums, leaf_of, read_ends, read_rows};
 use crate::evidence::verify::dictionary::Dictionary;
 use crate::insert::Insert;
 use crate::parts::Part;
+use crate::sealed_day::verdict_of;
 use crate::sqlite::{beside, create_schema, open_to_read, open_to_write, sync_files};
 use jiff::civil::Date;
+use rules::decide::Verdict;
 use rules::hold::HoldId;
 use rules::time::UnixMillis;
+use sealed::Fault;
 use sqlx::{Connection, Row, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -96,15 +99,49 @@ pub(super) async fn choose(
                     }
                 };
             let (path, at) = (row.try_get(3)?, UnixMillis(row.try_get(4)?));
-            match decide(&Asked { user, is_blocked: *is_blocked, host, path, at }) {
-                Choice::Keep => {}
-                Choice::Held(hold) => chosen.held = chosen.held.or(Some(hold)),
-                Choice::Erase => drop(chosen.rows.insert(after as u64)),
-            }
+            chosen.take(after, decide(&Asked { user, is_blocked: *is_blocked, host, path, at }));
         }
         if some.is_empty() {
             db.close().await?;
             return Ok(chosen);
+        }
+    }
+}
+
+/// As [`choose`], of the file of a sealed part's rows.
+pub(super) fn choose_sealed(
+    file: &Path,
+    decide: &dyn Fn(&Asked<'_>) -> Choice,
+) -> Result<Chosen, sealed::Error> {
+    let file = sealed::File::open(file)?;
+    let mut chosen = Chosen::default();
+    for number in 0..file.groups() {
+        let group = file.group(number);
+        for place in 0..group.rows() {
+            let row = group.row(place)?;
+            let verdict = verdict_of(row.verdict).ok_or_else(|| sealed::Error {
+                path: file.path().to_owned(),
+                source: Fault::Content { column: "verdict", what: "a word that is none" },
+            })?;
+            let asked = Asked {
+                user: row.user,
+                is_blocked: verdict == Verdict::Block,
+                host: row.host,
+                path: row.path,
+                at: UnixMillis(row.at),
+            };
+            chosen.take(row.sequence, decide(&asked));
+        }
+    }
+    Ok(chosen)
+}
+
+impl Chosen {
+    fn take(&mut self, sequence: i64, choice: Choice) {
+        match choice {
+            Choice::Keep => {}
+            Choice::Held(hold) => self.held = self.held.or(Some(hold)),
+            Choice::Erase => drop(self.rows.insert(sequence as u64)),
         }
     }
 }

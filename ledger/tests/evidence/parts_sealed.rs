@@ -3,6 +3,7 @@
 use crate::log::{copy_folder, lines, looked, problems, record, sign};
 use crate::parts::{append, clock, erase, erase_one, exported_and_verified, three_days, with_log};
 use crate::sample::{NOW, rows, wait};
+use ledger::evidence::places;
 use ledger::query::AccessRow;
 use ledger::retention::{Order, Outcome, RetentionError, Why, run};
 use ledger::seal::{SealError, seal_days};
@@ -11,6 +12,7 @@ use rules::decide::Verdict;
 use rules::hold::{HoldId, HoldScope};
 use rules::time::UnixMillis;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const DAY_MS: i64 = crate::log::DAY_MS;
 
@@ -240,4 +242,46 @@ fn nobody_seals_while_records_are_erased_or_erases_while_a_day_is_sealed() {
         "told to stop, it leaves the rest to the next"
     );
     assert_eq!(erase(state, 11).parts.len(), 1);
+}
+
+/// Sorting all rows of a day by their places, to find that none of them goes, would be each day's work.
+#[test]
+fn a_sealed_day_of_which_nothing_goes_is_not_sorted_anew() {
+    let made = tempfile::tempdir().unwrap();
+    sealed(made.path());
+    let all = HoldScope { from: Some(NOW), ..HoldScope::default() };
+    let day = clock().day(NOW);
+    for (what, stays) in
+        [("held", Why::Held(HoldId(1))), ("not covered", Why::NotCovered), ("a dry run", Why::Open)]
+    {
+        let state = tempfile::tempdir().unwrap();
+        let state = state.path();
+        copy_folder(made.path(), state);
+        match stays {
+            Why::Held(id) => {
+                let (scope, reason) = (all.clone(), "an inquest".to_owned());
+                append(state, Event::HoldAdded { id, scope, reason });
+            }
+            Why::NotCovered => std::fs::remove_file(places::checkpoints(state)).unwrap(),
+            _ => {}
+        }
+        // It is asked once before the day, and then only as rows of it are sorted.
+        let asked = AtomicU32::new(0);
+        let stop = || asked.fetch_add(1, Ordering::Relaxed) > 0;
+        let outcome = with_log(
+            state,
+            async |log, order| {
+                let dry_run = what == "a dry run";
+                run(state, log, Order { stop: &stop, dry_run, ..order }).await.unwrap()
+            },
+            11,
+        );
+        assert!(!outcome.more, "{what}: {outcome:?}");
+        match what {
+            "a dry run" => assert!(outcome.parts[0].2 > 60, "{outcome:?}"),
+            _ => assert_eq!((outcome.parts, outcome.kept), (vec![], vec![(day, stays)]), "{what}"),
+        }
+        assert_eq!(files(state), ["parquet", "sums.db"], "{what}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "{what}");
+    }
 }

@@ -335,7 +335,8 @@ pub async fn erase_person(
         if has_moved {
             continue;
         }
-        if outcome.kept.is_empty() && !order.dry_run {
+        // What was stopped is carried out again, and done then.
+        if outcome.kept.is_empty() && !outcome.more && !order.dry_run {
             let days = outcome.parts.len() as u64;
             let rows = outcome.parts.iter().map(|part| part.2).sum();
             log.append(order.now, order.actor, Event::ErasureDone { id: request, days, rows })

@@ -5,10 +5,11 @@ use crate::parts::{append, clock, erase, erase_one, exported_and_verified, three
 use crate::sample::{NOW, rows, wait};
 use ledger::evidence::places;
 use ledger::query::AccessRow;
-use ledger::retention::{Order, Outcome, RetentionError, Why, run};
+use ledger::retention::{Order, Outcome, RetentionError, Why, erase_person, run};
 use ledger::seal::{SealError, seal_days};
 use rules::change::Event;
 use rules::decide::Verdict;
+use rules::erasure::ErasureId;
 use rules::hold::{HoldId, HoldScope};
 use rules::time::UnixMillis;
 use std::path::{Path, PathBuf};
@@ -284,4 +285,31 @@ fn a_sealed_day_of_which_nothing_goes_is_not_sorted_anew() {
         assert_eq!(files(state), ["parquet", "sums.db"], "{what}");
         assert_eq!(asked.load(Ordering::Relaxed), 1, "{what}");
     }
+}
+
+#[test]
+fn an_erasure_of_one_persons_requests_that_was_stopped_is_not_called_done() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    sealed(state);
+    let request = (ErasureId(1), "sam.p", UnixMillis(NOW.0 + 9 * DAY_MS));
+    let carry_out = |is_stopped: bool| {
+        with_log(
+            state,
+            async |log, order| {
+                let stop = || is_stopped;
+                let order = Order { stop: &stop, ..order };
+                let outcome = erase_person(state, log, order, request).await.unwrap();
+                let entries = log.entries_after(0).await.unwrap();
+                let is_done = |event: &Event| matches!(event, Event::ErasureDone { .. });
+                (outcome, entries.iter().filter(|entry| is_done(&entry.event)).count())
+            },
+            30,
+        )
+    };
+    let (stopped, done) = carry_out(true);
+    assert!(stopped.more && stopped.parts.is_empty() && stopped.kept.is_empty(), "{stopped:?}");
+    assert_eq!(done, 0);
+    let (carried_out, done) = carry_out(false);
+    assert_eq!((carried_out.parts.len(), carried_out.kept.len(), done), (1, 0, 1));
 }

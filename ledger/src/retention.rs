@@ -137,9 +137,10 @@ pub enum RetentionError {
     /// Others wrote to the change log each time.
     #[error("the change log was busy; the next run goes on")]
     Busy,
-    /// Somebody else replaces files of days, or the filter stores what came late for one.
+    /// Somebody else replaces files of days or reads them, or the filter stores what came late for one.
     #[error(
-        "a day of the access log is being sealed or written to, or another run erases; try again"
+        "a day of the access log is being sealed, written to, verified or backed up, or another run erases; try \
+         again when that is over"
     )]
     Days,
 }

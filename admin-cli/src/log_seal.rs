@@ -96,6 +96,9 @@ async fn by_daemon(school: &School, day: Option<Date>, format: Format) -> Result
     match left.is_empty() {
         true => Ok(Exit::Ok),
         false => Err(Failure::fault(format!("not sealed: {}", left.join(", ")))
-            .fix("see the filter's messages; a connection of that day may still be open")),
+            .fix(
+                "see the filter's messages; a connection of that day may still be open, or a backup or an audit \
+                 reads the log",
+            )),
     }
 }

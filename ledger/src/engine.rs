@@ -646,7 +646,8 @@ impl Engine {
         };
         let lock = DaysLock::take(&self.access, Hold::Shared, give_up).await;
         let lock = lock.and_then(|lock| {
-            let busy = || std::io::Error::other("records are being erased, or a day is being sealed");
+            let busy =
+                || std::io::Error::other("records are being erased, or a day is being sealed");
             lock.map(Some).ok_or_else(busy)
         });
         lock.map_err(|source| IngestError::Lock { path: DaysLock::path(&self.access), source })

@@ -413,11 +413,7 @@ fn is_proved(
 }
 
 /// What of a day is to go, where anything is; why the rest stays is noted.
-fn what_goes(
-    day: Date,
-    chosen: Result<Chosen, String>,
-    outcome: &mut Outcome,
-) -> Option<Chosen> {
+fn what_goes(day: Date, chosen: Result<Chosen, String>, outcome: &mut Outcome) -> Option<Chosen> {
     match chosen {
         Err(what) => {
             outcome.keep(day, Why::Damaged(what));
@@ -496,5 +492,5 @@ async fn erase_in(
         }
     };
     installed.map_err(|error| io(path)(std::io::Error::other(error)))?;
-    Ok(Done::Erased(rows))
+    Ok(Done::Erased(chosen.rows.len() as u64))
 }

@@ -17,9 +17,11 @@ pub(crate) mod sums;
 pub(crate) mod tables;
 mod thread;
 pub(crate) mod unseal;
+mod waiting;
 
 pub(crate) use thread::start;
 pub use thread::{ask_daemon, seal_days};
+pub use waiting::waiting;
 
 use crate::evidence::batch::Batch;
 use crate::evidence::salt::Salts;
@@ -29,7 +31,6 @@ use crate::parts::Part;
 use crate::sqlite::{beside, open_to_write};
 use content::Content;
 use jiff::civil::Date;
-use rules::time::{SchoolClock, UnixMillis};
 use sha2::{Digest, Sha256};
 use spill::{SAMPLE, Spill};
 use sqlx::{Connection, Row, SqliteConnection};
@@ -100,8 +101,10 @@ pub enum SealError {
     /// Told to stop.
     #[error("told to stop before the day was sealed")]
     Stopped,
-    /// Somebody else replaces files of days.
-    #[error("records are being erased, or another command seals days; try again")]
+    /// Somebody else replaces files of days, or reads them.
+    #[error(
+        "records are being erased, verified or backed up, or another command seals days; try again when that is over"
+    )]
     Busy,
     /// The lock of the state folder.
     #[error(transparent)]
@@ -139,41 +142,6 @@ pub struct Sealed {
     pub sealed_bytes: u64,
     /// How long it took.
     pub took: Duration,
-}
-
-/// The parts that wait to be sealed: their day was over `grace` before `now`, in the zone that they
-/// were recorded in. A file that cannot be read is none of them.
-///
-/// # Errors
-/// [`std::io::Error`] of the folder.
-pub async fn waiting(state: &Path, now: UnixMillis, grace: Duration) -> std::io::Result<Vec<Part>> {
-    let folder = state.join("access");
-    let mut waiting = Vec::new();
-    for part in crate::parts::parts(&folder)?.into_iter().filter(|part| !part.sealed) {
-        let (zone, version) = zone_of(&part.database(&folder)).await.unwrap_or_default();
-        // Rows of it were erased: what proves the others knows only a day's own file.
-        if version >= crate::evidence::erased::VERSION {
-            continue;
-        }
-        let clock = SchoolClock::new(&zone, &[]).or_else(|_| SchoolClock::new("UTC", &[]));
-        let since = UnixMillis(now.0.saturating_sub(grace.as_millis() as i64));
-        if clock.is_ok_and(|clock| clock.day(since) > part.day) {
-            waiting.push(part);
-        }
-    }
-    Ok(waiting)
-}
-
-/// The zone that a day was recorded in, and the version of its file.
-async fn zone_of(database: &Path) -> Result<(String, i64), sqlx::Error> {
-    let mut connection = crate::sqlite::open_to_read(database).await?;
-    let newest = sqlx::query("SELECT zone FROM context ORDER BY id DESC LIMIT 1");
-    let zone = newest.fetch_optional(&mut connection).await?;
-    let version =
-        sqlx::query("PRAGMA user_version").fetch_one(&mut connection).await?.try_get(0)?;
-    connection.close().await?;
-    let zone = zone.map_or_else(|| Ok(String::new()), |row| row.try_get(0))?;
-    Ok((zone, version))
 }
 
 /// Seals a part. Nobody may write to it meanwhile. `stop` is asked between any two steps and every

@@ -1,6 +1,7 @@
 //! When days are sealed: by a thread of the daemon at the lowest priority, or by a command.
 
-use super::{SealError, Sealed, Settings, remove_written, seal_part, waiting};
+use super::waiting::{Over, Seen, waiting};
+use super::{SealError, Sealed, Settings, remove_written, seal_part};
 use crate::claims::Claims;
 use crate::ingest::recover_locked;
 use crate::lock::{DaysLock, Hold, LockError, StateLock};
@@ -20,7 +21,7 @@ const STOP_LOOK: Duration = Duration::from_millis(50);
 /// Time between two looks for days that a command asked for.
 const ASKED_LOOK: Duration = Duration::from_secs(1);
 
-/// How long the ingest may take to let a day go.
+/// How long the ingest may take to let a day go, and whoever has the lock of the days to let others in.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Time after a failure until the same day is tried again.
@@ -28,12 +29,12 @@ const RETRY: Duration = Duration::from_secs(3600);
 
 /// The thread's own view.
 struct Sealer {
-    state: PathBuf,
     folder: PathBuf,
     claims: Arc<Claims>,
     stopping: Arc<AtomicBool>,
     settings: Settings,
     failed: HashMap<(Date, u32), Instant>,
+    seen: Seen,
 }
 
 /// Starts the thread. It ends soon after `stopping` is set.
@@ -43,8 +44,8 @@ pub(crate) fn start(
     stopping: Arc<AtomicBool>,
     settings: Settings,
 ) -> std::io::Result<JoinHandle<()>> {
-    let (folder, failed) = (state.join("access"), HashMap::new());
-    let mut sealer = Sealer { state: state.to_owned(), folder, claims, stopping, settings, failed };
+    let (folder, failed, seen) = (state.join("access"), HashMap::new(), Seen::default());
+    let mut sealer = Sealer { folder, claims, stopping, settings, failed, seen };
     std::thread::Builder::new().name("ledger-seal".into()).spawn(move || sealer.run())
 }
 
@@ -69,10 +70,11 @@ impl Sealer {
             if due {
                 looked = Instant::now();
             }
-            if due || !asked.is_empty() {
-                runtime.block_on(self.look(due, &asked));
+            if !due && asked.is_empty() {
+                continue;
             }
-            for day in asked {
+            let untried = runtime.block_on(self.look(due, &asked));
+            for day in asked.into_iter().filter(|day| !untried.contains(day)) {
                 let _ = std::fs::remove_file(asked_path(&self.folder, day));
             }
         }
@@ -90,54 +92,68 @@ impl Sealer {
         true
     }
 
-    async fn look(&mut self, due: bool, asked: &[Date]) {
+    /// Seals what is due and what was asked for. Gives the days that others kept from being tried.
+    async fn look(&mut self, due: bool, asked: &[Date]) -> Vec<Date> {
         match DaysLock::try_take(&self.folder, Hold::Alone) {
             Ok(Some(_lock)) => {
                 if let Err(error) = finish_started(&self.folder).await {
                     tracing::error!(%error, "a sealed day's first file cannot be removed");
                 }
             }
-            // Records are being erased, or the ingest has an older day open: the next look does it. What is
+            // Records are being erased or read, or the ingest has an older day open: the next look does it. What is
             // to be sealed is asked for all the same, as the ingest lets a day go for it.
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "the lock of the days cannot be had"),
+            Err(error) => {
+                let path = DaysLock::path(&self.folder);
+                tracing::error!(%error, path = %path.display(), "the lock of the days cannot be had");
+            }
         }
         let grace = Duration::from_millis(self.settings.grace_ms);
-        let due = if due { self.waiting(grace).await } else { Vec::new() };
-        let mut wanted = self.waiting(Duration::ZERO).await;
-        wanted.retain(|part| {
-            let failed = self.failed.get(&(part.day, part.number));
-            asked.contains(&part.day)
-                || due.contains(part) && failed.is_none_or(|failed| failed.elapsed() >= RETRY)
-        });
-        for part in wanted {
-            if self.stopping.load(Ordering::Acquire) {
-                return;
-            }
-            self.seal(part).await;
-        }
-    }
-
-    async fn waiting(&self, grace: Duration) -> Vec<Part> {
-        waiting(&self.state, now(), grace).await.unwrap_or_else(|error| {
+        let over = self.seen.over(&self.folder, now(), grace).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the folder of the access log cannot be read");
             Vec::new()
-        })
+        });
+        let is_wanted = |over: &Over| {
+            let failed = self.failed.get(&(over.part.day, over.part.number));
+            asked.contains(&over.part.day)
+                || due && over.is_due && failed.is_none_or(|failed| failed.elapsed() >= RETRY)
+        };
+        let wanted: Vec<Part> = over.into_iter().filter(is_wanted).map(|over| over.part).collect();
+        let mut untried = Vec::new();
+        for part in wanted {
+            if self.stopping.load(Ordering::Acquire) {
+                break;
+            }
+            if !self.seal(part).await {
+                untried.push(part.day);
+            }
+        }
+        untried
     }
 
-    async fn seal(&mut self, part: Part) {
+    /// Seals a part, where that can be done. `false`: somebody else has the days, or wants this one back, so that
+    /// it was not tried.
+    async fn seal(&mut self, part: Part) -> bool {
         let day = part.day;
         // Something of the day is still open, as a tunnel that lasts: the next look tries again.
         let (asked, stopping) = (Instant::now(), Arc::clone(&self.stopping));
         let stopping = || stopping.load(Ordering::Acquire);
         let give_up = || stopping() || asked.elapsed() >= PATIENCE;
-        let Some(claim) = self.claims.claim(day, give_up) else { return };
+        let Some(claim) = self.claims.claim(day, give_up) else { return true };
         let mut stop = || stopping() || claim.is_recalled();
-        // Only now: the ingest may have had the day open with the lock. Without it the next look tries again.
-        let Ok(Some(_lock)) = DaysLock::try_take(&self.folder, Hold::Alone) else { return };
+        // Only now: the ingest may have had the day open with the lock. Who holds it for long lets others in now
+        // and then. Without it the next look tries again.
+        let asked = Instant::now();
+        let give_up = || stop() || asked.elapsed() >= PATIENCE;
+        let _lock = match DaysLock::take(&self.folder, Hold::Alone, give_up).await {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return stopping(),
+            // Told of by the look already.
+            Err(_) => return true,
+        };
         // Rows of it may have been erased since the look.
-        if !self.waiting(Duration::ZERO).await.contains(&part) {
-            return;
+        if !self.seen.is_over(&self.folder, part, now()).await {
+            return true;
         }
         match seal_part(&self.folder, part, &mut stop).await {
             Ok(sealed) => {
@@ -146,12 +162,13 @@ impl Sealer {
                 let took_ms = sealed.took.as_millis() as u64;
                 tracing::info!(%day, rows, bytes, took_ms, "a day of the access log is sealed");
             }
-            Err(SealError::Stopped) => {}
+            Err(SealError::Stopped) => return stopping(),
             Err(error) => {
                 self.failed.insert((day, part.number), Instant::now());
                 tracing::error!(%error, %day, "a day of the access log cannot be sealed; it stays as it is");
             }
         }
+        true
     }
 }
 
@@ -200,12 +217,15 @@ pub async fn seal_days(
     recover_locked(state, &crate::squid::Paths::default(), &lock)?;
     let folder = state.join("access");
     let io = |source| SealError::Io { path: folder.clone(), source };
-    let take = || match DaysLock::try_take(&folder, Hold::Alone) {
-        Ok(lock) => lock.ok_or(SealError::Busy),
-        Err(source) => Err(io(source)),
+    let take = async || {
+        let asked = Instant::now();
+        match DaysLock::take(&folder, Hold::Alone, || asked.elapsed() >= PATIENCE).await {
+            Ok(lock) => lock.ok_or(SealError::Busy),
+            Err(source) => Err(SealError::Io { path: DaysLock::path(&folder), source }),
+        }
     };
     {
-        let _lock = take()?;
+        let _lock = take().await?;
         finish_started(&folder).await?;
     }
     for part in waiting(state, now, Duration::ZERO).await.map_err(io)? {
@@ -215,7 +235,7 @@ pub async fn seal_days(
             if waits.map_err(|source| SealError::Store { path, source })? {
                 crate::ingest::batch_day_locked(state, part.day, &lock)?;
             }
-            let _lock = take()?;
+            let _lock = take().await?;
             told(&seal_part(&folder, part, &mut stop).await?);
         }
     }
@@ -236,5 +256,7 @@ pub async fn ask_daemon(state: &Path, day: Date, patience: Duration) -> Result<b
     while path.exists() && began.elapsed() < patience {
         tokio::time::sleep(STOP_LOOK).await;
     }
+    // Nobody waits any more: it is sealed in its time.
+    let _ = std::fs::remove_file(&path);
     Ok(parts_of(&folder, day).map_err(io)?.iter().all(|part| part.sealed))
 }

@@ -91,3 +91,32 @@ fn a_running_daemon_seals_a_day_that_it_is_asked_for() {
     writer.stop();
     assert_eq!(rows(state).len(), 1);
 }
+
+#[test]
+fn a_day_that_is_asked_for_while_somebody_reads_the_log_is_sealed_once_they_have_done() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    let writer = Writer::start(state, settings()).unwrap();
+    let journal = writer.journal(0).unwrap();
+    let context = context("Europe/London");
+    journal.refuse(&blocked(&context, journal.next_id(NOW), NOW), refused(403, 0, 1)).unwrap();
+    assert!(wait(wait_until_stored(state, Duration::from_secs(10))).unwrap());
+    // As a backup has it.
+    let lock = std::fs::File::open(state.join("days.lock")).unwrap();
+    lock.lock_shared().unwrap();
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            wait(ask_daemon(state, date(2025, 11, 26), Duration::from_secs(60))).unwrap()
+        });
+        // Longer than one try takes.
+        std::thread::sleep(Duration::from_millis(7500));
+        assert!(!asking.is_finished() && !is_sealed(state, 0), "it waits");
+        lock.unlock().unwrap();
+        assert!(asking.join().unwrap(), "then it is sealed");
+    });
+    assert!(is_sealed(state, 0));
+    assert!(!state.join("access/seal-2025-11-26.asked").exists());
+    drop(journal);
+    writer.stop();
+    assert_eq!(rows(state).len(), 1);
+}

@@ -227,7 +227,9 @@ pub async fn run(
     let mut outcome = Outcome::default();
     let mut held = lock(state, order).await?;
     let access = state.join("access");
-    part::clear(&access, order.dry_run).await.map_err(io(&access))?;
+    if !order.dry_run {
+        part::clear(&access).map_err(io(&access))?;
+    }
     for _ in 0..TRIES {
         outcome.kept.clear();
         if once(state, log, order, &mut held, &mut outcome).await? {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::changes::{AppendWithError, ChangeLog};
 use crate::evidence::folder;
+use crate::folder::sync_folder;
 use crate::lock::DaysLock;
 use crate::parts::{Part, days, may_be_written, newest, parts, parts_of};
 use crate::seal::SealError;
@@ -198,10 +199,7 @@ fn is_half_made(name: &str) -> bool {
 /// Removes what sealing or an erasure that was cut short has left: its rows must not outlive their time. That
 /// is what was half made, and the rows of a sealed part whose place a day's own file has taken. The lock of the
 /// days is held, so that nobody makes any of it now.
-pub(super) async fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
-    if dry_run {
-        return Ok(());
-    }
+pub(super) fn clear(access: &Path) -> std::io::Result<()> {
     let listed = match std::fs::read_dir(access) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         listed => listed?,
@@ -225,8 +223,8 @@ pub(super) async fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
 /// erasure has made the day's file without some of it.
 fn clear_rows(access: &Path, part: Part) -> std::io::Result<()> {
     match std::fs::remove_file(part.rows(access)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => std::fs::File::open(access)?.sync_all(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| sync_folder(access)),
     }
 }
 
@@ -277,7 +275,9 @@ pub async fn erase_person(
     let mut outcome = Outcome::default();
     let access = state.join("access");
     let mut held = lock(state, order).await?;
-    clear(&access, order.dry_run).await.map_err(io(&access))?;
+    if !order.dry_run {
+        clear(&access).map_err(io(&access))?;
+    }
     for _ in 0..TRIES {
         outcome.kept.clear();
         let mut looked = Looked::read(state, log, order.now).await?;

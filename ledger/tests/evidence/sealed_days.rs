@@ -537,7 +537,13 @@ fn a_part_that_was_put_in_is_found_whatever_it_says_of_itself() {
     );
     std::fs::rename(&put_in, file(state, 0, "3.db")).unwrap();
     all_contain(&problems(state), &["it is part 3 of its day, and part 2 is missing"]);
+    std::fs::copy(file(state, 0, "3.db"), file(state, 0, "6.db")).unwrap();
+    all_contain(&problems(state), &["it is part 6 of its day, and parts 4 to 5 are missing"]);
+    std::fs::rename(file(state, 0, "6.db"), file(state, 0, "4.db")).unwrap();
+    let found = problems(state).join("\n");
+    assert!(!found.contains("it is part 4"), "it goes on where part 3 is: {found}");
     std::fs::remove_file(file(state, 0, "3.db")).unwrap();
+    std::fs::remove_file(file(state, 0, "4.db")).unwrap();
     assert_eq!(problems(state), [] as [String; 0]);
     // As a day of its own, after days that were proved.
     let later = tempfile::tempdir().unwrap();
@@ -575,4 +581,19 @@ fn sealed_rows_whose_sums_are_gone_outlive_what_comes_late_for_their_day() {
     let aside = |line: &&String| line.contains("damaged-1.");
     assert_eq!(found.iter().filter(aside).count(), 1, "{found:#?}");
     all_contain(&found, &["access-2025-11-26.damaged-1.db: the filter found it damaged"]);
+}
+
+#[test]
+fn a_day_of_before_proofs_is_none_later_where_a_clock_was_set_back() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    let before = tempfile::tempdir().unwrap();
+    record(before.path(), 0, 7);
+    crate::restarts::older(&day_file(before.path(), 0));
+    record(state, 1, 4);
+    std::fs::copy(day_file(before.path(), 0), day_file(state, 0)).unwrap();
+    assert_eq!(problems(state), [] as [String; 0]);
+    // By its date this day, recorded last, would be the first that was proved.
+    record(state, -5, 4);
+    assert_eq!(problems(state), [] as [String; 0]);
 }

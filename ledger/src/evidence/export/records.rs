@@ -110,9 +110,11 @@ impl PartRecords {
         match self {
             Self::Open(open) => Ok(open.leaves(batch).await?),
             Self::Sealed(sealed) => {
-                let found = sealed.gathered.leaves(batch).into_iter().collect();
+                // No record may ask for more room than there are rows.
+                let fits = !is_too_large(batch, sealed.file.rows());
+                let leaves = || sealed.gathered.leaves(batch).into_iter().collect::<Option<Vec<_>>>();
                 let missing = || format!("rows of its batch {} are missing", batch.number);
-                Option::ok_or_else(found, || Unproved::DoesNotFit(missing()))
+                fits.then(leaves).flatten().ok_or_else(|| Unproved::DoesNotFit(missing()))
             }
         }
     }

@@ -59,7 +59,8 @@ pub(super) async fn check(
         });
         let _lock = lock?;
         let mut before = DayFound::default();
-        for (number, part) in (1..).zip(parts_of(&folder, day).map_err(io)?) {
+        let mut next = 1;
+        for part in parts_of(&folder, day).map_err(io)? {
             let open = match part.sealed {
                 true => None,
                 false => day::check(&part.database(&folder), day, rows, &in_tree, report).await,
@@ -72,7 +73,8 @@ pub(super) async fn check(
                     sealed_part::check(&folder, sealed, rows, &in_tree, report).await
                 }
             };
-            goes_on(part, number, &before, &this, report);
+            goes_on(part, next, &before, &this, report);
+            next = part.number.saturating_add(1);
             if this.starts.is_some_and(|starts| !starts.is_proved) {
                 unproved.push(part);
             }
@@ -95,11 +97,14 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Whether a part goes on where the ones before it end: otherwise it was put in, or one is missing.
-fn goes_on(part: Part, number: u32, before: &DayFound, this: &DayFound, report: &mut Report) {
+/// Whether a part goes on where the ones before it end: otherwise it was put in, or one is missing. `next` is the
+/// number behind that of the part before.
+fn goes_on(part: Part, next: u32, before: &DayFound, this: &DayFound, report: &mut Report) {
     let file = part.database(Path::new("")).display().to_string();
-    if part.number != number {
-        let what = format!("it is part {} of its day, and part {number} is missing", part.number);
+    if part.number != next {
+        let missing = plural("part", (next.into(), u64::from(part.number.saturating_sub(1))));
+        let are = if next + 1 < part.number { "are" } else { "is" };
+        let what = format!("it is part {} of its day, and {missing} {are} missing", part.number);
         report.problem(ACCESSES, file, what);
         return;
     }
@@ -111,7 +116,7 @@ fn goes_on(part: Part, number: u32, before: &DayFound, this: &DayFound, report: 
             starts.row, starts.end, before.rows, before.ends
         );
         report.problem(ACCESSES, file, what);
-    } else if number > 1 && !starts.is_proved {
+    } else if part.number > 1 && !starts.is_proved {
         let what =
             "it says that it was recorded before the log was proved, and is a later part of a day";
         report.problem(ACCESSES, file, what);
@@ -121,10 +126,12 @@ fn goes_on(part: Part, number: u32, before: &DayFound, this: &DayFound, report: 
 /// Days from the first proved one on which others may still have begun before.
 const WHILE_UPDATED_DAYS: i32 = 2;
 
-/// What says that it was recorded before the log was proved, though days before it were.
+/// What says that it was recorded before the log was proved, though days before it were. The first that was is
+/// told by the numbers of batches: a clock that was set back makes proved records of an early day later on.
 fn no_longer_unproved(found: &BTreeMap<Date, DayFound>, unproved: &[Part], report: &mut Report) {
-    let first = found.iter().find(|(_, this)| !this.batches.is_empty()).map(|(day, _)| *day);
-    let Some(first) = first else { return };
+    let lowest = |this: &DayFound| this.batches.iter().map(|(number, ..)| *number).min();
+    let proved = found.iter().filter_map(|(day, this)| Some((lowest(this)?, *day)));
+    let Some((_, first)) = proved.min() else { return };
     for part in unproved.iter().filter(|part| (part.day - first).get_days() > WHILE_UPDATED_DAYS) {
         let what = format!(
             "it says that it, or its first rows, were recorded before the log was proved, and {first} was proved"

@@ -118,18 +118,18 @@ pub fn days(folder: &Path) -> std::io::Result<Vec<Date>> {
 const NEWEST: usize = 2;
 
 /// Days before today on which a day's file is opened without the lock, and until which it may be open so.
-const OPENED_DAYS: i64 = 1;
-const OPEN_DAYS: i64 = 3;
+const OPENED_WITHIN_DAYS: i64 = 1;
+const CLOSED_AFTER_DAYS: i64 = 3;
 
 /// Whether a day's file may be opened to be written to without the lock, since nobody replaces it: it is of
 /// about today. The newest alone are not enough, where a clock once ran ahead and left days to come.
 pub(crate) fn is_of_today(day: Date, now: UnixMillis) -> bool {
-    day >= utc_day(now, OPENED_DAYS)
+    day >= utc_day(now, OPENED_WITHIN_DAYS)
 }
 
 /// Whether a day's file that was opened so may still be open: what began on it lasts a day at most.
 pub(crate) fn may_be_written(day: Date, now: UnixMillis) -> bool {
-    day >= utc_day(now, OPEN_DAYS)
+    day >= utc_day(now, CLOSED_AFTER_DAYS)
 }
 
 /// The day so many before today, of UTC: which is no more than one off anywhere.

@@ -225,15 +225,15 @@ pub async fn run(
     order: Order<'_>,
 ) -> Result<Outcome, RetentionError> {
     let mut outcome = Outcome::default();
-    let mut held = lock(state, order).await?;
+    let mut lock = take_lock(state, order).await?;
     let access = state.join("access");
     if !order.dry_run {
         part::clear(&access).map_err(io(&access))?;
     }
     for _ in 0..TRIES {
         outcome.kept.clear();
-        if once(state, log, order, &mut held, &mut outcome).await? {
-            part::classes(state, log, order, &mut held, &mut outcome).await?;
+        if once(state, log, order, &mut lock, &mut outcome).await? {
+            part::classes(state, log, order, &mut lock, &mut outcome).await?;
             return Ok(outcome);
         }
     }
@@ -244,7 +244,7 @@ pub async fn run(
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Takes the lock of the days; shared where nothing is to be changed, so that nobody replaces what is looked at.
-async fn lock(state: &Path, order: Order<'_>) -> Result<Option<DaysLock>, RetentionError> {
+async fn take_lock(state: &Path, order: Order<'_>) -> Result<Option<DaysLock>, RetentionError> {
     let access = state.join("access");
     if !access.exists() {
         return Ok(None);
@@ -259,13 +259,13 @@ async fn lock(state: &Path, order: Order<'_>) -> Result<Option<DaysLock>, Retent
 /// Lets others have the lock between two days: the ingest waits for it where something comes for an older day,
 /// and all that follows waits with it.
 async fn renew(
-    held: &mut Option<DaysLock>,
+    lock: &mut Option<DaysLock>,
     state: &Path,
     order: Order<'_>,
 ) -> Result<(), RetentionError> {
-    if held.take().is_some() {
+    if lock.take().is_some() {
         tokio::time::sleep(crate::lock::TURN).await;
-        *held = lock(state, order).await?;
+        *lock = take_lock(state, order).await?;
     }
     Ok(())
 }
@@ -281,7 +281,7 @@ async fn once(
     state: &Path,
     log: &ChangeLog,
     order: Order<'_>,
-    held: &mut Option<DaysLock>,
+    lock: &mut Option<DaysLock>,
     outcome: &mut Outcome,
 ) -> Result<bool, RetentionError> {
     let access = state.join("access");
@@ -329,7 +329,7 @@ async fn once(
             outcome.more = true;
             return Ok(true);
         }
-        renew(held, state, order).await?;
+        renew(lock, state, order).await?;
         let bounds = order.clock.day_bounds(day);
         let facts = match may_erase(&access, day, bounds, &covered, &holds).await {
             Ok(facts) => facts,

@@ -8,7 +8,7 @@ use crate::evidence::row::Hash;
 use crate::evidence::tree::leaf_hash;
 use crate::parts::{FIRST_END, FIRST_ROW, Part, parts_of};
 use crate::seal::sums;
-use crate::sqlite::open_to_read;
+use crate::sqlite::open_rows_to_read;
 use jiff::civil::Date;
 use rules::hold::{Hold, HoldId, HoldScope, Holds};
 use rules::time::UnixMillis;
@@ -88,7 +88,7 @@ impl DayFacts {
         let held = held.map_err(|error| unread(error.to_string()))?;
         let rows = noted(sums::ROWS).await?.unwrap_or(0);
         let next = noted(sums::NEXT_SEQUENCE).await?.unwrap_or(0);
-        let mut db = open_to_read(&database).await?;
+        let mut db = open_rows_to_read(&database).await?;
         let read = Self::with(&mut db, rows, next, held).await;
         db.close().await?;
         read
@@ -100,7 +100,7 @@ impl DayFacts {
         bounds: (UnixMillis, UnixMillis),
         holds: &Holds,
     ) -> Result<Self, sqlx::Error> {
-        let mut db = open_to_read(path).await?;
+        let mut db = open_rows_to_read(path).await?;
         let read = Self::of(&mut db, bounds, holds).await;
         db.close().await?;
         read
@@ -223,7 +223,7 @@ async fn next_erased(db: &mut SqliteConnection, version: i64) -> Result<i64, sql
 
 /// Everybody whose requests a day's file holds.
 pub(super) async fn people(path: &Path) -> Result<Vec<String>, sqlx::Error> {
-    let mut db = open_to_read(path).await?;
+    let mut db = open_rows_to_read(path).await?;
     let rows = sqlx::query("SELECT name FROM person").fetch_all(&mut db).await?;
     db.close().await?;
     rows.iter().map(|row| row.try_get(0)).collect()

@@ -3,7 +3,7 @@
 use super::day::{DayFacts, holds_row, people};
 use super::rewrite::{Asked, Choice, Chosen, choose, choose_sealed, rewrite};
 use super::{
-    Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, lock, proved, renew,
+    Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, proved, renew, take_lock,
 };
 use crate::changes::{AppendWithError, ChangeLog};
 use crate::evidence::folder;
@@ -12,7 +12,7 @@ use crate::lock::DaysLock;
 use crate::parts::{Part, days, may_be_written, newest, parts, parts_of};
 use crate::seal::SealError;
 use crate::seal::unseal::unseal;
-use crate::sqlite::{beside, open_to_read};
+use crate::sqlite::{beside, open_rows_to_read};
 use jiff::civil::Date;
 use rules::change::{Changes, Event, same_person};
 use rules::erasure::ErasureId;
@@ -54,7 +54,7 @@ struct Looked {
     /// Days that have a file and are not erased, oldest first.
     days: Vec<Date>,
     /// Those that may be written to: the newest, and those of about today.
-    newest: BTreeSet<Date>,
+    in_use: BTreeSet<Date>,
 }
 
 impl Looked {
@@ -63,15 +63,15 @@ impl Looked {
         let entries = log.entries_after(0).await?;
         let gone = erasures(&entries);
         let mut days = days(&access).map_err(io(&access))?;
-        let mut newest: BTreeSet<Date> = newest(&days).iter().copied().collect();
-        newest.extend(days.iter().copied().filter(|day| may_be_written(*day, now)));
+        let mut in_use: BTreeSet<Date> = newest(&days).iter().copied().collect();
+        in_use.extend(days.iter().copied().filter(|day| may_be_written(*day, now)));
         days.retain(|day| !gone.contains_key(day));
         Ok(Self {
             size: entries.last().map_or(0, |entry| entry.sequence + 1),
             holds: Holds::of(&entries),
             covered: Covered::read(state, &entries).map_err(io(&folder(state)))?,
             days,
-            newest,
+            in_use,
         })
     }
 }
@@ -97,7 +97,7 @@ pub(super) async fn classes(
     state: &Path,
     log: &ChangeLog,
     order: Order<'_>,
-    held: &mut Option<DaysLock>,
+    lock: &mut Option<DaysLock>,
     outcome: &mut Outcome,
 ) -> Result<(), RetentionError> {
     let access = state.join("access");
@@ -105,7 +105,7 @@ pub(super) async fn classes(
         let mut looked = Looked::read(state, log, order.now).await?;
         let shorter = order.keep.allowed_days.min(order.keep.blocked_days);
         if let Some(newest) =
-            looked.newest.last().filter(|newest| order.over_for(shorter, **newest))
+            looked.in_use.last().filter(|newest| order.over_for(shorter, **newest))
         {
             outcome.keep(*newest, Why::Clock);
             return Ok(());
@@ -119,7 +119,7 @@ pub(super) async fn classes(
             let over = Over { allowed, blocked };
             let is_done = outcome.parts.iter().any(|(done, ..)| *done == day);
             // A day of which everything is over goes whole, or has stayed whole for a reason that was told.
-            if allowed == blocked || looked.newest.contains(&day) || is_done {
+            if allowed == blocked || looked.in_use.contains(&day) || is_done {
                 continue;
             }
             if order.is_before_gap(&looked.days, day) {
@@ -145,7 +145,7 @@ pub(super) async fn classes(
                 outcome.more = true;
                 return Ok(());
             }
-            renew(held, state, order).await?;
+            renew(lock, state, order).await?;
             let part = match only_part(&access, day) {
                 Ok(part) => part,
                 Err(why) => {
@@ -247,7 +247,7 @@ fn unsealed(access: &Path, part: Part) -> PathBuf {
 /// Whether a day's file has rows of a class that is over. What is over for good is found out by looking at
 /// a small table: what no row points to is not copied.
 async fn has_any(access: &Path, part: Part, over: Over) -> Result<bool, sqlx::Error> {
-    let mut db = open_to_read(&part.database(access)).await?;
+    let mut db = open_rows_to_read(&part.database(access)).await?;
     let mut any = false;
     let verdicts = match part.sealed {
         false => "SELECT DISTINCT verdict FROM what",
@@ -274,7 +274,7 @@ pub async fn erase_person(
     let last = order.clock.day(asked_at);
     let mut outcome = Outcome::default();
     let access = state.join("access");
-    let mut held = lock(state, order).await?;
+    let mut lock = take_lock(state, order).await?;
     if !order.dry_run {
         clear(&access).map_err(io(&access))?;
     }
@@ -295,7 +295,7 @@ pub async fn erase_person(
             }
             match named {
                 Ok(people) if !people.iter().any(|name| same_person(name, person)) => continue,
-                Ok(_) if looked.newest.contains(&day) => {
+                Ok(_) if looked.in_use.contains(&day) => {
                     outcome.keep(day, Why::Open);
                     continue;
                 }
@@ -305,7 +305,7 @@ pub async fn erase_person(
                     continue;
                 }
             }
-            renew(&mut held, state, order).await?;
+            renew(&mut lock, state, order).await?;
             let part = match only_part(&access, day) {
                 Ok(part) => part,
                 Err(why) => {

@@ -16,7 +16,7 @@ use crate::evidence::verify::dictionary::Dictionary;
 use crate::insert::Insert;
 use crate::parts::Part;
 use crate::sealed_day::verdict_of;
-use crate::sqlite::{beside, create_schema, open_to_read, open_to_write, sync_files};
+use crate::sqlite::{beside, create_schema, open_rows_to_read, open_to_write, sync_files};
 use jiff::civil::Date;
 use rules::decide::Verdict;
 use rules::hold::HoldId;
@@ -72,7 +72,7 @@ pub(super) async fn choose(
     path: &Path,
     decide: &dyn Fn(&Asked<'_>) -> Choice,
 ) -> Result<Chosen, sqlx::Error> {
-    let mut db = open_to_read(path).await?;
+    let mut db = open_rows_to_read(path).await?;
     let people = "SELECT o.id, p.name FROM who o LEFT JOIN person p ON p.id = o.person";
     let mut who: HashMap<i64, Option<String>> = HashMap::new();
     for row in sqlx::query(people).fetch_all(&mut db).await? {
@@ -156,7 +156,7 @@ pub(super) async fn rewrite(
     let made = async {
         remove(&new)?;
         crate::folder::make_private_file(&new)?;
-        let mut old = open_to_read(path).await?;
+        let mut old = open_rows_to_read(path).await?;
         let mut db = open_to_write(&new).await?;
         create_schema(&mut db, day).await?;
         let text = path.to_str().ok_or_else(|| decode("its path is no text".to_owned()))?;

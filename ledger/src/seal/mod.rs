@@ -190,7 +190,8 @@ fn length(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|metadata| metadata.len())
 }
 
-/// Removes the written file of a sealed part, once it is sure that the sealed one is whole.
+/// Removes the written file of a sealed part, which was read back and compared before it got its names: here
+/// only its length is, as one that was cut off since would take the place of a whole day.
 async fn remove_written(folder: &Path, written: Part, done: Part) -> Result<(), SealError> {
     let database = written.database(folder);
     if !database.exists() {

@@ -3,7 +3,8 @@
 use super::day::{DayFacts, holds_row, people};
 use super::rewrite::{Asked, Choice, Chosen, choose, choose_sealed, rewrite};
 use super::{
-    Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, proved, renew, take_lock,
+    Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, proved, renew,
+    take_lock,
 };
 use crate::changes::{AppendWithError, ChangeLog};
 use crate::evidence::folder;

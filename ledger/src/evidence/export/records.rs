@@ -112,7 +112,8 @@ impl PartRecords {
             Self::Sealed(sealed) => {
                 // No record may ask for more room than there are rows.
                 let fits = !is_too_large(batch, sealed.file.rows());
-                let leaves = || sealed.gathered.leaves(batch).into_iter().collect::<Option<Vec<_>>>();
+                let leaves =
+                    || sealed.gathered.leaves(batch).into_iter().collect::<Option<Vec<_>>>();
                 let missing = || format!("rows of its batch {} are missing", batch.number);
                 fits.then(leaves).flatten().ok_or_else(|| Unproved::DoesNotFit(missing()))
             }

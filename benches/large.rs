@@ -233,7 +233,7 @@ pub(crate) struct Found {
 /// The second table's lines.
 pub(crate) fn facts(found: &Found, entrants: &[Entrant]) -> Vec<Fact> {
     let names = match found.names {
-        names if names % 1_000_000 == 0 => format!("{} M names", names / 1_000_000),
+        names if names.is_multiple_of(1_000_000) => format!("{} M names", names / 1_000_000),
         names => format!("{} names", crate::picture::number(names as f64)),
     };
     let mut facts = Vec::new();

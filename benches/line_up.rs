@@ -164,7 +164,7 @@ impl LineUp {
         if setting.groups.inspected {
             line_up.add_schoolgate(setting, true)?;
         }
-        for name in setting.wanted {
+        for &name in setting.wanted {
             if let Err(what) = line_up.add_peer(name, setting) {
                 let line = format!("{name} takes no part: {what}");
                 eprintln!("  {line}");

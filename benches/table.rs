@@ -68,8 +68,11 @@ impl Cell {
 /// The middle and both ends of some figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
+    /// The middle.
     pub median: f64,
+    /// The smallest.
     pub least: f64,
+    /// The largest.
     pub most: f64,
 }
 

@@ -73,6 +73,8 @@ fn draw(out: &mut String, panel: &Panel, left: f64, top: f64) {
         top + 12.0,
         escaped(&panel.title)
     );
+    // Words go last: they are to be read before bars and marks.
+    let mut words = String::new();
     for (place, bar) in panel.bars.iter().enumerate() {
         let y = first + place as f64 * BAR_HEIGHT;
         let middle = y + BAR_HEIGHT / 2.0;
@@ -81,34 +83,40 @@ fn draw(out: &mut String, panel: &Panel, left: f64, top: f64) {
         let weight = if bar.ours { " font-weight=\"bold\"" } else { "" };
         let _ = writeln!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\"{weight}>{}</text>\n\
-             <rect x=\"{start:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n\
-             <path d=\"M{:.1} {middle:.1}H{:.1}\" stroke=\"#222\"/>\n\
-             <text x=\"{:.1}\" y=\"{:.1}\"{weight}>{}</text>",
-            start - 6.0,
-            middle + 4.0,
-            escaped(&bar.label),
+            "<rect x=\"{start:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n\
+             <path d=\"M{:.1} {middle:.1}H{:.1}\" stroke=\"#222\"/>",
             y + 2.0,
             (end - start).max(0.5),
             BAR_HEIGHT - 4.0,
             x(bar.range.0),
             x(bar.range.1),
+        );
+        let _ = writeln!(
+            words,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\"{weight}>{}</text>\n\
+             <text x=\"{:.1}\" y=\"{:.1}\" stroke=\"#fff\" stroke-width=\"4\" paint-order=\"stroke\"{weight}>{}</text>",
+            start - 6.0,
+            middle + 4.0,
+            escaped(&bar.label),
             x(bar.range.1.max(bar.value)) + 6.0,
             middle + 4.0,
             number(bar.value),
         );
     }
     let last = first + panel.bars.len() as f64 * BAR_HEIGHT;
-    for (value, what) in &panel.marks {
+    // The words of the first and the second mark stand on its two sides: they may be close.
+    for (number, (value, what)) in panel.marks.iter().enumerate() {
         let at = x(*value);
+        let (anchor, beside) = if number == 0 { ("start", at - 2.0) } else { ("end", at + 2.0) };
         let _ = writeln!(
             out,
             "<path d=\"M{at:.1} {first:.1}V{last:.1}\" stroke=\"#b3261e\" stroke-dasharray=\"3 3\"/>\n\
-             <text x=\"{at:.1}\" y=\"{:.1}\" font-size=\"10\" fill=\"#b3261e\" text-anchor=\"middle\">{}</text>",
+             <text x=\"{beside:.1}\" y=\"{:.1}\" font-size=\"10\" fill=\"#b3261e\" text-anchor=\"{anchor}\">{}</text>",
             first - 3.0,
             escaped(what),
         );
     }
+    out.push_str(&words);
 }
 
 /// A figure with as many digits as it deserves.

@@ -10,8 +10,8 @@ check:
 test:
     cargo test --workspace --locked
 
-# The whole filter beside its peers, which are fetched and not installed; a quarter of an hour at most.
-# `just bench --quick` shows in two minutes that all of it works.
+# The whole filter beside its peers, which are fetched and not installed; its rounds end after a quarter of
+# an hour. `just bench --quick` has short ones, to see that all of it works.
 bench *options:
     cargo bench --locked --bench compare -- {{options}}
 

@@ -86,7 +86,7 @@ struct Options {
     /// Two rounds of a second, and 200,000 names: shows that all works, and little more
     #[arg(long)]
     quick: bool,
-    /// Begin no further round after so many minutes
+    /// End the rounds after so many minutes; what large lists cost is measured after them
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     minutes: u64,
     /// Connections at a time

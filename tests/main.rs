@@ -29,6 +29,7 @@ mod machine_file;
 mod power_cut;
 mod replay_tool;
 mod rfc;
+mod sealed_files;
 mod second_places;
 mod secure_browsers;
 mod secure_clients;

@@ -10,7 +10,7 @@ use crate::who::{READS_LOG, look, machine_account, person, session_folder, signe
 use ledger::accounts::{AccountRow, NewPassword, OneTimeSecret};
 use ledger::changes::ChangeLog;
 use rules::access::Role;
-use rules::change::{acting_roles, same_person};
+use rules::change::{KeyedUntil, acting_roles, same_person};
 use rules::policy::Policy;
 use std::path::Path;
 use std::sync::Arc;
@@ -110,6 +110,7 @@ impl Keeper<'_> {
         )?;
         say!("  next  hand over the password in person, then: schoolgate login {name}");
         say!("  undo  schoolgate account remove {name} --yes{}", signed(&self.by));
+        say_one_person(&name)?;
         warn_without_role(self.policy.as_deref(), &name);
         Ok(Exit::Ok)
     }
@@ -149,6 +150,7 @@ impl Keeper<'_> {
             &format!("{name}: password would be set"),
         )?;
         say!("  next  hand over the password in person, then: schoolgate login {name}");
+        say_one_person(&name)?;
         Ok(Exit::Ok)
     }
 
@@ -271,6 +273,13 @@ impl Keeper<'_> {
     }
 }
 
+/// Says what a password that somebody else has set does to sign-offs.
+fn say_one_person(name: &str) -> Result<(), Failure> {
+    say!("  note  {name} and you count as one person in sign-offs for a while; until when:");
+    say!("        schoolgate account list");
+    Ok(())
+}
+
 fn no_policy() -> Failure {
     Failure::not_permitted("roles cannot be checked: no policy can be read")
         .fix("correct the policy; if it is lost, act with: schoolgate login --break-glass")
@@ -280,17 +289,26 @@ async fn list(school: &School, policy: &Policy, format: Format) -> Result<Exit, 
     let log = school.change_log().await?;
     let clock = clock_of(Some(policy))?;
     let at = now();
+    let changes = log.changes().await.map_err(crate::school::from_append_error)?;
+    let keyed = changes.keyed.held(at);
     let mut sheet = Sheet::stdout(format, COLUMNS)?;
     for row in log.accounts().list().await.map_err(from_account_error)? {
         let held = acting_roles(policy, &row.name);
         let roles: Vec<&str> =
             Role::ALL.into_iter().filter(|role| held.contains(*role)).map(Role::as_str).collect();
-        let state = match (&row.locked_until, &row.set_by) {
+        let mut state = match (&row.locked_until, &row.set_by) {
             (Some(until), _) if at < *until => format!("locked until {}", clock.show(*until)),
             _ if !row.has_password => "no password".to_owned(),
             (_, Some(by)) => format!("first password, set by {by}"),
             _ => "in use".to_owned(),
         };
+        for (_, by, until) in keyed.iter().filter(|(account, ..)| same_person(account, &row.name)) {
+            let until = match until {
+                KeyedUntil::OwnPassword => "a password of their own is chosen".to_owned(),
+                KeyedUntil::At(until) => clock.show(*until),
+            };
+            state.push_str(&format!("; one person with {by} in sign-offs until {until}"));
+        }
         sheet.row(&[
             Cell::text(&row.name),
             Cell::list(&roles),

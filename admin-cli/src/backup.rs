@@ -280,7 +280,8 @@ impl Unpacked {
         let reader = GzDecoder::new(BufReader::new(File::open(backup).map_err(failed)?));
         let mut archive = tar::Archive::new(reader);
         let mut room = Room::beside(&folder)?;
-        for entry in archive.entries().map_err(failed)? {
+        // Raw: no header of a long name is read, of whatever length it says to be. A backup has none.
+        for entry in archive.entries().map_err(failed)?.raw(true) {
             let mut entry = entry.map_err(failed)?;
             room.take(entry.size())?;
             // Plain files alone, and none that leads out of the folder.

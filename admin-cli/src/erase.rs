@@ -185,8 +185,17 @@ async fn carry_out(
         _ => return Err(Failure::usage(format!("{id} was carried out"))),
     }
     if pseudonym(school, name)? != erasure.person {
+        // Whose it is can be found out by trying: each try is an entry, also one that would change nothing.
+        let why = format!("{id} is of another person than the one named");
+        let event = Event::ActionRefused { action: format!("retention erase carry-out {id}"), why };
+        log.append(now(), &by, event).await.map_err(from_append_error)?;
         return Err(Failure::usage(format!("{id} is of another person"))
             .fix("type the name as it was given when it was asked for"));
+    }
+    if change.dry_run {
+        // It tells what there is of a person.
+        let (what, subject) = ("retention erase carry-out --dry-run".to_owned(), id.to_string());
+        log.append(now(), &by, Event::Looked { what, subject }).await.map_err(from_append_error)?;
     }
     // What a running filter has just recorded belongs to it.
     drop(crate::log::open(school).await?);

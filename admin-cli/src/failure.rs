@@ -35,6 +35,8 @@ pub(crate) struct Failure {
     problems: Vec<Problem>,
     /// Further lines below, such as failed tests.
     details: Vec<String>,
+    /// That two accounts count as one person: somebody must hear of it.
+    pub(crate) is_one_person: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,8 @@ struct Problem {
 impl Failure {
     /// A failure of one sentence.
     pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, problems: vec![Problem { what: what.into(), fix: None }], details: Vec::new() }
+        let problems = vec![Problem { what: what.into(), fix: None }];
+        Self { exit, problems, details: Vec::new(), is_one_person: false }
     }
 
     /// A failure with several faults, each with what to do (empty: nothing to say).
@@ -55,7 +58,7 @@ impl Failure {
             .into_iter()
             .map(|(what, fix)| Problem { what, fix: (!fix.is_empty()).then_some(fix) })
             .collect();
-        Self { exit, problems, details: Vec::new() }
+        Self { exit, problems, details: Vec::new(), is_one_person: false }
     }
 
     /// A fault of the machine.
@@ -71,6 +74,13 @@ impl Failure {
     /// Something that does not exist.
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self::new(Exit::NotFound, what)
+    }
+
+    /// Something that takes two people, whose accounts count as one. It is recorded as an alarm.
+    pub(crate) fn one_person(what: impl Into<String>) -> Self {
+        let failure = Self::not_permitted(what);
+        let fix = "let a third person do it; until when it is so, tells: schoolgate account list";
+        Self { is_one_person: true, ..failure }.fix(fix)
     }
 
     /// Something that the person may not do.
@@ -125,7 +135,12 @@ impl Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
-            Failure { exit: Exit::Ok, problems: Vec::new(), details: Vec::new() }
+            Failure {
+                exit: Exit::Ok,
+                problems: Vec::new(),
+                details: Vec::new(),
+                is_one_person: false,
+            }
         } else {
             Failure::fault(error)
         }

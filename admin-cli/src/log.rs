@@ -7,6 +7,7 @@ use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
 use crate::school::{School, from_append_error, from_time_error, moment, now, range, show_seconds};
 use crate::who::{READS_LOG, READS_REQUESTS, look, subject_words};
 use crate::words;
+use crate::{log_seal, log_visitors};
 use ledger::changes::ACTOR_DAEMON;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
 use ledger::record::{Depth, End, Ended};
@@ -108,6 +109,18 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
                 until: until.as_deref(),
             };
             actions_log::print(school, &clock, &wanted, print.format()).await
+        }
+        LogCommand::Visitors { filters, since, until, who, print } => {
+            let when = [("since", since.as_deref()), ("until", until.as_deref())];
+            looked(school, &policy, &who, "log visitors", &filters, &when, false).await?;
+            let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
+            let filter = Filter { since: Some(from), until: Some(to), ..filter(&filters)? };
+            log_visitors::print(school, &clock, &filter, print.format()).await
+        }
+        LogCommand::Seal { day, who, print } => {
+            let subject = day.map(|day| day.to_string()).unwrap_or_default();
+            look(school, &policy, &who, READS_LOG, "log seal", &subject).await?;
+            log_seal::run(school, &clock, day, print.format()).await
         }
         LogCommand::Show { record, show_locked, who, print } => {
             let subject = with_locked(record.clone(), show_locked);

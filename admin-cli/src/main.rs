@@ -29,6 +29,8 @@ mod lesson;
 mod lists;
 mod live_check;
 mod log;
+mod log_seal;
+mod log_visitors;
 mod login;
 mod policy;
 mod prompt;

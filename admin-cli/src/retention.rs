@@ -50,7 +50,16 @@ async fn erase(school: &School, change: &ChangeArgs, over_gaps: bool) -> Result<
 /// What an erasure by this person goes by.
 pub(crate) fn order<'a>(policy: &'a Policy, by: &'a str, dry_run: bool) -> Order<'a> {
     let (clock, keep) = (policy.clock(), policy.keep());
-    Order { clock, keep, now: now(), actor: by, dry_run, most_parts: usize::MAX, over_gaps: false }
+    Order {
+        clock,
+        keep,
+        now: now(),
+        actor: by,
+        dry_run,
+        most_parts: usize::MAX,
+        over_gaps: false,
+        stop: &|| false,
+    }
 }
 
 /// Says what was erased, and what stays and why.

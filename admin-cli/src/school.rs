@@ -160,8 +160,11 @@ impl<'a> Acting<'a> {
         if failure.exit != Exit::NotPermitted || self.dry_run {
             return failure;
         }
-        let event =
-            Event::ActionRefused { action: self.action.clone(), why: failure.what().to_owned() };
+        let (action, why) = (self.action.clone(), failure.what().to_owned());
+        let event = match failure.is_one_person {
+            true => Event::OnePersonRefused { action, why },
+            false => Event::ActionRefused { action, why },
+        };
         match self.log.append(now(), &self.by, event).await {
             Ok(_) => failure,
             Err(error) => failure.detail(format!("the refusal could not be recorded: {error}")),
@@ -236,8 +239,7 @@ pub(crate) fn from_change_error_for(
         | ChangeError::NoRole { .. } => {
             Failure::not_permitted(what).fix(whom_else_to_ask(policy, roles, but))
         }
-        ChangeError::KeyedTogether { .. } => Failure::not_permitted(what)
-            .fix("let a third person do it, or wait; schoolgate log actions --event account_changed"),
+        ChangeError::KeyedTogether { .. } => Failure::one_person(what),
         ChangeError::NotYet { id, .. } => {
             Failure::not_permitted(what).fix(format!("see schoolgate unblock show {id}"))
         }
@@ -354,22 +356,19 @@ pub(crate) fn show_seconds(clock: &SchoolClock, at: UnixMillis) -> String {
     format!("{} {zone}", clock.civil(at).strftime("%Y-%m-%d %H:%M:%S"))
 }
 
-/// Whether two accounts may be one person's now: one keyed the other, or the emergency code is one of them,
-/// whose holder may be anybody.
+/// Whether two accounts may be one person's now: one has set the other's password, or the emergency code is
+/// one of them, whose holder may be anybody.
 pub(crate) fn is_one_person(changes: &Changes, one: &str, other: &str) -> bool {
     let is_emergency = |name: &str| same_person(name, rules::change::BREAK_GLASS);
     !same_person(one, other)
-        && (is_emergency(one)
-            || is_emergency(other)
-            || changes.keyed.until(one, other, now()).is_some())
+        && (is_emergency(one) || is_emergency(other) || changes.keyed.may_be_one(one, other, now()))
 }
 
 /// What whoever is refused for that is told.
 pub(crate) fn not_yet(what: &str, other: &str) -> Failure {
-    Failure::not_permitted(format!(
-        "you cannot {what} yet: {} and you may be one person, since one account was keyed by the other within \
-         24 hours, or is the emergency code",
+    Failure::one_person(format!(
+        "you cannot {what} yet: {} and you count as one person, since one has set the other's password, or \
+         somebody else those of both, or one is the emergency code or was set with it",
         visible(other)
     ))
-    .fix("let a third person do it, or wait; schoolgate log actions --event account_changed")
 }

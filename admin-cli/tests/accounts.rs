@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where its setup fails")]
 #![allow(dead_code, reason = "the made-up school has helpers that only other tests use")]
 
+#[path = "accounts/keyed.rs"]
+mod keyed;
 mod school;
 #[path = "accounts/terminal.rs"]
 mod terminal;
@@ -501,6 +503,11 @@ fn the_emergency_code_works_for_an_hour_and_is_told_until_it_is_renewed() {
     assert_eq!(school.run_plain("logout", &[], b"").code, OK);
     let wrong = school.run_plain("login --break-glass", &[], b"0000-1111-2222\n");
     assert_eq!(wrong.code, NOT_PERMITTED, "{wrong:?}");
+    let refused = entries(&school, "login_refused");
+    assert_eq!((refused.len(), &refused[0]["account"]), (1, &"break-glass".into()));
+    let doctor = school.run_plain("doctor", &[], b"");
+    assert!(doctor.out.contains("not used since; wrong ones typed: 1"), "{doctor:?}");
+    assert_eq!(json(&school.run_plain("status --json", &[], b""))["break_glass"]["wrong"], 1);
     let typed = code.to_lowercase().replace('-', " ");
     let opened = school.run_plain("login --break-glass", &[], typed.as_bytes());
     assert_eq!(opened.code, OK, "{opened:?}");

@@ -11,6 +11,7 @@
 //! who finds a backup must not be able to speak for the school. Nor is what is made again by itself.
 
 use crate::folder::{make_folder, sync_folder};
+use crate::lock::{DaysLock, Hold};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -21,8 +22,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
+
+/// How long a day may go on being sealed before a backup gives way to it.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Version of the layout.
 pub const FORMAT: u32 = 1;
@@ -76,6 +80,11 @@ pub enum BackupError {
     /// Written by a later version.
     #[error("the backup has format {0}: it was made by a newer schoolgate; use that version")]
     Newer(u32),
+    /// Days are being sealed, or records erased.
+    #[error(
+        "a day is being sealed, or records are being erased; take the backup again in some minutes"
+    )]
+    Busy,
     /// A restore never writes over anything.
     #[error("{path} is in use: {beside} lies there; restore into an empty state folder")]
     NotEmpty {
@@ -188,6 +197,16 @@ impl<'a> Backup<'a> {
     /// # Errors
     /// [`BackupError`].
     pub async fn take_state(&mut self) -> Result<(), BackupError> {
+        // Nothing is erased meanwhile: a copy of the change log from before, and of a day from after, would be a
+        // backup whose records are missing without a word. No lock: a state that is only read, by us alone.
+        let access = self.state.join("access");
+        let began = Instant::now();
+        let taken = DaysLock::take(&access, Hold::Shared, || began.elapsed() >= PATIENCE).await;
+        let _lock = match taken {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => return Err(BackupError::Busy),
+            Err(_) => None,
+        };
         let changes = self.state.join(CHANGES);
         self.take_database(&changes, &format!("state/{CHANGES}")).await?;
         let mut taken = BTreeSet::new();
@@ -250,6 +269,7 @@ impl<'a> Backup<'a> {
         let mut files = Vec::new();
         list(&self.state.join(folder), &mut files)?;
         files.retain(|path| is_wanted(path) && !taken.contains(path));
+        files.retain(|path| extension(path) != "parquet" || is_final(path));
         files.sort();
         for path in &files {
             let relative = path.strip_prefix(&self.state).unwrap_or(path);
@@ -382,7 +402,7 @@ pub fn is_empty(state: &Path) -> Result<(), BackupError> {
     };
     for entry in entries {
         let name = entry.map_err(io(state))?.file_name();
-        if name != "serve.lock" {
+        if name != "serve.lock" && name != "days.lock" {
             let (path, beside) = (state.display().to_string(), name.to_string_lossy().into_owned());
             return Err(BackupError::NotEmpty { path, beside });
         }
@@ -406,11 +426,31 @@ fn is_wanted(path: &Path) -> bool {
     let in_audit = path.parent().is_some_and(|folder| folder.ends_with("audit"));
     let is_key = in_audit && (name.starts_with("key") || extension(path) == "key");
     let beside = name.ends_with("-shm") || (name.ends_with("-wal") && !name.contains(".damaged-"));
+    let unfinished = [
+        "new",
+        "new-wal",
+        "new-shm",
+        "new-journal",
+        "erasing",
+        "erasing-wal",
+        "erasing-shm",
+        "tmp",
+        "partial",
+        "asked",
+    ]
+    .contains(&extension(path))
+        || name.starts_with('.');
+    // What sealing puts in order.
     let unfinished =
-        ["new", "new-wal", "new-shm", "erasing", "erasing-wal", "erasing-shm", "tmp", "partial"]
-            .contains(&extension(path))
-            || name.starts_with('.');
+        unfinished || path.parent().is_some_and(|folder| extension(folder) == "sorting");
     !is_key && !beside && !unfinished
+}
+
+/// Whether the file of a day's rows is the one that stays: it has its name a moment before the sums beside
+/// it have theirs, and may until then be made anew.
+fn is_final(rows: &Path) -> bool {
+    let name = rows.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    rows.with_extension("sums.db").exists() || name.contains(".damaged-")
 }
 
 /// A name below the backup's root, without a way out of it.

@@ -34,7 +34,7 @@ pub(crate) type Who = (u32, u32, u32);
 /// What an access was for, and the answer, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct What {
-    context: u32,
+    pub(crate) context: u32,
     pub(crate) method: u32,
     pub(crate) scheme: u8,
     pub(crate) host: u32,
@@ -125,7 +125,7 @@ impl DayFile {
         let path = day_path(folder, day);
         if !path.exists() {
             set_orphans_aside(&path)?;
-            create_whole(&path, day).await?;
+            create_whole(&path, day, behind_sealed(folder, day).await?).await?;
         }
         let mut connection = open_to_write(&path).await?;
         create_schema(&mut connection, day).await?;
@@ -506,7 +506,7 @@ impl DayFile {
 }
 
 impl What {
-    fn bind(&self, binder: &mut Binder, id: u32) {
+    pub(crate) fn bind(&self, binder: &mut Binder, id: u32) {
         binder.number(id).number(self.context).number(self.method).number(self.scheme);
         binder.number(self.host).number(self.port).number(self.category_set);
         binder.number(self.verdict).number(self.reason);
@@ -556,6 +556,16 @@ pub(crate) fn bookkeeping(positions: &HashMap<u64, Position>, numbers: &[i64; 3]
     sum.finalize().into()
 }
 
+/// The places behind the last row and the last end of a day's sealed parts.
+async fn behind_sealed(folder: &Path, day: Date) -> Result<(u64, u64), sqlx::Error> {
+    let parts = crate::parts::parts_of(folder, day)?;
+    let Some(part) = parts.iter().rfind(|part| part.sealed) else { return Ok((0, 0)) };
+    let mut connection = crate::sqlite::open_to_read(&part.database(folder)).await?;
+    let next = crate::sqlite::next_places(&mut connection).await?;
+    connection.close().await?;
+    Ok(next)
+}
+
 async fn texts(connection: &mut SqliteConnection, sql: &'static str) -> Result<Texts, sqlx::Error> {
     let rows = sqlx::query(sql).fetch_all(connection).await?;
     let values: Result<Vec<Arc<str>>, sqlx::Error> =
@@ -563,7 +573,7 @@ async fn texts(connection: &mut SqliteConnection, sql: &'static str) -> Result<T
     Ok(Texts::loaded(values?))
 }
 
-async fn who(connection: &mut SqliteConnection) -> Result<Tuples<Who>, sqlx::Error> {
+pub(crate) async fn who(connection: &mut SqliteConnection) -> Result<Tuples<Who>, sqlx::Error> {
     let rows = sqlx::query("SELECT coalesce(person, 0), client, level FROM who ORDER BY id")
         .fetch_all(connection)
         .await?;
@@ -572,7 +582,7 @@ async fn who(connection: &mut SqliteConnection) -> Result<Tuples<Who>, sqlx::Err
     Ok(Tuples::loaded(values?))
 }
 
-async fn what(connection: &mut SqliteConnection) -> Result<Tuples<What>, sqlx::Error> {
+pub(crate) async fn what(connection: &mut SqliteConnection) -> Result<Tuples<What>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT context, method, scheme, host, port, category_set, verdict, reason, coalesce(rule, 0),
            unblock, depth FROM what ORDER BY id",

@@ -8,9 +8,12 @@
 //! new one starts from what the files say, so there is one way back, taken after every kind of fault.
 
 use crate::carried::Carried;
+use crate::claims::Claims;
 use crate::day_file::{DayFile, OpenRow};
 use crate::evidence::access::{AccessTree, TreeError};
 use crate::frame::{Found, Frames, HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
+use crate::lock::{DaysLock, Hold};
+use crate::parts::{Part, is_of_today, newest};
 use crate::payload::{self, DecisionRead, Payload};
 use crate::record::{Context, Depth, End, Ended};
 use crate::segment::{Segment, Shared};
@@ -25,7 +28,6 @@ use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
 use rules::unblock::UnblockId;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -116,6 +118,8 @@ struct Open {
 
 struct Day {
     file: DayFile,
+    /// Of an older day: nobody replaces its file meanwhile.
+    _lock: Option<DaysLock>,
     used: Instant,
     synced: bool,
 }
@@ -133,6 +137,10 @@ pub(crate) struct Engine {
     audit: PathBuf,
     /// Opened when the first batch is made.
     tree: Option<AccessTree>,
+    /// Who else may have a day's file, in a daemon.
+    claims: Option<Arc<Claims>>,
+    /// How far journals are stored in the sealed parts of days, as far as asked.
+    sealed: HashMap<Date, Vec<HashMap<u64, Position>>>,
     pub(crate) tally: Tally,
 }
 
@@ -186,7 +194,11 @@ impl IngestError {
 impl Engine {
     /// An engine over the files of a state folder; opens the days that held open accesses when the
     /// last journal was removed.
-    pub(crate) async fn new(state: &Path, squid: &squid::Paths) -> Result<Self, IngestError> {
+    pub(crate) async fn new(
+        state: &Path,
+        squid: &squid::Paths,
+        claims: Option<Arc<Claims>>,
+    ) -> Result<Self, IngestError> {
         let (journal, access) = (state.join("journal"), state.join("access"));
         let carried = Carried::read(&journal)
             .map_err(|source| IngestError::Journal { path: journal.join(Carried::NAME), source })?;
@@ -202,6 +214,8 @@ impl Engine {
             buffer: Vec::new(),
             audit: crate::evidence::folder(state),
             tree: None,
+            claims,
+            sealed: HashMap::new(),
             tally: Tally { last_id: carried.last_id, ..Tally::default() },
         };
         for day in carried.open_days {
@@ -268,7 +282,9 @@ impl Engine {
     /// younger than `carried` where a power cut took the journal's end.
     pub(crate) async fn open_newest_days(&mut self) -> Result<(), IngestError> {
         for date in self.newest_days()? {
-            self.ready_day(date).await?;
+            if crate::sqlite::day_path(&self.access, date).exists() {
+                self.ready_day(date).await?;
+            }
         }
         Ok(())
     }
@@ -276,8 +292,9 @@ impl Engine {
     /// The highest id ever given, as far as the files tell.
     pub(crate) async fn last_id(&self) -> Result<RequestId, IngestError> {
         let mut last = self.tally.last_id;
-        for date in self.newest_days()? {
-            let path = crate::sqlite::day_path(&self.access, date);
+        let newest = self.newest_days()?;
+        for part in self.parts()?.into_iter().filter(|part| newest.contains(&part.day)) {
+            let path = part.database(&self.access);
             let highest = crate::sqlite::highest_id(&path).await;
             last = last.max(highest.map_err(|source| IngestError::Store { path, source })?);
         }
@@ -285,9 +302,14 @@ impl Engine {
     }
 
     fn newest_days(&self) -> Result<Vec<Date>, IngestError> {
+        let mut days: Vec<Date> = self.parts()?.into_iter().map(|part| part.day).collect();
+        days.dedup();
+        Ok(newest(&days).iter().rev().copied().collect())
+    }
+
+    fn parts(&self) -> Result<Vec<Part>, IngestError> {
         let failed = |source| IngestError::Journal { path: self.access.clone(), source };
-        let days = crate::sqlite::days(&self.access).map_err(failed)?;
-        Ok(days.into_iter().rev().take(2).collect())
+        crate::parts::parts(&self.access).map_err(failed)
     }
 
     fn unread(&self, id: u64) -> bool {
@@ -473,26 +495,120 @@ impl Engine {
         context: &DayContext,
     ) -> Result<bool, IngestError> {
         self.tally.last_id = self.tally.last_id.max(read.id.0);
-        let day = self.ready_day(context.day(read.at)).await?;
+        let date = context.day(read.at);
+        if self
+            .sealed_parts(date)
+            .await?
+            .iter()
+            .any(|positions| positions.get(&id).is_some_and(|position| position.holds(offset)))
+        {
+            return Ok(true);
+        }
+        let day = self.ready_day(date).await?;
         Ok(day.file.positions.get(&id).is_some_and(|position| position.holds(offset)))
     }
 
-    async fn ready_day(&mut self, date: Date) -> Result<&mut Day, IngestError> {
-        let vacant = match self.days.entry(date) {
-            Entry::Occupied(entry) => {
-                let day = entry.into_mut();
-                day.used = Instant::now();
-                return Ok(day);
+    /// How far journals are stored in the sealed parts of a day.
+    async fn sealed_parts(&mut self, date: Date) -> Result<&[HashMap<u64, Position>], IngestError> {
+        if !self.sealed.contains_key(&date) {
+            self.take_back(date);
+            let mut sealed = Vec::new();
+            for part in self.parts()?.iter().filter(|part| part.day == date && part.sealed) {
+                let path = part.database(&self.access);
+                let positions = crate::sqlite::stored_positions(&path).await;
+                sealed.push(positions.map_err(|source| IngestError::Store { path, source })?);
             }
-            Entry::Vacant(vacant) => vacant,
+            self.sealed.insert(date, sealed);
+        }
+        Ok(self.sealed.get(&date).map_or(&[], Vec::as_slice))
+    }
+
+    /// Waits until nobody else has the day's file.
+    fn take_back(&self, date: Date) {
+        if let Some(claims) = &self.claims {
+            claims.take_back(date);
+        }
+    }
+
+    /// Lets the day go that is to be sealed, once nothing of it is open or waits.
+    pub(crate) async fn let_go(&mut self, caught_up: bool) -> Result<(), IngestError> {
+        let Some(claims) = self.claims.clone() else { return Ok(()) };
+        let Some(date) = claims.wanted() else { return Ok(()) };
+        let is_of_day = |held: &Held| match payload::read(&held.payload) {
+            Some(Payload::Decided(read)) => held.context.day(read.at) == date,
+            _ => false,
         };
+        let in_use = self.open.values().any(|open| open.day == date)
+            || self.held.values().any(is_of_day)
+            || self.days.get(&date).is_some_and(|day| day.file.has_batch());
+        if in_use || !caught_up || !self.batch_day(date).await? {
+            return Ok(());
+        }
+        self.close_day(date).await?;
+        self.sealed.remove(&date);
+        claims.grant(date);
+        Ok(())
+    }
+
+    /// Puts into a batch what of a day waits for one: once the day is sealed, none can be made any more.
+    /// `false`: something of it is open, or it has no file that is written to.
+    pub(crate) async fn batch_day(&mut self, date: Date) -> Result<bool, IngestError> {
         let path = crate::sqlite::day_path(&self.access, date);
-        let opened = DayFile::open(&self.access, date).await;
-        let (file, open) = opened.map_err(|source| IngestError::Store { path, source })?;
-        self.tally.last_id = self.tally.last_id.max(file.max_id());
-        self.open
-            .extend(open.into_iter().map(|(id, (row, path))| (id, Open { day: date, row, path })));
-        Ok(vacant.insert(Day { file, used: Instant::now(), synced: false }))
+        if !self.days.contains_key(&date) {
+            if !path.exists() {
+                return Ok(false);
+            }
+            let waits = crate::sqlite::waits_for_batch(&path).await;
+            if !waits.map_err(|source| IngestError::Store { path, source })? {
+                return Ok(true);
+            }
+            self.ready_day(date).await?;
+        }
+        if self.days.get(&date).is_some_and(|day| day.file.waits_for_batch().0) {
+            self.commit(Batches::All).await?;
+        }
+        Ok(!self.open.values().any(|open| open.day == date))
+    }
+
+    async fn ready_day(&mut self, date: Date) -> Result<&mut Day, IngestError> {
+        if !self.days.contains_key(&date) {
+            self.take_back(date);
+            let lock = self.lock_of(date).await?;
+            let path = crate::sqlite::day_path(&self.access, date);
+            let opened = DayFile::open(&self.access, date).await;
+            let (file, open) = opened.map_err(|source| IngestError::Store { path, source })?;
+            self.tally.last_id = self.tally.last_id.max(file.max_id());
+            let open =
+                open.into_iter().map(|(id, (row, path))| (id, Open { day: date, row, path }));
+            self.open.extend(open);
+            let day = Day { file, used: Instant::now(), synced: false, _lock: lock };
+            self.days.insert(date, day);
+        }
+        let missing =
+            || IngestError::Store { path: self.access.clone(), source: sqlx::Error::RowNotFound };
+        let day = self.days.get_mut(&date).ok_or_else(missing)?;
+        day.used = Instant::now();
+        Ok(day)
+    }
+
+    /// Waits until nobody replaces files of days, where a day is not one of the newest. Whoever seals one is
+    /// asked to stop; an erasure ends by itself, and the journals keep everything meanwhile.
+    async fn lock_of(&self, date: Date) -> Result<Option<DaysLock>, IngestError> {
+        let mut days = self.newest_days()?;
+        days.push(date);
+        days.sort_unstable();
+        days.dedup();
+        if newest(&days).contains(&date) || is_of_today(date, now()) {
+            return Ok(None);
+        }
+        // An end is no failure: the journals keep what was not stored.
+        let give_up = || self.claims.as_ref().is_some_and(|claims| claims.recall());
+        let lock = DaysLock::take(&self.access, Hold::Shared, give_up).await;
+        let lock = lock.and_then(|lock| {
+            let stopped = || std::io::Error::other("stopped while records were being erased");
+            lock.map(Some).ok_or_else(stopped)
+        });
+        lock.map_err(|source| IngestError::Journal { path: self.access.clone(), source })
     }
 
     async fn store(
@@ -615,7 +731,10 @@ impl Engine {
         let mut days: Vec<DayCount> = self.days.iter().map(counts).collect();
         // Days that rest are told of too, so that one which is taken away is missed by name.
         for date in self.newest_days()?.into_iter().filter(|date| !self.days.contains_key(date)) {
-            let path = crate::sqlite::day_path(&self.access, date);
+            let parts = self.parts()?;
+            // The places of a later part go on behind those of the parts before.
+            let Some(part) = parts.iter().rfind(|part| part.day == date) else { continue };
+            let path = part.database(&self.access);
             let counted = match crate::sqlite::counts(&path).await {
                 Ok(counted) => counted,
                 // A damaged day must not keep the others from being signed.
@@ -709,15 +828,18 @@ impl Engine {
         }
         self.commit(Batches::All).await?;
         for date in closing {
-            if let Some(day) = self.days.remove(&date) {
-                let path = crate::sqlite::day_path(&self.access, date);
-                day.file.close().await.map_err(|source| IngestError::Store { path, source })?;
-            }
+            self.close_day(date).await?;
         }
         if let Some(tree) = &mut self.tree {
             tree.make_durable(self.days.keys().copied())?;
         }
         Ok(())
+    }
+
+    async fn close_day(&mut self, date: Date) -> Result<(), IngestError> {
+        let Some(day) = self.days.remove(&date) else { return Ok(()) };
+        let path = crate::sqlite::day_path(&self.access, date);
+        day.file.close().await.map_err(|source| IngestError::Store { path, source })
     }
 
     fn add_line(&mut self, date: Date, id: u64, row: &OpenRow, path: Option<&str>, ended: Ended) {

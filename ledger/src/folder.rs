@@ -1,8 +1,8 @@
 //! Folders that outlive a power cut.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Makes a folder, and those above it, readable by their owner alone, and their names durable: a
@@ -26,6 +26,15 @@ pub fn make_folder(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Makes an empty file that its owner alone can read, where none is: SQLite gives what it makes beside one the
+/// same mode.
+///
+/// # Errors
+/// [`std::io::Error`] of the file system.
+pub(crate) fn make_private_file(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
 /// Makes the names in a folder durable.

@@ -4,12 +4,14 @@
 //! process left, then follows this process's journals. [`recover`] is what a command does first
 //! when no daemon runs.
 
+use crate::claims::Claims;
 pub use crate::engine::{Damage, IngestError};
 use crate::engine::{Engine, Head, Tally};
 use crate::folder::make_folder;
 use crate::journal::{Journal, JournalSettings, Shared};
 use crate::lock::{LockError, StateLock};
 use crate::squid::Paths;
+use jiff::civil::Date;
 use rules::change::{AccessHead, Event};
 use rules::code::RequestId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,11 +46,18 @@ pub struct Settings {
     pub poll_interval_ms: u64,
     /// Where lines of Squid's access log are appended, if anywhere.
     pub squid: Paths,
+    /// When days are sealed.
+    pub seal: crate::seal::Settings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { journal: JournalSettings::default(), poll_interval_ms: 50, squid: Paths::default() }
+        Self {
+            journal: JournalSettings::default(),
+            poll_interval_ms: 50,
+            squid: Paths::default(),
+            seal: crate::seal::Settings::default(),
+        }
     }
 }
 
@@ -135,7 +144,12 @@ pub fn recover(state: &Path) -> Result<Option<Recovered>, StartError> {
     }
 }
 
-fn recover_locked(state: &Path, squid: &Paths, _lock: &StateLock) -> Result<Recovered, StartError> {
+/// As [`recover`], by who holds the lock.
+pub(crate) fn recover_locked(
+    state: &Path,
+    squid: &Paths,
+    _lock: &StateLock,
+) -> Result<Recovered, StartError> {
     let failed = |source| StartError::Io { path: state.to_owned(), source };
     for folder in ["journal", "access"] {
         make_folder(&state.join(folder)).map_err(failed)?;
@@ -168,7 +182,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
 }
 
 async fn recover_all(state: &Path, squid: &Paths) -> Result<Recovered, IngestError> {
-    let mut engine = Engine::new(state, squid).await?;
+    let mut engine = Engine::new(state, squid, None).await?;
     engine.add_leftovers()?;
     if engine.has_nothing_left() {
         let last_id = engine.last_id().await?;
@@ -208,7 +222,7 @@ pub fn durable_head(state: &Path) -> Result<Option<AccessHead>, StartError> {
     let folder = state.to_owned();
     let worker = std::thread::Builder::new().name("ledger-head".into()).spawn(move || {
         runtime()?.block_on(async {
-            let mut engine = Engine::new(&folder, &Paths::default()).await?;
+            let mut engine = Engine::new(&folder, &Paths::default(), None).await?;
             let head = engine.head().await?;
             // Closing syncs everything.
             engine.close_days(true).await?;
@@ -218,6 +232,27 @@ pub fn durable_head(state: &Path) -> Result<Option<AccessHead>, StartError> {
     let joined = worker.map_err(failed)?.join();
     let stopped = || Err(failed(std::io::Error::other("stopped by a panic")));
     joined.unwrap_or_else(|_| stopped()).map(Some)
+}
+
+/// Puts what of a day waits for a batch into one, where no daemon runs: `_lock` is held. `false`:
+/// something of the day is open.
+pub(crate) fn batch_day_locked(
+    state: &Path,
+    day: Date,
+    _lock: &StateLock,
+) -> Result<bool, StartError> {
+    let failed = |source| StartError::Io { path: state.to_owned(), source };
+    let folder = state.to_owned();
+    let worker = std::thread::Builder::new().name("ledger-batch".into()).spawn(move || {
+        runtime()?.block_on(async {
+            let mut engine = Engine::new(&folder, &Paths::default(), None).await?;
+            let done = engine.batch_day(day).await?;
+            engine.close_days(true).await?;
+            Ok(done)
+        })
+    });
+    let joined = worker.map_err(failed)?.join();
+    joined.unwrap_or_else(|_| Err(failed(std::io::Error::other("stopped by a panic"))))
 }
 
 /// Asks the ingest thread for the head of the access log's tree.
@@ -264,7 +299,9 @@ pub struct Writer {
     shared: Arc<Shared>,
     recovered: Recovered,
     stopping: Arc<AtomicBool>,
+    claims: Arc<Claims>,
     thread: Option<JoinHandle<()>>,
+    sealing: Option<JoinHandle<()>>,
     _lock: StateLock,
 }
 
@@ -282,7 +319,10 @@ impl Writer {
         let shared = Shared::open(&folder, settings.journal, recovered.last_id).map_err(failed)?;
         let stopping = Arc::new(AtomicBool::new(false));
         let (asking, asked) = mpsc::channel();
+        let claims = Arc::new(Claims::default());
+        let seal = settings.seal;
         let follower = Follower {
+            claims: Arc::clone(&claims),
             asked: Mutex::new(asked),
             state: state.to_owned(),
             shared: Arc::clone(&shared),
@@ -291,8 +331,19 @@ impl Writer {
         };
         let worker = std::thread::Builder::new().name("ledger-ingest".into());
         let thread = worker.spawn(move || follower.run_in_turns()).map_err(failed)?;
-        let (state, thread, heads) = (state.to_owned(), Some(thread), Heads { asking });
-        Ok(Self { state, heads, shared, recovered, stopping, thread, _lock: lock })
+        let mut writer = Self {
+            state: state.to_owned(),
+            heads: Heads { asking },
+            shared,
+            recovered,
+            stopping: Arc::clone(&stopping),
+            claims: Arc::clone(&claims),
+            thread: Some(thread),
+            sealing: None,
+            _lock: lock,
+        };
+        writer.sealing = Some(crate::seal::start(state, claims, stopping, seal).map_err(failed)?);
+        Ok(writer)
     }
 
     /// Opens the journal of a worker; call it on the worker's own thread.
@@ -329,6 +380,10 @@ impl Writer {
 
     fn finish(&mut self) {
         self.stopping.store(true, Ordering::Release);
+        self.claims.stop();
+        if self.sealing.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that seals days stopped by a panic");
+        }
         if let Some(thread) = self.thread.take() {
             if thread.join().is_err() {
                 tracing::error!("the ingest thread stopped by a panic; the next start recovers");
@@ -346,6 +401,7 @@ impl Drop for Writer {
 
 /// The ingest thread.
 struct Follower {
+    claims: Arc<Claims>,
     state: PathBuf,
     /// Who waits for the head of the tree.
     asked: Mutex<mpsc::Receiver<Asked>>,
@@ -459,7 +515,8 @@ impl Follower {
 
     /// Follows until told to stop, until the priority is to change, or until something fails.
     async fn follow(&self, gentle: bool) -> Result<Left, IngestError> {
-        let mut engine = Engine::new(&self.state, &self.settings.squid).await?;
+        let claims = Some(Arc::clone(&self.claims));
+        let mut engine = Engine::new(&self.state, &self.settings.squid, claims).await?;
         loop {
             let stopping = self.stopping.load(Ordering::Acquire);
             let began_ms = self.shared.elapsed_ms();
@@ -483,6 +540,7 @@ impl Follower {
                     Asked::Durable(size) => engine.head_is_durable(size),
                 }
             }
+            engine.let_go(caught_up).await?;
             if stopping && caught_up {
                 if closed {
                     engine.end_unknown().await?;

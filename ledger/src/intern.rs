@@ -79,6 +79,11 @@ impl<T: Copy + Eq + Hash> Tuples<T> {
         self.values.get((id as usize).checked_sub(1)?).copied()
     }
 
+    /// All tuples, in order of their numbers.
+    pub(crate) fn into_values(self) -> Vec<T> {
+        self.values
+    }
+
     /// The tuple of a number that this file gave.
     pub(crate) fn tuple(&self, id: u32) -> T {
         self.values[id as usize - 1]

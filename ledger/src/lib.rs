@@ -5,11 +5,15 @@
 //! thread (`ingest`) moves journals into the day's SQLite file in large batches, each batch and its
 //! journal position in one transaction, and keeps rollups as it goes. Changes, users and administrators
 //! live in one SQLite file of their own, written in durable transactions.
+//!
+//! A day that is over is sealed (`seal`): its rows become a Parquet file, which `query` reads as it
+//! does the open day's; its sums stay in a small SQLite file.
 
 pub mod accounts;
 pub mod backup;
 mod carried;
 pub mod changes;
+mod claims;
 mod day_file;
 pub mod disk;
 mod engine;
@@ -21,6 +25,7 @@ mod insert;
 mod intern;
 pub mod journal;
 pub mod lock;
+pub mod parts;
 pub mod payload;
 mod pending;
 pub mod pseudonym;
@@ -29,6 +34,8 @@ pub mod record;
 pub mod refusals;
 pub mod retention;
 pub mod rollup;
+pub mod seal;
+mod sealed_day;
 pub mod seen;
 mod segment;
 mod source;

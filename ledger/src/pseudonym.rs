@@ -34,7 +34,8 @@ pub enum PseudonymError {
     },
     /// It is no key.
     #[error(
-        "{0} is no key: it has not 32 bytes; restore it from a backup, or remove it for a new one"
+        "{0} is no key: it has not 32 bytes; backups leave it out; remove it for a new one, by which everybody \
+         is called otherwise from then on"
     )]
     Damaged(PathBuf),
 }

@@ -1,11 +1,15 @@
 //! Questions to the access log: filtered pages, one record by its code, and following along.
 //!
 //! Pages run by (day, sequence). Rows are only ever added, and always at the end, so a page never
-//! changes while the log grows. All connections are read-only.
+//! changes while the log grows. A day that is over may be sealed at any time: its rows then come from
+//! another file, the same ones in the same order, so that a cursor stays good. All connections are
+//! read-only.
 
+use crate::parts::{Part, days, parts};
 use crate::record::{Depth, Ended, scheme_from_number};
+use crate::sealed_day::{Ahead, SealedDay};
 use crate::source::leftovers;
-use crate::sqlite::{day_path, days, open_to_read, stored_positions};
+use crate::sqlite::{open_rows_to_read, stored_positions};
 use jiff::civil::Date;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
@@ -21,8 +25,11 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// Most day files held open at once.
+/// Most files of days held open at once.
 const MAX_OPEN_DAYS: usize = 16;
+
+/// Times that a file is looked for again when it was sealed, or unsealed, between the look and the opening.
+const MAX_LOOKS: usize = 3;
 
 /// Why the log cannot be asked.
 #[derive(Debug, Error)]
@@ -35,6 +42,9 @@ pub enum QueryError {
         /// Cause.
         source: sqlx::Error,
     },
+    /// The file of a sealed day.
+    #[error("access log: {0}")]
+    Sealed(#[from] sealed::Error),
     /// The folder.
     #[error("access log folder {path}: {source}")]
     Folder {
@@ -46,7 +56,7 @@ pub enum QueryError {
 }
 
 /// Which accesses. Everything given must hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Proven user, compared without case.
     pub user: Option<String>,
@@ -176,18 +186,41 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// Somebody's accesses among those asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visitor {
+    /// Proven user; `None`: everybody not proved, together.
+    pub user: Option<String>,
+    /// Requests.
+    pub requests: u64,
+    /// Of those, blocked.
+    pub blocked: u64,
+    /// When the first was read.
+    pub first: UnixMillis,
+    /// When the last was.
+    pub last: UnixMillis,
+}
+
+/// Where the rows of a part are.
+#[derive(Debug)]
+enum Store {
+    Open(PathBuf, SqliteConnection),
+    Sealed(SealedDay),
+}
+
 /// The access log of a state folder, open to be asked.
 #[derive(Debug)]
 pub struct AccessLog {
     folder: PathBuf,
-    connections: HashMap<Date, SqliteConnection>,
+    stores: HashMap<(Date, u32), Store>,
+    ahead: Ahead,
 }
 
 impl AccessLog {
     /// The log in `state`. Nothing is opened yet; a folder without a log has no rows.
     #[must_use]
     pub fn new(state: &Path) -> Self {
-        Self { folder: state.join("access"), connections: HashMap::new() }
+        Self { folder: state.join("access"), stores: HashMap::new(), ahead: Ahead::default() }
     }
 
     /// The school days that have a file, oldest first.
@@ -195,11 +228,15 @@ impl AccessLog {
     /// # Errors
     /// [`QueryError::Folder`].
     pub fn days(&self) -> Result<Vec<Date>, QueryError> {
-        days(&self.folder)
-            .map_err(|source| QueryError::Folder { path: self.folder.clone(), source })
+        days(&self.folder).map_err(|source| self.folder_failed(source))
     }
 
-    /// Up to `limit` rows behind `after`, or from the start.
+    fn folder_failed(&self, source: std::io::Error) -> QueryError {
+        QueryError::Folder { path: self.folder.clone(), source }
+    }
+
+    /// Up to `limit` rows behind `after`, or from the start. Sealed days are searched on the calling
+    /// thread and beside it: an unhurried answer on a busy runtime belongs on a thread of its own.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -210,17 +247,18 @@ impl AccessLog {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page, QueryError> {
-        let mut days = self.days()?;
-        days.retain(|day| {
-            may_hold(*day, filter) && after.is_none_or(|after| is_ahead(*day, after.day, order))
+        let mut parts = self.parts()?;
+        parts.retain(|part| {
+            let is_ahead = after.is_none_or(|after| is_ahead(part.day, after.day, order));
+            may_hold(part.day, filter) && is_ahead
         });
         if order == Order::NewestFirst {
-            days.reverse();
+            parts.reverse();
         }
         let mut rows = Vec::new();
-        for day in days {
-            let after = after.filter(|after| after.day == day).map(|after| after.sequence);
-            rows.extend(self.day_rows(day, filter, order, after, limit - rows.len()).await?);
+        for part in parts {
+            let after = after.filter(|after| after.day == part.day).map(|after| after.sequence);
+            rows.extend(self.part_rows(part, filter, order, after, limit - rows.len()).await?);
             if rows.len() == limit {
                 break;
             }
@@ -237,16 +275,50 @@ impl AccessLog {
     /// [`QueryError`].
     pub async fn find(&mut self, id: RequestId) -> Result<Option<AccessRow>, QueryError> {
         let made = utc_date(id.second());
-        let mut days = self.days()?;
-        days.sort_by_key(|day| (made - *day).get_days().abs());
+        let mut parts = self.parts()?;
+        parts.sort_by_key(|part| (made - part.day).get_days().abs());
         let filter = Filter { id: Some(id), ..Filter::default() };
-        for day in days {
-            if let Some(row) = self.day_rows(day, &filter, Order::NewestFirst, None, 1).await?.pop()
-            {
-                return Ok(Some(row));
+        for part in parts {
+            let found = self.part_rows(part, &filter, Order::NewestFirst, None, 1).await?.pop();
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
+    }
+
+    /// Who made the accesses that a filter keeps, the most first.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn visitors(&mut self, filter: &Filter) -> Result<Vec<Visitor>, QueryError> {
+        let mut people: HashMap<Option<String>, sealed::Visits> = HashMap::new();
+        for part in self.parts()?.into_iter().filter(|part| may_hold(part.day, filter)) {
+            let found = match self.store(part).await? {
+                Store::Sealed(day) => day.visitors(filter)?,
+                Store::Open(path, connection) => {
+                    let found = open_visitors(connection, filter).await;
+                    found.map_err(|source| QueryError::Store { path: path.clone(), source })?
+                }
+            };
+            for (user, visits) in found {
+                people.entry(user).and_modify(|sum| sum.add(visits)).or_insert(visits);
+            }
+        }
+        let mut visitors: Vec<Visitor> = people
+            .into_iter()
+            .map(|(user, visits)| Visitor {
+                user,
+                requests: visits.requests,
+                blocked: visits.blocked,
+                first: UnixMillis(visits.first),
+                last: UnixMillis(visits.last),
+            })
+            .collect();
+        visitors.sort_by(|one, other| {
+            other.requests.cmp(&one.requests).then_with(|| one.user.cmp(&other.user))
+        });
+        Ok(visitors)
     }
 
     /// Follows the log from `filter.since` on, where that is given, else from its end.
@@ -261,28 +333,75 @@ impl AccessLog {
         Ok(Follow { log: self, filter, after: last.map(|row| row.cursor) })
     }
 
-    async fn day_rows(
+    fn parts(&self) -> Result<Vec<Part>, QueryError> {
+        parts(&self.folder).map_err(|source| self.folder_failed(source))
+    }
+
+    async fn part_rows(
         &mut self,
-        day: Date,
+        part: Part,
         filter: &Filter,
         order: Order,
         after: Option<i64>,
         limit: usize,
     ) -> Result<Vec<AccessRow>, QueryError> {
-        let path = day_path(&self.folder, day);
-        let failed = |source| QueryError::Store { path: path.clone(), source };
-        if self.connections.len() >= MAX_OPEN_DAYS && !self.connections.contains_key(&day) {
-            self.connections.clear();
-        }
-        let connection = match self.connections.entry(day) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(open_to_read(&path).await.map_err(failed)?)
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let rows = match self.store(part).await? {
+            Store::Sealed(day) => day.rows(&mut ahead, filter, order, after, limit)?,
+            Store::Open(path, connection) => {
+                let mut query = statement(filter, order, after, limit);
+                let rows = query.build().persistent(false).fetch_all(connection).await;
+                let named = rows.and_then(|rows| {
+                    rows.iter().map(|row| read_row(part.day, row)).collect::<Result<_, _>>()
+                });
+                named.map_err(|source| QueryError::Store { path: path.clone(), source })?
             }
         };
-        let mut query = statement(filter, order, after, limit);
-        let rows = query.build().persistent(false).fetch_all(connection).await.map_err(failed)?;
-        rows.iter().map(|row| read_row(day, row)).collect::<Result<_, _>>().map_err(failed)
+        self.ahead = ahead;
+        Ok(rows)
+    }
+
+    /// Opens a part, or finds it open. One that was opened before it was sealed stays as it is: its
+    /// file is there until it is closed.
+    async fn store(&mut self, part: Part) -> Result<&mut Store, QueryError> {
+        let key = (part.day, part.number);
+        if self.stores.len() >= MAX_OPEN_DAYS && !self.stores.contains_key(&key) {
+            self.stores.clear();
+        }
+        if !self.stores.contains_key(&key) {
+            let store = self.open(part).await?;
+            self.stores.insert(key, store);
+        }
+        // It is there now; the entry of the map cannot be held over a wait.
+        let missing = || QueryError::Folder {
+            path: self.folder.clone(),
+            source: std::io::Error::other("a file that was just opened is not open"),
+        };
+        let missing = missing();
+        self.stores.get_mut(&key).ok_or(missing)
+    }
+
+    async fn open(&self, part: Part) -> Result<Store, QueryError> {
+        let sealed = Part { sealed: true, ..part };
+        let path = Part { sealed: false, ..part }.database(&self.folder);
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            if sealed.database(&self.folder).exists() {
+                let rows = sealed.rows(&self.folder);
+                match SealedDay::open(part, &rows) {
+                    Ok(day) => return Ok(Store::Sealed(day)),
+                    // An erasure in it made a day's own file of it.
+                    Err(_) if looks < MAX_LOOKS && !rows.exists() => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            match open_rows_to_read(&path).await {
+                Ok(connection) => return Ok(Store::Open(path, connection)),
+                Err(_) if looks < MAX_LOOKS && !path.exists() => {}
+                Err(source) => return Err(QueryError::Store { path, source }),
+            }
+        }
     }
 }
 
@@ -326,9 +445,12 @@ pub async fn wait_until_stored(state: &Path, timeout: Duration) -> Result<bool, 
     }
     let began = Instant::now();
     loop {
-        let newest = days(&access).map_err(|source| folder(&access, source))?;
-        for day in newest.into_iter().rev().take(2) {
-            let path = day_path(&access, day);
+        let all = parts(&access).map_err(|source| folder(&access, source))?;
+        let mut newest: Vec<Date> = all.iter().map(|part| part.day).collect();
+        newest.dedup();
+        let newest = newest.split_off(newest.len().saturating_sub(2));
+        for part in all.into_iter().filter(|part| newest.contains(&part.day)) {
+            let path = part.database(&access);
             let positions = stored_positions(&path)
                 .await
                 .map_err(|source| QueryError::Store { path, source })?;
@@ -377,7 +499,12 @@ const SELECT: &str = r#"
 SELECT a.sequence, a.id, a.at, p.name, l.value, c.address, m.value, w.scheme, h.name, w.port, a.path,
   s.names, w.verdict, w.reason, r.value, w.unblock, w.depth, x.policy_hash, x.list_version, x.zone,
   coalesce(a."end", e."end"), coalesce(a.status, e.status), coalesce(a.bytes_up, e.bytes_up),
-  coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us)
+  coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us)"#;
+
+const SELECT_VISITORS: &str = r#"
+SELECT p.name, count(*), sum(w.verdict), min(a.at), max(a.at)"#;
+
+const FROM: &str = r#"
 FROM access a
 CROSS JOIN who o ON o.id = a.who LEFT JOIN person p ON p.id = o.person
 CROSS JOIN client c ON c.id = o.client CROSS JOIN name l ON l.id = o.level
@@ -395,6 +522,7 @@ fn statement(
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(SELECT);
+    sql.push(FROM);
     if let Some(after) = after {
         sql.push(if order == Order::OldestFirst {
             " AND a.sequence > "
@@ -403,6 +531,37 @@ fn statement(
         });
         sql.push_bind(after);
     }
+    push_filter(&mut sql, filter);
+    sql.push(" ORDER BY a.sequence");
+    if order == Order::NewestFirst {
+        sql.push(" DESC");
+    }
+    sql.push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    sql
+}
+
+/// Who made the accesses of an open day that a filter keeps.
+async fn open_visitors(
+    connection: &mut SqliteConnection,
+    filter: &Filter,
+) -> Result<HashMap<Option<String>, sealed::Visits>, sqlx::Error> {
+    let mut sql = QueryBuilder::<Sqlite>::new(SELECT_VISITORS);
+    sql.push(FROM);
+    push_filter(&mut sql, filter);
+    sql.push(" GROUP BY p.name");
+    let rows = sql.build().persistent(false).fetch_all(connection).await?;
+    let visits = |row: &SqliteRow| {
+        Ok::<_, sqlx::Error>(sealed::Visits {
+            requests: row.try_get::<i64, _>(1)? as u64,
+            blocked: row.try_get::<i64, _>(2)? as u64,
+            first: row.try_get(3)?,
+            last: row.try_get(4)?,
+        })
+    };
+    rows.iter().map(|row| Ok((row.try_get(0)?, visits(row)?))).collect()
+}
+
+fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     if let Some(id) = filter.id {
         sql.push(" AND a.id = ").push_bind(id.0 as i64);
     }
@@ -412,8 +571,8 @@ fn statement(
     if let Some(until) = filter.until {
         sql.push(" AND a.at < ").push_bind(until.0);
     }
-    push_who(&mut sql, filter);
-    push_what(&mut sql, filter);
+    push_who(sql, filter);
+    push_what(sql, filter);
     if let Some((_, path)) = filter.site.as_deref().and_then(|site| site.split_once('/')) {
         let path = format!("/{}", path.trim_end_matches('/'));
         if path.len() > 1 {
@@ -431,8 +590,7 @@ fn statement(
     }
     if let Some(text) = &filter.text {
         sql.push(" AND (");
-        let encoded = Some(percent_encoded(text)).filter(|encoded| encoded != text);
-        for (place, spelling) in std::iter::once(text.clone()).chain(encoded).enumerate() {
+        for (place, spelling) in spellings(text).enumerate() {
             let quoted = spelling.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             sql.push(if place == 0 { "" } else { " OR " });
             sql.push("(h.name || coalesce(a.path, '')) LIKE ").push_bind(format!("%{quoted}%"));
@@ -440,12 +598,12 @@ fn statement(
         }
         sql.push(")");
     }
-    sql.push(" ORDER BY a.sequence");
-    if order == Order::NewestFirst {
-        sql.push(" DESC");
-    }
-    sql.push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    sql
+}
+
+/// A text as it is, and as a path spells it where that is something else.
+pub(crate) fn spellings(text: &str) -> impl Iterator<Item = String> {
+    let encoded = Some(percent_encoded(text)).filter(|encoded| encoded != text);
+    std::iter::once(text.to_owned()).chain(encoded)
 }
 
 /// A text as browsers write it in a path: what is no visible ASCII becomes `%20`, `%C3%A9`, ...
@@ -466,7 +624,7 @@ fn push_who(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     sql.push(" AND a.who IN (SELECT id FROM who WHERE 1");
     if let Some(user) = &filter.user {
         sql.push(" AND person IN (SELECT id FROM person WHERE name = ").push_bind(user.clone());
-        sql.push(" COLLATE NOCASE)");
+        sql.push(" COLLATE PERSON)");
     }
     if let Some(level) = &filter.level {
         sql.push(" AND level IN (SELECT id FROM name WHERE value = ")

@@ -32,7 +32,8 @@ use crate::evidence::signer::TREE as CHANGE_TREE;
 use crate::evidence::tree::{FileTree, Tree as _};
 use crate::evidence::verify::spans;
 use crate::evidence::{folder, hash_of_hex, places};
-use crate::sqlite::{beside, day_path, days};
+use crate::lock::{DaysLock, Hold};
+use crate::parts::days;
 use day::DayFacts;
 use jiff::civil::Date;
 use rules::change::{ChangeEntry, Event};
@@ -40,13 +41,11 @@ use rules::hold::{HoldId, Holds};
 use rules::policy::Keep;
 use rules::time::{SchoolClock, UnixMillis};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// How often a run begins anew because somebody else wrote to the change log meanwhile.
 const TRIES: usize = 20;
-
-/// What a day's file is called beside its own name while SQLite uses it.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// What a run did, or with `dry_run` would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,9 +86,15 @@ pub enum Why {
     /// Its rows have no leaves of their own, so that none can go alone.
     #[error("it was recorded before the log was proved: it goes whole, with its longest period")]
     NotProved,
+    /// Its places go on from file to file, and an erasure names those of one.
+    #[error(
+        "the clock was set back, and it has several files: it goes whole, with its longest period"
+    )]
+    Parts,
     /// The running filter may have it open.
     #[error(
-        "it is one of the two newest days, which may still be written; carry it out again later"
+        "it is one of the newest days, which may still be written to; carry it out again when three days have passed \
+         and two later days have records"
     )]
     Open,
     /// The newest day, of which some records would be over: a clock that is wrong would erase them all.
@@ -132,10 +137,15 @@ pub enum RetentionError {
     /// Others wrote to the change log each time.
     #[error("the change log was busy; the next run goes on")]
     Busy,
+    /// Somebody else replaces files of days, or the filter stores what came late for one.
+    #[error(
+        "a day of the access log is being sealed or written to, or another run erases; try again"
+    )]
+    Days,
 }
 
 /// What decides an erasure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// The school's clock: days are the school's.
     pub clock: &'a SchoolClock,
@@ -151,6 +161,17 @@ pub struct Order<'a> {
     pub most_parts: usize,
     /// Whether somebody answers for the clock, so that days before a long gap are erased too.
     pub over_gaps: bool,
+    /// Asked between any two days: whether to end here. What is left is for the next run.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl std::fmt::Debug for Order<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order")
+            .field("keep", &self.keep)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Longest time between two days with records that is no doubt about the clock: the summer holidays, and more.
@@ -203,14 +224,47 @@ pub async fn run(
     order: Order<'_>,
 ) -> Result<Outcome, RetentionError> {
     let mut outcome = Outcome::default();
+    let mut held = lock(state, order).await?;
+    let access = state.join("access");
+    part::clear(&access, order.dry_run).await.map_err(io(&access))?;
     for _ in 0..TRIES {
         outcome.kept.clear();
-        if once(state, log, order, &mut outcome).await? {
-            part::classes(state, log, order, &mut outcome).await?;
+        if once(state, log, order, &mut held, &mut outcome).await? {
+            part::classes(state, log, order, &mut held, &mut outcome).await?;
             return Ok(outcome);
         }
     }
     Err(RetentionError::Busy)
+}
+
+/// How long a day may go on being sealed before an erasure gives way to it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Takes the lock of the days; also where nothing is to be changed, as a sealed day is made one that can be
+/// looked through.
+async fn lock(state: &Path, order: Order<'_>) -> Result<Option<DaysLock>, RetentionError> {
+    let access = state.join("access");
+    if !access.exists() {
+        return Ok(None);
+    }
+    let began = Instant::now();
+    let give_up = || began.elapsed() >= PATIENCE || (order.stop)();
+    let taken = DaysLock::take(&access, Hold::Alone, give_up).await;
+    taken.map_err(io(&access))?.map(Some).ok_or(RetentionError::Days)
+}
+
+/// Lets others have the lock between two days: the ingest waits for it where something comes for an older day,
+/// and all that follows waits with it.
+async fn renew(
+    held: &mut Option<DaysLock>,
+    state: &Path,
+    order: Order<'_>,
+) -> Result<(), RetentionError> {
+    if held.take().is_some() {
+        tokio::time::sleep(crate::lock::TURN).await;
+        *held = lock(state, order).await?;
+    }
+    Ok(())
 }
 
 /// An error at this path.
@@ -224,6 +278,7 @@ async fn once(
     state: &Path,
     log: &ChangeLog,
     order: Order<'_>,
+    held: &mut Option<DaysLock>,
     outcome: &mut Outcome,
 ) -> Result<bool, RetentionError> {
     let access = state.join("access");
@@ -231,15 +286,16 @@ async fn once(
     let mut size = entries.last().map_or(0, |entry| entry.sequence + 1);
     let (holds, erased) = (Holds::of(&entries), erasures(&entries));
     for (day, (entry, batches)) in &erased {
-        let path = day_path(&access, *day);
-        if !is_there(&path) {
+        let files = files_of(&access, *day).map_err(io(&access))?;
+        if files.is_empty() {
             continue;
         }
-        match may_finish(&path, order.clock.day_bounds(*day), *entry, batches, &holds).await {
+        let bounds = order.clock.day_bounds(*day);
+        match may_finish(&access, *day, bounds, *entry, batches, &holds).await {
             Some(why) => outcome.kept.push((*day, why)),
             None => {
                 if !order.dry_run {
-                    remove(&path).map_err(io(&path))?;
+                    remove(&access, &files).map_err(io(&access))?;
                 }
                 outcome.finished.push(*day);
             }
@@ -266,8 +322,13 @@ async fn once(
     }
     let covered = Covered::read(state, &entries).map_err(io(&folder(state)))?;
     for day in over {
-        let path = day_path(&access, day);
-        let facts = match may_erase(&path, order.clock.day_bounds(day), &covered, &holds).await {
+        if (order.stop)() {
+            outcome.more = true;
+            return Ok(true);
+        }
+        renew(held, state, order).await?;
+        let bounds = order.clock.day_bounds(day);
+        let facts = match may_erase(&access, day, bounds, &covered, &holds).await {
             Ok(facts) => facts,
             Err(why) => {
                 outcome.kept.push((day, why));
@@ -299,7 +360,8 @@ async fn once(
                 Err(AppendWithError::Refused(Moved)) => return Ok(false),
                 Err(AppendWithError::Log(error)) => return Err(error.into()),
             }
-            remove(&path).map_err(io(&path))?;
+            let files = files_of(&access, day).map_err(io(&access))?;
+            remove(&access, &files).map_err(io(&access))?;
         }
         outcome.erased.push((day, facts.rows));
     }
@@ -312,12 +374,13 @@ struct Moved;
 
 /// Whether a day may be erased, with what it holds.
 async fn may_erase(
-    path: &Path,
+    access: &Path,
+    day: Date,
     bounds: (UnixMillis, UnixMillis),
     covered: &Covered,
     holds: &Holds,
 ) -> Result<DayFacts, Why> {
-    let facts = DayFacts::read(path, bounds, holds).await;
+    let facts = DayFacts::of_day(access, day, bounds, holds).await;
     let facts = facts.map_err(|error| Why::Damaged(error.to_string()))?;
     if let Some(hold) = facts.held {
         return Err(Why::Held(hold));
@@ -346,43 +409,67 @@ fn proved(facts: &DayFacts, covered: &Covered) -> Result<(), Why> {
 
 /// Why the file of a day that the log calls erased is not to be removed; `None`: it is.
 async fn may_finish(
-    path: &Path,
+    access: &Path,
+    day: Date,
     bounds: (UnixMillis, UnixMillis),
     entry: u64,
     batches: &[(u64, u64)],
     holds: &Holds,
 ) -> Option<Why> {
-    if !path.exists() {
-        // What SQLite kept beside it is no use without it.
+    if crate::parts::parts_of(access, day).is_ok_and(|parts| parts.is_empty()) {
+        // What was kept beside a database is no use without it.
         return None;
     }
-    match DayFacts::read(path, bounds, holds).await {
+    match DayFacts::of_day(access, day, bounds, holds).await {
         Err(error) => Some(Why::Damaged(error.to_string())),
         Ok(DayFacts { held: Some(hold), .. }) => Some(Why::Held(hold)),
         Ok(facts) => {
-            let found = spans(facts.batches.iter().map(|batch| batch.0));
-            let is_it = found == batches && (facts.is_proved != batches.is_empty());
+            // Of several files some may be gone already.
+            let within = |number: u64| batches.iter().any(|run| (run.0..=run.1).contains(&number));
+            let is_it = facts.batches.iter().all(|batch| within(batch.0))
+                && facts.is_proved != batches.is_empty()
+                && facts.batches.is_empty() == batches.is_empty();
             (!is_it || !facts.is_in_batches).then_some(Why::NotTheErased(entry))
         }
     }
 }
 
-fn is_there(path: &Path) -> bool {
-    SUFFIXES.iter().any(|suffix| beside(path, suffix).exists())
+/// The files of a day that are there, in the order in which they go: of a sealed part its sums first, as it is
+/// there as long as they are. Its rows, where that is cut short, are found by their name.
+fn files_of(access: &Path, day: Date) -> std::io::Result<Vec<PathBuf>> {
+    let stem = format!("access-{day}.");
+    let number = |name: &str| {
+        let ending = name.strip_prefix(&stem)?;
+        let ending = ending
+            .split_once('.')
+            .filter(|(number, _)| number.parse::<u32>().is_ok())
+            .map_or(ending, |of| of.1);
+        ["sums.db", "db", "db-wal", "db-shm", "parquet"].iter().position(|known| *known == ending)
+    };
+    let listed = match std::fs::read_dir(access) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed?,
+    };
+    let mut files = Vec::new();
+    for entry in listed {
+        let entry = entry?;
+        if let Some(order) = entry.file_name().to_str().and_then(number) {
+            files.push((order, entry.path()));
+        }
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Removes a day's file and what belongs to it, durably.
-fn remove(path: &Path) -> std::io::Result<()> {
-    for suffix in SUFFIXES {
-        match std::fs::remove_file(beside(path, suffix)) {
+/// Removes files of a day, durably.
+fn remove(access: &Path, files: &[PathBuf]) -> std::io::Result<()> {
+    for file in files {
+        match std::fs::remove_file(file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    match path.parent() {
-        Some(folder) => std::fs::File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    std::fs::File::open(access)?.sync_all()
 }
 
 /// The batches that a signed checkpoint covers and that no start would look for in the days' files.
@@ -439,6 +526,7 @@ mod tests {
             dry_run: false,
             most_parts: 1,
             over_gaps: false,
+            stop: &|| false,
         };
         let days = ["2026-01-08", "2026-01-09", "2027-01-10"].map(day);
         assert!(order.is_over(days[0]) && order.is_before_gap(&days, days[0]));
@@ -465,6 +553,7 @@ mod tests {
             dry_run: false,
             most_parts: 1,
             over_gaps: false,
+            stop: &|| false,
         };
         let day = |text: &str| text.parse::<Date>().unwrap();
         assert!(order.is_over(day("2026-01-06")));

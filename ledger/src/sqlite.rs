@@ -1,13 +1,17 @@
 //! The SQLite files of school days: where they are, how they are opened, and what to do with one
 //! that is damaged.
 
+use crate::parts::parts;
 use crate::query::QueryError;
 use jiff::civil::Date;
+use rules::change::same_person;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use crate::parts::{day_path, days};
 
 /// Prepared statements kept: those of every table and row count in use.
 const STATEMENTS: usize = 300;
@@ -23,33 +27,8 @@ pub(crate) const SCHEMAS: [&str; 3] =
 pub(crate) const MAX_ID: &str =
     "SELECT CAST(coalesce(max(value), 0) AS INTEGER) FROM meta WHERE key = 'max_id'";
 
-/// `access-2026-11-22.db` in a folder.
-#[must_use]
-pub fn day_path(folder: &Path, day: Date) -> PathBuf {
-    folder.join(format!("access-{day}.db"))
-}
-
-/// The days that a folder holds files of, oldest first. A missing folder holds none.
-///
-/// # Errors
-/// [`std::io::Error`] of the file system.
-pub fn days(folder: &Path) -> std::io::Result<Vec<Date>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut days = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name();
-        let day = name.to_str().and_then(|name| name.strip_prefix("access-")?.strip_suffix(".db"));
-        days.extend(day.and_then(|day| day.parse::<Date>().ok()));
-    }
-    days.sort_unstable();
-    Ok(days)
-}
-
-/// The days from `from` to before `until` that `state` holds a log of, with their files.
+/// The days from `from` to before `until` that `state` holds a log of, each part's with the database
+/// of its sums.
 pub(crate) fn days_between(
     state: &Path,
     from: Date,
@@ -57,9 +36,9 @@ pub(crate) fn days_between(
 ) -> Result<Vec<(Date, PathBuf)>, QueryError> {
     let folder = state.join("access");
     let all =
-        days(&folder).map_err(|source| QueryError::Folder { path: folder.clone(), source })?;
-    let within = all.into_iter().filter(|day| (from..until).contains(day));
-    Ok(within.map(|day| (day, day_path(&folder, day))).collect())
+        parts(&folder).map_err(|source| QueryError::Folder { path: folder.clone(), source })?;
+    let within = all.into_iter().filter(|part| (from..until).contains(&part.day));
+    Ok(within.map(|part| (part.day, part.database(&folder))).collect())
 }
 
 /// How far one journal file is stored in one day file.
@@ -89,16 +68,34 @@ impl Position {
     }
 }
 
-/// Opens a day's file for reading. Works beside the writer; on a read-only medium too, where the
-/// file was closed in order.
+/// Opens a day's file for reading its sums; where it was sealed or unsealed meanwhile, the file that they
+/// are in now. Works beside the writer; on a read-only medium too, where the file was closed in order.
 ///
 /// # Errors
 /// [`sqlx::Error`]: no such file, or a write-ahead log that cannot be read there.
 pub(crate) async fn open_to_read(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    match open_rows_to_read(path).await {
+        Err(_) if !path.exists() => {
+            let other = match path.to_str().and_then(|path| path.strip_suffix(".sums.db")) {
+                Some(stem) => PathBuf::from(format!("{stem}.db")),
+                None => path.with_extension("sums.db"),
+            };
+            open_rows_to_read(&other).await
+        }
+        opened => opened,
+    }
+}
+
+/// Opens a day's file for reading, its rows too.
+///
+/// # Errors
+/// As [`open_to_read`]; the file is gone where the day was sealed meanwhile.
+pub(crate) async fn open_rows_to_read(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
         .busy_timeout(Duration::from_secs(5))
+        .collation("PERSON", by_person)
         .pragma("cache_size", "-16384")
         .disable_statement_logging();
     let opened = match options.clone().connect().await {
@@ -145,16 +142,26 @@ pub(crate) fn set_orphans_aside(path: &Path) -> std::io::Result<()> {
 }
 
 /// Renames a day's file, and what belongs to it, to `access-DAY.damaged-N.db`: kept for whoever can
-/// read it yet, out of the way of queries. Returns the new path.
+/// read it yet, out of the way of queries. Where it holds the sums of sealed rows, their file goes with
+/// it: the next that is sealed would take its place. Returns the new path.
 pub(crate) fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     let mut number = 1;
-    let aside = loop {
+    let (aside, rows_aside) = loop {
         let aside = path.with_extension(format!("damaged-{number}.db"));
-        if !["", "-wal", "-shm"].iter().any(|suffix| beside(&aside, suffix).exists()) {
-            break aside;
+        let rows_aside = aside.with_extension("parquet");
+        let is_taken = ["", "-wal", "-shm"].iter().any(|suffix| beside(&aside, suffix).exists());
+        if !is_taken && !rows_aside.exists() {
+            break (aside, rows_aside);
         }
         number += 1;
     };
+    let of_sums = path.to_str().and_then(|path| path.strip_suffix(".sums.db"));
+    if let Some(stem) = of_sums {
+        match std::fs::rename(format!("{stem}.parquet"), rows_aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     for suffix in ["", "-wal", "-shm"] {
         match std::fs::rename(beside(path, suffix), beside(&aside, suffix)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -176,22 +183,63 @@ pub(crate) async fn highest_id(path: &Path) -> Result<u64, sqlx::Error> {
     Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
-/// Rows of a day's file, and ends that came by themselves; `None`: of a version before proofs.
+/// The places behind the last row of a part and the last of its ends that came by themselves, which
+/// are the counts of its day up to there; `None`: of a version before proofs.
 pub(crate) async fn counts(path: &Path) -> Result<Option<(u64, u64)>, sqlx::Error> {
     let mut connection = open_to_read(path).await?;
     let version: i64 =
         sqlx::query("PRAGMA user_version").fetch_one(&mut connection).await?.try_get(0)?;
-    let mut counts = None;
+    let next = next_places(&mut connection).await?;
+    connection.close().await?;
+    Ok((version >= crate::evidence::access::FIRST_WITH_BATCHES).then_some(next))
+}
+
+/// The places behind the last row and the last end of a part, sealed or not.
+pub(crate) async fn next_places(db: &mut SqliteConnection) -> Result<(u64, u64), sqlx::Error> {
+    let mut noted: HashMap<String, i64> = HashMap::new();
+    let numbers = sqlx::query("SELECT key, value FROM meta WHERE typeof(value) = 'integer'");
+    for row in numbers.fetch_all(&mut *db).await? {
+        noted.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    let noted = |key: &str| noted.get(key).copied().map(|number| number.max(0) as u64);
+    let first_end = noted(crate::parts::FIRST_END).unwrap_or(0);
+    let ends = noted("ends").unwrap_or(0).max(first_end);
+    if let Some(next) = noted(crate::seal::sums::NEXT_SEQUENCE) {
+        return Ok((next, ends));
+    }
+    let last = sqlx::query("SELECT coalesce(max(sequence) + 1, 0) FROM access").fetch_one(db);
+    let next = last.await?.try_get::<i64, _>(0)?.max(0) as u64;
+    Ok((next.max(noted(crate::parts::FIRST_ROW).unwrap_or(0)), ends))
+}
+
+/// Whether a day's file that nobody writes to has rows or ends that no batch holds, though one
+/// should: a kill came before it was made.
+pub(crate) async fn waits_for_batch(path: &Path) -> Result<bool, sqlx::Error> {
+    let mut connection = open_rows_to_read(path).await?;
+    let version: i64 =
+        sqlx::query("PRAGMA user_version").fetch_one(&mut connection).await?.try_get(0)?;
+    let mut waits = false;
     if version >= crate::evidence::access::FIRST_WITH_BATCHES {
-        let row = sqlx::query(
-            "SELECT (SELECT coalesce(max(sequence) + 1, 0) FROM access),
-               CAST(coalesce((SELECT value FROM meta WHERE key = 'ends'), 0) AS INTEGER)",
-        );
-        let row = row.fetch_one(&mut connection).await?;
-        counts = Some((row.try_get::<i64, _>(0)? as u64, row.try_get::<i64, _>(1)? as u64));
+        let last = sqlx::query("SELECT record FROM batch ORDER BY number DESC LIMIT 1");
+        let last = last.fetch_optional(&mut connection).await?;
+        let batched = match last {
+            None => {
+                let from = sqlx::query(
+                    "SELECT CAST(coalesce((SELECT value FROM meta WHERE key = 'proved_from'), 0) AS INTEGER),
+                       CAST(coalesce((SELECT value FROM meta WHERE key = ?), 0) AS INTEGER)",
+                );
+                let from = from.bind(crate::parts::FIRST_END).fetch_one(&mut connection).await?;
+                Some((from.try_get::<i64, _>(0)? as u64, from.try_get::<i64, _>(1)? as u64))
+            }
+            // A record that was altered cannot be mended by another batch.
+            Some(row) => crate::evidence::batch::Batch::read(row.try_get(0)?)
+                .map(|batch| (batch.next_row(), batch.next_end())),
+        };
+        let next = next_places(&mut connection).await?;
+        waits = batched.is_some_and(|batched| next.0 > batched.0 || next.1 > batched.1);
     }
     connection.close().await?;
-    Ok(counts)
+    Ok(waits)
 }
 
 /// How far each journal file is stored in a day's file.
@@ -200,6 +248,15 @@ pub(crate) async fn stored_positions(path: &Path) -> Result<HashMap<u64, Positio
     let positions = positions(&mut connection).await?;
     connection.close().await?;
     Ok(positions)
+}
+
+/// The order of names in which two are equal where they are one person's: SQLite itself knows no case beyond
+/// ASCII.
+fn by_person(one: &str, other: &str) -> std::cmp::Ordering {
+    match same_person(one, other) {
+        true => std::cmp::Ordering::Equal,
+        false => one.trim().to_lowercase().cmp(&other.trim().to_lowercase()),
+    }
 }
 
 pub(crate) async fn open_to_write(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
@@ -219,7 +276,12 @@ pub(crate) async fn open_to_write(path: &Path) -> Result<SqliteConnection, sqlx:
 }
 
 /// Makes a day's file under another name first: a reader never meets one without its tables.
-pub(crate) async fn create_whole(path: &Path, day: Date) -> Result<(), sqlx::Error> {
+/// Its first row and end get the places `first`, which are not 0 where parts of the day are sealed.
+pub(crate) async fn create_whole(
+    path: &Path,
+    day: Date,
+    first: (u64, u64),
+) -> Result<(), sqlx::Error> {
     let new = path.with_extension("new");
     for suffix in ["", "-wal", "-shm"] {
         match std::fs::remove_file(beside(&new, suffix)) {
@@ -229,6 +291,17 @@ pub(crate) async fn create_whole(path: &Path, day: Date) -> Result<(), sqlx::Err
     }
     let mut connection = open_to_write(&new).await?;
     create_schema(&mut connection, day).await?;
+    if first != (0, 0) {
+        let numbers = [
+            (crate::parts::FIRST_ROW, first.0),
+            (crate::parts::FIRST_END, first.1),
+            ("proved_from", first.0),
+        ];
+        for (key, number) in numbers {
+            let insert = sqlx::query("INSERT OR REPLACE INTO meta VALUES (?, ?)").bind(key);
+            insert.bind(number as i64).execute(&mut connection).await?;
+        }
+    }
     // The write-ahead log is moved into the file, so that one rename takes all of it. Closing would do
     // so too, but says nothing where the disk refuses it.
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
@@ -279,7 +352,8 @@ pub(crate) async fn create_schema(
         .await?;
     // Rows of before are not hashed after the fact: nobody could tell what they were until now.
     sqlx::raw_sql(
-        "INSERT INTO meta SELECT 'proved_from', coalesce(max(sequence) + 1, 0) FROM access",
+        "INSERT INTO meta SELECT 'proved_from', max(coalesce(max(sequence) + 1, 0),
+           coalesce((SELECT value FROM meta WHERE key = 'first_sequence'), 0)) FROM access",
     )
     .execute(&mut *transaction)
     .await?;

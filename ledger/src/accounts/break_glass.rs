@@ -2,7 +2,8 @@
 //!
 //! It opens a session of one hour as `break-glass`, which may do what the head and the technician
 //! may. It needs no network and no other person. Every use is an entry, and the filter raises an alarm
-//! until a new code is made.
+//! until a new code is made. Every wrong code is an entry and an alarm too, and locks nothing: it has 160
+//! random bits, and with a lock anybody at the server could bar the emergency exit.
 
 use super::login::{LoginError, Opened};
 use super::session;

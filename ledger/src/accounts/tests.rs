@@ -427,6 +427,22 @@ async fn the_emergency_code_opens_an_hour_and_every_use_is_an_entry_until_it_is_
 }
 
 #[tokio::test]
+async fn every_wrong_emergency_code_is_an_entry_and_none_keeps_the_right_one_out() {
+    let (_folder, log, code) = set_up().await;
+    let accounts = log.accounts();
+    for turn in 1..=12 {
+        let wrong = accounts.log_in_break_glass("machine:root", AT, "0000-0000").await;
+        assert!(matches!(wrong, Err(LoginError::Wrong)), "{turn}");
+        assert_eq!(log.changes().await.unwrap().break_glass.wrong, turn);
+    }
+    let refused = log.entries_of(&["login_refused"]).await.unwrap();
+    assert_eq!(refused.len(), 12);
+    assert!(refused.iter().all(|entry| entry.actor == "machine:root"), "{refused:?}");
+    assert!(accounts.log_in_break_glass("machine:root", AT, &code).await.is_ok());
+    assert_eq!(log.changes().await.unwrap().lockouts, 0);
+}
+
+#[tokio::test]
 async fn without_an_emergency_code_none_is_right() {
     let (_folder, log) = log().await;
     for typed in ["", "0", &"0".repeat(32)] {

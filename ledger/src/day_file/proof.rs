@@ -189,10 +189,14 @@ pub(super) async fn waiting_from(db: &mut SqliteConnection) -> Result<Pending, s
     let last = sqlx::query("SELECT number, record FROM batch ORDER BY number DESC LIMIT 1")
         .fetch_optional(&mut *db)
         .await?;
+    let first_end = sqlx::query(
+        "SELECT CAST(coalesce(max(value), 0) AS INTEGER) FROM meta WHERE key = 'first_end'",
+    );
+    let first_end: i64 = first_end.fetch_one(&mut *db).await?.try_get(0)?;
+    let from = sqlx::query("SELECT value FROM meta WHERE key = 'proved_from'");
+    let from: i64 = from.fetch_one(&mut *db).await?.try_get(0)?;
     let Some(last) = last else {
-        let from = sqlx::query("SELECT value FROM meta WHERE key = 'proved_from'");
-        let from: i64 = from.fetch_one(&mut *db).await?.try_get(0)?;
-        return Ok(Pending::new(&secret, from as u64, 0));
+        return Ok(Pending::new(&secret, from as u64, first_end as u64));
     };
     if let Some(batch) = Batch::read(last.try_get(1)?) {
         return Ok(Pending::new(&secret, batch.next_row(), batch.next_end()));
@@ -204,9 +208,11 @@ pub(super) async fn waiting_from(db: &mut SqliteConnection) -> Result<Pending, s
         "the record of a batch was altered; see schoolgate audit verify"
     );
     let ends = sqlx::query(
-        "SELECT (SELECT coalesce(max(sequence) + 1, 0) FROM access),
-           (SELECT coalesce(max(place) + 1, 0) FROM access_end)",
+        "SELECT (SELECT max(coalesce(max(sequence) + 1, 0), ?) FROM access),
+           (SELECT max(coalesce(max(place) + 1, 0), ?) FROM access_end)",
     )
+    .bind(from)
+    .bind(first_end)
     .fetch_one(db)
     .await?;
     Ok(Pending::new(&secret, ends.try_get::<i64, _>(0)? as u64, ends.try_get::<i64, _>(1)? as u64))

@@ -8,14 +8,16 @@
 //!
 //! Two orders make this safe. A day is noted before its file gets a batch; and the file of the last
 //! batch is synced before another day's file gets the next one, so that a power cut takes only the
-//! last numbers, which are then given again.
+//! last numbers, which are then given again. A sealed part is on the disk itself before its first file
+//! goes: of a day only the part that is written to ([`day_path`]) is ever synced here.
 //!
 //! Of a day that was erased the tree alone has the batches' hashes. The change log says which batches these
 //! are: where the note is lost, they are taken over from the tree before it is made anew.
 
 use super::row::Hash;
 use super::tree::{FileTree, Tree, leaf_hash};
-use crate::sqlite::{day_path, days, open_to_read, sync_files};
+use crate::parts::{Part, day_path, days, parts};
+use crate::sqlite::{open_to_read, sync_files};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, Row};
@@ -234,11 +236,11 @@ async fn batches_from(
     from: u64,
 ) -> Result<Found, TreeError> {
     let mut found = Found::new();
-    for day in days {
-        let path = day_path(access, day);
-        if !path.exists() {
-            continue;
-        }
+    let days: BTreeSet<Date> = days.collect();
+    let all = parts(access).map_err(|error| TreeError::Io(access.to_owned(), error))?;
+    for part in all.into_iter().filter(|part| days.contains(&part.day)) {
+        let Part { day, .. } = part;
+        let path = part.database(access);
         match leaves_in(&path, from).await {
             Ok(leaves) => {
                 found.extend(leaves.into_iter().map(|(number, leaf)| (number, (Some(day), leaf))));

@@ -4,6 +4,7 @@
 //! hashes, which nobody can guess back. A program in Python, `verify.py`, goes with it: it needs nothing
 //! but Python's own library and the `openssl` program.
 
+mod records;
 mod values;
 
 use super::batch::{self, Batch, InBatch};
@@ -15,6 +16,7 @@ use super::{hash_of_hex, hex, places};
 use crate::changes::{AppendError, ChangeLog};
 use crate::query::Cursor;
 use jiff::civil::Date;
+use records::PartRecords;
 use rules::change::{AccessHead, Event};
 use serde::Serialize;
 use signed_note::Note;
@@ -23,7 +25,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-use values::{DayRecords, EndValues, RowValues};
+use values::{EndValues, RowValues};
 
 const VERIFIER: &str = include_str!("export/verify.py");
 const README: &str = include_str!("export/README.txt");
@@ -50,6 +52,9 @@ pub enum ExportError {
         /// Cause.
         source: sqlx::Error,
     },
+    /// The file of a sealed day.
+    #[error("access log: {0}")]
+    Sealed(#[from] sealed::Error),
     /// The change log.
     #[error(transparent)]
     Log(#[from] AppendError),
@@ -146,13 +151,18 @@ pub async fn export(
     for place in places {
         days.entry(place.day).or_default().push(place.sequence as u64);
     }
+    let access = state.join("access");
     for (day, rows) in days {
-        let path = crate::sqlite::day_path(&state.join("access"), day);
-        let failed = |source| ExportError::Store { path: path.clone(), source };
-        let mut records = DayRecords::open(&path).await.map_err(failed)?;
+        let failed = |source| ExportError::Store { path: access.clone(), source };
+        let mut parts = open_parts(&access, day, &rows).await?;
         for row in rows {
             let place = format!("{day}:{row}");
-            match prove_record(&mut records, row, head.size, &mut batches).await {
+            let part = parts.iter().rposition(|part| part.first_row() <= row);
+            let Some(part) = part.and_then(|part| parts.get_mut(part)) else {
+                proofs.not_covered.push(place);
+                continue;
+            };
+            match prove_record(part, row, head.size, &mut batches).await {
                 Ok(Some(record)) => proofs.records.push(record),
                 Ok(None) => proofs.not_covered.push(place),
                 Err(Unproved::Store(source)) => return Err(failed(source)),
@@ -188,6 +198,33 @@ pub async fn export(
     let bundle = write(folder, key, case, &files)?;
     let records = proofs.records.len() as u64;
     Ok(Exported { records, not_covered: proofs.not_covered, bundle })
+}
+
+/// The parts of a day, with these rows at hand.
+async fn open_parts(
+    access: &Path,
+    day: Date,
+    rows: &[u64],
+) -> Result<Vec<PartRecords>, ExportError> {
+    let listed = crate::parts::parts_of(access, day);
+    let listed = listed.map_err(|source| ExportError::Io { path: access.to_owned(), source })?;
+    let mut parts = Vec::with_capacity(listed.len());
+    for part in listed {
+        parts.push(PartRecords::open(access, part).await?);
+    }
+    let mut wanted: Vec<Vec<u64>> = vec![Vec::new(); parts.len()];
+    for row in rows {
+        if let Some(part) = parts.iter().rposition(|part| part.first_row() <= *row) {
+            wanted[part].push(*row);
+        }
+    }
+    for (part, mut rows) in parts.iter_mut().zip(wanted) {
+        rows.sort_unstable();
+        if !rows.is_empty() {
+            part.prepare(&rows)?;
+        }
+    }
+    Ok(parts)
 }
 
 /// The last checkpoint, and the last entry below it that states the access log's root.
@@ -246,7 +283,7 @@ impl From<sqlx::Error> for Unproved {
 /// A record with its proofs; `None`: no checkpoint covers it. An end that came by itself and is not
 /// covered yet is left out: nothing is shown that is not proved.
 async fn prove_record(
-    day: &mut DayRecords,
+    day: &mut PartRecords,
     row: u64,
     size: u64,
     batches: &mut BTreeMap<u64, String>,
@@ -275,12 +312,12 @@ async fn prove_record(
 }
 
 async fn prove_in(
-    day: &mut DayRecords,
+    day: &mut PartRecords,
     batch: &Batch,
     index: usize,
     batches: &mut BTreeMap<u64, String>,
 ) -> Result<InBatch, Unproved> {
-    let leaves: Vec<Hash> = day.leaves(batch).await?;
+    let leaves = day.leaves(batch).await?;
     let failed = |error: std::io::Error| Unproved::DoesNotFit(error.to_string());
     let root = batch::root_of(&leaves).map_err(failed)?;
     if hash_of_hex(&batch.root) != Some(root) {

@@ -18,6 +18,7 @@ pub mod note;
 pub mod places;
 pub mod row;
 pub mod salt;
+pub(crate) mod sealed_rows;
 pub mod signer;
 pub mod tree;
 pub mod verify;

@@ -2,10 +2,16 @@
 
 use super::day::{DayFacts, holds_row, people};
 use super::rewrite::{Asked, Choice, choose, rewrite};
-use super::{Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, proved};
+use super::{
+    Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, lock, proved, renew,
+};
 use crate::changes::{AppendWithError, ChangeLog};
 use crate::evidence::folder;
-use crate::sqlite::{day_path, days, open_to_read};
+use crate::lock::DaysLock;
+use crate::parts::{Part, days, may_be_written, newest, parts, parts_of};
+use crate::seal::SealError;
+use crate::seal::unseal::unseal;
+use crate::sqlite::{beside, open_to_read};
 use jiff::civil::Date;
 use rules::change::{Changes, Event, same_person};
 use rules::erasure::ErasureId;
@@ -14,10 +20,7 @@ use rules::policy::Keep;
 use rules::time::UnixMillis;
 use sqlx::{Connection, Row};
 use std::collections::BTreeSet;
-use std::path::Path;
-
-/// The newest days, whose files the running filter may have open.
-const NEWEST: usize = 2;
+use std::path::{Path, PathBuf};
 
 /// Whether an allowed, or a blocked, request's own time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,16 +52,18 @@ struct Looked {
     covered: Covered,
     /// Days that have a file and are not erased, oldest first.
     days: Vec<Date>,
+    /// Those that may be written to: the newest, and those of about today.
     newest: BTreeSet<Date>,
 }
 
 impl Looked {
-    async fn read(state: &Path, log: &ChangeLog) -> Result<Self, RetentionError> {
+    async fn read(state: &Path, log: &ChangeLog, now: UnixMillis) -> Result<Self, RetentionError> {
         let access = state.join("access");
         let entries = log.entries_after(0).await?;
         let gone = erasures(&entries);
         let mut days = days(&access).map_err(io(&access))?;
-        let newest = days.iter().rev().take(NEWEST).copied().collect();
+        let mut newest: BTreeSet<Date> = newest(&days).iter().copied().collect();
+        newest.extend(days.iter().copied().filter(|day| may_be_written(*day, now)));
         days.retain(|day| !gone.contains_key(day));
         Ok(Self {
             size: entries.last().map_or(0, |entry| entry.sequence + 1),
@@ -91,12 +96,12 @@ pub(super) async fn classes(
     state: &Path,
     log: &ChangeLog,
     order: Order<'_>,
+    held: &mut Option<DaysLock>,
     outcome: &mut Outcome,
 ) -> Result<(), RetentionError> {
     let access = state.join("access");
-    clear(&access, order.dry_run).map_err(io(&access))?;
     for _ in 0..TRIES {
-        let mut looked = Looked::read(state, log).await?;
+        let mut looked = Looked::read(state, log, order.now).await?;
         let shorter = order.keep.allowed_days.min(order.keep.blocked_days);
         if let Some(newest) =
             looked.newest.last().filter(|newest| order.over_for(shorter, **newest))
@@ -120,8 +125,14 @@ pub(super) async fn classes(
                 outcome.keep(day, Why::Gap);
                 continue;
             }
-            let path = day_path(&state.join("access"), day);
-            match has_any(&path, over).await {
+            let part = match only_part(&access, day) {
+                Ok(part) => part,
+                Err(why) => {
+                    outcome.keep(day, why);
+                    continue;
+                }
+            };
+            match has_any(&access, part, over).await {
                 Ok(false) => continue,
                 Ok(true) => {}
                 Err(error) => {
@@ -129,10 +140,18 @@ pub(super) async fn classes(
                     continue;
                 }
             }
-            if outcome.parts.len() >= order.most_parts {
+            if outcome.parts.len() >= order.most_parts || (order.stop)() {
                 outcome.more = true;
                 return Ok(());
             }
+            renew(held, state, order).await?;
+            let part = match only_part(&access, day) {
+                Ok(part) => part,
+                Err(why) => {
+                    outcome.keep(day, why);
+                    continue;
+                }
+            };
             let holds = looked.holds.clone();
             let decide = |row: &Asked<'_>| match over.holds(row.is_blocked) {
                 false => Choice::Keep,
@@ -140,7 +159,9 @@ pub(super) async fn classes(
             };
             let (classes, why) = (over.classes(), over.why(order.keep));
             let statement = Statement { classes: classes.clone(), request: None, why };
-            match erase(log, order, &mut looked, (day, &path), &decide, statement, outcome).await? {
+            match erase(log, order, &mut looked, (&access, part), &decide, statement, outcome)
+                .await?
+            {
                 Done::Nothing => {}
                 Done::Erased(rows) => outcome.parts.push((day, classes.join(", "), rows)),
                 Done::Moved => {
@@ -156,30 +177,85 @@ pub(super) async fn classes(
     Err(RetentionError::Busy)
 }
 
-/// Removes what an erasure that was cut short has left half made: its rows must not outlive their time.
-fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
+/// The one part of a day. A missing one is told by whoever opens it.
+fn only_part(access: &Path, day: Date) -> Result<Part, Why> {
+    match parts_of(access, day).unwrap_or_default()[..] {
+        [] => Ok(Part { day, number: 1, sealed: false }),
+        [part] => Ok(part),
+        _ => Err(Why::Parts),
+    }
+}
+
+/// Whether this is a name of what sealing or an erasure makes before it puts it in place.
+fn is_half_made(name: &str) -> bool {
+    let ends = [".erasing", ".erasing-wal", ".erasing-shm", ".sorting", ".parquet.new"];
+    name.starts_with("access-")
+        && (name.contains(".unsealed.")
+            || name.contains(".sums.new")
+            || ends.iter().any(|end| name.ends_with(end)))
+}
+
+/// Removes what sealing or an erasure that was cut short has left: its rows must not outlive their time. That
+/// is what was half made, and the rows of a sealed part whose place a day's own file has taken. The lock of the
+/// days is held, so that nobody makes any of it now.
+pub(super) async fn clear(access: &Path, dry_run: bool) -> std::io::Result<()> {
+    if dry_run {
+        return Ok(());
+    }
     let listed = match std::fs::read_dir(access) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         listed => listed?,
     };
     for entry in listed {
         let entry = entry?;
-        let is_half = entry.file_name().to_str().is_some_and(|name| {
-            [".erasing", ".erasing-wal", ".erasing-shm"].iter().any(|end| name.ends_with(end))
-        });
-        if is_half && !dry_run {
-            std::fs::remove_file(entry.path())?;
+        if entry.file_name().to_str().is_some_and(is_half_made) {
+            match entry.file_type()?.is_dir() {
+                true => std::fs::remove_dir_all(entry.path())?,
+                false => std::fs::remove_file(entry.path())?,
+            }
+        }
+    }
+    for part in parts(access)?.into_iter().filter(|part| !part.sealed) {
+        clear_rows(access, part)?;
+    }
+    Ok(())
+}
+
+/// Removes the Parquet file beside a day's own: sealing, which gives it its name first, makes another, and an
+/// erasure has made the day's file without some of it.
+fn clear_rows(access: &Path, part: Part) -> std::io::Result<()> {
+    match std::fs::remove_file(part.rows(access)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::File::open(access)?.sync_all(),
+    }
+}
+
+/// Removes a file that nobody reads, with what SQLite keeps beside it.
+fn drop_file(path: &Path) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        match std::fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
     Ok(())
 }
 
+/// Where a sealed part becomes a day's file again, for the time of an erasure.
+fn unsealed(access: &Path, part: Part) -> PathBuf {
+    part.path(access, "unsealed.new")
+}
+
 /// Whether a day's file has rows of a class that is over. What is over for good is found out by looking at
 /// a small table: what no row points to is not copied.
-async fn has_any(path: &Path, over: Over) -> Result<bool, sqlx::Error> {
-    let mut db = open_to_read(path).await?;
+async fn has_any(access: &Path, part: Part, over: Over) -> Result<bool, sqlx::Error> {
+    let mut db = open_to_read(&part.database(access)).await?;
     let mut any = false;
-    for row in sqlx::query("SELECT DISTINCT verdict FROM what").fetch_all(&mut db).await? {
+    let verdicts = match part.sealed {
+        false => "SELECT DISTINCT verdict FROM what",
+        true => "SELECT DISTINCT verdict FROM rollup_hour",
+    };
+    for row in sqlx::query(verdicts).fetch_all(&mut db).await? {
         any |= over.holds(row.try_get::<i64, _>(0)? != 0);
     }
     db.close().await?;
@@ -199,14 +275,25 @@ pub async fn erase_person(
 ) -> Result<Outcome, RetentionError> {
     let last = order.clock.day(asked_at);
     let mut outcome = Outcome::default();
+    let access = state.join("access");
+    let mut held = lock(state, order).await?;
+    clear(&access, order.dry_run).await.map_err(io(&access))?;
     for _ in 0..TRIES {
         outcome.kept.clear();
-        let mut looked = Looked::read(state, log).await?;
+        let mut looked = Looked::read(state, log, order.now).await?;
         let mut has_moved = false;
         // What came after the request is not what was asked about, or signed.
         for day in looked.days.clone().into_iter().filter(|day| *day <= last) {
-            let path = day_path(&state.join("access"), day);
-            match people(&path).await {
+            let listed = parts_of(&access, day).map_err(io(&access))?;
+            let mut named = Ok(Vec::new());
+            for part in listed {
+                match (people(&part.database(&access)).await, &mut named) {
+                    (Ok(more), Ok(named)) => named.extend(more),
+                    (Err(error), named) => *named = Err(error),
+                    (Ok(_), Err(_)) => {}
+                }
+            }
+            match named {
                 Ok(people) if !people.iter().any(|name| same_person(name, person)) => continue,
                 Ok(_) if looked.newest.contains(&day) => {
                     outcome.keep(day, Why::Open);
@@ -218,6 +305,14 @@ pub async fn erase_person(
                     continue;
                 }
             }
+            renew(&mut held, state, order).await?;
+            let part = match only_part(&access, day) {
+                Ok(part) => part,
+                Err(why) => {
+                    outcome.keep(day, why);
+                    continue;
+                }
+            };
             let holds = looked.holds.clone();
             let decide = |row: &Asked<'_>| match row.user {
                 Some(user) if same_person(user, person) => {
@@ -227,9 +322,8 @@ pub async fn erase_person(
             };
             let why = "one person's requests".to_owned();
             let statement = Statement { classes: Vec::new(), request: Some(request), why };
-            match erase(log, order, &mut looked, (day, &path), &decide, statement, &mut outcome)
-                .await?
-            {
+            let place = (&*access, part);
+            match erase(log, order, &mut looked, place, &decide, statement, &mut outcome).await? {
                 Done::Nothing => {}
                 Done::Erased(rows) => outcome.parts.push((day, request.to_string(), rows)),
                 Done::Moved => {
@@ -252,17 +346,55 @@ pub async fn erase_person(
     Err(RetentionError::Busy)
 }
 
-/// Erases rows of one day: first the new file, then the entry, and the new file takes the old one's place.
-/// Cut short before that, the old file is as it was, and the next run makes another entry.
+/// Erases rows of one day. A sealed one becomes a day's file again, and stays one.
 async fn erase(
     log: &ChangeLog,
     order: Order<'_>,
     looked: &mut Looked,
-    (day, path): (Date, &Path),
+    (access, part): (&Path, Part),
     decide: &dyn Fn(&Asked<'_>) -> Choice,
     statement: Statement,
     outcome: &mut Outcome,
 ) -> Result<Done, RetentionError> {
+    if !part.sealed {
+        let place = (part, &*part.database(access));
+        let done = erase_in(log, order, looked, place, decide, statement, outcome).await?;
+        if let (Done::Erased(_), false) = (&done, order.dry_run) {
+            clear_rows(access, part).map_err(io(access))?;
+        }
+        return Ok(done);
+    }
+    let path = unsealed(access, part);
+    let made =
+        unseal(&part.database(access), &part.rows(access), &path, &mut || (order.stop)()).await;
+    let done = match made {
+        Ok(()) => erase_in(log, order, looked, (part, &path), decide, statement, outcome).await,
+        Err(SealError::Stopped) => {
+            outcome.more = true;
+            Ok(Done::Nothing)
+        }
+        Err(error) => {
+            outcome.keep(part.day, Why::Damaged(error.to_string()));
+            Ok(Done::Nothing)
+        }
+    };
+    // It says what the sealed part does, or more than the file that has taken its place.
+    drop_file(&path).map_err(io(&path))?;
+    done
+}
+
+/// Erases rows of one day: first the new file, then the entry, and the new file takes the old one's place.
+/// Cut short before that, the old file is as it was, and the next run makes another entry.
+async fn erase_in(
+    log: &ChangeLog,
+    order: Order<'_>,
+    looked: &mut Looked,
+    (part, path): (Part, &Path),
+    decide: &dyn Fn(&Asked<'_>) -> Choice,
+    statement: Statement,
+    outcome: &mut Outcome,
+) -> Result<Done, RetentionError> {
+    let day = part.day;
     // Holds are asked row by row below.
     let facts = DayFacts::read(path, order.clock.day_bounds(day), &Holds::default()).await;
     let is_proved = match facts {
@@ -324,7 +456,12 @@ async fn erase(
             };
         }
     }
-    let installed = new.install(path).await;
+    let installed = match part.sealed {
+        false => new.install(path).await,
+        true => {
+            new.install_unsealed(path.parent().unwrap_or(Path::new("")), part).map_err(Into::into)
+        }
+    };
     installed.map_err(|error| io(path)(std::io::Error::other(error)))?;
     Ok(Done::Erased(rows))
 }

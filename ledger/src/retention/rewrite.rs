@@ -14,6 +14,7 @@ use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::verify::day::{Sums, leaf_of, read_ends, read_rows};
 use crate::evidence::verify::dictionary::Dictionary;
 use crate::insert::Insert;
+use crate::parts::Part;
 use crate::sqlite::{beside, create_schema, open_to_read, open_to_write, sync_files};
 use jiff::civil::Date;
 use rules::hold::HoldId;
@@ -117,6 +118,7 @@ pub(super) async fn rewrite(
     let new = path.with_extension("erasing");
     let made = async {
         remove(&new)?;
+        crate::folder::make_private_file(&new)?;
         let mut old = open_to_read(path).await?;
         let mut db = open_to_write(&new).await?;
         create_schema(&mut db, day).await?;
@@ -161,6 +163,21 @@ impl Rewritten {
             std::fs::File::open(folder)?.sync_all()?;
         }
         Ok(())
+    }
+
+    /// Puts the new file in the place of a sealed part. It is in force from the moment that the sums of the
+    /// sealed part are gone; cut short before that, the sealed part is as it was, and after that only its
+    /// rows are left to remove, which the next run does.
+    pub(super) fn install_unsealed(self, access: &Path, part: Part) -> std::io::Result<()> {
+        let folder = || std::fs::File::open(access)?.sync_all();
+        let file = Part { sealed: false, ..part }.database(access);
+        remove(&file)?;
+        std::fs::rename(&self.new, &file)?;
+        folder()?;
+        std::fs::remove_file(part.database(access))?;
+        folder()?;
+        std::fs::remove_file(part.rows(access))?;
+        folder()
     }
 
     /// Takes the new file away again.
@@ -248,7 +265,7 @@ async fn prove(
     let dictionary = Dictionary::read(old).await?;
     // They are of the old numbers, and not used.
     let mut sums = Sums::new(&dictionary);
-    let (ends, misplaced) = read_ends(old).await?;
+    let (ends, misplaced) = read_ends(old, 0).await?;
     if !misplaced.is_empty() {
         return Err(decode("an end has no place of its own".to_owned()));
     }
@@ -323,7 +340,7 @@ async fn sum_up(db: &mut SqliteConnection, batches: &[Batch]) -> Result<(), sqlx
         return Err(decode(fault.clone()));
     }
     let mut sums = Sums::new(&dictionary);
-    let (ends, _) = read_ends(db).await?;
+    let (ends, _) = read_ends(db, 0).await?;
     let salt = Salt::default();
     for batch in batches {
         let rows = read_rows(db, batch.first_row, batch.next_row()).await;

@@ -13,5 +13,7 @@ mod looking;
 mod pages;
 mod power_cut;
 mod sample;
+mod sealing;
+mod sealing_daemon;
 mod storing;
 mod summaries;

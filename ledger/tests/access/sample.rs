@@ -5,7 +5,6 @@ use ledger::journal::JournalSettings;
 use ledger::query::{AccessLog, AccessRow, Filter, Order};
 use ledger::record::{Context, Decided, Depth, End};
 use ledger::seen::Seen;
-use ledger::squid::Paths;
 use rules::category::{CategoryId, CategorySet};
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
@@ -86,7 +85,7 @@ pub(crate) fn tunnel(context: &Arc<Context>, id: RequestId, at: UnixMillis) -> D
 
 pub(crate) fn settings() -> Settings {
     let journal = JournalSettings { sync_interval_ms: 50, ..JournalSettings::default() };
-    Settings { journal, poll_interval_ms: 5, squid: Paths::default() }
+    Settings { journal, poll_interval_ms: 5, ..Settings::default() }
 }
 
 pub(crate) fn start(state: &Path) -> Writer {

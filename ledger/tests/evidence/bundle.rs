@@ -51,6 +51,8 @@ fn a_stranger_finds_the_records_right_and_sees_no_others() {
     );
     assert!(text.contains("BLOCK") && text.contains("arcade.test/"), "{text}");
     assert!(text.contains("school.example/log 9 "), "{text}");
+    let public = std::fs::read_to_string(state.path().join("audit/key.pub")).unwrap();
+    assert!(text.contains(&format!("  key         {public}")), "the whole key is there: {text}");
     let proofs = std::fs::read_to_string(folder.join("proofs.json")).unwrap();
     assert_eq!(proofs.matches("\"number\"").count(), 15, "no other record is in it");
     assert!(proofs.matches("\"place\"").count() > 0, "an end that came by itself is");
@@ -62,8 +64,46 @@ fn a_stranger_finds_the_records_right_and_sees_no_others() {
     std::fs::write(&kept, checkpoints(state.path())).unwrap();
     let kept_text = kept.to_str().unwrap();
     assert!(verify(&program, &folder, &["--checkpoint", kept_text]).status.success());
-    std::fs::write(&kept, "something else\n").unwrap();
-    assert!(!verify(&program, &folder, &["--checkpoint", kept_text]).status.success());
+    let compare = |text: &str| {
+        std::fs::write(&kept, text).unwrap();
+        let ran = verify(&program, &folder, &["--checkpoint", kept_text]);
+        (ran.status.code(), String::from_utf8(ran.stdout).unwrap())
+    };
+    let note = std::fs::read_to_string(folder.join("checkpoint")).unwrap();
+    let [origin, size, root] = *note.lines().take(3).collect::<Vec<_>>() else { panic!("{note}") };
+    // As a report prints it.
+    assert_eq!(compare(&format!("Checkpoint: {origin} {size} {root}\n")).0, Some(0));
+    let earlier = checkpoints(state.path());
+    let earlier = earlier.split("\n\n\n").next().unwrap().replace(&note, "");
+    let first = earlier.lines().nth(1).unwrap();
+    assert_ne!(first, size);
+    let (code, told) = compare(&format!("{origin}\n{first}\n{}\n", "A".repeat(43) + "="));
+    assert!(code == Some(2) && told.starts_with("NOT COMPARED: "), "an honest earlier one: {told}");
+    let (code, told) = compare(&format!("{origin}\n{size}\n{}\n", "A".repeat(43) + "="));
+    assert!(code == Some(1) && told.starts_with("WRONG: "), "another log of that size: {told}");
+    assert_eq!(compare("something else\n").0, Some(1));
+}
+
+/// One that was made up beside the log, under the log's own name, fits its own key.
+#[test]
+fn a_bundle_of_another_key_is_told_by_the_key_that_somebody_kept() {
+    let (state, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    small(state.path());
+    small(other.path());
+    let (_outside, folder, program) = bundle(state.path());
+    let (_made_up, forged, _) = bundle(other.path());
+    let kept = folder.with_file_name("kept.pub");
+    let public = std::fs::read_to_string(state.path().join("audit/key.pub")).unwrap();
+    std::fs::write(&kept, format!("Printed on 1 September:\r\n  {}\r\n", public.trim())).unwrap();
+    let with_key = ["--key", kept.to_str().unwrap()];
+    assert!(verify(&program, &folder, &with_key).status.success());
+    assert!(verify(&program, &forged, &[]).status.success(), "it fits its own key");
+    let output = verify(&program, &forged, &with_key);
+    assert!(!output.status.success() && !said(&output).contains("RIGHT"), "{}", said(&output));
+    assert!(said(&output).contains("does not hold the key of this bundle"), "{}", said(&output));
+    // A part of the key is not the key.
+    std::fs::write(&kept, &public[..public.len() - 9]).unwrap();
+    assert!(!verify(&program, &folder, &with_key).status.success());
 }
 
 #[test]
@@ -124,6 +164,51 @@ fn other_values_do_not_fit_their_proofs_whoever_signs_the_bundle() {
         let output = verify(&program, &folder, &[]);
         assert!(!output.status.success(), "{from} -> {to}: {}", said(&output));
     }
+}
+
+#[test]
+fn a_record_of_a_sealed_day_is_given_out_with_the_same_proof() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    small(state);
+    let (_before, open, _) = bundle(state);
+    crate::sealed_days::seal(state);
+    let (_after, sealed, program) = bundle(state);
+    for name in ["proofs.json", "manifest"] {
+        let text = |folder: &Path| std::fs::read_to_string(folder.join(name)).unwrap();
+        assert_eq!(text(&sealed), text(&open), "{name}");
+    }
+    let output = verify(&program, &sealed, &[]);
+    assert!(output.status.success() && said(&output).contains("RIGHT: 15 records"));
+    // Records of a later part of a sealed day, beside those of the first.
+    record(state, 0, 9);
+    record_late_ends(state, 0, 2);
+    sign(state);
+    for sealed_parts in [0, 1] {
+        let (_outside, folder, program) = bundle(state);
+        let output = verify(&program, &folder, &[]);
+        let text = said(&output);
+        assert!(output.status.success() && text.contains("RIGHT: 17 records"), "{text}");
+        if sealed_parts == 0 {
+            assert_eq!(crate::sealed_days::seal(state).len(), 1);
+        }
+    }
+}
+
+#[test]
+fn records_of_an_altered_sealed_day_are_not_given_out() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    small(state);
+    crate::sealed_days::seal(state);
+    let places: Vec<Cursor> = rows(state).iter().map(|row| row.cursor).take(1).collect();
+    crate::sealed_days::rewrite(state, 0, |rows| {
+        let row = rows.iter_mut().find(|row| row.sequence == 2).unwrap();
+        row.path = Some("/other");
+    });
+    let outside = tempfile::tempdir().unwrap();
+    let refused = give_out(state, &places, &outside.path().join("case")).unwrap_err();
+    assert!(matches!(refused, ExportError::DoesNotFit(_)), "{refused}");
 }
 
 #[test]

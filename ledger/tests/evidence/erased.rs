@@ -30,6 +30,7 @@ fn erase(state: &Path, after: i64, dry_run: bool) -> Result<Outcome, RetentionEr
         dry_run,
         most_parts: 9,
         over_gaps: true,
+        stop: &|| false,
     };
     wait(async {
         let log = ChangeLog::open(state).await.unwrap();

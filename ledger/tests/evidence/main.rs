@@ -11,6 +11,8 @@ mod erased;
 mod flips;
 mod log;
 mod parts;
+mod parts_sealed;
 mod restarts;
+mod sealed_days;
 mod spec;
 mod tamper;

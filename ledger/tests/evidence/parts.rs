@@ -19,16 +19,28 @@ use std::path::{Path, PathBuf};
 
 const KEEP: Keep = Keep { allowed_days: 10, blocked_days: 300, changes_days: 2557 };
 
-fn clock() -> SchoolClock {
+pub(crate) fn clock() -> SchoolClock {
     SchoolClock::new("Europe/London", &[]).unwrap()
 }
 
-fn with_log<T>(state: &Path, act: impl AsyncFnOnce(&ChangeLog, Order<'_>) -> T, days: i64) -> T {
+pub(crate) fn with_log<T>(
+    state: &Path,
+    act: impl AsyncFnOnce(&ChangeLog, Order<'_>) -> T,
+    days: i64,
+) -> T {
     let clock = clock();
     let now = UnixMillis(NOW.0 + days * DAY_MS);
     let (actor, dry_run) = ("schoolgate", false);
-    let order =
-        Order { clock: &clock, keep: KEEP, now, actor, dry_run, most_parts: 9, over_gaps: true };
+    let order = Order {
+        clock: &clock,
+        keep: KEEP,
+        now,
+        actor,
+        dry_run,
+        most_parts: 9,
+        over_gaps: true,
+        stop: &|| false,
+    };
     wait(async {
         let log = ChangeLog::open(state).await.unwrap();
         act(&log, order).await
@@ -36,7 +48,7 @@ fn with_log<T>(state: &Path, act: impl AsyncFnOnce(&ChangeLog, Order<'_>) -> T, 
 }
 
 /// Erases what is over `days` days after [`NOW`].
-fn erase(state: &Path, days: i64) -> Outcome {
+pub(crate) fn erase(state: &Path, days: i64) -> Outcome {
     with_log(state, async |log, order| run(state, log, order).await.unwrap(), days)
 }
 
@@ -65,12 +77,12 @@ fn what_came_after_the_request_is_not_erased_with_it() {
     assert_eq!((one.parts.len(), one.kept), (1, vec![]), "of its own day alone");
 }
 
-fn erase_one(state: &Path, person: &str) -> Outcome {
+pub(crate) fn erase_one(state: &Path, person: &str) -> Outcome {
     let request = (ErasureId(1), person, UnixMillis(NOW.0 + 30 * DAY_MS));
     with_log(state, async |log, order| erase_person(state, log, order, request).await.unwrap(), 30)
 }
 
-fn append(state: &Path, event: Event) {
+pub(crate) fn append(state: &Path, event: Event) {
     with_log(state, async |log, _| log.append(NOW, "q.whitmore", event).await.unwrap(), 0);
 }
 
@@ -101,7 +113,7 @@ fn people(state: &Path, day: i64) {
 }
 
 /// An old day with rows of every kind, ends that came by themselves, and two young days; all signed.
-fn three_days(state: &Path) -> PathBuf {
+pub(crate) fn three_days(state: &Path) -> PathBuf {
     record(state, 0, 40);
     record_late_ends(state, 0, 5);
     people(state, 0);
@@ -197,15 +209,19 @@ fn a_record_beside_erased_ones_is_still_given_out_with_its_proof() {
     three_days(state.path());
     erase_one(state.path(), "sam.p");
     erase(state.path(), 11);
+    exported_and_verified(state.path());
+}
+
+/// Every row that is left is given out with a proof that strangers can check.
+pub(crate) fn exported_and_verified(state: &Path) {
     let outside = tempfile::tempdir().unwrap();
     let folder = outside.path().join("case");
-    let places: Vec<_> = rows(state.path()).iter().map(|row| row.cursor).collect();
+    let places: Vec<_> = rows(state).iter().map(|row| row.cursor).collect();
     let (key, _) =
-        Key::open(&ledger::evidence::folder(state.path()), Some("school.example/log"), "x")
-            .unwrap();
+        Key::open(&ledger::evidence::folder(state), Some("school.example/log"), "x").unwrap();
     let exported = with_log(
-        state.path(),
-        async |log, _| export(state.path(), log, &key, ("1", "x"), &places, &folder).await.unwrap(),
+        state,
+        async |log, _| export(state, log, &key, ("1", "x"), &places, &folder).await.unwrap(),
         0,
     );
     assert_eq!((exported.records, exported.not_covered.len()), (places.len() as u64, 0));
@@ -292,7 +308,9 @@ fn an_erasure_cut_short_before_its_file_took_the_place_is_told_and_made_again() 
     assert!(report.uncovered.join("\n").contains("cut short"), "{:?}", report.uncovered);
     assert_eq!(erase(state.path(), 11).parts, first.parts);
     assert_eq!(problems(state.path()), [] as [String; 0]);
-    assert!(!looked(state.path(), &[]).uncovered.join("\n").contains("cut short"));
+    let report = looked(state.path(), &[]);
+    assert!(!report.uncovered.join("\n").contains("cut short"));
+    assert_eq!(report.erased.len(), 1, "told once: {:?}", report.erased);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const STATE: &str = "LEDGER_EVIDENCE_STATE";
+const SEALS: &str = "LEDGER_EVIDENCE_SEALS";
 
 #[test]
 fn a_tree_that_is_behind_ahead_damaged_or_gone_is_made_again() {
@@ -55,8 +56,12 @@ fn killed_process() {
     let Some(state) = std::env::var_os(STATE) else { return };
     let journal =
         JournalSettings { segment_bytes: 20_000, sync_interval_ms: 20, ..settings().journal };
+    let seal = match std::env::var_os(SEALS) {
+        Some(_) => ledger::seal::Settings { grace_ms: 0, look_interval_ms: 30, niceness: 0 },
+        None => settings().seal,
+    };
     let writer =
-        Writer::start(Path::new(&state), ledger::ingest::Settings { journal, ..settings() });
+        Writer::start(Path::new(&state), ledger::ingest::Settings { journal, seal, ..settings() });
     let writer = writer.unwrap();
     let heads = writer.heads();
     std::thread::spawn(move || {
@@ -71,6 +76,17 @@ fn killed_process() {
     let context = context("Europe/London");
     let mut open = std::collections::VecDeque::new();
     for turn in 0i64.. {
+        // Between two of its days nothing is open for a while, so that they can be sealed.
+        if turn % 300 == 0 && std::env::var_os(SEALS).is_some() {
+            open.drain(..)
+                .for_each(|pending: ledger::journal::Pending| pending.finish(End::Complete));
+            journal.flush();
+            // A record that comes for a day takes it back from being sealed.
+            let began = std::time::Instant::now();
+            while open_parts(Path::new(&state)) > 0 && began.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         let at = UnixMillis(NOW.0 + turn / 300 % 2 * crate::log::DAY_MS);
         let id = journal.next_id(at);
         let decided = match turn % 2 {
@@ -121,6 +137,67 @@ fn kills_at_random_moments_leave_a_log_that_is_whole() {
     assert_eq!(looked(state.path(), &[]).rows, rows(state.path()).len() as u64);
 }
 
+fn open_parts(state: &Path) -> usize {
+    let parts = ledger::parts::parts(&state.join("access")).unwrap();
+    parts.iter().filter(|part| !part.sealed).count()
+}
+
+fn sealed_parts(state: &Path) -> usize {
+    let parts = ledger::parts::parts(&state.join("access")).unwrap();
+    parts.iter().filter(|part| part.sealed).count()
+}
+
+/// Each day gets rows again and again while it is sealed, so that it has many parts.
+#[test]
+fn kills_while_days_are_sealed_leave_a_log_that_is_whole() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    change(state, &["one"]);
+    let begun = std::time::Instant::now();
+    for round in 0..12u64 {
+        // A machine with more to do than it can gets fewer parts sealed.
+        if round >= 4 && (sealed_parts(state) > 4 || begun.elapsed() > Duration::from_secs(90)) {
+            break;
+        }
+        let before = sealed_parts(state);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "restarts::killed_process"])
+            .env(STATE, state)
+            .env(SEALS, "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Killed soon after a part was sealed, when the next one is being sealed.
+        let began = std::time::Instant::now();
+        while sealed_parts(state) == before && began.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(round * 97 % 210));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if round % 2 == 0 {
+            recover(state).unwrap().unwrap();
+        }
+        if round % 2 == 1 {
+            sign(state);
+        }
+        assert_eq!(problems(state), [] as [String; 0], "round {round}");
+    }
+    recover(state).unwrap().unwrap();
+    crate::sealed_days::seal(state);
+    sign(state);
+    let report = looked(state, &[]);
+    assert_eq!((lines(&report), report.uncovered), (vec![], vec![]));
+    let all = rows(state);
+    assert_eq!(report.rows, all.len() as u64);
+    let mut ids: Vec<u64> = all.iter().map(|row| row.id.0).collect();
+    ids.sort_unstable();
+    assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "no record twice");
+    let parts = ledger::parts::parts(&state.join("access")).unwrap();
+    assert!(parts.len() >= 2 && parts.iter().all(|part| part.sealed), "{} parts", parts.len());
+}
+
 #[test]
 fn batches_that_a_power_cut_took_are_made_again_under_the_same_numbers() {
     let state = tempfile::tempdir().unwrap();
@@ -149,7 +226,7 @@ fn batches_that_a_power_cut_took_are_made_again_under_the_same_numbers() {
 }
 
 /// Makes a day's file one of the version before proofs.
-fn older(file: &Path) {
+pub(crate) fn older(file: &Path) {
     sql(
         file,
         &[

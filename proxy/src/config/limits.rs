@@ -99,7 +99,7 @@ limits! {
     /// Longest rest of a tunnel, both ways together.
     tunnel_idle_timeout_ms: u64 = HOUR_MS, 100 => 7 * DAY_MS;
     /// Longest life of a tunnel.
-    tunnel_lifetime_ms: u64 = DAY_MS, 100 => 30 * DAY_MS;
+    tunnel_lifetime_ms: u64 = DAY_MS, 100 => DAY_MS;
     /// Idle connections kept to one site by one worker. 0: none.
     pool_max_idle_per_host: usize = 32, 0 => 10_000;
     /// Longest that an idle connection to a site is kept.

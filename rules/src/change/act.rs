@@ -2,8 +2,8 @@
 
 use super::{
     AUTOMATIC, BREAK_GLASS, BREAK_GLASS_ROLES, ChangeError, Changes, DAY_MILLIS, Event,
-    LAPSE_SCHOOL_DAYS, RequestKind, SignOff, UnblockHistory, UnblockState, may_still_end,
-    same_person,
+    LAPSE_SCHOOL_DAYS, RequestKind, SignOff, UnblockHistory, UnblockState, is_person,
+    may_still_end, same_person,
 };
 use crate::access::{Role, RoleSet};
 use crate::category::CategorySet;
@@ -167,25 +167,32 @@ fn sign<'c>(
         return Err(ChangeError::WrongState { id, state, wanted, action });
     }
     request.may(step, by)?;
-    check_keyed(changes, request, by, now)?;
+    // Whoever asked may make the change and see whether it is right, but not say yes to it.
+    let is_yes = match step {
+        SignOff::Authorise => true,
+        SignOff::Apply => false,
+        SignOff::Confirm => request.order.confirms_first(),
+    };
+    let asker = is_yes.then_some(request.requested_by.as_str());
+    let others = SignOff::ALL.into_iter().filter(|other| *other != step);
+    let signed = others.filter_map(|other| request.signed(other).map(|(_, who)| who.as_str()));
+    for other in asker.into_iter().chain(signed) {
+        check_keyed(changes, id, (by, other), now)?;
+    }
     Ok(request)
 }
 
 /// Whoever keyed the account of another hand in a request, or whose account that one keyed, is no second
-/// person in it yet.
+/// person in it yet. What the program does by itself is in nobody's hands.
 fn check_keyed(
     changes: &Changes,
-    request: &UnblockHistory,
-    by: &str,
+    id: UnblockId,
+    (by, other): (&str, &str),
     now: UnixMillis,
 ) -> Result<(), ChangeError> {
-    let signed = [&request.authorised, &request.applied, &request.confirmed];
-    let signed = signed.into_iter().flatten().map(|(_, who)| who);
-    for other in std::iter::once(&request.requested_by).chain(signed) {
-        if changes.keyed.until(by, other, now).is_some() {
-            let (by, other) = (by.to_owned(), other.clone());
-            return Err(ChangeError::KeyedTogether { id: request.id, by, other });
-        }
+    let are_people = is_person(by) && is_person(other);
+    if are_people && changes.keyed.may_be_one(by, other, now) {
+        return Err(ChangeError::KeyedTogether { id, by: by.to_owned(), other: other.to_owned() });
     }
     Ok(())
 }
@@ -319,7 +326,7 @@ pub fn extend_unblock(
     if same_person(by, &unblock.requested_by) {
         return Err(ChangeError::SamePerson { id, did: "asked for", action: "extend" });
     }
-    check_keyed(changes, unblock, by, now)?;
+    check_keyed(changes, id, (by, &unblock.requested_by), now)?;
     let counted_from = if unblock.kind.ends() { unblock.from } else { now };
     check_end(policy, counted_from, until, now)?;
     check_reason(reason)?;

@@ -3,8 +3,8 @@
 use super::history::{PolicyRequest, RequestKind, UnblockHistory, UnblockState};
 use super::order::{SignOff, SignOffOrder};
 use super::{
-    AUTOMATIC, BreakGlass, ChangeEntry, ChangeError, Changes, Event, LAPSE_MILLIS, PROGRAM,
-    may_still_end, same_person,
+    AUTOMATIC, BREAK_GLASS, BreakGlass, ChangeEntry, ChangeError, Changes, Event, LAPSE_MILLIS,
+    PROGRAM, may_still_end, same_person,
 };
 use crate::policy::LevelChanges;
 use crate::site::Site;
@@ -54,7 +54,11 @@ impl Changes {
                 self.break_glass.uses += 1;
                 self.break_glass.used_at = Some(entry.at);
             }
+            Event::LoginRefused { account, .. } if same_person(account, BREAK_GLASS) => {
+                self.break_glass.wrong += 1;
+            }
             Event::AccountLocked { .. } => self.lockouts += 1,
+            Event::OnePersonRefused { .. } => self.one_person_refusals += 1,
             event => self.fold_answer(event, entry),
         }
     }

@@ -1,182 +1,317 @@
 //! Whose accounts were keyed by whom: one person must not sign off as two.
 //!
-//! Whoever keeps accounts can add one, or set another password for one, and log in to it before its
-//! owner does. So for a day after that, the two accounts count as one person in any request: long
-//! enough for the entry to be seen, and for the owner to find that the handed-over password is spent.
-//! In the first week of a school's accounts nothing is held back: somebody has to add the others.
+//! Whoever keeps accounts can set the password of one, and log in to it before its owner does. So the two
+//! count as one person in any request, until a week after the owner has chosen a password. That the owner
+//! has chosen one proves little, for whoever knew the first one could choose it: the week is for the owner
+//! to find that what was handed over does not work, or that the old password no longer does, and to say so.
+//!
+//! In the first week of a school's accounts, one that nobody has used yet is its owner's as soon as that
+//! one has chosen a password: somebody has to add the others, and a school of two must be able to begin.
 
-use super::{BREAK_GLASS, ChangeEntry, Event, same_person};
+use super::{BREAK_GLASS, ChangeEntry, Event, is_person, same_person};
 use crate::time::UnixMillis;
+use std::collections::BTreeSet;
 
-const HOUR_MILLIS: i64 = 3_600_000;
+/// How long an account and whoever set its password count as one person after its owner has chosen
+/// another, in milliseconds: a week.
+pub const KEYED_MILLIS: i64 = 7 * super::DAY_MILLIS;
 
-/// How long two accounts count as one person, in milliseconds.
-pub const KEYED_MILLIS: i64 = 24 * HOUR_MILLIS;
+/// How long after the first account an account that is new needs no such week, in milliseconds.
+pub const SETTING_UP_MILLIS: i64 = 7 * super::DAY_MILLIS;
 
-/// How long after the first account that is not so, in milliseconds.
-pub const SETTING_UP_MILLIS: i64 = 7 * 24 * HOUR_MILLIS;
+/// Until when an account and whoever keyed it count as one person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyedUntil {
+    /// Its owner has yet to choose a password.
+    OwnPassword,
+    /// Then.
+    At(UnixMillis),
+}
 
-/// What lets whoever did it log in to somebody else's account.
-const KEYS: [&str; 3] = ["added", "password", "two-step off"];
+/// An account in the hands of another.
+#[derive(Clone, Debug)]
+struct Edge {
+    /// Without case.
+    account: String,
+    /// Who keyed it, without case.
+    by: String,
+    /// Since when they can no longer log in to it; `None`: they still can.
+    over_at: Option<UnixMillis>,
+    /// How long after that the two still count as one.
+    wait: i64,
+}
+
+impl Edge {
+    fn until(&self) -> KeyedUntil {
+        match self.over_at {
+            None => KeyedUntil::OwnPassword,
+            Some(at) => KeyedUntil::At(UnixMillis(at.0.saturating_add(self.wait))),
+        }
+    }
+
+    fn holds(&self, at: UnixMillis) -> bool {
+        match self.until() {
+            KeyedUntil::OwnPassword => true,
+            KeyedUntil::At(until) => at < until,
+        }
+    }
+}
 
 /// Who keyed which accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Keyed {
     first: Option<UnixMillis>,
-    /// Account and who keyed it, without case, and when: those that may still count.
-    edges: Vec<(String, String, UnixMillis)>,
+    /// Accounts whose owner has once chosen a password, without case.
+    owned: BTreeSet<String>,
+    edges: Vec<Edge>,
 }
 
 impl Keyed {
     /// Takes an entry in.
     pub(super) fn fold(&mut self, entry: &ChangeEntry) {
-        let Event::AccountChanged { account, changed } = &entry.event else { return };
-        let first = *self.first.get_or_insert(entry.at);
-        let is_keyed = changed.iter().any(|what| KEYS.contains(&what.as_str()));
-        let is_late = entry.at.0 >= first.0.saturating_add(SETTING_UP_MILLIS);
-        // An own password changes nothing: whoever logs in first chooses it.
-        if is_keyed && is_late && !same_person(account, &entry.actor) {
-            self.edges.retain(|edge| is_fresh(edge.2, entry.at));
-            let name = |text: &str| text.trim().to_lowercase();
-            self.edges.push((name(account), name(&entry.actor), entry.at));
+        match &entry.event {
+            Event::AccountChanged { account, changed } => {
+                self.fold_changed(account, changed, entry)
+            }
+            // Whoever knew its password can do nothing with it any more.
+            Event::AccountRemoved { account } => self.release(&key(account), entry.at),
+            _ => {}
         }
     }
 
-    /// Until when two accounts count as one person's, if they do now. Whoever keyed an account may be its
-    /// owner, and so on along the chain; whoever holds the emergency code may be anybody.
+    fn fold_changed(&mut self, account: &str, changed: &[String], entry: &ChangeEntry) {
+        let is_first = self.first.is_none();
+        let first = *self.first.get_or_insert(entry.at);
+        let is_own = same_person(account, &entry.actor);
+        let is_changed = |what: &str| changed.iter().any(|it| it == what);
+        let (account, by) = (key(account), key(&entry.actor));
+        if is_changed("password") {
+            self.release(&account, entry.at);
+            // Whoever sets the filter up chooses the first account's.
+            if is_own || is_first {
+                self.owned.insert(account);
+                return;
+            }
+            let since = entry.at.0.saturating_sub(first.0);
+            let is_setting_up = (0..SETTING_UP_MILLIS).contains(&since);
+            let is_new = is_setting_up && !self.owned.contains(&account);
+            let wait = if is_new { 0 } else { KEYED_MILLIS };
+            self.edges.push(Edge { account, by, over_at: None, wait });
+        } else if is_changed("two-step off") && !is_own {
+            // What is left is the password, so that no other one has to be chosen.
+            self.edges.push(Edge { account, by, over_at: Some(entry.at), wait: KEYED_MILLIS });
+        }
+    }
+
+    /// Whoever had an account has lost it, but may have used it until now.
+    fn release(&mut self, account: &str, at: UnixMillis) {
+        for edge in self.edges.iter_mut().filter(|edge| edge.account == account) {
+            edge.over_at = edge.over_at.or(Some(at));
+        }
+    }
+
+    /// Whether two accounts may be one person's: they are the same, one keyed the other, somebody keyed
+    /// both, or so on along the chain. One that was keyed with the emergency code may be anybody's.
     #[must_use]
-    pub fn until(&self, one: &str, other: &str, now: UnixMillis) -> Option<UnixMillis> {
-        let (one, other) = (one.trim().to_lowercase(), other.trim().to_lowercase());
-        let fresh: Vec<_> = self.edges.iter().filter(|edge| is_fresh(edge.2, now)).collect();
-        let reached = |from: &str| {
-            let mut reached = vec![from.to_owned()];
-            let mut until = UnixMillis(i64::MIN);
-            let mut next = 0;
-            while let Some(here) = reached.get(next).cloned() {
-                next += 1;
-                for (account, by, at) in fresh.iter().map(|edge| (&edge.0, &edge.1, edge.2)) {
-                    let neighbour = match (*account == here, *by == here) {
-                        (true, _) => by,
-                        (_, true) => account,
-                        _ => continue,
-                    };
-                    until = until.max(UnixMillis(at.0.saturating_add(KEYED_MILLIS)));
-                    if !reached.contains(neighbour) {
-                        reached.push(neighbour.clone());
-                    }
+    pub fn may_be_one(&self, one: &str, other: &str, at: UnixMillis) -> bool {
+        self.are_linked(one, other, at)
+            || self.may_be_anybody(one, at)
+            || self.may_be_anybody(other, at)
+    }
+
+    /// The same, but for the emergency code.
+    pub(super) fn are_linked(&self, one: &str, other: &str, at: UnixMillis) -> bool {
+        self.reached(&key(one), at).0.contains(&key(other))
+    }
+
+    /// Whether an account was keyed with the emergency code, or by one that was.
+    pub(super) fn may_be_anybody(&self, name: &str, at: UnixMillis) -> bool {
+        self.reached(&key(name), at).1
+    }
+
+    /// The accounts that may be the same person's, and whether that may be anybody.
+    fn reached(&self, from: &str, at: UnixMillis) -> (BTreeSet<String>, bool) {
+        let mut reached = BTreeSet::from([from.to_owned()]);
+        let mut is_anybody = false;
+        let mut next = vec![from.to_owned()];
+        while let Some(here) = next.pop() {
+            for edge in self.edges.iter().filter(|edge| edge.holds(at)) {
+                let neighbour = match (edge.account == here, edge.by == here) {
+                    (true, _) => &edge.by,
+                    (_, true) => &edge.account,
+                    _ => continue,
+                };
+                // A hand that nobody knows does not make one person of all whom it has helped.
+                if edge.by == BREAK_GLASS || !is_person(&edge.by) {
+                    is_anybody |= edge.account == here;
+                } else if reached.insert(neighbour.clone()) {
+                    next.push(neighbour.clone());
                 }
             }
-            (reached, until)
-        };
-        let ((of_one, until_one), (of_other, until_other)) = (reached(&one), reached(&other));
-        let is_anybody = |reached: &[String]| {
-            reached.len() > 1 && reached.iter().any(|name| name == BREAK_GLASS)
-        };
-        let is_same = of_one.contains(&other) && one != other;
-        match (is_same, is_anybody(&of_one), is_anybody(&of_other)) {
-            (true, ..) | (_, true, _) => Some(until_one),
-            (_, _, true) => Some(until_other),
-            _ => None,
         }
+        (reached, is_anybody)
+    }
+
+    /// Accounts that count as one person with another now, with that one, and until when.
+    #[must_use]
+    pub fn held(&self, at: UnixMillis) -> Vec<(&str, &str, KeyedUntil)> {
+        let held = self.edges.iter().filter(|edge| edge.holds(at));
+        held.map(|edge| (edge.account.as_str(), edge.by.as_str(), edge.until())).collect()
     }
 }
 
-fn is_fresh(at: UnixMillis, now: UnixMillis) -> bool {
-    now.0 < at.0.saturating_add(KEYED_MILLIS)
+/// Names are compared without case or outer space.
+fn key(name: &str) -> String {
+    name.trim().to_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const DAY: i64 = 24 * HOUR_MILLIS;
+    const DAY: i64 = super::super::DAY_MILLIS;
+    const LATE: i64 = 30;
 
-    fn told(days_and_changes: &[(i64, &str, &str, &str)]) -> Keyed {
+    /// A school whose first account is k.lane's, of day 0; then what happened: day, actor, account, what.
+    fn told(changes: &[(i64, &str, &str, &str)]) -> Keyed {
         let mut keyed = Keyed::default();
-        for (sequence, (at, actor, account, what)) in (0..).zip(days_and_changes) {
-            let event = Event::AccountChanged {
-                account: (*account).to_owned(),
-                changed: vec![(*what).to_owned()],
+        let first = [(0, "machine:root", "k.lane", "password")];
+        for (sequence, (day, actor, account, what)) in (0..).zip(first.iter().chain(changes)) {
+            let account = (*account).to_owned();
+            let event = match *what {
+                "removed" => Event::AccountRemoved { account },
+                what => Event::AccountChanged { account, changed: vec![what.to_owned()] },
             };
-            keyed.fold(&ChangeEntry {
-                sequence,
-                at: UnixMillis(*at),
-                actor: (*actor).to_owned(),
-                event,
-            });
+            let (at, actor) = (UnixMillis(day * DAY), (*actor).to_owned());
+            keyed.fold(&ChangeEntry { sequence, at, actor, event });
         }
         keyed
     }
 
+    fn is_one(changes: &[(i64, &str, &str, &str)], one: &str, other: &str, at: i64) -> bool {
+        let keyed = told(changes);
+        let there = keyed.may_be_one(one, other, UnixMillis(at));
+        assert_eq!(there, keyed.may_be_one(other, one, UnixMillis(at)), "{one} and {other}");
+        there
+    }
+
     #[test]
-    fn whoever_keyed_an_account_counts_as_its_owner_for_a_day() {
-        let late = 30 * DAY;
-        for what in KEYS {
-            let keyed = told(&[
-                (0, "machine:root", "q.whitmore", "added"),
-                (late, "J.Cho", "d.deputy", what),
-            ]);
-            let now = |after: i64| UnixMillis(late + after);
-            let until = Some(UnixMillis(late + DAY));
-            assert_eq!(keyed.until("j.cho", "D.Deputy", now(0)), until, "{what}");
-            assert_eq!(keyed.until("d.deputy", " j.cho ", now(DAY - 1)), until, "{what}");
-            assert_eq!(keyed.until("d.deputy", "j.cho", now(DAY)), None, "{what}");
-            assert_eq!(keyed.until("d.deputy", "q.whitmore", now(0)), None, "{what}");
+    fn whoever_set_a_password_counts_as_the_owner_until_a_week_after_the_owner_chose_another() {
+        let set = [(LATE, "J.Cho", "q.whitmore", "password")];
+        assert!(is_one(&set, " j.cho", "Q.Whitmore", LATE * DAY));
+        assert!(is_one(&set, "j.cho", "q.whitmore", 3000 * DAY), "nobody has chosen another");
+        let own = (LATE + 9, "q.whitmore", "Q.Whitmore", "password");
+        let end = (LATE + 9) * DAY + KEYED_MILLIS;
+        assert!(is_one(&[set[0], own], "j.cho", "q.whitmore", end - 1));
+        assert!(!is_one(&[set[0], own], "j.cho", "q.whitmore", end));
+        assert!(!is_one(&[set[0], own], "j.cho", "d.deputy", end - 1));
+        // Changed once more, nothing begins anew; reset once more, it does.
+        let more = (LATE + 11, "q.whitmore", "q.whitmore", "password");
+        assert!(!is_one(&[set[0], own, more], "j.cho", "q.whitmore", end));
+        let again = (LATE + 12, "j.cho", "q.whitmore", "password");
+        assert!(is_one(&[set[0], own, again], "j.cho", "q.whitmore", end));
+    }
+
+    #[test]
+    fn a_second_step_taken_away_counts_for_a_week_and_unlocking_or_an_account_without_a_password_never()
+     {
+        let off = [(LATE, "j.cho", "d.deputy", "two-step off")];
+        assert!(is_one(&off, "j.cho", "d.deputy", (LATE + 7) * DAY - 1));
+        assert!(!is_one(&off, "j.cho", "d.deputy", (LATE + 7) * DAY));
+        for (actor, what) in
+            [("d.deputy", "two-step off"), ("j.cho", "unlocked"), ("j.cho", "added")]
+        {
+            assert!(
+                !is_one(&[(LATE, actor, "d.deputy", what)], "j.cho", "d.deputy", LATE * DAY),
+                "{what}"
+            );
         }
-        let own = told(&[(0, "a", "a", "added"), (late, "d.deputy", "d.deputy", "password")]);
-        assert_eq!(own.until("d.deputy", "a", UnixMillis(late)), None);
-        let unlocked = told(&[(0, "a", "a", "added"), (late, "a", "b", "unlocked")]);
-        assert_eq!(unlocked.until("a", "b", UnixMillis(late)), None);
     }
 
     #[test]
-    fn an_own_password_afterwards_frees_nobody_and_a_third_can_be_either() {
-        let late = 30 * DAY;
-        let keyed = told(&[
-            (0, "machine:root", "q.whitmore", "added"),
-            (late, "j.cho", "one", "password"),
-            (late + 1, "one", "one", "password"),
-            (late + 2, "j.cho", "two", "added"),
-        ]);
-        let now = UnixMillis(late + 3);
-        assert!(keyed.until("j.cho", "one", now).is_some());
-        assert_eq!(keyed.until("one", "two", now), Some(UnixMillis(late + 2 + DAY)));
-        assert_eq!(keyed.until("one", "q.whitmore", now), None);
+    fn another_keeper_or_the_end_of_an_account_ends_the_first_ones_hold_in_a_week() {
+        let first = (LATE, "j.cho", "q.whitmore", "password");
+        let others = [
+            (LATE + 1, "d.deputy", "q.whitmore", "password"),
+            (LATE + 1, "d.deputy", "q.whitmore", "removed"),
+        ];
+        for other in others {
+            assert!(
+                is_one(&[first, other], "j.cho", "q.whitmore", (LATE + 8) * DAY - 1),
+                "{other:?}"
+            );
+            assert!(!is_one(&[first, other], "j.cho", "q.whitmore", (LATE + 8) * DAY), "{other:?}");
+        }
     }
 
     #[test]
-    fn in_the_first_week_of_accounts_somebody_adds_the_others() {
-        let week = SETTING_UP_MILLIS;
-        let keyed = told(&[
-            (0, "machine:root", "q.whitmore", "added"),
-            (week - 1, "q.whitmore", "j.cho", "added"),
-            (week, "q.whitmore", "k.lane", "added"),
-        ]);
-        assert_eq!(keyed.until("q.whitmore", "j.cho", UnixMillis(week)), None);
-        assert!(keyed.until("q.whitmore", "k.lane", UnixMillis(week)).is_some());
+    fn in_the_first_week_new_accounts_are_their_owners_at_once_and_used_ones_are_not() {
+        let added = (6, "k.lane", "q.whitmore", "password");
+        assert!(
+            is_one(&[added], "k.lane", "q.whitmore", 6 * DAY),
+            "not before a password is chosen"
+        );
+        let own = (6, "q.whitmore", "q.whitmore", "password");
+        assert!(!is_one(&[added, own], "k.lane", "q.whitmore", 6 * DAY));
+        // Misheard and set again before its first use, it is still new.
+        assert!(!is_one(&[added, added, own], "k.lane", "q.whitmore", 6 * DAY));
+        let reset = (6, "k.lane", "q.whitmore", "password");
+        assert!(is_one(&[added, own, reset, own], "k.lane", "q.whitmore", 13 * DAY - 1));
+        let removed = (6, "k.lane", "q.whitmore", "removed");
+        assert!(is_one(&[added, own, removed, reset, own], "k.lane", "q.whitmore", 13 * DAY - 1));
+        for day in [7, -1] {
+            let (added, own) = ((day, added.1, added.2, added.3), (day, own.1, own.2, own.3));
+            assert!(is_one(&[added, own], "k.lane", "q.whitmore", day * DAY), "day {day}");
+        }
     }
 
     #[test]
-    fn a_chain_of_keyed_accounts_is_one_person_and_the_emergency_code_anybody() {
-        let late = 30 * DAY;
-        let keyed = told(&[
-            (0, "machine:root", "q.whitmore", "added"),
-            (late, "j.cho", "one", "password"),
-            (late + 1, "one", "two", "password"),
+    fn a_chain_of_keyed_accounts_is_one_person_as_are_two_of_one_keeper() {
+        let chain = [
+            (LATE, "j.cho", "one", "password"),
+            (LATE + 1, "one", "one", "password"),
+            (LATE + 1, "one", "two", "password"),
             // Somebody else's help with the same account makes nobody forgotten.
-            (late + 2, "k.lane", "one", "two-step off"),
+            (LATE + 2, "d.deputy", "one", "two-step off"),
+            (LATE + 2, "j.cho", "three", "password"),
+        ];
+        let now = (LATE + 3) * DAY;
+        for (one, other) in [("j.cho", "two"), ("d.deputy", "j.cho"), ("one", "three")] {
+            assert!(is_one(&chain, one, other, now), "{one} and {other}");
+        }
+        assert!(!is_one(&chain, "j.cho", "q.whitmore", now));
+        assert!(!is_one(&chain, "j.cho", "two", (LATE + 8) * DAY), "the first link is over");
+        assert!(is_one(&chain, "one", "two", (LATE + 8) * DAY));
+    }
+
+    #[test]
+    fn an_account_keyed_with_the_emergency_code_may_be_anybodys_and_links_nobody_else() {
+        let set = [
+            (LATE, BREAK_GLASS, "one", "password"),
+            (LATE, BREAK_GLASS, "two", "password"),
+            (LATE, "two", "three", "password"),
+        ];
+        let now = LATE * DAY;
+        for name in ["one", "two", "three"] {
+            assert!(is_one(&set, name, "q.whitmore", now), "{name}");
+        }
+        assert!(!is_one(&set, "q.whitmore", "j.cho", now));
+        assert!(!is_one(&set, BREAK_GLASS, "j.cho", now), "what the code asks for, others answer");
+    }
+
+    #[test]
+    fn who_counts_with_whom_and_until_when_is_told() {
+        let keyed = told(&[
+            (LATE, "j.cho", "one", "password"),
+            (LATE, "j.cho", "two", "password"),
+            (LATE, "two", "two", "password"),
         ]);
-        let now = UnixMillis(late + 3);
-        assert!(keyed.until("j.cho", "two", now).is_some());
-        assert!(keyed.until("k.lane", "j.cho", now).is_some());
-        assert_eq!(keyed.until("j.cho", "q.whitmore", now), None);
-        assert_eq!(keyed.until("j.cho", "two", UnixMillis(late + 2 * DAY)), None);
-        let emergency = told(&[
-            (0, "machine:root", "q.whitmore", "added"),
-            (late, BREAK_GLASS, "one", "added"),
-        ]);
-        assert!(emergency.until("q.whitmore", "one", now).is_some());
-        assert!(emergency.until("one", "j.cho", now).is_some());
-        assert_eq!(emergency.until("q.whitmore", "j.cho", now), None);
+        let until = UnixMillis((LATE + 7) * DAY);
+        let own = ("one", "j.cho", KeyedUntil::OwnPassword);
+        assert_eq!(
+            keyed.held(UnixMillis(LATE * DAY)),
+            [own, ("two", "j.cho", KeyedUntil::At(until))]
+        );
+        assert_eq!(keyed.held(until), [own]);
     }
 }

@@ -70,9 +70,14 @@ fn uncovered(
         Ok(author) if author.eq_ignore_ascii_case(by.trim()) => {
             return Some("it is your own yes, and nobody says yes to what they ask for".to_owned());
         }
-        Ok(author) if changes.keyed.until(author, by, now).is_some() => {
+        // The yes was given before: that others may have come to its author's account takes nothing away.
+        Ok(author)
+            if changes.keyed.are_linked(author, by, now)
+                || changes.keyed.may_be_anybody(by, now) =>
+        {
             return Some(format!(
-                "its author {author} keyed your account, or you theirs, or somebody both, within the last 24 hours"
+                "you and its author {author} count as one person, since one of you or somebody else has set \
+                 the other's password or both"
             ));
         }
         Ok(_) => {}

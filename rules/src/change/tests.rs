@@ -558,7 +558,7 @@ fn whoever_holds_the_emergency_code_has_two_roles_whatever_the_policy_says() {
 }
 
 #[test]
-fn uses_of_the_emergency_code_are_counted_until_it_is_renewed() {
+fn uses_of_the_emergency_code_and_wrong_ones_are_counted_until_it_is_renewed() {
     let mut changes = Changes::default();
     let add = |changes: &mut Changes, event| {
         let next = entry(changes, later(changes.size as i64), "j.cho", event);
@@ -568,8 +568,13 @@ fn uses_of_the_emergency_code_are_counted_until_it_is_renewed() {
     assert_eq!(changes.break_glass.made_at, Some(later(0)));
     add(&mut changes, Event::BreakGlassUsed {});
     add(&mut changes, Event::BreakGlassUsed {});
+    for account in [BREAK_GLASS, "j.cho", BREAK_GLASS] {
+        let (account, why) = (account.to_owned(), "wrong code".to_owned());
+        add(&mut changes, Event::LoginRefused { account, why });
+    }
     assert_eq!((changes.break_glass.uses, changes.break_glass.used_at), (2, Some(later(2))));
+    assert_eq!(changes.break_glass.wrong, 2);
     add(&mut changes, Event::BreakGlassMade {});
-    let made = BreakGlass { made_at: Some(later(3)), uses: 0, used_at: None };
+    let made = BreakGlass { made_at: Some(later(6)), uses: 0, used_at: None, wrong: 0 };
     assert_eq!(changes.break_glass, made);
 }

@@ -94,7 +94,7 @@ impl Policy {
         self.diff_who(newer, beside, &mut diff);
         diff.sets(&self.exception_lines(false), &newer.exception_lines(false), true, false);
         diff.sets(&self.exception_lines(true), &newer.exception_lines(true), false, true);
-        diff.sets(&self.role_lines(), &newer.role_lines(), true, false);
+        self.diff_roles(newer, &mut diff);
         self.diff_unblock(newer, &mut diff);
         self.diff_inspect(newer, &mut diff);
         diff_keep(self.keep, newer.keep, &mut diff);
@@ -331,13 +331,18 @@ impl Policy {
             .collect()
     }
 
-    fn role_lines(&self) -> BTreeSet<String> {
-        let holders = |role: Role| self.holders(role).iter().map(move |name| (role, name));
-        Role::ALL
-            .into_iter()
-            .flat_map(holders)
-            .map(|(role, name)| format!("role {} for {}", role.as_str(), name.to_lowercase()))
-            .collect()
+    /// A role that is given lets somebody do more. One that is taken from those who watch over the filter
+    /// leaves less watched; one taken from the technician or a teacher only tightens.
+    fn diff_roles(&self, newer: &Policy, diff: &mut PolicyDiff) {
+        for role in Role::ALL {
+            let watches = matches!(role, Role::Dsl | Role::Head | Role::Governor | Role::Auditor);
+            diff.sets(&self.role_lines(role), &newer.role_lines(role), true, watches);
+        }
+    }
+
+    fn role_lines(&self, role: Role) -> BTreeSet<String> {
+        let line = |name: &String| format!("role {} for {}", role.as_str(), name.to_lowercase());
+        self.holders(role).iter().map(line).collect()
     }
 
     fn diff_unblock(&self, newer: &Policy, diff: &mut PolicyDiff) {
@@ -365,32 +370,42 @@ impl Policy {
     }
 
     fn diff_inspect(&self, newer: &Policy, diff: &mut PolicyDiff) {
-        let lines = |policy: &Policy| -> BTreeMap<String, String> {
-            let categories = policy.inspect.categories.iter().map(|(category, mode, _)| {
-                (policy.catalogue.name(*category).to_owned(), mode.as_str().to_owned())
-            });
-            let sites = policy.inspect.lines.iter().map(|line| {
-                let words =
-                    format!("{} ({}; review {})", line.inspect.as_str(), line.reason, line.review);
-                (line.site.to_string(), words)
-            });
-            categories.chain(sites).collect()
+        let categories = |policy: &Policy| -> BTreeMap<String, String> {
+            let lines = policy.inspect.categories.iter();
+            lines
+                .map(|(category, mode, _)| {
+                    (policy.catalogue.name(*category).to_owned(), mode.as_str().to_owned())
+                })
+                .collect()
         };
-        // A line that comes or goes leaves the answer to groups and levels: without a line that closes,
-        // more may be seen; without one that opens, less.
+        let sites = |policy: &Policy| -> BTreeMap<String, String> {
+            let lines = policy.inspect.lines.iter();
+            lines
+                .map(|line| {
+                    let (mode, review) = (line.inspect.as_str(), line.review);
+                    (line.site.to_string(), format!("{mode} ({}; review {review})", line.reason))
+                })
+                .collect()
+        };
         let mode = |text: &str| text.split(' ').next().and_then(Inspect::from_word);
-        each(&lines(self), &lines(newer), |what, old, new| {
+        // The most private of what is said of a site's categories holds: a line that comes makes it no less
+        // private, and one that goes no more.
+        each(&categories(self), &categories(newer), |what, old, new| {
+            let was = mode(old).unwrap_or(Inspect::Page);
+            let is = mode(new).unwrap_or(Inspect::Page);
+            diff.intrudes |= is < was;
+            diff.change(&format!("inspect {what}"), old, new, is > was);
+        });
+        // A line about a site stands in the place of what its categories and wider sites say, which may be
+        // anything: where there is none, both what is most and what is least private count.
+        each(&sites(self), &sites(newer), |what, old, new| {
             let (was, is) = (mode(old), mode(new));
-            let (less, more) = match (was, is) {
-                (Some(was), Some(is)) => (is > was, is < was),
-                (None, Some(Inspect::Page)) => (false, true),
-                (Some(Inspect::Page), None) => (true, false),
-                (None, Some(_)) => (true, false),
-                (Some(_), None) => (false, true),
-                (None, None) => (false, false),
-            };
+            let less = is.unwrap_or(Inspect::Never) > was.unwrap_or(Inspect::Page);
+            let more = is.unwrap_or(Inspect::Page) < was.unwrap_or(Inspect::Never);
+            // The same for longer is a decision anew, as with exceptions.
+            let renewed = was == is && old != new && is != Some(Inspect::Page);
             diff.intrudes |= more;
-            diff.change(&format!("inspect {what}"), old, new, less);
+            diff.change(&format!("inspect {what}"), old, new, less || renewed);
         });
         let (old, new) = (&self.tls, &newer.tls);
         let parts = [

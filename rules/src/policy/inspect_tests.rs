@@ -341,6 +341,22 @@ fn seeing_less_is_loosening_and_seeing_more_is_said() {
             true,
             "inspect jobs: never -> none",
         ),
+        // Without its line a site is what its categories and a wider site are, which may be less or more.
+        (
+            line_of("exam.example", "name") + LINES.split_once("[[inspect_site]]").unwrap().0,
+            BASE.to_owned(),
+            true,
+            true,
+            "inspect zoom.us: page (Meetings are held in the browser here; review 2027-03-25) -> none",
+        ),
+        (
+            LINES.replace("2027-03-25", "2027-03-26"),
+            BASE.to_owned(),
+            // A decision anew not to look in.
+            true,
+            false,
+            "",
+        ),
         (
             format!("{LINES}[tls]\nno_sni = \"allow\"\n"),
             BASE.to_owned(),
@@ -358,6 +374,34 @@ fn seeing_less_is_loosening_and_seeing_more_is_said() {
     assert!(
         !policy("[tls]\nno_sni = \"allow\"\n").diff(&policy(""), &LevelChanges::default()).loosens
     );
+}
+
+fn line_of(site: &str, mode: &str) -> String {
+    format!(
+        "[[inspect_site]]\nsite = \"{site}\"\ninspect = \"{mode}\"\nreason = \"Made up for a test\"\n\
+         review = 2027-03-25\n"
+    )
+}
+
+#[test]
+fn a_line_about_a_site_that_goes_may_let_the_filter_see_less_as_well_as_more() {
+    let diff = |old: &str, new: &str| {
+        let diff = policy(old).diff(&policy(new), &LevelChanges::default());
+        (diff.loosens, diff.intrudes)
+    };
+    let (page, name, never) =
+        (line_of("a.example", "page"), line_of("a.example", "name"), line_of("a.example", "never"));
+    for (old, new, found) in [
+        (page.as_str(), "", (true, false)),
+        (name.as_str(), "", (true, true)),
+        (never.as_str(), "", (false, true)),
+        ("", page.as_str(), (false, true)),
+        ("", name.as_str(), (true, true)),
+        ("", never.as_str(), (true, false)),
+        (name.as_str(), &line_of("www.a.example", "name"), (true, true)),
+    ] {
+        assert_eq!(diff(old, new), found, "{old} -> {new}");
+    }
 }
 
 #[test]

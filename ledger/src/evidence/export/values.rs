@@ -5,8 +5,10 @@ use crate::evidence::batch::Batch;
 use crate::evidence::erased::LeftOver;
 use crate::evidence::row::{End, Hash, Row as AccessRow, Salt, What, Who};
 use crate::evidence::salt::{DaySecret, Salts};
+use crate::evidence::sealed_rows::Made;
 use crate::record::{Depth, Ended, scheme_from_number};
-use crate::sqlite::open_to_read;
+use crate::sealed_day::{depth_of, scheme_of, verdict_of};
+use crate::sqlite::open_rows_to_read;
 use rules::decide::{ReasonCode, Verdict};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -79,10 +81,11 @@ impl From<Ended> for EndedValues {
 }
 
 /// A day's file, open to take records out of.
-pub(super) struct DayRecords {
+pub(super) struct OpenRecords {
     db: SqliteConnection,
     version: i64,
-    batches: Vec<Batch>,
+    pub(super) first_row: u64,
+    pub(super) batches: Vec<Batch>,
     salts: Salts,
     /// The batch whose leaves were made last: records that are asked for are often neighbours.
     kept: Option<(u64, Vec<Hash>)>,
@@ -100,10 +103,10 @@ JOIN host h ON h.id = w.host JOIN category_set s ON s.id = w.category_set
 JOIN context x ON x.id = w.context LEFT JOIN name r ON r.id = w.rule
 WHERE a.sequence >= ? AND a.sequence < ? ORDER BY a.sequence"#;
 
-impl DayRecords {
+impl OpenRecords {
     /// Opens a day's file. One that is older than proofs has no batch.
     pub(super) async fn open(path: &Path) -> Result<Self, sqlx::Error> {
-        let mut db = open_to_read(path).await?;
+        let mut db = open_rows_to_read(path).await?;
         sqlx::query("BEGIN").execute(&mut db).await?;
         let version: i64 =
             sqlx::query("PRAGMA user_version").fetch_one(&mut db).await?.try_get(0)?;
@@ -117,19 +120,11 @@ impl DayRecords {
             let read = |row: &SqliteRow| Batch::read(row.try_get(0).ok()?);
             batches = rows.await?.iter().filter_map(read).collect();
         }
-        Ok(Self { db, version, batches, salts: Salts::new(&secret), kept: None })
-    }
-
-    /// The batch that holds a row.
-    pub(super) fn batch_of_row(&self, row: u64) -> Option<Batch> {
-        let holds = |batch: &&Batch| (batch.first_row..batch.next_row()).contains(&row);
-        self.batches.iter().find(holds).cloned()
-    }
-
-    /// The batch that holds an end.
-    pub(super) fn batch_of_end(&self, place: u64) -> Option<Batch> {
-        let holds = |batch: &&Batch| (batch.first_end..batch.next_end()).contains(&place);
-        self.batches.iter().find(holds).cloned()
+        let first =
+            sqlx::query("SELECT CAST(coalesce(max(value), 0) AS INTEGER) FROM meta WHERE key = ?");
+        let first = first.bind(crate::parts::FIRST_ROW).fetch_one(&mut db).await?;
+        let first_row = first.try_get::<i64, _>(0)? as u64;
+        Ok(Self { db, version, first_row, batches, salts: Salts::new(&secret), kept: None })
     }
 
     /// A row with everything named.
@@ -239,6 +234,44 @@ fn leaf(row: &SqliteRow, salt: &Salt, buffer: &mut Vec<u8>) -> Result<Hash, sqlx
         ended: read_end(row, 21)?,
     };
     Ok(access.leaf(salt, buffer))
+}
+
+impl RowValues {
+    /// The values of a row of a sealed file; an end that came by itself is not among them.
+    pub(super) fn of_sealed(made: &Made<'_>) -> Option<Self> {
+        let Made { row, values, .. } = made;
+        Some(Self {
+            number: row.number,
+            id: row.id,
+            code: rules::code::RequestId(row.id).code().to_string(),
+            at: row.at,
+            user: values.user.map(str::to_owned),
+            level: values.level.to_owned(),
+            client: values.client.to_owned(),
+            method: values.method.to_owned(),
+            scheme: scheme_of(values.scheme)?.as_str(),
+            host: values.host.to_owned(),
+            port: values.port,
+            path: values.path.map(str::to_owned),
+            categories: values.categories.split_whitespace().map(str::to_owned).collect(),
+            locked: values.locked,
+            verdict: verdict_of(values.verdict)?.as_str(),
+            reason: ReasonCode::from_word(values.reason)?.as_str(),
+            rule: values.rule.map(str::to_owned),
+            unblock: values.unblock,
+            depth: depth_of(values.depth)?.as_str(),
+            policy_hash: values.policy_hash.to_owned(),
+            list_version: values.list_version.to_owned(),
+            zone: values.zone.to_owned(),
+            ended: row.ended.map(Into::into),
+        })
+    }
+}
+
+impl From<&End> for EndValues {
+    fn from(end: &End) -> Self {
+        Self { place: end.place, row: end.row, ended: end.ended.into() }
+    }
 }
 
 fn verdict(number: i64) -> Verdict {

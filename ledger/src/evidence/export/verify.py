@@ -13,6 +13,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,10 @@ GROUP = 16
 
 class Wrong(Exception):
     """Something does not hold; the text says what."""
+
+
+class Unsure(Exception):
+    """Nothing can be said by what was given; the text says why."""
 
 
 def need(holds, what):
@@ -158,6 +163,11 @@ def read_key(data):
     return name, bytes.fromhex(key_id), key[1:]
 
 
+def public_line(key):
+    """The whole public key, as in key.pub: a part of it could be met by a key made for that."""
+    return "%s+%s+%s" % (key[0], key[1].hex(), base64.b64encode(b"\x01" + key[2]).decode())
+
+
 def signature_holds(key, message, signature):
     der = bytes.fromhex("302a300506032b6570032100") + key
     pem = "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n" % base64.b64encode(der).decode()
@@ -243,14 +253,30 @@ def check_record(record, batches):
         check_in_batch(leaf, other["rows"] + place, other, end)
 
 
-def check(folder, kept):
+def compare_kept(name, text, note):
+    """Looks for the bundle's checkpoint in what somebody kept, as a note or as the line that reports print."""
+    origin, size, root = note.split("\n")[:3]
+    found = re.findall(re.escape(origin) + r"\s+([0-9]+)\s+([A-Za-z0-9+/=]{44})(?![A-Za-z0-9+/=])", text)
+    need(found, "%s holds no checkpoint of %s" % (name, origin))
+    same = [other for other_size, other in found if other_size == size]
+    need(not same or root in same, "%s has another checkpoint of %s entries" % (name, size))
+    if not same:
+        raise Unsure("%s has checkpoints of %s entries, and this bundle's is of %s. That speaks neither for "
+                     "the records nor against them." % (name, ", ".join(of for of, _ in found[-3:]), size))
+
+
+def check(folder, kept, kept_key):
     key = read_key(read(folder, "key.pub")[1])
+    if kept_key is not None:
+        with open(kept_key, encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+        need(public_line(key) in lines, "%s does not hold the key of this bundle" % kept_key)
     case = check_files(folder, key)
     note = read(folder, "checkpoint")[1]
     size, root = read_checkpoint("checkpoint", note, key)
     if kept is not None:
         with open(kept, encoding="utf-8") as file:
-            need(note in file.read(), "%s does not hold the checkpoint of this bundle" % kept)
+            compare_kept(kept, file.read(), note)
     proofs = json.loads(read(folder, "proofs.json")[1])
     need(proofs["case"] == case, "proofs.json is of another case")
     entry = json.loads(proofs["head"]["entry"])
@@ -290,10 +316,18 @@ def main():
     parser.add_argument("--show", action="store_true", help="print the records too")
     parser.add_argument("--checkpoint", metavar="FILE",
                         help="a copy of the checkpoints that somebody else kept: this one must be in it")
+    parser.add_argument("--key", metavar="FILE",
+                        help="a copy of the school's key.pub that somebody else kept: this key must be in it")
     arguments = parser.parse_args()
     folder = arguments.folder or os.path.dirname(os.path.abspath(__file__))
     try:
-        key, note, entry, proofs = check(folder, arguments.checkpoint)
+        key, note, entry, proofs = check(folder, arguments.checkpoint, arguments.key)
+    except Unsure as unsure:
+        print("NOT COMPARED: %s" % unsure)
+        print("Ask the school to show on its server that its log goes on from the one that was kept:")
+        print("  schoolgate audit verify --against FILE")
+        print("or to give out the records again with a checkpoint that you are sent first.")
+        return 2
     except Wrong as wrong:
         print("WRONG: %s" % wrong)
         return 1
@@ -310,7 +344,7 @@ def main():
               % len(proofs["not_covered"]))
     print("The key came with the records. That they are this school's log, and not one made up beside it, is")
     print("shown only if key or checkpoint are the same as what somebody else kept from before:")
-    print("  key         %s+%s" % (key[0], key[1].hex()))
+    print("  key         %s" % public_line(key))
     print("  checkpoint  %s" % " ".join(note.split("\n")[:3]))
     return 0
 

@@ -92,7 +92,7 @@ impl Reading<'_> {
         super::day::structure(connection, CHANGES, "the file", self.report).await;
         let version = sqlx::query("PRAGMA user_version").fetch_one(&mut *connection).await;
         let version = version.and_then(|row| row.try_get(0)).unwrap_or(0);
-        match super::day::schema_differences(connection, &schema_of(version)).await {
+        match super::day::schema_differences(connection, &schema_of(version), &[]).await {
             Ok(differences) => {
                 for what in differences {
                     self.report.problem(CHANGES, "the file", what);

@@ -10,10 +10,10 @@ use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::{hash_of_hex, tree::leaf_hash};
 use crate::record::Ended;
 use crate::rollup::{Facts, Rollup, Stored};
-use crate::sqlite::{SCHEMAS, open_to_read};
+use crate::sqlite::{SCHEMAS, open_rows_to_read};
 use jiff::civil::Date;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, ValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, ValueRef};
 use std::path::Path;
 
 /// What one day's file holds.
@@ -28,37 +28,72 @@ pub(super) struct DayFound {
     pub(super) ends: u64,
     /// Rows and ends that were erased from it.
     pub(super) lacks: Option<Lacks>,
+    /// Where the part begins; `None`: that cannot be read.
+    pub(super) starts: Option<Starts>,
     /// Whether something was said about this day.
     pub(super) named: bool,
 }
 
-struct Checking<'a> {
-    day: Date,
-    file: &'a str,
-    report: &'a mut Report,
-    found: DayFound,
+/// Where a part of a day begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Starts {
+    /// Place of its first row.
+    pub(super) row: u64,
+    /// Place of its first end.
+    pub(super) end: u64,
+    /// Whether its rows are proved from there on.
+    pub(super) is_proved: bool,
+}
+
+impl DayFound {
+    /// Takes in another part of the same day; its places go on behind those of the part before.
+    pub(super) fn add(&mut self, part: Self) {
+        self.batches.extend(part.batches);
+        self.unread.extend(part.unread);
+        self.rows = self.rows.max(part.rows);
+        self.ends = self.ends.max(part.ends);
+        self.named |= part.named;
+        // Rows are erased of days of one part alone.
+        self.lacks = self.lacks.take().or(part.lacks);
+    }
+}
+
+/// One day's file, or one part of a sealed day, while it is checked.
+pub(super) struct Checking<'a> {
+    pub(super) day: Date,
+    /// The name of the file that is looked at.
+    pub(super) file: &'a str,
+    pub(super) report: &'a mut Report,
+    pub(super) found: DayFound,
     /// The leaf that each batch has in the tree, where the tree is to be believed.
-    kept: &'a dyn Fn(u64) -> Option<Hash>,
+    pub(super) kept: &'a dyn Fn(u64) -> Option<Hash>,
 }
 
 /// Rows or ends that wait to be told of together.
 #[derive(Default)]
-struct Named {
-    rows: Vec<u64>,
-    ends: Vec<u64>,
+pub(super) struct Named {
+    pub(super) rows: Vec<u64>,
+    pub(super) ends: Vec<u64>,
 }
 
-/// Checks a day's file. `rows`: whether its rows are hashed again.
+/// Most runs of places that are told of one by one.
+const MOST_RUNS: usize = 200;
+
+/// A place that far behind the others is none.
+const MOST_AHEAD: i64 = 10_000_000;
+
+/// Checks a day's file. `rows`: whether its rows are hashed again. `None`: it is gone.
 pub(super) async fn check(
     path: &Path,
     day: Date,
     rows: bool,
     kept: &dyn Fn(u64) -> Option<Hash>,
     report: &mut Report,
-) -> DayFound {
+) -> Option<DayFound> {
     let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut checking = Checking { day, file, report, found: DayFound::default(), kept };
-    match open_to_read(path).await {
+    match open_rows_to_read(path).await {
+        Err(_) if !path.exists() => return None,
         Err(error) => checking.name("the file", format!("it cannot be read: {error}")),
         Ok(mut connection) => {
             if let Err(error) = checking.run(&mut connection, rows).await {
@@ -67,11 +102,11 @@ pub(super) async fn check(
             let _ = connection.close().await;
         }
     }
-    checking.found
+    Some(checking.found)
 }
 
 impl Checking<'_> {
-    fn name(&mut self, place: impl AsRef<str>, what: impl Into<String>) {
+    pub(super) fn name(&mut self, place: impl AsRef<str>, what: impl Into<String>) {
         self.found.named = true;
         let place = format!("{}, {}", self.file, place.as_ref());
         self.report.problem(ACCESSES, place, what);
@@ -90,6 +125,8 @@ impl Checking<'_> {
                 self.report
                     .uncovered
                     .push(format!("access log: {}, recorded before the log was proved", self.file));
+                self.found.starts = Some(Starts { row: 0, end: 0, is_proved: false });
+                self.found.rows = crate::sqlite::next_places(db).await?.0;
                 return Ok(());
             }
             3 | erased::VERSION => {}
@@ -103,9 +140,22 @@ impl Checking<'_> {
             statements.push(erased::SCHEMA);
         }
         self.found.lacks = Lacks::read(db, version).await?;
-        for what in schema_differences(db, &statements).await? {
+        for what in schema_differences(db, &statements, &[]).await? {
             self.name("the file", what);
         }
+        let Some((meta, secret)) = self.meta(db).await? else { return Ok(()) };
+        self.batches(db, &meta).await?;
+        if rows {
+            self.rows(db, version, &secret, &meta).await?;
+        }
+        Ok(())
+    }
+
+    /// What the file says of itself; `None`: its rows cannot be proved.
+    pub(super) async fn meta(
+        &mut self,
+        db: &mut SqliteConnection,
+    ) -> Result<Option<(Meta, DaySecret)>, sqlx::Error> {
         let meta = Meta::read(db).await?;
         if meta.numbers.get("bookkeeping").copied() != Some(bookkeeping(db, &meta).await?) {
             self.name("the file", "how far the journals are stored was altered");
@@ -115,31 +165,30 @@ impl Checking<'_> {
         }
         let Some(secret) = meta.secret else {
             self.name("the file", "the secret of its salts is damaged: no row can be proved");
-            return Ok(());
+            return Ok(None);
         };
-        self.batches(db, meta.proved_from).await?;
-        if meta.proved_from > 0 {
+        let (row, end, is_proved) = (meta.first_row, meta.first_end, meta.is_whole());
+        self.found.starts = Some(Starts { row, end, is_proved });
+        if !is_proved {
             self.report.uncovered.push(format!(
                 "access log: {}, {}, recorded before the log was proved",
                 self.file,
-                plural("row", (0, meta.proved_from - 1))
+                plural("row", (meta.first_row, meta.proved_from - 1))
             ));
         }
-        if rows {
-            self.rows(db, version, &secret, &meta).await?;
-        }
-        Ok(())
+        Ok(Some((meta, secret)))
     }
 
     /// The records of the batches: their form, their days, and that they follow one another.
-    async fn batches(
+    pub(super) async fn batches(
         &mut self,
         db: &mut SqliteConnection,
-        proved_from: u64,
+        meta: &Meta,
     ) -> Result<(), sqlx::Error> {
         let rows = sqlx::query("SELECT number, record FROM batch ORDER BY number");
         // `None` behind a batch of which nobody can say where it ended.
-        let mut next = Some((proved_from, 0));
+        let first = (meta.proved_from, meta.first_end);
+        let mut next = Some(first);
         for found in rows.fetch_all(&mut *db).await? {
             let number = found.try_get::<i64, _>(0).map_or(u64::MAX, |number| number as u64);
             let record = found.try_get::<&str, _>(1).unwrap_or_default();
@@ -166,7 +215,7 @@ impl Checking<'_> {
             self.found.batches.push((number, leaf_hash(record.as_bytes()), batch));
         }
         let last = self.found.batches.last().map(|(_, _, batch)| batch);
-        let end = last.map_or((proved_from, 0), |batch| (batch.next_row(), batch.next_end()));
+        let end = last.map_or(first, |batch| (batch.next_row(), batch.next_end()));
         (self.found.rows, self.found.ends) = end;
         Ok(())
     }
@@ -183,7 +232,7 @@ impl Checking<'_> {
         let dictionary = Dictionary::read(db).await?;
         let mut sums = Sums::new(&dictionary);
         let mut salts = Salts::new(secret);
-        let ends = self.ends(db).await?;
+        let ends = self.ends(db, meta.first_end).await?;
         let mut missing = Named::default();
         let batches = self.found.batches.clone();
         for (number, leaf, batch) in &batches {
@@ -221,7 +270,7 @@ impl Checking<'_> {
             self.name("a table that rows point to", fault);
         }
         // Sums of rows that are damaged differ for that reason alone.
-        if !self.found.named && meta.proved_from == 0 {
+        if !self.found.named && meta.is_whole() {
             for what in sums.differences(db).await? {
                 self.name("the sums for reports", what);
             }
@@ -234,8 +283,10 @@ impl Checking<'_> {
     async fn ends(
         &mut self,
         db: &mut SqliteConnection,
+        first: u64,
     ) -> Result<Vec<Option<(u64, Ended)>>, sqlx::Error> {
-        let (ends, misplaced) = read_ends(db).await?;
+        // Those before are in the day's sealed parts.
+        let (ends, misplaced) = read_ends(db, first).await?;
         for place in misplaced {
             self.name("an end", format!("there are two in place {place}, or it has none"));
         }
@@ -243,7 +294,7 @@ impl Checking<'_> {
     }
 
     #[allow(clippy::too_many_arguments, reason = "what one batch is compared with")]
-    async fn batch(
+    pub(super) async fn batch(
         &mut self,
         db: &mut SqliteConnection,
         number: u64,
@@ -314,12 +365,17 @@ impl Checking<'_> {
         Ok(())
     }
 
-    fn tell_missing(&mut self, missing: &Named) {
-        for run in spans(missing.rows.iter().copied()) {
-            self.name(plural("row", run), "missing, or it cannot be read");
-        }
-        for run in spans(missing.ends.iter().copied()) {
-            self.name(plural("end", run), "missing, or it cannot be read");
+    pub(super) fn tell_missing(&mut self, missing: &Named) {
+        for (word, places) in [("row", &missing.rows), ("end", &missing.ends)] {
+            let runs = spans(places.iter().copied());
+            for run in runs.iter().take(MOST_RUNS) {
+                self.name(plural(word, *run), "missing, or it cannot be read");
+            }
+            if let Some((first, _)) = runs.get(MOST_RUNS) {
+                let count = places.iter().filter(|place| *place >= first).count();
+                let place = format!("{word}s from {first} on");
+                self.name(place, format!("{count} more are missing, or cannot be read"));
+            }
         }
     }
 
@@ -341,7 +397,7 @@ impl Checking<'_> {
         let (count, lowest, next): (i64, i64, i64) =
             (all.try_get(0)?, all.try_get(1)?, all.try_get(2)?);
         let next = (next.max(0) as u64).max(first);
-        if lowest < 0 {
+        if lowest < i64::try_from(meta.first_row).unwrap_or(i64::MAX) && count > 0 {
             self.name("a row", "it was put in: it has a place before the first");
         }
         let rows = read_rows(db, first, next.min(first.saturating_add(5_000_000))).await;
@@ -364,7 +420,7 @@ impl Checking<'_> {
                 .push(format!("access log: {}, {rows}, in no batch yet", self.file));
         }
         self.found.rows = next;
-        if meta.proved_from == 0 && count as u64 > next {
+        if meta.is_whole() && count as u64 > next - next.min(meta.first_row) {
             self.name("a row", "there are more rows than places");
         }
         let behind = ends.get(first_end as usize..).unwrap_or_default();
@@ -384,7 +440,7 @@ impl Checking<'_> {
         self.found.ends = self.found.ends.max(ends.len() as u64);
         let unplaced = sqlx::query("SELECT count(*) FROM access_end WHERE place IS NULL");
         let unplaced: i64 = unplaced.fetch_one(&mut *db).await?.try_get(0)?;
-        if unplaced > 0 && meta.proved_from == 0 {
+        if unplaced > 0 && meta.is_whole() {
             self.name("an end", format!("{unplaced} were put in: they have no place"));
         }
         if meta.ends != self.found.ends {
@@ -417,18 +473,30 @@ async fn bookkeeping(db: &mut SqliteConnection, meta: &Meta) -> Result<i64, sqlx
 
 /// What a day's file says of itself.
 #[derive(Debug, Default)]
-struct Meta {
-    numbers: std::collections::HashMap<String, i64>,
+pub(super) struct Meta {
+    pub(super) numbers: std::collections::HashMap<String, i64>,
+    /// Of a sealed part: SHA-256 of the file of its rows, hex.
+    pub(super) sealed_hash: Option<String>,
     day: Option<String>,
     secret: Option<DaySecret>,
-    proved_from: u64,
-    ends: u64,
-    max_id: i64,
+    /// Place of the first row: in a later part of a day that behind the parts before it.
+    pub(super) first_row: u64,
+    /// Place of the first end.
+    pub(super) first_end: u64,
+    pub(super) proved_from: u64,
+    pub(super) ends: u64,
+    pub(super) max_id: i64,
 }
 
 impl Meta {
-    async fn read(db: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+    /// Whether all rows are to be proved.
+    pub(super) fn is_whole(&self) -> bool {
+        self.proved_from <= self.first_row
+    }
+
+    pub(super) async fn read(db: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let mut meta = Self::default();
+        let mut ends = None;
         for row in sqlx::query("SELECT key, value FROM meta").fetch_all(db).await? {
             let number = || row.try_get::<i64, _>(1).unwrap_or(-1);
             let key = row.try_get::<&str, _>(0).unwrap_or_default();
@@ -440,11 +508,15 @@ impl Meta {
                     meta.secret = bytes.try_into().ok();
                 }
                 "proved_from" => meta.proved_from = number() as u64,
-                "ends" => meta.ends = number() as u64,
+                "ends" => ends = Some(number() as u64),
                 "max_id" => meta.max_id = number(),
+                crate::parts::FIRST_ROW => meta.first_row = number().max(0) as u64,
+                crate::parts::FIRST_END => meta.first_end = number().max(0) as u64,
+                crate::seal::sums::FILE_HASH => meta.sealed_hash = row.try_get(1).ok(),
                 _ => {}
             }
         }
+        meta.ends = ends.unwrap_or(meta.first_end);
         Ok(meta)
     }
 }
@@ -484,10 +556,11 @@ fn sound_end(row: &SqliteRow, column: usize) -> Option<Option<Ended>> {
 }
 
 /// Every end that came by itself with its row, in its place, and the places of those that have none of
-/// their own.
+/// their own: the first may be `first`.
 #[allow(clippy::type_complexity, reason = "ends, and what is wrong with them")]
 pub(crate) async fn read_ends(
     db: &mut SqliteConnection,
+    first: u64,
 ) -> Result<(Vec<Option<(u64, Ended)>>, Vec<i64>), sqlx::Error> {
     let rows = sqlx::query(
         r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
@@ -495,12 +568,12 @@ pub(crate) async fn read_ends(
     )
     .fetch_all(&mut *db)
     .await?;
-    let mut ends: Vec<Option<(u64, Ended)>> = Vec::with_capacity(rows.len());
+    let mut ends: Vec<Option<(u64, Ended)>> = vec![None; first.min(MOST_AHEAD as u64) as usize];
     let mut misplaced = Vec::new();
     for row in rows {
         let Ok(place) = row.try_get::<i64, _>(0) else { continue };
         let last = ends.len() as i64;
-        if place < 0 || place < last || place > last + 10_000_000 {
+        if place < 0 || place < last || place > last + MOST_AHEAD {
             misplaced.push(place);
             continue;
         }
@@ -655,15 +728,22 @@ pub(super) async fn structure(
 }
 
 /// How the tables, indexes, views and triggers of a file differ from those that these statements make;
-/// of one table alone where it is named. Rules that keep records from being changed may have been
+/// without the tables and views that are named. Rules that keep records from being changed may have been
 /// taken away.
 pub(super) async fn schema_differences(
     db: &mut SqliteConnection,
     statements: &[&'static str],
+    without: &[&str],
 ) -> Result<Vec<String>, sqlx::Error> {
     let mut model = SqliteConnectOptions::new().in_memory(true).connect().await?;
     for statement in statements {
         sqlx::raw_sql(*statement).execute(&mut model).await?;
+    }
+    for name in without {
+        let kind = sqlx::query("SELECT type FROM sqlite_master WHERE name = ?").bind(*name);
+        let Some(kind) = kind.fetch_optional(&mut model).await? else { continue };
+        let drop = format!("DROP {} {name}", kind.try_get::<&str, _>(0)?);
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut model).await?;
     }
     let (expected, found) = (objects(&mut model).await?, objects(db).await?);
     model.close().await?;

@@ -2,16 +2,18 @@
 
 use super::changes::Changes;
 use super::day::{self, DayFound};
-use super::{ACCESSES, Options, Report, VerifyError, plural, spans, trees::Tree};
+use super::{ACCESSES, Options, Report, VerifyError, plural, sealed_part, spans, trees::Tree};
 use crate::evidence::access::lost_leaf;
 use crate::evidence::hash_of_hex;
 use crate::evidence::row::Hash;
 use crate::evidence::tree::{MemoryTree, Tree as _};
+use crate::lock::{DaysLock, Hold};
+use crate::parts::{Part, days, parts, parts_of};
 use crate::retention::{PartErasure, erasures, part_erasures};
-use crate::sqlite::{day_path, days};
 use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Every batch that a file holds.
 #[derive(Default)]
@@ -42,18 +44,44 @@ pub(super) async fn check(
     let in_tree = |number: u64| tree.get(number as usize).copied().filter(|_| number < believed);
     let mut batches = Batches { erased: erasures(&changes.entries), ..Batches::default() };
     let mut found: BTreeMap<Date, DayFound> = BTreeMap::new();
+    let mut unproved = Vec::new();
     for day in days(&folder).map_err(io)? {
-        tell(&format!("access log, {day}"));
         let rows = options.since.is_none_or(|since| day >= since);
+        tell(&format!("access log, {day}"));
+        report.days += 1;
         if !rows {
             report.uncovered.push(format!("access log: rows of {day} were not asked for"));
         }
-        let path = day_path(&folder, day);
-        let this = day::check(&path, day, rows, &in_tree, report).await;
-        batches.add(&day.to_string(), &this, report);
-        found.insert(day, this);
-        report.days += 1;
+        // Nobody makes other files of the day meanwhile. Where there can be no lock, as on a copy that is
+        // only to be read, there is nobody either.
+        let began = Instant::now();
+        let give_up = || began.elapsed() >= PATIENCE;
+        let _lock = DaysLock::take(&folder, Hold::Shared, give_up).await.ok().flatten();
+        let mut before = DayFound::default();
+        for (number, part) in (1..).zip(parts_of(&folder, day).map_err(io)?) {
+            let open = match part.sealed {
+                true => None,
+                false => day::check(&part.database(&folder), day, rows, &in_tree, report).await,
+            };
+            let this = match open {
+                Some(this) => this,
+                // Sealed since the folder was read.
+                None => {
+                    let sealed = Part { sealed: true, ..part };
+                    sealed_part::check(&folder, sealed, rows, &in_tree, report).await
+                }
+            };
+            goes_on(part, number, &before, &this, report);
+            if this.starts.is_some_and(|starts| !starts.is_proved) {
+                unproved.push(part);
+            }
+            batches.add(&day.to_string(), &this, report);
+            before.add(this);
+        }
+        found.insert(day, before);
     }
+    no_longer_unproved(&found, &unproved, report);
+    missing_parts(&folder, &batches.erased, report).map_err(io)?;
     set_aside(&folder, report).map_err(io)?;
     report.batches = batches.leaves.len() as u64;
     batches.against_tree(&tree, believed, kept, report);
@@ -63,6 +91,47 @@ pub(super) async fn check(
     day_counts(&found, &batches.erased, changes, report);
     not_yet_signed(&batches, changes, report);
     Ok(())
+}
+
+/// How long whoever replaces files of days is waited for.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Whether a part goes on where the ones before it end: otherwise it was put in, or one is missing.
+fn goes_on(part: Part, number: u32, before: &DayFound, this: &DayFound, report: &mut Report) {
+    let file = part.database(Path::new("")).display().to_string();
+    if part.number != number {
+        let what = format!("it is part {} of its day, and part {number} is missing", part.number);
+        report.problem(ACCESSES, file, what);
+        return;
+    }
+    // Where something was found already, places say little.
+    let Some(starts) = this.starts.filter(|_| !before.named && !this.named) else { return };
+    if (starts.row, starts.end) != (before.rows, before.ends) {
+        let what = format!(
+            "it begins with row {} and end {}, where {} and {} are the next",
+            starts.row, starts.end, before.rows, before.ends
+        );
+        report.problem(ACCESSES, file, what);
+    } else if number > 1 && !starts.is_proved {
+        let what =
+            "it says that it was recorded before the log was proved, and is a later part of a day";
+        report.problem(ACCESSES, file, what);
+    }
+}
+
+/// Days from the first proved one on which others may still have begun before.
+const WHILE_UPDATED_DAYS: i32 = 2;
+
+/// What says that it was recorded before the log was proved, though days before it were.
+fn no_longer_unproved(found: &BTreeMap<Date, DayFound>, unproved: &[Part], report: &mut Report) {
+    let first = found.iter().find(|(_, this)| !this.batches.is_empty()).map(|(day, _)| *day);
+    let Some(first) = first else { return };
+    for part in unproved.iter().filter(|part| (part.day - first).get_days() > WHILE_UPDATED_DAYS) {
+        let what = format!(
+            "it says that it, or its first rows, were recorded before the log was proved, and {first} was proved"
+        );
+        report.problem(ACCESSES, part.database(Path::new("")).display().to_string(), what);
+    }
 }
 
 /// How much of the tree's file a signed entry says to be right.
@@ -197,14 +266,18 @@ impl Batches {
     }
 }
 
+fn not_finished(day: Date, entry: u64) -> String {
+    format!(
+        "access log: entry {entry} of the change log says that {day} was erased, and it has a file; schoolgate \
+         retention run finishes an erasure that was cut short"
+    )
+}
+
 /// The days that the change log calls erased, each with the entry that says so.
 fn tell_erased(found: &BTreeMap<Date, DayFound>, erased: &Erasures, report: &mut Report) {
     for (day, (entry, batches)) in erased {
         if found.contains_key(day) {
-            report.uncovered.push(format!(
-                "access log: entry {entry} of the change log says that {day} was erased, and it has a file; \
-                 schoolgate retention run finishes an erasure that was cut short"
-            ));
+            report.uncovered.push(not_finished(*day, *entry));
             continue;
         }
         let runs: Vec<String> =
@@ -241,7 +314,11 @@ fn parts_erased(
                 continue;
             }
         };
-        for part in &entries[..done] {
+        for (place, part) in entries[..done].iter().enumerate() {
+            // Cut short, and made again by a later entry, which tells of the same rows.
+            if entries[place + 1..done].iter().any(|later| later.lacks == part.lacks) {
+                continue;
+            }
             report.erased.push(format!(
                 "access log: {} rows of {day} were erased by entry {} ({}); their hashes are kept",
                 part.rows, part.entry, part.what
@@ -308,19 +385,51 @@ fn not_yet_signed(batches: &Batches, changes: &Changes, report: &mut Report) {
     }
 }
 
-/// Days that were damaged when the filter met them and went on in another file.
-fn set_aside(folder: &Path, report: &mut Report) -> std::io::Result<()> {
+/// Sealed rows that no sums go with: without those the log does not know of them.
+fn missing_parts(folder: &Path, erased: &Erasures, report: &mut Report) -> std::io::Result<()> {
+    let known = parts(folder)?;
+    for name in names(folder)? {
+        if !(name.starts_with("access-") && name.ends_with(".parquet")) {
+            continue;
+        }
+        let part = known.iter().find(|part| part.rows(Path::new("")) == Path::new(&name));
+        let day = name.get("access-".len()..).and_then(|rest| rest.get(..10)?.parse::<Date>().ok());
+        match (part, day.and_then(|day| Some((day, erased.get(&day)?.0)))) {
+            (Some(part), _) if part.sealed => {}
+            // What is asked, and proved, is the file beside it.
+            (Some(_), _) => report.uncovered.push(format!(
+                "access log: {name} is left of sealing or of an erasure that was cut short; the next one, or \
+                 schoolgate retention run, removes it"
+            )),
+            // The sums go first where a day goes whole.
+            (None, Some((day, entry))) => report.uncovered.push(not_finished(day, entry)),
+            (None, None) => {
+                let what = "the rows of a sealed day whose sums (*.sums.db beside it) are missing";
+                report.problem(ACCESSES, name, what);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names(folder: &Path) -> std::io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    for entry in entries {
-        let name = entry?.file_name();
-        let name = name.to_string_lossy();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        Ok(entry?.file_name().to_string_lossy().into_owned())
+    };
+    entries.map(name).collect()
+}
+
+/// Days that were damaged when the filter met them and went on in another file.
+fn set_aside(folder: &Path, report: &mut Report) -> std::io::Result<()> {
+    for name in names(folder)? {
         if name.starts_with("access-") && name.ends_with(".db") && name.contains(".damaged-") {
             let what = "the filter found it damaged and set it aside; its rows are not in the log any more";
-            report.problem(ACCESSES, name.as_ref(), what);
+            report.problem(ACCESSES, name, what);
         }
     }
     Ok(())

@@ -26,7 +26,7 @@ pub(super) struct Keys {
     /// whoever writes entries could name a key of their own.
     is_vouched: bool,
     /// The entry in which the last key was made.
-    made: Option<u64>,
+    pub(super) made: Option<u64>,
     /// The entries in which a key took the place of another, though nothing was restored.
     replaced: Vec<u64>,
     /// Signings begun since the last key was made.
@@ -89,11 +89,13 @@ impl Keys {
     }
 
     /// Tells what is missing though the change log says that it was made.
-    pub(super) fn check(&self, has_key: bool, has_checkpoints: bool, report: &mut Report) {
+    pub(super) fn check(&self, has_checkpoints: bool, report: &mut Report) {
         let Some(made) = self.made else { return };
-        if !has_key {
+        // One that was given does, too.
+        if self.public.is_none() {
             let what = format!(
-                "it is missing, though entry {made} of the change log says that it was made"
+                "it is missing, though entry {made} of the change log says that it was made, and no checkpoint can be \
+                 checked; a restored copy has none before the filter has run there: give the one that was kept (--key)"
             );
             report.problem("audit/key.pub", "the file", what);
         }

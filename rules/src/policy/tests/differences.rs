@@ -121,6 +121,28 @@ fn each_difference_is_a_line_and_loosening_is_seen() {
             false,
         ),
         (
+            "dsl = [\"q.whitmore\"]",
+            "dsl = [\"q.whitmore\", \"d.deputy\"]",
+            "added: role dsl for d.deputy",
+            true,
+            // Fewer watch over the filter.
+            true,
+        ),
+        (
+            "it = [\"j.cho\"]",
+            "it = [\"j.cho\"]\nhead = [\"h.ford\"]",
+            "added: role head for h.ford",
+            true,
+            true,
+        ),
+        (
+            "it = [\"j.cho\"]",
+            "it = [\"j.cho\"]\nteacher = [\"t.obi\"]",
+            "added: role teacher for t.obi",
+            true,
+            false,
+        ),
+        (
             "authorise = [\"dsl\"]",
             "authorise = [\"dsl\", \"it\"]",
             "unblock authorise: dsl -> dsl, it",
@@ -238,7 +260,16 @@ struct Made {
     user: Option<usize>,
     group: Option<usize>,
     network: Option<usize>,
+    /// How far is looked into categories and sites, where the policy says.
+    said: [&'static str; 2],
+    lines: [&'static str; 2],
+    /// Whether each of [`WATCHERS`] has the role.
+    watchers: [bool; 4],
 }
+
+/// Who may watch over the filter, beside the one lead who always does.
+const WATCHERS: [(&str, &str); 4] =
+    [("dsl", "d.deputy"), ("head", "h.ford"), ("governor", "g.ray"), ("auditor", "a.lim")];
 
 const NAMES: [&str; 4] = ["pupil", "ks3", "guest", "staff"];
 const HOSTS: [&str; 3] = ["play.example", "www.play.example", "read.example"];
@@ -264,8 +295,25 @@ impl Made {
                 text += &format!("\"{entry}\" = \"{}\"\n", NAMES[level]);
             }
         }
-        text += "[roles]\ndsl = [\"q.whitmore\"]\nit = [\"j.cho\"]\n\
-                 [unblock]\nauthorise = [\"dsl\"]\nconfirm = [\"it\"]\n";
+        let deputy = if self.watchers[0] { ", \"d.deputy\"" } else { "" };
+        text += &format!("[roles]\ndsl = [\"q.whitmore\"{deputy}]\nit = [\"j.cho\"]\n");
+        for ((role, name), _) in WATCHERS.iter().zip(self.watchers).skip(1).filter(|(_, has)| *has)
+        {
+            text += &format!("{role} = [\"{name}\"]\n");
+        }
+        text += "[unblock]\nauthorise = [\"dsl\"]\nconfirm = [\"it\"]\n[inspect]\n";
+        for (category, mode) in ["games", "uncategorised"].iter().zip(self.said) {
+            if !mode.is_empty() {
+                text += &format!("{category} = \"{mode}\"\n");
+            }
+        }
+        for (site, mode) in ["play.example", "www.play.example"].iter().zip(self.lines) {
+            if !mode.is_empty() {
+                text += &format!(
+                    "[[inspect_site]]\nsite = \"{site}\"\ninspect = \"{mode}\"\nreason = \"For the test\"\nreview = 2099-01-01\n"
+                );
+            }
+        }
         text += "[grid]\ngames = { ";
         let cells = NAMES.iter().zip(self.cells).filter(|(_, cell)| !cell.is_empty());
         text += &cells
@@ -288,6 +336,7 @@ fn made() -> impl Strategy<Value = Made> {
     let cell = || prop::sample::select(vec!["", "block", "allow", "allow for @dsl"]);
     let video = || prop::sample::select(vec!["open", "moderate", "strict"]);
     let inspect = || prop::sample::select(vec!["page", "name", "never"]);
+    let line = || prop::sample::select(vec!["", "page", "name", "never"]);
     let exception = (any::<bool>(), 0..4_usize, prop::sample::select(HOSTS.to_vec()));
     (
         prop::sample::select(vec![None, Some("pupil"), Some("staff")]),
@@ -304,6 +353,8 @@ fn made() -> impl Strategy<Value = Made> {
         prop::option::of(0..4_usize),
         prop::option::of(0..4_usize),
         prop::option::of(0..4_usize),
+        (prop::array::uniform2(line()), prop::array::uniform2(line())),
+        any::<[bool; 4]>(),
     )
         .prop_map(
             |(
@@ -317,6 +368,8 @@ fn made() -> impl Strategy<Value = Made> {
                 user,
                 group,
                 network,
+                (said, lines),
+                watchers,
             )| Made {
                 parent,
                 strict_first,
@@ -332,13 +385,16 @@ fn made() -> impl Strategy<Value = Made> {
                 user,
                 group,
                 network,
+                said,
+                lines,
+                watchers,
             },
         )
 }
 
 /// A policy, and one that differs from it in a part.
 fn two() -> impl Strategy<Value = (Made, Made)> {
-    (made(), made(), any::<[bool; 8]>()).prop_map(|(old, other, taken)| {
+    (made(), made(), any::<[bool; 11]>()).prop_map(|(old, other, taken)| {
         let mut new = old.clone();
         if taken[0] {
             new.parent = other.parent;
@@ -364,6 +420,15 @@ fn two() -> impl Strategy<Value = (Made, Made)> {
         if taken[7] {
             new.strict_first = other.strict_first;
         }
+        if taken[8] {
+            new.said = other.said;
+        }
+        if taken[9] {
+            new.lines = other.lines;
+        }
+        if taken[10] {
+            new.watchers = other.watchers;
+        }
         (old, new)
     })
 }
@@ -375,8 +440,8 @@ fn at_level(name: &str) -> Scope {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Whatever opens for anybody, or is seen or enforced less for anybody, is told as loosening, beside any
-    /// block and any unblock of the school's for a level.
+    /// Whatever opens for anybody, is seen or enforced less for anybody, or is watched by fewer, is told as
+    /// loosening, beside any block and any unblock of the school's for a level.
     #[test]
     fn whatever_opens_anything_for_anybody_loosens(
         (old, new) in two(),
@@ -424,6 +489,10 @@ proptest! {
             Some(facts("alex.t", &[])),
             None,
         ];
+        for (_, name) in WATCHERS {
+            let [had, has] = [&old, &new].map(|policy| policy.roles(name));
+            prop_assert!(had == has || loosens, "{name}: {:#?}", old.diff(&new, &beside));
+        }
         for person in &people {
             for client in [[10, 0, 0, 1], [192, 0, 2, 1]] {
                 let who = [&old, &new].map(|policy| policy.identify(person.as_ref(), client.into()));

@@ -110,7 +110,7 @@ impl Keeper<'_> {
         )?;
         say!("  next  hand over the password in person, then: schoolgate login {name}");
         say!("  undo  schoolgate account remove {name} --yes{}", signed(&self.by));
-        say_one_person(&name)?;
+        self.say_one_person(&name)?;
         warn_without_role(self.policy.as_deref(), &name);
         Ok(Exit::Ok)
     }
@@ -150,7 +150,7 @@ impl Keeper<'_> {
             &format!("{name}: password would be set"),
         )?;
         say!("  next  hand over the password in person, then: schoolgate login {name}");
-        say_one_person(&name)?;
+        self.say_one_person(&name)?;
         Ok(Exit::Ok)
     }
 
@@ -189,7 +189,21 @@ impl Keeper<'_> {
         off.map_err(from_account_error)?;
         say!("{}: two-step log-in is off; the password alone will do", visible(&row.name));
         say!("  undo  schoolgate account totp on, by {}", visible(&row.name));
+        if !own {
+            self.say_one_person(&visible(&row.name))?;
+        }
         Ok(Exit::Ok)
+    }
+
+    /// Says what comes of having had another's account in one's hands.
+    fn say_one_person(&self, name: &str) -> Result<(), Failure> {
+        if !self.change.dry_run {
+            say!(
+                "  note  {name} and you count as one person in sign-offs for a while; until when:"
+            );
+            say!("        schoolgate account list");
+        }
+        Ok(())
     }
 
     async fn confirm_own_password(&self, file: Option<&Path>) -> Result<(), Failure> {
@@ -273,13 +287,6 @@ impl Keeper<'_> {
     }
 }
 
-/// Says what a password that somebody else has set does to sign-offs.
-fn say_one_person(name: &str) -> Result<(), Failure> {
-    say!("  note  {name} and you count as one person in sign-offs for a while; until when:");
-    say!("        schoolgate account list");
-    Ok(())
-}
-
 fn no_policy() -> Failure {
     Failure::not_permitted("roles cannot be checked: no policy can be read")
         .fix("correct the policy; if it is lost, act with: schoolgate login --break-glass")
@@ -304,10 +311,16 @@ async fn list(school: &School, policy: &Policy, format: Format) -> Result<Exit, 
         };
         for (_, by, until) in keyed.iter().filter(|(account, ..)| same_person(account, &row.name)) {
             let until = match until {
-                KeyedUntil::OwnPassword => "a password of their own is chosen".to_owned(),
-                KeyedUntil::At(until) => clock.show(*until),
+                KeyedUntil::OwnPassword => {
+                    "at least until a password of their own is chosen".to_owned()
+                }
+                KeyedUntil::At(until) => format!("until {}", clock.show(*until)),
             };
-            state.push_str(&format!("; one person with {by} in sign-offs until {until}"));
+            let with = match same_person(by, rules::change::BREAK_GLASS) {
+                true => "everybody",
+                false => by,
+            };
+            state.push_str(&format!("; one person with {with} in sign-offs {until}"));
         }
         sheet.row(&[
             Cell::text(&row.name),

@@ -39,7 +39,7 @@ pub(crate) async fn run(
     let mut sealed = Vec::new();
     let done = seal_days(state, day, now(), || false, |part: &Sealed| sealed.push(part.clone()));
     if done.await.map_err(Failure::fault)?.is_none() {
-        return by_daemon(school, day).await;
+        return by_daemon(school, day, format).await;
     }
     let mut sheet = Sheet::stdout(format, COLUMNS)?;
     for part in &sealed {
@@ -70,7 +70,9 @@ fn check_day(school: &School, clock: &SchoolClock, day: Date) -> Result<(), Fail
 }
 
 /// The filter that runs is the only writer of its log, so it is asked.
-async fn by_daemon(school: &School, day: Option<Date>) -> Result<Exit, Failure> {
+///
+/// What it took is in the filter's messages: here a row tells the day alone.
+async fn by_daemon(school: &School, day: Option<Date>, format: Format) -> Result<Exit, Failure> {
     let state = &school.config.state;
     let waiting = waiting(state, now(), Duration::ZERO).await.map_err(Failure::fault)?;
     let mut days: Vec<Date> = waiting.iter().map(|part: &Part| part.day).collect();
@@ -79,13 +81,21 @@ async fn by_daemon(school: &School, day: Option<Date>) -> Result<Exit, Failure> 
     if days.is_empty() {
         note!("no day waits to be sealed");
     }
+    let mut sheet = Sheet::stdout(format, COLUMNS)?;
+    let mut left = Vec::new();
     for day in days {
         note!("{day}: the running filter seals it");
         if !ask_daemon(state, day, PATIENCE).await.map_err(Failure::fault)? {
-            return Err(Failure::fault(format!("{day} is not sealed"))
-                .fix("see the filter's messages; a connection of that day may still be open"));
+            left.push(day.to_string());
+            continue;
         }
-        note!("{day}: sealed");
+        let unknown = || Cell::maybe(None::<&str>);
+        sheet.row(&[Cell::text(day.to_string()), unknown(), unknown(), unknown(), unknown()])?;
     }
-    Ok(Exit::Ok)
+    sheet.finish()?;
+    match left.is_empty() {
+        true => Ok(Exit::Ok),
+        false => Err(Failure::fault(format!("not sealed: {}", left.join(", ")))
+            .fix("see the filter's messages; a connection of that day may still be open")),
+    }
 }

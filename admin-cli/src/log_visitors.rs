@@ -27,7 +27,10 @@ pub(crate) async fn print(
     let mut sheet = Sheet::stdout(format, COLUMNS)?;
     for visitor in &visitors {
         sheet.row(&[
-            Cell::maybe(visitor.user.as_deref()),
+            visitor
+                .user
+                .as_deref()
+                .map_or_else(|| Cell::new("(nobody proved)", serde_json::Value::Null), Cell::text),
             Cell::number(visitor.requests),
             Cell::number(visitor.blocked),
             Cell::new(show_seconds(clock, visitor.first), clock.rfc3339(visitor.first)),

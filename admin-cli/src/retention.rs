@@ -42,7 +42,7 @@ async fn erase(school: &School, change: &ChangeArgs, over_gaps: bool) -> Result<
         ledger::retention::run(&school.config.state, &log, order).await.map_err(from_error)?;
     tell(&outcome, change.dry_run)?;
     if outcome.erased.len() + outcome.parts.len() + outcome.finished.len() == 0 {
-        note!("nothing was erased");
+        note!("nothing {} erased", if change.dry_run { "would be" } else { "was" });
     }
     Ok(Exit::Ok)
 }

@@ -367,8 +367,9 @@ pub(crate) fn is_one_person(changes: &Changes, one: &str, other: &str) -> bool {
 /// What whoever is refused for that is told.
 pub(crate) fn not_yet(what: &str, other: &str) -> Failure {
     Failure::one_person(format!(
-        "you cannot {what} yet: {} and you count as one person, since one has set the other's password, or \
-         somebody else those of both, or one is the emergency code or was set with it",
+        "you cannot {what} yet: {} and you count as one person, since one has set the other's password or \
+         turned off their two-step log-in, or somebody else did so for both, or one of you is the emergency code, was \
+         helped with it or had it made (schoolgate account list)",
         visible(other)
     ))
 }

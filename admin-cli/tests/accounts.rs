@@ -262,7 +262,7 @@ fn an_own_password_is_changed_with_the_old_one() {
     let lines = format!("{JOE}\nbrand new words\n");
     let changed = school.run_plain("account password", &[], lines.as_bytes());
     assert_eq!(changed.code, OK, "{changed:?}");
-    assert_eq!(school.run_plain("block list", &[], b"").code, OK, "this session goes on");
+    assert_eq!(school.run_plain("block list", &[], b"").code, OK, "the log-in here still counts");
     assert_eq!(school.run_in_sessions("elsewhere", "block list", &[], b"").code, NOT_PERMITTED);
     assert_eq!(school.run_plain("login j.cho", &[], JOE.as_bytes()).code, NOT_PERMITTED);
     assert_eq!(school.run_plain("login j.cho", &[], b"brand new words\n").code, OK);

@@ -38,6 +38,12 @@ impl Claims {
         state.wanted.filter(|_| !state.granted)
     }
 
+    /// Whether the ingest has let the day go, and it is not back.
+    pub(crate) fn is_granted(&self, day: Date) -> bool {
+        let state = self.state();
+        state.granted && state.wanted == Some(day)
+    }
+
     /// The ingest has closed the day's file and will not open it before [`Claims::take_back`].
     pub(crate) fn grant(&self, day: Date) {
         let mut state = self.state();

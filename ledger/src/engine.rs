@@ -141,6 +141,8 @@ pub(crate) struct Engine {
     claims: Option<Arc<Claims>>,
     /// How far journals are stored in the sealed parts of days, as far as asked.
     sealed: HashMap<Date, Vec<HashMap<u64, Position>>>,
+    /// The same of all parts of the day that was let go last.
+    lent: Option<(Date, Vec<HashMap<u64, Position>>)>,
     pub(crate) tally: Tally,
 }
 
@@ -216,6 +218,7 @@ impl Engine {
             tree: None,
             claims,
             sealed: HashMap::new(),
+            lent: None,
             tally: Tally { last_id: carried.last_id, ..Tally::default() },
         };
         for day in carried.open_days {
@@ -496,12 +499,16 @@ impl Engine {
     ) -> Result<bool, IngestError> {
         self.tally.last_id = self.tally.last_id.max(read.id.0);
         let date = context.day(read.at);
-        if self
-            .sealed_parts(date)
-            .await?
-            .iter()
-            .any(|positions| positions.get(&id).is_some_and(|position| position.holds(offset)))
-        {
+        let holds = |positions: &HashMap<u64, Position>| {
+            positions.get(&id).is_some_and(|position| position.holds(offset))
+        };
+        // A journal that is read again, as after a change of priority, must not stop the sealing of a day that
+        // has all of it: nothing of the day is open, so that there is nothing else to know of it.
+        let is_lent = self.claims.as_ref().is_some_and(|claims| claims.is_granted(date));
+        if is_lent && self.lent_parts(date).await?.iter().any(holds) {
+            return Ok(true);
+        }
+        if self.sealed_parts(date).await?.iter().any(holds) {
             return Ok(true);
         }
         let day = self.ready_day(date).await?;
@@ -521,6 +528,20 @@ impl Engine {
             self.sealed.insert(date, sealed);
         }
         Ok(self.sealed.get(&date).map_or(&[], Vec::as_slice))
+    }
+
+    /// How far journals are stored in the parts of a day that was let go, sealed by now or not.
+    async fn lent_parts(&mut self, date: Date) -> Result<&[HashMap<u64, Position>], IngestError> {
+        if self.lent.as_ref().is_none_or(|(day, _)| *day != date) {
+            let mut lent = Vec::new();
+            for part in self.parts()?.iter().filter(|part| part.day == date) {
+                let path = part.database(&self.access);
+                let positions = crate::sqlite::stored_positions(&path).await;
+                lent.push(positions.map_err(|source| IngestError::Store { path, source })?);
+            }
+            self.lent = Some((date, lent));
+        }
+        Ok(self.lent.as_ref().map_or(&[], |(_, parts)| parts.as_slice()))
     }
 
     /// Waits until nobody else has the day's file.
@@ -546,6 +567,7 @@ impl Engine {
         }
         self.close_day(date).await?;
         self.sealed.remove(&date);
+        self.lent = None;
         claims.grant(date);
         Ok(())
     }

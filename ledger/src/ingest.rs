@@ -450,8 +450,10 @@ impl Follower {
         self.run(true)
     }
 
-    fn next_asked(&self) -> Option<Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
+    /// What was asked since the last turn. What is asked meanwhile waits for the next one: somebody who asks again
+    /// at once must not hold up everything else.
+    fn asked_by_now(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect()
     }
 
     /// Waits, but not much longer than until told to stop.
@@ -533,7 +535,7 @@ impl Follower {
                 self.shared.forget(id);
             }
             engine.close_days(false).await?;
-            while let Some(asked) = self.next_asked() {
+            for asked in self.asked_by_now() {
                 match asked {
                     // Who asked may have given up.
                     Asked::Head(waiting) => drop(waiting.try_send(engine.head().await?)),

@@ -158,7 +158,6 @@ async fn a_changed_policy_is_live_within_a_second_recorded_and_kept() {
     bench.wait("a named file", async |snapshot| snapshot.policy_hash != hash).await;
 }
 
-/// What the file asks for, as the change log has it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_alarm_counts_is_counted_while_the_filter_runs() {
     let bench = Bench::start().await;
@@ -171,6 +170,7 @@ async fn what_an_alarm_counts_is_counted_while_the_filter_runs() {
     bench.wait("a wrong code", async |snapshot| snapshot.changes.break_glass.wrong == 1).await;
 }
 
+/// What the file asks for, as the change log has it.
 async fn requests(log: &ChangeLog) -> Vec<UnblockHistory> {
     log.changes().await.unwrap().unblocks.into_values().collect()
 }

@@ -376,7 +376,8 @@ pub enum ChangeError {
     NotRevocable { id: UnblockId },
     #[error(
         "{by} and {other} cannot both sign {id} off yet: they count as one person, since one has set the other's \
-         password, or somebody else those of both, or it was set with the emergency code"
+         password or turned off their two-step log-in, or somebody else did so for both, or one of them is the \
+         emergency code, was helped with it or had it made (schoolgate account list)"
     )]
     KeyedTogether { id: UnblockId, by: String, other: String },
     #[error("no standing yes covers it: {0}")]

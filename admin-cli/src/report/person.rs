@@ -238,12 +238,22 @@ fn csv(tables: &[(&str, Table)]) -> String {
     tables.join("\n")
 }
 
+/// A cell for programs: numbers are numbers.
+fn value(key: &str, cell: &str) -> Value {
+    match key {
+        "port" | "status" | "bytes_up" | "bytes_down" | "entry" => {
+            cell.parse::<u64>().map_or(Value::Null, Value::from)
+        }
+        _ => Value::from(cell),
+    }
+}
+
 /// The rows as objects, keys being the headings in small letters with `_` for spaces.
 fn objects(table: &Table) -> Value {
     let keys: Vec<String> =
         table.headings.iter().map(|heading| heading.to_lowercase().replace(' ', "_")).collect();
     let object = |row: &Vec<String>| {
-        let members = keys.iter().cloned().zip(row.iter().map(|cell| Value::from(cell.as_str())));
+        let members = keys.iter().zip(row).map(|(key, cell)| (key.clone(), value(key, cell)));
         Value::Object(members.collect())
     };
     table.rows.iter().map(object).collect()

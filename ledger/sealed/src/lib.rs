@@ -26,10 +26,9 @@ pub use scan::{Conditions, Order, Visits};
 pub use write::Writer;
 
 use std::path::{Path, PathBuf};
-use thiserror::Error;
 
 /// Why a sealed file cannot be written or read.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[error("sealed log {path}: {source}")]
 pub struct Error {
     /// The file.
@@ -40,7 +39,7 @@ pub struct Error {
 }
 
 /// What is wrong with a file.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The file system.
     #[error(transparent)]

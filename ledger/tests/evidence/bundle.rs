@@ -158,11 +158,20 @@ fn other_values_do_not_fit_their_proofs_whoever_signs_the_bundle() {
         ("\"place\": ", "\"place\": 1"),
         ("\"batch\": 0", "\"batch\": 1"),
     ];
+    // One of an earlier state, with which the bundle cannot be compared.
+    let note = std::fs::read_to_string(folder.join("checkpoint")).unwrap();
+    let kept = folder.with_file_name("kept");
+    let root = "A".repeat(43) + "=";
+    std::fs::write(&kept, format!("{} 1 {root}\n", note.lines().next().unwrap())).unwrap();
+    let earlier = ["--checkpoint", kept.to_str().unwrap()];
+    assert_eq!(verify(&program, &folder, &earlier).status.code(), Some(2));
     for (from, to) in changes {
         assert!(proofs.contains(from), "{from}");
         std::fs::write(folder.join("proofs.json"), proofs.replacen(from, to, 1)).unwrap();
         let output = verify(&program, &folder, &[]);
         assert!(!output.status.success(), "{from} -> {to}: {}", said(&output));
+        let output = verify(&program, &folder, &earlier);
+        assert_eq!(output.status.code(), Some(1), "{from} -> {to}: {}", said(&output));
     }
 }
 

@@ -153,12 +153,7 @@ fn kills_while_days_are_sealed_leave_a_log_that_is_whole() {
     let state = tempfile::tempdir().unwrap();
     let state = state.path();
     change(state, &["one"]);
-    let begun = std::time::Instant::now();
-    for round in 0..12u64 {
-        // A machine with more to do than it can gets fewer parts sealed.
-        if round >= 4 && (sealed_parts(state) > 4 || begun.elapsed() > Duration::from_secs(90)) {
-            break;
-        }
+    for round in 0..4u64 {
         let before = sealed_parts(state);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "restarts::killed_process"])
@@ -168,9 +163,10 @@ fn kills_while_days_are_sealed_leave_a_log_that_is_whole() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Killed soon after a part was sealed, when the next one is being sealed.
+        // Killed soon after a part was sealed, when the next one is being sealed: after the one that the last
+        // round left, one of this round.
         let began = std::time::Instant::now();
-        while sealed_parts(state) == before && began.elapsed() < Duration::from_secs(20) {
+        while sealed_parts(state) < before + 2 && began.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(round * 97 % 210));
@@ -195,7 +191,7 @@ fn kills_while_days_are_sealed_leave_a_log_that_is_whole() {
     ids.sort_unstable();
     assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "no record twice");
     let parts = ledger::parts::parts(&state.join("access")).unwrap();
-    assert!(parts.len() >= 2 && parts.iter().all(|part| part.sealed), "{} parts", parts.len());
+    assert!(parts.len() > 4 && parts.iter().all(|part| part.sealed), "{} parts", parts.len());
 }
 
 #[test]

@@ -19,13 +19,13 @@ pub const KEYED_MILLIS: i64 = 7 * super::DAY_MILLIS;
 /// How long after the first account an account that is new needs no such week, in milliseconds.
 pub const SETTING_UP_MILLIS: i64 = 7 * super::DAY_MILLIS;
 
-/// Until when an account and whoever keyed it count as one person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Until when an account and whoever keyed it count as one person; the later, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyedUntil {
-    /// Its owner has yet to choose a password.
-    OwnPassword,
     /// Then.
     At(UnixMillis),
+    /// Its owner has yet to choose a password.
+    OwnPassword,
 }
 
 /// An account in the hands of another.
@@ -75,6 +75,14 @@ impl Keyed {
             }
             // Whoever knew its password can do nothing with it any more.
             Event::AccountRemoved { account } => self.release(&key(account), entry.at),
+            // Whoever has the emergency code made has seen it, and could ask as nobody and answer as oneself.
+            Event::BreakGlassMade {} => {
+                self.release(BREAK_GLASS, entry.at);
+                if is_person(&entry.actor) && !same_person(&entry.actor, BREAK_GLASS) {
+                    let (account, by) = (BREAK_GLASS.to_owned(), key(&entry.actor));
+                    self.edges.push(Edge { account, by, over_at: None, wait: KEYED_MILLIS });
+                }
+            }
             _ => {}
         }
     }
@@ -144,7 +152,8 @@ impl Keyed {
                 // A hand that nobody knows does not make one person of all whom it has helped.
                 if edge.by == BREAK_GLASS || !is_person(&edge.by) {
                     is_anybody |= edge.account == here;
-                } else if reached.insert(neighbour.clone()) {
+                } else if reached.insert(neighbour.clone()) && neighbour != BREAK_GLASS {
+                    // Two who had a code made, one after the other, are not one person for that.
                     next.push(neighbour.clone());
                 }
             }
@@ -152,11 +161,18 @@ impl Keyed {
         (reached, is_anybody)
     }
 
-    /// Accounts that count as one person with another now, with that one, and until when.
+    /// Accounts that count as one person with another now, with that one, and until when at the latest.
     #[must_use]
     pub fn held(&self, at: UnixMillis) -> Vec<(&str, &str, KeyedUntil)> {
-        let held = self.edges.iter().filter(|edge| edge.holds(at));
-        held.map(|edge| (edge.account.as_str(), edge.by.as_str(), edge.until())).collect()
+        let mut held: Vec<(&str, &str, KeyedUntil)> = Vec::new();
+        for edge in self.edges.iter().filter(|edge| edge.holds(at)) {
+            let (account, by, until) = (edge.account.as_str(), edge.by.as_str(), edge.until());
+            match held.iter_mut().find(|known| (known.0, known.1) == (account, by)) {
+                Some(known) => known.2 = known.2.max(until),
+                None => held.push((account, by, until)),
+            }
+        }
+        held
     }
 }
 
@@ -180,6 +196,7 @@ mod tests {
             let account = (*account).to_owned();
             let event = match *what {
                 "removed" => Event::AccountRemoved { account },
+                "code" => Event::BreakGlassMade {},
                 what => Event::AccountChanged { account, changed: vec![what.to_owned()] },
             };
             let (at, actor) = (UnixMillis(day * DAY), (*actor).to_owned());
@@ -297,6 +314,23 @@ mod tests {
         }
         assert!(!is_one(&set, "q.whitmore", "j.cho", now));
         assert!(!is_one(&set, BREAK_GLASS, "j.cho", now), "what the code asks for, others answer");
+    }
+
+    #[test]
+    fn whoever_had_the_emergency_code_made_is_no_second_person_to_what_it_asks_for() {
+        let made = [(LATE, "q.whitmore", "", "code"), (LATE, "j.cho", "d.deputy", "password")];
+        let year = (LATE + 365) * DAY;
+        assert!(is_one(&made, BREAK_GLASS, "q.whitmore", year), "as long as the code holds");
+        assert!(!is_one(&made, BREAK_GLASS, "d.deputy", year));
+        assert!(!is_one(&made, "q.whitmore", "d.deputy", year));
+        // Whoever keyed the account of the one who had it made, too.
+        let keyed = [made[0], (LATE, "j.cho", "q.whitmore", "password")];
+        assert!(is_one(&keyed, BREAK_GLASS, "j.cho", year));
+        let again = [made[0], (LATE + 1, "h.head", "", "code")];
+        assert!(is_one(&again, BREAK_GLASS, "q.whitmore", (LATE + 8) * DAY - 1));
+        assert!(!is_one(&again, BREAK_GLASS, "q.whitmore", (LATE + 8) * DAY));
+        assert!(is_one(&again, BREAK_GLASS, "h.head", year));
+        assert!(!is_one(&again, "q.whitmore", "h.head", (LATE + 2) * DAY), "they are two");
     }
 
     #[test]

@@ -76,8 +76,7 @@ fn uncovered(
                 || changes.keyed.may_be_anybody(by, now) =>
         {
             return Some(format!(
-                "you and its author {author} count as one person, since one of you or somebody else has set \
-                 the other's password or both"
+                "you and its author {author} count as one person (schoolgate account list)"
             ));
         }
         Ok(_) => {}

@@ -259,7 +259,7 @@ def compare_kept(name, text, note):
     found = re.findall(re.escape(origin) + r"\s+([0-9]+)\s+([A-Za-z0-9+/=]{44})(?![A-Za-z0-9+/=])", text)
     need(found, "%s holds no checkpoint of %s" % (name, origin))
     same = [other for other_size, other in found if other_size == size]
-    need(not same or root in same, "%s has another checkpoint of %s entries" % (name, size))
+    need(not same or set(same) == {root}, "%s has another checkpoint of %s entries" % (name, size))
     if not same:
         raise Unsure("%s has checkpoints of %s entries, and this bundle's is of %s. That speaks neither for "
                      "the records nor against them." % (name, ", ".join(of for of, _ in found[-3:]), size))
@@ -274,9 +274,6 @@ def check(folder, kept, kept_key):
     case = check_files(folder, key)
     note = read(folder, "checkpoint")[1]
     size, root = read_checkpoint("checkpoint", note, key)
-    if kept is not None:
-        with open(kept, encoding="utf-8") as file:
-            compare_kept(kept, file.read(), note)
     proofs = json.loads(read(folder, "proofs.json")[1])
     need(proofs["case"] == case, "proofs.json is of another case")
     entry = json.loads(proofs["head"]["entry"])
@@ -297,6 +294,10 @@ def check(folder, kept, kept_key):
             check_record(record, batches)
         except Wrong as wrong:
             raise Wrong("record %s: %s" % (values["code"], wrong))
+    # Last: what is wrong by itself is told before what cannot be compared.
+    if kept is not None:
+        with open(kept, encoding="utf-8") as file:
+            compare_kept(kept, file.read(), note)
     return key, note, entry, proofs
 
 

@@ -348,7 +348,7 @@ pub(crate) async fn run_tunnel(worker: &Worker, client: Wire, read: Bytes, tunne
         idle_ms: worker.config.limits.tunnel_idle_timeout_ms,
         lifetime_ms: worker.config.limits.tunnel_lifetime_ms,
     };
-    tunnel::run(client, read, upstream, from_upstream, &live, limits).await;
+    tunnel::run(&worker.pump, client, read, upstream, from_upstream, &live, limits).await;
     drop(ticket);
 }
 

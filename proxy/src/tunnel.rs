@@ -5,6 +5,7 @@ use crate::connection::{Client, Handover, Tunnel};
 use crate::exchange::Route;
 use crate::forward::fault_of;
 use crate::live::Live;
+use crate::pump::{self, Pump};
 use crate::reach::{self, Unreached};
 use crate::record::Permit;
 use crate::refuse::{Asker, SiteFault, overloaded, site_fault, stopped};
@@ -21,14 +22,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// Bytes read at once from the client: requests are small.
-const UP_BUFFER: usize = 8 * 1024;
-/// Bytes read at once from the site.
-const DOWN_BUFFER: usize = 16 * 1024;
 /// Longest that a site has to answer what a WebSocket on HTTP/2 said last, before it is told that
 /// its client has ended.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
@@ -105,6 +102,7 @@ pub(crate) struct TunnelLimits {
 /// their stream with their Close frame, and sites of HTTP/1.1 take an end before their own Close
 /// frame for a connection that broke, and send none. There it waits for the site.
 pub(crate) async fn run(
+    pump: &Pump,
     client: Wire,
     from_client: Bytes,
     upstream: Wire,
@@ -130,7 +128,7 @@ pub(crate) async fn run(
             client.write_all(&from_upstream).await?;
         }
         drop((from_client, from_upstream));
-        copy_bidirectional_with_sizes(&mut client, &mut upstream, UP_BUFFER, DOWN_BUFFER).await
+        pump::both_ways(pump, &mut client, &mut upstream).await
     };
     let moved = moved.await;
     live.finish(match moved {
@@ -153,11 +151,33 @@ impl Counted<'_> {
         self.live.wait_at_most(self.idle_ms);
     }
 
+    fn spliced(&self, bytes: &io::Result<usize>, count: impl FnOnce(u64)) {
+        match bytes {
+            Ok(bytes) => count(*bytes as u64),
+            Err(_) => self.failed.set(true),
+        }
+        self.moved();
+    }
+
     fn noted<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
         if result.is_err() {
             self.failed.set(true);
         }
         Poll::Ready(result)
+    }
+}
+
+impl pump::End for Counted<'_> {
+    fn socket(&self) -> Option<&TcpStream> {
+        self.stream.socket()
+    }
+
+    fn came(&mut self, bytes: &io::Result<usize>) {
+        self.spliced(bytes, |count| self.live.count_up(count));
+    }
+
+    fn went(&mut self, bytes: &io::Result<usize>) {
+        self.spliced(bytes, |count| self.live.count_down(count));
     }
 }
 
@@ -212,6 +232,16 @@ impl<S> HeldOpen<S> {
     }
 }
 
+impl pump::End for HeldOpen<Wire> {
+    fn socket(&self) -> Option<&TcpStream> {
+        self.stream.socket()
+    }
+
+    // Its ends and errors are told by reads, and the client's side counts for both.
+    fn came(&mut self, _: &io::Result<usize>) {}
+    fn went(&mut self, _: &io::Result<usize>) {}
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for HeldOpen<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -256,7 +286,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeldOpen<S> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a stream in memory that fails is a failed test")]
     use super::*;
-    use tokio::io::{AsyncReadExt, duplex, split};
+    use tokio::io::{AsyncReadExt, copy_bidirectional_with_sizes, duplex, split};
 
     /// What a site was asked, what its client was answered, and when the site heard of the end.
     async fn site_that_answers_after(

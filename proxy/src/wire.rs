@@ -21,6 +21,16 @@ pub(crate) enum Wire {
     Stream(ByteStream),
 }
 
+impl Wire {
+    /// The socket, where it carries these bytes as they are.
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Wire::Plain(stream) => Some(stream),
+            Wire::Client(_) | Wire::Site(_) | Wire::Stream(_) => None,
+        }
+    }
+}
+
 macro_rules! each {
     ($wire:expr, $stream:ident => $do:expr) => {
         match $wire.get_mut() {

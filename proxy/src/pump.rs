@@ -61,14 +61,15 @@ pub(crate) trait End: AsyncRead + AsyncWrite + Unpin {
 }
 
 /// Moves bytes until both ends have ended, each one's end passed on to the other, or one breaks off.
+/// The caller closes both then: a socket is not told of an end that its closing tells.
 ///
 /// # Errors
 /// The first error of either. What was read from the other and not written yet is lost.
 pub(crate) async fn both_ways(pump: &Pump, a: &mut impl End, b: &mut impl End) -> io::Result<()> {
     let (mut forth, mut back) = (Direction::new(pump), Direction::new(pump));
     poll_fn(|cx| {
-        let forth = forth.poll(cx, a, b)?;
-        let back = back.poll(cx, b, a)?;
+        let forth = forth.poll(cx, a, b, back.has_ended())?;
+        let back = back.poll(cx, b, a, forth.is_ready())?;
         // An error of the second must not wait for the first.
         ready!(forth);
         ready!(back);
@@ -104,11 +105,16 @@ impl<'a> Direction<'a> {
         Self { pump, left, gone, pipe, bulk: false, unflushed: false, state: State::Running }
     }
 
+    fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut impl End,
         writer: &mut impl End,
+        is_last: bool,
     ) -> Poll<io::Result<()>> {
         let (mut reads, mut moved) = (0, 0);
         loop {
@@ -122,6 +128,10 @@ impl<'a> Direction<'a> {
                     }
                     reads += 1;
                     moved += ready!(self.poll_piece(cx, reader, writer))?;
+                }
+                // Both sockets are closed at once, which tells the other end as well.
+                State::Ending if is_last && writer.socket().is_some() => {
+                    self.state = State::Ended;
                 }
                 State::Ending => {
                     ready!(Pin::new(&mut *writer).poll_flush(cx))?;

@@ -2,6 +2,9 @@
 //!
 //! A pipe is in use only while there are bytes in it, so a worker has few, however many tunnels are
 //! open. One that may hold bytes is never used again: they were somebody's.
+//!
+//! splice(2) to a socket whose peer is gone raises SIGPIPE, as it knows no MSG_NOSIGNAL. Rust's
+//! runtime ignores that signal from the start, and the error alone is left.
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -20,15 +23,17 @@ use tokio::net::TcpStream;
 const WANTED_BYTES: usize = 1024 * 1024;
 /// With pipes smaller than this, copying takes no longer.
 const LEAST_BYTES: usize = 256 * 1024;
-/// Pipes of a worker at once. A pipe holds kernel memory while its receiver is slow, and without a
-/// privilege a user's pipes may take 64 MiB together (`/proc/sys/fs/pipe-user-pages-soft`).
-const MOST: usize = 24;
+/// Pipes of all workers together. A pipe holds kernel memory while its receiver is slow, and without
+/// a privilege a user's pipes may take 64 MiB together (`/proc/sys/fs/pipe-user-pages-soft`), of which
+/// some are left to others.
+const MOST: usize = 48;
 /// Wait after a pipe could not be had, until the next is asked for.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The pipes of a worker.
-#[derive(Default)]
 pub(crate) struct Pipes {
+    /// The worker's share.
+    most: usize,
     /// Empty ones.
     idle: RefCell<Vec<Ends>>,
     /// All there are.
@@ -57,6 +62,23 @@ impl Ends {
 }
 
 impl Pipes {
+    /// None yet, for one of so many workers.
+    pub(crate) fn new(workers: usize) -> Rc<Self> {
+        Rc::new(Self {
+            most: (MOST / workers.max(1)).max(1),
+            idle: RefCell::default(),
+            open: Cell::new(0),
+            refused: Cell::new(None),
+        })
+    }
+
+    /// Closes one that is in no use. Called every second: after a rush, they go one by one.
+    pub(crate) fn close_one(&self) {
+        if self.idle.borrow_mut().pop().is_some() {
+            self.open.set(self.open.get() - 1);
+        }
+    }
+
     /// An empty pipe; `None` if there is none to be had, which is no fault: bytes can be copied.
     pub(crate) fn take(self: &Rc<Self>) -> Option<Pipe> {
         let idle = self.idle.borrow_mut().pop();
@@ -64,11 +86,12 @@ impl Pipes {
             Some(ends) => ends,
             None => self.open_another()?,
         };
-        Some(Pipe { ends: Some(ends), holds: 0, pipes: Rc::clone(self) })
+        Some(Pipe { ends: Some(ends), holds: 0, doubtful: false, pipes: Rc::clone(self) })
     }
 
     fn open_another(&self) -> Option<Ends> {
-        if self.open.get() >= MOST || self.refused.get().is_some_and(|at| at.elapsed() < RETRY) {
+        if self.open.get() >= self.most || self.refused.get().is_some_and(|at| at.elapsed() < RETRY)
+        {
             return None;
         }
         match Ends::open() {
@@ -96,7 +119,19 @@ pub(crate) struct Pipe {
     /// `None` once it is given up.
     ends: Option<Ends>,
     holds: usize,
+    /// Something failed: what is in it is not known for certain.
+    doubtful: bool,
     pipes: Rc<Pipes>,
+}
+
+/// What came of a pipe's filling.
+#[derive(Debug)]
+pub(crate) enum Filled {
+    /// So many bytes; 0 at the socket's end.
+    Bytes(usize),
+    /// Nothing, though there may be something that only a read finds: the kernel splices nothing
+    /// that stands behind a mark of urgent data (RFC 9293, 3.8.5).
+    Nothing,
 }
 
 impl Pipe {
@@ -105,20 +140,25 @@ impl Pipe {
         self.holds
     }
 
-    /// Takes in what a socket has received, and gives how much that was; 0 at its end. Only while the
-    /// pipe is empty: then a wait is one for the socket, never for room in the pipe.
+    /// Takes in what a socket has received. Only while the pipe is empty: then nothing is for want of
+    /// bytes, never of room. The socket still counts as readable after it, as only a read can tell.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if nothing is there; the socket's own; or that it cannot be
-    /// spliced, and nothing was taken.
-    pub(crate) fn fill(&mut self, from: &TcpStream) -> io::Result<usize> {
+    /// The socket's own; or that it cannot be spliced, and nothing was taken.
+    pub(crate) fn fill(&mut self, from: &TcpStream) -> io::Result<Filled> {
         debug_assert!(self.holds == 0, "a pipe is filled when it is empty");
         let Some(ends) = &self.ends else { return Err(io::ErrorKind::NotConnected.into()) };
-        let moved = from.try_io(Interest::READABLE, || {
-            Ok(splice(from, None, &ends.write, None, WANTED_BYTES, SpliceFlags::NONBLOCK)?)
-        })?;
-        self.holds = moved;
-        Ok(moved)
+        match splice(from, None, &ends.write, None, WANTED_BYTES, SpliceFlags::NONBLOCK) {
+            Ok(moved) => {
+                self.holds = moved;
+                Ok(Filled::Bytes(moved))
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Filled::Nothing),
+            Err(error) => {
+                self.doubtful = true;
+                Err(error.into())
+            }
+        }
     }
 
     /// Gives a socket as much as it takes, and gives how much that was.
@@ -143,7 +183,7 @@ impl Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         let Some(ends) = self.ends.take() else { return };
-        if self.holds == 0 {
+        if self.holds == 0 && !self.doubtful {
             self.pipes.idle.borrow_mut().push(ends);
         } else {
             self.pipes.open.set(self.pipes.open.get() - 1);
@@ -167,9 +207,9 @@ mod tests {
     async fn filled(pipe: &mut Pipe, from: &TcpStream) -> usize {
         loop {
             from.readable().await.unwrap();
-            match pipe.fill(from) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                filled => return filled.unwrap(),
+            match pipe.fill(from).unwrap() {
+                Filled::Bytes(bytes) => return bytes,
+                Filled::Nothing => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }
     }
@@ -178,7 +218,7 @@ mod tests {
     async fn a_pipe_is_used_again_once_it_is_empty_and_never_before() {
         let (mut client, near) = connected().await;
         let (far, mut site) = connected().await;
-        let pipes = Rc::new(Pipes::default());
+        let pipes = Pipes::new(1);
 
         client.write_all(b"first").await.unwrap();
         let mut pipe = pipes.take().unwrap();
@@ -212,16 +252,42 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_has_no_more_pipes_than_its_share() {
-        let pipes = Rc::new(Pipes::default());
+        let pipes = Pipes::new(16);
         let mut taken = Vec::new();
         while let Some(pipe) = pipes.take() {
             taken.push(pipe);
-            assert!(taken.len() <= MOST);
+            assert!(taken.len() <= 3);
         }
         assert!(!taken.is_empty());
         let had = taken.len();
         drop(taken);
         assert_eq!(pipes.count(), (had, had));
         assert!(pipes.take().is_some(), "those that were given back can be had again");
+        for left in (0..had).rev() {
+            pipes.close_one();
+            assert_eq!(pipes.count(), (left, left));
+        }
+        pipes.close_one();
+        assert_eq!(Pipes::new(1000).most, 1);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_reset_is_an_error_and_no_signal() {
+        let (mut client, near) = connected().await;
+        let (far, site) = connected().await;
+        let pipes = Pipes::new(1);
+        let mut pipe = pipes.take().unwrap();
+        site.set_zero_linger().unwrap();
+        drop(site);
+        far.readable().await.unwrap();
+        for _ in 0..2 {
+            client.write_all(b"to nobody").await.unwrap();
+            if pipe.holds() == 0 {
+                filled(&mut pipe, &near).await;
+            }
+            assert!(pipe.empty(&far).is_err());
+        }
+        drop(pipe);
+        assert_eq!(pipes.count(), (0, 0));
     }
 }

@@ -5,7 +5,7 @@
 //! that is gone. Where bytes come in bulk between two sockets they are not even copied: they go
 //! through a pipe within the kernel.
 
-use crate::pipes::{Pipe, Pipes};
+use crate::pipes::{Filled, Pipe, Pipes};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -37,14 +37,19 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    /// Nothing moves yet.
-    pub(crate) fn new() -> Self {
-        Self::with_buffer(BUFFER_BYTES)
+    /// Nothing moves yet, in one of so many workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self::with_buffer(BUFFER_BYTES, workers)
     }
 
-    fn with_buffer(bytes: usize) -> Self {
+    fn with_buffer(bytes: usize, workers: usize) -> Self {
         let buffer = RefCell::new(vec![0; bytes].into());
-        Self { buffer, pipes: Rc::default(), kept: Cell::new(0) }
+        Self { buffer, pipes: Pipes::new(workers), kept: Cell::new(0) }
+    }
+
+    /// Gives back what is in no use; to be called every second.
+    pub(crate) fn rest(&self) {
+        self.pipes.close_one();
     }
 }
 
@@ -197,44 +202,44 @@ impl<'a> Direction<'a> {
             && let (Some(from), Some(_)) = (reader.socket(), writer.socket())
             && let Some(pipe) = self.pump.pipes.take()
         {
-            return match from.poll_read_ready(cx) {
-                Poll::Pending => self.poll_rest(cx, writer),
+            match from.poll_read_ready(cx) {
+                Poll::Pending => return self.poll_rest(cx, writer),
                 Poll::Ready(Err(error)) => {
                     let failed = Err(error);
                     reader.came(&failed);
-                    Poll::Ready(failed)
+                    return Poll::Ready(failed);
                 }
-                Poll::Ready(Ok(())) => Poll::Ready(self.splice(pipe, reader)),
-            };
+                Poll::Ready(Ok(())) => {
+                    let count = self.splice(pipe, reader)?;
+                    if count > 0 {
+                        return Poll::Ready(Ok(count));
+                    }
+                }
+            }
         }
         self.poll_copy(cx, reader, writer)
     }
 
-    /// Takes what has come into a pipe.
+    /// Takes what has come into a pipe. 0 where a read is to find out what there is: nothing, an end,
+    /// or what cannot be spliced.
     fn splice(&mut self, mut pipe: Pipe, reader: &mut impl End) -> io::Result<usize> {
         let Some(from) = reader.socket() else { return Ok(0) };
-        let read = pipe.fill(from);
-        if is_to_be_tried_again(&read) {
-            return Ok(0);
+        let count = match pipe.fill(from) {
+            Ok(Filled::Bytes(count)) => count,
+            Ok(Filled::Nothing) => 0,
+            Err(error) if error.raw_os_error().is_some_and(cannot_splice) => 0,
+            failed @ Err(_) => {
+                let failed = failed.map(|_| 0);
+                reader.came(&failed);
+                return failed;
+            }
+        };
+        self.bulk = count >= BULK_BYTES;
+        if count > 0 {
+            reader.came(&Ok(count));
+            self.pipe = Some(pipe);
         }
-        match read {
-            Err(error) if error.raw_os_error().is_some_and(cannot_splice) => {
-                self.bulk = false;
-                Ok(0)
-            }
-            // An end: by copying it is found again, and passed on.
-            Ok(0) => {
-                self.bulk = false;
-                Ok(0)
-            }
-            read => {
-                reader.came(&read);
-                let count = read?;
-                self.bulk = count >= BULK_BYTES;
-                self.pipe = Some(pipe);
-                Ok(count)
-            }
-        }
+        Ok(count)
     }
 
     /// Reads into the buffer, and writes as much of it as the writer takes.

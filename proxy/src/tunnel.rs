@@ -116,7 +116,7 @@ pub(crate) async fn run(
         Wire::Stream(_) => LAST_ANSWER,
         _ => Duration::ZERO,
     };
-    let mut upstream = HeldOpen::new(upstream, grace);
+    let mut upstream = HeldOpen::new(upstream, grace, || live.wait_at_most(limits.idle_ms));
     let mut client =
         Counted { stream: client, live, idle_ms: limits.idle_ms, failed: Cell::new(false) };
     let moved = async {
@@ -219,30 +219,35 @@ impl AsyncWrite for Counted<'_> {
 }
 
 /// The site's side, which hears of the client's end only once it has ended itself, or after a while.
-struct HeldOpen<S> {
+struct HeldOpen<S, M> {
     stream: S,
+    /// Called when the site has taken something: of much at once, that may be long after it came.
+    took: M,
     grace: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
-impl<S> HeldOpen<S> {
-    fn new(stream: S, grace: Duration) -> Self {
-        Self { stream, grace, waiting: None, ended: false }
+impl<S, M: Fn()> HeldOpen<S, M> {
+    fn new(stream: S, grace: Duration, took: M) -> Self {
+        Self { stream, took, grace, waiting: None, ended: false }
     }
 }
 
-impl pump::End for HeldOpen<Wire> {
+impl<S: pump::End, M: Fn() + Unpin> pump::End for HeldOpen<S, M> {
     fn socket(&self) -> Option<&TcpStream> {
         self.stream.socket()
     }
 
-    // Its ends and errors are told by reads, and the client's side counts for both.
+    // The client's side counts for both.
     fn came(&mut self, _: &io::Result<usize>) {}
-    fn went(&mut self, _: &io::Result<usize>) {}
+
+    fn went(&mut self, _: &io::Result<usize>) {
+        (self.took)();
+    }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for HeldOpen<S> {
+impl<S: AsyncRead + Unpin, M: Unpin> AsyncRead for HeldOpen<S, M> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -259,13 +264,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeldOpen<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for HeldOpen<S> {
+impl<S: AsyncWrite + Unpin, M: Fn() + Unpin> AsyncWrite for HeldOpen<S, M> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        (self.took)();
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -286,7 +293,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeldOpen<S> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a stream in memory that fails is a failed test")]
     use super::*;
-    use tokio::io::{AsyncReadExt, copy_bidirectional_with_sizes, duplex, split};
+    use tokio::io::{AsyncReadExt, duplex, split};
 
     /// What a site was asked, what its client was answered, and when the site heard of the end.
     async fn site_that_answers_after(
@@ -295,9 +302,9 @@ mod tests {
     ) -> (Vec<u8>, Vec<u8>, Duration) {
         let (mut client, mut near) = duplex(64);
         let (far, site) = duplex(64);
-        let tunnel = tokio::spawn(async move {
-            let mut far = HeldOpen::new(far, grace);
-            let _ = copy_bidirectional_with_sizes(&mut near, &mut far, 64, 64).await;
+        let tunnel = tokio::task::spawn_local(async move {
+            let mut far = HeldOpen::new(far, grace, || {});
+            let _ = pump::both_ways(&Pump::new(1), &mut near, &mut far).await;
         });
         client.write_all(b"close").await.unwrap();
         client.shutdown().await.unwrap();
@@ -328,16 +335,19 @@ mod tests {
             ("it comes too late", seconds(4.0), seconds(0.5), seconds(0.5)..seconds(4.0)),
             ("nothing is waited for", seconds(4.0), Duration::ZERO, Duration::ZERO..seconds(4.0)),
         ];
-        let each = cases.map(|(what, wait, grace, expected)| {
-            tokio::spawn(async move {
-                let (asked, answer, told) = site_that_answers_after(wait, grace).await;
-                assert_eq!(asked, b"close", "{what}");
-                assert_eq!(answer, b"closed", "{what}");
-                assert!(expected.contains(&told), "{what}: told after {told:?}");
-            })
-        });
-        for case in each {
-            case.await.unwrap();
-        }
+        let all = async {
+            let each = cases.map(|(what, wait, grace, expected)| {
+                tokio::task::spawn_local(async move {
+                    let (asked, answer, told) = site_that_answers_after(wait, grace).await;
+                    assert_eq!(asked, b"close", "{what}");
+                    assert_eq!(answer, b"closed", "{what}");
+                    assert!(expected.contains(&told), "{what}: told after {told:?}");
+                })
+            });
+            for case in each {
+                case.await.unwrap();
+            }
+        };
+        tokio::task::LocalSet::new().run_until(all).await;
     }
 }

@@ -2,6 +2,7 @@
 //! an HTTP/2 connection.
 
 use crate::http2::ByteStream;
+use crate::pump;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::pin::Pin;
@@ -21,14 +22,16 @@ pub(crate) enum Wire {
     Stream(ByteStream),
 }
 
-impl Wire {
-    /// The socket, where it carries these bytes as they are.
-    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+impl pump::End for Wire {
+    fn socket(&self) -> Option<&TcpStream> {
         match self {
             Wire::Plain(stream) => Some(stream),
             Wire::Client(_) | Wire::Site(_) | Wire::Stream(_) => None,
         }
     }
+
+    fn came(&mut self, _: &io::Result<usize>) {}
+    fn went(&mut self, _: &io::Result<usize>) {}
 }
 
 macro_rules! each {

@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) authority: Arc<authority::Live>,
     pub(crate) via: ViaName,
     pub(crate) heartbeats: Arc<Heartbeats>,
+    /// How many workers there are.
+    pub(crate) workers: usize,
     pub(crate) stop: watch::Receiver<Stop>,
 }
 
@@ -145,7 +147,7 @@ impl Worker {
             dials: Rc::default(),
             authority: Arc::clone(&shared.authority),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-            pump: Pump::new(),
+            pump: Pump::new(shared.workers),
             current: Arc::clone(&shared.current),
             metrics: shared.metrics.clone(),
             view: RefCell::new(view),
@@ -217,6 +219,7 @@ impl Worker {
         }
         if ticks.is_multiple_of(10) {
             self.pool.close_stale();
+            self.pump.rest();
         }
         self.report(&view);
     }

@@ -26,7 +26,7 @@ fn pumped(holds: usize, buffer: usize) -> (DuplexStream, DuplexStream, JoinHandl
     let (client, mut near) = duplex(holds);
     let (mut far, site) = duplex(holds);
     let moving = spawn_local(async move {
-        let pump = Pump::with_buffer(buffer);
+        let pump = Pump::with_buffer(buffer, 1);
         let done = both_ways(&pump, &mut near, &mut far).await;
         assert_eq!(pump.kept.get(), 0, "nothing is kept for tunnels that ended");
         done
@@ -213,7 +213,7 @@ struct Tunnel {
 async fn tunnel() -> Tunnel {
     let (client, near) = connected().await;
     let (far, site) = connected().await;
-    let pump = Rc::new(Pump::new());
+    let pump = Rc::new(Pump::new(1));
     let (came, went): (Rc<Cell<u64>>, Rc<Cell<u64>>) = Default::default();
     let spliced: Rc<Cell<u64>> = Rc::default();
     let client_failed: Rc<Cell<bool>> = Rc::default();
@@ -316,6 +316,37 @@ async fn a_client_that_breaks_off_in_bulk_is_told_from_a_site_that_does() {
             let (idle, open) = pump.pipes.count();
             assert_eq!(idle, open, "a pipe with bytes in it is closed");
         }
+    };
+    LocalSet::new().run_until(all).await;
+}
+
+#[tokio::test]
+async fn urgent_data_in_bulk_holds_up_nothing() {
+    let all = async {
+        let Tunnel { client, mut site, moving, pump, .. } = tunnel().await;
+        let down = some(3_000_000, 2);
+        let mut heard = vec![0; down.len()];
+        let mut client = client;
+        let (said, read) =
+            in_time(async { tokio::join!(site.write_all(&down), client.read_exact(&mut heard)) })
+                .await;
+        said.unwrap();
+        read.unwrap();
+        // A mark at the head of the queue: the kernel splices nothing from there on. The byte itself
+        // is out of band, and no proxy passes it on (RFC 9293, 3.8.5).
+        for round in 0..3u8 {
+            socket2::SockRef::from(&site).send_out_of_band(&[round]).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            site.write_all(&down).await.unwrap();
+            in_time(client.read_exact(&mut heard)).await.unwrap();
+            assert!(heard == down, "round {round}");
+        }
+        drop(site);
+        assert_eq!(in_time(client.read(&mut heard)).await.unwrap(), 0);
+        drop(client);
+        in_time(moving).await.unwrap().unwrap();
+        let (idle, open) = pump.pipes.count();
+        assert_eq!(idle, open);
     };
     LocalSet::new().run_until(all).await;
 }

@@ -10,8 +10,13 @@ check:
 test:
     cargo test --workspace --locked
 
-# Measurements; claims of speed in the documents come from these. The soak alone takes ten minutes.
-bench:
+# The whole filter beside its peers, which are fetched and not installed; its rounds end after a quarter of
+# an hour. `just bench --quick` has short ones, to see that all of it works.
+bench *options:
+    cargo bench --locked --bench compare -- {{options}}
+
+# Every measurement; claims of speed in the documents come from these. The soak alone takes ten minutes.
+bench-all:
     cargo bench --workspace --locked
 
 # Licences, bans and sources of dependencies; advisories too: `just deny advisories`.

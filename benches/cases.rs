@@ -91,6 +91,7 @@ impl Drive {
             },
             new_connections: matches!(case, Case::Get1kNew | Case::Connect1k),
             inside: Inside::Plain,
+            bare: false,
             pause: Duration::ZERO,
         }
     }
@@ -102,11 +103,16 @@ impl Drive {
 
     /// One page of so many bytes, asked for over and over; in a tunnel or not.
     pub(crate) fn page(&self, body_bytes: u64, tunnel: bool) -> Rc<[Prepared]> {
+        self.page_of(PLAIN_HOST, body_bytes, tunnel)
+    }
+
+    /// The same of another host.
+    pub(crate) fn page_of(&self, host: &str, body_bytes: u64, tunnel: bool) -> Rc<[Prepared]> {
         let recorded = Recorded {
             visit: String::new(),
             method: "GET".to_owned(),
             https: tunnel,
-            host: PLAIN_HOST.to_owned(),
+            host: host.to_owned(),
             path_and_query: "/page?number=1".to_owned(),
             status: 200,
             mime: "text/html; charset=utf-8".to_owned(),
@@ -157,6 +163,10 @@ impl Drive {
             recorded.method,
             asked.header()
         );
+        if !tunnel {
+            // As browsers do; some proxies keep no connection without it.
+            head.push_str("Proxy-Connection: keep-alive\r\n");
+        }
         let body_bytes = recorded.request_body_bytes.min(1 << 20);
         if body_bytes > 0 || recorded.method == "POST" {
             head.push_str(&format!("Content-Length: {body_bytes}\r\n"));

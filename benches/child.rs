@@ -3,7 +3,8 @@
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,36 @@ impl Started {
     /// Whether it has ended, and how.
     pub(crate) fn ended(&mut self) -> Option<String> {
         self.child.try_wait().ok().flatten().map(|status| status.to_string())
+    }
+
+    /// Waits until it accepts connections at `address`.
+    ///
+    /// # Errors
+    /// A sentence: it ended, or did not listen in time; with the last lines of the file `said`.
+    pub(crate) fn wait_listening(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        limit: Duration,
+        said: &Path,
+    ) -> Result<(), String> {
+        let begun = Instant::now();
+        let tail = || {
+            let text = std::fs::read(said).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let last: Vec<&str> = text.lines().rev().take(5).collect();
+            last.join(" / ")
+        };
+        while begun.elapsed() < limit {
+            if TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.ended() {
+                return Err(format!("{name} ended with {status}: {}", tail()));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(format!("{name} did not listen within {} s: {}", limit.as_secs(), tail()))
     }
 
     /// Asks it to end, and waits so long before it is killed.

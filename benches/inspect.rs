@@ -19,6 +19,7 @@
 
 mod cases;
 mod child;
+mod debian;
 mod h2_load;
 mod lists;
 mod load;
@@ -245,9 +246,9 @@ fn run(options: &Options) -> Result<bool, String> {
             school: &school,
             workers: options.workers,
             origin_port: plain.port(),
+            tls_port: Some(secure.port()),
             inspection: Some(schoolgate::Inspection {
                 sites: &authority,
-                tls_port: secure.port(),
                 guests: true,
                 limits: "",
             }),
@@ -269,13 +270,12 @@ fn run(options: &Options) -> Result<bool, String> {
                 .map_err(|error| error.to_string())?;
         }
         let started = Squid::start(&squid::Setting {
-            binary: &package.join("usr/sbin/squid"),
+            program: squid::Program::Unpacked(&package),
             folder: &folder.join(name),
             lists: &lists,
             school: &school,
             workers: options.workers,
             bump: Some(squid::Bump {
-                package: &package,
                 authority: &squid_authority,
                 sites: &authority,
                 client_first,
@@ -411,6 +411,7 @@ impl Stage {
             },
             new_connections: matches!(case, Case::New1k | Case::Resume1k),
             inside: if case == Case::New1k { Inside::TlsAnew(tls) } else { Inside::Tls(tls) },
+            bare: false,
             pause: Duration::ZERO,
         }
     }

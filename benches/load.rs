@@ -71,6 +71,9 @@ pub(crate) struct Load {
     pub new_connections: bool,
     /// What is spoken inside tunnels.
     pub inside: Inside,
+    /// Whether the target is the site itself, or hands on every byte to it: what belongs in a tunnel
+    /// is said without asking for one.
+    pub bare: bool,
     /// Rest of a connection before each request.
     pub pause: Duration,
 }
@@ -146,6 +149,7 @@ pub(crate) fn run(load: &Load, stop: &dyn Fn() -> bool) -> io::Result<Tally> {
                 person,
                 new_connections: load.new_connections,
                 tls: load.inside.of_one(),
+                bare: load.bare,
                 pause: load.pause,
                 tally: Rc::clone(&tally),
                 main: None,
@@ -176,6 +180,7 @@ struct User {
     person: Person,
     new_connections: bool,
     tls: Option<Arc<ClientConfig>>,
+    bare: bool,
     pause: Duration,
     tally: Rc<RefCell<Tally>>,
     main: Option<Connection>,
@@ -266,15 +271,17 @@ impl User {
             Some(connection) => connection,
             None => {
                 let mut connection = self.connect().await?;
-                let head = format!(
-                    "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{}\r\n",
-                    self.person.credentials
-                );
-                connection.stream.write_all(head.as_bytes()).await?;
-                self.tally.borrow_mut().decisions += 1;
-                let answer = connection.read_answer(Bodiless::IfOk).await?;
-                if answer.status != 200 {
-                    return Ok(answer);
+                if !self.bare {
+                    let head = format!(
+                        "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{}\r\n",
+                        self.person.credentials
+                    );
+                    connection.stream.write_all(head.as_bytes()).await?;
+                    self.tally.borrow_mut().decisions += 1;
+                    let answer = connection.read_answer(Bodiless::IfOk).await?;
+                    if answer.status != 200 {
+                        return Ok(answer);
+                    }
                 }
                 match &self.tls {
                     Some(tls) => self.handshake(connection, tls, authority).await?,

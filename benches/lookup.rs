@@ -4,6 +4,9 @@
 //! million made-up names, and prints what reading, compiling, opening and looking up cost, beside
 //! an `fst` map of the same names (exact, labels reversed), the usual choice for such an index.
 
+mod names;
+
+use names::Random;
 use std::hint::black_box;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -39,7 +42,7 @@ fn main() -> Result<(), AnyError> {
     }
 
     println!("\n{SYNTHETIC} made-up names on one list");
-    let text = made_up_names(SYNTHETIC);
+    let text = names::made_up(SYNTHETIC);
     let source = Source {
         name: "made-up".into(),
         category: "games".into(),
@@ -120,40 +123,6 @@ fn requests(path: &Path) -> Result<Vec<(Host, String)>, AnyError> {
         Some((Host::parse(authority).ok()?, path.to_owned()))
     };
     Ok(urls.filter_map(split).collect())
-}
-
-/// Names that look like real ones: words of two to twelve letters, a few common endings.
-fn made_up_names(count: usize) -> String {
-    let mut random = Random(42);
-    let mut text = String::with_capacity(count * 20);
-    let endings = ["com", "net", "org", "co.uk", "de", "fr", "ru", "info", "xyz", "top"];
-    for number in 0..count {
-        for _ in 0..2 + random.below(11) {
-            text.push(char::from(b'a' + random.below(26) as u8));
-        }
-        text.push_str(&format!("{number:x}."));
-        text.push_str(endings[random.below(endings.len())]);
-        text.push('\n');
-    }
-    text
-}
-
-/// A small generator of repeatable numbers (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for place in (1..items.len()).rev() {
-            items.swap(place, self.below(place + 1));
-        }
-    }
 }
 
 /// Reads, compiles, opens and looks up, and prints what each costs.

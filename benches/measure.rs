@@ -49,6 +49,32 @@ pub(crate) fn settle(root: u32, limit: Duration) {
     }
 }
 
+/// What the whole machine has worked so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Machine {
+    /// Time that its processors were busy, all programs together, in nanoseconds.
+    pub busy_ns: u64,
+    /// Time that they were wanted, but something outside this (virtual) machine had them.
+    pub stolen_ns: u64,
+}
+
+/// Reads what the machine has worked; zero where the system does not say.
+pub(crate) fn machine() -> Machine {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks: Vec<u64> = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let at = |place: usize| ticks.get(place).copied().unwrap_or(0) * tick_ns;
+    // User, nice, system, interrupts of both kinds; idle time and waits for disks are none.
+    Machine { busy_ns: at(0) + at(1) + at(2) + at(5) + at(6), stolen_ns: at(7) }
+}
+
 /// The process and all its descendants.
 pub(crate) fn tree(root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();

@@ -1,10 +1,10 @@
 //! mitmproxy, for comparison: it looks into tunnels, knows nobody and blocks nothing.
 
 use crate::child::{Pinning, Started, free_address};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Sends every connection to the origin, and writes one line a request, as the others do.
 const ADDON: &str = r#"
@@ -56,19 +56,10 @@ impl Mitmproxy {
             .stdin(Stdio::null())
             .stdout(said.try_clone().map_err(say)?)
             .stderr(said);
-        let begun = Instant::now();
         let mut process = Started::new(&mut command, &pinning.proxy, &pinning.rest).map_err(say)?;
-        while begun.elapsed() < Duration::from_secs(60) {
-            if TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() {
-                return Ok(Self { process, address, folder: folder.to_owned() });
-            }
-            if let Some(status) = process.ended() {
-                let said = std::fs::read_to_string(folder.join("said.log")).unwrap_or_default();
-                return Err(format!("mitmproxy ended with {status}: {said}"));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Err("mitmproxy did not listen within 60 s".to_owned())
+        let said = folder.join("said.log");
+        process.wait_listening("mitmproxy", address, Duration::from_secs(60), &said)?;
+        Ok(Self { process, address, folder: folder.to_owned() })
     }
 
     /// The certificate of its authority, in PEM.

@@ -128,7 +128,7 @@ async fn serve(
             mime: String::new(),
         });
         let bodiless = is_head || matches!(asked.status, 204 | 304);
-        write_head(&mut head_out, &asked, pad);
+        write_head(&mut head_out, &asked, pad, close);
         let left = if bodiless { 0 } else { asked.body_bytes };
         send(&mut stream, &head_out, body, left).await?;
         if close {
@@ -208,7 +208,7 @@ impl Body for Repeated {
     }
 }
 
-fn write_head(out: &mut Vec<u8>, asked: &Asked, pad: &[u8]) {
+fn write_head(out: &mut Vec<u8>, asked: &Asked, pad: &[u8], close: bool) {
     use std::io::Write;
     out.clear();
     // Writing to a Vec cannot fail.
@@ -222,6 +222,10 @@ fn write_head(out: &mut Vec<u8>, asked: &Asked, pad: &[u8]) {
     }
     if !asked.mime.is_empty() {
         let _ = write!(out, "Content-Type: {}\r\n", asked.mime);
+    }
+    if !close {
+        // As nginx answers; some proxies keep no connection without it.
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
     if asked.pad_bytes > 0 {
         out.extend_from_slice(b"X-Pad: ");

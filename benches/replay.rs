@@ -17,10 +17,12 @@
 
 mod cases;
 mod child;
+mod debian;
 mod lists;
 mod load;
 mod measure;
 mod origin;
+mod reload;
 mod report;
 mod school;
 mod schoolgate;
@@ -33,7 +35,6 @@ use cases::{Case, Drive, PLAIN_HOST};
 use child::{Pinning, Started};
 use clap::Parser;
 use lists::List;
-use load::Tally;
 use report::{Report, Round};
 use school::School;
 use schoolgate::Schoolgate;
@@ -43,7 +44,6 @@ use stage::Material;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use trace::Trace;
 
@@ -184,7 +184,7 @@ fn run(options: &Options) -> Result<bool, String> {
         }
     }
     if options.reloads > 0 {
-        decisions += reload(&mut stage, options.reloads, &mut report)?;
+        decisions += reload_often(&mut stage, options.reloads, &mut report)?;
     }
     conclude(&stage, decisions, squid_lines, options, &mut report)?;
     if let Some(mut schoolgate) = stage.schoolgate.take() {
@@ -236,7 +236,7 @@ fn set_up(
     };
     let squid = match with_squid {
         true => Some(Squid::start(&squid::Setting {
-            binary: &options.squid,
+            program: squid::Program::Installed(&options.squid),
             folder: &folder.join("squid"),
             lists: &lists,
             school: &school,
@@ -299,6 +299,7 @@ fn start_schoolgate(
         school,
         workers: options.workers,
         origin_port: origin.port(),
+        tls_port: None,
         inspection: None,
         pinning,
     })
@@ -329,29 +330,17 @@ impl Stage {
 }
 
 /// Reloads so often while kept connections ask on; returns the decisions taken meanwhile.
-fn reload(stage: &mut Stage, times: usize, report: &mut Report) -> Result<u64, String> {
+fn reload_often(stage: &mut Stage, times: usize, report: &mut Report) -> Result<u64, String> {
     let Some(schoolgate) = &stage.schoolgate else { return Ok(0) };
     let mut drive = stage.drive;
     drive.length = Duration::from_secs(600);
     let load = drive.load(Case::Get1k, &stage.trace, &stage.school, schoolgate.address, false);
-    let done = AtomicBool::new(false);
-    let (tally, reloaded): (Result<Tally, String>, Result<(), String>) =
-        std::thread::scope(|scope| {
-            let reloads = scope.spawn(|| {
-                let outcome = (1..=times).try_for_each(|number| {
-                    std::thread::sleep(Duration::from_millis(300));
-                    schoolgate.reload(number)
-                });
-                std::thread::sleep(Duration::from_millis(500));
-                done.store(true, Ordering::Relaxed);
-                outcome
-            });
-            let tally = load::run(&load, &|| done.load(Ordering::Relaxed));
-            let reloaded = reloads.join().unwrap_or_else(|_| Err("the reloads panicked".into()));
-            (tally.map_err(|error| error.to_string()), reloaded)
-        });
-    let tally = tally?;
-    reloaded?;
+    let (tally, ()) = reload::under_load(&load, || {
+        (1..=times).try_for_each(|number| {
+            std::thread::sleep(Duration::from_millis(300));
+            schoolgate.reload(number)
+        })
+    })?;
     let line = format!(
         "{times} reloads (signal, policy file, site closed and opened) under {} requests: {} failed {:?}; target 0",
         tally.requests(),

@@ -47,6 +47,8 @@ pub(crate) struct Setting<'a> {
     pub workers: usize,
     /// Port of the origin: CONNECT is allowed to it.
     pub origin_port: u16,
+    /// Port of the origin where TLS is spoken, and nothing else: CONNECT is allowed to it too.
+    pub tls_port: Option<u16>,
     /// Tunnels are looked into.
     pub inspection: Option<Inspection<'a>>,
     /// Processors.
@@ -58,8 +60,6 @@ pub(crate) struct Setting<'a> {
 pub(crate) struct Inspection<'a> {
     /// The authority that sites are verified with.
     pub sites: &'a Path,
-    /// Port of sites with TLS.
-    pub tls_port: u16,
     /// Whether guests' tunnels are looked into as well.
     pub guests: bool,
     /// Lines for `[limits]`.
@@ -239,6 +239,33 @@ impl Schoolgate {
         Ok(())
     }
 
+    /// Signals that a list has changed, and waits until an index that has it is compiled, no longer
+    /// than `limit`; how long that took.
+    ///
+    /// # Errors
+    /// A sentence: no new index was compiled.
+    pub(crate) fn reload_lists(&self, limit: Duration) -> Result<Duration, String> {
+        let before = self.indexes();
+        let begun = Instant::now();
+        self.process.signal(Signal::HUP);
+        while begun.elapsed() < limit {
+            if self.indexes().is_subset(&before) {
+                std::thread::sleep(Duration::from_millis(20));
+            } else {
+                return Ok(begun.elapsed());
+            }
+        }
+        Err(format!("schoolgate compiled no new index within {} s of SIGHUP", limit.as_secs()))
+    }
+
+    /// Names of its compiled indexes that are whole.
+    fn indexes(&self) -> BTreeSet<std::ffi::OsString> {
+        let entries = std::fs::read_dir(self.folder.join("state/index"));
+        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        // Half written ones have another ending.
+        names.filter(|name| name.to_string_lossy().ends_with(".sgx")).collect()
+    }
+
     /// Bytes of its compiled index.
     pub(crate) fn index_bytes(&self) -> u64 {
         let folder = self.folder.join("state/index");
@@ -342,18 +369,19 @@ fn machine_file(setting: &Setting<'_>, address: SocketAddr, ops: SocketAddr) -> 
             list.path.display()
         );
     }
-    let (mut ports, mut inspection, mut limits) =
-        (setting.origin_port.to_string(), String::new(), "");
+    let (mut ports, mut tls, mut limits) = (setting.origin_port.to_string(), String::new(), "");
+    if let Some(port) = setting.tls_port {
+        let _ = write!(ports, ", {port}");
+        let _ = writeln!(tls, "tls_ports = [{port}]");
+    }
     if let Some(it) = setting.inspection {
-        let _ = write!(ports, ", {}", it.tls_port);
-        inspection =
-            format!("tls_ports = [{}]\nca_files = [\"{}\"]\n", it.tls_port, it.sites.display());
+        let _ = writeln!(tls, "ca_files = [\"{}\"]", it.sites.display());
         limits = it.limits;
     }
     format!(
         "state = \"state\"\npolicy = \"policy.toml\"\n\
          [listen]\nproxy = [\"{address}\"]\nops = \"{ops}\"\nworkers = {workers}\n\
-         [upstream]\nconnect_ports = [{ports}]\nallow_private = [{private}]\n{inspection}\
+         [upstream]\nconnect_ports = [{ports}]\nallow_private = [{private}]\n{tls}\
          [upstream.hosts]\n{hosts}\n[limits]\n{limits}\n{lists}",
         workers = setting.workers,
     )

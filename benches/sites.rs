@@ -26,6 +26,19 @@ pub(crate) fn authority(name: &str) -> Result<(String, KeyPair), rcgen::Error> {
     Ok((parameters(name)?.self_signed(&key)?.pem(), key))
 }
 
+/// Makes an authority and one site's certificate; gives the authority's certificate, the site's, and
+/// the site's key, in PEM.
+///
+/// # Errors
+/// A sentence from the library.
+pub(crate) fn leaf(name: &str, host: &str) -> Result<(String, String, String), rcgen::Error> {
+    let (pem, key) = authority(name)?;
+    let issuer = Issuer::new(parameters(name)?, key);
+    let leaf_key = KeyPair::generate()?;
+    let leaf = CertificateParams::new([host.to_owned()])?.signed_by(&leaf_key, &issuer)?;
+    Ok((pem, leaf.pem(), leaf_key.serialize_pem()))
+}
+
 fn parameters(name: &str) -> Result<CertificateParams, rcgen::Error> {
     let mut parameters = CertificateParams::new(Vec::new())?;
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

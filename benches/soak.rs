@@ -182,9 +182,9 @@ fn run(options: &Options) -> Result<bool, String> {
         school: &school,
         workers: options.workers,
         origin_port: plain.port(),
+        tls_port: Some(secure.port()),
         inspection: Some(schoolgate::Inspection {
             sites: &authority,
-            tls_port: secure.port(),
             guests: false,
             limits: LIMITS,
         }),
@@ -358,6 +358,7 @@ impl Stage {
                 true => Inside::Tls(Arc::clone(&self.http1)),
                 false => Inside::Plain,
             },
+            bare: false,
             pause: Duration::from_millis(options.pause_ms),
         };
         load::run(&load, &|| false)

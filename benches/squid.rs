@@ -1,6 +1,7 @@
 //! Debian's Squid with the same names, people and levels, for comparison.
 
 use crate::child::{Pinning, Started, free_address};
+use crate::debian::Package;
 use crate::lists::{self, LEVELS, List};
 use crate::school::{GUEST_NETWORK, School};
 use std::fmt::Write as _;
@@ -30,7 +31,7 @@ pub(crate) struct Squid {
 /// What Squid needs to know.
 pub(crate) struct Setting<'a> {
     /// Program.
-    pub binary: &'a Path,
+    pub program: Program<'a>,
     /// Folder for its files.
     pub folder: &'a Path,
     /// Lists.
@@ -45,11 +46,21 @@ pub(crate) struct Setting<'a> {
     pub pinning: &'a Pinning,
 }
 
+/// Which Squid.
+#[derive(Clone, Copy)]
+pub(crate) enum Program<'a> {
+    /// An installed one.
+    Installed(&'a Path),
+    /// One that was unpacked with its data.
+    Unpacked(&'a Package),
+}
+
+/// Squid below the folder of its package.
+pub(crate) const SQUID: &str = "usr/sbin/squid";
+
 /// What looking into tunnels takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Bump<'a> {
-    /// Folder that the package `squid-openssl` was unpacked into.
-    pub package: &'a Path,
     /// The authority's certificate and key, in one PEM file.
     pub authority: &'a Path,
     /// The authority that sites are verified with.
@@ -68,21 +79,22 @@ impl Squid {
         let address = free_address().map_err(|error| error.to_string())?;
         let folder = setting.folder;
         let names = write_files(setting, address).map_err(|error| format!("squid: {error}"))?;
-        let mut command = Command::new(setting.binary);
+        let mut command = match setting.program {
+            Program::Installed(path) => Command::new(path),
+            Program::Unpacked(package) => package.command(SQUID),
+        };
         command.arg("-f").arg(folder.join("squid.conf"));
         let service = service_name(setting);
-        if setting.bump.is_some() {
-            // Its shared memory must not be that of another Squid on this machine.
-            command.args(["-n", &service]);
-            make_certificate_store(setting)?;
-        }
+        // Its shared memory must not be that of another Squid on this machine.
+        command.args(["-n", &service]);
+        make_certificate_store(setting)?;
         // One worker: one process and no coordinator, which is Squid at its cheapest.
         command.arg(if setting.workers == 1 { "-N" } else { "--foreground" });
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::null());
         let begun = Instant::now();
         let process = Started::new(&mut command, &setting.pinning.proxy, &setting.pinning.rest)
-            .map_err(|error| format!("{}: {error}", setting.binary.display()))?;
+            .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
         let log = folder.join("access.log");
         let mut squid = Self { process, address, ready_after: Duration::ZERO, names, log, service };
         while begun.elapsed() < Duration::from_secs(120) {
@@ -142,14 +154,12 @@ fn configuration(setting: &Setting<'_>, address: SocketAddr) -> String {
             users.iter().filter(|(_, of)| of == level).map(|(name, _)| name.as_str()).collect();
         names.join(" ")
     };
-    let helper = match setting.bump {
-        Some(bump) => format!("{}/usr/lib/squid/basic_ncsa_auth", bump.package.display()),
-        None => "/usr/lib/squid/basic_ncsa_auth".to_owned(),
-    };
+    let helper = helper(setting, "basic_ncsa_auth");
     let (bump_listener, bump_lines) = bumping(setting);
     format!(
         "http_port {address}{bump_listener}\n\
          {bump_lines}\
+         {data}\
          workers {workers}\n\
          visible_hostname replay\n\
          pid_filename {pid}\n\
@@ -180,6 +190,7 @@ fn configuration(setting: &Setting<'_>, address: SocketAddr) -> String {
          http_access deny staff staff_sites\n\
          http_access allow staff\n\
          http_access deny all\n",
+        data = data(setting),
         workers = setting.workers,
         pid = at("squid.pid"),
         folder = setting.folder.display(),
@@ -225,19 +236,25 @@ impl Drop for Squid {
 /// Where Squid's helper keeps the certificates that it makes.
 fn make_certificate_store(setting: &Setting<'_>) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt;
-    let Some(bump) = setting.bump else { return Ok(()) };
+    if setting.bump.is_none() {
+        return Ok(());
+    }
     let store = setting.folder.join("certificates");
-    let helper = bump.package.join("usr/lib/squid/security_file_certgen");
-    let made = Command::new(&helper)
+    let helper = helper(setting, "security_file_certgen");
+    let mut command = match setting.program {
+        Program::Installed(_) => Command::new(&helper),
+        Program::Unpacked(package) => package.command("usr/lib/squid/security_file_certgen"),
+    };
+    let made = command
         .arg("-c")
         .arg("-s")
         .arg(&store)
         .args(["-M", "16MB"])
         .stdout(Stdio::null())
         .output()
-        .map_err(|error| format!("{}: {error}", helper.display()))?;
+        .map_err(|error| format!("{helper}: {error}"))?;
     if !made.status.success() {
-        return Err(format!("{}: {}", helper.display(), String::from_utf8_lossy(&made.stderr)));
+        return Err(format!("{helper}: {}", String::from_utf8_lossy(&made.stderr)));
     }
     let mut open = vec![store];
     while let Some(path) = open.pop() {
@@ -250,6 +267,29 @@ fn make_certificate_store(setting: &Setting<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// One of the programs that Squid starts.
+fn helper(setting: &Setting<'_>, name: &str) -> String {
+    match setting.program {
+        Program::Installed(_) => format!("/usr/lib/squid/{name}"),
+        Program::Unpacked(package) => {
+            package.program(&format!("usr/lib/squid/{name}")).display().to_string()
+        }
+    }
+}
+
+/// Where an unpacked Squid has its data. An installed one knows.
+fn data(setting: &Setting<'_>) -> String {
+    let Program::Unpacked(package) = setting.program else { return String::new() };
+    let beside = package.program("usr/share");
+    let has = beside.join("squid/mime.conf").exists();
+    let share = if has { beside } else { PathBuf::from("/usr/share") };
+    let share = share.display();
+    format!(
+        "icon_directory {share}/squid/icons\nmime_table {share}/squid/mime.conf\n\
+         error_directory {share}/squid-langpack/templates\n"
+    )
+}
+
 /// What is added to the listener's line, and the lines that look into tunnels.
 fn bumping(setting: &Setting<'_>) -> (String, String) {
     let Some(bump) = setting.bump else { return Default::default() };
@@ -257,19 +297,16 @@ fn bumping(setting: &Setting<'_>) -> (String, String) {
         " ssl-bump generate-host-certificates=on dynamic_cert_mem_cache_size=16MB tls-cert={}",
         bump.authority.display()
     );
-    let package = bump.package.display();
     let rules = match bump.client_first {
         true => "ssl_bump bump all\n",
         false => "acl first at_step SslBump1\nssl_bump peek first\nssl_bump bump all\n",
     };
     let lines = format!(
-        "sslcrtd_program {package}/usr/lib/squid/security_file_certgen -s {store} -M 16MB\n\
+        "sslcrtd_program {maker} -s {store} -M 16MB\n\
          sslcrtd_children 4 startup=1 idle=1\n\
          tls_outgoing_options cafile={sites}\n\
-         icon_directory /usr/share/squid/icons\n\
-         mime_table /usr/share/squid/mime.conf\n\
-         error_directory /usr/share/squid/errors/en\n\
          {rules}",
+        maker = helper(setting, "security_file_certgen"),
         store = setting.folder.join("certificates").display(),
         sites = bump.sites.display(),
     );

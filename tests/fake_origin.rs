@@ -10,6 +10,7 @@
 //! | `/echo` | what it was asked, as JSON |
 //! | `/slow/MS` | `slow` after so many milliseconds |
 //! | `/drip` | a chunk every 20 ms until the other side goes away |
+//! | `/rush` | bytes as fast as they go until the other side goes away |
 //! | `/trailers` | a chunked body with a trailer |
 //! | `/upgrade` | 101, then every byte back |
 //! | anything else | a file of a folder it was given, else 404 |
@@ -307,6 +308,14 @@ fn answer<S: Read + Write>(stream: &mut S, asked: &Asked, shared: &Shared) -> io
                     return Ok(());
                 }
             }
+        }
+        "rush" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+            let piece = vec![b'r'; 256 * 1024];
+            while !shared.ended.load(Ordering::Relaxed) {
+                stream.write_all(&piece)?;
+            }
+            Ok(())
         }
         "trailers" => stream.write_all(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Checksum\r\n\r\n\

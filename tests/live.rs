@@ -98,6 +98,65 @@ fn an_unblock_opens_within_a_second_and_revoking_it_cuts_what_it_opened() {
 }
 
 #[test]
+fn a_tunnel_at_full_speed_is_cut_as_soon_as_one_that_rests_and_counts_what_it_carried() {
+    let daemon = Daemon::start_without_people();
+    let id = unblock(&daemon, "chess.test", "ks2", "3 days");
+    let url = daemon.url("chess.test", "/size/1");
+    wait_for("the unblock", LIVE_WITHIN, || daemon.get_from(KS2, &url).status == 200);
+    let authority = format!("chess.test:{}", daemon.origin.http.port());
+    let rushing: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = Client::connect_from(KS2, daemon.proxy);
+            assert_eq!(client.tunnel(&authority, &[]).status, 200);
+            client.send(b"GET /rush HTTP/1.1\r\nHost: x\r\n\r\n");
+            std::thread::spawn(move || {
+                let mut bytes = 0u64;
+                while let Ok(piece) = client.read_some() {
+                    if piece.is_empty() {
+                        break;
+                    }
+                    bytes += piece.len() as u64;
+                }
+                (bytes, Instant::now())
+            })
+        })
+        .collect();
+    // One whose client takes nothing: its bytes wait in the kernel.
+    let mut stuck = Client::connect_from(KS2, daemon.proxy);
+    assert_eq!(stuck.tunnel(&authority, &[]).status, 200);
+    stuck.send(b"GET /rush HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(1_500));
+
+    let revoke = ["unblock", "revoke", &id, "--by", "q.whitmore"];
+    daemon.run(&[&revoke[..], &REASON].concat()).ok();
+    let after = Instant::now();
+    let mut carried = Vec::new();
+    for rushing in rushing {
+        let (bytes, ended) = rushing.join().unwrap();
+        assert!(bytes > 20_000_000, "only {bytes} bytes came through");
+        let took = ended.saturating_duration_since(after);
+        assert!(took < LIVE_WITHIN + Duration::from_millis(500), "cut after {took:?}");
+        carried.push(bytes);
+    }
+    carried.sort_unstable();
+    let cut = |daemon: &Daemon| -> Vec<u64> {
+        let records = daemon.records();
+        let cut = records.iter().filter(|record| record["end"] == "cut");
+        let mut bytes: Vec<u64> =
+            cut.map(|record| record["bytes_down"].as_u64().unwrap()).collect();
+        bytes.sort_unstable();
+        bytes
+    };
+    wait_for("four records of cut tunnels", Duration::from_secs(5), || cut(&daemon).len() == 4);
+    let recorded = cut(&daemon);
+    // What a client never took was sent all the same; what is in a socket when it is closed may be lost.
+    for (recorded, carried) in recorded[1..].iter().zip(&carried) {
+        assert!(recorded >= carried, "{recorded} of {carried} bytes are recorded");
+        assert!(*recorded - *carried < 16_000_000, "{recorded} of {carried} bytes are recorded");
+    }
+}
+
+#[test]
 fn an_unblock_ends_by_itself_at_its_time() {
     let daemon = Daemon::start_without_people();
     let end = std::time::SystemTime::now() + Duration::from_secs(4);

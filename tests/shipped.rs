@@ -2,6 +2,7 @@
 
 use crate::daemon::{Plan, binary, repository, run_in, write_school};
 use crate::fake_origin::Origin;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -80,6 +81,42 @@ fn units() {
     // Complaints about units of the machine itself are not ours.
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("schoolgate")).collect();
     assert!(ours.is_empty(), "{ours:?}");
+}
+
+#[test]
+fn the_daemons_unit_lets_it_do_what_it_does_for_those_who_wait() {
+    let unit = std::fs::read_to_string(repository("deploy/schoolgate.service")).unwrap();
+    let mut allowed = BTreeSet::new();
+    for line in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        let (takes_away, calls) = match line.strip_prefix('~') {
+            Some(calls) => (true, calls),
+            None => (false, line),
+        };
+        for call in calls.split(' ').flat_map(system_calls) {
+            let _ = if takes_away { allowed.remove(&call) } else { allowed.insert(call) };
+        }
+    }
+    // Threads that give way to those that answer, and tunnels whose bytes are not copied.
+    for call in ["setpriority", "splice", "pipe2", "fcntl"] {
+        assert!(allowed.contains(call), "{call} is forbidden");
+    }
+    for call in ["ptrace", "mount", "chroot", "sched_setscheduler", "kexec_load"] {
+        assert!(!allowed.contains(call), "{call} is allowed");
+    }
+}
+
+/// The system calls of a name as units have it, `@` for a set of them.
+fn system_calls(name: &str) -> BTreeSet<String> {
+    if !name.starts_with('@') {
+        return BTreeSet::from([name.to_owned()]);
+    }
+    let listed = program("systemd-analyze").args(["syscall-filter", name]).output();
+    let listed = listed.unwrap_or_else(|error| panic!("systemd-analyze: {error}\n  {INSTALL}"));
+    assert!(listed.status.success(), "{name}: {}", String::from_utf8_lossy(&listed.stderr));
+    let text = String::from_utf8(listed.stdout).unwrap();
+    let words = text.lines().skip(1).map(str::trim);
+    let words = words.filter(|word| !word.is_empty() && !word.starts_with('#'));
+    words.flat_map(system_calls).collect()
 }
 
 /// What to do where a program is missing.

@@ -12,11 +12,11 @@ use crate::headers;
 use bytes::{BufMut, BytesMut};
 use hyper::header::{ALT_SVC, CONTENT_LENGTH, SET_COOKIE, TRAILER};
 use hyper::{HeaderMap, Request, Response, StatusCode, Version};
-use std::future::poll_fn;
-use std::pin::pin;
+use pin_project_lite::pin_project;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use tokio::sync::oneshot;
 
 /// Most bytes of interim answers to one request; further ones are passed over. What a client does not
@@ -99,22 +99,37 @@ impl Early {
 
     /// Runs the exchange with the site; wakes the connection for what comes before the answer.
     /// `None` where the site sends so many interim answers that no other is to be expected.
-    pub(crate) async fn relaying<F: Future>(&self, sending: F) -> Option<F::Output> {
-        let mut sending = pin!(sending);
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = sending.as_mut().poll(cx) {
-                return Poll::Ready(Some(output));
-            }
-            let mut waiting = self.queue.lock();
-            if waiting.answers > MOST_ANSWERS {
-                return Poll::Ready(None);
-            }
-            if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                waiting.waker = Some(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await
+    pub(crate) fn relaying<F: Future>(&self, sending: F) -> Relaying<'_, F> {
+        Relaying { early: self, sending }
+    }
+}
+
+pin_project! {
+    /// What [`Early::relaying`] waits for. Not an async function: that would keep the future that it
+    /// is given twice, once as its argument.
+    pub(crate) struct Relaying<'a, F> {
+        early: &'a Early,
+        #[pin]
+        sending: F,
+    }
+}
+
+impl<F: Future> Future for Relaying<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.sending.poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        let mut waiting = this.early.queue.lock();
+        if waiting.answers > MOST_ANSWERS {
+            return Poll::Ready(None);
+        }
+        if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            waiting.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 

@@ -39,6 +39,8 @@ const STILL_MS: u64 = 50;
 const LIST_POLL_MS: u64 = 2_000;
 /// A follower that has not looked for so long is stuck, in milliseconds.
 const STUCK_MS: u64 = 10_000;
+/// Niceness of the threads that read and compile lists: requests go first.
+const LIST_NICENESS: i32 = 15;
 
 /// A part of the state that can be at fault by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +122,12 @@ impl Follower {
             // Lists are read and compiled one at a time; more threads would only wait.
             .max_blocking_threads(2)
             .thread_name("schoolgate-list")
+            .on_thread_start(|| {
+                // On Linux `None` is the calling thread alone.
+                if let Err(error) = rustix::process::setpriority_process(None, LIST_NICENESS) {
+                    tracing::warn!(%error, "lists are compiled at the priority of the workers");
+                }
+            })
             .build()?;
         let state = Arc::clone(&shared);
         let thread =

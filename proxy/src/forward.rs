@@ -76,10 +76,10 @@ pub(crate) async fn forward(
         return answer_options(&live);
     }
     let answer = if request.method() == Method::CONNECT {
-        websocket::open(worker, client, &live, route, request).await
+        Box::pin(websocket::open(worker, client, &live, route, request)).await
     } else {
         match wants_websocket(&request) {
-            true => upgrade(worker, client, &live, route, request).await,
+            true => Box::pin(upgrade(worker, client, &live, route, request)).await,
             false => plain(worker, client, &live, route, request).await,
         }
     };
@@ -207,7 +207,8 @@ async fn connect(
         let reached = reach_site(worker, live, &site, &addresses, http1_only).await?;
         Ok(reach::speak(worker, site.clone(), reached).await?)
     };
-    live.unless_stopped(reaching).await.map_err(Failure::Stopped)?
+    // In a box: requests on a connection that is there would carry its size about.
+    live.unless_stopped(Box::pin(reaching)).await.map_err(Failure::Stopped)?
 }
 
 async fn resolve(worker: &Rc<Worker>, live: &Rc<Live>) -> Result<Vec<SocketAddr>, Failure> {

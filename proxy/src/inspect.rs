@@ -43,6 +43,9 @@ use tokio_rustls::TlsAcceptor;
 /// The method in the record of a ClientHello that was refused.
 const HELLO_METHOD: &str = "TLS";
 
+/// Room for a usual ClientHello, so that one read has all of it: 1.5 to 2 kB with hybrid key exchange.
+const HELLO_BYTES: usize = 2_048;
+
 /// Most reads that a ClientHello may come in. Each reads it from its start, and a client that sends
 /// it byte by byte must not keep the worker busy.
 const MOST_READS: usize = 512;
@@ -187,7 +190,8 @@ pub(crate) async fn open(
             // a site that must never see it.
             if hello.names(&host) {
                 let inside = Inside::explained(host, port, user);
-                look_inside(worker, client, (stream, first), None, inside, turn).await;
+                let looking = look_inside(worker, client, (stream, first), None, inside, turn);
+                Box::pin(looking).await;
             }
         }
         Way::Unseen { live, upstream } => {
@@ -211,7 +215,9 @@ pub(crate) async fn open(
                     }
                     let inside = Inside::new(host, port, user);
                     let live = Some(Rc::clone(&live));
-                    look_inside(worker, client, (stream, first), live, inside, turn).await;
+                    let looking = look_inside(worker, client, (stream, first), live, inside, turn);
+                    // In a box: tunnels that are not looked into would carry its size about.
+                    Box::pin(looking).await;
                     drop(ticket);
                 }
                 Ok(agreed) => {
@@ -240,7 +246,8 @@ async fn first_bytes(
     read: Bytes,
     server: Option<&TcpStream>,
 ) -> io::Result<(Bytes, Hello)> {
-    let mut first = BytesMut::from(&read[..]);
+    let mut first = BytesMut::with_capacity(read.len().max(HELLO_BYTES));
+    first.extend_from_slice(&read);
     for _ in 0..MOST_READS {
         match hello::read_hello(&first) {
             Hello::Partial => {}
@@ -382,7 +389,8 @@ async fn agree(
     if ruling.verdict != Verdict::Allow {
         return Err((named, ruling));
     }
-    let mut common = worker.resolver.addresses(&named, asked.port).await.unwrap_or_default();
+    let common = Box::pin(worker.resolver.addresses(&named, asked.port)).await;
+    let mut common = common.unwrap_or_default();
     common.retain(|address| {
         dialled.iter().any(|other| other.ip().to_canonical() == address.ip().to_canonical())
     });

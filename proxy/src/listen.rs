@@ -46,6 +46,8 @@ fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
+    // A page's head and body leave in separate writes; see `dial`. What is accepted inherits it.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -82,10 +84,6 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
                 continue;
             }
         };
-        // A page's head and body leave in separate writes; see `dial`.
-        if stream.set_nodelay(true).is_err() {
-            continue;
-        }
         let worker = Rc::clone(&worker);
         tokio::task::spawn_local(connection::serve(worker, stream, address, ticket));
     }
@@ -111,6 +109,19 @@ mod tests {
         let (address, listeners) = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
         assert_ne!(address.port(), 0);
         assert!(listeners.iter().all(|listener| listener.local_addr().unwrap() == address));
+    }
+
+    #[test]
+    fn what_is_accepted_sends_at_once() {
+        let (address, listeners) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let accepted = loop {
+            match listeners[0].accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        };
+        assert!(accepted.nodelay().unwrap());
     }
 
     #[test]

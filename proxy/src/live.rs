@@ -6,6 +6,7 @@
 
 use ledger::journal::Pending;
 use ledger::record::{Depth, End};
+use pin_project_lite::pin_project;
 use rules::access::{Access, Identity};
 use rules::category::CategorySet;
 use rules::code::RequestId;
@@ -14,6 +15,7 @@ use rules::target::{Scheme, seen_path};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -217,13 +219,30 @@ impl Live {
     }
 
     /// Runs a future unless the exchange is stopped first.
-    pub(crate) async fn unless_stopped<F: Future>(&self, future: F) -> Result<F::Output, End> {
-        let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|cx| match self.poll_stopped(cx) {
+    pub(crate) fn unless_stopped<F: Future>(&self, future: F) -> UnlessStopped<'_, F> {
+        UnlessStopped { live: self, future }
+    }
+}
+
+pin_project! {
+    /// What [`Live::unless_stopped`] waits for. Not an async function: that would keep the future that
+    /// it is given twice, once as its argument.
+    pub(crate) struct UnlessStopped<'a, F> {
+        live: &'a Live,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for UnlessStopped<'_, F> {
+    type Output = Result<F::Output, End>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.live.poll_stopped(cx) {
             Poll::Ready(end) => Poll::Ready(Err(end)),
-            Poll::Pending => future.as_mut().poll(cx).map(Ok),
-        })
-        .await
+            Poll::Pending => this.future.poll(cx).map(Ok),
+        }
     }
 }
 

@@ -161,7 +161,8 @@ impl Upstream {
             }
             Sender::Http2(session) => {
                 http2::to_http2(&mut request);
-                Sending::Http2(Rc::clone(session).ask(request))
+                // In a box: requests to sites of HTTP/1.1 would carry its size about.
+                Sending::Http2(Box::pin(Rc::clone(session).ask(request)))
             }
         };
         async move {

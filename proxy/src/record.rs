@@ -4,13 +4,16 @@ use crate::live::{Facts, Live, Registry, Turn};
 use crate::view::{Ruling, View};
 use ledger::journal::{Journal, RecordError, refused};
 use ledger::record::{Decided, Depth, End, Ended};
+use pin_project_lite::pin_project;
 use rules::code::RequestId;
 use rules::decide::Verdict;
 use rules::level::LevelId;
 use rules::target::Scheme;
 use rules::time::UnixMillis;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 /// When a request came, and its id.
@@ -136,19 +139,37 @@ pub(crate) fn abandon(
 }
 
 /// Runs a future; calls `left` if it is dropped before its end.
-pub(crate) async fn unless_left<F: Future>(future: F, left: impl FnOnce()) -> F::Output {
-    struct Left<L: FnOnce()>(Option<L>);
-    impl<L: FnOnce()> Drop for Left<L> {
-        fn drop(&mut self) {
-            if let Some(left) = self.0.take() {
+pub(crate) fn unless_left<F: Future, L: FnOnce()>(future: F, left: L) -> UnlessLeft<F, L> {
+    UnlessLeft { future, left: Some(left) }
+}
+
+pin_project! {
+    /// What [`unless_left`] waits for. Not an async function: that would keep the future that it is
+    /// given twice, once as its argument.
+    pub(crate) struct UnlessLeft<F, L: FnOnce()> {
+        #[pin]
+        future: F,
+        left: Option<L>,
+    }
+
+    impl<F, L: FnOnce()> PinnedDrop for UnlessLeft<F, L> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(left) = this.project().left.take() {
                 left();
             }
         }
     }
-    let mut guard = Left(Some(left));
-    let output = future.await;
-    guard.0 = None;
-    output
+}
+
+impl<F: Future, L: FnOnce()> Future for UnlessLeft<F, L> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let output = ready!(this.future.poll(cx));
+        *this.left = None;
+        Poll::Ready(output)
+    }
 }
 
 fn decided<'a>(

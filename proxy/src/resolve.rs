@@ -107,7 +107,8 @@ impl Resolver {
             Duration::from_millis(self.rules.timeout_ms),
             dns.lookup_ip(name.as_str()),
         );
-        match answer.await {
+        // In a box: most names need no answer, and would carry its size about.
+        match Box::pin(answer).await {
             Ok(Ok(found)) => Ok(found.iter().collect()),
             Ok(Err(error)) if error.is_no_records_found() || error.is_nx_domain() => {
                 Err(ResolveError::NoSuchHost)

@@ -162,6 +162,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         journal_folder: config.state.join("journal"),
         metrics: metrics.clone(),
         heartbeats: Arc::clone(&heartbeats),
+        workers,
         admission: Arc::clone(&admission),
         stop: stopped.clone(),
     };

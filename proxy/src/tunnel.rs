@@ -5,6 +5,7 @@ use crate::connection::{Client, Handover, Tunnel};
 use crate::exchange::Route;
 use crate::forward::fault_of;
 use crate::live::Live;
+use crate::pump::{self, Pump};
 use crate::reach::{self, Unreached};
 use crate::record::Permit;
 use crate::refuse::{Asker, SiteFault, overloaded, site_fault, stopped};
@@ -21,14 +22,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// Bytes read at once from the client: requests are small.
-const UP_BUFFER: usize = 8 * 1024;
-/// Bytes read at once from the site.
-const DOWN_BUFFER: usize = 16 * 1024;
 /// Longest that a site has to answer what a WebSocket on HTTP/2 said last, before it is told that
 /// its client has ended.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
@@ -105,6 +102,7 @@ pub(crate) struct TunnelLimits {
 /// their stream with their Close frame, and sites of HTTP/1.1 take an end before their own Close
 /// frame for a connection that broke, and send none. There it waits for the site.
 pub(crate) async fn run(
+    pump: &Pump,
     client: Wire,
     from_client: Bytes,
     upstream: Wire,
@@ -118,7 +116,7 @@ pub(crate) async fn run(
         Wire::Stream(_) => LAST_ANSWER,
         _ => Duration::ZERO,
     };
-    let mut upstream = HeldOpen::new(upstream, grace);
+    let mut upstream = HeldOpen::new(upstream, grace, || live.wait_at_most(limits.idle_ms));
     let mut client =
         Counted { stream: client, live, idle_ms: limits.idle_ms, failed: Cell::new(false) };
     let moved = async {
@@ -130,7 +128,7 @@ pub(crate) async fn run(
             client.write_all(&from_upstream).await?;
         }
         drop((from_client, from_upstream));
-        copy_bidirectional_with_sizes(&mut client, &mut upstream, UP_BUFFER, DOWN_BUFFER).await
+        pump::both_ways(pump, &mut client, &mut upstream).await
     };
     let moved = moved.await;
     live.finish(match moved {
@@ -153,11 +151,33 @@ impl Counted<'_> {
         self.live.wait_at_most(self.idle_ms);
     }
 
+    fn spliced(&self, bytes: &io::Result<usize>, count: impl FnOnce(u64)) {
+        match bytes {
+            Ok(bytes) => count(*bytes as u64),
+            Err(_) => self.failed.set(true),
+        }
+        self.moved();
+    }
+
     fn noted<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
         if result.is_err() {
             self.failed.set(true);
         }
         Poll::Ready(result)
+    }
+}
+
+impl pump::End for Counted<'_> {
+    fn socket(&self) -> Option<&TcpStream> {
+        self.stream.socket()
+    }
+
+    fn came(&mut self, bytes: &io::Result<usize>) {
+        self.spliced(bytes, |count| self.live.count_up(count));
+    }
+
+    fn went(&mut self, bytes: &io::Result<usize>) {
+        self.spliced(bytes, |count| self.live.count_down(count));
     }
 }
 
@@ -199,20 +219,35 @@ impl AsyncWrite for Counted<'_> {
 }
 
 /// The site's side, which hears of the client's end only once it has ended itself, or after a while.
-struct HeldOpen<S> {
+struct HeldOpen<S, M> {
     stream: S,
+    /// Called when the site has taken something: of much at once, that may be long after it came.
+    took: M,
     grace: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
-impl<S> HeldOpen<S> {
-    fn new(stream: S, grace: Duration) -> Self {
-        Self { stream, grace, waiting: None, ended: false }
+impl<S, M: Fn()> HeldOpen<S, M> {
+    fn new(stream: S, grace: Duration, took: M) -> Self {
+        Self { stream, took, grace, waiting: None, ended: false }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for HeldOpen<S> {
+impl<S: pump::End, M: Fn() + Unpin> pump::End for HeldOpen<S, M> {
+    fn socket(&self) -> Option<&TcpStream> {
+        self.stream.socket()
+    }
+
+    // The client's side counts for both.
+    fn came(&mut self, _: &io::Result<usize>) {}
+
+    fn went(&mut self, _: &io::Result<usize>) {
+        (self.took)();
+    }
+}
+
+impl<S: AsyncRead + Unpin, M: Unpin> AsyncRead for HeldOpen<S, M> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -229,13 +264,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeldOpen<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for HeldOpen<S> {
+impl<S: AsyncWrite + Unpin, M: Fn() + Unpin> AsyncWrite for HeldOpen<S, M> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        (self.took)();
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -265,9 +302,9 @@ mod tests {
     ) -> (Vec<u8>, Vec<u8>, Duration) {
         let (mut client, mut near) = duplex(64);
         let (far, site) = duplex(64);
-        let tunnel = tokio::spawn(async move {
-            let mut far = HeldOpen::new(far, grace);
-            let _ = copy_bidirectional_with_sizes(&mut near, &mut far, 64, 64).await;
+        let tunnel = tokio::task::spawn_local(async move {
+            let mut far = HeldOpen::new(far, grace, || {});
+            let _ = pump::both_ways(&Pump::new(1), &mut near, &mut far).await;
         });
         client.write_all(b"close").await.unwrap();
         client.shutdown().await.unwrap();
@@ -298,16 +335,19 @@ mod tests {
             ("it comes too late", seconds(4.0), seconds(0.5), seconds(0.5)..seconds(4.0)),
             ("nothing is waited for", seconds(4.0), Duration::ZERO, Duration::ZERO..seconds(4.0)),
         ];
-        let each = cases.map(|(what, wait, grace, expected)| {
-            tokio::spawn(async move {
-                let (asked, answer, told) = site_that_answers_after(wait, grace).await;
-                assert_eq!(asked, b"close", "{what}");
-                assert_eq!(answer, b"closed", "{what}");
-                assert!(expected.contains(&told), "{what}: told after {told:?}");
-            })
-        });
-        for case in each {
-            case.await.unwrap();
-        }
+        let all = async {
+            let each = cases.map(|(what, wait, grace, expected)| {
+                tokio::task::spawn_local(async move {
+                    let (asked, answer, told) = site_that_answers_after(wait, grace).await;
+                    assert_eq!(asked, b"close", "{what}");
+                    assert_eq!(answer, b"closed", "{what}");
+                    assert!(expected.contains(&told), "{what}: told after {told:?}");
+                })
+            });
+            for case in each {
+                case.await.unwrap();
+            }
+        };
+        tokio::task::LocalSet::new().run_until(all).await;
     }
 }

@@ -2,6 +2,7 @@
 //! an HTTP/2 connection.
 
 use crate::http2::ByteStream;
+use crate::pump;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::pin::Pin;
@@ -19,6 +20,18 @@ pub(crate) enum Wire {
     Site(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     /// One stream of a client's HTTP/2 connection (RFC 8441).
     Stream(ByteStream),
+}
+
+impl pump::End for Wire {
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Wire::Plain(stream) => Some(stream),
+            Wire::Client(_) | Wire::Site(_) | Wire::Stream(_) => None,
+        }
+    }
+
+    fn came(&mut self, _: &io::Result<usize>) {}
+    fn went(&mut self, _: &io::Result<usize>) {}
 }
 
 macro_rules! each {

@@ -13,6 +13,7 @@ use crate::limit::Admission;
 use crate::listen;
 use crate::live::{Registry, SeatLimits};
 use crate::pool::{Pool, PoolLimits};
+use crate::pump::Pump;
 use crate::record::now;
 use crate::resolve::{ResolveRules, Resolver};
 use crate::snapshot::Current;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) authority: Arc<authority::Live>,
     pub(crate) via: ViaName,
     pub(crate) heartbeats: Arc<Heartbeats>,
+    /// How many workers there are.
+    pub(crate) workers: usize,
     pub(crate) stop: watch::Receiver<Stop>,
 }
 
@@ -90,6 +93,8 @@ pub(crate) struct Worker {
     pub(crate) dials: Rc<Dials>,
     /// Where heads are read to before hyper gets them: one for all connections of the worker.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// Moves the bytes of tunnels.
+    pub(crate) pump: Pump,
     authority: Arc<authority::Live>,
     current: Current,
     metrics: Metrics,
@@ -142,6 +147,7 @@ impl Worker {
             dials: Rc::default(),
             authority: Arc::clone(&shared.authority),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            pump: Pump::new(shared.workers),
             current: Arc::clone(&shared.current),
             metrics: shared.metrics.clone(),
             view: RefCell::new(view),
@@ -213,6 +219,7 @@ impl Worker {
         }
         if ticks.is_multiple_of(10) {
             self.pool.close_stale();
+            self.pump.rest();
         }
         self.report(&view);
     }

@@ -17,6 +17,7 @@ mod dial;
 mod dials;
 mod early;
 mod exchange;
+mod fair;
 pub mod follow;
 mod forward;
 #[cfg(any(test, fuzzing))]

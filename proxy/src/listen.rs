@@ -84,8 +84,9 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
                 continue;
             }
         };
+        let share = worker.fairness.share(address);
         let worker = Rc::clone(&worker);
-        tokio::task::spawn_local(connection::serve(worker, stream, address, ticket));
+        tokio::task::spawn_local(share.of(connection::serve(worker, stream, address, ticket)));
     }
 }
 

@@ -5,6 +5,7 @@ use crate::authority::{self, Minter};
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::dials::Dials;
+use crate::fair::Fairness;
 use crate::headers::ViaName;
 use crate::heartbeat::Heartbeats;
 use crate::http2;
@@ -93,6 +94,8 @@ pub(crate) struct Worker {
     pub(crate) dials: Rc<Dials>,
     /// Where heads are read to before hyper gets them: one for all connections of the worker.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// Shares the worker's time among its clients.
+    pub(crate) fairness: Rc<Fairness>,
     /// Moves the bytes of tunnels.
     pub(crate) pump: Pump,
     authority: Arc<authority::Live>,
@@ -147,6 +150,7 @@ impl Worker {
             dials: Rc::default(),
             authority: Arc::clone(&shared.authority),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            fairness: Rc::default(),
             pump: Pump::new(shared.workers),
             current: Arc::clone(&shared.current),
             metrics: shared.metrics.clone(),
@@ -255,6 +259,7 @@ pub(crate) fn run(
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move {
         let worker = Rc::new(Worker::new(number, &shared)?);
+        tokio::task::spawn_local(Rc::clone(&worker.fairness).usher());
         let mut accepting = Vec::new();
         for listener in listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;

@@ -61,9 +61,10 @@ pub(crate) async fn serve(
         let Some(asked) = next else { return Ok(()) };
         let (request, respond) = asked?;
         let (worker, client) = (Rc::clone(worker), Rc::clone(client));
-        tokio::task::spawn_local(async move {
+        let share = worker.fairness.share(client.address);
+        tokio::task::spawn_local(share.of(async move {
             answer(&worker, &client, request, respond).await;
-        });
+        }));
     }
 }
 

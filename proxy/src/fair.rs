@@ -1,0 +1,359 @@
+//! A worker's time shared among its clients: whoever takes much of it waits for those who take little.
+//!
+//! A worker runs one task after another, and one client may have thousands of connections with
+//! something to do. Each client has an allowance of the worker's time that fills up again as time
+//! passes. Tasks of a client who has used it up stand in a queue of their own, from which a few go
+//! each time that sockets were looked at and whatever else is to be done was done. So such a client
+//! has all the time that nobody else wants, and others wait for a few of its tasks, not for all.
+
+use pin_project_lite::pin_project;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// The part of a worker's time that a client may use ahead of others' that have used up theirs: one
+/// in so many.
+const PART: u32 = 8;
+/// Most that is allowed at once, as after a rest: some pages with their pictures.
+const MOST: Duration = Duration::from_millis(20);
+/// Tasks of those who wait that go each time that sockets were looked at, while others have something
+/// to do too.
+const AT_ONCE: usize = 2;
+/// The same while nobody else has anything to do: looking at sockets has its price.
+const AT_ONCE_ALONE: usize = 8;
+
+/// The clients of a worker.
+#[derive(Default)]
+pub(crate) struct Fairness {
+    clients: RefCell<HashMap<IpAddr, Weak<Share>>>,
+    queue: RefCell<Queue>,
+    /// Somebody within their allowance had something to do since some were called last.
+    others: Cell<bool>,
+}
+
+/// Clients that have used up their allowance, in turn, each with its tasks.
+#[derive(Default)]
+struct Queue {
+    clients: VecDeque<Rc<Share>>,
+    /// Who lets the queue go, while there is nothing to let go.
+    usher: Option<Waker>,
+}
+
+/// One client's share of a worker.
+pub(crate) struct Share {
+    fairness: Rc<Fairness>,
+    client: IpAddr,
+    /// What is left of its allowance, in nanoseconds; less than nothing if more was used.
+    left_ns: Cell<i64>,
+    filled: Cell<Instant>,
+    waiting: RefCell<VecDeque<Rc<Place>>>,
+}
+
+/// A task's place in its client's queue.
+#[derive(Default)]
+struct Place {
+    waker: RefCell<Option<Waker>>,
+    state: Cell<State>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Out,
+    Waiting,
+    /// It has its turn, whatever is left of the allowance.
+    Called,
+}
+
+impl Fairness {
+    /// The share of the client at an address.
+    pub(crate) fn share(self: &Rc<Self>, client: IpAddr) -> Rc<Share> {
+        let mut clients = self.clients.borrow_mut();
+        if let Some(share) = clients.get(&client).and_then(Weak::upgrade) {
+            return share;
+        }
+        let share = Rc::new(Share {
+            fairness: Rc::clone(self),
+            client,
+            left_ns: Cell::new(MOST.as_nanos() as i64),
+            filled: Cell::new(Instant::now()),
+            waiting: RefCell::default(),
+        });
+        clients.insert(client, Rc::downgrade(&share));
+        share
+    }
+
+    /// Lets those who wait go, a few at a time, for as long as the worker runs.
+    pub(crate) async fn usher(self: Rc<Self>) {
+        loop {
+            std::future::poll_fn(|cx| {
+                let mut queue = self.queue.borrow_mut();
+                if queue.clients.is_empty() {
+                    queue.usher = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+            .await;
+            let at_once = if self.others.take() { AT_ONCE } else { AT_ONCE_ALONE };
+            for _ in 0..at_once {
+                self.call_next();
+            }
+            // Until sockets were looked at: what has come for others stands before this in the queue.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn call_next(&self) {
+        let Some(share) = self.queue.borrow_mut().clients.pop_front() else { return };
+        let mut waiting = share.waiting.borrow_mut();
+        while let Some(place) = waiting.pop_front() {
+            place.state.set(State::Called);
+            // None: its task has gone.
+            if let Some(waker) = place.waker.take() {
+                waker.wake();
+                break;
+            }
+        }
+        if !waiting.is_empty() {
+            self.queue.borrow_mut().clients.push_back(Rc::clone(&share));
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut clients = self.fairness.clients.borrow_mut();
+        // Another may have come from the same address since the last of these had gone.
+        if clients.get(&self.client).is_some_and(|share| share.strong_count() == 0) {
+            clients.remove(&self.client);
+        }
+    }
+}
+
+impl Share {
+    /// A task of this client's.
+    pub(crate) fn of<F: Future>(self: Rc<Self>, task: F) -> Shared<F> {
+        Shared { share: self, place: None, task }
+    }
+
+    /// Fills the allowance up to now.
+    fn fill(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.filled.replace(now));
+        let more = i64::try_from(since.as_nanos() / u128::from(PART)).unwrap_or(i64::MAX);
+        let most = MOST.as_nanos() as i64;
+        self.left_ns.set(self.left_ns.get().saturating_add(more).min(most));
+    }
+
+    fn wait(self: &Rc<Self>, place: &Rc<Place>, waker: &Waker) {
+        let mut known = place.waker.borrow_mut();
+        match &*known {
+            Some(known) if known.will_wake(waker) => {}
+            _ => *known = Some(waker.clone()),
+        }
+        if place.state.replace(State::Waiting) == State::Waiting {
+            return;
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.push_back(Rc::clone(place));
+        if waiting.len() == 1 {
+            let mut queue = self.fairness.queue.borrow_mut();
+            queue.clients.push_back(Rc::clone(self));
+            if let Some(usher) = queue.usher.take() {
+                usher.wake();
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// What [`Share::of`] gives.
+    pub(crate) struct Shared<F> {
+        share: Rc<Share>,
+        place: Option<Rc<Place>>,
+        #[pin]
+        task: F,
+    }
+
+    impl<F> PinnedDrop for Shared<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(place) = this.place
+                && place.state.get() == State::Waiting
+            {
+                place.waker.take();
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for Shared<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let began = Instant::now();
+        this.share.fill(began);
+        if this.share.left_ns.get() < 0 {
+            let place = this.place.get_or_insert_default();
+            if place.state.get() != State::Called {
+                this.share.wait(place, cx.waker());
+                return Poll::Pending;
+            }
+            place.state.set(State::Out);
+        } else {
+            this.share.fairness.others.set(true);
+        }
+        let output = this.task.poll(cx);
+        let used = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let least = -(MOST.as_nanos() as i64);
+        let left = this.share.left_ns.get().saturating_sub(used).max(least);
+        this.share.left_ns.set(left);
+        output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a task that panics is a failed test")]
+    use super::*;
+    use tokio::task::{LocalSet, spawn_local};
+
+    /// Works for so long, without a pause.
+    fn work(time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            std::hint::spin_loop();
+        }
+    }
+
+    const GREEDY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
+    fn fairness() -> Rc<Fairness> {
+        let fairness = Rc::new(Fairness::default());
+        spawn_local(Rc::clone(&fairness).usher());
+        fairness
+    }
+
+    #[tokio::test]
+    async fn who_takes_little_does_not_wait_for_the_hundreds_of_tasks_of_who_takes_much() {
+        let all = async {
+            let fairness = fairness();
+            let done = Rc::new(Cell::new(0));
+            for _ in 0..400 {
+                let done = Rc::clone(&done);
+                spawn_local(fairness.share(GREEDY).of(async move {
+                    loop {
+                        work(Duration::from_micros(500));
+                        done.set(done.get() + 1);
+                        tokio::task::yield_now().await;
+                    }
+                }));
+            }
+            // Past what is allowed at once.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let share = fairness.share(OTHER);
+            let before = done.get();
+            let mut waits: Vec<Duration> = Vec::new();
+            for _ in 0..20 {
+                let asked = Instant::now();
+                spawn_local(Rc::clone(&share).of(async move {
+                    work(Duration::from_micros(100));
+                    asked.elapsed()
+                }))
+                .await
+                .map(|wait| waits.push(wait))
+                .unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            waits.sort();
+            // Behind all of the 400 it would be 200 ms.
+            assert!(waits[15] < Duration::from_millis(20), "{waits:?}");
+            assert!(done.get() > before + 20, "who takes much still gets on");
+        };
+        LocalSet::new().run_until(all).await;
+    }
+
+    #[tokio::test]
+    async fn alone_a_client_has_all_the_time_there_is() {
+        let all = async {
+            let fairness = fairness();
+            let share = fairness.share(GREEDY);
+            let began = Instant::now();
+            let tasks: Vec<_> = (0..10)
+                .map(|_| {
+                    spawn_local(Rc::clone(&share).of(async {
+                        for _ in 0..100 {
+                            work(Duration::from_micros(200));
+                            tokio::task::yield_now().await;
+                        }
+                    }))
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+            // 200 ms of work, of which its allowance would cover 45.
+            assert!(began.elapsed() < Duration::from_millis(800), "{:?}", began.elapsed());
+        };
+        LocalSet::new().run_until(all).await;
+    }
+
+    #[tokio::test]
+    async fn those_who_take_much_take_turns_whatever_the_number_of_their_tasks() {
+        let all = async {
+            let fairness = fairness();
+            let done: Rc<[Cell<u32>; 2]> = Rc::default();
+            for (which, (client, tasks)) in [(GREEDY, 100), (OTHER, 2)].into_iter().enumerate() {
+                for _ in 0..tasks {
+                    let done = Rc::clone(&done);
+                    spawn_local(fairness.share(client).of(async move {
+                        loop {
+                            work(Duration::from_micros(200));
+                            done[which].set(done[which].get() + 1);
+                            tokio::task::yield_now().await;
+                        }
+                    }));
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            let (many, few) = (done[0].get(), done[1].get());
+            assert!(few * 4 > many, "{few} turns of the one, {many} of the other");
+        };
+        LocalSet::new().run_until(all).await;
+    }
+
+    #[tokio::test]
+    async fn tasks_that_are_dropped_while_they_wait_hold_up_nobody_and_clients_are_forgotten() {
+        let all = async {
+            let fairness = fairness();
+            let task = |time| {
+                spawn_local(fairness.share(GREEDY).of(async move {
+                    loop {
+                        work(time);
+                        tokio::task::yield_now().await;
+                    }
+                }))
+            };
+            let tasks: Vec<_> = (0..50).map(|_| task(Duration::from_millis(1))).collect();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for task in tasks {
+                task.abort();
+            }
+            let last = spawn_local(fairness.share(GREEDY).of(async { 7 }));
+            let last = tokio::time::timeout(Duration::from_secs(5), last).await;
+            assert_eq!(last.unwrap().unwrap(), 7);
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+            }
+            assert!(fairness.clients.borrow().is_empty(), "nobody is left");
+            assert!(fairness.queue.borrow().clients.is_empty());
+        };
+        LocalSet::new().run_until(all).await;
+    }
+}

@@ -40,7 +40,7 @@ const LIST_POLL_MS: u64 = 2_000;
 /// A follower that has not looked for so long is stuck, in milliseconds.
 const STUCK_MS: u64 = 10_000;
 /// Niceness of the threads that read and compile lists: requests go first.
-const LIST_NICENESS: i32 = 15;
+const LIST_NICENESS: i32 = 10;
 
 /// A part of the state that can be at fault by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-type Fault = Box<dyn Error>;
+type Fault = Box<dyn Error + Send + Sync>;
 
 /// The whole file.
 #[derive(Debug, Deserialize, Serialize)]

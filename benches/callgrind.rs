@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-type Fault = Box<dyn Error>;
+type Fault = Box<dyn Error + Send + Sync>;
 
 /// Variables of the environment that valgrind needs. Others are kept from what is counted, which could
 /// heed them.

@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-type Fault = Box<dyn Error>;
+type Fault = Box<dyn Error + Send + Sync>;
 
 /// A Wednesday in term, 12:40 in London.
 const LUNCH: UnixMillis = UnixMillis(1_795_610_400_000);

@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 /// Counts what is wanted; `false` if something grew too much.
-fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
+fn run(options: &Options) -> Result<bool, Fault> {
     if let Some(only) = options.only.as_deref().filter(|only| CASES.iter().all(|it| it.0 != *only))
     {
         let known: Vec<&str> = CASES.iter().map(|it| it.0).collect();
@@ -164,11 +164,7 @@ fn judge(
 }
 
 /// Writes the counts down; those of cases that were not counted now stay.
-fn record(
-    bounds: &mut Bounds,
-    kind: String,
-    here: Recorded,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn record(bounds: &mut Bounds, kind: String, here: Recorded) -> Result<(), Fault> {
     let before = bounds.machines.remove(&kind).unwrap_or_default();
     let mut now = here;
     for (name, count) in before.instructions {
@@ -210,7 +206,7 @@ fn one(options: &Options, name: &str, short: u64, long: u64) -> Result<u64, Faul
 }
 
 /// A part of it, in a process of its own.
-fn part(name: &str, times: u64) -> Result<Threads, Box<dyn std::error::Error>> {
+fn part(name: &str, times: u64) -> Result<Threads, Fault> {
     let folder = tempfile::tempdir()?;
     let output = callgrind::under(&std::env::current_exe()?, folder.path())
         .args(["--part", name, "--times", &times.to_string()])

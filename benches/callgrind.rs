@@ -41,18 +41,24 @@ pub(crate) fn under(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// What a run left in the folder.
+/// What a run left in the folder. Where there is `keep`, its files go there too, for `callgrind_annotate`.
 ///
 /// # Errors
-/// It left no count; with what valgrind said.
-pub(crate) fn counted(folder: &Path) -> Result<Threads, Fault> {
+/// It left no count, with what valgrind said; or a file cannot be copied.
+pub(crate) fn counted(folder: &Path, keep: Option<&Path>) -> Result<Threads, Fault> {
     let mut threads = Threads::new();
+    if let Some(keep) = keep {
+        std::fs::create_dir_all(keep)?;
+    }
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let Some(number) = name.to_str().and_then(|name| name.strip_prefix("counts-")) else {
             continue;
         };
+        if let Some(keep) = keep {
+            std::fs::copy(entry.path(), keep.join(&name))?;
+        }
         let text = std::fs::read_to_string(entry.path())?;
         let count = text.lines().find_map(|line| line.strip_prefix("totals:"));
         let count = count.ok_or_else(|| format!("{}: no totals", entry.path().display()))?;

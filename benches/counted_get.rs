@@ -50,7 +50,7 @@ max_days = 90
 ///
 /// # Errors
 /// It did not start, answer or end; with what it said.
-pub(crate) fn gets(binary: &Path, times: u64) -> Result<Threads, Fault> {
+pub(crate) fn gets(binary: &Path, times: u64, keep: Option<&Path>) -> Result<Threads, Fault> {
     let folder = tempfile::tempdir()?;
     let origin = origin()?;
     let free = || TcpListener::bind("127.0.0.1:0")?.local_addr();
@@ -85,7 +85,7 @@ pub(crate) fn gets(binary: &Path, times: u64) -> Result<Threads, Fault> {
         running.0.try_wait().is_ok_and(|status| status.is_some())
     })
     .map_err(|()| format!("schoolgate under callgrind did not end: {}", log()))?;
-    callgrind::counted(counts.path())
+    callgrind::counted(counts.path(), keep)
 }
 
 /// Asks every so often, until it is so.

@@ -43,6 +43,9 @@ struct Options {
     /// The program under test; without it `schoolgate` beside this one's folder
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Keep what callgrind wrote of the long runs here, a folder each, for `callgrind_annotate`
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
     /// Be a counted part: its name (used by the program itself)
     #[arg(long, hide = true)]
     part: Option<String>,
@@ -181,16 +184,17 @@ fn record(bounds: &mut Bounds, kind: String, here: Recorded) -> Result<(), Fault
 
 /// Instructions of one: the short and the long run, side by side.
 fn one(options: &Options, name: &str, short: u64, long: u64) -> Result<u64, Fault> {
-    let count = |times| -> Result<Threads, Fault> {
+    let kept = options.keep.as_ref().map(|folder| folder.join(name));
+    let count = |times, keep: Option<&Path>| -> Result<Threads, Fault> {
         let counted = match name {
-            "get" => counted_get::gets(&binary(options)?, times),
-            _ => part(name, times),
+            "get" => counted_get::gets(&binary(options)?, times, keep),
+            _ => part(name, times, keep),
         };
         counted.map_err(|error| format!("{name}: {error}").into())
     };
     let (few, many) = std::thread::scope(|scope| {
-        let few = scope.spawn(|| count(short));
-        let many = count(long);
+        let few = scope.spawn(|| count(short, None));
+        let many = count(long, kept.as_deref());
         (few.join(), many)
     });
     let few = few.map_err(|_| format!("{name}: the short run broke off"))??;
@@ -206,14 +210,14 @@ fn one(options: &Options, name: &str, short: u64, long: u64) -> Result<u64, Faul
 }
 
 /// A part of it, in a process of its own.
-fn part(name: &str, times: u64) -> Result<Threads, Fault> {
+fn part(name: &str, times: u64, keep: Option<&Path>) -> Result<Threads, Fault> {
     let folder = tempfile::tempdir()?;
     let output = callgrind::under(&std::env::current_exe()?, folder.path())
         .args(["--part", name, "--times", &times.to_string()])
         .stdin(Stdio::null())
         .output()?;
     match output.status.success() {
-        true => callgrind::counted(folder.path()),
+        true => callgrind::counted(folder.path(), keep),
         false => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             Err(format!("under callgrind: {}: {said}", output.status).into())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
@@ -32,11 +33,16 @@ pub(crate) fn version() -> Result<String, Fault> {
 pub(crate) fn under(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new("valgrind");
     command.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    // Valgrind takes a value behind a sign of equality alone.
+    let with = |option: &str, file: &str| {
+        let mut argument = OsString::from(option);
+        argument.push(folder.join(file));
+        argument
+    };
     command
-        .args(["--tool=callgrind", "--separate-threads=yes", "--callgrind-out-file"])
-        .arg(folder.join("counts"))
-        .arg("--log-file")
-        .arg(folder.join("said"))
+        .args(["--tool=callgrind", "--separate-threads=yes"])
+        .arg(with("--callgrind-out-file=", "counts"))
+        .arg(with("--log-file=", "said"))
         .arg(program);
     command
 }

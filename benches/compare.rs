@@ -89,7 +89,7 @@ struct Options {
     #[arg(long)]
     quick: bool,
     /// End the rounds so many minutes after the start; what large lists cost is measured after them.
-    /// Without it 18, with --quick 4
+    /// Without it 18, with --quick 4 and a half
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
     minutes: Option<u64>,
     /// Connections at a time
@@ -124,8 +124,10 @@ impl Options {
         Duration::from_secs(self.seconds.unwrap_or(if self.quick { 1 } else { 2 }))
     }
 
-    fn minutes(&self) -> u64 {
-        self.minutes.unwrap_or(if self.quick { 4 } else { 18 })
+    /// From the start of the run until no round begins any more.
+    fn limit(&self) -> Duration {
+        let seconds = if self.quick { 270 } else { 18 * 60 };
+        Duration::from_secs(self.minutes.map_or(seconds, |minutes| minutes * 60))
     }
 
     fn names(&self) -> u64 {
@@ -194,7 +196,7 @@ fn run(options: &Options) -> Result<bool, String> {
     table.warnings.append(&mut line_up.missing);
     describe(options, &line_up, &mut table);
 
-    let deadline = Duration::from_secs(options.minutes() * 60);
+    let deadline = options.limit();
     let machine_before = measure::machine();
     let rounds_begun = Instant::now();
     'rounds: for round in 0..options.rounds() {
@@ -205,9 +207,9 @@ fn run(options: &Options) -> Result<bool, String> {
             for place in 0..count {
                 if begun.elapsed() > deadline {
                     table.warnings.push(format!(
-                        "stopped in round {} after {} minutes",
+                        "stopped in round {} after {:.1} minutes: what follows has fewer rounds",
                         round + 1,
-                        options.minutes()
+                        begun.elapsed().as_secs_f64() / 60.0
                     ));
                     break 'rounds;
                 }
@@ -248,7 +250,7 @@ fn play(
     let (before, begun) = (entrant.cpu_ns(), Instant::now());
     let tally = load::run(&load, &|| false).map_err(|error| error.to_string())?;
     if let Some(pid) = entrant.pid {
-        measure::settle(pid, stage::SETTLE_LIMIT);
+        measure::settle_for(pid, stage::SETTLE_LIMIT, entrant.quiet_spells);
     }
     let cpu_ns = entrant.cpu_ns().saturating_sub(before);
     let (now, own_now) = (measure::machine(), measure::usage(std::process::id()).cpu_ns);

@@ -62,6 +62,7 @@ pub(crate) fn start(
         "passes everything to one server, in tunnels byte by byte; filters and records nothing";
     let mut entrant = Entrant::new("haproxy", does, None).keeping(process);
     entrant.version = package.version;
+    entrant.quiet_spells = 1;
     entrant.http = Some(http);
     entrant.tunnels = Some(Tunnels { plain: relay, tls: relay_tls, bare: true });
     Ok(entrant)

@@ -39,14 +39,25 @@ pub(crate) fn usage(root: u32) -> Usage {
 ///
 /// Gives up after `limit`.
 pub(crate) fn settle(root: u32, limit: Duration) {
+    settle_for(root, limit, 3);
+}
+
+/// The same, content with so many quiet spells of 300 ms in a row.
+pub(crate) fn settle_for(root: u32, limit: Duration, spells: u32) {
     let start = Instant::now();
     let cpu = || family::of(root).into_iter().map(cpu_ns).sum::<u64>();
     let mut quiet = 0;
-    while start.elapsed() < limit && quiet < 3 {
+    while start.elapsed() < limit && quiet < spells {
         let before = cpu();
         std::thread::sleep(Duration::from_millis(300));
         quiet = if cpu().saturating_sub(before) < 4_000_000 { quiet + 1 } else { 0 };
     }
+}
+
+/// Processor time of the calling thread so far, in nanoseconds; zero where the system does not say.
+pub(crate) fn own_thread_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
 /// Processors of the machine, whichever of them this process may use.

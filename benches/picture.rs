@@ -140,15 +140,20 @@ fn draw(out: &mut String, panel: &Panel, left: f64, top: f64) {
         let weight = if bar.kind == Kind::Ours { " font-weight=\"bold\"" } else { "" };
         let _ = writeln!(
             out,
-            "<rect x=\"{start:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n\
-             <path d=\"M{least:.1} {middle:.1}H{most:.1}M{least:.1} {cap:.1}v6M{most:.1} {cap:.1}v6\" stroke=\"#222\"/>",
+            "<rect x=\"{start:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>",
             y + 2.0,
             (end - start).max(0.5),
             BAR_HEIGHT - 4.0,
-            least = x(bar.range.0),
-            most = x(bar.range.1),
-            cap = middle - 3.0,
         );
+        // One round has no ends.
+        if bar.range.0 < bar.range.1 {
+            let (least, most, cap) = (x(bar.range.0), x(bar.range.1), middle - 3.0);
+            let _ = writeln!(
+                out,
+                "<path d=\"M{least:.1} {middle:.1}H{most:.1}M{least:.1} {cap:.1}v6M{most:.1} {cap:.1}v6\" \
+                 stroke=\"#222\"/>",
+            );
+        }
         let _ = writeln!(
             words,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\"{weight}>{}</text>\n\

@@ -15,6 +15,11 @@ test:
 bench *options:
     cargo bench --locked --bench compare -- {{options}}
 
+# Instructions of each step of a request, against what was recorded: `just instructions --record` records.
+instructions *options:
+    cargo build --locked --profile instructions --workspace --bins --bench instructions
+    cargo bench --locked --profile instructions --workspace --bench instructions -- {{options}}
+
 # Every measurement; claims of speed in the documents come from these. The soak alone takes ten minutes.
 bench-all:
     cargo bench --workspace --locked

@@ -1,5 +1,7 @@
-//! Processes that the replay starts: pinned to their processors, and ended when dropped.
+//! Processes that a bench starts: pinned to their processors, and ended when dropped, with all that came
+//! of them.
 
+use crate::family;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io;
@@ -41,7 +43,7 @@ impl Pinning {
     }
 }
 
-/// A child process, killed when dropped.
+/// A child process, killed when dropped, with its family.
 pub(crate) struct Started {
     child: Child,
 }
@@ -49,10 +51,13 @@ pub(crate) struct Started {
 impl Started {
     /// Starts a command on the given processors.
     pub(crate) fn new(command: &mut Command, on: &[usize], back_to: &[usize]) -> io::Result<Self> {
+        let mark = family::mark(command);
         Pinning::pin(on);
         let child = command.spawn();
         Pinning::pin(back_to);
-        Ok(Self { child: child? })
+        let child = child?;
+        family::know(child.id(), mark);
+        Ok(Self { child })
     }
 
     /// Process id.
@@ -65,7 +70,7 @@ impl Started {
         &mut self.child
     }
 
-    /// Sends a signal.
+    /// Sends a signal. Nobody else can have its id until [`Self::ended`] says that it has ended.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
             // It may have ended already.
@@ -108,34 +113,28 @@ impl Started {
         Err(format!("{name} did not listen within {} s: {}", limit.as_secs(), tail()))
     }
 
-    /// Asks it to end, and waits so long before it is killed.
+    /// Asks it to end, and waits so long before it is killed. What it left behind is killed at once.
     pub(crate) fn stop(&mut self, wait: Duration) {
-        self.signal(Signal::TERM);
+        if self.ended().is_none() {
+            self.signal(Signal::TERM);
+        }
         let start = Instant::now();
-        while start.elapsed() < wait {
-            if self.ended().is_some() {
-                return;
-            }
+        while start.elapsed() < wait && self.ended().is_none() {
             std::thread::sleep(Duration::from_millis(20));
         }
         self.kill();
     }
 
     fn kill(&mut self) {
-        for pid in crate::measure::tree(self.pid()) {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        family::end(self.pid());
+        // Whoever has ended already is not waited for again.
         let _ = self.child.wait();
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if self.ended().is_none() {
-            self.kill();
-        }
+        self.kill();
     }
 }
 

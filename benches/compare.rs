@@ -21,6 +21,8 @@ mod child;
 mod debian;
 mod e2guardian;
 mod entrant;
+mod family;
+mod figures;
 mod haproxy;
 mod large;
 mod line_up;
@@ -86,9 +88,10 @@ struct Options {
     /// Two rounds of a second, and 200,000 names: shows that all works, and little more
     #[arg(long)]
     quick: bool,
-    /// End the rounds after so many minutes; what large lists cost is measured after them
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
-    minutes: u64,
+    /// End the rounds so many minutes after the start; what large lists cost is measured after them.
+    /// Without it 18, with --quick 4 and a half
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
+    minutes: Option<u64>,
     /// Connections at a time
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     connections: u32,
@@ -121,6 +124,12 @@ impl Options {
         Duration::from_secs(self.seconds.unwrap_or(if self.quick { 1 } else { 2 }))
     }
 
+    /// From the start of the run until no round begins any more.
+    fn limit(&self) -> Duration {
+        let seconds = if self.quick { 270 } else { 18 * 60 };
+        Duration::from_secs(self.minutes.map_or(seconds, |minutes| minutes * 60))
+    }
+
     fn names(&self) -> u64 {
         self.names.unwrap_or(if self.quick { 200_000 } else { 4_000_000 })
     }
@@ -148,7 +157,7 @@ fn main() -> ExitCode {
         Some(listen) => sites::server(&options.sites, false)
             .and_then(|tls| origin::run(listen, Some(tls)).map_err(|error| error.to_string()))
             .map(|()| true),
-        None => run(&options),
+        None => family::leaving_nobody(|| run(&options)),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -172,6 +181,7 @@ fn run(options: &Options) -> Result<bool, String> {
         None => stage::build()?,
     };
     let mut table = Table::default();
+    let setting_up = Instant::now();
     let mut line_up = LineUp::start(&line_up::Setting {
         binary: &binary,
         folder: folder.path(),
@@ -182,10 +192,11 @@ fn run(options: &Options) -> Result<bool, String> {
         wanted: &wanted,
         groups: Groups::of(&rows, with_lists),
     })?;
+    eprintln!("  everybody runs after {:.0} s", setting_up.elapsed().as_secs_f64());
     table.warnings.append(&mut line_up.missing);
     describe(options, &line_up, &mut table);
 
-    let deadline = Duration::from_secs(options.minutes * 60);
+    let deadline = options.limit();
     let machine_before = measure::machine();
     let rounds_begun = Instant::now();
     'rounds: for round in 0..options.rounds() {
@@ -196,9 +207,9 @@ fn run(options: &Options) -> Result<bool, String> {
             for place in 0..count {
                 if begun.elapsed() > deadline {
                     table.warnings.push(format!(
-                        "stopped in round {} after {} minutes",
+                        "stopped in round {} after {:.1} minutes: what follows has fewer rounds",
                         round + 1,
-                        options.minutes
+                        begun.elapsed().as_secs_f64() / 60.0
                     ));
                     break 'rounds;
                 }
@@ -217,7 +228,10 @@ fn run(options: &Options) -> Result<bool, String> {
     }
     hold_records(&line_up, &mut table)?;
     table.cells.sort_by_key(|cell| (line_up::place(cell.through), cell.row));
-    table.setting.push(format!("the run took {:.1} minutes", begun.elapsed().as_secs_f64() / 60.0));
+    let seconds = begun.elapsed().as_secs_f64();
+    table.setting.push(format!("the run took {:.1} minutes", seconds / 60.0));
+    table.run.insert("seconds".to_owned(), json!(seconds));
+    say_unread(&mut table);
     line_up.stop();
     write(&table, options.out.as_deref())
 }
@@ -236,13 +250,13 @@ fn play(
     let (before, begun) = (entrant.cpu_ns(), Instant::now());
     let tally = load::run(&load, &|| false).map_err(|error| error.to_string())?;
     if let Some(pid) = entrant.pid {
-        measure::settle(pid, stage::SETTLE_LIMIT);
+        measure::settle_for(pid, stage::SETTLE_LIMIT, entrant.quiet_spells);
     }
     let cpu_ns = entrant.cpu_ns().saturating_sub(before);
     let (now, own_now) = (measure::machine(), measure::usage(std::process::id()).cpu_ns);
     let busy = now.busy_ns + now.stolen_ns - machine.busy_ns - machine.stolen_ns;
     let others = busy.saturating_sub(own_now.saturating_sub(own)) as f64
-        / (begun.elapsed().as_nanos() as f64 * processors());
+        / (begun.elapsed().as_nanos() as f64 * measure::processors() as f64);
     entrant.decisions += tally.decisions;
     let cell = Cell::new(row, entrant, round, &tally, cpu_ns, others);
     eprintln!(
@@ -262,10 +276,6 @@ fn play(
     Ok(Some(cell))
 }
 
-fn processors() -> f64 {
-    std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64)
-}
-
 /// Who takes part, on what.
 fn describe(options: &Options, line_up: &LineUp, table: &mut Table) {
     let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -274,10 +284,25 @@ fn describe(options: &Options, line_up: &LineUp, table: &mut Table) {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     table.setting.push(format!(
         "{} processors ({}), Linux {}",
-        processors(),
+        measure::processors(),
         model.trim_start_matches([' ', '\t', ':']).trim(),
         kernel.trim()
     ));
+    let run = json!({
+        "processors": measure::processors(),
+        "processor": model.trim_start_matches([' ', '\t', ':']).trim(),
+        "linux": kernel.trim(),
+        "workers": 1,
+        "own_processor": line_up.pinned,
+        "rounds": options.rounds(),
+        "seconds_a_round": options.length().as_secs(),
+        "connections": options.connections,
+        "names": options.names(),
+        "quick": options.quick,
+    });
+    if let serde_json::Value::Object(run) = run {
+        table.run = run;
+    }
     table.setting.push(format!(
         "one worker each, {}; {} connections, {} s a round; filters have a list of {} names; Schoolgate and \
          Squid know 16 people and three levels and log every request",
@@ -298,7 +323,7 @@ fn say_others(before: &measure::Machine, took: Duration, table: &mut Table) {
     let shares = table.cells.iter().map(|cell| cell.others).collect();
     let Some(spread) = table::Spread::of(shares) else { return };
     let stolen = measure::machine().stolen_ns.saturating_sub(before.stolen_ns) as f64
-        / (took.as_nanos() as f64 * processors());
+        / (took.as_nanos() as f64 * measure::processors() as f64);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     table.setting.push(format!(
         "other programs and other machines on the same host took {:.0} % of the processors in the middle \
@@ -308,10 +333,27 @@ fn say_others(before: &measure::Machine, took: Duration, table: &mut Table) {
         stolen * 100.0,
         load.split(' ').take(3).collect::<Vec<_>>().join(" ")
     ));
+    table.run.insert("others_share_median".to_owned(), json!(spread.median));
+    table.run.insert("others_share_max".to_owned(), json!(spread.most));
+    table.run.insert("stolen_share".to_owned(), json!(stolen));
     if spread.median > 0.1 {
         table
             .warnings
             .push("the machine was busy with other work: compare ratios, not figures".into());
+    }
+}
+
+/// Names those whose processor time could not be read: they have no place in the table of it.
+fn say_unread(table: &mut Table) {
+    let mut unread: Vec<&str> = Vec::new();
+    for cell in &table.cells {
+        let answered = cell.per_second > 0.0 && cell.through != table::CONTROL;
+        if answered && cell.cpu_us.is_none() && !unread.contains(&cell.through) {
+            unread.push(cell.through);
+        }
+    }
+    if !unread.is_empty() {
+        table.warnings.push(format!("no processor time could be read of: {}", unread.join(", ")));
     }
 }
 

@@ -48,7 +48,8 @@ pub(crate) fn start(
     let said = folder.join("said.log");
     let to = std::fs::File::create(&said).map_err(say)?;
     let mut command = package.command(PROGRAM);
-    command.arg("-c").arg(&path).current_dir(folder);
+    // What its file says of going into the background is not heeded, this is.
+    command.args(["-N", "-c"]).arg(&path).current_dir(folder);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(to);
     let begun = Instant::now();
     let mut process = Started::new(&mut command, &pinning.proxy, &pinning.rest).map_err(say)?;
@@ -102,7 +103,6 @@ fn configuration(text: &str, folder: &Path, package: &Package, address: SocketAd
         ("custombannedflashfile", format!("'{share}/blockedflash.swf'")),
         ("weightedphrasemode", "0".to_owned()),
         ("httpworkers", "200".to_owned()),
-        ("nodaemon", "on".to_owned()),
         ("filecachedir", format!("'{folder}'")),
         ("daemonuser", "'nobody'".to_owned()),
         ("daemongroup", "'nogroup'".to_owned()),

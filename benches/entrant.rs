@@ -21,6 +21,8 @@ pub(crate) struct Entrant {
     pub tunnels: Option<Tunnels>,
     /// Where tunnels are looked into.
     pub inspected: Option<Inspected>,
+    /// Spells of quiet after which it has nothing left to do: whoever writes no log puts nothing off.
+    pub quiet_spells: u32,
     /// The host that is asked for.
     pub host: &'static str,
     /// From start to the first answer, if it was looked at.
@@ -66,6 +68,7 @@ impl Entrant {
             http: None,
             tunnels: None,
             inspected: None,
+            quiet_spells: 3,
             host: PLAIN_HOST,
             cold_start_seconds: None,
             idle_bytes: 0,

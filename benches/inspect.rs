@@ -20,6 +20,7 @@
 mod cases;
 mod child;
 mod debian;
+mod family;
 mod h2_load;
 mod lists;
 mod load;
@@ -164,7 +165,7 @@ fn main() -> ExitCode {
         Some(listen) => sites::server(&options.sites, false)
             .and_then(|tls| origin::run(listen, Some(tls)).map_err(|error| error.to_string()))
             .map(|()| true),
-        None => run(&options),
+        None => family::leaving_nobody(|| run(&options)),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

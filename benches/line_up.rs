@@ -358,7 +358,7 @@ impl LineUp {
         let hosts = large::hosts(&text);
         let mut found = Found { names: text.lines().count(), ..Found::default() };
         eprintln!("  looking up among {} names", found.names);
-        found.lookup_us = large::lookup_us(&text, &hosts)?;
+        found.lookup_us = Some(large::lookup_us(&text, &hosts)?);
         drop(text);
         let first = self.schoolgates.first();
         found.compile_seconds = first.map(|it| it.first_ready_after.as_secs_f64());

@@ -1,6 +1,6 @@
-//! What a process tree costs: processor time and memory, read from `/proc`.
+//! What a process and all that came of it costs: processor time and memory, read from `/proc`.
 
-use std::collections::HashMap;
+use crate::family::{self, stat};
 use std::time::{Duration, Instant};
 
 /// Processor time and peak memory of a process and everything that it started.
@@ -21,7 +21,7 @@ pub(crate) struct Usage {
 /// Reads the usage of a tree. Processes that end meanwhile are left out.
 pub(crate) fn usage(root: u32) -> Usage {
     let mut sum = Usage::default();
-    for pid in tree(root) {
+    for pid in family::of(root) {
         sum.cpu_ns += cpu_ns(pid);
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         sum.rss_bytes += field_bytes(&status, "VmRSS:");
@@ -39,14 +39,32 @@ pub(crate) fn usage(root: u32) -> Usage {
 ///
 /// Gives up after `limit`.
 pub(crate) fn settle(root: u32, limit: Duration) {
+    settle_for(root, limit, 3);
+}
+
+/// The same, content with so many quiet spells of 300 ms in a row.
+pub(crate) fn settle_for(root: u32, limit: Duration, spells: u32) {
     let start = Instant::now();
-    let cpu = || tree(root).into_iter().map(cpu_ns).sum::<u64>();
+    let cpu = || family::of(root).into_iter().map(cpu_ns).sum::<u64>();
     let mut quiet = 0;
-    while start.elapsed() < limit && quiet < 3 {
+    while start.elapsed() < limit && quiet < spells {
         let before = cpu();
         std::thread::sleep(Duration::from_millis(300));
         quiet = if cpu().saturating_sub(before) < 4_000_000 { quiet + 1 } else { 0 };
     }
+}
+
+/// Processor time of the calling thread so far, in nanoseconds; zero where the system does not say.
+pub(crate) fn own_thread_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+/// Processors of the machine, whichever of them this process may use.
+pub(crate) fn processors() -> usize {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("cpu"));
+    lines.filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit())).count().max(1)
 }
 
 /// What the whole machine has worked so far.
@@ -75,26 +93,6 @@ pub(crate) fn machine() -> Machine {
     Machine { busy_ns: at(0) + at(1) + at(2) + at(5) + at(6), stolen_ns: at(7) }
 }
 
-/// The process and all its descendants.
-pub(crate) fn tree(root: u32) -> Vec<u32> {
-    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        if let Some(parent) = stat(pid).and_then(|fields| fields.get(1)?.parse().ok()) {
-            children.entry(parent).or_default().push(pid);
-        }
-    }
-    let mut found = vec![root];
-    let mut next = 0;
-    while let Some(&pid) = found.get(next) {
-        found.extend(children.get(&pid).into_iter().flatten());
-        next += 1;
-    }
-    found
-}
-
 /// Processor time of one process. `schedstat` counts nanoseconds but forgets threads that have
 /// ended; `stat` keeps those but counts in ticks: the larger of the two is the truer one.
 fn cpu_ns(pid: u32) -> u64 {
@@ -110,13 +108,6 @@ fn cpu_ns(pid: u32) -> u64 {
         .map(|fields| [11, 12].iter().filter_map(|&i| fields.get(i)?.parse::<u64>().ok()).sum())
         .unwrap_or(0);
     exact.max(ticks * tick_ns)
-}
-
-/// The fields of `/proc/PID/stat` behind the command name: state, parent, ...
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = text.rsplit_once(')')?;
-    Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
 /// A `Name:   123 kB` line in bytes; 0 if absent.

@@ -44,6 +44,7 @@ pub(crate) fn start(
     let does = "reverse proxy to one server: the floor; filters and records nothing";
     let mut entrant = Entrant::new("nginx", does, None).keeping(process);
     entrant.version = package.version;
+    entrant.quiet_spells = 1;
     entrant.http = Some(http);
     entrant.inspected =
         Some(Inspected { address: tls, bare: true, authority: authority.into_bytes() });

@@ -23,8 +23,39 @@ pub(crate) struct Bar {
     pub value: f64,
     /// The least and the most that were measured.
     pub range: (f64, f64),
-    /// Whether it is the one that the picture is about.
-    pub ours: bool,
+    /// Whose it is.
+    pub kind: Kind,
+}
+
+/// Whose a bar is, which gives it its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// That of the one that the picture is about.
+    Ours,
+    /// Another filter's.
+    Filter,
+    /// That of one that only passes on.
+    Other,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Ours, Kind::Filter, Kind::Other];
+
+    fn colour(self) -> &'static str {
+        match self {
+            Kind::Ours => "#1769aa",
+            Kind::Filter => "#8d99a6",
+            Kind::Other => "#d3dae0",
+        }
+    }
+
+    fn legend(self) -> &'static str {
+        match self {
+            Kind::Ours => "Schoolgate",
+            Kind::Filter => "other filters",
+            Kind::Other => "pass on only, without a filter",
+        }
+    }
 }
 
 const COLUMNS: usize = 2;
@@ -34,12 +65,12 @@ const BAR_WIDTH: f64 = 268.0;
 const BAR_HEIGHT: f64 = 18.0;
 const TITLE_HEIGHT: f64 = 44.0;
 const GAP: f64 = 16.0;
-const HEAD: f64 = 64.0;
+const HEAD: f64 = 88.0;
 
 /// Draws the panels in two columns. `note` stands under the title.
 pub(crate) fn svg(title: &str, note: &str, panels: &[Panel]) -> String {
     let height_of = |panel: &Panel| TITLE_HEIGHT + panel.bars.len() as f64 * BAR_HEIGHT + GAP;
-    let mut body = String::new();
+    let mut body = legend();
     let mut top = HEAD;
     for line in panels.chunks(COLUMNS) {
         for (column, panel) in line.iter().enumerate() {
@@ -58,6 +89,32 @@ pub(crate) fn svg(title: &str, note: &str, panels: &[Panel]) -> String {
         title = escaped(title),
         note = escaped(note),
     )
+}
+
+/// What the colours and lines stand for.
+fn legend() -> String {
+    let (mut out, mut left) = (String::new(), 12.0);
+    for kind in Kind::ALL {
+        let _ = writeln!(
+            out,
+            "<rect x=\"{left:.1}\" y=\"56\" width=\"12\" height=\"12\" fill=\"{}\"/>\n\
+             <text x=\"{:.1}\" y=\"66\">{}</text>",
+            kind.colour(),
+            left + 18.0,
+            kind.legend(),
+        );
+        left += 42.0 + kind.legend().len() as f64 * 6.4;
+    }
+    let _ = writeln!(
+        out,
+        "<path d=\"M{left:.1} 62h20\" stroke=\"#222\"/>\n<text x=\"{:.1}\" y=\"66\">least to most</text>\n\
+         <path d=\"M{:.1} 56v12\" stroke=\"#b3261e\" stroke-dasharray=\"3 3\"/>\n\
+         <text x=\"{:.1}\" y=\"66\">must and goal, as shares of Squid's</text>",
+        left + 26.0,
+        left + 122.0,
+        left + 130.0,
+    );
+    out
 }
 
 fn draw(out: &mut String, panel: &Panel, left: f64, top: f64) {
@@ -79,18 +136,24 @@ fn draw(out: &mut String, panel: &Panel, left: f64, top: f64) {
         let y = first + place as f64 * BAR_HEIGHT;
         let middle = y + BAR_HEIGHT / 2.0;
         let (start, end) = (x(0.0), x(bar.value));
-        let colour = if bar.ours { "#1769aa" } else { "#a9b4be" };
-        let weight = if bar.ours { " font-weight=\"bold\"" } else { "" };
+        let colour = bar.kind.colour();
+        let weight = if bar.kind == Kind::Ours { " font-weight=\"bold\"" } else { "" };
         let _ = writeln!(
             out,
-            "<rect x=\"{start:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n\
-             <path d=\"M{:.1} {middle:.1}H{:.1}\" stroke=\"#222\"/>",
+            "<rect x=\"{start:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>",
             y + 2.0,
             (end - start).max(0.5),
             BAR_HEIGHT - 4.0,
-            x(bar.range.0),
-            x(bar.range.1),
         );
+        // One round has no ends.
+        if bar.range.0 < bar.range.1 {
+            let (least, most, cap) = (x(bar.range.0), x(bar.range.1), middle - 3.0);
+            let _ = writeln!(
+                out,
+                "<path d=\"M{least:.1} {middle:.1}H{most:.1}M{least:.1} {cap:.1}v6M{most:.1} {cap:.1}v6\" \
+                 stroke=\"#222\"/>",
+            );
+        }
         let _ = writeln!(
             words,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\"{weight}>{}</text>\n\

@@ -18,6 +18,7 @@
 mod cases;
 mod child;
 mod debian;
+mod family;
 mod lists;
 mod load;
 mod measure;
@@ -117,7 +118,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match options.origin {
         Some(listen) => origin::run(listen, None).map(|()| true).map_err(|error| error.to_string()),
-        None => run(&options),
+        None => family::leaving_nobody(|| run(&options)),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

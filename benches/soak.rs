@@ -18,6 +18,7 @@
 
 mod cases;
 mod child;
+mod family;
 mod h2_load;
 mod hostile;
 mod lists;
@@ -117,7 +118,7 @@ fn main() -> ExitCode {
         Some(listen) => sites::server(&options.sites, true)
             .and_then(|tls| origin::run(listen, Some(tls)).map_err(|error| error.to_string()))
             .map(|()| true),
-        None => run(&options),
+        None => family::leaving_nobody(|| run(&options)),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,11 +1,11 @@
 //! What the comparison showed: medians, least and most over the rounds, set beside Squid, the must and
-//! the goal; as Markdown, JSON and a picture.
+//! the goal; as Markdown and a picture; `figures.rs` has them for programs.
 
 use crate::entrant::Entrant;
 use crate::load::{Tally, percentile};
-use crate::picture::{self, Bar, Panel, number};
+use crate::picture::{self, Bar, Kind, Panel, number};
 use crate::rows::Row;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// The one that the table is about.
@@ -24,7 +24,8 @@ pub(crate) struct Cell {
     pub through: &'static str,
     /// Round, from 0.
     pub round: u32,
-    /// Processor time of the entrant, in microseconds by the row's unit; none for the control.
+    /// Processor time of the entrant, in microseconds by the row's unit; none for the control, and where
+    /// none could be read or nothing was answered.
     pub cpu_us: Option<f64>,
     /// Units a second.
     pub per_second: f64,
@@ -55,7 +56,11 @@ impl Cell {
             row,
             through: entrant.name,
             round,
-            cpu_us: entrant.pid.filter(|_| done > 0.0).map(|_| cpu_ns as f64 / 1e3 / done),
+            // Nobody works for nothing: no processor time at all is one that could not be read.
+            cpu_us: entrant
+                .pid
+                .filter(|_| done > 0.0 && cpu_ns > 0)
+                .map(|_| cpu_ns as f64 / 1e3 / done),
             per_second: done / tally.elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
             p50_us: f64::from(percentile(&latencies, 50.0)),
             p99_us: f64::from(percentile(&latencies, 99.0)),
@@ -89,7 +94,16 @@ impl Spread {
         Some(Self { median, least, most })
     }
 
+    /// What was measured once.
+    pub(crate) fn once(value: f64) -> Self {
+        Self { median: value, least: value, most: value }
+    }
+
     fn text(self) -> String {
+        self.text_by(number)
+    }
+
+    fn text_by(self, number: fn(f64) -> String) -> String {
         match self.least == self.most {
             true => number(self.median),
             false => {
@@ -97,19 +111,19 @@ impl Spread {
             }
         }
     }
-
-    fn json(self) -> Value {
-        json!({ "median": self.median, "min": self.least, "max": self.most })
-    }
 }
 
 /// A line of the second table.
 #[derive(Clone, Debug)]
 pub(crate) struct Fact {
-    /// What was measured, with its unit.
+    /// A word for programs.
+    pub id: &'static str,
+    /// What was measured.
     pub what: String,
+    /// Of what the figures are; empty for counts and ratios.
+    pub unit: &'static str,
     /// Ours.
-    pub ours: f64,
+    pub ours: Spread,
     /// What it must not pass.
     pub must: Option<f64>,
     /// What is aimed at.
@@ -125,6 +139,8 @@ pub(crate) struct Fact {
 pub(crate) struct Table {
     /// Sentences on machine and setting.
     pub setting: Vec<String>,
+    /// The same for programs.
+    pub run: serde_json::Map<String, Value>,
     /// The rounds.
     pub cells: Vec<Cell>,
     /// The second table.
@@ -139,15 +155,18 @@ pub(crate) struct Table {
 
 /// How a row stands.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
-    ratio: f64,
-    by_round: Option<Spread>,
+pub(crate) struct Standing {
+    /// Ours over Squid's.
+    pub ratio: f64,
+    /// The same round by round.
+    pub by_round: Option<Spread>,
     cheapest: Option<(&'static str, f64)>,
     ours: f64,
 }
 
 impl Table {
-    fn names(&self) -> Vec<&'static str> {
+    /// Whoever was measured, in the order of the table.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
         let mut names: Vec<&'static str> = Vec::new();
         for cell in &self.cells {
             if !names.contains(&cell.through) {
@@ -157,11 +176,18 @@ impl Table {
         names
     }
 
-    fn rows(&self) -> Vec<Row> {
+    /// The rows that were measured.
+    pub(crate) fn rows(&self) -> Vec<Row> {
         Row::all().filter(|row| self.cells.iter().any(|cell| cell.row == *row)).collect()
     }
 
-    fn spread(&self, row: Row, through: &str, of: impl Fn(&Cell) -> Option<f64>) -> Option<Spread> {
+    /// Some figure of a row through somebody, over the rounds.
+    pub(crate) fn spread(
+        &self,
+        row: Row,
+        through: &str,
+        of: impl Fn(&Cell) -> Option<f64>,
+    ) -> Option<Spread> {
         let cells = self.cells.iter().filter(|cell| cell.row == row && cell.through == through);
         Spread::of(cells.filter_map(of).collect())
     }
@@ -170,7 +196,8 @@ impl Table {
         self.spread(row, through, |cell| cell.cpu_us)
     }
 
-    fn standing(&self, row: Row) -> Option<Standing> {
+    /// How ours stands beside Squid's; none where either was not measured.
+    pub(crate) fn standing(&self, row: Row) -> Option<Standing> {
         let ours = self.cpu(row, OURS)?.median;
         let against = self.cpu(row, AGAINST)?.median;
         let round_of = |through: &str, round: u32| {
@@ -212,8 +239,9 @@ impl Table {
             }
         }
         for fact in &self.facts {
-            if let Some(must) = fact.must.filter(|must| fact.ours > *must) {
-                missed.push(format!("{}: {:.3}, must be at most {must}", fact.what, fact.ours));
+            if let Some(must) = fact.must.filter(|must| fact.ours.median > *must) {
+                let ours = short(fact.ours.median);
+                missed.push(format!("{}: {ours}, must be at most {must} {}", fact.what, fact.unit));
             }
         }
         missed
@@ -291,7 +319,7 @@ impl Table {
     }
 
     fn write_latencies(&self, text: &mut String) {
-        text.push_str("\n## Throughput and latency\n\nMedians over the rounds. The clients ask without a pause: latencies compare, and say little of a school.\n\n| case | through | a second | p50 ms | p99 ms | failed |\n|-|-|-:|-:|-:|-:|\n");
+        text.push_str("\n## Throughput and latency\n\nMedians over the rounds (least to most). The clients ask without a pause: latencies compare, and say little of a school.\n\n| case | through | a second | p50 ms | p99 ms | failed |\n|-|-|-:|-:|-:|-:|\n");
         for row in self.rows() {
             for name in self.names() {
                 let Some(rate) = self.spread(row, name, |cell| Some(cell.per_second)) else {
@@ -299,15 +327,15 @@ impl Table {
                 };
                 let milliseconds = |of: fn(&Cell) -> f64| {
                     let spread = self.spread(row, name, |cell| Some(of(cell) / 1e3));
-                    spread.map_or(0.0, |spread| spread.median)
+                    spread.map_or("-".to_owned(), |spread| spread.text_by(short))
                 };
                 let cells = self.cells.iter();
                 let failed = cells.filter(|cell| cell.row == row && cell.through == name);
                 let _ = writeln!(
                     text,
-                    "| {} | {name} | {} {} | {:.2} | {:.2} | {} |",
+                    "| {} | {name} | {} {} | {} | {} | {} |",
                     row.title(),
-                    number(rate.median),
+                    rate.text(),
                     row.unit(),
                     milliseconds(|cell| cell.p50_us),
                     milliseconds(|cell| cell.p99_us),
@@ -318,7 +346,7 @@ impl Table {
     }
 
     fn write_facts(&self, text: &mut String) {
-        text.push_str("\n## Large lists\n\n| what | ours | must | | goal | | peers | how |\n|-|-:|-:|-|-:|-|-|-|\n");
+        text.push_str("\n## Large lists\n\nMeasured once each, but for what has its least and most beside it.\n\n| what | unit | ours | must | | goal | | peers | how |\n|-|-|-:|-:|-|-:|-|-|-|\n");
         for fact in &self.facts {
             let peers: Vec<String> = fact
                 .peers
@@ -327,72 +355,21 @@ impl Table {
                 .collect();
             let bound = |bound: Option<f64>| {
                 bound.map_or(" | ".to_owned(), |bound| {
-                    format!("{bound} | {}", verdict(fact.ours, bound))
+                    format!("{bound} | {}", verdict(fact.ours.median, bound))
                 })
             };
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} |",
                 fact.what,
-                short(fact.ours),
+                fact.unit,
+                fact.ours.text_by(short),
                 bound(fact.must),
                 bound(fact.goal),
                 peers.join(", "),
                 fact.how
             );
         }
-    }
-
-    /// The same for programs.
-    pub(crate) fn json(&self) -> Value {
-        let rows: Vec<Value> = self.rows().into_iter().map(|row| self.row_json(row)).collect();
-        let facts: Vec<Value> = self
-            .facts
-            .iter()
-            .map(|fact| {
-                json!({
-                    "what": fact.what, "ours": fact.ours, "how": fact.how,
-                    "must": fact.must, "goal": fact.goal,
-                    "peers": fact.peers.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-                })
-            })
-            .collect();
-        let entrants: Vec<Value> = self
-            .entrants
-            .iter()
-            .map(|(name, version, does, idle, peak)| {
-                json!({ "name": name, "version": version, "does": does,
-                        "resident_idle_bytes": idle, "resident_peak_bytes": peak })
-            })
-            .collect();
-        json!({ "setting": self.setting, "warnings": self.warnings, "rows": rows, "facts": facts,
-                "entrants": entrants, "missed": self.missed() })
-    }
-
-    fn row_json(&self, row: Row) -> Value {
-        let by_entrant: serde_json::Map<String, Value> = self
-            .names()
-            .into_iter()
-            .filter_map(|name| {
-                let of = |of: fn(&Cell) -> Option<f64>| self.spread(row, name, of).map(Spread::json);
-                let value = json!({
-                    "cpu_us": of(|cell| cell.cpu_us), "per_second": of(|cell| Some(cell.per_second))?,
-                    "p50_us": of(|cell| Some(cell.p50_us)), "p99_us": of(|cell| Some(cell.p99_us)),
-                    "failed": of(|cell| Some(cell.failed as f64)),
-                    "others_share": of(|cell| Some(cell.others)),
-                });
-                Some((name.to_owned(), value))
-            })
-            .collect();
-        let standing = self.standing(row);
-        json!({
-            "case": row.as_str(), "title": row.title(), "unit": row.unit(), "must": row.must(),
-            "goal": row.goal(), "ratio": standing.map(|it| it.ratio),
-            "ratio_by_round": standing.and_then(|it| it.by_round).map(Spread::json),
-            "must_met": standing.map(|it| it.ratio <= row.must()),
-            "goal_met": standing.map(|it| it.ratio <= row.goal()),
-            "through": by_entrant,
-        })
     }
 
     /// Bars of processor time, one panel a row, with must and goal where Squid took part.
@@ -410,7 +387,11 @@ impl Table {
                     label: name.to_owned(),
                     value: spread.median,
                     range: (spread.least, spread.most),
-                    ours: name == OURS,
+                    kind: match name {
+                        OURS => Kind::Ours,
+                        "squid" | "squid-first" | "e2guardian" => Kind::Filter,
+                        _ => Kind::Other,
+                    },
                 });
             }
         }
@@ -428,6 +409,7 @@ fn verdict(value: f64, bound: f64) -> &'static str {
 
 fn short(value: f64) -> String {
     match value {
+        0.0 => "0".to_owned(),
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 1.0 => format!("{value:.2}"),
         value => format!("{value:.3}"),

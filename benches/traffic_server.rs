@@ -110,5 +110,6 @@ pub(crate) fn start(
     let mut entrant =
         Entrant::new("trafficserver", does, None).keeping(process).forward_at(address);
     entrant.version = package.version;
+    entrant.quiet_spells = 1;
     Ok(entrant)
 }

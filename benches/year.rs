@@ -15,6 +15,7 @@
 mod chance;
 #[path = "days.rs"]
 mod days;
+mod family;
 #[allow(dead_code, reason = "other benches use more of it")]
 #[path = "measure.rs"]
 mod measure;

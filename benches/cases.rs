@@ -145,7 +145,12 @@ impl Drive {
     }
 
     /// Builds the request that a browser would send, its head padded to the recorded size.
-    pub(crate) fn prepare(&self, recorded: &Recorded, tunnel: bool, starts_visit: bool) -> Prepared {
+    pub(crate) fn prepare(
+        &self,
+        recorded: &Recorded,
+        tunnel: bool,
+        starts_visit: bool,
+    ) -> Prepared {
         let authority = format!("{}:{}", recorded.host, self.origin_port);
         let target = if tunnel {
             recorded.path_and_query.clone()

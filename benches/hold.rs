@@ -121,9 +121,10 @@ impl Holder {
     /// # Errors
     /// A sentence: it ended.
     pub(crate) fn tell(&mut self) -> Result<(), String> {
-        self.to.write_all(b"ask\n").and_then(|()| self.to.flush()).map_err(|error| {
-            format!("the process that holds connections does not listen: {error}")
-        })
+        self.to
+            .write_all(b"ask\n")
+            .and_then(|()| self.to.flush())
+            .map_err(|error| format!("the process that holds connections does not listen: {error}"))
     }
 }
 
@@ -206,13 +207,7 @@ async fn all(group: &Rc<Group>, anew: bool) -> Held {
     held
 }
 
-async fn one(
-    group: &Rc<Group>,
-    number: usize,
-    anew: bool,
-    begun: Instant,
-    held: &RefCell<Held>,
-) {
+async fn one(group: &Rc<Group>, number: usize, anew: bool, begun: Instant, held: &RefCell<Held>) {
     let kept = group.open.borrow_mut().get_mut(number).and_then(Option::take);
     if !anew && kept.is_none() {
         // It failed before, and was counted then.

@@ -107,13 +107,11 @@ impl Schoolgate {
     ///
     /// # Errors
     /// As [`Schoolgate::start`].
-    pub(crate) fn start_with(
-        setting: &Setting<'_>,
-        besides: &Besides<'_>,
-    ) -> Result<Self, String> {
+    pub(crate) fn start_with(setting: &Setting<'_>, besides: &Besides<'_>) -> Result<Self, String> {
         let [address, ops] = free_addresses().map_err(|error| error.to_string())?;
         let folder = setting.folder.to_owned();
-        write_files(setting, besides, address, ops).map_err(|error| format!("schoolgate: {error}"))?;
+        write_files(setting, besides, address, ops)
+            .map_err(|error| format!("schoolgate: {error}"))?;
         if setting.inspection.is_some() {
             run(setting.binary, &folder, &["ca", "init", "--by", "j.cho"])?;
             run(setting.binary, &folder, &["ca", "export", "-o", "ca", "--format", "pem"])?;

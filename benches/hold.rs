@@ -216,7 +216,7 @@ async fn one(group: &Rc<Group>, number: usize, anew: bool, begun: Instant, held:
     let act = async {
         let mut wire = match kept {
             Some(wire) => wire,
-            None => group.open(number, held).await?,
+            None => group.connect(number, held).await?,
         };
         group.ask(&mut wire, number, held).await?;
         Ok::<_, io::Error>(wire)
@@ -239,7 +239,7 @@ async fn one(group: &Rc<Group>, number: usize, anew: bool, begun: Instant, held:
 }
 
 impl Group {
-    async fn open(&self, number: usize, held: &RefCell<Held>) -> io::Result<Wire> {
+    async fn connect(&self, number: usize, held: &RefCell<Held>) -> io::Result<Wire> {
         let Task { authority, proxy, .. } = &self.task;
         let socket = TcpSocket::new_v4()?;
         let place = (self.task.first + number) / OF_ONE;
@@ -293,7 +293,7 @@ impl Group {
                 held.borrow_mut().decisions += u64::from(looked_into);
                 stream.write_all(head.as_bytes()).await?;
                 stream.flush().await?;
-                read_answer(stream.as_mut(), false).await?
+                read_answer(&mut **stream, false).await?
             }
         };
         match status {

@@ -84,8 +84,8 @@ pub(crate) fn run(paced: &Paced, stop: &dyn Fn() -> bool) -> io::Result<Outcome>
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let mut tasks = Vec::with_capacity(paced.plans.len());
         for plan in paced.plans.iter().cloned() {
-            let user = User::new(paced.target, plan.person.clone(), paced.tls.clone(), &tally);
-            let user = User { bare: paced.bare, ..user };
+            let mut user = User::new(paced.target, plan.person.clone(), paced.tls.clone(), &tally);
+            user.bare = paced.bare;
             let (found, ended, tally) = (Rc::clone(&found), Rc::clone(&ended), Rc::clone(&tally));
             tasks.push(tokio::task::spawn_local(async move {
                 follow(user, plan, start, &found, &ended, &tally).await;

@@ -29,6 +29,9 @@ const QUICK_PUPILS: usize = 60;
 /// What a proxy may add to 99 in 100.
 const MOST_ADDED_MS: f64 = 50.0;
 
+/// From so much noise on, nothing can be said.
+const MOST_NOISE_MS: f64 = 25.0;
+
 /// Recorded pages that loaded for longer are cut off: the rest is no burst.
 const LONGEST_PAGE_MS: u64 = 5_000;
 
@@ -224,6 +227,7 @@ pub(crate) fn measure(scene: &Scene, report: &mut Report) -> Result<(), String> 
     // The first is to warm the sites and this program.
     direct(report, "burst, to the sites themselves, first")?;
     let control = direct(report, "burst, to the sites themselves")?;
+    let mut through = Vec::new();
     for (what, inspection) in [("looked into", true), ("passed on", false)] {
         let key = format!("burst, {what}");
         let name = if inspection { "burst-inspected" } else { "burst" };
@@ -249,7 +253,6 @@ pub(crate) fn measure(scene: &Scene, report: &mut Report) -> Result<(), String> 
         let (cpu_now, machine_now) = (measure::usage(pid).cpu_ns, measure::machine());
         gate.decisions += outcome.tally.decisions;
         say(&key, &outcome, report);
-        judge(&key, &control, &outcome, report);
         let took = outcome.tally.elapsed.as_nanos() as f64;
         let busy = (machine_now.busy_ns - machine.busy_ns) as f64 / took;
         let own = cpu_now.saturating_sub(cpu) as f64 / took;
@@ -260,14 +263,21 @@ pub(crate) fn measure(scene: &Scene, report: &mut Report) -> Result<(), String> 
         );
         report.fact(&format!("{key}, processors"), line, json!({ "proxy": own, "machine": busy }));
         gate.conclude(&key, report)?;
+        through.push((key, outcome));
     }
     let again = direct(report, "burst, to the sites themselves, again")?;
-    let added = added_ms(&control, &again);
+    let noise = added_ms(&control, &again);
+    let noise = at(&noise, 99.0).abs().max(at(&noise, 1.0).abs());
+    let late = ms(&control.late_us, 99.0).max(ms(&again.late_us, 99.0));
+    let is_calm = noise < MOST_NOISE_MS && late < MOST_NOISE_MS;
     let line = format!(
-        "burst: between two runs to the sites themselves, before and after, 99 in 100 requests differ by less than {:.1} ms: so much is noise",
-        at(&added, 99.0)
+        "burst: between two runs to the sites themselves, before and after, 98 in 100 requests differ by {noise:.1} ms at most, \
+         and the generator was late by {late:.1} ms (p99); {MOST_NOISE_MS} ms or more would say that other programs are in the way"
     );
-    report.fact("burst, noise", line, json!(at(&added, 99.0)));
+    report.target("burst, noise", is_calm, line, json!(noise));
+    for (key, outcome) in &through {
+        judge(key, &control, outcome, is_calm, report);
+    }
     Ok(())
 }
 
@@ -348,7 +358,7 @@ fn at(sorted: &[f64], percent: f64) -> f64 {
     sorted.get(place).copied().unwrap_or(f64::INFINITY)
 }
 
-fn judge(key: &str, control: &Outcome, outcome: &Outcome, report: &mut Report) {
+fn judge(key: &str, control: &Outcome, outcome: &Outcome, is_calm: bool, report: &mut Report) {
     let added = added_ms(control, outcome);
     let apart = ms(&outcome.sorted(), 99.0) - ms(&control.sorted(), 99.0);
     let p99 = at(&added, 99.0);
@@ -362,5 +372,9 @@ fn judge(key: &str, control: &Outcome, outcome: &Outcome, report: &mut Report) {
         "p50_ms": at(&added, 50.0), "p90_ms": at(&added, 90.0), "p99_ms": p99,
         "p99_less_p99_ms": apart,
     });
-    report.target(&format!("{key}, added"), p99 < MOST_ADDED_MS, line, value);
+    let key = format!("{key}, added");
+    match is_calm {
+        true => report.target(&key, p99 < MOST_ADDED_MS, line, value),
+        false => report.fact(&key, format!("{line}: says nothing on so busy a machine"), value),
+    }
 }

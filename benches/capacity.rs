@@ -52,7 +52,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Open files of one process that the whole run could use.
 const FILES: u64 = 140_000;
@@ -155,6 +155,7 @@ fn run(options: &Options) -> Result<bool, String> {
         if !options.only.is_empty() && !options.only.contains(&what) {
             continue;
         }
+        let others = busy_while(|| std::thread::sleep(Duration::from_secs(2)));
         let (section, machine) = (Instant::now(), measure::machine());
         let outcome = match what {
             What::Tunnels => idle::tunnels(&scene, &mut report),
@@ -162,7 +163,10 @@ fn run(options: &Options) -> Result<bool, String> {
             What::Greedy => greedy::measure(&scene, &mut report),
             What::Burst => burst::measure(&scene, &mut report),
             What::Month => month::measure(&scene, &mut report),
-            What::Growth => growth::measure(&scene, &mut report).map(|drawn| pictures = drawn),
+            What::Growth => {
+                pictures = growth::measure(&scene, &mut report);
+                Ok(())
+            }
         };
         let word = what.to_possible_value().map_or(String::new(), |it| it.get_name().to_owned());
         if let Err(fault) = outcome {
@@ -172,8 +176,8 @@ fn run(options: &Options) -> Result<bool, String> {
         let now = measure::machine();
         let stolen = (now.stolen_ns - machine.stolen_ns) as f64 / 1e9;
         let line = format!(
-            "{word}: took {:.0} s, in which the machine under this one took {stolen:.1} s of its processors",
-            section.elapsed().as_secs_f64()
+            "{word}: took {:.0} s; other programs had {others:.0} % of the processors just before; the machine under this one took {stolen:.1} s",
+            section.elapsed().as_secs_f64(),
         );
         report.fact(&format!("{word}, time"), line, json!(section.elapsed().as_secs_f64()));
     }
@@ -190,6 +194,16 @@ fn run(options: &Options) -> Result<bool, String> {
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     report.write("capacity", Some(&out))
+}
+
+/// Share of the processors, in percent, that all programs together had while something was done.
+fn busy_while(act: impl FnOnce()) -> f64 {
+    let (before, begun) = (measure::machine(), Instant::now());
+    act();
+    let now = measure::machine();
+    let busy = now.busy_ns + now.stolen_ns - before.busy_ns - before.stolen_ns;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    busy as f64 / (begun.elapsed().as_nanos() as f64 * processors as f64) * 100.0
 }
 
 fn describe(scene: &Scene, report: &mut Report) {

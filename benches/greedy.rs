@@ -14,8 +14,12 @@ use std::time::Duration;
 use tokio_rustls::rustls::ClientConfig;
 
 /// The others, and how often each of them asks.
-const OTHERS: usize = 20;
-const EVERY: Duration = Duration::from_millis(100);
+const OTHERS: usize = 100;
+const EVERY: Duration = Duration::from_millis(500);
+
+/// A quiet time whose slowest hundredth takes longer than this is none: other programs have the
+/// processors, and nothing can be said.
+const MOST_QUIET_MS: f64 = 30.0;
 
 /// How long they ask in each phase.
 const LENGTH: Duration = Duration::from_secs(20);
@@ -108,7 +112,7 @@ fn compare(
     report: &mut Report,
 ) -> Result<Vec<f64>, String> {
     // Signs everybody in and opens their tunnels' sites once.
-    let warm = others(course, Duration::from_secs(3), &|| false)?;
+    let warm = others(course, Duration::from_secs(5), &|| false)?;
     count(gate, &warm.tally);
     let before = others(course, course.length, &|| false)?;
     let mut phases = Vec::new();
@@ -135,45 +139,51 @@ fn compare(
         failed += outcome.tally.failed + outcome.tally.blocked;
     }
     let line = format!(
-        "greedy, {name}: the others alone, {OTHERS} inspected connections with {} requests a second each: p50 {:.1}, p99 {:.1}, longest {:.0} ms",
-        1000 / EVERY.as_millis(),
+        "greedy, {name}: the others alone, {OTHERS} inspected connections with one request in {} ms each: p50 {:.1}, p99 {:.1}, longest {:.0} ms",
+        EVERY.as_millis(),
         ms(&quiet, 50.0),
         ms(&quiet, 99.0),
         ms(&quiet, 100.0)
     );
-    report.fact(&format!("greedy, {name}, quiet"), line, json!(ms(&quiet, 99.0)));
+    let line = format!(
+        "{line}; more than {MOST_QUIET_MS} ms would say that other programs are in the way"
+    );
+    let is_quiet = ms(&quiet, 99.0) <= MOST_QUIET_MS;
+    report.target(&format!("greedy, {name}, quiet"), is_quiet, line, json!(ms(&quiet, 99.0)));
     let mut ratios = Vec::new();
     for (place, (way, greedy, outcome)) in phases.into_iter().enumerate() {
         count(gate, &greedy);
         count(gate, &outcome.tally);
         failed += outcome.tally.failed + outcome.tally.blocked;
-        let sorted = outcome.sorted();
+        let (sorted, from_sent) = (outcome.sorted(), outcome.sorted_from_sent());
         let ratio = ms(&sorted, 99.0) / ms(&quiet, 99.0).max(1e-3);
         let seconds = greedy.elapsed.as_secs_f64();
         let line = format!(
-            "greedy, {name}: beside {} ({:.0} requests/s, {:.0} Mbit/s, {} failed): p50 {:.1}, p99 {:.1}, longest {:.0} ms; p99 {ratio:.1} times that of a quiet time",
+            "greedy, {name}: beside {} ({:.0} requests/s, {:.0} Mbit/s, {} failed): p50 {:.1}, p99 {:.1}, longest {:.0} ms (from sending on p99 {:.1}); p99 {ratio:.1} times that of a quiet time",
             way.name,
             greedy.requests() as f64 / seconds,
             greedy.body_bytes as f64 * 8.0 / 1e6 / seconds,
             greedy.failed,
             ms(&sorted, 50.0),
             ms(&sorted, 99.0),
-            ms(&sorted, 100.0)
+            ms(&sorted, 100.0),
+            ms(&from_sent, 99.0)
         );
         let key = format!("greedy, {name}, {}", way.name);
         let value = json!({
             "ratio": ratio, "p50_ms": ms(&sorted, 50.0), "p99_ms": ms(&sorted, 99.0),
-            "max_ms": ms(&sorted, 100.0), "requests": greedy.requests(), "bytes": greedy.body_bytes,
+            "max_ms": ms(&sorted, 100.0), "from_sent_p99_ms": ms(&from_sent, 99.0), "requests": greedy.requests(), "bytes": greedy.body_bytes,
             "greedy_failed": greedy.failed,
         });
         match without.get(place) {
-            Some(control) => {
+            Some(control) if is_quiet => {
                 let line = format!(
                     "{line} (without a proxy {control:.1} times); target {MOST_RATIO} times"
                 );
                 report.target(&key, ratio <= MOST_RATIO, line, value);
             }
-            None => report.fact(&key, line, value),
+            // Without a quiet time, or without a proxy, there is nothing to hold it against.
+            _ => report.fact(&key, line, value),
         }
         ratios.push(ratio);
     }

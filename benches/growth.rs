@@ -8,6 +8,7 @@ use crate::report::Report;
 use crate::scene::{self, Gate, Needs, Scene, Sites};
 use crate::schoolgate::Besides;
 use crate::{measure, stage};
+use rules::site::Site;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -86,20 +87,25 @@ struct Subject {
 }
 
 /// Measures every quantity and draws one picture of each.
-///
-/// # Errors
-/// A sentence: what failed.
-pub(crate) fn measure(scene: &Scene, report: &mut Report) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn measure(scene: &Scene, report: &mut Report) -> Vec<(String, String)> {
     let mut pictures = Vec::new();
     for quantity in Quantity::ALL {
-        let points = vary(scene, quantity, report)?;
+        let points = match vary(scene, quantity, report) {
+            Ok(points) => points,
+            Err(fault) => {
+                // The others are measured all the same, and the run has failed.
+                let key = format!("growth, {}", quantity.word());
+                report.target(&key, false, format!("{key}: {fault}"), json!(fault));
+                continue;
+            }
+        };
         let title = format!("Cost of a request by {}", quantity.word());
         let up =
             "CPU µs of the proxy for a GET of 1 KB, recorded; least, median, most of the rounds";
         let picture = line_plot::svg(&title, quantity.across(), up, &points);
         pictures.push((format!("growth-{}.svg", quantity.word()), picture));
     }
-    Ok(pictures)
+    pictures
 }
 
 fn vary(scene: &Scene, quantity: Quantity, report: &mut Report) -> Result<Vec<Point>, String> {
@@ -205,7 +211,10 @@ fn subject(
 
 /// So many exceptions, one in ten of them for a host that is asked for, as far as there are.
 fn exceptions(scene: &Scene, count: usize) -> String {
-    let mut hosts = scene.asked_hosts().into_iter();
+    // A public suffix, under which sites of many owners live, takes no exception.
+    let can_have =
+        |host: &&str| Site::parse(host).is_ok_and(|site| !site.host().is_public_suffix());
+    let mut hosts = scene.asked_hosts().into_iter().filter(can_have);
     let mut text = String::new();
     for number in 0..count {
         let asked = if number % 10 == 0 { hosts.next() } else { None };

@@ -56,6 +56,9 @@ pub(crate) struct Outcome {
     pub tally: Tally,
     /// By number of the request; none where it failed.
     pub latencies_us: Vec<Option<u32>>,
+    /// The same from the time at which each was sent: without its wait for the one before it on the
+    /// same connection.
+    pub sent_us: Vec<Option<u32>>,
     /// How late the generator itself was, connection by connection: from the time at which its first
     /// request was due until it was begun.
     pub late_us: Vec<u32>,
@@ -64,10 +67,19 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Latencies of those that did not fail, sorted.
     pub(crate) fn sorted(&self) -> Vec<u32> {
-        let mut sorted: Vec<u32> = self.latencies_us.iter().flatten().copied().collect();
-        sorted.sort_unstable();
-        sorted
+        sorted(&self.latencies_us)
     }
+
+    /// The same from the time at which each was sent.
+    pub(crate) fn sorted_from_sent(&self) -> Vec<u32> {
+        sorted(&self.sent_us)
+    }
+}
+
+fn sorted(latencies: &[Option<u32>]) -> Vec<u32> {
+    let mut sorted: Vec<u32> = latencies.iter().flatten().copied().collect();
+    sorted.sort_unstable();
+    sorted
 }
 
 /// Runs it to its end; `stop` ends it early: what is not begun by then was never asked.
@@ -76,7 +88,11 @@ pub(crate) fn run(paced: &Paced, stop: &dyn Fn() -> bool) -> io::Result<Outcome>
     let count = paced.plans.iter().map(|plan| plan.requests.len()).sum();
     let last = paced.plans.iter().filter_map(|plan| Some(plan.requests.last()?.at)).max();
     let tally = Rc::new(RefCell::new(Tally::default()));
-    let found = Rc::new(RefCell::new((vec![None; count], Vec::<u32>::new())));
+    let found = Rc::new(RefCell::new(Outcome {
+        latencies_us: vec![None; count],
+        sent_us: vec![None; count],
+        ..Outcome::default()
+    }));
     let ended = Rc::new(Cell::new(false));
     let begun = Instant::now();
     let start = begun + LEAD;
@@ -105,19 +121,17 @@ pub(crate) fn run(paced: &Paced, stop: &dyn Fn() -> bool) -> io::Result<Outcome>
     });
     let mut tally = Rc::try_unwrap(tally).map(RefCell::into_inner).unwrap_or_default();
     tally.elapsed = begun.elapsed();
-    let (latencies_us, mut late_us) = found.take();
-    late_us.sort_unstable();
-    Ok(Outcome { tally, latencies_us, late_us })
+    let mut outcome = found.take();
+    outcome.late_us.sort_unstable();
+    outcome.tally = tally;
+    Ok(outcome)
 }
-
-/// Numbered latencies, and how late the generator was.
-type Found = RefCell<(Vec<Option<u32>>, Vec<u32>)>;
 
 async fn follow(
     mut user: User,
     plan: Plan,
     start: Instant,
-    found: &Found,
+    found: &RefCell<Outcome>,
     ended: &Cell<bool>,
     tally: &RefCell<Tally>,
 ) {
@@ -137,13 +151,17 @@ async fn follow(
             }
             continue;
         }
+        let late = u32::try_from(at.elapsed().as_micros()).unwrap_or(u32::MAX);
         if place == 0 {
-            let late = u32::try_from(at.elapsed().as_micros()).unwrap_or(u32::MAX);
-            found.borrow_mut().1.push(late);
+            found.borrow_mut().late_us.push(late);
         }
         let latency = user.ask(&due.request, at).await;
-        if let Some(slot) = found.borrow_mut().0.get_mut(due.number) {
+        let mut found = found.borrow_mut();
+        if let Some(slot) = found.latencies_us.get_mut(due.number) {
             *slot = latency;
+        }
+        if let Some(slot) = found.sent_us.get_mut(due.number) {
+            *slot = latency.map(|latency| latency.saturating_sub(late));
         }
     }
     user.leave().await;

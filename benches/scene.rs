@@ -10,7 +10,7 @@ use crate::school::{PASSWORD, School, base64};
 use crate::schoolgate::{self, Besides, Inspection, Schoolgate};
 use crate::trace::Trace;
 use crate::{measure, names, sites, stage};
-use rustix::process::{Pid, setpriority_process};
+use rustix::process::{Pid, getpriority_process, setpriority_process};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,9 +23,9 @@ use tokio_rustls::rustls::client::Resumption;
 /// A name of the list that leads to the sites like every other, so that it can be asked for.
 pub(crate) const LISTED_HOST: &str = "listed.test";
 
-/// Niceness of what stands on machines of its own in a school: who measures, and the sites that are
-/// measured against.
-const AHEAD: i32 = -10;
+/// How much less nice than the rest of the run is what stands on machines of its own in a school: who
+/// measures, and the sites that are measured against.
+const AHEAD: i32 = 8;
 
 /// Everything that all measurements share.
 pub(crate) struct Scene {
@@ -170,8 +170,7 @@ impl Sites {
     /// Lets these sites go before all else on this machine, as if they had one of their own.
     pub(crate) fn go_ahead(&self) {
         if let Some(pid) = i32::try_from(self.process.pid()).ok().and_then(Pid::from_raw) {
-            // Without the right to do so the figures are worse, for the control as well.
-            let _ = setpriority_process(Some(pid), AHEAD);
+            put_ahead(Some(pid));
         }
     }
 
@@ -253,8 +252,13 @@ pub(crate) fn hosts_with_ours(mut hosts: BTreeSet<String>) -> BTreeSet<String> {
 
 /// Lets the calling thread go before all else on this machine, as if it had one of its own.
 pub(crate) fn go_ahead() {
-    // As above.
-    let _ = setpriority_process(None, AHEAD);
+    put_ahead(None);
+}
+
+fn put_ahead(pid: Option<Pid>) {
+    let usual = getpriority_process(None).unwrap_or(0);
+    // Without the right to do so the figures are worse, for the control as well.
+    let _ = setpriority_process(pid, (usual - AHEAD).max(-20));
 }
 
 /// Files that one process may have open here.

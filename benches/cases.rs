@@ -110,6 +110,7 @@ impl Drive {
     pub(crate) fn page_of(&self, host: &str, body_bytes: u64, tunnel: bool) -> Rc<[Prepared]> {
         let recorded = Recorded {
             visit: String::new(),
+            start_ms: 0,
             method: "GET".to_owned(),
             https: tunnel,
             host: host.to_owned(),
@@ -144,7 +145,12 @@ impl Drive {
     }
 
     /// Builds the request that a browser would send, its head padded to the recorded size.
-    fn prepare(&self, recorded: &Recorded, tunnel: bool, starts_visit: bool) -> Prepared {
+    pub(crate) fn prepare(
+        &self,
+        recorded: &Recorded,
+        tunnel: bool,
+        starts_visit: bool,
+    ) -> Prepared {
         let authority = format!("{}:{}", recorded.host, self.origin_port);
         let target = if tunnel {
             recorded.path_and_query.clone()

@@ -145,15 +145,10 @@ pub(crate) fn run(load: &Load, stop: &dyn Fn() -> bool) -> io::Result<Tally> {
         let mut tasks = Vec::new();
         for (person, queue) in load.queues.iter().cloned() {
             let user = User {
-                target: load.target,
-                person,
                 new_connections: load.new_connections,
-                tls: load.inside.of_one(),
                 bare: load.bare,
                 pause: load.pause,
-                tally: Rc::clone(&tally),
-                main: None,
-                tunnels: HashMap::new(),
+                ..User::new(load.target, person, load.inside.of_one(), &tally)
             };
             tasks.push(tokio::task::spawn_local(user.play(queue, load.until, Rc::clone(&ended))));
         }
@@ -175,12 +170,13 @@ pub(crate) fn run(load: &Load, stop: &dyn Fn() -> bool) -> io::Result<Tally> {
 }
 
 /// One simulated person with one connection (and the tunnels of the visit).
-struct User {
+pub(crate) struct User {
     target: SocketAddr,
     person: Person,
     new_connections: bool,
     tls: Option<Arc<ClientConfig>>,
-    bare: bool,
+    /// As [`Load::bare`].
+    pub bare: bool,
     pause: Duration,
     tally: Rc<RefCell<Tally>>,
     main: Option<Connection>,
@@ -207,6 +203,34 @@ struct Answer {
 }
 
 impl User {
+    /// Somebody who keeps connections, and counts into `tally`.
+    pub(crate) fn new(
+        target: SocketAddr,
+        person: Person,
+        tls: Option<Arc<ClientConfig>>,
+        tally: &Rc<RefCell<Tally>>,
+    ) -> Self {
+        Self {
+            target,
+            person,
+            new_connections: false,
+            tls,
+            bare: false,
+            pause: Duration::ZERO,
+            tally: Rc::clone(tally),
+            main: None,
+            tunnels: HashMap::new(),
+        }
+    }
+
+    /// Says goodbye in every tunnel.
+    pub(crate) async fn leave(mut self) {
+        for (_, mut tunnel) in self.tunnels.drain() {
+            // Nothing was asked that is not answered: whether the other side hears it does not matter.
+            let _ = tunnel.stream.shutdown().await;
+        }
+    }
+
     async fn play(mut self, queue: Rc<[Prepared]>, until: Until, ended: Rc<Cell<bool>>) {
         let start = Instant::now();
         let mut passes = 0;
@@ -226,24 +250,25 @@ impl User {
                 if !self.pause.is_zero() {
                     tokio::time::sleep(self.pause).await;
                 }
-                self.ask(request).await;
+                self.ask(request, Instant::now()).await;
             }
             passes += 1;
         }
     }
 
-    /// Sends one request and counts what comes of it.
-    async fn ask(&mut self, request: &Prepared) {
+    /// Sends one request and counts what comes of it; gives its latency from `begun` on, none if it
+    /// failed.
+    pub(crate) async fn ask(&mut self, request: &Prepared, begun: Instant) -> Option<u32> {
         if request.starts_visit {
             self.tunnels.clear();
         }
-        let begun = Instant::now();
         let outcome = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let took = begun.elapsed();
+        let took = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
         let mut tally = self.tally.borrow_mut();
-        tally.latencies_us.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+        let failed_before = tally.failed;
+        tally.latencies_us.push(took);
         match outcome {
             Ok(answer) => {
                 tally.body_bytes += answer.body_bytes;
@@ -261,6 +286,7 @@ impl User {
                 tally.fail(format!("{error}: {}", request.line()));
             }
         }
+        (tally.failed == failed_before).then_some(took)
     }
 
     async fn exchange(&mut self, request: &Prepared) -> io::Result<Answer> {

@@ -55,6 +55,19 @@ pub(crate) struct Setting<'a> {
     pub pinning: &'a Pinning,
 }
 
+/// What an installation has besides, for those who measure that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Besides<'a> {
+    /// Further lines for `[limits]`.
+    pub limits: &'a str,
+    /// Text behind the policy, such as exceptions.
+    pub policy: &'a str,
+    /// Time zone of the school, where it is not London's.
+    pub zone: Option<&'a str>,
+    /// People who are known and have no password.
+    pub without_password: usize,
+}
+
 /// What looking into tunnels takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Inspection<'a> {
@@ -87,9 +100,18 @@ impl Schoolgate {
     /// # Errors
     /// A sentence: what failed, with what the daemon said.
     pub(crate) fn start(setting: &Setting<'_>) -> Result<Self, String> {
+        Self::start_with(setting, &Besides::default())
+    }
+
+    /// The same with what is asked for besides.
+    ///
+    /// # Errors
+    /// As [`Schoolgate::start`].
+    pub(crate) fn start_with(setting: &Setting<'_>, besides: &Besides<'_>) -> Result<Self, String> {
         let [address, ops] = free_addresses().map_err(|error| error.to_string())?;
         let folder = setting.folder.to_owned();
-        write_files(setting, address, ops).map_err(|error| format!("schoolgate: {error}"))?;
+        write_files(setting, besides, address, ops)
+            .map_err(|error| format!("schoolgate: {error}"))?;
         if setting.inspection.is_some() {
             run(setting.binary, &folder, &["ca", "init", "--by", "j.cho"])?;
             run(setting.binary, &folder, &["ca", "export", "-o", "ca", "--format", "pem"])?;
@@ -340,19 +362,32 @@ fn get(ops: SocketAddr, path: &str) -> Option<String> {
     Some(answer)
 }
 
-fn write_files(setting: &Setting<'_>, address: SocketAddr, ops: SocketAddr) -> std::io::Result<()> {
+fn write_files(
+    setting: &Setting<'_>,
+    besides: &Besides<'_>,
+    address: SocketAddr,
+    ops: SocketAddr,
+) -> std::io::Result<()> {
     let Setting { folder, school, .. } = setting;
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("schoolgate.toml"), machine_file(setting, address, ops))?;
-    std::fs::write(folder.join("policy.toml"), policy(setting))?;
+    std::fs::write(folder.join("schoolgate.toml"), machine_file(setting, besides, address, ops))?;
+    std::fs::write(folder.join("policy.toml"), policy(setting, besides))?;
     let mut people = "name,level,groups,password\n".to_owned();
     for (name, level) in &school.users {
         let _ = writeln!(people, "{name},{level},,{PASSWORD}");
     }
+    for number in 1..=besides.without_password {
+        let _ = writeln!(people, "away{number},pupil,,");
+    }
     std::fs::write(folder.join("people.csv"), people)
 }
 
-fn machine_file(setting: &Setting<'_>, address: SocketAddr, ops: SocketAddr) -> String {
+fn machine_file(
+    setting: &Setting<'_>,
+    besides: &Besides<'_>,
+    address: SocketAddr,
+    ops: SocketAddr,
+) -> String {
     let mut hosts = String::new();
     let mut private = String::new();
     for host in &setting.school.hosts {
@@ -382,13 +417,14 @@ fn machine_file(setting: &Setting<'_>, address: SocketAddr, ops: SocketAddr) -> 
         "state = \"state\"\npolicy = \"policy.toml\"\n\
          [listen]\nproxy = [\"{address}\"]\nops = \"{ops}\"\nworkers = {workers}\n\
          [upstream]\nconnect_ports = [{ports}]\nallow_private = [{private}]\n{tls}\
-         [upstream.hosts]\n{hosts}\n[limits]\n{limits}\n{lists}",
+         [upstream.hosts]\n{hosts}\n[limits]\n{limits}\n{more_limits}\n{lists}",
         workers = setting.workers,
+        more_limits = besides.limits,
     )
 }
 
 /// The same decisions as Squid's access rules.
-fn policy(setting: &Setting<'_>) -> String {
+fn policy(setting: &Setting<'_>, besides: &Besides<'_>) -> String {
     let lists = setting.lists;
     let inspect = |looked_into: bool| if looked_into { "inspect = \"page\"" } else { "" };
     let users = inspect(setting.inspection.is_some());
@@ -401,12 +437,14 @@ fn policy(setting: &Setting<'_>) -> String {
         let _ = writeln!(grid, "{category} = {{ {} }}", cells.join(", "));
     }
     format!(
-        "school = \"Replay School\"\ntimezone = \"Europe/London\"\n\
+        "school = \"Replay School\"\ntimezone = \"{zone}\"\n\
          identify = [\"basic\", \"network\"]\norder = [\"pupil\", \"guest\", \"staff\"]\n\
          [levels]\npupil = {{ {users} }}\nguest = {{ {guests} }}\nstaff = {{ {users} }}\n\
          [who]\n\"net:{GUEST_NETWORK}\" = \"guest\"\n\
          [grid]\n{grid}\
          [roles]\nit = [\"j.cho\"]\ndsl = [\"q.whitmore\"]\n\
-         [unblock]\nauthorise = [\"dsl\"]\napply = \"automatic\"\nmax_days = 90\n"
+         [unblock]\nauthorise = [\"dsl\"]\napply = \"automatic\"\nmax_days = 90\n{more}",
+        zone = besides.zone.unwrap_or("Europe/London"),
+        more = besides.policy,
     )
 }

@@ -11,6 +11,8 @@ pub(crate) struct Recorded {
     /// Requests of one visit (a page of a capture, a client of a log) are played in order by one
     /// person.
     pub visit: String,
+    /// When it began, in milliseconds since the recording of its page did; 0 if unknown.
+    pub start_ms: u64,
     /// Method.
     pub method: String,
     /// Whether it went over TLS.
@@ -85,6 +87,7 @@ fn table(text: &str) -> Result<Trace, String> {
     let (status, mime) = (column("status")?, column("mime")?);
     let (head_up, body_up) = (column("req_header_bytes")?, column("req_body_bytes")?);
     let (head_down, body_down) = (column("resp_header_bytes")?, column("resp_wire_body_bytes")?);
+    let start = column("start_ms").ok();
     let mut trace = Trace::default();
     for line in lines {
         let cells: Vec<&str> = line.split('\t').collect();
@@ -94,6 +97,7 @@ fn table(text: &str) -> Result<Trace, String> {
         trace.push(
             cell(url),
             Recorded {
+                start_ms: start.map_or(0, size),
                 request_head_bytes: size(head_up) as usize,
                 request_body_bytes: size(body_up) as usize,
                 response_head_bytes: size(head_down) as usize,
@@ -219,6 +223,7 @@ fn squid(text: &str) -> Trace {
 fn blank(visit: &str, method: &str, status: &str, mime: &str) -> Recorded {
     Recorded {
         visit: visit.to_owned(),
+        start_ms: 0,
         method: method.to_owned(),
         https: false,
         host: String::new(),

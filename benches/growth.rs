@@ -11,6 +11,7 @@ use crate::{measure, stage};
 use rules::site::Site;
 use serde_json::json;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -177,7 +178,9 @@ fn subject(
         names: scene.names,
         besides: Besides::default(),
     };
-    let (mut rules, mut zone, mut before) = (String::new(), None, 0);
+    let (mut rules, mut before) = (String::new(), 0);
+    let zone = evening::zone()?;
+    let evening = |state: &Path| evening::write(state, size, &zone);
     let name = format!("{}-{size}", quantity.word());
     match quantity {
         Quantity::Workers => needs.workers = size,
@@ -187,15 +190,15 @@ fn subject(
             needs.users = size.min(MOST_ASKING);
             needs.besides.without_password = size - needs.users;
         }
-        Quantity::Records if size > 0 => {
-            let state = scene.folder_of(&name).join("state");
-            let (records, its_zone) = evening::write(&state, size)?;
-            (before, zone) = (records, Some(its_zone));
+        Quantity::Records => {
+            needs.besides.zone = Some(&zone);
+            if size > 0 {
+                needs.besides.at_rest = Some(&evening);
+                before = size as u64;
+            }
         }
-        Quantity::Records => {}
     }
     needs.besides.policy = &rules;
-    needs.besides.zone = zone.as_deref();
     let gate = scene.gate(&name, sites, &needs)?;
     let load = Load {
         target: gate.school.address,

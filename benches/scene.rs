@@ -56,7 +56,7 @@ pub(crate) struct Sites {
 }
 
 /// What a Schoolgate is to be like.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Needs<'a> {
     /// Tunnels are looked into.
     pub inspection: bool,

@@ -12,15 +12,14 @@ use std::path::Path;
 /// date does not change for an hour at least.
 const HOUR: i8 = 22;
 
-/// Writes so many records into the log of a state folder, all on the day that it is now in the zone
-/// that comes back with their number: one in which it is evening, so that all of them lie in the past.
+/// Writes so many records into the log of a state folder that nobody uses, all on the day that it is
+/// now in a zone of [`zone`], so that all of them lie in the past.
 ///
 /// # Errors
 /// A sentence: what failed.
-pub(crate) fn write(state: &Path, records: usize) -> Result<(u64, String), String> {
+pub(crate) fn write(state: &Path, records: usize, zone: &str) -> Result<(), String> {
     let say = |error: std::io::Error| format!("{}: {error}", state.display());
-    let zone = zone()?;
-    let clock = SchoolClock::new(&zone, &[]).map_err(|error| error.to_string())?;
+    let clock = SchoolClock::new(zone, &[]).map_err(|error| error.to_string())?;
     let now = jiff::Timestamp::now();
     let day = clock.day(UnixMillis(now.as_millisecond()));
     let shared = stage::shared_folder();
@@ -35,11 +34,14 @@ pub(crate) fn write(state: &Path, records: usize) -> Result<(u64, String), Strin
     if stored != records as u64 {
         return Err(format!("{stored} of {records} records stored"));
     }
-    Ok((stored, zone))
+    Ok(())
 }
 
-/// The zone in which it is that hour of the evening.
-fn zone() -> Result<String, String> {
+/// The zone in which it is evening now.
+///
+/// # Errors
+/// A sentence: there is none.
+pub(crate) fn zone() -> Result<String, String> {
     let now = jiff::Timestamp::now();
     // These zones count west as positive.
     let zones =

@@ -1,5 +1,5 @@
 //! A small picture of how one figure grows with another, written as SVG: places in a row, a line through
-//! the medians, and a stroke from the least to the most that was measured at each.
+//! their figures, and a stroke over the range of each.
 
 use crate::picture::number;
 use std::fmt::Write as _;
@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 pub(crate) struct Point {
     /// What stands below it.
     pub label: String,
-    /// The median.
+    /// The figure.
     pub value: f64,
-    /// The least and the most.
+    /// The range that is shown.
     pub range: (f64, f64),
 }
 

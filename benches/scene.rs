@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::client::Resumption;
 
@@ -56,7 +56,7 @@ pub(crate) struct Sites {
 }
 
 /// What a Schoolgate is to be like.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Needs<'a> {
     /// Tunnels are looked into.
     pub inspection: bool,
@@ -279,4 +279,15 @@ pub(crate) fn raise_file_limit(wanted: u64) {
         // Only the system's own administrator may go past the maximum, and not everywhere.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     }
+}
+
+/// Share of the processors, in percent, that other programs have: what is busy while this waits for two
+/// seconds.
+pub(crate) fn others() -> f64 {
+    let (before, begun) = (measure::machine(), Instant::now());
+    std::thread::sleep(Duration::from_secs(2));
+    let now = measure::machine();
+    let busy = now.busy_ns + now.stolen_ns - before.busy_ns - before.stolen_ns;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    busy as f64 / (begun.elapsed().as_nanos() as f64 * processors as f64) * 100.0
 }

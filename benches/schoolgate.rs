@@ -56,7 +56,7 @@ pub(crate) struct Setting<'a> {
 }
 
 /// What an installation has besides, for those who measure that.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Besides<'a> {
     /// Further lines for `[limits]`.
     pub limits: &'a str,
@@ -66,6 +66,8 @@ pub(crate) struct Besides<'a> {
     pub zone: Option<&'a str>,
     /// People who are known and have no password.
     pub without_password: usize,
+    /// What is done to the state folder once it is made, while nothing runs.
+    pub at_rest: Option<&'a dyn Fn(&Path) -> Result<(), String>>,
 }
 
 /// What looking into tunnels takes.
@@ -128,6 +130,9 @@ impl Schoolgate {
         };
         school.command(&["user", "import", "people.csv", "--by", "j.cho"])?;
         school.process.stop(Duration::from_secs(15));
+        if let Some(act) = besides.at_rest {
+            act(&school.folder.join("state"))?;
+        }
         (school.process, school.ready_after) = serve(setting, ops)?;
         Ok(school)
     }

@@ -20,6 +20,7 @@ mod chance;
 mod child;
 mod days;
 mod evening;
+mod family;
 mod greedy;
 mod growth;
 mod hold;

@@ -288,17 +288,20 @@ impl Subject {
             self.cost_us.last().copied().unwrap_or(0.0),
         );
         let median = middle(&self.cost_us);
-        let resident = measure::usage(self.gate.school.process.pid()).rss_bytes;
+        let usage = measure::usage(self.gate.school.process.pid());
+        let resident = usage.rss_bytes;
         let label = number(self.size);
         let line = format!(
-            "growth: {label} {}: {least:.1} CPU us a request at least, {median:.1} as median, {most:.1} at most of {} rounds, {:.0} requests/s, {:.1} MB resident",
+            "growth: {label} {}: {least:.1} CPU us a request at least, {median:.1} as median, {most:.1} at most of {} rounds, {:.0} requests/s, {:.1} MB resident ({:.1} MB backed by no file)",
             quantity.word(),
             self.cost_us.len(),
             middle(&self.per_second),
-            resident as f64 / 1e6
+            resident as f64 / 1e6,
+            usage.anonymous_bytes as f64 / 1e6
         );
         let value = json!({
             "cpu_us": median, "least": least, "most": most, "resident_bytes": resident,
+            "anonymous_bytes": usage.anonymous_bytes,
             "requests_per_second": middle(&self.per_second),
         });
         report.fact(&format!("growth, {} {:08}", quantity.word(), self.size), line, value);

@@ -90,9 +90,10 @@ pub(crate) fn measure(scene: &Scene, report: &mut Report) -> Result<(), String> 
         sum.failures.append(&mut tally.failures);
         let night = night(&gate, begun);
         let line = format!(
-            "month: day {day:2}, {} requests, {} failed, in the night: {night}",
+            "month: day {day:2}, {} requests, {} failed, in the night: {night}; {:.1} MB of it backed by no file",
             tally.requests(),
-            tally.failed
+            tally.failed,
+            night.anonymous_bytes as f64 / 1e6
         );
         report.fact(&format!("month, day {day:02}"), line, json!(night.rss_bytes));
         if !night.is_quiet() {
@@ -119,27 +120,59 @@ fn judge(size: &Size, samples: &[Sample], sum: &Tally, faults: &[String], report
     );
     report.target("month, office", faults.is_empty(), line, json!(faults));
     // Caches fill in the first third.
-    let later: Vec<Sample> = samples[samples.len() / 3..]
-        .iter()
-        .enumerate()
-        // By days and not by seconds: some take longer.
-        .map(|(day, sample)| Sample { at: Duration::from_secs(day as u64), ..sample.clone() })
-        .collect();
-    let growth = watch::growth(&later);
+    let later = &samples[samples.len() / 3..];
+    let of = |bytes: fn(&Sample) -> u64| trend(later, bytes);
+    let (all, heap) = (of(|sample| sample.rss_bytes), of(|sample| sample.anonymous_bytes));
     let days = later.len().saturating_sub(1).max(1) as f64;
     let first = later.first().map_or(0, |sample| sample.rss_bytes) as f64;
     let bound = (0.05 * first).max(5e6);
     let line = format!(
-        "month: memory in the night over the last {} days {:+.2} MB along its trend, {:+.0} kB a day ({:.1} MB on the first \
-         of them); target {:.1} MB at most",
+        "month: resident memory in the night over the last {} days {:+.2} MB along its trend, {:+.0} kB a day ({:.1} MB on \
+         the first of them, single nights {:.1} MB off the trend); {:+.2} MB of what no file backs; target {:.1} MB at most",
         later.len(),
-        growth / 1e6,
-        growth / days / 1e3,
+        all.growth / 1e6,
+        all.growth / days / 1e3,
         first / 1e6,
+        all.scatter / 1e6,
+        heap.growth / 1e6,
         bound / 1e6
     );
-    let value = json!({ "growth_bytes": growth, "bytes_a_day": growth / days });
-    report.target("month, memory", growth <= bound, line, value);
+    let value = json!({
+        "growth_bytes": all.growth, "bytes_a_day": all.growth / days, "scatter_bytes": all.scatter,
+        "anonymous_growth_bytes": heap.growth,
+    });
+    report.target("month, memory", all.growth <= bound, line, value);
+}
+
+/// A straight line through the nights.
+struct Trend {
+    /// From the first night to the last, in bytes.
+    growth: f64,
+    /// How far off the line single nights are: the root of the mean square.
+    scatter: f64,
+}
+
+/// By days and not by seconds: some take longer.
+fn trend(nights: &[Sample], bytes: fn(&Sample) -> u64) -> Trend {
+    let by_day: Vec<Sample> = nights
+        .iter()
+        .enumerate()
+        .map(|(day, night)| Sample {
+            at: Duration::from_secs(day as u64),
+            rss_bytes: bytes(night),
+            ..night.clone()
+        })
+        .collect();
+    let growth = watch::growth(&by_day);
+    let count = by_day.len().max(1) as f64;
+    let a_day = growth / (count - 1.0).max(1.0);
+    let mean = by_day.iter().map(|night| night.rss_bytes as f64).sum::<f64>() / count;
+    let off = |(day, night): (usize, &Sample)| {
+        let on_line = mean + a_day * (day as f64 - (count - 1.0) / 2.0);
+        (night.rss_bytes as f64 - on_line).powi(2)
+    };
+    let scatter = (by_day.iter().enumerate().map(off).sum::<f64>() / count).sqrt();
+    Trend { growth, scatter }
 }
 
 /// What the pupils of a day ask.

@@ -15,6 +15,8 @@
 mod chance;
 #[path = "days.rs"]
 mod days;
+#[allow(dead_code, reason = "other benches use more of it")]
+#[path = "family.rs"]
 mod family;
 #[allow(dead_code, reason = "other benches use more of it")]
 #[path = "measure.rs"]

@@ -88,7 +88,7 @@ impl<'a> Burst<'a> {
                 let at = (start + Duration::from_millis(*offset)).checked_sub(lead);
                 if let Some(at) = at.filter(|at| *at < window) {
                     let person = shown % pupils;
-                    requests.push(Asked { at, person, recorded: *recorded, connection: 0 });
+                    requests.push(Asked { at, person, recorded, connection: 0 });
                 }
             }
             laid += page.len() as u64;

@@ -67,8 +67,11 @@ pub(crate) struct Besides<'a> {
     /// People who are known and have no password.
     pub without_password: usize,
     /// What is done to the state folder once it is made, while nothing runs.
-    pub at_rest: Option<&'a dyn Fn(&Path) -> Result<(), String>>,
+    pub at_rest: Option<&'a Preparation<'a>>,
 }
+
+/// What is done to a state folder; the error is a sentence.
+pub(crate) type Preparation<'a> = dyn Fn(&Path) -> Result<(), String> + 'a;
 
 /// What looking into tunnels takes.
 #[derive(Clone, Copy)]

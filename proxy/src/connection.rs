@@ -3,6 +3,7 @@
 use crate::body::Incoming;
 use crate::early;
 use crate::exchange::exchange;
+use crate::fair::Share;
 use crate::http2;
 use crate::identify::Remembered;
 use crate::inspect::{self, Opening};
@@ -50,6 +51,8 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// Its place in the registry.
     pub(crate) seat: Rc<Seat>,
+    /// Its share of the worker's time.
+    pub(crate) share: Rc<Share>,
     /// Who it was last.
     pub(crate) remembered: Remembered,
     /// Connections to sites that nobody else may use.
@@ -135,10 +138,11 @@ pub(crate) struct Tunnel {
 
 impl Client {
     /// A connection at a listener.
-    fn new(address: IpAddr, seat: Rc<Seat>) -> Rc<Self> {
+    fn new(address: IpAddr, seat: Rc<Seat>, share: Rc<Share>) -> Rc<Self> {
         Rc::new(Self {
             address,
             seat,
+            share,
             remembered: Remembered::default(),
             pins: Rc::default(),
             early: Arc::default(),
@@ -153,6 +157,7 @@ impl Client {
         Rc::new(Self {
             address: self.address,
             seat: Rc::clone(&self.seat),
+            share: Rc::clone(&self.share),
             remembered: Remembered::default(),
             pins: Rc::default(),
             early: Arc::default(),
@@ -176,9 +181,14 @@ struct Left {
 }
 
 /// Serves one client until either side ends, a limit is reached or the filter stops it.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: IpAddr, ticket: Ticket) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    (address, share): (IpAddr, Rc<Share>),
+    ticket: Ticket,
+) {
     let seat = worker.registry.seat(address);
-    let client = Client::new(address, Rc::clone(&seat));
+    let client = Client::new(address, Rc::clone(&seat), share);
     if let Some(left) = serve_http1(&worker, &client, Wire::Plain(stream)).await {
         unless_stopped(&seat, pin!(go_on(&worker, &client, left))).await;
     }

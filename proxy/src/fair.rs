@@ -22,7 +22,7 @@ const PART: u32 = 8;
 const MOST: Duration = Duration::from_millis(20);
 /// Tasks of those who wait that go each time that sockets were looked at, while others have something
 /// to do too.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 1;
 /// The same while nobody else has anything to do: looking at sockets has its price.
 const AT_ONCE_ALONE: usize = 8;
 
@@ -51,6 +51,13 @@ pub(crate) struct Share {
     left_ns: Cell<i64>,
     filled: Cell<Instant>,
     waiting: RefCell<VecDeque<Rc<Place>>>,
+}
+
+/// Whose time a task takes: one client's, or of one after another whom it serves, as a connection to a
+/// site does.
+#[derive(Default)]
+pub(crate) struct Payer {
+    share: RefCell<Option<Rc<Share>>>,
 }
 
 /// A task's place in its client's queue.
@@ -138,7 +145,7 @@ impl Drop for Share {
 impl Share {
     /// A task of this client's.
     pub(crate) fn of<F: Future>(self: Rc<Self>, task: F) -> Shared<F> {
-        Shared { share: self, place: None, task }
+        Rc::new(Payer { share: RefCell::new(Some(self)) }).of(task)
     }
 
     /// Fills the allowance up to now.
@@ -170,10 +177,25 @@ impl Share {
     }
 }
 
+impl Payer {
+    /// From now on the task serves this client.
+    pub(crate) fn serves(&self, share: &Rc<Share>) {
+        let mut known = self.share.borrow_mut();
+        if !known.as_ref().is_some_and(|known| Rc::ptr_eq(known, share)) {
+            *known = Some(Rc::clone(share));
+        }
+    }
+
+    /// A task that serves whom this says.
+    pub(crate) fn of<F: Future>(self: Rc<Self>, task: F) -> Shared<F> {
+        Shared { payer: self, place: None, task }
+    }
+}
+
 pin_project! {
-    /// What [`Share::of`] gives.
+    /// What [`Share::of`] and [`Payer::of`] give.
     pub(crate) struct Shared<F> {
-        share: Rc<Share>,
+        payer: Rc<Payer>,
         place: Option<Rc<Place>>,
         #[pin]
         task: F,
@@ -196,23 +218,23 @@ impl<F: Future> Future for Shared<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        let Some(share) = this.payer.share.borrow().clone() else { return this.task.poll(cx) };
         let began = Instant::now();
-        this.share.fill(began);
-        if this.share.left_ns.get() < 0 {
+        share.fill(began);
+        if share.left_ns.get() < 0 {
             let place = this.place.get_or_insert_default();
             if place.state.get() != State::Called {
-                this.share.wait(place, cx.waker());
+                share.wait(place, cx.waker());
                 return Poll::Pending;
             }
             place.state.set(State::Out);
         } else {
-            this.share.fairness.others.set(true);
+            share.fairness.others.set(true);
         }
         let output = this.task.poll(cx);
         let used = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
         let least = -(MOST.as_nanos() as i64);
-        let left = this.share.left_ns.get().saturating_sub(used).max(least);
-        this.share.left_ns.set(left);
+        share.left_ns.set(share.left_ns.get().saturating_sub(used).max(least));
         output
     }
 }
@@ -324,6 +346,41 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(600)).await;
             let (many, few) = (done[0].get(), done[1].get());
             assert!(few * 4 > many, "{few} turns of the one, {many} of the other");
+        };
+        LocalSet::new().run_until(all).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_to_a_site_waits_with_the_client_that_it_serves_and_no_other() {
+        let all = async {
+            let fairness = fairness();
+            for _ in 0..200 {
+                spawn_local(fairness.share(GREEDY).of(async {
+                    loop {
+                        work(Duration::from_micros(500));
+                        tokio::task::yield_now().await;
+                    }
+                }));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let payer = Rc::new(Payer::default());
+            let turns = Rc::new(Cell::new(0));
+            let turn = Rc::clone(&turns);
+            spawn_local(Rc::clone(&payer).of(async move {
+                loop {
+                    turn.set(turn.get() + 1);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }));
+            let mut turns_of = async |share: &Rc<Share>| {
+                payer.serves(share);
+                let before = turns.get();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                turns.get() - before
+            };
+            let of_greedy = turns_of(&fairness.share(GREEDY)).await;
+            let of_other = turns_of(&fairness.share(OTHER)).await;
+            assert!(of_other > 5 * of_greedy.max(1), "{of_greedy} and {of_other} turns");
         };
         LocalSet::new().run_until(all).await;
     }

@@ -6,6 +6,7 @@ use crate::early::{self, Early};
 use crate::exchange::{
     Route, expects_continue, has_body, is_about_whole_site, is_last_hop, path_and_query,
 };
+use crate::fair::Payer;
 use crate::headers;
 use crate::http2;
 use crate::live::Live;
@@ -115,6 +116,7 @@ async fn plain(
         let may_refuse = upstream.reused || upstream.is_http2();
         let again = (may_refuse && tries < MOST_TRIES).then(|| copy_to_ask_again(&request, &early));
         let again = again.flatten();
+        upstream.serves(&client.share);
         if signs_in {
             upstream.pin(&client.pins);
         }
@@ -497,13 +499,14 @@ pub(crate) async fn ask_to_switch(
         .await
         .map_err(|error| broken(&Cause::Http1(error)))?;
     let (switch, switched) = oneshot::channel::<Switched>();
-    let driver = tokio::task::spawn_local(async move {
+    let payer = Rc::new(Payer::default());
+    let driver = tokio::task::spawn_local(Rc::clone(&payer).of(async move {
         if let Ok(parts) = connection.without_shutdown().await {
             // Nobody waits when the answer was no 101: the stream closes with the parts.
             let _ = switch.send(parts);
         }
-    });
-    let mut upstream = Upstream::new(sender, driver.abort_handle(), site);
+    }));
+    let mut upstream = Upstream::new(sender, (driver.abort_handle(), payer), site);
     upstream.retire();
     live.wait_at_most(worker.config.limits.response_header_timeout_ms);
     let sending = upstream.send(request);

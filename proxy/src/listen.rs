@@ -86,7 +86,8 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
         };
         let share = worker.fairness.share(address);
         let worker = Rc::clone(&worker);
-        tokio::task::spawn_local(share.of(connection::serve(worker, stream, address, ticket)));
+        let peer = (address, Rc::clone(&share));
+        tokio::task::spawn_local(share.of(connection::serve(worker, stream, peer, ticket)));
     }
 }
 

@@ -8,6 +8,7 @@
 
 use crate::body::{Ask, Incoming, Progress};
 use crate::early;
+use crate::fair::{Payer, Share};
 use crate::http2::{self, Session};
 use crate::live::Registry;
 use crate::pins::Pins;
@@ -50,7 +51,12 @@ pub(crate) struct Upstream {
 }
 
 enum Sender {
-    Http1 { sender: http1::SendRequest<Ask>, driver: AbortHandle },
+    Http1 {
+        sender: http1::SendRequest<Ask>,
+        driver: AbortHandle,
+        /// Whose time the driver takes.
+        payer: Rc<Payer>,
+    },
     Http2(Rc<Session>),
 }
 
@@ -100,9 +106,20 @@ impl Cause {
 }
 
 impl Upstream {
-    /// A fresh HTTP/1.1 connection; `driver` is the task that moves its bytes.
-    pub(crate) fn new(sender: http1::SendRequest<Ask>, driver: AbortHandle, site: Site) -> Self {
-        Self::of(Sender::Http1 { sender, driver }, site)
+    /// A fresh HTTP/1.1 connection; `driver` is the task that moves its bytes, in `payer`'s time.
+    pub(crate) fn new(
+        sender: http1::SendRequest<Ask>,
+        (driver, payer): (AbortHandle, Rc<Payer>),
+        site: Site,
+    ) -> Self {
+        Self::of(Sender::Http1 { sender, driver, payer }, site)
+    }
+
+    /// It serves this client now. Streams of an HTTP/2 connection serve several at once, and are nobody's.
+    pub(crate) fn serves(&self, share: &Rc<Share>) {
+        if let Sender::Http1 { payer, .. } = &self.sender {
+            payer.serves(share);
+        }
     }
 
     fn of(sender: Sender, site: Site) -> Self {
@@ -119,11 +136,12 @@ impl Upstream {
         site: Site,
     ) -> hyper::Result<Self> {
         let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
-        let driver = tokio::task::spawn_local(async move {
+        let payer = Rc::new(Payer::default());
+        let driver = tokio::task::spawn_local(Rc::clone(&payer).of(async move {
             // The exchange sees the error on its side.
             let _ = connection.await;
-        });
-        Ok(Self::new(sender, driver.abort_handle(), site))
+        }));
+        Ok(Self::new(sender, (driver.abort_handle(), payer), site))
     }
 
     /// Speaks HTTP/2 on a fresh connection.

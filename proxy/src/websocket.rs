@@ -90,7 +90,8 @@ pub(crate) async fn open(
     live.answer(StatusCode::OK.as_u16());
     let (worker, live) = (Rc::clone(worker), Rc::clone(live));
     let (give, given) = oneshot::channel();
-    tokio::task::spawn_local(async move {
+    let share = Rc::clone(&client.share);
+    tokio::task::spawn_local(share.of(async move {
         let tunnel = Tunnel {
             upstream: parts.io.into_inner(),
             from_upstream: parts.read_buf,
@@ -108,7 +109,7 @@ pub(crate) async fn open(
         };
         // The record has its end by whoever stopped it.
         let _ = live.unless_stopped(running).await;
-    });
+    }));
     Ok(Response::from_parts(head, Reply::Stream(give)))
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn serve(
         let Some(asked) = next else { return Ok(()) };
         let (request, respond) = asked?;
         let (worker, client) = (Rc::clone(worker), Rc::clone(client));
-        let share = worker.fairness.share(client.address);
+        let share = Rc::clone(&client.share);
         tokio::task::spawn_local(share.of(async move {
             answer(&worker, &client, request, respond).await;
         }));

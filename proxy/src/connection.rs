@@ -236,12 +236,13 @@ async fn serve_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) -> Op
     };
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let (worker, client) = (Rc::clone(worker), Rc::clone(client));
-        async move {
+        // In a box of its own: hyper keeps room for it, in use or not, as long as the connection lasts.
+        Box::pin(async move {
             let turn = client.seat.begin();
             let request = request.map(Incoming::Http1);
             let answer = exchange(&worker, &client, request, turn).await;
             Ok::<_, Infallible>(answer)
-        }
+        })
     });
     let mut connection = worker.client_http.serve_connection(io, service);
     let finished = std::future::poll_fn(|cx| {
@@ -259,7 +260,9 @@ async fn serve_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) -> Op
             let handover = client.handover.take()?;
             let parts = connection.into_parts();
             let wire = parts.io.stream.into_inner();
-            return Some(Left { wire, read: parts.read_buf, handover });
+            // hyper's whole buffer hangs on these, many or none.
+            let read = Bytes::copy_from_slice(&parts.read_buf);
+            return Some(Left { wire, read, handover });
         }
         Some(Err(error)) if error.is_parse() || error.is_parse_too_large() => {
             worker.meters.bad_requests.inc();

@@ -49,7 +49,8 @@ pub(crate) struct Remembered {
 }
 
 struct Last {
-    field: Option<HeaderValue>,
+    /// Copied: the request's own would keep the whole buffer that it was read into.
+    field: Option<Box<[u8]>>,
     generation: u64,
     until: Instant,
     who: Rc<Identity>,
@@ -68,7 +69,7 @@ pub(crate) async fn identify(
     let field = headers.get(PROXY_AUTHORIZATION);
     if let Some(last) = &*remembered.last.borrow()
         && last.generation == view.generation
-        && last.field.as_ref() == field
+        && last.field.as_deref() == field.map(HeaderValue::as_bytes)
         && now < last.until
     {
         return Who::Known(Rc::clone(&last.who));
@@ -97,22 +98,20 @@ pub(crate) async fn identify(
         Checked::Busy => SignIn::Overloaded,
     });
     match (checked, user) {
-        (Checked::Known(true) | Checked::Now(true), Some(user)) => remembered.keep(
-            Some(field.clone()),
-            view,
-            now,
-            policy.identify(Some(&user.facts), client),
-        ),
+        (Checked::Known(true) | Checked::Now(true), Some(user)) => {
+            let who = policy.identify(Some(&user.facts), client);
+            remembered.keep(Some(field.as_bytes()), view, now, who)
+        }
         (Checked::Busy, _) => Who::Busy { level },
         _ => Who::Challenge { level, wrong: true },
     }
 }
 
 impl Remembered {
-    fn keep(&self, field: Option<HeaderValue>, view: &View, now: Instant, who: Identity) -> Who {
+    fn keep(&self, field: Option<&[u8]>, view: &View, now: Instant, who: Identity) -> Who {
         let who = Rc::new(who);
         let last = Last {
-            field,
+            field: field.map(Box::from),
             generation: view.generation,
             until: now + REMEMBER_RIGHT,
             who: Rc::clone(&who),

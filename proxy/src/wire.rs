@@ -116,6 +116,10 @@ impl AsyncRead for Rewound {
         let count = this.first.len().min(buffer.remaining());
         buffer.put_slice(&this.first[..count]);
         this.first.advance(count);
+        if this.first.is_empty() {
+            // Gives back what they stood in.
+            this.first = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }

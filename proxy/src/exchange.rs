@@ -41,6 +41,10 @@ const REFUSED_BODY_BYTES: usize = 1 << 20;
 /// How long a refused request's body is waited for.
 const REFUSED_BODY_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a request waits for another's new connection to the same site, which may be one for both: the
+/// other may itself have to wait, for the site or because its client takes much of the worker's time.
+const OTHERS_DIAL: Duration = Duration::from_millis(500);
+
 /// What a request asks for, once it could be read.
 pub(crate) struct Asked {
     pub(crate) scheme: Scheme,
@@ -488,9 +492,9 @@ async fn find_route(
     let _dialling = match worker.dials.begin(&site) {
         Ok(dialling) => Some(dialling),
         Err(other) if shared && !worker.certificates.speaks_http1(&site) => {
-            let limit = Duration::from_millis(worker.config.limits.connect_timeout_ms);
+            let most = Duration::from_millis(worker.config.limits.connect_timeout_ms);
             // Whatever came of it, this request goes on.
-            let _ = tokio::time::timeout(limit, other.notified()).await;
+            let _ = tokio::time::timeout(OTHERS_DIAL.min(most), other.notified()).await;
             if let Some(mut upstream) = worker.pool.take(&site, true)
                 && upstream.ready().await
             {

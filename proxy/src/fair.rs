@@ -58,22 +58,17 @@ pub(crate) struct Share {
 #[derive(Default)]
 pub(crate) struct Payer {
     share: RefCell<Option<Rc<Share>>>,
+    /// Where its task waits, or was called from.
+    place: RefCell<Option<Rc<Place>>>,
 }
 
-/// A task's place in its client's queue.
+/// A task's place in the queue of the client whom it serves.
 #[derive(Default)]
 struct Place {
+    /// None once it was called, or its task has gone elsewhere.
     waker: RefCell<Option<Waker>>,
-    state: Cell<State>,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Out,
-    Waiting,
     /// It has its turn, whatever is left of the allowance.
-    Called,
+    called: Cell<bool>,
 }
 
 impl Fairness {
@@ -117,13 +112,19 @@ impl Fairness {
 
     fn call_next(&self) {
         let Some(share) = self.queue.borrow_mut().clients.pop_front() else { return };
+        share.fill(Instant::now());
+        // Who has rested enough meanwhile has no need to wait any more.
+        let most = if share.is_in_debt() { 1 } else { AT_ONCE_ALONE };
         let mut waiting = share.waiting.borrow_mut();
-        while let Some(place) = waiting.pop_front() {
-            place.state.set(State::Called);
+        let mut called = 0;
+        while called < most
+            && let Some(place) = waiting.pop_front()
+        {
             // None: its task has gone.
             if let Some(waker) = place.waker.take() {
+                place.called.set(true);
                 waker.wake();
-                break;
+                called += 1;
             }
         }
         if !waiting.is_empty() {
@@ -145,7 +146,9 @@ impl Drop for Share {
 impl Share {
     /// A task of this client's.
     pub(crate) fn of<F: Future>(self: Rc<Self>, task: F) -> Shared<F> {
-        Rc::new(Payer { share: RefCell::new(Some(self)) }).of(task)
+        let payer = Payer::default();
+        payer.share.replace(Some(self));
+        Rc::new(payer).of(task)
     }
 
     /// Fills the allowance up to now.
@@ -156,17 +159,21 @@ impl Share {
         self.left_ns.set(self.left_ns.get().saturating_add(more).min(most));
     }
 
-    fn wait(self: &Rc<Self>, place: &Rc<Place>, waker: &Waker) {
-        let mut known = place.waker.borrow_mut();
-        match &*known {
-            Some(known) if known.will_wake(waker) => {}
-            _ => *known = Some(waker.clone()),
-        }
-        if place.state.replace(State::Waiting) == State::Waiting {
-            return;
-        }
+    fn is_in_debt(&self) -> bool {
+        self.left_ns.get() < 0
+    }
+
+    /// Whether a task that has not been called may go on: nobody overtakes those who wait.
+    fn is_free(&self) -> bool {
+        !self.is_in_debt() && self.waiting.borrow().is_empty()
+    }
+
+    /// A place at the end of the queue.
+    fn place(self: &Rc<Self>, waker: &Waker) -> Rc<Place> {
+        let waker = RefCell::new(Some(waker.clone()));
+        let place = Rc::new(Place { waker, called: Cell::new(false) });
         let mut waiting = self.waiting.borrow_mut();
-        waiting.push_back(Rc::clone(place));
+        waiting.push_back(Rc::clone(&place));
         if waiting.len() == 1 {
             let mut queue = self.fairness.queue.borrow_mut();
             queue.clients.push_back(Rc::clone(self));
@@ -174,21 +181,50 @@ impl Share {
                 usher.wake();
             }
         }
+        place
+    }
+}
+
+impl Place {
+    /// Its task still waits; it is to be woken so.
+    fn stay(self: Rc<Self>, waker: &Waker) -> Rc<Self> {
+        let mut known = self.waker.borrow_mut();
+        match &*known {
+            Some(known) if known.will_wake(waker) => {}
+            _ => *known = Some(waker.clone()),
+        }
+        drop(known);
+        self
     }
 }
 
 impl Payer {
-    /// From now on the task serves this client.
+    /// From now on the task serves this client, and waits with no other.
     pub(crate) fn serves(&self, share: &Rc<Share>) {
         let mut known = self.share.borrow_mut();
         if !known.as_ref().is_some_and(|known| Rc::ptr_eq(known, share)) {
             *known = Some(Rc::clone(share));
+            self.leave();
+        }
+    }
+
+    /// The task serves nobody until the next.
+    pub(crate) fn serves_nobody(&self) {
+        self.share.take();
+        self.leave();
+    }
+
+    /// Gives up a place: whoever comes to it passes it by. The task looks again where it stands.
+    fn leave(&self) {
+        let place = self.place.take();
+        if let Some(waker) = place.and_then(|place| place.waker.take()) {
+            waker.wake();
         }
     }
 
     /// A task that serves whom this says.
     pub(crate) fn of<F: Future>(self: Rc<Self>, task: F) -> Shared<F> {
-        Shared { payer: self, place: None, task }
+        Shared { payer: self, task }
     }
 }
 
@@ -196,19 +232,13 @@ pin_project! {
     /// What [`Share::of`] and [`Payer::of`] give.
     pub(crate) struct Shared<F> {
         payer: Rc<Payer>,
-        place: Option<Rc<Place>>,
         #[pin]
         task: F,
     }
 
     impl<F> PinnedDrop for Shared<F> {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(place) = this.place
-                && place.state.get() == State::Waiting
-            {
-                place.waker.take();
-            }
+            this.project().payer.leave();
         }
     }
 }
@@ -218,17 +248,24 @@ impl<F: Future> Future for Shared<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let Some(share) = this.payer.share.borrow().clone() else { return this.task.poll(cx) };
+        let share = this.payer.share.borrow().clone();
+        let Some(share) = share else { return this.task.poll(cx) };
         let began = Instant::now();
         share.fill(began);
-        if share.left_ns.get() < 0 {
-            let place = this.place.get_or_insert_default();
-            if place.state.get() != State::Called {
-                share.wait(place, cx.waker());
-                return Poll::Pending;
-            }
-            place.state.set(State::Out);
-        } else {
+        let place = this.payer.place.take();
+        let may_go = match &place {
+            Some(place) => place.called.get(),
+            None => share.is_free(),
+        };
+        if !may_go {
+            let place = match place {
+                Some(place) => place.stay(cx.waker()),
+                None => share.place(cx.waker()),
+            };
+            this.payer.place.replace(Some(place));
+            return Poll::Pending;
+        }
+        if !share.is_in_debt() {
             share.fairness.others.set(true);
         }
         let output = this.task.poll(cx);
@@ -381,6 +418,68 @@ mod tests {
             let of_greedy = turns_of(&fairness.share(GREEDY)).await;
             let of_other = turns_of(&fairness.share(OTHER)).await;
             assert!(of_other > 5 * of_greedy.max(1), "{of_greedy} and {of_other} turns");
+        };
+        LocalSet::new().run_until(all).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_waits_with_one_client_is_let_go_by_the_next() {
+        let all = async {
+            let fairness = fairness();
+            for _ in 0..400 {
+                spawn_local(fairness.share(GREEDY).of(async {
+                    loop {
+                        work(Duration::from_micros(500));
+                        tokio::task::yield_now().await;
+                    }
+                }));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let payer = Rc::new(Payer::default());
+            let (send, mut sent) = tokio::sync::mpsc::unbounded_channel();
+            let heard = Rc::new(Cell::new(0));
+            let hears = Rc::clone(&heard);
+            spawn_local(Rc::clone(&payer).of(async move {
+                while sent.recv().await.is_some() {
+                    hears.set(hears.get() + 1);
+                }
+            }));
+            tokio::task::yield_now().await;
+            payer.serves(&fairness.share(GREEDY));
+            // Woken by this, it stands behind 400 others; the next word wakes it no more.
+            send.send(()).unwrap();
+            tokio::task::yield_now().await;
+            assert_eq!(heard.get(), 0);
+            payer.serves(&fairness.share(OTHER));
+            send.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!(heard.get(), 2);
+        };
+        LocalSet::new().run_until(all).await;
+    }
+
+    #[tokio::test]
+    async fn who_has_rested_enough_leaves_the_queue_at_once_and_nobody_overtakes() {
+        let all = async {
+            let fairness = fairness();
+            let share = fairness.share(OTHER);
+            share.left_ns.set(-(MOST.as_nanos() as i64));
+            let order = Rc::new(RefCell::new(Vec::new()));
+            for which in 0..2 * AT_ONCE_ALONE {
+                let order = Rc::clone(&order);
+                spawn_local(Rc::clone(&share).of(async move { order.borrow_mut().push(which) }));
+            }
+            tokio::task::yield_now().await;
+            share.left_ns.set(MOST.as_nanos() as i64);
+            let last = Rc::clone(&order);
+            spawn_local(Rc::clone(&share).of(async move { last.borrow_mut().push(99) }));
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            let order = order.borrow();
+            let first: Vec<_> = (0..AT_ONCE_ALONE).collect();
+            assert_eq!(order[..AT_ONCE_ALONE], first, "those who wait go ahead of who comes");
+            assert_eq!(order.len(), 2 * AT_ONCE_ALONE + 1, "one at a time they would take longer");
         };
         LocalSet::new().run_until(all).await;
     }

@@ -441,7 +441,7 @@ async fn upgrade(
     let version = request.version();
     let request = prepare(worker, live, request, Some(&WEBSOCKET), None);
     let Switching { upstream, answer, switched } =
-        ask_to_switch(worker, live, route, request).await?;
+        ask_to_switch((worker, client), live, route, request).await?;
     let agreed = answer.status() == StatusCode::SWITCHING_PROTOCOLS
         && headers::has_token(answer.headers(), &UPGRADE, "websocket");
     if !agreed {
@@ -477,7 +477,7 @@ pub(crate) struct Switching {
 
 /// Sends a request that asks to leave HTTP, on a connection of its own.
 pub(crate) async fn ask_to_switch(
-    worker: &Rc<Worker>,
+    (worker, client): (&Rc<Worker>, &Client),
     live: &Rc<Live>,
     route: Route,
     request: Request<Ask>,
@@ -508,6 +508,7 @@ pub(crate) async fn ask_to_switch(
     }));
     let mut upstream = Upstream::new(sender, (driver.abort_handle(), payer), site);
     upstream.retire();
+    upstream.serves(&client.share);
     live.wait_at_most(worker.config.limits.response_header_timeout_ms);
     let sending = upstream.send(request);
     match live.unless_stopped(sending).await.map_err(Failure::Stopped)? {

@@ -122,6 +122,13 @@ impl Upstream {
         }
     }
 
+    /// It waits for whoever comes next.
+    fn serves_nobody(&self) {
+        if let Sender::Http1 { payer, .. } = &self.sender {
+            payer.serves_nobody();
+        }
+    }
+
     fn of(sender: Sender, site: Site) -> Self {
         Self { sender, site, progress: None, reusable: true, owner: None, reused: false }
     }
@@ -358,6 +365,7 @@ impl Pool {
         {
             return;
         }
+        upstream.serves_nobody();
         if let Some(owner) = upstream.owner.clone() {
             if let Some(pins) = owner.upgrade() {
                 pins.keep(upstream);

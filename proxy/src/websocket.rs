@@ -60,7 +60,7 @@ pub(crate) async fn open(
     headers.entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
     let request = prepare(worker, live, request, Some(&WEBSOCKET), None);
     let Switching { upstream, answer, switched } =
-        ask_to_switch(worker, live, route, request).await?;
+        ask_to_switch((worker, client), live, route, request).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return pass_back(worker, client, live, upstream, answer, Version::HTTP_2);
     }

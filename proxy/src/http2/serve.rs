@@ -7,6 +7,7 @@ use crate::body::{Incoming, Reply};
 use crate::connection::Client;
 use crate::early;
 use crate::exchange::exchange;
+use crate::live::Turn;
 use crate::record;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -62,8 +63,10 @@ pub(crate) async fn serve(
         let (request, respond) = asked?;
         let (worker, client) = (Rc::clone(worker), Rc::clone(client));
         let share = Rc::clone(&client.share);
+        // Now, not when its task comes to it: a connection with requests that wait does not rest.
+        let turn = client.seat.begin();
         tokio::task::spawn_local(share.of(async move {
-            answer(&worker, &client, request, respond).await;
+            answer(&worker, &client, (request, turn), respond).await;
         }));
     }
 }
@@ -78,10 +81,9 @@ async fn say_goodbye(connection: &mut Connection<Beginning<Wire>, Bytes>) {
 async fn answer(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    request: Request<RecvStream>,
+    (request, turn): (Request<RecvStream>, Turn),
     mut respond: SendResponse<Bytes>,
 ) {
-    let turn = client.seat.begin();
     let (mut parts, stream) = request.into_parts();
     trim_values(&mut parts.headers);
     let body = Incoming::Http2(Receiving::new(stream, &parts.headers));

@@ -33,7 +33,7 @@ use crate::evidence::tree::{FileTree, Tree as _};
 use crate::evidence::verify::spans;
 use crate::evidence::{folder, hash_of_hex, places};
 use crate::lock::{DaysLock, Hold};
-use crate::parts::days;
+use crate::parts::{CLOSED_AFTER_DAYS, days};
 use day::DayFacts;
 use jiff::civil::Date;
 use rules::change::{ChangeEntry, Event};
@@ -43,6 +43,9 @@ use rules::time::{SchoolClock, UnixMillis};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+
+/// How many days after a day its rows can go at the earliest, where two later days have records.
+pub const KEPT_OPEN_DAYS: i64 = CLOSED_AFTER_DAYS + 1;
 
 /// How often a run begins anew because somebody else wrote to the change log meanwhile.
 const TRIES: usize = 20;

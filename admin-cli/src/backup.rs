@@ -230,7 +230,7 @@ async fn bring_back(school: &School, from: &Path, consent: &Consent<'_>) -> Resu
         thousands(entries),
         days.len()
     );
-    let placed = filtering::place_policy(school, &log).await;
+    let placed = filtering::place_policy(school, unpacked.folder(), &manifest);
     let own: Vec<&str> = manifest
         .files
         .iter()
@@ -238,7 +238,7 @@ async fn bring_back(school: &School, from: &Path, consent: &Consent<'_>) -> Resu
         .filter(|it| it.starts_with("config/"))
         .collect();
     if let Some(placed) = placed {
-        say!("policy    as it was in force, in {}", visible(&placed.display().to_string()));
+        say!("policy    as its file was, in {}", visible(&placed.display().to_string()));
     }
     note!(
         "note: the school's own files are in the backup and were not written: {}",

@@ -235,6 +235,12 @@ fn an_erasure_asked_for_before_a_restore_must_be_asked_for_again_and_says_why() 
     assert_eq!(school.run(ask, &reason).code, OK);
     let other = carry_out("E-0002", "kit.r");
     assert!(other.err.contains("E-0002 is of another person"), "{other:?}");
+    let early = carry_out("E-0002", "sam.p");
+    assert!(
+        early.out.contains("no checkpoint covers all of it yet"),
+        "no key was made yet: {early:?}"
+    );
+    assert_eq!(school.run("audit checkpoint", &[]).code, OK);
     let done = carry_out("E-0002", "sam.p");
     assert!(done.out.contains("erased, 2 records (E-0002)"), "{done:?}");
 }

@@ -12,10 +12,10 @@ use ledger::backup::{Backup, BackupError, Filtering, Manifest};
 use ledger::changes::ChangeLog;
 use proxy::config::{Config, FILE_NAME};
 use proxy::lists::Lists;
-use proxy::policy_file::{PolicyFault, PolicyFile, in_force};
 use proxy::snapshot::Snapshot;
 use rules::erasure::Erasures;
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 /// Notes what the filter goes by. The machine file inside the program is taken too: a later program may
 /// have another one.
@@ -99,51 +99,41 @@ pub(super) async fn check(
     Err(failure.fix(format!("{fix}; to filter less all the same, add --fewer-lists")))
 }
 
-/// Puts the policy that is in force, and the files that it names, into their places where those lie in the
-/// state folder: it was empty, so that nobody can have put them there. Gives the policy's place.
-pub(super) async fn place_policy(school: &School, log: &ChangeLog) -> Option<PathBuf> {
-    let config = &school.config;
-    if !config.policy.starts_with(&config.state) || config.policy.exists() {
+/// Puts the policy's file, and the files that it names, back into their places where those lie in the state
+/// folder: it was empty, so that nobody can have put them there. Gives the policy's place. What is in force is
+/// what the change log says, and is not read from here.
+pub(super) fn place_policy(school: &School, backup: &Path, manifest: &Manifest) -> Option<PathBuf> {
+    let policy = &school.config.policy;
+    if !policy.starts_with(&school.config.state) || policy.exists() {
         return None;
     }
-    let placed = async {
-        let catalogue = proxy::lists::catalogue(config).map_err(|error| error.to_string())?;
-        let changes = log.changes().await.map_err(|error| error.to_string())?;
-        let kept = in_force(config, &changes, &catalogue).map_err(|fault| fault.to_string())?;
-        let Some(kept) = kept else { return Ok(false) };
-        put_in_place(config, &kept).map_err(|fault| fault.to_string())?;
-        Ok::<_, String>(true)
-    };
-    match placed.await {
-        Ok(true) => Some(config.policy.clone()),
-        Ok(false) => None,
-        Err(why) => {
-            note!("warning: the policy file was not written: {}", visible(&why));
-            note!(
-                "  fix: put config/policy.toml of the backup into its place before the filter starts"
-            );
-            None
+    let machine = manifest.filtering.as_ref().map(|it| Path::new(&it.machine_file));
+    let machine = machine.unwrap_or(Path::new("config/schoolgate.toml"));
+    let names = manifest.files.iter().map(|file| Path::new(&file.name));
+    let own =
+        names.filter(|name| *name != machine).filter_map(|name| name.strip_prefix("config").ok());
+    let folder = policy.parent().unwrap_or(Path::new(""));
+    let mut is_there = false;
+    for name in own {
+        let to = folder.join(name);
+        is_there |= to == *policy;
+        if let Err(error) = put_in_place(&backup.join("config").join(name), &to) {
+            note!("warning: {}: {error}", visible(&to.display().to_string()));
+            note!("  fix: put it there from the backup's folder config before the filter starts");
         }
     }
+    is_there.then(|| policy.clone())
 }
 
-fn put_in_place(config: &Config, kept: &PolicyFile) -> Result<(), PolicyFault> {
-    let folder = config.policy.parent().unwrap_or(Path::new(""));
-    let failed = |path: &Path| {
-        let path = path.display().to_string();
-        move |source| PolicyFault::Store { path, source }
-    };
-    for (name, text) in &kept.files {
-        let path = folder.join(name);
-        let is_below = Path::new(name).components().all(|it| matches!(it, Component::Normal(_)));
-        if is_below && !path.exists() {
-            let above = path.parent().unwrap_or(folder);
-            ledger::folder::make_folder(above).map_err(failed(above))?;
-            std::fs::write(&path, text).map_err(failed(&path))?;
-        }
-    }
-    ledger::folder::make_folder(folder).map_err(failed(folder))?;
-    kept.put_in_place(config)
+/// Writes a file that is not there yet, durably, for its owner alone.
+fn put_in_place(from: &Path, to: &Path) -> std::io::Result<()> {
+    let folder = to.parent().unwrap_or(Path::new(""));
+    ledger::folder::make_folder(folder)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(to)?;
+    std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+    file.sync_all()?;
+    ledger::folder::sync_folder(folder)
 }
 
 /// Tells of erasures that somebody had asked for: the key that knows whose they are is in no backup.

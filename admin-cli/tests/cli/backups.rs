@@ -64,7 +64,7 @@ fn a_copy_of_the_built_in_school_is_not_brought_back_beside_a_smaller_machine_fi
     assert!(unpack.unwrap().success());
     std::fs::rename(school.path("config/schoolgate.toml"), school.path("schoolgate.toml")).unwrap();
     let back = ok(restore(&school, &[]));
-    assert!(back.out.contains("policy    as it was in force, in state/policy.toml"), "{back:?}");
+    assert!(back.out.contains("policy    as its file was, in state/policy.toml"), "{back:?}");
     assert_eq!(school.run(SOCIAL, &[]).code, BLOCKED);
     assert_eq!(fewer_lists(&school), None);
     lose_state(&school);

@@ -231,19 +231,16 @@ async fn bring_back(school: &School, from: &Path, consent: &Consent<'_>) -> Resu
         days.len()
     );
     let placed = filtering::place_policy(school, unpacked.folder(), &manifest);
-    let own: Vec<&str> = manifest
-        .files
-        .iter()
-        .map(|file| &*file.name)
-        .filter(|it| it.starts_with("config/"))
-        .collect();
-    if let Some(placed) = placed {
+    if let Some(placed) = &placed {
         say!("policy    as its file was, in {}", visible(&placed.display().to_string()));
     }
-    note!(
-        "note: the school's own files are in the backup and were not written: {}",
-        own.join(", ")
-    );
+    let left = filtering::not_written(school, &manifest, placed.is_some());
+    if !left.is_empty() {
+        let left = left.join(", ");
+        note!(
+            "note: of the school's own files these are in the backup and were not written: {left}"
+        );
+    }
     note!("note: everything recorded after the backup was made is not in it");
     note!("note: passwords, removed accounts and the emergency code are those of then");
     note!("  fix: schoolgate account list; then account remove, and account break-glass renew");

@@ -87,7 +87,7 @@ pub(super) async fn check(
         return Ok(());
     }
     let built_in = manifest.filtering.as_ref().is_some_and(|it| it.built_in);
-    let kept = manifest.filtering.as_ref().map_or("config/schoolgate.toml", |it| &it.machine_file);
+    let kept = machine_file(manifest);
     let fix = match built_in {
         true => format!(
             "run it where no {FILE_NAME} lies and without --config: the backup is of the example school inside \
@@ -107,8 +107,7 @@ pub(super) fn place_policy(school: &School, backup: &Path, manifest: &Manifest) 
     if !policy.starts_with(&school.config.state) || policy.exists() {
         return None;
     }
-    let machine = manifest.filtering.as_ref().map(|it| Path::new(&it.machine_file));
-    let machine = machine.unwrap_or(Path::new("config/schoolgate.toml"));
+    let machine = Path::new(machine_file(manifest));
     let names = manifest.files.iter().map(|file| Path::new(&file.name));
     let own =
         names.filter(|name| *name != machine).filter_map(|name| name.strip_prefix("config").ok());
@@ -123,6 +122,28 @@ pub(super) fn place_policy(school: &School, backup: &Path, manifest: &Manifest) 
         }
     }
     is_there.then(|| policy.clone())
+}
+
+/// The school's own files that a restore leaves to whoever restores, by their names in the backup. The machine
+/// file inside the program is none of them where no other is used.
+pub(super) fn not_written<'a>(
+    school: &School,
+    manifest: &'a Manifest,
+    policy_is_placed: bool,
+) -> Vec<&'a str> {
+    let machine = machine_file(manifest);
+    let is_built_in = manifest.filtering.as_ref().is_some_and(|it| it.built_in);
+    let is_needed = |name: &&str| match *name == machine {
+        true => !(is_built_in && school.config.file.is_none()),
+        false => !policy_is_placed,
+    };
+    let names = manifest.files.iter().map(|file| &*file.name);
+    names.filter(|name| name.starts_with("config/")).filter(is_needed).collect()
+}
+
+/// The machine file's name in a backup; those of older versions do not say it.
+fn machine_file(manifest: &Manifest) -> &str {
+    manifest.filtering.as_ref().map_or("config/schoolgate.toml", |it| &it.machine_file)
 }
 
 /// Writes a file that is not there yet, durably, for its owner alone.

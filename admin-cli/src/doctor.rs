@@ -1,5 +1,6 @@
 //! `doctor`: looks for faults in the configuration, the lists, the log and the machine.
 
+mod fewer_lists;
 mod people;
 
 use crate::args::DoctorArgs;
@@ -14,7 +15,6 @@ use ledger::disk::{Disk, Fullness};
 use proxy::config::{Config, ListOrigin, ListSource};
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
-use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -108,7 +108,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     checks.extend(list_files(config));
     checks.extend(licensed_feeds(config));
     checks.extend(locked_lists(school).await);
-    checks.extend(fewer_lists(school).await);
+    checks.extend(fewer_lists::checks(school).await);
     checks.push(change_log(school).await);
     checks.extend(people::administrators(school, read.as_ref().ok()).await);
     checks.push(authority(config));
@@ -308,51 +308,6 @@ async fn locked_lists(school: &School) -> Option<Check> {
         }
         Err(error) => Some(Check::problem(WHAT, error.to_string(), "schoolgate lists status")),
     }
-}
-
-/// Lists that were in force and are no longer by the machine file, where that leaves something unfiltered:
-/// as with a copy that was brought back beside another machine file.
-async fn fewer_lists(school: &School) -> Vec<Check> {
-    const WHAT: &str = "fewer lists";
-    // A log that cannot be read has a check of its own.
-    let Ok(log) = school.change_log().await else { return Vec::new() };
-    let lists = Lists::new(&school.config, &log);
-    let (displaced, uncovered) = match (lists.displaced().await, lists.uncovered().await) {
-        (Ok(displaced), Ok(uncovered)) => (displaced, uncovered),
-        (Err(error), _) | (_, Err(error)) => {
-            return vec![Check::problem(WHAT, error.to_string(), "schoolgate lists status")];
-        }
-    };
-    let mut checks = Vec::new();
-    if !displaced.is_empty() {
-        checks.push(Check::problem(
-            WHAT,
-            format!(
-                "of the lists in force at the last run the machine file lacks {}: {}; what they block would be open",
-                displaced.len(),
-                first_of(displaced.iter().map(ToString::to_string))
-            ),
-            "put them back under [[lists]] before the filter starts; a backup has the machine file as config/schoolgate.toml",
-        ));
-    }
-    if !uncovered.is_empty() {
-        let categories: BTreeSet<&str> =
-            uncovered.iter().map(|(_, category)| category.as_str()).collect();
-        let named = uncovered.iter().map(|(list, category)| format!("{list} ({category})"));
-        checks.push(Check::problem(
-            WHAT,
-            format!(
-                "the machine file took out the last lists of {} categories: {}; what they blocked may be open",
-                categories.len(),
-                first_of(named)
-            ),
-            format!(
-                "put them back under [[lists]], or lists of the same categories; if it is meant, remove {}/NAME of each",
-                school.config.state.join("lists").display()
-            ),
-        ));
-    }
-    checks
 }
 
 async fn change_log(school: &School) -> Check {

@@ -252,6 +252,12 @@ impl Keeper<'_> {
         say!(
             "  keep    on paper in the head's safe, in the place of the one before, which is void"
         );
+        if same_person(&self.by, rules::change::BREAK_GLASS) {
+            say!("  ended   your session, and every other that the code before had opened");
+            say!(
+                "  next    schoolgate login NAME; or login --break-glass with the new code, an alarm again"
+            );
+        }
         Ok(Exit::Ok)
     }
 

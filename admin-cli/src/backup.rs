@@ -1,5 +1,7 @@
 //! `backup`: copies of the state, taken while the filter serves, and what is brought back from them.
 
+mod filtering;
+
 use crate::args::{BackupCommand, ChangeArgs};
 use crate::doctor::size;
 use crate::failure::{Exit, Failure};
@@ -37,8 +39,9 @@ pub(crate) async fn run(school: &School, command: BackupCommand) -> Result<Exit,
             told(&manifest, &hash)?;
             Ok(Exit::Ok)
         }
-        BackupCommand::Restore { from, school: name, no_input } => {
-            bring_back(school, &from, name.as_deref(), no_input).await
+        BackupCommand::Restore { from, school: name, no_input, fewer_lists } => {
+            let consent = Consent { name: name.as_deref(), no_input, fewer_lists };
+            bring_back(school, &from, &consent).await
         }
     }
 }
@@ -129,6 +132,7 @@ async fn write(
             backup.take_file(&path, &name).map_err(from_backup_error)?;
         }
     }
+    filtering::note(school, snapshot, &mut backup).map_err(from_backup_error)?;
     let version = env!("CARGO_PKG_VERSION");
     let done = backup.finish(made_at.0, version, snapshot.policy.school());
     let done = done.map_err(from_backup_error)?;
@@ -172,17 +176,22 @@ fn told(manifest: &Manifest, hash: &str) -> Result<(), Failure> {
     say!("school    {}", visible(&manifest.school));
     let at = jiff::Timestamp::from_millisecond(manifest.made_at).unwrap_or_default();
     say!("made      {at} by version {}", visible(&manifest.version));
+    filtering::told(manifest)?;
     say!("files     {}, {}", thousands(manifest.files.len() as u64), size(manifest.bytes()));
     say!("sha256    {hash} (of its manifest, which names every file with its own)");
     Ok(())
 }
 
-async fn bring_back(
-    school: &School,
-    from: &Path,
-    name: Option<&str>,
+/// What whoever restores has said beforehand.
+struct Consent<'a> {
+    /// The school's name, typed.
+    name: Option<&'a str>,
     no_input: bool,
-) -> Result<Exit, Failure> {
+    /// That less may be filtered than by the backup.
+    fewer_lists: bool,
+}
+
+async fn bring_back(school: &School, from: &Path, consent: &Consent<'_>) -> Result<Exit, Failure> {
     let state = &school.config.state;
     ledger::backup::is_empty(state).map_err(from_backup_error)?;
     let lock = StateLock::take(state).map_err(|error| match error {
@@ -193,14 +202,16 @@ async fn bring_back(
     })?;
     // Unpacked beside the state, where there is room for it, and not in it.
     let beside = state.parent().filter(|above| !above.as_os_str().is_empty());
-    let unpacked = Unpacked::of(from, beside.unwrap_or(Path::new(".")))?;
+    let beside = beside.unwrap_or(Path::new("."));
+    let unpacked = Unpacked::of(from, beside)?;
     let (manifest, hash) = verify(unpacked.folder()).map_err(from_backup_error)?;
     told(&manifest, &hash)?;
+    filtering::check(school, unpacked.folder(), beside, &manifest, consent.fewer_lists).await?;
     prompt::type_name(
         &format!("This becomes the state in {}. Type the school's name to go on:", state.display()),
         &manifest.school,
-        name,
-        no_input,
+        consent.name,
+        consent.no_input,
     )?;
     restore(unpacked.folder(), &manifest, state).map_err(from_backup_error)?;
     drop(lock);
@@ -219,19 +230,21 @@ async fn bring_back(
         thousands(entries),
         days.len()
     );
-    let own: Vec<&str> = manifest
-        .files
-        .iter()
-        .map(|file| &*file.name)
-        .filter(|it| it.starts_with("config/"))
-        .collect();
-    note!(
-        "note: the school's own files are in the backup and were not written: {}",
-        own.join(", ")
-    );
+    let placed = filtering::place_policy(school, unpacked.folder(), &manifest);
+    if let Some(placed) = &placed {
+        say!("policy    as its file was, in {}", visible(&placed.display().to_string()));
+    }
+    let left = filtering::not_written(school, &manifest, placed.is_some());
+    if !left.is_empty() {
+        let left = left.join(", ");
+        note!(
+            "note: of the school's own files these are in the backup and were not written: {left}"
+        );
+    }
     note!("note: everything recorded after the backup was made is not in it");
     note!("note: passwords, removed accounts and the emergency code are those of then");
     note!("  fix: schoolgate account list; then account remove, and account break-glass renew");
+    filtering::tell_open_erasures(&log).await?;
     note!("  fix: schoolgate doctor; then start the filter");
     Ok(Exit::Ok)
 }

@@ -1,6 +1,7 @@
 //! `block`: closing a site at once, and taking that away again.
 
 use crate::args::{BlockArgs, BlockCommand, ChangeArgs, WhoArgs};
+use crate::doctor::first_of;
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
 use crate::prompt;
@@ -9,10 +10,12 @@ use crate::school::{Acting, School, from_change_error, moment, now};
 use crate::who::{READS_REQUESTS, look, person};
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
+use rules::access::{KnownBy, UserFacts};
 use rules::change::{ChangeError, Event, ask_lift, block_site, closing_roles};
 use rules::decide::HELP;
 use rules::site::Site;
 use rules::unblock::{BlockId, Scope, SiteBlock};
+use std::sync::Arc;
 
 /// Most help sites that a warning names.
 const NAMED_HELP: usize = 5;
@@ -196,7 +199,41 @@ pub(crate) fn known_scope(text: &str, snapshot: &Snapshot) -> Result<Scope, Fail
         Scope::User(name) => snapshot.users.find(name).is_some(),
         Scope::Everyone => false,
     };
-    if known { Ok(scope) } else { Err(bad()) }
+    if !known {
+        return Err(bad());
+    }
+    warn_of_unknown_group(&scope, snapshot);
+    Ok(scope)
+}
+
+/// Says that nobody is in a group or class: what is opened or closed for it then reaches nobody.
+pub(crate) fn warn_of_unknown_group(scope: &Scope, snapshot: &Snapshot) {
+    let Scope::Group(group) = scope else { return };
+    let nowhere = std::net::Ipv4Addr::UNSPECIFIED.into();
+    let facts = UserFacts { groups: Arc::from([group.clone()]), ..UserFacts::default() };
+    let is_named = snapshot.policy.identify(Some(&facts), nowhere).known_by == KnownBy::Group;
+    let is_in = |own: &String| own.eq_ignore_ascii_case(group);
+    if is_named || snapshot.users.iter().any(|user| user.facts.groups.iter().any(is_in)) {
+        return;
+    }
+    let mut known: Vec<&str> = snapshot
+        .users
+        .iter()
+        .flat_map(|user| user.facts.groups.iter().map(String::as_str))
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    note!(
+        "warning: nobody is in group \"{}\", and [who] does not name it: this reaches nobody",
+        visible(group)
+    );
+    match known.is_empty() {
+        true => note!("  fix: put people into it: schoolgate user add, or user import"),
+        false => {
+            let known = first_of(known.into_iter().map(str::to_owned));
+            note!("  fix: check the name; groups with people in them are {}", visible(&known));
+        }
+    }
 }
 
 /// The number in `B-0001`, `U-0001` or plain `1`.

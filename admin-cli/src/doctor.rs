@@ -1,5 +1,6 @@
 //! `doctor`: looks for faults in the configuration, the lists, the log and the machine.
 
+mod fewer_lists;
 mod people;
 
 use crate::args::DoctorArgs;
@@ -107,6 +108,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     checks.extend(list_files(config));
     checks.extend(licensed_feeds(config));
     checks.extend(locked_lists(school).await);
+    checks.extend(fewer_lists::checks(school).await);
     checks.push(change_log(school).await);
     checks.extend(people::administrators(school, read.as_ref().ok()).await);
     checks.push(authority(config));
@@ -473,6 +475,18 @@ fn print(checks: &[Check], json: bool) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The first few of these, and how many more there are.
+pub(crate) fn first_of(all: impl Iterator<Item = String>) -> String {
+    const NAMED: usize = 5;
+    let mut named: Vec<String> = all.collect();
+    let more = named.len().saturating_sub(NAMED);
+    named.truncate(NAMED);
+    match more {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 /// Bytes for people, in powers of 1,000.

@@ -14,8 +14,11 @@ use crate::school::{
     Acting, School, from_append_error, is_one_person, not_yet, now, whom_else_to_ask,
 };
 use crate::who::{look, person, signed};
+use jiff::Span;
+use jiff::civil::Date;
 use ledger::changes::ChangeLog;
 use ledger::pseudonym::Pseudonyms;
+use ledger::retention::{KEPT_OPEN_DAYS, Outcome, Why};
 use rules::access::Role;
 use rules::change::{Event, LAPSE_SCHOOL_DAYS, same_person};
 use rules::erasure::{ErasureId, Erasures};
@@ -185,6 +188,9 @@ async fn carry_out(
         _ => return Err(Failure::usage(format!("{id} was carried out"))),
     }
     if pseudonym(school, name)? != erasure.person {
+        if is_from_before_a_restore(&log, id).await? {
+            return Err(from_before_a_restore(id, &log, &by).await?);
+        }
         // Whose it is can be found out by trying: each try is an entry, also one that would change nothing.
         let why = format!("{id} is of another person than the one named");
         let event = Event::ActionRefused { action: format!("retention erase carry-out {id}"), why };
@@ -214,10 +220,76 @@ async fn carry_out(
              --person NAME{}",
             signed(&by)
         );
+        if let Some(day) = day_to_come_again(&outcome) {
+            note!(
+                "  when  from {} on, once two later days have records",
+                day.strftime("%a %-d %b %Y")
+            );
+            // One of which something was erased stays open for as long as that takes.
+            let has_begun = erasure.rows > 0 || (!outcome.parts.is_empty() && !change.dry_run);
+            if let Some(lapses) = erasure.lapses.filter(|_| !has_begun) {
+                note!(
+                    "        it lapses {}, and is then to be asked for again",
+                    policy.clock().show(lapses)
+                );
+            }
+        }
     }
     note!(
         "the person's row among the users, entries of the change log and backups are not touched: \
          schoolgate user remove; docs/log.md"
     );
     Ok(Exit::Ok)
+}
+
+/// The first day on which all the days can go that stayed because they were too new; `None`: none did.
+fn day_to_come_again(outcome: &Outcome) -> Option<Date> {
+    let open = outcome.kept.iter().filter(|(_, why)| *why == Why::Open).map(|(day, _)| *day);
+    open.max()?.checked_add(Span::new().days(KEPT_OPEN_DAYS)).ok()
+}
+
+/// Whether this state was brought back from a backup after an erasure was asked for: its pseudonym was then
+/// made by a key that is in no backup.
+async fn is_from_before_a_restore(log: &ChangeLog, id: ErasureId) -> Result<bool, Failure> {
+    let entries = log.entries_after(0).await.map_err(from_append_error)?;
+    let place =
+        |is_it: &dyn Fn(&Event) -> bool| entries.iter().rposition(|entry| is_it(&entry.event));
+    let asked =
+        place(&|event| matches!(event, Event::ErasureAsked { id: asked, .. } if *asked == id));
+    let restored = place(&|event| matches!(event, Event::BackupRestored { .. }));
+    Ok(restored > asked)
+}
+
+/// Records the try, and says that nobody can tell any more whose erasure it is.
+async fn from_before_a_restore(
+    id: ErasureId,
+    log: &ChangeLog,
+    by: &str,
+) -> Result<Failure, Failure> {
+    let why = format!(
+        "{id} was asked for before this school was brought back from a backup, and whose it is cannot be told \
+         any more: the key of its pseudonym is in no backup"
+    );
+    let action = format!("retention erase carry-out {id}");
+    let event = Event::ActionRefused { action, why: why.clone() };
+    log.append(now(), by, event).await.map_err(from_append_error)?;
+    Ok(Failure::usage(why)
+        .fix("have it asked for again, for each person: schoolgate retention erase ask NAME --reason TEXT"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use rules::hold::HoldId;
+
+    #[test]
+    fn who_carries_out_too_early_is_told_the_first_day_on_which_all_can_go() {
+        let kept = |kept: &[(Date, Why)]| Outcome { kept: kept.to_vec(), ..Outcome::default() };
+        let (old, new) = (date(2026, 11, 26), date(2026, 11, 28));
+        let open = kept(&[(old, Why::Open), (new, Why::Open)]);
+        assert_eq!(day_to_come_again(&open), Some(date(2026, 12, 2)));
+        let held = kept(&[(new, Why::Held(HoldId(1)))]);
+        assert_eq!(day_to_come_again(&held), None, "no day ends a hold");
+    }
 }

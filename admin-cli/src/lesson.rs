@@ -2,6 +2,7 @@
 //! it, else by a request like any other.
 
 use crate::args::{ChangeArgs, LessonCommand};
+use crate::block::warn_of_unknown_group;
 use crate::check;
 use crate::companions::{self, Companions};
 use crate::failure::{Exit, Failure};
@@ -79,12 +80,14 @@ async fn start(
         return Err(Failure::usage("a lesson is for a class").fix("add --class 9C"));
     }
     let site = Site::parse(wanted.site).map_err(|error| Failure::usage(error.to_string()))?;
+    let scope = Scope::Group(class.to_owned());
+    warn_of_unknown_group(&scope, snapshot);
     let at = now();
     let until = moment(clock, wanted.until, true)?;
     let reason = wanted.reason.unwrap_or_else(|| format!("a lesson with class {class}, by {by}"));
     let lesson = Lesson {
         categories: snapshot.categories(site.host(), site.path()),
-        scope: Scope::Group(class.to_owned()),
+        scope,
         site,
         until,
         reason,

@@ -40,10 +40,16 @@ pub(crate) async fn setup(school: &School, args: &SetupArgs) -> Result<Exit, Fai
     let made = log.accounts().set_up(&machine_account(), now(), name, &password).await;
     let code = made.map_err(from_account_error)?;
     let shown = visible(name);
+    let key = school.config.state.join("audit").join("key.pub");
     say!("{shown} added: the first administrator");
     say!("emergency code, shown this once: {code}");
     say!(
         "  keep    on paper in the head's safe: schoolgate login --break-glass; each use is an alarm"
+    );
+    say!(
+        "  proof   a copy of {} kept elsewhere proves the log's checkpoints (audit verify --key){}",
+        visible(&key.display().to_string()),
+        if key.exists() { "" } else { "; the filter makes it at its first start" }
     );
     say!("  next    schoolgate login {shown}");
     warn_without_role(school.policy_for_people().await.as_deref(), name);
@@ -67,7 +73,7 @@ pub(crate) async fn login(school: &School, args: LoginArgs) -> Result<Exit, Fail
     if args.break_glass {
         let code = secrets.ask("Emergency code: ", file)?;
         let opened = accounts.log_in_break_glass(&machine_account(), now(), &code).await;
-        return welcome(school, &log, opened.map_err(from_login_error)?).await;
+        return welcome(school, &log, opened.map_err(from_emergency_error)?).await;
     }
     if accounts.count(now()).await.map_err(from_append_error)?.ever == 0 {
         return Err(
@@ -131,12 +137,14 @@ async fn welcome(school: &School, log: &ChangeLog, opened: Opened) -> Result<Exi
         Some(at) => clock.show(at),
         None => "never".to_owned(),
     };
+    let is_emergency = same_person(account, rules::change::BREAK_GLASS);
+    let wrong = if is_emergency { "wrong codes" } else { "wrong passwords or codes" };
     match opened.failures {
         0 => say!("  before  {before}"),
-        some => say!("  before  {before}; wrong passwords or codes since: {some}"),
+        some => say!("  before  {before}; {wrong} since: {some}"),
     }
     say!("  undo    schoolgate logout");
-    if !same_person(account, rules::change::BREAK_GLASS) {
+    if !is_emergency {
         warn_without_role(policy.as_deref(), account);
     }
     Ok(Exit::Ok)
@@ -224,6 +232,20 @@ pub(crate) fn clock_of(policy: Option<&Policy>) -> Result<SchoolClock, Failure> 
         || SchoolClock::new("UTC", &[]).map_err(from_time_error),
         |policy| Ok(policy.clock().clone()),
     )
+}
+
+/// As [`from_login_error`], for the emergency code, which nobody can be given anew from outside.
+fn from_emergency_error(error: LoginError) -> Failure {
+    match error {
+        LoginError::Wrong => Failure::not_permitted(
+            "that is not the emergency code; the try is recorded and raises an alarm",
+        )
+        .fix(
+            "type it as it is printed on the sheet in the head's safe (capitals, blanks and hyphens do not matter); \
+             only the newest sheet holds: an administrator can make another with account break-glass renew",
+        ),
+        error => from_login_error(error),
+    }
 }
 
 pub(crate) fn from_login_error(error: LoginError) -> Failure {

@@ -42,6 +42,7 @@ mod review_due;
 mod school;
 mod serve;
 mod shell;
+mod since;
 mod status;
 mod terminal;
 mod unblock;

@@ -9,7 +9,7 @@ use proxy::config::{Config, ConfigError};
 use proxy::policy_file::{PolicyFault, PolicyFile};
 use proxy::snapshot::{Snapshot, SnapshotError};
 use rules::access::Role;
-use rules::change::{ChangeEntry, ChangeError, Changes, Event, same_person};
+use rules::change::{ChangeEntry, ChangeError, Changes, Event, UnblockState, same_person};
 use rules::decide::ReasonCode;
 use rules::inspect::CertificateFaults;
 use rules::policy::{Policy, PolicyError};
@@ -251,6 +251,15 @@ pub(crate) fn from_change_error_for(
             .fix(format!("change it back; see `undo` of: schoolgate unblock show {id}")),
         ChangeError::NoStandingYes(_) => {
             Failure::not_permitted(what).fix("ask for it: schoolgate unblock request")
+        }
+        // What nobody has answered yet is not ended but refused.
+        ChangeError::WrongState { id, state, action: "revoked", .. }
+            if state == UnblockState::Asked.as_str() =>
+        {
+            Failure::not_permitted(what).fix(format!(
+                "it is not open yet; whoever may authorise it says no: schoolgate unblock refuse {id} \
+                 --reason TEXT --by NAME; unanswered it lapses by itself"
+            ))
         }
         ChangeError::WrongState { .. } => {
             Failure::not_permitted(what).fix("see where it stands with: schoolgate unblock list")

@@ -14,6 +14,7 @@ use crate::review_due;
 use crate::school::{
     Acting, School, from_append_error, from_change_error, from_change_error_for, moment, now,
 };
+use crate::since::Since;
 use crate::visits::{self, Visits};
 use crate::who::{READS_CHANGES, READS_REQUESTS, look, person, subject_words};
 use ledger::changes::ChangeLog;
@@ -437,6 +438,7 @@ impl Desk<'_> {
             RequestKind::Unblock => Some(visits::under(self.school, history).await?),
             _ => None,
         };
+        let since = Since::of(self.school, self.snapshot, history);
         if json {
             let time = |at: UnixMillis| clock.rfc3339(at);
             let history: Vec<_> = steps
@@ -458,6 +460,7 @@ impl Desk<'_> {
                 "order": unblock.order,
                 "checks": unblock.checks,
                 "visits": visits.as_ref().map(visits_json),
+                "since": since.as_ref().map(Since::json),
                 "history": history,
             });
             say!("{}", json_text(object.to_string()));
@@ -496,6 +499,9 @@ impl Desk<'_> {
         }
         for check in &history.checks {
             say!("    checked  {}", visible(check));
+        }
+        if let Some(since) = since {
+            since.print()?;
         }
         if let Some(visits) = visits.filter(|_| history.applied.is_some()) {
             print_visits(&visits)?;
@@ -577,7 +583,12 @@ fn steps(history: &UnblockHistory, clock: &SchoolClock) -> Vec<(UnixMillis, Stri
         steps.push((*at, format!("extended to {} by {by}", clock.show(*until))));
     }
     if let Some(at) = history.overtaken {
-        steps.push((at, "something else took its place".to_owned()));
+        let what = match history.kind {
+            RequestKind::Policy(_) => "another policy",
+            RequestKind::List(_) => "another version of the list",
+            _ => "something else",
+        };
+        steps.push((at, format!("{what} took its place")));
     }
     for (what, step) in [("refused", &history.refused), ("revoked", &history.revoked)] {
         if let Some((at, by, why)) = step {

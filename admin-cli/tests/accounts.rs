@@ -142,6 +142,8 @@ fn setup_makes_the_first_account_once_and_shows_the_emergency_code_once() {
     let unnamed = School::new();
     let made = unnamed.run_plain("setup x.y", &[], b"another good password\n");
     assert!(made.err.contains("[roles] of the policy does not name x.y"), "{made:?}");
+    assert!(made.out.contains("state/audit/key.pub kept elsewhere"), "{made:?}");
+    assert!(made.out.contains("at its first start"), "the key is not there yet: {made:?}");
     let short = School::new().run_plain("setup x.y", &[], b"short\n");
     assert_eq!(short.code, USAGE, "{short:?}");
     let file = School::new();
@@ -503,6 +505,10 @@ fn the_emergency_code_works_for_an_hour_and_is_told_until_it_is_renewed() {
     assert_eq!(school.run_plain("logout", &[], b"").code, OK);
     let wrong = school.run_plain("login --break-glass", &[], b"0000-1111-2222\n");
     assert_eq!(wrong.code, NOT_PERMITTED, "{wrong:?}");
+    assert!(
+        wrong.err.contains("not the emergency code") && !wrong.err.contains("password"),
+        "{wrong:?}"
+    );
     let refused = entries(&school, "login_refused");
     assert_eq!((refused.len(), &refused[0]["account"]), (1, &"break-glass".into()));
     let doctor = school.run_plain("doctor", &[], b"");
@@ -512,6 +518,7 @@ fn the_emergency_code_works_for_an_hour_and_is_told_until_it_is_renewed() {
     let opened = school.run_plain("login --break-glass", &[], typed.as_bytes());
     assert_eq!(opened.code, OK, "{opened:?}");
     assert!(opened.out.starts_with("logged in as break-glass (it, head) until "), "{opened:?}");
+    assert!(opened.out.contains("  before  never; wrong codes since: 1\n"), "{opened:?}");
     let block =
         school.run_plain("block library.test --for guest", &["--reason", "Nobody else can"], b"");
     assert_eq!(block.code, OK, "{block:?}");
@@ -529,8 +536,12 @@ fn the_emergency_code_works_for_an_hour_and_is_told_until_it_is_renewed() {
     let doctor = school.run_plain("doctor", &[], b"");
     assert!(doctor.out.contains("used 1 times and not renewed since"), "{doctor:?}");
 
+    let second = school.run_plain("login --break-glass", &[], code.as_bytes());
+    assert!(second.out.contains("  before  ") && !second.out.contains("never"), "{second:?}");
+    assert!(!second.out.contains("wrong codes"), "{second:?}");
     let renewed = school.run_plain("account break-glass renew", &[], b"");
     assert_eq!(renewed.code, OK, "{renewed:?}");
+    assert!(renewed.out.contains("  ended   your session"), "{renewed:?}");
     assert_eq!(school.run_plain("block list", &[], b"").code, NOT_PERMITTED, "its session ended");
     assert_eq!(school.run_plain("login --break-glass", &[], code.as_bytes()).code, NOT_PERMITTED);
     let status = school.run_plain("status", &[], b"");

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where its setup fails")]
 
+#[path = "cli/backups.rs"]
+mod backups;
 #[path = "cli/changing.rs"]
 mod changing;
 #[path = "cli/checking.rs"]

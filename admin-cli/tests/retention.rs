@@ -212,6 +212,40 @@ fn erasing_one_persons_requests_takes_two_people_and_names_nobody_in_the_log() {
 }
 
 #[test]
+fn an_erasure_asked_for_before_a_restore_must_be_asked_for_again_and_says_why() {
+    let school = old_days();
+    let ask = "retention erase ask sam.p --by q.whitmore";
+    let reason = ["--reason", "parents' letter of 3 March"];
+    assert_eq!(school.run(ask, &reason).code, OK);
+    assert_eq!(school.run("backup create copy", &[]).code, OK);
+    for folder in ["state", "sessions"] {
+        std::fs::remove_dir_all(school.path(folder)).unwrap();
+    }
+    let back = school.run("backup restore copy --school", &["Example Academy"]);
+    assert_eq!(back.code, OK, "{back:?}");
+    assert!(back.err.contains("in no backup: E-0001"), "{back:?}");
+    let carry_out = |id: &str, person: &str| {
+        let line = format!("retention erase carry-out {id} --person {person} --by a.deputy");
+        school.run(&line, &[])
+    };
+    let old = carry_out("E-0001", "sam.p");
+    assert_eq!(old.code, USAGE, "{old:?}");
+    assert!(old.err.contains("asked for before this school was brought back"), "{old:?}");
+    assert!(old.err.contains("asked for again") && !old.err.contains("another person"), "{old:?}");
+    assert_eq!(school.run(ask, &reason).code, OK);
+    let other = carry_out("E-0002", "kit.r");
+    assert!(other.err.contains("E-0002 is of another person"), "{other:?}");
+    let early = carry_out("E-0002", "sam.p");
+    assert!(
+        early.out.contains("no checkpoint covers all of it yet"),
+        "no key was made yet: {early:?}"
+    );
+    assert_eq!(school.run("audit checkpoint", &[]).code, OK);
+    let done = carry_out("E-0002", "sam.p");
+    assert!(done.out.contains("erased, 2 records (E-0002)"), "{done:?}");
+}
+
+#[test]
 fn what_is_too_new_or_held_stays_and_the_erasure_stays_open() {
     let school = old_days();
     school.log(&[("sam.p", "ks3", "library.test", "/today", "education", true)]);
@@ -224,6 +258,12 @@ fn what_is_too_new_or_held_stays_and_the_erasure_stays_open() {
         ran.out.contains("one of the newest days") && ran.err.contains("stays open"),
         "{ran:?}"
     );
+    let when = ran.err.lines().find(|line| line.starts_with("  when  from "));
+    assert!(
+        when.is_some_and(|line| line.ends_with(" on, once two later days have records")),
+        "{ran:?}"
+    );
+    assert!(!ran.err.contains("it lapses "), "one that was begun does not lapse: {ran:?}");
     let again = school.run(line, &[]);
     assert_eq!(again.code, OK, "{again:?}");
     assert!(!again.out.contains("erased,"), "{again:?}");

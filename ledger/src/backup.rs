@@ -106,6 +106,19 @@ pub struct Entry {
     pub sha256: String,
 }
 
+/// What the filter went by when a backup was made: what a copy that filters no less needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filtering {
+    /// The machine file in the backup.
+    pub machine_file: String,
+    /// Whether that is the one inside the program: none was given.
+    pub built_in: bool,
+    /// How many lists were in force.
+    pub lists: u64,
+    /// SHA-256 of the policy in force, whose text lies in `state/policy`.
+    pub policy: String,
+}
+
 /// What is in a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -121,6 +134,9 @@ pub struct Manifest {
     pub files: Vec<Entry>,
     /// What was left out, in words.
     pub left_out: Vec<String>,
+    /// What the filter went by; backups of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filtering: Option<Filtering>,
 }
 
 impl Manifest {
@@ -183,13 +199,15 @@ pub struct Backup<'a> {
     scratch: PathBuf,
     sink: &'a mut dyn Sink,
     files: Vec<Entry>,
+    filtering: Option<Filtering>,
 }
 
 impl<'a> Backup<'a> {
     /// A backup of `state` into `sink`. `scratch` is an empty folder for the file at hand.
     #[must_use]
     pub fn new(state: &Path, scratch: &Path, sink: &'a mut dyn Sink) -> Self {
-        Self { state: state.to_owned(), scratch: scratch.to_owned(), sink, files: Vec::new() }
+        let (state, scratch) = (state.to_owned(), scratch.to_owned());
+        Self { state, scratch, sink, files: Vec::new(), filtering: None }
     }
 
     /// Takes everything of the state.
@@ -243,6 +261,21 @@ impl<'a> Backup<'a> {
         self.take(&copy, name)
     }
 
+    /// Takes a text that is in no file, such as the machine file inside the program.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub fn take_text(&mut self, text: &str, name: &str) -> Result<(), BackupError> {
+        let copy = self.scratch.join("file");
+        std::fs::write(&copy, text).map_err(io(&copy))?;
+        self.take(&copy, name)
+    }
+
+    /// Notes what the filter went by, for the manifest.
+    pub fn note_filtering(&mut self, filtering: Filtering) {
+        self.filtering = Some(filtering);
+    }
+
     /// Ends the backup with its manifest, which it gives with its hash.
     ///
     /// # Errors
@@ -260,6 +293,7 @@ impl<'a> Backup<'a> {
             school: school.to_owned(),
             files: self.files,
             left_out: LEFT_OUT.map(str::to_owned).to_vec(),
+            filtering: self.filtering,
         };
         let (text, hash) = manifest.text()?;
         let path = self.scratch.join("manifest");

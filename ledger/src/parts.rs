@@ -119,7 +119,7 @@ const NEWEST: usize = 2;
 
 /// Days before today on which a day's file is opened without the lock, and until which it may be open so.
 const OPENED_WITHIN_DAYS: i64 = 1;
-const CLOSED_AFTER_DAYS: i64 = 3;
+pub(crate) const CLOSED_AFTER_DAYS: i64 = 3;
 
 /// Whether a day's file may be opened to be written to without the lock, since nobody replaces it: it is of
 /// about today. The newest alone are not enough, where a clock once ran ahead and left days to come.

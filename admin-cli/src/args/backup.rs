@@ -28,6 +28,10 @@ pub(crate) enum BackupCommand {
         from: PathBuf,
     },
     /// Bring a backup back into an empty state folder, with the filter stopped
+    ///
+    /// The machine file here must name every list that the backup filtered with, or less would be filtered
+    /// than before: put back the one that lies in the backup as config/schoolgate.toml first. A backup of the
+    /// example school inside the program is brought back without a machine file.
     #[command(before_help = "Examples:
   schoolgate backup restore /mnt/backup/schoolgate.tar.gz
   schoolgate backup restore /mnt/backup/friday --school \"Example Academy\"")]
@@ -41,5 +45,8 @@ pub(crate) enum BackupCommand {
         /// Never ask anything; fail where an answer is needed
         #[arg(long)]
         no_input: bool,
+        /// Go on although the machine file here lacks lists that the backup filtered with
+        #[arg(long)]
+        fewer_lists: bool,
     },
 }

@@ -89,6 +89,29 @@ fn outside_of_the_standing_yes_a_lesson_is_a_request_and_locked_is_neither() {
 }
 
 #[test]
+fn a_lesson_for_a_class_that_nobody_is_in_says_so_and_a_waiting_one_is_refused_not_ended() {
+    let school = teaching();
+    let line = "lesson start --open arcade.test --until 45m --by m.obi --class";
+    let nobody = ok(school.run(line, &["7X"]));
+    let said =
+        "warning: nobody is in group \"7X\", and [who] does not name it: this reaches nobody";
+    assert!(
+        nobody.err.contains(said) && nobody.err.contains("people in them are 7B"),
+        "{nobody:?}"
+    );
+    for known in ["7b", "Year 7"] {
+        let known = ok(school.run(line, &[known]));
+        assert!(!known.err.contains("reaches nobody"), "{known:?}");
+    }
+    let ask = "unblock request arcade.test --until 2h --by m.obi --for @7X --reason";
+    assert!(ok(school.run(ask, &["A lesson on games"])).err.contains("reaches nobody"));
+    let waiting = school.run("lesson end U-0004 --by m.obi", &[]);
+    assert_eq!(waiting.code, NOT_PERMITTED, "{waiting:?}");
+    assert!(waiting.err.contains("schoolgate unblock refuse U-0004 --reason"), "{waiting:?}");
+    ok(school.run("unblock refuse U-0004 --by q.whitmore --reason", &["No such class"]));
+}
+
+#[test]
 fn a_lesson_names_the_hosts_that_its_pages_need_from_the_log() {
     let school = teaching();
     school.log(&[

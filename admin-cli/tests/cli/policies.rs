@@ -1,7 +1,7 @@
 //! Policies: read, tried, applied, brought back.
 
 use crate::school::School;
-use crate::{BAD_CONFIG, BLOCKED, NOT_FOUND, NOT_PERMITTED, OK, PROBLEMS, USAGE};
+use crate::{BAD_CONFIG, BLOCKED, NOT_FOUND, NOT_PERMITTED, OK, PROBLEMS, USAGE, json};
 
 #[test]
 fn a_policy_is_read_from_standard_input() {
@@ -121,6 +121,41 @@ fn a_policy_is_validated_tested_applied_and_rolled_back() {
         assert!(row.contains(part), "{part}: {row}");
     }
     assert_eq!(school.run("policy validate missing.toml", &[]).code, NOT_FOUND);
+}
+
+#[test]
+fn a_policy_that_another_replaced_says_what_of_it_holds() {
+    let school = School::new();
+    let exception = "\n[[exception]]\nsite = \"arcade.test\"\nallow_for = \"ks3\"\nreason = \"Arcade week\"\nreview = 2099-03-26\n";
+    let wide = school.policy() + exception;
+    school.write("wide.toml", &wide);
+    let asked = school.run("policy apply wide.toml --by j.cho --reason", &["Arcade week in ks3"]);
+    assert_eq!(asked.code, OK, "{asked:?}");
+    assert_eq!(school.run("unblock authorise U-0001 --by q.whitmore", &[]).code, OK);
+    assert!(!school.run("unblock show U-0001", &[]).out.contains("another policy"));
+    let tight = wide.replace(
+        "games = { pupil = \"block\", ks4 = \"allow at lunch\"",
+        "games = { pupil = \"block\", ks4 = \"block\"",
+    );
+    school.write("tight.toml", &tight);
+    assert_eq!(school.run("policy apply tight.toml --by j.cho --reason", &["Exams"]).code, OK);
+    let shown = school.run("unblock show U-0001", &[]);
+    assert!(
+        shown.out.contains("ended") && shown.out.contains("another policy took its place"),
+        "{shown:?}"
+    );
+    let holds = |ran: &crate::school::Ran| {
+        ran.out.lines().any(|line| line.starts_with("    holds ") && line.contains("arcade.test"))
+    };
+    assert!(holds(&shown), "{shown:?}");
+    assert_eq!(school.run("check arcade.test --as ks3", &[]).code, OK, "it is open still");
+    // Then the exception goes too.
+    school.write("none.toml", &tight.replace(exception, ""));
+    assert_eq!(school.run("policy apply none.toml --by j.cho --reason", &["It is over"]).code, OK);
+    let shown = school.run("unblock show U-0001", &[]);
+    assert!(!holds(&shown) && shown.out.contains("    gone  "), "{shown:?}");
+    let told = json(&school.run("unblock show U-0001 --json", &[]));
+    assert_eq!(told["since"]["holds"], serde_json::json!([]), "{told}");
 }
 
 #[test]

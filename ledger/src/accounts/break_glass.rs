@@ -10,7 +10,7 @@ use super::session;
 use super::token::{Token, emergency_code, read_code};
 use super::{AccountError, AccountStore};
 use crate::users::{Password, PasswordError, dummy_phc, hash_password, verify_password};
-use rules::change::{BREAK_GLASS, Event};
+use rules::change::{BREAK_GLASS, Event, same_person};
 use rules::time::UnixMillis;
 use sqlx::{Row, SqliteConnection};
 
@@ -56,6 +56,7 @@ impl AccountStore<'_> {
         let phc = stored.as_deref().unwrap_or_else(|| dummy_phc());
         let right = verify_password(phc, &read_code(typed)) && stored.is_some();
         let token = Token::generate();
+        let (last_login, failures) = self.emergency_past().await?;
         let mut is_open = false;
         let write = self.write(at, async |tx| {
             let now = sqlx::query(SELECT).fetch_optional(&mut *tx).await?;
@@ -79,7 +80,24 @@ impl AccountStore<'_> {
         }
         let ends_at = UnixMillis(at.0.saturating_add(BREAK_GLASS_SESSION_MS));
         let account = BREAK_GLASS.to_owned();
-        Ok(Opened { token, account, ends_at, last_login: None, failures: 0 })
+        Ok(Opened { token, account, ends_at, last_login, failures })
+    }
+
+    /// When the code that is valid now was used last, and how many wrong ones were typed since.
+    async fn emergency_past(&self) -> Result<(Option<UnixMillis>, u32), LoginError> {
+        let (mut used, mut wrong) = (None, 0u32);
+        let kinds = ["break_glass_made", "break_glass_used", "login_refused"];
+        for entry in self.log.entries_of(&kinds).await? {
+            match entry.event {
+                Event::BreakGlassMade {} => (used, wrong) = (None, 0),
+                Event::BreakGlassUsed {} => (used, wrong) = (Some(entry.at), 0),
+                Event::LoginRefused { account, .. } if same_person(&account, BREAK_GLASS) => {
+                    wrong = wrong.saturating_add(1);
+                }
+                _ => {}
+            }
+        }
+        Ok((used, wrong))
     }
 }
 

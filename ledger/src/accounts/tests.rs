@@ -409,7 +409,10 @@ async fn the_emergency_code_opens_an_hour_and_every_use_is_an_entry_until_it_is_
     let wide = Limits { idle_ms: 9 * HOUR, max_ms: 9 * HOUR };
     let over = accounts.prove(later(HOUR), &opened.token, wide).await.unwrap();
     assert_eq!(over.err(), Some(WhyEnded::Over), "an hour, whatever the settings");
+    assert_eq!((opened.last_login, opened.failures), (None, 1), "never, and one wrong one before");
+    assert!(accounts.log_in_break_glass("machine:root", later(MINUTE), "1").await.is_err());
     let second = accounts.log_in_break_glass("machine:root", later(HOUR), &code).await.unwrap();
+    assert_eq!((second.last_login, second.failures), (Some(AT), 1), "the first use, and one since");
     let told = log.changes().await.unwrap().break_glass;
     assert_eq!((told.uses, told.used_at), (2, Some(later(HOUR))));
 

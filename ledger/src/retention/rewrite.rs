@@ -262,7 +262,9 @@ async fn fill(
 ) -> Result<Lacks, sqlx::Error> {
     sqlx::query("BEGIN").execute(&mut *old).await?;
     let version: i64 = sqlx::query("PRAGMA user_version").fetch_one(&mut *old).await?.try_get(0)?;
-    let mut new = db.begin_with("BEGIN IMMEDIATE").await?;
+    // Deferred, so that only the new file is locked for writing: a day that was brought back from a backup has
+    // no write-ahead log, and could not be locked beside the reader of its batches.
+    let mut new = db.begin().await?;
     sqlx::raw_sql(erased::SCHEMA).execute(&mut *new).await?;
     let batches = batches(old).await?;
     prove(old, &mut new, version, &batches, chosen).await?;

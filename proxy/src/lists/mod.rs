@@ -24,6 +24,7 @@ pub(crate) use entries::hex;
 pub(crate) use fetch::{dial, handshake_tls};
 pub use gate::Gate;
 pub(crate) use moves::ACTOR_MACHINE_FILE;
+pub use moves::Displaced;
 pub use version::{FileReport, Lineage, VersionInfo};
 pub(crate) use version::{make_folder, replace_file, write_synced};
 

@@ -26,13 +26,7 @@ impl Lists<'_> {
         by: &str,
         now: UnixMillis,
     ) -> Result<Vec<String>, ListError> {
-        let lineages = self.lineages().await?;
-        let catalogue = catalogue(self.config)?;
-        let mut moves: Vec<_> = lineages
-            .iter()
-            .filter_map(|(name, lineage)| self.moved(name, lineage, &catalogue))
-            .collect();
-        moves.sort();
+        let moves = self.moves().await?;
         let event = |(list, from, to): &Move| {
             let (list, from, to) = (list.clone(), from.clone(), to.clone());
             (by.to_owned(), Event::ListMoved { list, from, to })
@@ -47,6 +41,53 @@ impl Lists<'_> {
             })?;
         }
         Ok(moves.iter().filter_map(words).collect())
+    }
+
+    /// Lists that were in force and that this machine file takes out, or puts into another category,
+    /// since that was last recorded: with it less is filtered. By name.
+    ///
+    /// # Errors
+    /// [`ListError::Log`], [`ListError::Index`].
+    pub async fn displaced(&self) -> Result<Vec<Displaced>, ListError> {
+        let moves = self.moves().await?.into_iter();
+        let opens = moves.filter(|it| words(it).is_some());
+        Ok(opens.map(|(list, from, to)| Displaced { list, from, to }).collect())
+    }
+
+    /// Lists that the machine file has taken out of force, which is recorded, and of whose category it
+    /// has none now: each with that category. What they blocked is told apart by no list any more.
+    ///
+    /// Nobody can tell by the files whether that is meant. Who means it removes `STATE/lists/NAME`.
+    ///
+    /// # Errors
+    /// [`ListError::Log`], [`ListError::Index`].
+    pub async fn uncovered(&self) -> Result<Vec<(String, String)>, ListError> {
+        let catalogue = catalogue(self.config)?;
+        let lineages = self.lineages().await?;
+        let gone = lineages.into_iter().filter(|(_, lineage)| lineage.placed == Some(None));
+        let mut uncovered: Vec<_> = gone
+            .filter_map(|(name, lineage)| {
+                let info = Shelf::new(&self.config.state, &name).info(&lineage.accepted?).ok()?;
+                let is_covered =
+                    self.config.lists.iter().any(|list| list.category == info.category)
+                        || is_locked(&info.category, &catalogue);
+                (!is_covered && !info.category.is_empty()).then_some((name, info.category))
+            })
+            .collect();
+        uncovered.sort();
+        Ok(uncovered)
+    }
+
+    /// Which lists have moved since that was last recorded, by name.
+    async fn moves(&self) -> Result<Vec<Move>, ListError> {
+        let lineages = self.lineages().await?;
+        let catalogue = catalogue(self.config)?;
+        let mut moves: Vec<_> = lineages
+            .iter()
+            .filter_map(|(name, lineage)| self.moved(name, lineage, &catalogue))
+            .collect();
+        moves.sort();
+        Ok(moves)
     }
 
     /// From where to where a list has moved since that was last recorded.
@@ -98,6 +139,27 @@ impl Lists<'_> {
             .collect();
         left.sort_by(|a, b| a.name.cmp(&b.name));
         left
+    }
+}
+
+/// A list that the machine file takes out of force, or puts into another category.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Displaced {
+    /// Its name.
+    pub list: String,
+    /// The category that it had; `None`: that is not known.
+    pub from: Option<String>,
+    /// The category that it has by the machine file; `None`: it is in none.
+    pub to: Option<String>,
+}
+
+impl std::fmt::Display for Displaced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let from = self.from.as_deref().unwrap_or("of a category not known");
+        match &self.to {
+            None => write!(f, "{} ({from})", self.list),
+            Some(to) => write!(f, "{} ({from}, here {to})", self.list),
+        }
     }
 }
 

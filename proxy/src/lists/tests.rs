@@ -290,6 +290,29 @@ async fn a_locked_list_that_leaves_the_machine_file_is_told() {
 }
 
 #[tokio::test]
+async fn lists_that_the_machine_file_lost_are_told_before_and_after_that_is_recorded() {
+    let bench = Bench::new(&[("games", "games"), ("more", "games"), ("chat", "chat")]).await;
+    for name in ["games", "more", "chat"] {
+        bench.write(name, &["a.example"]);
+    }
+    bench.index().await;
+    assert_eq!(bench.lists().displaced().await.unwrap(), []);
+    let mut config = bench.config.clone();
+    config.lists.retain(|list| list.name == "more");
+    let lists = Lists::new(&config, &bench.log);
+    let told: Vec<_> = lists.displaced().await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["chat (chat)", "games (games)"]);
+    assert_eq!(lists.uncovered().await.unwrap(), [], "nothing is recorded yet");
+    lists.record_moves("schoolgate.toml", NOW).await.unwrap();
+    assert_eq!(lists.displaced().await.unwrap(), []);
+    let chat = [("chat".to_owned(), "chat".to_owned())];
+    assert_eq!(lists.uncovered().await.unwrap(), chat, "of games another list is left");
+    assert_eq!(bench.lists().uncovered().await.unwrap(), [], "it is back");
+    std::fs::remove_dir_all(bench.config.state.join("lists/chat")).unwrap();
+    assert_eq!(lists.uncovered().await.unwrap(), [], "it is meant");
+}
+
+#[tokio::test]
 async fn a_list_that_would_close_sites_used_last_week_is_held() {
     let bench = Bench::new(&[("games", "games"), ("good", "education")]).await;
     bench.write("games", &["chess.example"]);

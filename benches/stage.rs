@@ -18,9 +18,9 @@ pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// The folder of real test data, where there is one.
 pub(crate) fn shared_folder() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = std::env::var_os("SCHOOLGATE_SHARED").map_or(beside, PathBuf::from);
-    folder.canonicalize().ok()
+    folder.join("data").canonicalize().ok()
 }
 
 /// The folder that this program was built into (`.../release`).

@@ -2,9 +2,10 @@
 //!
 //! A worker runs one task after another, and one client may have thousands of connections with
 //! something to do. Each client has an allowance of the worker's time that fills up again as time
-//! passes. Tasks of a client who has used it up stand in a queue of their own, from which a few go
-//! each time that sockets were looked at and whatever else is to be done was done. So such a client
-//! has all the time that nobody else wants, and others wait for a few of its tasks, not for all.
+//! passes. Tasks of a client who has used it up stand in a queue of their own, from which as many go as
+//! fit into a short round, each time that sockets were looked at and whatever else is to be done was
+//! done. So such a client has all the time that nobody else wants, and others wait for a round of its
+//! tasks, not for all.
 
 use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
@@ -20,19 +21,19 @@ use std::time::{Duration, Instant};
 const PART: u32 = 8;
 /// Most that is allowed at once, as after a rest: some pages with their pictures.
 const MOST: Duration = Duration::from_millis(20);
-/// Tasks of those who wait that go each time that sockets were looked at, while others have something
-/// to do too.
-const AT_ONCE: usize = 1;
-/// The same while nobody else has anything to do: looking at sockets has its price.
-const AT_ONCE_ALONE: usize = 8;
+/// How long a round may take: what is called in one hangs on how long the last took. One task goes in
+/// each, however long it takes. Looking at sockets has its price, about a hundredth of this.
+const ROUND: Duration = Duration::from_micros(200);
+/// Most that go in one round.
+const MOST_AT_ONCE: usize = 32;
+/// Most that go in one turn of a client who has rested meanwhile.
+const RESTED_AT_ONCE: usize = 8;
 
 /// The clients of a worker.
 #[derive(Default)]
 pub(crate) struct Fairness {
     clients: RefCell<HashMap<IpAddr, Weak<Share>>>,
     queue: RefCell<Queue>,
-    /// Somebody within their allowance had something to do since some were called last.
-    others: Cell<bool>,
 }
 
 /// Clients that have used up their allowance, in turn, each with its tasks.
@@ -91,6 +92,7 @@ impl Fairness {
 
     /// Lets those who wait go, a few at a time, for as long as the worker runs.
     pub(crate) async fn usher(self: Rc<Self>) {
+        let mut at_once = 1;
         loop {
             std::future::poll_fn(|cx| {
                 let mut queue = self.queue.borrow_mut();
@@ -101,12 +103,13 @@ impl Fairness {
                 Poll::Ready(())
             })
             .await;
-            let at_once = if self.others.take() { AT_ONCE } else { AT_ONCE_ALONE };
+            let began = Instant::now();
             for _ in 0..at_once {
                 self.call_next();
             }
             // Until sockets were looked at: what has come for others stands before this in the queue.
             tokio::task::yield_now().await;
+            at_once = next_round(at_once, began.elapsed());
         }
     }
 
@@ -114,7 +117,7 @@ impl Fairness {
         let Some(share) = self.queue.borrow_mut().clients.pop_front() else { return };
         share.fill(Instant::now());
         // Who has rested enough meanwhile has no need to wait any more.
-        let most = if share.is_in_debt() { 1 } else { AT_ONCE_ALONE };
+        let most = if share.is_in_debt() { 1 } else { RESTED_AT_ONCE };
         let mut waiting = share.waiting.borrow_mut();
         let mut called = 0;
         while called < most
@@ -130,6 +133,17 @@ impl Fairness {
         if !waiting.is_empty() {
             self.queue.borrow_mut().clients.push_back(Rc::clone(&share));
         }
+    }
+}
+
+/// How many go in the next round, after one in which so many took so long, with all that others had to do.
+fn next_round(at_once: usize, took: Duration) -> usize {
+    if took > ROUND {
+        (at_once / 2).max(1)
+    } else if took < ROUND / 2 {
+        (at_once * 2).min(MOST_AT_ONCE)
+    } else {
+        at_once
     }
 }
 
@@ -264,9 +278,6 @@ impl<F: Future> Future for Shared<F> {
             };
             this.payer.place.replace(Some(place));
             return Poll::Pending;
-        }
-        if !share.is_in_debt() {
-            share.fairness.others.set(true);
         }
         let output = this.task.poll(cx);
         let used = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
@@ -409,7 +420,7 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             }));
-            let mut turns_of = async |share: &Rc<Share>| {
+            let turns_of = async |share: &Rc<Share>| {
                 payer.serves(share);
                 let before = turns.get();
                 tokio::time::sleep(Duration::from_millis(300)).await;
@@ -465,7 +476,7 @@ mod tests {
             let share = fairness.share(OTHER);
             share.left_ns.set(-(MOST.as_nanos() as i64));
             let order = Rc::new(RefCell::new(Vec::new()));
-            for which in 0..2 * AT_ONCE_ALONE {
+            for which in 0..2 * RESTED_AT_ONCE {
                 let order = Rc::clone(&order);
                 spawn_local(Rc::clone(&share).of(async move { order.borrow_mut().push(which) }));
             }
@@ -477,9 +488,9 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             let order = order.borrow();
-            let first: Vec<_> = (0..AT_ONCE_ALONE).collect();
-            assert_eq!(order[..AT_ONCE_ALONE], first, "those who wait go ahead of who comes");
-            assert_eq!(order.len(), 2 * AT_ONCE_ALONE + 1, "one at a time they would take longer");
+            let first: Vec<_> = (0..RESTED_AT_ONCE).collect();
+            assert_eq!(order[..RESTED_AT_ONCE], first, "those who wait go ahead of who comes");
+            assert_eq!(order.len(), 2 * RESTED_AT_ONCE + 1, "one at a time they would take longer");
         };
         LocalSet::new().run_until(all).await;
     }

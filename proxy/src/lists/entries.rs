@@ -9,6 +9,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -21,6 +22,9 @@ const KEYWORD: u8 = b'k';
 
 /// Most bytes of all lines together: places in the text are 32 bits wide.
 const MAX_TEXT_BYTES: usize = u32::MAX as usize;
+
+/// Bytes of lines that are packed or hashed at once.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Collects entries in any order.
 #[derive(Default)]
@@ -61,12 +65,30 @@ impl Collector {
 
     /// The sorted entries; `None` if they were more than the format holds.
     pub(crate) fn finish(self) -> Option<Entries> {
-        let Collector { text, mut lines, overflow } = self;
-        lines.sort_unstable_by(|a, b| slice(&text, *a).cmp(slice(&text, *b)));
-        lines.dedup_by(|a, b| slice(&text, *a) == slice(&text, *b));
-        lines.shrink_to_fit();
-        (!overflow).then_some(Entries { text, lines })
+        let Collector { text, lines, overflow } = self;
+        if overflow {
+            return None;
+        }
+        // The beginnings beside the places: most comparisons need not look at the text, which is no
+        // longer in any cache where there are millions.
+        let mut begun: Vec<(u64, (u32, u32))> =
+            lines.into_iter().map(|line| (beginning(slice(&text, line)), line)).collect();
+        begun.sort_unstable_by(|(a, x), (b, y)| {
+            a.cmp(b).then_with(|| slice(&text, *x).cmp(slice(&text, *y)))
+        });
+        begun.dedup_by(|(a, x), (b, y)| a == b && slice(&text, *x) == slice(&text, *y));
+        let lines = begun.into_iter().map(|(_, line)| line).collect();
+        Some(Entries { text, lines })
     }
+}
+
+/// The first eight bytes as a number that sorts like them, filled up with zeros. Where two are alike the text
+/// decides.
+fn beginning(line: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let count = line.len().min(first.len());
+    first[..count].copy_from_slice(&line[..count]);
+    u64::from_be_bytes(first)
 }
 
 fn slice(text: &[u8], (start, len): (u32, u32)) -> &[u8] {
@@ -90,11 +112,25 @@ impl Entries {
     /// SHA-256 of the lines in hex: the version's identity.
     pub(crate) fn hash(&self) -> String {
         let mut hash = Sha256::new();
-        for line in self.raw() {
-            hash.update(line);
-            hash.update(b"\n");
-        }
+        let Ok(()) = self.pieces(|piece| {
+            hash.update(piece);
+            Ok::<_, Infallible>(())
+        });
         hex(&hash.finalize())
+    }
+
+    /// All lines, each with its break, in large pieces: packing and hashing have their price for each.
+    fn pieces<E>(&self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        for line in self.raw() {
+            if piece.len() + line.len() >= PIECE_BYTES {
+                each(&piece)?;
+                piece.clear();
+            }
+            piece.extend_from_slice(line);
+            piece.push(b'\n');
+        }
+        each(&piece)
     }
 
     /// What is in only one of two versions.
@@ -126,10 +162,7 @@ impl Entries {
     /// Writes the lines as gzip and makes them durable.
     pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
         let mut out = GzEncoder::new(BufWriter::new(File::create(path)?), Compression::fast());
-        for line in self.raw() {
-            out.write_all(line)?;
-            out.write_all(b"\n")?;
-        }
+        self.pieces(|piece| out.write_all(piece))?;
         out.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()
     }
 

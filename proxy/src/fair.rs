@@ -304,6 +304,19 @@ mod tests {
     const GREEDY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
+    /// Begins so many tasks of the greedy client's that never rest, and waits until it is in debt.
+    async fn take_much(fairness: &Rc<Fairness>, tasks: usize) {
+        for _ in 0..tasks {
+            spawn_local(fairness.share(GREEDY).of(async {
+                loop {
+                    work(Duration::from_micros(500));
+                    tokio::task::yield_now().await;
+                }
+            }));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
     fn fairness() -> Rc<Fairness> {
         let fairness = Rc::new(Fairness::default());
         spawn_local(Rc::clone(&fairness).usher());
@@ -402,15 +415,7 @@ mod tests {
     async fn a_connection_to_a_site_waits_with_the_client_that_it_serves_and_no_other() {
         let all = async {
             let fairness = fairness();
-            for _ in 0..200 {
-                spawn_local(fairness.share(GREEDY).of(async {
-                    loop {
-                        work(Duration::from_micros(500));
-                        tokio::task::yield_now().await;
-                    }
-                }));
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            take_much(&fairness, 200).await;
             let payer = Rc::new(Payer::default());
             let turns = Rc::new(Cell::new(0));
             let turn = Rc::clone(&turns);
@@ -437,15 +442,7 @@ mod tests {
     async fn a_connection_that_waits_with_one_client_is_let_go_by_the_next() {
         let all = async {
             let fairness = fairness();
-            for _ in 0..400 {
-                spawn_local(fairness.share(GREEDY).of(async {
-                    loop {
-                        work(Duration::from_micros(500));
-                        tokio::task::yield_now().await;
-                    }
-                }));
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            take_much(&fairness, 400).await;
             let payer = Rc::new(Payer::default());
             let (send, mut sent) = tokio::sync::mpsc::unbounded_channel();
             let heard = Rc::new(Cell::new(0));

@@ -8,7 +8,7 @@ use crate::rows::Ground;
 use crate::squidguard::SquidGuard;
 use crate::table::{Fact, Spread};
 use crate::{child::Started, measure, reload};
-use categorizer::index::{Builder, Index, ListInfo};
+use categorizer::index::{Builder, Index, ListInfo, Pages};
 use categorizer::list::{self, Format, Options};
 use rules::category::Catalogue;
 use rules::host::Host;
@@ -64,7 +64,8 @@ pub(crate) fn lookup_us(names: &str, hosts: &[String]) -> Result<Spread, String>
     let bytes = builder.finish("bench").map_err(|error| error.to_string())?;
     let mut catalogue = Catalogue::shipped();
     catalogue.add("games").map_err(|error| error.to_string())?;
-    let index = Index::open(Box::new(bytes), &catalogue).map_err(|error| error.to_string())?;
+    let pages = Pages::copy(&bytes).map_err(|error| error.to_string())?;
+    let index = Index::open(Box::new(pages), &catalogue).map_err(|error| error.to_string())?;
     let hosts: Vec<Host> = hosts.iter().filter_map(|host| Host::parse(host).ok()).collect();
     let pass = |_| {
         let before = measure::own_thread_ns();

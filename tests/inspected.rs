@@ -1,7 +1,7 @@
 //! Tunnels that are looked into, tunnels that are not, and what the log says of both.
 
 use crate::client::{Answer, Client};
-use crate::daemon::{Daemon, GUEST, KS2, LIVE_WITHIN, Plan, STAFF, wait_for};
+use crate::daemon::{Daemon, GUEST, KS2, LIVE_WITHIN, Plan, STAFF, alone, wait_for};
 use crate::wire::{BodyLength, Head, find_head_end};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -259,6 +259,7 @@ fn a_site_that_cannot_be_trusted_is_never_shown() {
 
 #[test]
 fn a_block_closes_what_is_inside_within_a_second() {
+    let _alone = alone();
     let daemon = school();
     let pem = std::fs::read(authority(&daemon)).unwrap();
     let host = daemon.authority("library.test");
@@ -361,6 +362,7 @@ fn a_split_and_a_slow_handshake_are_read_whole() {
 
 #[test]
 fn a_site_that_becomes_private_is_no_longer_looked_into() {
+    let _alone = alone();
     let daemon = school();
     let pem = std::fs::read(authority(&daemon)).unwrap();
     let mut tunnel = Secure::open(&daemon, KS2, "library.test", &pem).unwrap();

@@ -3,13 +3,14 @@
 
 use crate::client::Client;
 use crate::crash::{Random, full};
-use crate::daemon::{Daemon, KS2, STAFF, wait_for};
+use crate::daemon::{Daemon, KS2, STAFF, alone, wait_for};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
 #[test]
 fn kills_at_random_moments_under_load_lose_no_decision() {
+    let _alone = alone();
     // The long form is asked for by docs/testing.md.
     let rounds = if full() { 1000 } else { 30 };
     let mut random = Random::seeded("kills under load");

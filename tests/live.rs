@@ -1,7 +1,7 @@
 //! Changes while the filter runs: live within a second, and no connection dropped that may stay.
 
 use crate::client::{Client, basic, request};
-use crate::daemon::{Daemon, KS2, LIVE_WITHIN, PASSWORD, Plan, STAFF, wait_for};
+use crate::daemon::{Daemon, KS2, LIVE_WITHIN, PASSWORD, Plan, STAFF, alone, wait_for};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,7 @@ fn unblock(daemon: &Daemon, site: &str, scope: &str, until: &str) -> String {
 
 #[test]
 fn an_unblock_opens_within_a_second_and_revoking_it_cuts_what_it_opened() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let url = daemon.url("chess.test", "/size/1");
     let mut client = Client::connect_from(KS2, daemon.proxy);
@@ -99,6 +100,7 @@ fn an_unblock_opens_within_a_second_and_revoking_it_cuts_what_it_opened() {
 
 #[test]
 fn a_tunnel_at_full_speed_is_cut_as_soon_as_one_that_rests_and_counts_what_it_carried() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let id = unblock(&daemon, "chess.test", "ks2", "3 days");
     let url = daemon.url("chess.test", "/size/1");
@@ -158,6 +160,7 @@ fn a_tunnel_at_full_speed_is_cut_as_soon_as_one_that_rests_and_counts_what_it_ca
 
 #[test]
 fn an_unblock_ends_by_itself_at_its_time() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let end = std::time::SystemTime::now() + Duration::from_secs(4);
     let seconds = end.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -175,6 +178,7 @@ fn an_unblock_ends_by_itself_at_its_time() {
 
 #[test]
 fn what_is_closed_while_a_password_is_checked_stays_closed() {
+    let _alone = alone();
     let machine = "[limits]\npassword_checks = 1\n".to_owned();
     let daemon = Daemon::start_with(&Plan { people: true, machine, ..Plan::default() });
     let url = daemon.url("library.test", "/size/2");
@@ -213,6 +217,7 @@ fn what_is_closed_while_a_password_is_checked_stays_closed() {
 
 #[test]
 fn a_site_is_closed_within_a_second_and_opens_again() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let url = daemon.url("library.test", "/size/1");
     let mut client = Client::connect_from(KS2, daemon.proxy);
@@ -239,6 +244,7 @@ fn a_site_is_closed_within_a_second_and_opens_again() {
 
 #[test]
 fn a_policy_is_live_within_a_second_whichever_way_it_comes() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let path = daemon.folder().join("policy.toml");
     let policy = std::fs::read_to_string(&path).unwrap();
@@ -283,6 +289,7 @@ fn a_policy_is_live_within_a_second_whichever_way_it_comes() {
 
 #[test]
 fn a_file_saved_by_hand_that_opens_anything_waits_until_it_is_signed_off() {
+    let _alone = alone();
     let mut daemon = Daemon::start_without_people();
     let path = daemon.folder().join("policy.toml");
     let policy = std::fs::read_to_string(&path).unwrap();
@@ -336,6 +343,7 @@ fn a_file_saved_by_hand_that_opens_anything_waits_until_it_is_signed_off() {
 
 #[test]
 fn a_file_that_tightens_in_one_place_and_opens_in_another_waits_whole() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let path = daemon.folder().join("policy.toml");
     let policy = std::fs::read_to_string(&path).unwrap();
@@ -364,6 +372,7 @@ fn a_file_that_tightens_in_one_place_and_opens_in_another_waits_whole() {
 
 #[test]
 fn a_bad_policy_keeps_the_last_good_one_and_says_why() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let path = daemon.folder().join("policy.toml");
     let policy = std::fs::read_to_string(&path).unwrap();

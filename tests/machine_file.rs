@@ -2,7 +2,7 @@
 //! a restart is told.
 
 use crate::client::{Client, request};
-use crate::daemon::{Daemon, KS2, Plan, STAFF, wait_for};
+use crate::daemon::{Daemon, KS2, Plan, STAFF, alone, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -37,6 +37,7 @@ fn status(daemon: &Daemon) -> (i32, Value, String) {
 
 #[test]
 fn a_new_list_blocks_within_two_seconds_and_drops_nothing() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let url = daemon.url("plain.test", "/size/1");
     let mut client = Client::connect_from(STAFF, daemon.proxy);
@@ -73,6 +74,7 @@ fn a_new_list_blocks_within_two_seconds_and_drops_nothing() {
 
 #[test]
 fn a_locked_list_stays_in_force_whatever_the_file_says() {
+    let _alone = alone();
     let mut daemon = Daemon::start_without_people();
     let url = daemon.url("forbidden.test", "/");
     let before = machine(&daemon);
@@ -98,6 +100,7 @@ fn a_locked_list_stays_in_force_whatever_the_file_says() {
 
 #[test]
 fn a_bad_machine_file_keeps_the_last_good_one_and_says_where() {
+    let _alone = alone();
     let daemon = Daemon::start_without_people();
     let before = machine(&daemon);
     let games = daemon.url("arcade.test", "/size/1");
@@ -131,6 +134,7 @@ fn a_bad_machine_file_keeps_the_last_good_one_and_says_where() {
 
 #[test]
 fn a_changed_port_is_told_as_one_that_needs_a_restart() {
+    let _alone = alone();
     let plan = Plan { machine: "[limits]\nmax_tunnels = 900\n".to_owned(), ..Plan::default() };
     let daemon = Daemon::start_with(&plan);
     let before = machine(&daemon);

@@ -3,7 +3,7 @@
 
 use crate::client::Client;
 use crate::crash::{Random, Recording, can_trace, full, micros, recording};
-use crate::daemon::{Daemon, KS2, Plan, STAFF, get_ready, run_under, spawn, traced};
+use crate::daemon::{Daemon, KS2, Plan, STAFF, alone, get_ready, run_under, spawn, traced};
 use ledger::changes::ChangeLog;
 use ledger::ingest::recover;
 use ledger::query::{AccessLog, AccessRow, Filter, Order};
@@ -32,6 +32,7 @@ struct Told {
 
 #[test]
 fn a_power_cut_loses_nothing_older_than_promised_and_no_acknowledged_change() {
+    let _alone = alone();
     if !can_trace() {
         eprintln!("skipped: strace is missing or may not trace here");
         return;

@@ -1,7 +1,7 @@
 //! Who is asking: passwords, networks, and what is never guessed.
 
 use crate::client::{Client, basic};
-use crate::daemon::{Daemon, GUEST, LIVE_WITHIN, PASSWORD, STAFF, wait_for};
+use crate::daemon::{Daemon, GUEST, LIVE_WITHIN, PASSWORD, STAFF, alone, wait_for};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -86,6 +86,7 @@ fn networks_give_levels_without_names() {
 
 #[test]
 fn a_change_to_a_person_is_live_on_the_connection_that_they_have() {
+    let _alone = alone();
     let daemon = Daemon::start();
     let credentials = basic("sam", PASSWORD);
     let headers = [("Proxy-Authorization", credentials.as_str())];

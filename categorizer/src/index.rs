@@ -22,8 +22,10 @@ use crate::url::{self, PathHashes};
 
 mod build;
 mod layout;
+mod pages;
 
 pub use build::{BuildError, Builder, Counts};
+pub use pages::Pages;
 
 /// A list as the index remembers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub enum OpenError {
     },
 }
 
-/// An open index over any block of bytes (`Vec<u8>`, a memory map).
+/// An open index over any block of bytes (`Vec<u8>`, [`Pages`]).
 pub struct Index {
     bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
     version: String,

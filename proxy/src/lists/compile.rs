@@ -3,7 +3,7 @@
 
 use super::ListError;
 use super::version::{Shelf, make_folder, replace_file, write_synced};
-use categorizer::index::{Builder, Index, ListInfo, OpenError};
+use categorizer::index::{Builder, Index, ListInfo, OpenError, Pages};
 use rules::category::Catalogue;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ impl Recipe {
     fn open_existing(&self, catalogue: &Catalogue) -> Result<Option<Index>, OpenError> {
         // Read, not mapped: a mapped file that somebody cuts off would end the filter at the next
         // look-up (SIGBUS), and every byte is read for the digest anyway.
-        let Ok(bytes) = std::fs::read(self.path()) else { return Ok(None) };
+        let Ok(bytes) = Pages::read(&self.path()) else { return Ok(None) };
         let index = Index::open(Box::new(bytes), catalogue)?;
         Ok((index.version() == self.key).then_some(index))
     }

@@ -1,0 +1,89 @@
+//! Memory for the bytes of an index: look-ups go to random places in tens of megabytes, and with pages of
+//! 4 kB each would first have to look up where its page lies.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use memmap2::MmapMut;
+
+/// Bytes in memory of their own, in huge pages of 2 MB where the system has them. Nobody else sees or
+/// changes this memory, and no file stands behind it: a file that is cut off takes nothing away.
+pub struct Pages(Option<MmapMut>);
+
+impl Pages {
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or there is no memory for it.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let length = usize::try_from(file.metadata()?.len())
+            .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let mut pages = Self::of(length)?;
+        file.read_exact(pages.bytes_mut())?;
+        Ok(pages)
+    }
+
+    /// A copy of bytes.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn copy(bytes: &[u8]) -> io::Result<Self> {
+        let mut pages = Self::of(bytes.len())?;
+        pages.bytes_mut().copy_from_slice(bytes);
+        Ok(pages)
+    }
+
+    fn of(length: usize) -> io::Result<Self> {
+        // The system maps no zero bytes.
+        if length == 0 {
+            return Ok(Self(None));
+        }
+        let pages = MmapMut::map_anon(length)?;
+        // A system without huge pages refuses, and small ones do too.
+        #[cfg(target_os = "linux")]
+        let _ = pages.advise(memmap2::Advice::HugePage);
+        Ok(Self(Some(pages)))
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Pages {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+
+    #[test]
+    fn a_file_and_a_copy_hold_the_same_bytes_at_any_length() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for length in [0, 1, 4095, 4096, 4097, 5 << 20] {
+            let bytes: Vec<u8> = (0..length).map(|place| (place % 251) as u8).collect();
+            std::fs::write(file.path(), &bytes).unwrap();
+            assert!(Pages::read(file.path()).unwrap().as_ref() == bytes, "{length}");
+            assert!(Pages::copy(&bytes).unwrap().as_ref() == bytes, "{length}");
+        }
+        assert_eq!(
+            Pages::read(Path::new("/nowhere/index.sgx")).err().map(|error| error.kind()),
+            Some(io::ErrorKind::NotFound)
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_later_takes_nothing_away() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![7; 3 << 20]).unwrap();
+        let pages = Pages::read(file.path()).unwrap();
+        file.as_file().set_len(0).unwrap();
+        assert!(pages.as_ref().iter().all(|&byte| byte == 7));
+    }
+}

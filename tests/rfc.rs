@@ -16,6 +16,7 @@ mod http2_shared;
 mod http2_sites;
 mod limits;
 mod responses;
+mod resting;
 mod script;
 mod targets;
 mod upgrades;

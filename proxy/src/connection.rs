@@ -1,6 +1,7 @@
 //! One client connection: its requests in turn, then perhaps a tunnel, perhaps what is inside one.
 
-use crate::body::Incoming;
+use crate::body::{Incoming, Reply};
+use crate::client_io::{self, ClientIo, FAREWELL};
 use crate::early;
 use crate::exchange::exchange;
 use crate::fair::Share;
@@ -15,25 +16,21 @@ use crate::tunnel::{self, TunnelLimits};
 use crate::view::{Ruling, View};
 use crate::wire::Wire;
 use crate::worker::Worker;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::Request;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use rules::access::Identity;
 use rules::decide::ReasonCode;
 use rules::host::Host;
 use rules::target::Scheme;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::io;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use std::task::Poll;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// Method and host in the record of a request that could not be read.
@@ -42,9 +39,6 @@ const NOT_READ: &str = "-";
 /// The answer to a head that did not come whole in its time (RFC 9110, 15.5.9).
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-/// Longest that the last words to a client may take.
-const FAREWELL: Duration = Duration::from_millis(200);
-
 /// What a connection's exchanges share.
 pub(crate) struct Client {
     /// Address, mapped IPv6 as IPv4.
@@ -59,6 +53,8 @@ pub(crate) struct Client {
     pub(crate) pins: Rc<Pins>,
     /// Interim answers on their way to it.
     pub(crate) early: Arc<early::Queue>,
+    /// What of it hyper may hold.
+    pub(crate) io: client_io::State,
     /// The tunnel that its requests come from; `None` for a proxy's plain requests.
     pub(crate) inside: Option<Inside>,
     /// Several exchanges at once (HTTP/2).
@@ -146,6 +142,7 @@ impl Client {
             remembered: Remembered::default(),
             pins: Rc::default(),
             early: Arc::default(),
+            io: client_io::State::default(),
             inside: None,
             multiplexed: false,
             handover: Cell::new(None),
@@ -161,6 +158,7 @@ impl Client {
             remembered: Remembered::default(),
             pins: Rc::default(),
             early: Arc::default(),
+            io: client_io::State::default(),
             inside: Some(inside),
             multiplexed,
             handover: Cell::new(None),
@@ -190,7 +188,9 @@ pub(crate) async fn serve(
     let seat = worker.registry.seat(address);
     let client = Client::new(address, Rc::clone(&seat), share);
     if let Some(left) = serve_http1(&worker, &client, Wire::Plain(stream)).await {
-        unless_stopped(&seat, pin!(go_on(&worker, &client, left))).await;
+        // In a box of its size, and not in room for whatever a connection may become.
+        let goes_on = Box::pin(go_on(&worker, &client, left));
+        unless_stopped(&seat, goes_on).await;
     }
     drop(ticket);
 }
@@ -204,7 +204,7 @@ pub(crate) async fn serve_inside(worker: &Rc<Worker>, client: &Rc<Client>, wire:
         serve_http1(worker, client, wire).await
     {
         let seat = &client.seat;
-        let mut running = pin!(run_tunnel(worker, wire, read, tunnel));
+        let mut running = Box::pin(run_tunnel(worker, wire, read, tunnel));
         std::future::poll_fn(|cx| match seat.alarm.poll_stopped(cx) {
             Poll::Ready(()) => Poll::Ready(()),
             Poll::Pending => running.as_mut().poll(cx),
@@ -213,7 +213,7 @@ pub(crate) async fn serve_inside(worker: &Rc<Worker>, client: &Rc<Client>, wire:
     }
 }
 
-async fn unless_stopped(seat: &Seat, mut future: Pin<&mut impl Future<Output = ()>>) {
+async fn unless_stopped(seat: &Seat, mut future: Pin<Box<impl Future<Output = ()>>>) {
     std::future::poll_fn(|cx| {
         // Whoever serves what is inside has last words of its own to say.
         if !seat.is_watched_inside() && seat.alarm.poll_stopped(cx).is_ready() {
@@ -224,21 +224,43 @@ async fn unless_stopped(seat: &Seat, mut future: Pin<&mut impl Future<Output = (
     .await;
 }
 
+/// How it went on with a connection of HTTP/1.
+enum Spoken {
+    /// It is over.
+    Over,
+    /// It stops speaking HTTP.
+    Left(Left),
+    /// It rests between two requests; what was read of the next one.
+    Rests(Wire, Bytes),
+}
+
+/// Serves requests in turn. Between them a connection that rests is taken apart, and put together again
+/// when the client speaks: hyper keeps 16 kB for each.
 async fn serve_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) -> Option<Left> {
+    let (mut wire, mut read) = (wire, Bytes::new());
+    loop {
+        // In a box, which goes while it rests.
+        let (resting, first) = match Box::pin(speak_http1(worker, client, wire, read)).await {
+            Spoken::Over => return None,
+            Spoken::Left(left) => return Some(left),
+            Spoken::Rests(wire, read) => (wire, read),
+        };
+        (wire, read) = match first.is_empty() {
+            true => client_io::rest(worker, &client.seat, resting).await?,
+            false => (resting, first),
+        };
+    }
+}
+
+async fn speak_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire, read: Bytes) -> Spoken {
     let seat = &client.seat;
-    let io = ClientIo {
-        stream: TokioIo::new(wire),
-        seat: Rc::clone(seat),
-        worker: Rc::clone(worker),
-        early: Arc::clone(&client.early),
-        early_rest: BytesMut::new(),
-        flushed: true,
-    };
+    let io = ClientIo::new(worker, client, (wire, read));
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let (worker, client) = (Rc::clone(worker), Rc::clone(client));
         // In a box of its own: hyper keeps room for it, in use or not, as long as the connection lasts.
         Box::pin(async move {
             let turn = client.seat.begin();
+            client.io.asked(&request);
             let request = request.map(Incoming::Http1);
             let answer = exchange(&worker, &client, request, turn).await;
             Ok::<_, Infallible>(answer)
@@ -247,38 +269,69 @@ async fn serve_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) -> Op
     let mut connection = worker.client_http.serve_connection(io, service);
     let finished = std::future::poll_fn(|cx| {
         if seat.alarm.poll_stopped(cx).is_ready() {
-            return Poll::Ready(None);
+            return Poll::Ready(Finished::Stopped);
         }
         if seat.is_leaving() {
             Pin::new(&mut connection).graceful_shutdown();
         }
-        Pin::new(&mut connection).poll(cx).map(Some)
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(finished) => Poll::Ready(Finished::Itself(finished)),
+            Poll::Pending if client.io.may_rest() && seat.take_rest() => {
+                Poll::Ready(Finished::Rests)
+            }
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await;
     match finished {
-        Some(Ok(())) => {
-            let handover = client.handover.take()?;
-            let parts = connection.into_parts();
-            let wire = parts.io.stream.into_inner();
-            // hyper's whole buffer hangs on these, many or none.
-            let read = Bytes::copy_from_slice(&parts.read_buf);
-            return Some(Left { wire, read, handover });
+        Finished::Itself(Ok(())) => {
+            let Some(handover) = client.handover.take() else { return Spoken::Over };
+            let (wire, read) = taken_apart(connection);
+            return Spoken::Left(Left { wire, read, handover });
         }
-        Some(Err(error)) if error.is_parse() || error.is_parse_too_large() => {
+        Finished::Rests => {
+            let (wire, read) = taken_apart(connection);
+            return Spoken::Rests(wire, read);
+        }
+        Finished::Itself(Err(error)) if error.is_parse() || error.is_parse_too_large() => {
             worker.meters.bad_requests.inc();
             record_unreadable(worker, client, &error);
         }
-        None if seat.was_too_slow() => {
+        Finished::Stopped if seat.was_too_slow() => {
             record_unread(worker, client, (ReasonCode::Limit, 408));
-            let mut wire = connection.into_parts().io.stream.into_inner();
+            let (mut wire, _) = taken_apart(connection);
             // A courtesy: who does not read it either is closed all the same.
             let _ = tokio::time::timeout(FAREWELL, wire.write_all(TOO_SLOW)).await;
             let _ = tokio::time::timeout(FAREWELL, wire.shutdown()).await;
         }
         // The client went away, or was made to.
-        Some(Err(_)) | None => {}
+        Finished::Itself(Err(_)) | Finished::Stopped => {}
     }
-    None
+    Spoken::Over
+}
+
+/// Why hyper's part of a connection is over.
+enum Finished {
+    /// By itself.
+    Itself(hyper::Result<()>),
+    /// It rests.
+    Rests,
+    /// The alarm stopped it.
+    Stopped,
+}
+
+/// The stream, and what was read of it and not used.
+fn taken_apart<S>(connection: hyper::server::conn::http1::Connection<ClientIo, S>) -> (Wire, Bytes)
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = Reply, Error = Infallible>,
+{
+    let parts = connection.into_parts();
+    let (wire, not_given) = parts.io.into_parts();
+    if not_given.is_empty() {
+        // hyper's whole buffer hangs on these, many or none.
+        return (wire, Bytes::copy_from_slice(&parts.read_buf));
+    }
+    (wire, [&*parts.read_buf, &*not_given].concat().into())
 }
 
 async fn serve_http2(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire) {
@@ -363,95 +416,6 @@ pub(crate) async fn run_tunnel(worker: &Worker, client: Wire, read: Bytes, tunne
     drop(ticket);
 }
 
-/// The client's stream; notes when a request's head begins, and what hyper would hide of it, and
-/// writes interim answers between hyper's own.
-struct ClientIo {
-    stream: TokioIo<Wire>,
-    seat: Rc<Seat>,
-    worker: Rc<Worker>,
-    early: Arc<early::Queue>,
-    early_rest: BytesMut,
-    /// All that hyper has written is out, and hyper holds nothing back.
-    flushed: bool,
-}
-
-impl ClientIo {
-    /// Writes what waits of interim answers, where that is possible.
-    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(waiting) = self.early.take_bytes()
-            && self.flushed
-        {
-            self.early_rest.unsplit(waiting);
-        }
-        while !self.early_rest.is_empty() {
-            let wire = Pin::new(self.stream.inner_mut());
-            let written = ready!(wire.poll_write(cx, &self.early_rest))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.early_rest.advance(written);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Read for ClientIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.seat.is_exchanging() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
-        }
-        let this = &mut *self;
-        let mut scratch = this.worker.scratch.borrow_mut();
-        let size = scratch.len().min(buffer.remaining());
-        let mut read = ReadBuf::new(&mut scratch[..size]);
-        ready!(Pin::new(this.stream.inner_mut()).poll_read(cx, &mut read))?;
-        this.seat.read(read.filled());
-        buffer.put_slice(read.filled());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Write for ClientIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_early(cx))?;
-        self.flushed = false;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes its stream only once its own buffer is empty.
-        self.flushed = true;
-        ready!(self.poll_early(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_early(cx))?;
-        self.flushed = false;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,7 +429,7 @@ mod tests {
     /// each request. What is seldom waited for stands in a box.
     #[test]
     fn what_is_kept_of_each_connection_and_each_request_is_small() {
-        let kept = [("connection", size(serve), 3_584), ("request", size(exchange), 4_608)];
+        let kept = [("connection", size(serve), 1_024), ("request", size(exchange), 4_608)];
         for (what, bytes, most) in kept {
             assert!(bytes <= most, "{what}: {bytes} bytes");
         }

@@ -196,7 +196,7 @@ pub(crate) async fn open(
         }
         Way::Unseen { live, upstream } => {
             let dialled: Vec<SocketAddr> = upstream.peer_addr().into_iter().collect();
-            match agree(worker, &live, &hello, asked, &dialled, Inspect::Name).await {
+            match Box::pin(agree(worker, &live, &hello, asked, &dialled, Inspect::Name)).await {
                 Ok(agreed) => {
                     let Some(live) = agreed.recorded(worker, live, turn) else { return };
                     let upstream = Wire::Plain(upstream);
@@ -207,7 +207,8 @@ pub(crate) async fn open(
             }
         }
         Way::Inside { live, addresses } => {
-            let agreed = agree(worker, &live, &hello, asked, &addresses, Inspect::Page).await;
+            let agreed = agree(worker, &live, &hello, asked, &addresses, Inspect::Page);
+            let agreed = Box::pin(agreed).await;
             match agreed {
                 Ok(Agreed { host, mode: Inspect::Page, other }) => {
                     if other.is_some() {
@@ -456,7 +457,7 @@ async fn look_inside(
     let site = Site { host: inside.host.clone(), port: inside.port, secure: true };
     // A refused site is not asked for anything.
     let upstream = match &live {
-        Some(_) => certificate(worker, &site).await,
+        Some(_) => Box::pin(certificate(worker, &site)).await,
         None => None,
     };
     let limit = Duration::from_millis(worker.config.limits.header_read_timeout_ms);
@@ -465,7 +466,7 @@ async fn look_inside(
         let config = minter.server_config(facts).await.map_err(io::Error::other)?;
         TlsAcceptor::from(config).accept(Rewound::new(first, stream)).await
     };
-    let tls = match tokio::time::timeout(limit, handshake).await {
+    let tls = match tokio::time::timeout(limit, Box::pin(handshake)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return ended(end_of(&error)),
         Err(_) => return ended(End::TimedOut),

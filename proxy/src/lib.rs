@@ -10,6 +10,7 @@ mod attest;
 pub mod authority;
 mod body;
 mod certificates;
+mod client_io;
 pub mod config;
 mod connection;
 pub mod demo;

@@ -20,6 +20,10 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+/// How long a connection rests between requests before it gives up what it needs for them, in
+/// milliseconds: people who read a page ask again in that time seldom enough.
+const REST_MS: u64 = 2_000;
+
 /// How long a stopped stream may linger before its connection ends, in milliseconds.
 const LINGER_MS: u64 = 1_000;
 /// Most requests of one connection that may be taken back within [`BROKEN_OFF_MS`].
@@ -327,6 +331,18 @@ pub(crate) struct Seat {
     line: Cell<HeadLine>,
     length_seen: Cell<bool>,
     too_slow: Cell<bool>,
+    rest: Cell<Rest>,
+}
+
+/// Whether a connection between requests is to give up what it needs for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// It has not rested long enough.
+    Not,
+    /// It was told to.
+    Due,
+    /// It did.
+    Taken,
 }
 
 impl Seat {
@@ -386,7 +402,17 @@ impl Seat {
     /// The connection does something else now.
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
+        self.rest.set(Rest::Not);
         self.since_ms.set(self.registry.now_ms.get());
+    }
+
+    /// Whether it has rested so long that it should give up what it needs for requests; says so once.
+    pub(crate) fn take_rest(&self) -> bool {
+        let is_due = self.rest.get() == Rest::Due;
+        if is_due {
+            self.rest.set(Rest::Taken);
+        }
+        is_due
     }
 
     /// The connection must be over within so many milliseconds, from now.
@@ -541,6 +567,7 @@ impl Registry {
             line: Cell::default(),
             too_slow: Cell::new(false),
             length_seen: Cell::new(false),
+            rest: Cell::new(Rest::Not),
         });
         seat.slot.set(self.seats.borrow_mut().insert(Rc::downgrade(&seat)));
         seat
@@ -590,6 +617,12 @@ impl Registry {
             if after(seat.since_ms.get(), limit_ms) <= now {
                 seat.too_slow.set(seat.phase.get() == Phase::ReadingHead);
                 seat.alarm.stop();
+            } else if seat.phase.get() == Phase::Idle
+                && seat.rest.get() == Rest::Not
+                && after(seat.since_ms.get(), REST_MS) <= now
+            {
+                seat.rest.set(Rest::Due);
+                seat.alarm.wake();
             }
         }
     }

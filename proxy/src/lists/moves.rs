@@ -60,20 +60,28 @@ impl Lists<'_> {
     /// Nobody can tell by the files whether that is meant. Who means it removes `STATE/lists/NAME`.
     ///
     /// # Errors
-    /// [`ListError::Log`], [`ListError::Index`].
+    /// [`ListError::Log`], [`ListError::Index`]; [`ListError::Damaged`]: what a list's category was cannot be
+    /// read.
     pub async fn uncovered(&self) -> Result<Vec<(String, String)>, ListError> {
         let catalogue = catalogue(self.config)?;
         let lineages = self.lineages().await?;
         let gone = lineages.into_iter().filter(|(_, lineage)| lineage.placed == Some(None));
-        let mut uncovered: Vec<_> = gone
-            .filter_map(|(name, lineage)| {
-                let info = Shelf::new(&self.config.state, &name).info(&lineage.accepted?).ok()?;
-                let is_covered =
-                    self.config.lists.iter().any(|list| list.category == info.category)
-                        || is_locked(&info.category, &catalogue);
-                (!is_covered && !info.category.is_empty()).then_some((name, info.category))
-            })
-            .collect();
+        let mut uncovered = Vec::new();
+        for (name, lineage) in gone {
+            let (shelf, Some(accepted)) = (Shelf::new(&self.config.state, &name), lineage.accepted)
+            else {
+                continue;
+            };
+            if !shelf.is_there() {
+                continue;
+            }
+            let category = shelf.info(&accepted)?.category;
+            let is_covered = self.config.lists.iter().any(|list| list.category == category)
+                || is_locked(&category, &catalogue);
+            if !is_covered && !category.is_empty() {
+                uncovered.push((name, category));
+            }
+        }
         uncovered.sort();
         Ok(uncovered)
     }

@@ -308,7 +308,16 @@ async fn lists_that_the_machine_file_lost_are_told_before_and_after_that_is_reco
     let chat = [("chat".to_owned(), "chat".to_owned())];
     assert_eq!(lists.uncovered().await.unwrap(), chat, "of games another list is left");
     assert_eq!(bench.lists().uncovered().await.unwrap(), [], "it is back");
-    std::fs::remove_dir_all(bench.config.state.join("lists/chat")).unwrap();
+    let kept = bench.config.state.join("lists/chat");
+    for file in std::fs::read_dir(&kept).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|end| end == "json") {
+            std::fs::write(path, "{").unwrap();
+        }
+    }
+    let error = lists.uncovered().await.unwrap_err();
+    assert!(matches!(error, ListError::Damaged { .. }), "nobody knows what it blocked: {error}");
+    std::fs::remove_dir_all(kept).unwrap();
     assert_eq!(lists.uncovered().await.unwrap(), [], "it is meant");
 }
 

@@ -197,6 +197,11 @@ impl Shelf {
         Entries::read(&self.entries_path(version), &info.hash, info.entries)
     }
 
+    /// Whether anything of the list is kept.
+    pub(super) fn is_there(&self) -> bool {
+        self.folder.exists()
+    }
+
     pub(super) fn has(&self, version: &str) -> bool {
         self.entries_path(version).is_file() && self.info_path(version).is_file()
     }

@@ -26,29 +26,35 @@ pub(crate) const FAREWELL: Duration = Duration::from_millis(200);
 pub(crate) struct State {
     /// Something was written, and hyper may hold more of it.
     writes: Cell<bool>,
+    /// The stream has not taken all that hyper wrote. hyper looks only then whether to close.
+    unflushed: Cell<bool>,
     /// An interim answer waits to be written.
     early_waits: Cell<bool>,
-    /// The last request has content. hyper alone knows whether it has all of it: what is left would be
-    /// taken for the next request.
-    had_body: Cell<bool>,
+    /// The last request has content: hyper alone knows whether it has all of it, and what is left would be
+    /// taken for the next request. Or the connection is being closed.
+    is_hypers: Cell<bool>,
 }
 
 impl State {
     /// Another hyper begins.
     pub(crate) fn begin(&self) {
         self.writes.set(false);
+        self.unflushed.set(false);
         self.early_waits.set(false);
-        self.had_body.set(false);
+        self.is_hypers.set(false);
     }
 
     /// A request came.
     pub(crate) fn asked<B: Body>(&self, request: &Request<B>) {
-        self.had_body.set(!request.body().is_end_stream());
+        self.is_hypers.set(!request.body().is_end_stream());
     }
 
     /// Whether hyper holds nothing of this connection but room.
     pub(crate) fn may_rest(&self) -> bool {
-        !self.writes.get() && !self.early_waits.get() && !self.had_body.get()
+        !self.writes.get()
+            && !self.unflushed.get()
+            && !self.early_waits.get()
+            && !self.is_hypers.get()
     }
 }
 
@@ -142,12 +148,15 @@ impl Write for ClientIo {
         // hyper flushes its stream only once its own buffer is empty.
         self.client.io.writes.set(false);
         ready!(self.poll_early(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.client.io.unflushed.set(true);
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.client.io.unflushed.set(false);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // It ends, and does not rest.
-        self.client.io.writes.set(true);
+        // It ends, and does not rest, flushed or not.
+        self.client.io.is_hypers.set(true);
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
@@ -181,6 +190,10 @@ pub(crate) async fn rest(worker: &Worker, seat: &Seat, mut wire: Wire) -> Option
         let mut read = ReadBuf::new(&mut scratch);
         match ready!(Pin::new(&mut wire).poll_read(cx, &mut read)) {
             Ok(()) => Poll::Ready(Some(Bytes::copy_from_slice(read.filled()))),
+            // TLS that ended without saying so ends here too, and says so.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Some(Bytes::new()))
+            }
             Err(_) => Poll::Ready(None),
         }
     })

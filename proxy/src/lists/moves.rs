@@ -57,11 +57,12 @@ impl Lists<'_> {
     /// Lists that the machine file has taken out of force, which is recorded, and of whose category it
     /// has none now: each with that category. What they blocked is told apart by no list any more.
     ///
+    /// A list whose category cannot be read is among them, and says so.
+    ///
     /// Nobody can tell by the files whether that is meant. Who means it removes `STATE/lists/NAME`.
     ///
     /// # Errors
-    /// [`ListError::Log`], [`ListError::Index`]; [`ListError::Damaged`]: what a list's category was cannot be
-    /// read.
+    /// [`ListError::Log`], [`ListError::Index`].
     pub async fn uncovered(&self) -> Result<Vec<(String, String)>, ListError> {
         let catalogue = catalogue(self.config)?;
         let lineages = self.lineages().await?;
@@ -72,10 +73,15 @@ impl Lists<'_> {
             else {
                 continue;
             };
-            if !shelf.is_there() {
+            if shelf.is_gone() {
                 continue;
             }
-            let category = shelf.info(&accepted)?.category;
+            // What it blocked nobody knows then, nor whether another list does.
+            let Ok(info) = shelf.info(&accepted) else {
+                uncovered.push((name, "its category cannot be read".to_owned()));
+                continue;
+            };
+            let category = info.category;
             let is_covered = self.config.lists.iter().any(|list| list.category == category)
                 || is_locked(&category, &catalogue);
             if !is_covered && !category.is_empty() {

@@ -197,9 +197,9 @@ impl Shelf {
         Entries::read(&self.entries_path(version), &info.hash, info.entries)
     }
 
-    /// Whether anything of the list is kept.
-    pub(super) fn is_there(&self) -> bool {
-        self.folder.exists()
+    /// Whether it is certain that nothing of the list is kept.
+    pub(super) fn is_gone(&self) -> bool {
+        self.folder.try_exists().is_ok_and(|there| !there)
     }
 
     pub(super) fn has(&self, version: &str) -> bool {

@@ -1,9 +1,7 @@
 //! Memory for the bytes of an index: look-ups go to random places in tens of megabytes, and with pages of
 //! 4 kB each would first have to look up where its page lies.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use memmap2::MmapMut;
 
@@ -12,14 +10,13 @@ use memmap2::MmapMut;
 pub struct Pages(Option<MmapMut>);
 
 impl Pages {
-    /// The content of a file.
+    /// So many bytes of a file.
     ///
     /// # Errors
-    /// It cannot be read, or there is no memory for it.
-    pub fn read(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let length = usize::try_from(file.metadata()?.len())
-            .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    /// They cannot be read, it has fewer, or there is no memory for them.
+    pub fn read(file: &mut impl Read, length: u64) -> io::Result<Self> {
+        let length =
+            usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let mut pages = Self::of(length)?;
         file.read_exact(pages.bytes_mut())?;
         Ok(pages)
@@ -64,26 +61,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_and_a_copy_hold_the_same_bytes_at_any_length() {
-        let file = tempfile::NamedTempFile::new().unwrap();
+    fn what_is_read_and_a_copy_hold_the_same_bytes_at_any_length() {
         for length in [0, 1, 4095, 4096, 4097, 5 << 20] {
             let bytes: Vec<u8> = (0..length).map(|place| (place % 251) as u8).collect();
-            std::fs::write(file.path(), &bytes).unwrap();
-            assert!(Pages::read(file.path()).unwrap().as_ref() == bytes, "{length}");
+            let read = Pages::read(&mut &*bytes, bytes.len() as u64).unwrap();
+            assert!(read.as_ref() == bytes, "{length}");
             assert!(Pages::copy(&bytes).unwrap().as_ref() == bytes, "{length}");
         }
-        assert_eq!(
-            Pages::read(Path::new("/nowhere/index.sgx")).err().map(|error| error.kind()),
-            Some(io::ErrorKind::NotFound)
-        );
+        let short = Pages::read(&mut &[1, 2, 3][..], 4).err();
+        assert_eq!(short.map(|error| error.kind()), Some(io::ErrorKind::UnexpectedEof));
     }
 
     #[test]
     fn a_file_that_is_cut_off_later_takes_nothing_away() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), vec![7; 3 << 20]).unwrap();
-        let pages = Pages::read(file.path()).unwrap();
+        file.as_file().set_len(3 << 20).unwrap();
+        let pages = Pages::read(&mut file.as_file(), 3 << 20).unwrap();
         file.as_file().set_len(0).unwrap();
-        assert!(pages.as_ref().iter().all(|&byte| byte == 7));
+        assert!(pages.as_ref().iter().all(|&byte| byte == 0));
     }
 }

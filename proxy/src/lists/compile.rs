@@ -6,6 +6,7 @@ use super::version::{Shelf, make_folder, replace_file, write_synced};
 use categorizer::index::{Builder, Index, ListInfo, OpenError, Pages};
 use rules::category::Catalogue;
 use sha2::{Digest, Sha256};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Changes when the same versions would compile to other bytes: old files are then left alone and
@@ -70,7 +71,11 @@ impl Recipe {
     fn open_existing(&self, catalogue: &Catalogue) -> Result<Option<Index>, OpenError> {
         // Read, not mapped: a mapped file that somebody cuts off would end the filter at the next
         // look-up (SIGBUS), and every byte is read for the digest anyway.
-        let Ok(bytes) = Pages::read(&self.path()) else { return Ok(None) };
+        let read = File::open(self.path()).and_then(|mut file| {
+            let length = file.metadata()?.len();
+            Pages::read(&mut file, length)
+        });
+        let Ok(bytes) = read else { return Ok(None) };
         let index = Index::open(Box::new(bytes), catalogue)?;
         Ok((index.version() == self.key).then_some(index))
     }

@@ -1,8 +1,11 @@
 //! Changes while the filter runs: live within a second, and no connection dropped that may stay.
 
 use crate::client::{Client, basic, request};
-use crate::daemon::{Daemon, KS2, LIVE_WITHIN, PASSWORD, Plan, STAFF, alone, wait_for};
-use rustix::process::Signal;
+use crate::daemon::{
+    Daemon, KS2, LIVE_WITHIN, PASSWORD, Plan, STAFF, alone, get_ready, spawn, wait_for,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 const REASON: [&str; 2] = ["--reason", "Chess club final on Friday"];
@@ -402,6 +405,33 @@ fn a_bad_policy_keeps_the_last_good_one_and_says_why() {
     .unwrap();
     daemon.signal(Signal::HUP);
     wait_for("the repaired policy", LIVE_WITHIN, || daemon.get_from(STAFF, &url).status == 403);
+}
+
+/// Signals that a process handles, as `/proc/PID/status` says (`SigCgt`: bit 0 is signal 1).
+fn handled_signals(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let handled = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(handled.trim(), 16).unwrap()
+}
+
+#[test]
+fn signals_are_taken_before_anything_answers() {
+    let mut daemon = Daemon::start_without_people();
+    assert_eq!(daemon.stop(), Some(0));
+    let mut child = spawn(daemon.folder(), &[], false);
+    wait_for("an open port", Duration::from_secs(20), || TcpStream::connect(daemon.ops).is_ok());
+    // Who sees the port may signal at once. One that nobody takes would end the filter.
+    let handled = handled_signals(child.id());
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::HUP).unwrap();
+    wait_for("readiness", Duration::from_secs(20), || {
+        get_ready(daemon.ops).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    });
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", daemon.said());
+    for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
+        assert_ne!(handled & 1 << (signal.as_raw() - 1), 0, "{signal:?} ends the filter");
+    }
 }
 
 #[test]

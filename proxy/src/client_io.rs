@@ -31,8 +31,10 @@ pub(crate) struct State {
     /// An interim answer waits to be written.
     early_waits: Cell<bool>,
     /// The last request has content: hyper alone knows whether it has all of it, and what is left would be
-    /// taken for the next request. Or the connection is being closed.
-    is_hypers: Cell<bool>,
+    /// taken for the next request.
+    has_content: Cell<bool>,
+    /// The connection is being closed.
+    closes: Cell<bool>,
 }
 
 impl State {
@@ -41,12 +43,13 @@ impl State {
         self.writes.set(false);
         self.unflushed.set(false);
         self.early_waits.set(false);
-        self.is_hypers.set(false);
+        self.has_content.set(false);
+        self.closes.set(false);
     }
 
     /// A request came.
     pub(crate) fn asked<B: Body>(&self, request: &Request<B>) {
-        self.is_hypers.set(!request.body().is_end_stream());
+        self.has_content.set(!request.body().is_end_stream());
     }
 
     /// Whether hyper holds nothing of this connection but room.
@@ -54,7 +57,8 @@ impl State {
         !self.writes.get()
             && !self.unflushed.get()
             && !self.early_waits.get()
-            && !self.is_hypers.get()
+            && !self.has_content.get()
+            && !self.closes.get()
     }
 }
 
@@ -156,7 +160,7 @@ impl Write for ClientIo {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // It ends, and does not rest, flushed or not.
-        self.client.io.is_hypers.set(true);
+        self.client.io.closes.set(true);
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 

@@ -257,10 +257,10 @@ async fn speak_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire, read:
     let io = ClientIo::new(worker, client, (wire, read));
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let (worker, client) = (Rc::clone(worker), Rc::clone(client));
+        client.io.asked(&request);
         // In a box of its own: hyper keeps room for it, in use or not, as long as the connection lasts.
         Box::pin(async move {
             let turn = client.seat.begin();
-            client.io.asked(&request);
             let request = request.map(Incoming::Http1);
             let answer = exchange(&worker, &client, request, turn).await;
             Ok::<_, Infallible>(answer)

@@ -320,8 +320,8 @@ impl Drop for Running {
     }
 }
 
-/// Serves until SIGTERM or SIGINT: the first drains, a second ends at once. SIGHUP reloads.
-/// `ready` is called with the running proxy once it answers.
+/// Serves until SIGTERM or SIGINT: the first drains, a second ends at once. SIGHUP reloads. Asked to end
+/// before it serves, it ends at once. `ready` is called with the running proxy once it answers.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -330,10 +330,29 @@ pub fn serve(config: Config, ready: impl FnOnce(&Running)) -> Result<(), ServeEr
         .enable_all()
         .build()
         .map_err(system("the main runtime"))?;
-    let running = start(config)?;
+    // Before anything answers: whoever sees that the filter is ready may ask it to reload at once, and a
+    // signal that nobody takes ends the process.
+    let mut signals = {
+        let _within = runtime.enter();
+        Signals::take()?
+    };
+    let starting = runtime.spawn_blocking(move || start(config));
+    let started = runtime.block_on(async {
+        tokio::select! {
+            () = signals.end.any() => None,
+            started = starting => Some(started),
+        }
+    });
+    let Some(started) = started else {
+        // What is under way ends with the process, as in a power cut.
+        runtime.shutdown_background();
+        return Ok(());
+    };
+    let running =
+        started.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
     ready(&running);
     notify(&[sd_notify::NotifyState::Ready]);
-    let watched = runtime.block_on(watch_signals(&running))?;
+    let watched = runtime.block_on(watch(&running, signals));
     notify(&[sd_notify::NotifyState::Stopping]);
     match watched {
         Watched::Asked(mut again) => {
@@ -380,23 +399,35 @@ impl Terminations {
     }
 }
 
-async fn watch_signals(running: &Running) -> Result<Watched, ServeError> {
-    let on = |kind| signal(kind).map_err(system("a signal handler"));
-    let mut terminations = Terminations {
-        terminate: on(SignalKind::terminate())?,
-        interrupt: on(SignalKind::interrupt())?,
-    };
-    let mut hangup = on(SignalKind::hangup())?;
+/// The signals that are acted on.
+struct Signals {
+    end: Terminations,
+    reload: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Takes them from now on; within a runtime.
+    fn take() -> Result<Self, ServeError> {
+        let on = |kind| signal(kind).map_err(system("a signal handler"));
+        let end = Terminations {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        };
+        Ok(Self { end, reload: on(SignalKind::hangup())? })
+    }
+}
+
+async fn watch(running: &Running, Signals { mut end, mut reload }: Signals) -> Watched {
     // Half of what systemd asks for, so that one late turn is no restart.
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(1), |period| period / 2);
     let mut beat = tokio::time::interval(every.min(Duration::from_secs(1)));
     loop {
         tokio::select! {
-            () = terminations.any() => return Ok(Watched::Asked(terminations)),
-            _ = hangup.recv() => running.reload(),
+            () = end.any() => return Watched::Asked(end),
+            _ = reload.recv() => running.reload(),
             _ = beat.tick() => {
                 if running.a_worker_has_stopped() {
-                    return Ok(Watched::WorkerStopped);
+                    return Watched::WorkerStopped;
                 }
                 if running.heartbeats.are_alive() {
                     notify(&[sd_notify::NotifyState::Watchdog]);

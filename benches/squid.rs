@@ -91,7 +91,8 @@ impl Squid {
         // One worker: one process and no coordinator, which is Squid at its cheapest.
         command.arg(if setting.workers == 1 { "-N" } else { "--foreground" });
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(Stdio::null());
+        let complaints = folder.join("complaints");
+        command.stderr(std::fs::File::create(&complaints).map_err(|error| error.to_string())?);
         let begun = Instant::now();
         let process = Started::new(&mut command, &setting.pinning.proxy, &setting.pinning.rest)
             .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
@@ -103,7 +104,10 @@ impl Squid {
                 return Ok(squid);
             }
             if let Some(status) = squid.process.ended() {
-                let said = std::fs::read_to_string(folder.join("cache.log")).unwrap_or_default();
+                // It complains on its standard error until it has its own log.
+                let said: String = [&complaints, &folder.join("cache.log")]
+                    .map(|file| std::fs::read_to_string(file).unwrap_or_default())
+                    .concat();
                 let tail: Vec<&str> = said.lines().rev().take(5).collect();
                 return Err(format!("squid ended with {status}: {}", tail.join(" / ")));
             }
@@ -286,7 +290,8 @@ fn data(setting: &Setting<'_>) -> String {
     let share = share.display();
     format!(
         "icon_directory {share}/squid/icons\nmime_table {share}/squid/mime.conf\n\
-         error_directory {share}/squid-langpack/templates\n"
+         error_directory {share}/squid-langpack/templates\nunlinkd_program {unlinkd}\n",
+        unlinkd = helper(setting, "unlinkd"),
     )
 }
 

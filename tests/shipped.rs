@@ -97,7 +97,7 @@ fn the_daemons_unit_lets_it_do_what_it_does_for_those_who_wait() {
         }
     }
     // Threads that give way to those that answer, and tunnels whose bytes are not copied.
-    for call in ["setpriority", "splice", "pipe2", "fcntl"] {
+    for call in ["setpriority", "sched_setattr", "splice", "pipe2", "fcntl"] {
         assert!(allowed.contains(call), "{call} is forbidden");
     }
     for call in ["ptrace", "mount", "chroot", "sched_setscheduler", "kexec_load"] {

@@ -42,6 +42,7 @@ mod pins;
 mod pipes;
 pub mod policy_file;
 mod pool;
+mod prompt;
 mod pump;
 mod reach;
 mod record;

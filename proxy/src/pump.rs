@@ -226,7 +226,8 @@ impl<'a> Direction<'a> {
         let Some(from) = reader.socket() else { return Ok(0) };
         let count = match pipe.fill(from) {
             Ok(Filled::Bytes(count)) => count,
-            Ok(Filled::Nothing) => 0,
+            // More bulk may be on its way: a read says whether this was the end.
+            Ok(Filled::Nothing) => return Ok(0),
             Err(error) if error.raw_os_error().is_some_and(cannot_splice) => 0,
             failed @ Err(_) => {
                 let failed = failed.map(|_| 0);

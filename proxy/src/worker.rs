@@ -14,6 +14,7 @@ use crate::limit::Admission;
 use crate::listen;
 use crate::live::{Registry, SeatLimits};
 use crate::pool::{Pool, PoolLimits};
+use crate::prompt;
 use crate::pump::Pump;
 use crate::record::now;
 use crate::resolve::{ResolveRules, Resolver};
@@ -254,6 +255,9 @@ pub(crate) fn run(
     shared: Shared,
     listeners: Vec<std::net::TcpListener>,
 ) -> std::io::Result<()> {
+    if let Err(error) = prompt::ask() {
+        tracing::debug!(%error, "workers wait for the turns of others to end");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;

@@ -1,4 +1,5 @@
-//! What sites are: category lists in every usual syntax, compiled into one immutable index.
+//! What sites are: category lists in every usual syntax, compiled into one immutable index; and what
+//! pages say: phrase lists, and what of them a text holds.
 //!
 //! This crate is pure: callers hand it bytes and get values back.
 
@@ -7,6 +8,7 @@ mod hash;
 pub mod index;
 pub mod list;
 mod pattern;
+pub mod phrase;
 mod query;
 mod table;
 mod url;

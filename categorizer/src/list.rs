@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 mod guess;
 mod syntax;
-mod text;
+pub(crate) mod text;
 
 pub use guess::guess;
 

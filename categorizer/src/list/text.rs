@@ -42,7 +42,7 @@ fn zero_places(bytes: &[u8]) -> (usize, usize) {
 }
 
 /// The lines with their 1-based numbers; ends are LF, CRLF or CR.
-pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let mut rest = Some(bytes);
     let mut number = 0;
     std::iter::from_fn(move || {
@@ -60,7 +60,7 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 }
 
 /// A line for people: cut, with control characters replaced.
-pub(super) fn shown(line: &[u8]) -> String {
+pub(crate) fn shown(line: &[u8]) -> String {
     let head = &line[..line.len().min(MAX_SHOWN * 4)];
     String::from_utf8_lossy(head)
         .chars()

@@ -6,7 +6,7 @@
 //! are looked up in three more, one for each width. Only then a [`Table`] says whose window it may
 //! be, and those needles are compared: first four other bytes of them, then all. A needle of three
 //! bytes has all windows of four that begin with it. Shorter ones, which are rare, have a pass of
-//! their own. See `docs/adr/0018-finding-phrases.md`.
+//! their own. See `docs/adr/0017-finding-phrases.md`.
 //!
 //! A place of a text costs four look-ups and at most [`windows::MOST_SHARERS`] comparisons of
 //! [`MAX_PHRASE_BYTES`] in each table, whatever the text. Needles whose windows are all as crowded

@@ -429,6 +429,8 @@ fn signals_are_taken_before_anything_answers() {
     });
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", daemon.said());
+    let stops = daemon.run(&["log", "actions", "--event", "serve_stopped", "--jsonl"]).ok();
+    assert_eq!(stops.lines().len(), 2, "each end is in the change log: {}", stops.out);
     for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
         assert_ne!(handled & 1 << (signal.as_raw() - 1), 0, "{signal:?} ends the filter");
     }

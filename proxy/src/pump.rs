@@ -200,7 +200,6 @@ impl<'a> Direction<'a> {
     ) -> Poll<io::Result<usize>> {
         if self.bulk
             && let (Some(from), Some(_)) = (reader.socket(), writer.socket())
-            && let Some(pipe) = self.pump.pipes.take()
         {
             match from.poll_read_ready(cx) {
                 Poll::Pending => return self.poll_rest(cx, writer),
@@ -210,9 +209,11 @@ impl<'a> Direction<'a> {
                     return Poll::Ready(failed);
                 }
                 Poll::Ready(Ok(())) => {
-                    let count = self.splice(pipe, reader)?;
-                    if count > 0 {
-                        return Poll::Ready(Ok(count));
+                    if let Some(pipe) = self.pump.pipes.take() {
+                        let count = self.splice(pipe, reader)?;
+                        if count > 0 {
+                            return Poll::Ready(Ok(count));
+                        }
                     }
                 }
             }

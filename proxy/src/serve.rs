@@ -320,8 +320,11 @@ impl Drop for Running {
     }
 }
 
-/// Serves until SIGTERM or SIGINT: the first drains, a second ends at once. SIGHUP reloads. Asked to end
-/// before it serves, it ends at once. `ready` is called with the running proxy once it answers.
+/// How long a start that is told to end may go on, for it may answer already.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Serves until SIGTERM or SIGINT: the first drains, a second ends at once. SIGHUP reloads. Told to end while
+/// it still loads, it ends soon. `ready` is called with the running proxy once it answers.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -336,23 +339,30 @@ pub fn serve(config: Config, ready: impl FnOnce(&Running)) -> Result<(), ServeEr
         let _within = runtime.enter();
         Signals::take()?
     };
-    let starting = runtime.spawn_blocking(move || start(config));
-    let started = runtime.block_on(async {
+    let mut starting = runtime.spawn_blocking(move || start(config));
+    let (started, is_to_end) = runtime.block_on(async {
         tokio::select! {
-            () = signals.end.any() => None,
-            started = starting => Some(started),
+            biased;
+            started = &mut starting => (Some(started), false),
+            () = signals.end.any() => {
+                (tokio::time::timeout(LAST_MOMENT, starting).await.ok(), true)
+            }
         }
     });
     let Some(started) = started else {
-        // What is under way ends with the process, as in a power cut.
+        // It does not answer yet. What is under way ends with the process, as in a power cut.
         runtime.shutdown_background();
         return Ok(());
     };
     let running =
         started.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
-    ready(&running);
-    notify(&[sd_notify::NotifyState::Ready]);
-    let watched = runtime.block_on(watch(&running, signals));
+    let watched = if is_to_end {
+        Watched::Asked(signals.end)
+    } else {
+        ready(&running);
+        notify(&[sd_notify::NotifyState::Ready]);
+        runtime.block_on(watch(&running, signals))
+    };
     notify(&[sd_notify::NotifyState::Stopping]);
     match watched {
         Watched::Asked(mut again) => {

@@ -9,7 +9,8 @@
 //! their own. See `docs/adr/0017-finding-phrases.md`.
 //!
 //! A place of a text costs four look-ups and at most [`windows::MOST_SHARERS`] comparisons of
-//! [`MAX_PHRASE_BYTES`] in each table, whatever the text. Needles whose windows are all as crowded
+//! [`MAX_PHRASE_BYTES`] in each table, whatever the text, unless a list was made to have its windows
+//! side by side in a table. Needles whose windows are all as crowded
 //! as they may be, as only a list made for it has them, go through an automaton.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
@@ -124,6 +125,7 @@ impl Finder {
         let mut start = from;
         while start < to {
             let end = to.min(start + BLOCK);
+            debug_assert!(text.len() >= end + PADDING, "the caller pads");
             let Some(block) = text.get(start..end + PADDING) else { break };
             let counts = self.candidates(block, &mut candidates);
             for (tier, (places, count)) in

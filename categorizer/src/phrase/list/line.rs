@@ -8,7 +8,7 @@ use crate::phrase::{Effect, MAX_PARTS, MAX_PHRASE_BYTES, Weight};
 type Why = &'static str;
 
 /// Largest weight in either direction; no list comes near, and sums of them never overflow.
-const MAX_WEIGHT: i32 = 1_000_000;
+const MAX_WEIGHT: u32 = 1_000_000;
 
 /// Where a line stands and what it adds to.
 pub(super) struct Line<'a> {
@@ -154,8 +154,8 @@ fn read_weight(text: &str) -> Result<Weight, Why> {
     }
     match digits.parse::<i32>() {
         Ok(0) => Err("has a weight of 0"),
-        Ok(number) if number.abs() <= MAX_WEIGHT && percent => Ok(Weight::Percent(number)),
-        Ok(number) if number.abs() <= MAX_WEIGHT => Ok(Weight::Points(number)),
+        Ok(number) if number.unsigned_abs() <= MAX_WEIGHT && percent => Ok(Weight::Percent(number)),
+        Ok(number) if number.unsigned_abs() <= MAX_WEIGHT => Ok(Weight::Points(number)),
         _ => Err("has a weight of more than a million"),
     }
 }

@@ -59,6 +59,8 @@ fn lines_that_are_no_entry_are_told_with_the_reason() {
         ("<a><>", "no number"),
         ("<a><0>", "weight of 0"),
         ("<a><99999999999>", "more than a million"),
+        ("<a><-2147483648>", "more than a million"),
+        ("<a><-2147483648%>", "more than a million"),
         ("<a><5><6>", "more than one weight"),
         ("<a>,<5", "not closed"),
         ("<a>,", "after a comma"),

@@ -4,6 +4,9 @@
 //! the starter policy (plain and timed cells, a hundred unblocks and school blocks beside it, a
 //! level with a list), finding out who somebody is.
 
+mod allocations;
+
+use allocations::ALLOCATIONS;
 use rules::access::{Access, Identity, UserFacts};
 use rules::category::{Catalogue, CategorySet};
 use rules::decide::decide;
@@ -13,8 +16,6 @@ use rules::site::Site;
 use rules::target::{Scheme, seen_path};
 use rules::time::UnixMillis;
 use rules::unblock::{BlockId, Scope, SiteBlock, Unblock, UnblockId};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -25,30 +26,6 @@ const CALLS: u32 = 200_000;
 const ROUNDS: usize = 9;
 /// A Wednesday in term, 12:40 in London.
 const LUNCH: UnixMillis = UnixMillis(1_795_610_400_000);
-
-/// Counts the allocations of this thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[allow(unsafe_code, reason = "an allocator that counts is made of unsafe functions by definition")]
-// SAFETY: every call is handed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that is ending has no counter any more; what it still allocates is not counted.
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 fn measure<T>(what: &str, mut call: impl FnMut() -> T) {
     let mut best = f64::INFINITY;

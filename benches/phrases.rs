@@ -8,18 +8,18 @@
 //! this project's documents, and the documents are the pages: half the words of the phrases stand in
 //! them, so that far more is found than in pages that are about something else.
 
+mod allocations;
 #[allow(dead_code, reason = "only its random numbers are used here")]
 mod names;
 mod phrase_pages;
 mod phrase_sets;
 
+use allocations::ALLOCATIONS;
 use categorizer::phrase::{
     Effect, MAX_PHRASE_BYTES, Options, Phrases, PhrasesBuilder, Scratch, Weight, normalise,
 };
 use phrase_pages::Pages;
 use phrase_sets::Entry;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -36,30 +36,6 @@ const E2GUARDIAN_US: f64 = 5_400.0;
 /// How often a figure is taken, and for how long each time at least.
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(60);
-
-/// Counts the allocations of this thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[allow(unsafe_code, reason = "an allocator that counts is made of unsafe functions by definition")]
-// SAFETY: every call is handed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that is ending has no counter any more; what it still allocates is not counted.
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 /// Processor time of this thread.
 fn processor_time() -> Duration {
@@ -124,7 +100,8 @@ fn hostile_list() {
         let added = builder.add("", Effect::Weigh(Weight::Points(1)), &[&text]);
         debug_assert!(added.is_ok());
     }
-    let (phrases, mut scratch) = (builder.finish(), Scratch::default());
+    let phrases = builder.finish().expect("256 phrases are not too many");
+    let mut scratch = Scratch::default();
     let spread = measure(&["a".repeat(PAGE_BYTES)], |text| {
         black_box(phrases.scan(black_box(text), &mut scratch).weight());
     });
@@ -195,7 +172,7 @@ fn compile(entries: &[Entry]) -> Phrases {
         refused += u64::from(builder.add(category, *effect, &parts).is_err());
     }
     println!("{} entries, {} repeated, {refused} refused", entries.len(), builder.repeated());
-    builder.finish()
+    builder.finish().expect("lists of a few megabytes are not too many")
 }
 
 fn row(what: &str, Spread([least, median, most]): Spread, note: &str) {

@@ -10,7 +10,7 @@
 //! let mut builder = PhrasesBuilder::default();
 //! builder.add("gambling", Effect::Weigh(Weight::Points(30)), &[" roulette "]).unwrap();
 //! builder.add("gambling", Effect::Weigh(Weight::Points(50)), &["free spins", "jackpot"]).unwrap();
-//! let phrases = builder.finish();
+//! let phrases = builder.finish().unwrap();
 //! let mut scratch = Scratch::default();
 //! let mut scan = phrases.start(&mut scratch);
 //! scan.feed("Free spins, ");
@@ -56,13 +56,14 @@ pub enum Weight {
 }
 
 impl Weight {
-    /// In points, where the limit is the one given.
+    /// In points, where the limit is the one given; away from nothing, so that no weight becomes none.
     #[must_use]
     pub fn points(self, limit: i32) -> i32 {
         match self {
             Self::Points(points) => points,
             Self::Percent(percent) => {
-                let points = i64::from(percent) * i64::from(limit) / 100;
+                let hundredths = i64::from(percent) * i64::from(limit);
+                let points = hundredths.signum() * hundredths.unsigned_abs().div_ceil(100) as i64;
                 i32::try_from(points).unwrap_or(if points < 0 { i32::MIN } else { i32::MAX })
             }
         }

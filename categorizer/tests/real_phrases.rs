@@ -112,7 +112,7 @@ fn compiled(data: &Path) -> Phrases {
             }
         });
     }
-    builder.finish()
+    builder.finish().unwrap()
 }
 
 #[test]

@@ -14,12 +14,12 @@ use crate::limit::Admission;
 use crate::listen;
 use crate::live::{Registry, SeatLimits};
 use crate::pool::{Pool, PoolLimits};
-use crate::prompt;
 use crate::pump::Pump;
 use crate::record::now;
 use crate::resolve::{ResolveRules, Resolver};
 use crate::snapshot::Current;
 use crate::telemetry::{Meters, Metrics};
+use crate::time_slice;
 use crate::upstream_tls::UpstreamTls;
 use crate::view::View;
 use hyper::header::HeaderValue;
@@ -255,8 +255,8 @@ pub(crate) fn run(
     shared: Shared,
     listeners: Vec<std::net::TcpListener>,
 ) -> std::io::Result<()> {
-    if let Err(error) = prompt::ask() {
-        tracing::debug!(%error, "workers wait for the turns of others to end");
+    if let Err(error) = time_slice::shorten() {
+        tracing::debug!(%error, "workers keep the usual time slice");
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

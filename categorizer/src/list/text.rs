@@ -7,7 +7,7 @@ const MAX_SHOWN: usize = 80;
 
 /// The bytes as UTF-8 where they are UTF-16 (told by the mark, or by every other byte being zero);
 /// else as they are, without a mark.
-pub(super) fn as_utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn as_utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
     match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => Cow::Borrowed(rest),
         [0xff, 0xfe, rest @ ..] => from_utf16(rest, u16::from_le_bytes),

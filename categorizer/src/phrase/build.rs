@@ -17,13 +17,16 @@ pub enum Refused {
     /// More parts than [`MAX_PARTS`].
     #[error("a combination has at most {MAX_PARTS} parts")]
     ManyParts,
-    /// There are 65,536 categories or 67 million phrases already.
+    /// There are 65,536 categories, 67 million phrases or 1 GB of them already.
     #[error("there are too many phrases or categories")]
     Full,
 }
 
 /// Most different phrases and parts of a set, so that they can be numbered in 27 bits.
 const MAX_NEEDLES: usize = 1 << 26;
+
+/// Most bytes of all of them, so that they can be told apart by 32 bits.
+const MAX_NEEDLE_BYTES: usize = 1 << 30;
 
 /// Gathers phrases of many lists; [`PhrasesBuilder::finish`] compiles them.
 #[derive(Debug, Default)]
@@ -33,6 +36,7 @@ pub struct PhrasesBuilder {
     category_numbers: BTreeMap<String, u16>,
     /// Needle to its number.
     needles: BTreeMap<Box<[u8]>, u32>,
+    needle_bytes: usize,
     /// What is known of a phrase: by category, whether banned, excepted or weighted, and parts.
     phrases: Vec<Phrase>,
     numbers: BTreeMap<(u16, u8, Box<[u32]>), u32>,
@@ -82,7 +86,11 @@ impl PhrasesBuilder {
         if texts.len() > MAX_PARTS {
             return Err(Refused::ManyParts);
         }
-        if self.needles.len() + texts.len() > MAX_NEEDLES || self.phrases.len() >= MAX_NEEDLES {
+        let bytes = texts.iter().map(|text| text.len()).sum::<usize>();
+        if self.needles.len() + texts.len() > MAX_NEEDLES
+            || self.needle_bytes + bytes > MAX_NEEDLE_BYTES
+            || self.phrases.len() >= MAX_NEEDLES
+        {
             return Err(Refused::Full);
         }
         let category = self.category(category)?;
@@ -126,13 +134,19 @@ impl PhrasesBuilder {
     }
 
     fn needle(&mut self, text: Box<[u8]>) -> u32 {
-        let next = self.needles.len() as u32;
-        *self.needles.entry(text).or_insert(next)
+        let (next, bytes) = (self.needles.len() as u32, text.len());
+        let number = *self.needles.entry(text).or_insert(next);
+        if number == next {
+            self.needle_bytes += bytes;
+        }
+        number
     }
 
     /// Compiles what was added. Takes some milliseconds for each 10,000 phrases.
-    #[must_use]
-    pub fn finish(self) -> Phrases {
+    ///
+    /// # Errors
+    /// [`Refused::Full`], which lists of less than hundreds of megabytes do not meet.
+    pub fn finish(self) -> Result<Phrases, Refused> {
         let mut needles = vec![Box::default(); self.needles.len()];
         for (text, number) in self.needles {
             needles[number as usize] = text;
@@ -152,16 +166,16 @@ impl PhrasesBuilder {
         for numbers in &watched {
             starts.push(starts.last().copied().unwrap_or(0) + numbers.len() as u32);
         }
-        Phrases {
+        Ok(Phrases {
             options: self.options,
-            finder: Finder::new(&needles),
+            finder: Finder::new(&needles)?,
             needle_count: needles.len(),
             texts: needles.into(),
             starts: starts.into(),
             watched: watched.concat().into(),
             phrases: self.phrases.into(),
             categories: self.categories.into(),
-        }
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::Encoding;
 
 use crate::list::text;
 
@@ -12,8 +12,7 @@ const LINES_OF_A_PART: usize = 20;
 
 /// What a file's lines are read as that are not UTF-8.
 ///
-/// A mark at the start of the file decides, else what the caller says, else a guess from those
-/// lines. Some files hold the same words several times, in old encodings and in UTF-8: where lines
+/// Where the file is not UTF-16, what the caller says decides, else a guess from those lines. Some files hold the same words several times, in old encodings and in UTF-8: where lines
 /// of UTF-8 stand between, each part is guessed by itself, if it is long enough for that.
 pub(super) struct Reader<'a> {
     bytes: Cow<'a, [u8]>,
@@ -23,15 +22,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8], told: Option<&'static Encoding>) -> Self {
-        let bytes = match Encoding::for_bom(bytes) {
-            Some((encoding, mark)) if encoding == UTF_8 => Cow::Borrowed(&bytes[mark..]),
-            // UTF-16: its line ends are two bytes, so the whole is decoded at once.
-            Some((encoding, mark)) => {
-                let (text, _) = encoding.decode_without_bom_handling(&bytes[mark..]);
-                Cow::Owned(text.into_owned().into_bytes())
-            }
-            None => Cow::Borrowed(bytes),
-        };
+        let bytes = text::as_utf8(bytes);
         let parts = told.map_or_else(|| guess(&bytes), |encoding| vec![(0, encoding)]);
         Self { bytes, parts }
     }

@@ -9,17 +9,16 @@
 //! their own. See `docs/adr/0017-finding-phrases.md`.
 //!
 //! A place of a text costs four look-ups and at most [`windows::MOST_SHARERS`] comparisons of
-//! [`MAX_PHRASE_BYTES`] in each table, whatever the text, unless a list was made to have its windows
-//! side by side in a table. Needles whose windows are all as crowded
+//! [`MAX_PHRASE_BYTES`] in each table, whatever the text. Needles whose windows are all as crowded
 //! as they may be, as only a list made for it has them, go through an automaton.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 
-use super::MAX_PHRASE_BYTES;
 use super::table::{Table, tag};
 use super::three::Three;
 use super::tiny::Tiny;
 use super::windows::{self, Place, WIDTHS};
+use super::{MAX_PHRASE_BYTES, Refused};
 
 // Places in a needle are kept in a byte.
 const _: () = assert!(MAX_PHRASE_BYTES <= 256);
@@ -60,7 +59,10 @@ struct Candidates {
 
 impl Finder {
     /// Compiles different needles, none empty, of at most [`MAX_PHRASE_BYTES`].
-    pub(super) fn new(needles: &[Box<[u8]>]) -> Self {
+    ///
+    /// # Errors
+    /// [`Refused::Full`] where those without a window of their own are too many for an automaton.
+    pub(super) fn new(needles: &[Box<[u8]>]) -> Result<Self, Refused> {
         let mut placed = WIDTHS.map(|_| Vec::new());
         let mut crowded = Vec::new();
         for (id, place) in windows::choose(needles).into_iter().enumerate() {
@@ -77,19 +79,19 @@ impl Finder {
             let (word, bit) = place::<FIRST_BITS>(first_tag(window as u32));
             first_bits[word] |= 1 << bit;
         }
-        let mut tiers = WIDTHS.map(|width| Tier::new(width, &mut placed, needles));
+        let mut tiers = WIDTHS.map(|width| Tier::new(width, &mut placed, needles, &mut crowded));
         // Needles of three bytes are looked for with those of the narrowest window.
         for window in three.windows() {
             tiers[WIDTHS.len() - 1].set(window);
         }
-        Self {
+        Ok(Self {
             first_bits,
             tiers,
             three,
             tiny: Tiny::new(needles),
-            crowded: Crowded::new(needles, crowded),
+            crowded: Crowded::new(needles, crowded)?,
             longest: needles.iter().map(|needle| needle.len()).max().unwrap_or(0),
-        }
+        })
     }
 
     /// The length of the longest needle.
@@ -193,11 +195,12 @@ impl Tier {
         width: usize,
         placed: &mut [Vec<(Place, usize)>; WIDTHS.len()],
         needles: &[Box<[u8]>],
+        crowded: &mut Vec<u32>,
     ) -> Self {
         let at = WIDTHS.iter().position(|&known| known == width).unwrap_or(0);
         let placed = std::mem::take(&mut placed[at]);
         let windows: Vec<u64> = placed.iter().map(|(place, _)| place.window).collect();
-        let table = Table::new(needles, placed);
+        let table = Table::new(needles, placed, crowded);
         let mut tier = Self { mask: u64::MAX >> (64 - 8 * width), bits: zeroed(), table };
         windows.into_iter().for_each(|window| tier.set(window));
         tier
@@ -237,17 +240,17 @@ struct Crowded {
 }
 
 impl Crowded {
-    fn new(needles: &[Box<[u8]>], ids: Vec<u32>) -> Option<Self> {
+    fn new(needles: &[Box<[u8]>], ids: Vec<u32>) -> Result<Option<Self>, Refused> {
         if ids.is_empty() {
-            return None;
+            return Ok(None);
         }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(ids.iter().map(|&id| &needles[id as usize]))
-            // It fails beyond 2^31 states, for which the lists would have to be gigabytes.
-            .ok()?;
-        Some(Self { automaton, ids: ids.into() })
+            // Beyond 2^31 states: a phrase left out would open what it is to close.
+            .map_err(|_| Refused::Full)?;
+        Ok(Some(Self { automaton, ids: ids.into() }))
     }
 
     /// Hands on the needles that begin in `from..to`.

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken promise is a panic here")]
 
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests read files")]
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::list::{self, Item, Kind};
@@ -25,7 +30,7 @@ pub fn phrase_list(bytes: &[u8]) {
         assert_eq!(report.entries, entries);
         assert_eq!(report.lines, report.entries + report.includes + report.skipped);
         assert_eq!(report.examples.len() as u64, report.skipped.min(100));
-        let phrases = builder.finish();
+        let phrases = builder.finish().unwrap();
         let mut scratch = Scratch::default();
         for (number, text) in texts.iter().take(50) {
             let found = phrases.scan(text, &mut scratch);
@@ -58,7 +63,7 @@ pub fn check_scan(entries: &[Vec<&str>], page: &str, sizes: &[usize]) {
                 known.insert(number, (category, place, parts));
             }
         }
-        let phrases = builder.finish();
+        let phrases = builder.finish().unwrap();
         let mut matches = Vec::new();
         let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
         let normal = normalise::page(page);
@@ -115,25 +120,8 @@ pub fn plain_search(page: &str, parts: &[&str]) -> Option<(u64, u32)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "tests read files")]
 mod tests {
-    use std::path::Path;
-
-    /// Replays `fuzz/seeds/TARGET` and `fuzz/crashes/TARGET`.
-    fn replay(target: &str, run: fn(&[u8])) {
-        let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
-        let mut seeds = 0;
-        for (folder, is_seed) in [("seeds", true), ("crashes", false)] {
-            let Ok(files) = std::fs::read_dir(fuzz.join(folder).join(target)) else { continue };
-            for file in files {
-                let path = file.unwrap().path();
-                println!("{}", path.display());
-                run(&std::fs::read(path).unwrap());
-                seeds += usize::from(is_seed);
-            }
-        }
-        assert!(seeds >= 3, "{target}: {seeds} seeds");
-    }
+    use super::replay::replay;
 
     #[test]
     fn phrase_list() {

@@ -114,7 +114,7 @@ pub fn read(bytes: &[u8], options: Options, sink: &mut dyn FnMut(Item<'_>)) -> R
         let is_comment = bytes[0] == b'#';
         report.lines += u64::from(!is_comment);
         let read = if bytes.len() > MAX_LINE_BYTES {
-            if is_comment { Ok(None) } else { Err("is too long for an entry") }
+            if is_comment { unread(bytes, &mut category) } else { Err("is too long for an entry") }
         } else {
             match reader.text(number, bytes) {
                 Some((text, encoding)) => {
@@ -125,7 +125,7 @@ pub fn read(bytes: &[u8], options: Options, sink: &mut dyn FnMut(Item<'_>)) -> R
                     let mut line = Line { number, category: &mut category, report: &mut report };
                     line.read(&text, options.kind, sink)
                 }
-                None if is_comment => Ok(None),
+                None if is_comment => unread(bytes, &mut category),
                 None => Err("holds bytes that are no text in the file's encoding"),
             }
         };
@@ -140,6 +140,15 @@ pub fn read(bytes: &[u8], options: Options, sink: &mut dyn FnMut(Item<'_>)) -> R
         }
     }
     report
+}
+
+/// A comment that is no text here. If it names a category, what follows must not count to the one before.
+fn unread(comment: &[u8], category: &mut String) -> Result<Option<&'static str>, &'static str> {
+    let names_category = line::names_category(comment);
+    if names_category {
+        category.clear();
+    }
+    Ok(names_category.then_some("names a category that cannot be read: what follows has none"))
 }
 
 #[cfg(test)]

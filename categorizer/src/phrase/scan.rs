@@ -52,7 +52,8 @@ pub struct Sum {
 }
 
 impl Phrases {
-    /// Scans a whole text, as page or HTML text as it is: normalising is part of it.
+    /// Scans a whole text. Mark-up and character references are the caller's to take out before; normalising is
+    /// part of it.
     pub fn scan<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
         let mut scan = self.start(scratch);
         scan.feed(text);

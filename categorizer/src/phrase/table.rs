@@ -12,6 +12,10 @@ pub(super) fn tag(window: u64) -> u32 {
     (window.wrapping_mul(MULTIPLIER) >> 32) as u32
 }
 
+/// Farthest that a window may stand from where its tag has it. By chance none comes near it: the table is half
+/// empty. Windows of a list made to stand side by side would be walked through at every place of a page.
+const MOST_STEPS: usize = 64;
+
 /// Needles by window.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -46,8 +50,12 @@ struct Needle {
 }
 
 impl Table {
-    /// Compiles needles of four bytes or more, with their windows.
-    pub(super) fn new(needles: &[Box<[u8]>], mut placed: Vec<(Place, usize)>) -> Self {
+    /// Compiles needles of four bytes or more, with their windows. Those that find no place are added to `crowded`.
+    pub(super) fn new(
+        needles: &[Box<[u8]>],
+        mut placed: Vec<(Place, usize)>,
+        crowded: &mut Vec<u32>,
+    ) -> Self {
         placed.sort_unstable();
         // At least twice as many slots as windows.
         let bits = placed.len().max(8).next_power_of_two().trailing_zeros() + 1;
@@ -77,18 +85,25 @@ impl Table {
         table.bytes = bytes.into();
         let mut first = 0;
         for sharers in placed.chunk_by(|left, right| left.0.tag == right.0.tag) {
-            table.insert(sharers[0].0.tag, first << 5 | sharers.len() as u32);
+            if !table.insert(sharers[0].0.tag, first << 5 | sharers.len() as u32) {
+                crowded.extend(sharers.iter().map(|&(_, id)| id as u32));
+            }
             first += sharers.len() as u32;
         }
         table
     }
 
-    fn insert(&mut self, tag: u32, needles: u32) {
+    /// Whether there was room.
+    fn insert(&mut self, tag: u32, needles: u32) -> bool {
         let mut slot = (tag >> self.shift) as usize;
-        while self.slots[slot].needles != 0 {
+        for _ in 0..MOST_STEPS {
+            if self.slots[slot].needles == 0 {
+                self.slots[slot] = Slot { tag, needles };
+                return true;
+            }
             slot = (slot + 1) % self.slots.len();
         }
-        self.slots[slot] = Slot { tag, needles };
+        false
     }
 
     /// Hands on the needles whose window begins at a place of the text, if it is the one with this
@@ -102,7 +117,7 @@ impl Table {
         found: &mut impl FnMut(u32, usize),
     ) {
         let mut slot = (wanted >> self.shift) as usize;
-        loop {
+        for _ in 0..MOST_STEPS {
             let Slot { tag, needles } = self.slots[slot];
             if needles == 0 {
                 return;
@@ -136,4 +151,30 @@ impl Table {
 #[inline]
 fn four_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_made_to_stand_side_by_side_are_not_walked_through() {
+        // The highest bits of a tag say where its window stands: these all begin at one place.
+        let count = 5 * MOST_STEPS;
+        let needles: Vec<Box<[u8]>> =
+            (0..count as u64).map(|number| number.to_le_bytes().into()).collect();
+        let place = |number: usize| Place { tag: number as u32, window: number as u64, back: 0 };
+        let mut crowded = Vec::new();
+        let placed = (0..count).map(|number| (place(number), number)).collect();
+        let table = Table::new(&needles, placed, &mut crowded);
+        let (mut found, mut others) = (Vec::new(), crowded.clone());
+        for number in 0..count as u64 {
+            let text = number.to_le_bytes();
+            table.compare(&text, 0, number as u32, &mut |id, _| found.push(id));
+        }
+        assert_eq!(found.len(), MOST_STEPS, "as many as one may walk through");
+        others.append(&mut found);
+        others.sort_unstable();
+        assert_eq!(others, (0..count as u32).collect::<Vec<_>>(), "none is left out");
+    }
 }

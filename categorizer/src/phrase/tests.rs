@@ -7,7 +7,7 @@ fn weighted(entries: &[(&str, i32, &[&str])], options: Options) -> Phrases {
     for (category, points, parts) in entries {
         builder.add(category, Effect::Weigh(Weight::Points(*points)), parts).unwrap();
     }
-    builder.finish()
+    builder.finish().unwrap()
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn banned_and_excepted_pages_say_by_which_phrase() {
     builder.add("", Effect::Except, &["school board"]).unwrap();
     builder.add("", Effect::Ban, &["never anywhere"]).unwrap();
     let ban = builder.add("", Effect::Ban, &["nor", "here"]).unwrap();
-    let phrases = builder.finish();
+    let phrases = builder.finish().unwrap();
     let mut scratch = Scratch::default();
     let found = phrases.scan("Here, nor there, by the School-Board", &mut scratch);
     assert_eq!(found.banned().unwrap().phrase, ban);
@@ -56,7 +56,7 @@ fn a_repeated_phrase_counts_once_with_the_weight_that_is_farther_from_nothing() 
     }
     assert_eq!(builder.add("b", Effect::Weigh(Weight::Percent(25)), &["word"]), Ok(1));
     assert_eq!(builder.repeated(), 2);
-    let phrases = builder.finish();
+    let phrases = builder.finish().unwrap();
     assert_eq!((phrases.len(), phrases.texts()), (2, 1));
     let mut scratch = Scratch::default();
     let sums: Vec<_> = phrases.scan("word", &mut scratch).sums().collect();
@@ -80,7 +80,7 @@ fn what_cannot_be_looked_for_is_refused() {
     ] {
         assert_eq!(builder.add("", Effect::Ban, parts), Err(why));
     }
-    assert!(builder.finish().is_empty());
+    assert!(builder.finish().unwrap().is_empty());
 }
 
 #[test]
@@ -130,4 +130,11 @@ proptest! {
         fuzzing::phrase_list(&bytes);
         fuzzing::phrase_list(lines.join("\n").as_bytes());
     }
+}
+
+#[test]
+fn no_weight_in_percent_becomes_nothing() {
+    let points = |percent, limit| Weight::Percent(percent).points(limit);
+    assert_eq!([points(1, 50), points(-1, 50), points(10, 50), points(3, 50)], [1, -1, 5, 2]);
+    assert_eq!([points(1_000_000, i32::MAX), points(-1_000_000, i32::MAX)], [i32::MAX, i32::MIN]);
 }

@@ -50,10 +50,9 @@ impl Three {
         let bytes = window & 0xff_ffff;
         let bucket = bucket(bytes);
         let (from, to) = (self.starts[bucket] as usize, self.starts[bucket + 1] as usize);
-        for &(known, id) in &self.needles[from..to] {
-            if known == bytes {
-                found(id, at);
-            }
+        let needles = &self.needles[from..to];
+        if let Ok(place) = needles.binary_search_by_key(&bytes, |&(known, _)| known) {
+            found(needles[place].1, at);
         }
     }
 

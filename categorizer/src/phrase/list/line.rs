@@ -10,6 +10,9 @@ type Why = &'static str;
 /// Largest weight in either direction; no list comes near, and sums of them never overflow.
 const MAX_WEIGHT: u32 = 1_000_000;
 
+/// What a comment begins with that names the category of what follows.
+const CATEGORY: &str = "listcategory:";
+
 /// Where a line stands and what it adds to.
 pub(super) struct Line<'a> {
     pub number: u64,
@@ -39,7 +42,7 @@ impl Line<'_> {
 
     /// A comment, which may say what category follows.
     fn comment(&mut self, text: &str) -> Option<Why> {
-        if let Some(name) = without_prefix(text, "listcategory:") {
+        if let Some(name) = without_prefix(text, CATEGORY) {
             let name = name.trim();
             let inner = name.strip_prefix('"').unwrap_or(name);
             let (inner, closed) = match inner.rfind('"') {
@@ -136,6 +139,9 @@ fn bracket(text: &str) -> Result<(&str, &str), Why> {
 fn checked(part: &str) -> Result<&str, Why> {
     match normalise::phrase(part).len() {
         _ if part.is_empty() => Err("has an empty phrase"),
+        _ if part.contains(char::REPLACEMENT_CHARACTER) => {
+            Err("has a phrase with a character that cannot be read")
+        }
         _ if normalise::is_blank(part) => Err("has a phrase without a letter or digit"),
         bytes if bytes > MAX_PHRASE_BYTES => Err("has a phrase of more than 256 bytes"),
         _ => Ok(part),
@@ -164,6 +170,12 @@ fn read_weight(text: &str) -> Result<Weight, Why> {
 fn after_entry(rest: &str) -> Option<Why> {
     let rest = rest.trim_start();
     (!rest.is_empty() && !rest.starts_with('#')).then_some("has words after it without a #")
+}
+
+/// Whether a comment names a category, whatever its encoding.
+pub(super) fn names_category(comment: &[u8]) -> bool {
+    let head = comment.get(1..=CATEGORY.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(CATEGORY.as_bytes()))
 }
 
 /// The text after a prefix, whose case does not count.

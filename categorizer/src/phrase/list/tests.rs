@@ -132,3 +132,29 @@ fn a_list_in_an_old_encoding_is_read_where_it_can_be() {
     assert_eq!((found, report.skipped), (1, 1));
     assert!(report.examples[0].why.contains("no text"));
 }
+
+#[test]
+fn a_category_that_cannot_be_read_is_not_taken_for_the_one_before() {
+    let list =
+        b"#listcategory: \"Games\"\n<chess><5>\n#ListCategory: \"\x83\xff\"\n<draughts><5>\n";
+    let told = Options { kind: Kind::Weighted, encoding: Some(encoding_rs::SHIFT_JIS) };
+    let mut categories = Vec::new();
+    let report = read(list, told, &mut |item| {
+        if let Item::Entry(entry) = item {
+            categories.push(entry.category.to_owned());
+        }
+    });
+    assert_eq!(categories, ["Games", ""]);
+    assert_eq!((report.odd, report.odd_examples[0].line), (1, 3));
+}
+
+#[test]
+fn broken_utf16_is_told() {
+    let mut bytes: Vec<u8> =
+        "<lawn mower><5>\n<hedge".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    bytes.extend(0xd800_u16.to_le_bytes());
+    bytes.extend("><5>\n".encode_utf16().flat_map(u16::to_le_bytes));
+    let (found, report) = items(Kind::Weighted, &bytes);
+    assert_eq!((found.len(), report.skipped), (1, 1), "without a mark, too");
+    assert!(report.examples[0].why.contains("cannot be read"));
+}

@@ -1,14 +1,14 @@
-//! Has the kernel give a worker its turn as soon as there is something to answer.
+//! Shortens a worker's time slice, so that it runs as soon as there is something to answer.
 //!
 //! Threads that store, seal and compile have a lower priority, but that says how much they get, not when:
-//! one that is in the middle of its turn keeps the processor to the end of it, some milliseconds, though a
-//! request has come meanwhile. Whoever asks for shorter turns is let in before (Linux 6.12 and later; an
-//! earlier kernel takes the request and changes nothing). How much time anybody gets stays as it is.
+//! one in the middle of its time slice keeps the processor to the end of it, some milliseconds, though a
+//! request has come meanwhile. A thread with a shorter slice preempts it (Linux 6.12 and later; an earlier
+//! kernel takes the request and changes nothing). How much time anybody gets stays as it is.
 
 use std::io;
 
-/// The turn that a worker asks for, in nanoseconds: the shortest that there is.
-const TURN_NS: u64 = 100_000;
+/// A worker's time slice in nanoseconds: the shortest that there is.
+const SLICE_NS: u64 = 100_000;
 
 /// The policy stays what it is.
 const KEEP_POLICY: u64 = 0x08;
@@ -23,22 +23,22 @@ struct Attributes {
     flags: u64,
     nice: i32,
     priority: u32,
-    /// For ordinary threads: the length of a turn in nanoseconds.
+    /// For ordinary threads: the time slice in nanoseconds.
     runtime: u64,
     deadline: u64,
     period: u64,
 }
 
-/// Asks for short turns for this thread.
+/// Shortens this thread's time slice.
 ///
 /// # Errors
-/// [`io::Error`] where the kernel or a filter of system calls refuses: turns stay as they were.
-pub(crate) fn ask() -> io::Result<()> {
+/// [`io::Error`] where the kernel or a filter of system calls refuses: the slice stays as it was.
+pub(crate) fn shorten() -> io::Result<()> {
     let attributes = Attributes {
         size: size_of::<Attributes>() as u32,
         flags: KEEP_POLICY,
         nice: rustix::process::getpriority_process(None)?,
-        runtime: TURN_NS,
+        runtime: SLICE_NS,
         ..Attributes::default()
     };
     #[allow(
@@ -75,8 +75,8 @@ mod tests {
         attributes
     }
 
-    /// Whether this kernel has turns that can be chosen (Linux 6.12).
-    fn has_turns() -> bool {
+    /// Whether this kernel has slices that can be chosen (Linux 6.12).
+    fn has_slices() -> bool {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         let numbers: Vec<u32> =
             release.split(['.', '-']).take(2).filter_map(|part| part.parse().ok()).collect();
@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_has_short_turns_and_its_share_stays() {
+    fn a_worker_has_short_slices_and_its_share_stays() {
         std::thread::spawn(|| {
             rustix::process::setpriority_process(None, 3).unwrap();
-            ask().unwrap();
+            shorten().unwrap();
             let now = attributes();
             assert_eq!((now.policy, now.nice), (0, 3));
-            if has_turns() {
-                assert_eq!(now.runtime, TURN_NS);
+            if has_slices() {
+                assert_eq!(now.runtime, SLICE_NS);
             }
         })
         .join()

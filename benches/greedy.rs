@@ -173,7 +173,7 @@ fn compare(
         let value = json!({
             "ratio": ratio, "p50_ms": ms(&sorted, 50.0), "p99_ms": ms(&sorted, 99.0),
             "max_ms": ms(&sorted, 100.0), "from_sent_p99_ms": ms(&from_sent, 99.0), "requests": greedy.requests(), "bytes": greedy.body_bytes,
-            "greedy_failed": greedy.failed,
+            "greedy_failed": greedy.failed, "greedy_failures": greedy.failures,
         });
         match without.get(place) {
             Some(control) if is_quiet => {

@@ -24,6 +24,7 @@ mod forward;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gather;
 mod headers;
 mod heartbeat;
 mod hello;

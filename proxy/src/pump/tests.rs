@@ -257,6 +257,42 @@ async fn bulk_between_sockets_goes_through_a_pipe_and_every_byte_is_counted_and_
 }
 
 #[tokio::test]
+async fn what_follows_bulk_and_is_less_than_is_gathered_for_waits_some_milliseconds_at_most() {
+    let all = async {
+        let Tunnel { mut client, mut site, moving, pump, spliced, .. } = tunnel().await;
+        let bulk = some(20_000_000, 4);
+        let mut heard = vec![0; bulk.len()];
+        // From one byte to more than what is gathered for, each after bulk and each after a pause.
+        for tail in [1, 1000, 40_000, 200_000, 300_000, 1] {
+            let (said, read) = in_time(async {
+                tokio::join!(site.write_all(&bulk), client.read_exact(&mut heard))
+            })
+            .await;
+            said.unwrap();
+            read.unwrap();
+            assert!(heard == bulk, "{tail}");
+            for round in 0..5 {
+                let began = std::time::Instant::now();
+                let piece = some(tail, round);
+                site.write_all(&piece).await.unwrap();
+                in_time(client.read_exact(&mut heard[..tail])).await.unwrap();
+                assert!(heard[..tail] == piece, "{tail}, {round}");
+                // What waits for more to come would wait for ever.
+                let took = began.elapsed();
+                assert!(took < Duration::from_secs(5), "{tail} bytes, {round}: after {took:?}");
+            }
+        }
+        assert!(spliced.get() > 50_000_000, "{} bytes went through a pipe", spliced.get());
+        drop(site);
+        assert_eq!(in_time(client.read(&mut heard)).await.unwrap(), 0);
+        drop(client);
+        in_time(moving).await.unwrap().unwrap();
+        assert_eq!(pump.pipes.count().0, pump.pipes.count().1);
+    };
+    LocalSet::new().run_until(all).await;
+}
+
+#[tokio::test]
 async fn a_socket_that_takes_nothing_holds_up_its_sender_and_gets_it_all_in_the_end() {
     let all = async {
         let Tunnel { mut client, mut site, moving, pump, .. } = tunnel().await;

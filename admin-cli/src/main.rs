@@ -62,7 +62,17 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Gives back to the system at once what is free.
+fn give_back() {
+    #[allow(unsafe_code, reason = "the allocator's crate has no safe function for it")]
+    // SAFETY: it may be called on any thread at any time (mimalloc, `mi_collect`).
+    unsafe {
+        libmimalloc_sys::mi_collect(true);
+    }
+}
+
 fn main() -> ExitCode {
+    proxy::leftovers::are_given_back_by(give_back);
     let exit = match run(Cli::parse()) {
         Ok(exit) => exit,
         Err(failure) => {

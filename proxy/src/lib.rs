@@ -31,6 +31,7 @@ mod hello;
 mod http2;
 mod identify;
 mod inspect;
+pub mod leftovers;
 mod limit;
 mod listen;
 pub mod lists;

@@ -5,6 +5,10 @@ use std::io::{self, Read};
 
 use memmap2::MmapMut;
 
+/// Bytes read at once. The kernel lets nobody else have the processor in the middle of a read, and
+/// giving out the memory for tens of megabytes takes it many milliseconds.
+const PIECE_BYTES: usize = 128 * 1024;
+
 /// Bytes in memory of their own, in huge pages of 2 MB where the system has them. Nobody else sees or
 /// changes this memory, and no file stands behind it: a file that is cut off takes nothing away.
 pub struct Pages(Option<MmapMut>);
@@ -18,7 +22,9 @@ impl Pages {
         let length =
             usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let mut pages = Self::of(length)?;
-        file.read_exact(pages.bytes_mut())?;
+        for piece in pages.bytes_mut().chunks_mut(PIECE_BYTES) {
+            file.read_exact(piece)?;
+        }
         Ok(pages)
     }
 

@@ -29,6 +29,7 @@ pub use version::{FileReport, Lineage, VersionInfo};
 pub(crate) use version::{make_folder, replace_file, write_synced};
 
 use crate::config::{Config, ListOrigin, ListSource};
+use crate::leftovers;
 use categorizer::index::{Index, ListInfo};
 use compile::Recipe;
 use entries::Entries;
@@ -711,6 +712,7 @@ impl<'a> Lists<'a> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ListError> + Send + 'static,
 ) -> Result<T, ListError> {
+    let work = || leftovers::are_given_back_during(work);
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),

@@ -1,0 +1,79 @@
+//! Memory that is left over is given back by who had it.
+//!
+//! The allocator gives freed memory back to the system after a second, on whatever thread frees something
+//! next. Reading a list of millions of names frees hundreds of megabytes; a worker that was about to
+//! answer then gave them back for it, 5 to 17 ms each time. While such work goes on, a thread of
+//! its priority sees to it first.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Far less than the allocator's second.
+const BETWEEN: Duration = Duration::from_millis(100);
+
+static GIVE_BACK: OnceLock<fn()> = OnceLock::new();
+
+/// Says how this program's allocator is made to give back at once what is free. Who does not say lets it
+/// do so in its own time. Only the first call counts.
+pub fn are_given_back_by(function: fn()) {
+    let _ = GIVE_BACK.set(function);
+}
+
+/// Does work that frees much; a thread of the caller's priority gives it back meanwhile and at the end.
+pub(crate) fn are_given_back_during<T>(work: impl FnOnce() -> T) -> T {
+    match GIVE_BACK.get() {
+        Some(give_back) => beside(give_back, work),
+        None => work(),
+    }
+}
+
+fn beside<T>(give_back: &(impl Fn() + Sync), work: impl FnOnce() -> T) -> T {
+    let (working, ended) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let name = "schoolgate-free".to_owned();
+        let thread = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
+            use std::sync::mpsc::RecvTimeoutError::Timeout;
+            while ended.recv_timeout(BETWEEN) == Err(Timeout) {
+                give_back();
+            }
+            give_back();
+        });
+        if let Err(error) = thread {
+            tracing::debug!(%error, "memory is given back in the allocator's own time");
+        }
+        let done = work();
+        drop(working);
+        done
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::thread::{ThreadId, current};
+
+    #[test]
+    fn what_work_frees_is_given_back_on_another_thread_while_it_goes_on_and_at_its_end() {
+        let by: Mutex<Vec<ThreadId>> = Mutex::default();
+        let note = || by.lock().unwrap_or_else(|error| error.into_inner()).push(current().id());
+        let count = || by.lock().map_or(0, |by| by.len());
+        let meanwhile = beside(&note, || {
+            let began = std::time::Instant::now();
+            while count() < 2 && began.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            count()
+        });
+        assert!(meanwhile >= 2, "given back {meanwhile} times while the work went on");
+        assert!(count() > meanwhile, "and once more");
+        let others = by.into_inner().unwrap_or_default();
+        assert!(others.iter().all(|&thread| thread != current().id()));
+    }
+
+    #[test]
+    fn work_that_panics_ends_the_thread() {
+        let work = || beside(&|| {}, || -> () { std::panic::resume_unwind(Box::new("broken")) });
+        assert!(std::panic::catch_unwind(work).is_err());
+    }
+}

@@ -21,6 +21,7 @@ mod golden;
 mod inspected;
 mod ipv6;
 mod killed;
+mod labelled_texts;
 mod learned;
 mod live;
 mod log_full;

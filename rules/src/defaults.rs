@@ -10,6 +10,12 @@ pub const CATEGORIES: &str = include_str!("../defaults/categories.toml");
 pub const BASELINE: &str = include_str!("../defaults/baseline.toml");
 /// Hosts whose HTTPS is never opened, by group.
 pub const DO_NOT_INSPECT: &str = include_str!("../defaults/do_not_inspect.toml");
+/// Search engines and video sites, and how each is kept to its safe mode.
+pub const SEARCH_ENGINES: &str = include_str!("../defaults/search_engines.toml");
+/// Where the words of a search stand in a URL.
+pub const SEARCH_TERMS: &str = include_str!("../defaults/search_terms.toml");
+/// Services that can be kept to a school's own accounts, and the headers that do it.
+pub const TENANT_RESTRICTIONS: &str = include_str!("../defaults/tenant_restrictions.toml");
 /// The words of pages: language and text of its file.
 pub const TEXTS: &[(&str, &str)] = &[
     ("en", include_str!("../defaults/text/en.toml")),

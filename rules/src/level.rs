@@ -1,6 +1,7 @@
 //! Levels: pupil, staff, guest, and their children such as ks2.
 
 use crate::inspect::Inspect;
+use crate::search::SearchRules;
 use std::collections::HashMap;
 
 /// Most levels one policy may define.
@@ -48,7 +49,7 @@ impl PageStyle {
 /// How much of video sites a level sees; the stricter the greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VideoMode {
-    /// All that the grid allows.
+    /// All that the grid allows: the sites' restricted mode is not forced.
     #[default]
     Open,
     /// The sites' moderate restricted mode.
@@ -62,16 +63,51 @@ impl VideoMode {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Open => "open",
+            Self::Open => "off",
             Self::Moderate => "moderate",
             Self::Strict => "strict",
         }
     }
 
-    /// The mode of this word.
+    /// The mode of this word; `open` is an older word for `off`.
     #[must_use]
     pub fn from_word(word: &str) -> Option<VideoMode> {
-        [Self::Open, Self::Moderate, Self::Strict].into_iter().find(|mode| mode.as_str() == word)
+        match word {
+            "off" | "open" => Some(Self::Open),
+            "moderate" => Some(Self::Moderate),
+            "strict" => Some(Self::Strict),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of a level's searches for pictures; the stricter the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ImageMode {
+    /// As other searches: safe where `safe_search` says so.
+    #[default]
+    Any,
+    /// Safe whatever `safe_search` says; refused at sites that have no safe mode.
+    Safe,
+    /// Refused.
+    Block,
+}
+
+impl ImageMode {
+    /// The word in `[levels]`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Safe => "safe",
+            Self::Block => "block",
+        }
+    }
+
+    /// The mode of this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<ImageMode> {
+        [Self::Any, Self::Safe, Self::Block].into_iter().find(|mode| mode.as_str() == word)
     }
 }
 
@@ -91,8 +127,25 @@ pub struct Level {
     pub safe_search: bool,
     /// How much of video sites; enforced once requests to them are seen.
     pub video: VideoMode,
+    /// Searches for pictures; enforced once searches are seen.
+    pub images: ImageMode,
+    /// Only search engines made for children; enforced once searches are seen.
+    pub child_engines: bool,
     /// How far the filter looks into HTTPS, its own or its parent's; `None` where nobody says.
     pub inspect: Option<Inspect>,
+}
+
+impl Level {
+    /// The settings about searches.
+    #[must_use]
+    pub fn search_rules(&self) -> SearchRules {
+        SearchRules {
+            safe_search: self.safe_search,
+            video: self.video,
+            images: self.images,
+            child_engines: self.child_engines,
+        }
+    }
 }
 
 /// The levels of a policy by name and place.

@@ -7,6 +7,7 @@ mod read_grid;
 mod read_inspect;
 mod read_levels;
 mod read_rules;
+mod read_tenants;
 mod site_map;
 mod trial;
 
@@ -22,6 +23,7 @@ use crate::decide::{Decision, Reason, allow, block};
 use crate::inspect::{Inspect, TlsRules};
 use crate::level::{LevelId, Levels};
 use crate::site::Site;
+use crate::tenants::Tenants;
 use crate::time::{SchoolClock, UnixMillis, WeekTimes};
 use ipnet::IpNet;
 use site_map::SiteMap;
@@ -204,6 +206,7 @@ pub struct Policy {
     keep: Keep,
     inspect: inspect::InspectRules,
     tls: TlsRules,
+    tenants: Tenants,
     sign_in: Vec<SignInBy>,
     tests: Vec<PolicyTest>,
     files: Vec<String>,
@@ -440,6 +443,12 @@ impl Policy {
     #[must_use]
     pub fn unblock_rules(&self) -> &UnblockRules {
         &self.unblock
+    }
+
+    /// `[tenants]`.
+    #[must_use]
+    pub fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// `[keep]`.

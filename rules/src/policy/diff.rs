@@ -4,13 +4,16 @@
 //! Where it is not plain that a difference only tightens, it counts as loosening: then somebody
 //! has to sign for it.
 
+mod searches;
+
 use super::{Cell, Keep, Policy, SiteMap, UnblockRules};
 use crate::access::Role;
 use crate::category::CategorySet;
 use crate::decide::Verdict;
 use crate::inspect::Inspect;
-use crate::level::{Level, LevelId};
+use crate::level::{ImageMode, Level, LevelId, VideoMode};
 use crate::site::Site;
+use searches::loosens_searches;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,6 +100,7 @@ impl Policy {
         self.diff_roles(newer, &mut diff);
         self.diff_unblock(newer, &mut diff);
         self.diff_inspect(newer, &mut diff);
+        self.diff_tenants(newer, &mut diff);
         diff_keep(self.keep, newer.keep, &mut diff);
         let words = |policy: &Policy| {
             policy.sign_in.iter().map(|way| way.as_str()).collect::<Vec<_>>().join(", ")
@@ -136,7 +140,7 @@ impl Policy {
         for (id, level) in self.levels.iter() {
             let Some(new_id) = newer.levels.id(&level.name) else { continue };
             let new = newer.levels.get(new_id);
-            diff.loosens |= (level.safe_search && !new.safe_search) || new.video < level.video;
+            diff.loosens |= loosens_searches(level, new);
             // Exceptions, blocks and unblocks for the level above hold for this one: with another above
             // it, others do.
             let above = |policy: &Policy, id| {
@@ -171,8 +175,14 @@ impl Policy {
         if level.safe_search {
             words.push("safe search".to_owned());
         }
-        if level.video != crate::level::VideoMode::Open {
+        if level.video != VideoMode::Open {
             words.push(format!("{} video", level.video.as_str()));
+        }
+        if level.images != ImageMode::Any {
+            words.push(format!("image search: {}", level.images.as_str()));
+        }
+        if level.child_engines {
+            words.push("children's engines only".to_owned());
         }
         words.push(format!("{:?} pages", level.style).to_lowercase());
         words.join(", ")
@@ -246,8 +256,7 @@ impl Policy {
     ) -> bool {
         let (was, is) = (self.levels.get(level), newer.levels.get(new_level));
         let inspect = |level: &Level| level.inspect.unwrap_or_default();
-        if was.safe_search && !is.safe_search || is.video < was.video || inspect(is) > inspect(was)
-        {
+        if loosens_searches(was, is) || inspect(is) > inspect(was) {
             return true;
         }
         let names = |policy: &Policy, id| -> BTreeSet<String> {

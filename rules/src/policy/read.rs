@@ -11,7 +11,7 @@ use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "school",
     "timezone",
     "terms",
@@ -25,6 +25,7 @@ const KEYS: [&str; 17] = [
     "inspect",
     "inspect_site",
     "tls",
+    "tenants",
     "roles",
     "unblock",
     "keep",
@@ -88,6 +89,7 @@ impl Reader<'_> {
         let exceptions = self.exceptions(root);
         let inspect = self.inspect(root);
         let tls = self.tls(root);
+        let tenants = self.tenants(root, &inspect);
         let (roles, holders) = self.roles(root);
         let unblock = self.unblock(root, &roles);
         let keep = self.keep(root);
@@ -118,6 +120,7 @@ impl Reader<'_> {
             keep,
             inspect,
             tls,
+            tenants,
             sign_in,
             tests,
             files,

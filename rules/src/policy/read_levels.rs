@@ -3,10 +3,14 @@
 use super::read::{ReadFile, Reader};
 use super::{PolicyError, SiteList, SiteMap};
 use crate::document::{Document, Value};
-use crate::level::{Level, LevelId, MAX_LEVELS, PageStyle, VideoMode};
+use crate::level::{ImageMode, Level, LevelId, MAX_LEVELS, PageStyle, VideoMode};
 use crate::site::Site;
 use std::collections::HashMap;
 use toml::de::DeTable;
+
+/// What a level may say of itself.
+const KEYS: [&str; 8] =
+    ["parent", "only", "safe_search", "video", "images", "child_engines", "style", "inspect"];
 
 impl Reader<'_> {
     pub(super) fn levels(&mut self, root: &DeTable<'_>) {
@@ -26,8 +30,7 @@ impl Reader<'_> {
             else {
                 continue;
             };
-            let keys = ["parent", "only", "safe_search", "video", "style", "inspect"];
-            self.document.only_keys(table, &format!("level {name}"), &keys);
+            self.document.only_keys(table, &format!("level {name}"), &KEYS);
             if let Some(parent) = table.get("parent") {
                 let text = self.document.string(parent, EXAMPLE);
                 let parent = text.and_then(|text| self.level(parent.span().start, text));
@@ -64,6 +67,8 @@ impl Reader<'_> {
             style: PageStyle::Secondary,
             safe_search: false,
             video: VideoMode::Open,
+            images: ImageMode::Any,
+            child_engines: false,
             inspect: None,
         });
     }
@@ -122,34 +127,14 @@ impl Reader<'_> {
         for place in 0..self.levels.levels.len() {
             let line: Vec<LevelId> = self.levels.line(LevelId(place as u8)).collect();
             let own = |key: &str| line.iter().find_map(|id| tables.get(id)?.get(key));
-            let (safe_search, video) = (own("safe_search"), own("video"));
+            let searches = ["safe_search", "video", "images", "child_engines"].map(own);
             let inspect = own("inspect");
             let style_by_name = line.iter().find_map(|id| {
                 let explicit = tables.get(id).and_then(|table| table.get("style"));
                 let by_name = || style_of(&self.levels.get(*id).name).map(Ok);
                 explicit.map(Err).or_else(by_name)
             });
-            if let Some(value) = safe_search {
-                let truth = self.document.truth(value, "safe_search = true").unwrap_or(false);
-                self.levels.levels[place].safe_search = truth;
-                if truth {
-                    let what = "safe_search is not enforced in this version";
-                    self.warn_once(value.span().start, what);
-                }
-            }
-            if let Some(value) = video
-                && let Some(mode) = self.word(
-                    value,
-                    "video mode",
-                    VideoMode::from_word,
-                    &["open", "moderate", "strict"],
-                )
-            {
-                self.levels.levels[place].video = mode;
-                if mode != VideoMode::Open {
-                    self.warn_once(value.span().start, "video is not enforced in this version");
-                }
-            }
+            self.searches(place, searches);
             self.levels.levels[place].inspect = inspect.and_then(|value| self.mode(value));
             let style = match style_by_name {
                 Some(Ok(style)) => Some(style),
@@ -162,6 +147,45 @@ impl Reader<'_> {
                 None => None,
             };
             self.levels.levels[place].style = style.unwrap_or(PageStyle::Secondary);
+        }
+    }
+
+    /// What a level says about searches.
+    fn searches(
+        &mut self,
+        place: usize,
+        [safe_search, video, images, child_engines]: [Option<&Value<'_>>; 4],
+    ) {
+        if let Some(value) = safe_search {
+            let truth = self.document.truth(value, "safe_search = true").unwrap_or(false);
+            self.levels.levels[place].safe_search = truth;
+            self.warn_unenforced(value, "safe_search", truth);
+        }
+        let modes = ["off", "moderate", "strict"];
+        if let Some(value) = video
+            && let Some(mode) = self.word(value, "video mode", VideoMode::from_word, &modes)
+        {
+            self.levels.levels[place].video = mode;
+            self.warn_unenforced(value, "video", mode != VideoMode::Open);
+        }
+        let modes = ["any", "safe", "block"];
+        if let Some(value) = images
+            && let Some(mode) = self.word(value, "image mode", ImageMode::from_word, &modes)
+        {
+            self.levels.levels[place].images = mode;
+            self.warn_unenforced(value, "images", mode != ImageMode::Any);
+        }
+        if let Some(value) = child_engines {
+            let truth = self.document.truth(value, "child_engines = true").unwrap_or(false);
+            self.levels.levels[place].child_engines = truth;
+            self.warn_unenforced(value, "child_engines", truth);
+        }
+    }
+
+    fn warn_unenforced(&mut self, value: &Value<'_>, key: &str, is_wanted: bool) {
+        if is_wanted {
+            let what = format!("{key} is not enforced in this version");
+            self.warn_once(value.span().start, &what);
         }
     }
 

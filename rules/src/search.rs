@@ -1,0 +1,281 @@
+//! What a search is: which hosts search the web, how they are kept to their safe mode, and which words
+//! somebody searched for.
+//!
+//! Pure: whoever has a request asks, and acts on the answers.
+//!
+//! 1. [`Search::site`] for a host; `None` for nearly every one, in some nanoseconds.
+//! 2. A tunnel whose inside is not seen: [`SearchSite::unseen`] says whether it passes, goes to another
+//!    host's address, or is refused.
+//! 3. A request that is seen: [`SearchSite::refusal`], then [`SearchSite::rewrite`], and the connection
+//!    goes where [`SearchSite::redial`] says, which covers what rewriting does not: bodies of POST, and
+//!    what an engine's pages fetch by themselves.
+//! 4. [`SearchSite::terms`] for the record.
+//!
+//! Redialling changes the address alone. `Host`, server name and the certificate that is wanted stay those
+//! of the host that was asked for: a safe host that is not the engine's own shows a certificate that does
+//! not fit, and nothing is passed on. Connections are kept apart by the host that was dialled, or one
+//! level would be handed another's.
+//!
+//! Words and parameters in bodies are neither read nor changed.
+
+mod cookies;
+mod engines;
+mod force;
+pub mod fuzzing;
+pub(crate) mod hosts;
+mod query;
+mod sites;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use engines::{Engine, ForcedBy, SafeMode};
+pub use force::{Changes, Refusal, SearchRules, Unseen};
+pub use words::MAX_WORDS;
+
+use crate::defaults::{SEARCH_ENGINES, SEARCH_TERMS};
+use crate::host::Host;
+use crate::target::seen_path;
+use hosts::HostTable;
+use serde::Deserialize;
+use sites::SearchedSite;
+use std::sync::OnceLock;
+use thiserror::Error;
+
+/// Why one of the two files cannot be used: what is wrong, and where.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct SearchFileError(pub(crate) String);
+
+/// What a request searches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vertical {
+    /// Pages.
+    Web,
+    /// Pictures.
+    Images,
+    /// Videos.
+    Videos,
+}
+
+/// What words were sent for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SearchKind {
+    /// A search.
+    #[default]
+    Search,
+    /// Completion while somebody types: not yet what they meant to ask.
+    Suggest,
+    /// A question to an assistant.
+    Prompt,
+}
+
+impl SearchKind {
+    /// `search`, `suggest` or `prompt`: the word in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Search => "search",
+            Self::Suggest => "suggest",
+            Self::Prompt => "prompt",
+        }
+    }
+}
+
+/// The words of a request. Further pages of a search give the same terms.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Terms<'s> {
+    /// The words as typed: no control characters, at most [`MAX_WORDS`] characters, never empty.
+    pub words: String,
+    /// Whether there were more.
+    pub is_cut: bool,
+    /// What they were sent for.
+    pub kind: SearchKind,
+    /// Name of the site, for people.
+    pub site: &'s str,
+}
+
+/// What a host is in the two files.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Engine { engine: u16, role: Role, vertical: Option<Vertical> },
+    Site(u16),
+}
+
+/// What a host is to its engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It searches.
+    Searching,
+    /// It searches, and can be redialled.
+    Redialled,
+    /// It redirects, or holds pictures and scripts.
+    Plain,
+    /// It is refused where the safe mode is wanted.
+    Refused,
+}
+
+/// Search engines, sites with a search box, and how each is treated.
+#[derive(Debug)]
+pub struct Search {
+    engines: Vec<Engine>,
+    sites: Vec<SearchedSite>,
+    hosts: HostTable<Place>,
+}
+
+/// What is known of one host.
+#[derive(Clone, Debug)]
+pub struct SearchSite<'s> {
+    engine: Option<&'s Engine>,
+    role: Role,
+    vertical: Option<Vertical>,
+    /// Ways of searching it, the narrowest host's first.
+    sites: Vec<&'s SearchedSite>,
+}
+
+impl Search {
+    /// Reads the two files, of the form of `rules/defaults/search_engines.toml` and `search_terms.toml`.
+    ///
+    /// # Errors
+    /// [`SearchFileError`]; unknown keys are errors, and so is an engine that is neither forced nor said
+    /// to be without a safe mode.
+    pub fn parse(engines: &str, terms: &str) -> Result<Search, SearchFileError> {
+        let (engines, countries) = engines::parse(engines)?;
+        let sites = sites::parse(terms)?;
+        let mut hosts = HostTable::new();
+        let number = |place: usize| {
+            u16::try_from(place).map_err(|_| SearchFileError("more than 65,535 entries".to_owned()))
+        };
+        for (place, engine) in engines.iter().enumerate() {
+            let redialled = engine.redial.as_ref().map(|redial| &redial.hosts[..]);
+            // The first that names a pattern says what the host is.
+            let roles = [
+                (Role::Refused, &engine.refuse[..]),
+                (Role::Redialled, redialled.unwrap_or_default()),
+                (Role::Plain, &engine.plain),
+                (Role::Searching, &engine.hosts),
+                (Role::Searching, &engine.image_hosts),
+                (Role::Searching, &engine.video_hosts),
+            ];
+            let mut named: Vec<&String> = Vec::new();
+            for (role, patterns) in roles {
+                for pattern in patterns {
+                    if named.contains(&pattern) {
+                        continue;
+                    }
+                    named.push(pattern);
+                    let vertical = if engine.image_hosts.contains(pattern) {
+                        Some(Vertical::Images)
+                    } else {
+                        engine.video_hosts.contains(pattern).then_some(Vertical::Videos)
+                    };
+                    let value = Place::Engine { engine: number(place)?, role, vertical };
+                    hosts.insert(pattern, &countries, value)?;
+                }
+            }
+        }
+        for (place, site) in sites.iter().enumerate() {
+            for pattern in &site.hosts {
+                hosts.insert_site(pattern, &countries, Place::Site(number(place)?))?;
+            }
+        }
+        Ok(Search { engines, sites, hosts })
+    }
+
+    /// The shipped files.
+    ///
+    /// # Panics
+    /// Never in a build that passed its tests: the files are part of the program.
+    #[must_use]
+    pub fn shipped() -> &'static Search {
+        static SHIPPED: OnceLock<Search> = OnceLock::new();
+        SHIPPED.get_or_init(|| match Search::parse(SEARCH_ENGINES, SEARCH_TERMS) {
+            Ok(search) => search,
+            Err(error) => panic!("the shipped files about searches do not parse: {error}"),
+        })
+    }
+
+    /// All engines, in the order of the file.
+    #[must_use]
+    pub fn engines(&self) -> &[Engine] {
+        &self.engines
+    }
+
+    /// What is known of a host; `None` for a host that no file names.
+    #[must_use]
+    pub fn site(&self, host: &Host) -> Option<SearchSite<'_>> {
+        let mut places = self.hosts.covering(host).peekable();
+        places.peek()?;
+        let mut site =
+            SearchSite { engine: None, role: Role::Searching, vertical: None, sites: Vec::new() };
+        for place in places {
+            match place {
+                Place::Site(place) => {
+                    let searched = &self.sites[usize::from(place)];
+                    // Two patterns of one entry may cover a host.
+                    if !site.sites.iter().any(|known| std::ptr::eq(*known, searched)) {
+                        site.sites.push(searched);
+                    }
+                }
+                Place::Engine { engine, role, vertical } if site.engine.is_none() => {
+                    site.engine = Some(&self.engines[usize::from(engine)]);
+                    site.role = role;
+                    site.vertical = vertical;
+                }
+                Place::Engine { .. } => {}
+            }
+        }
+        Some(site)
+    }
+}
+
+impl<'s> SearchSite<'s> {
+    /// The engine, where the host is one's.
+    #[must_use]
+    pub fn engine(&self) -> Option<&'s Engine> {
+        self.engine
+    }
+
+    /// The words that a request sends, from its path and query as the client wrote them; `None` where it
+    /// is no search, or an empty one.
+    #[must_use]
+    pub fn terms(&self, path_and_query: &str) -> Option<Terms<'s>> {
+        let (path, query) = query::split(path_and_query);
+        let (path, query) = (seen_path(path), query.unwrap_or_default());
+        self.sites.iter().find_map(|site| {
+            let words = site.words(&path, query)?;
+            let (kind, is_cut) = (site.kind, words.is_cut);
+            Some(Terms { words: words.text, is_cut, kind, site: &site.name })
+        })
+    }
+
+    /// What a request searches for, from its path and query as the client wrote them.
+    #[must_use]
+    pub fn vertical(&self, path_and_query: &str) -> Vertical {
+        if let Some(vertical) = self.vertical {
+            return vertical;
+        }
+        let (path, query) = query::split(path_and_query);
+        let (path, query) = (seen_path(path), query.unwrap_or_default());
+        match self.engine.map_or(Vertical::Web, |engine| engine.vertical(&path, query)) {
+            Vertical::Web => {
+                let found = self.sites.iter().find(|site| site.words(&path, query).is_some());
+                if found.is_some_and(|site| site.images) { Vertical::Images } else { Vertical::Web }
+            }
+            vertical => vertical,
+        }
+    }
+
+    /// Whether a request searches for pictures.
+    #[must_use]
+    pub fn is_image_search(&self, path_and_query: &str) -> bool {
+        self.vertical(path_and_query) == Vertical::Images
+    }
+
+    /// Whether a request is for videos: to a video site, or a search for them.
+    #[must_use]
+    pub fn is_video(&self, path_and_query: &str) -> bool {
+        self.vertical(path_and_query) == Vertical::Videos
+    }
+}

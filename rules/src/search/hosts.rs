@@ -1,0 +1,246 @@
+//! Which of many host patterns cover a host, found by a few looks into one table: a proxy asks this for
+//! every request, and nearly every host is in none.
+
+use super::SearchFileError;
+use crate::host::Host;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Lists of country domains by name: `{country}` in a pattern stands for each of `country`.
+pub(crate) type Countries = HashMap<String, Vec<String>>;
+
+/// Host patterns, each with what it stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct HostTable<T> {
+    by_base: HashMap<Box<str>, Vec<(Front, T)>, BuildHasherDefault<ShortHasher>>,
+}
+
+/// What may stand before the base of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Front {
+    Nothing,
+    /// `www` of `www.google.co.uk`, whose base is `google.co.uk`.
+    Labels(Box<str>),
+    /// Nothing, `www` or `m`: people take them for one site.
+    Site,
+    /// `*`: any labels, at least one.
+    Below,
+}
+
+impl<T: Copy> HostTable<T> {
+    pub(crate) fn new() -> Self {
+        Self { by_base: HashMap::default() }
+    }
+
+    /// Adds a pattern: a host, or `*.` and a host, with `{name}` at its end for the country domains of
+    /// that name.
+    pub(crate) fn insert(
+        &mut self,
+        pattern: &str,
+        countries: &Countries,
+        value: T,
+    ) -> Result<(), SearchFileError> {
+        self.expand(pattern, countries, |front| front, value)
+    }
+
+    /// The same, where a host stands for itself with `www.` and `m.` before it too.
+    pub(crate) fn insert_site(
+        &mut self,
+        pattern: &str,
+        countries: &Countries,
+        value: T,
+    ) -> Result<(), SearchFileError> {
+        let plain = pattern.strip_prefix("www.").or_else(|| pattern.strip_prefix("m."));
+        let as_site = |front| match front {
+            Front::Nothing => Front::Site,
+            other => other,
+        };
+        self.expand(plain.unwrap_or(pattern), countries, as_site, value)
+    }
+
+    fn expand(
+        &mut self,
+        pattern: &str,
+        countries: &Countries,
+        front: impl Fn(Front) -> Front,
+        value: T,
+    ) -> Result<(), SearchFileError> {
+        let wrong = |why: &str| SearchFileError(format!("{pattern}: {why}"));
+        let (start, below) = match pattern.strip_prefix("*.") {
+            Some(rest) => (rest, true),
+            None => (pattern, false),
+        };
+        let Some((before, list)) = start.split_once('{') else {
+            let kind = if below { Front::Below } else { Front::Nothing };
+            return self.put(pattern, start, front(kind), value);
+        };
+        let list = list.strip_suffix('}').ok_or_else(|| wrong("a country domain ends the host"))?;
+        let list = countries.get(list).ok_or_else(|| wrong("no such list of country domains"))?;
+        // The label before the country domain is the owner's name: `google.` of `www.google.`.
+        let named = before.strip_suffix('.').ok_or_else(|| wrong("a whole label is the country"))?;
+        let (labels, owner) = match named.rsplit_once('.') {
+            Some((labels, owner)) => (Some(labels), owner),
+            None => (None, named),
+        };
+        let kind = match (below, labels) {
+            (true, None) => Front::Below,
+            (true, Some(_)) => return Err(wrong("write *.owner.{country}")),
+            (false, None) => Front::Nothing,
+            (false, Some(labels)) => Front::Labels(labels.into()),
+        };
+        for country in list {
+            self.put(pattern, &format!("{owner}.{country}"), front(kind.clone()), value)?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        pattern: &str,
+        base: &str,
+        front: Front,
+        value: T,
+    ) -> Result<(), SearchFileError> {
+        let wrong = |why: String| SearchFileError(format!("{pattern}: {why}"));
+        let host = Host::parse(base).map_err(|error| wrong(error.to_string()))?;
+        if host.as_str() != base || host.is_public_suffix() || host.address().is_some() {
+            return Err(wrong("write a host as it is compared".to_owned()));
+        }
+        let fronts = self.by_base.entry(base.into()).or_default();
+        // The narrower first, in the order of the file among equals.
+        let place = match front {
+            Front::Below => fronts.len(),
+            _ => fronts.iter().position(|(it, _)| *it == Front::Below).unwrap_or(fronts.len()),
+        };
+        fronts.insert(place, (front, value));
+        Ok(())
+    }
+
+    /// What the patterns that cover a host stand for, the narrowest first.
+    pub(crate) fn covering<'t>(&'t self, host: &'t Host) -> impl Iterator<Item = T> + 't {
+        let text = host.as_str();
+        // No base is a single label.
+        let bases = host.suffixes().filter(|suffix| suffix.contains('.'));
+        bases.filter_map(|suffix| Some((suffix, self.by_base.get(suffix)?))).flat_map(
+            move |(suffix, fronts)| {
+                let before = text[..text.len() - suffix.len()].trim_end_matches('.');
+                fronts.iter().filter(move |(front, _)| front.fits(before)).map(|(_, value)| *value)
+            },
+        )
+    }
+}
+
+impl Front {
+    fn fits(&self, before: &str) -> bool {
+        match self {
+            Self::Nothing => before.is_empty(),
+            Self::Labels(labels) => before == &**labels,
+            Self::Site => matches!(before, "" | "www" | "m"),
+            Self::Below => !before.is_empty(),
+        }
+    }
+}
+
+/// A fast hash of short texts. The table is made once from the program's own files, so nobody can fill
+/// it with texts that collide.
+#[derive(Default)]
+pub(crate) struct ShortHasher(u64);
+
+impl Hasher for ShortHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        /// 2^64 divided by the golden ratio, as Fibonacci hashing has it (Knuth, volume 3, 6.4).
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut add = |word: u64| self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(SPREAD);
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        add(u64::from_le_bytes(last) ^ bytes.len() as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn table() -> HostTable<u8> {
+        let countries = [("country".to_owned(), vec!["com".to_owned(), "co.uk".to_owned()])].into();
+        let mut table = HostTable::new();
+        for (pattern, value) in [
+            ("google.{country}", 1),
+            ("www.google.{country}", 2),
+            ("*.bing.com", 3),
+            ("www.bing.com", 4),
+            ("search.brave.com", 5),
+        ] {
+            table.insert(pattern, &countries, value).unwrap();
+        }
+        table.insert_site("www.info.com", &countries, 6).unwrap();
+        table.insert_site("*.lycos.{country}", &countries, 7).unwrap();
+        table
+    }
+
+    #[test]
+    fn a_pattern_covers_its_hosts_and_no_other() {
+        let table = table();
+        let cases: [(&str, &[u8]); 22] = [
+            ("google.com", &[1]),
+            ("google.co.uk", &[1]),
+            ("www.google.co.uk", &[2]),
+            ("WWW.Google.Co.Uk.", &[2]),
+            ("www.www.google.com", &[]),
+            ("images.google.com", &[]),
+            ("google.evil.com", &[]),
+            ("google.com.evil.com", &[]),
+            ("www.google.com.evil.co.uk", &[]),
+            ("notgoogle.com", &[]),
+            ("google.de", &[]),
+            ("google", &[]),
+            ("com", &[]),
+            ("bing.com", &[]),
+            ("www.bing.com", &[4, 3]),
+            ("a.b.bing.com", &[3]),
+            ("search.brave.com", &[5]),
+            ("a.search.brave.com", &[]),
+            ("info.com", &[6]),
+            ("www.info.com", &[6]),
+            ("m.info.com", &[6]),
+            ("de.lycos.co.uk", &[7]),
+        ];
+        for (host, expected) in cases {
+            let found: Vec<u8> = table.covering(&Host::parse(host).unwrap()).collect();
+            assert_eq!(found, expected, "{host}");
+        }
+        for address in ["10.0.0.1", "[::1]"] {
+            assert_eq!(table.covering(&Host::parse(address).unwrap()).next(), None);
+        }
+    }
+
+    #[test]
+    fn faulty_patterns_are_refused() {
+        let countries = [("country".to_owned(), vec!["com".to_owned()])].into();
+        for pattern in [
+            "", "com", "*.com", "co.uk", "A.example", "a b.example", "10.0.0.1", "*", "a.*.example",
+            "google.{other}", "google.{country", "google.{country}.x", "google{country}",
+            "*.www.google.{country}", "{country}",
+        ] {
+            let mut table = HostTable::new();
+            assert!(table.insert(pattern, &countries, 0).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn short_texts_get_hashes_of_their_own() {
+        use std::hash::BuildHasher;
+        let build = BuildHasherDefault::<ShortHasher>::default();
+        let texts = (0..5000).map(|number| format!("site-{number}.example"));
+        let hashes: std::collections::HashSet<u64> = texts.map(|text| build.hash_one(text)).collect();
+        assert_eq!(hashes.len(), 5000);
+        assert_ne!(build.hash_one("a\0"), build.hash_one("a"));
+    }
+}

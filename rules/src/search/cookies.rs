@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_cookie_is_set_once_and_the_others_are_kept() {
-        let settings = [CookieSetting { name: "safesearch", part: None, value: "strict", add: true }];
+        let settings =
+            [CookieSetting { name: "safesearch", part: None, value: "strict", add: true }];
         let cases: [(&[&str], Option<&str>); 8] = [
             (&[], Some("safesearch=strict")),
             (&["country=gb"], Some("country=gb; safesearch=strict")),

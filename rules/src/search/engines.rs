@@ -125,7 +125,9 @@ impl TryFrom<String> for PathPrefix {
     fn try_from(text: String) -> Result<Self, String> {
         let is_plain = crate::target::seen_path(&text) == text;
         if !is_plain || text.len() > 1 && text.ends_with('/') {
-            return Err(format!("{text}: write a path as it is compared, without a slash at its end"));
+            return Err(format!(
+                "{text}: write a path as it is compared, without a slash at its end"
+            ));
         }
         Ok(Self(text.to_ascii_lowercase()))
     }
@@ -228,7 +230,9 @@ impl Engine {
         match self.safe {
             SafeMode::Forced if !forces => return Err("nothing forces its safe mode".to_owned()),
             SafeMode::Forced if !self.confirmed && self.redial.is_none() => {
-                return Err("what nobody confirms is no safe mode without a host to redial to".to_owned());
+                return Err(
+                    "what nobody confirms is no safe mode without a host to redial to".to_owned()
+                );
             }
             SafeMode::Always | SafeMode::None if forces => {
                 return Err("something is forced, though there is nothing to force".to_owned());
@@ -248,10 +252,12 @@ impl Engine {
             }
         }
         let is_token = |text: &str| {
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            !text.is_empty()
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         let values = self.parameters.iter().flat_map(|it| [&it.name, &it.strict]);
-        let values = values.chain(self.headers.iter().flat_map(|it| [&it.name, &it.strict, &it.moderate]));
+        let values =
+            values.chain(self.headers.iter().flat_map(|it| [&it.name, &it.strict, &it.moderate]));
         let mut values = values
             .chain(self.cookies.iter().flat_map(|it| [&it.name, &it.strict]))
             .chain(self.cookies.iter().filter_map(|it| it.part.as_ref()));

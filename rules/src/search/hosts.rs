@@ -77,7 +77,8 @@ impl<T: Copy> HostTable<T> {
         let list = list.strip_suffix('}').ok_or_else(|| wrong("a country domain ends the host"))?;
         let list = countries.get(list).ok_or_else(|| wrong("no such list of country domains"))?;
         // The label before the country domain is the owner's name: `google.` of `www.google.`.
-        let named = before.strip_suffix('.').ok_or_else(|| wrong("a whole label is the country"))?;
+        let named =
+            before.strip_suffix('.').ok_or_else(|| wrong("a whole label is the country"))?;
         let (labels, owner) = match named.rsplit_once('.') {
             Some((labels, owner)) => (Some(labels), owner),
             None => (None, named),
@@ -225,9 +226,21 @@ mod tests {
     fn faulty_patterns_are_refused() {
         let countries = [("country".to_owned(), vec!["com".to_owned()])].into();
         for pattern in [
-            "", "com", "*.com", "co.uk", "A.example", "a b.example", "10.0.0.1", "*", "a.*.example",
-            "google.{other}", "google.{country", "google.{country}.x", "google{country}",
-            "*.www.google.{country}", "{country}",
+            "",
+            "com",
+            "*.com",
+            "co.uk",
+            "A.example",
+            "a b.example",
+            "10.0.0.1",
+            "*",
+            "a.*.example",
+            "google.{other}",
+            "google.{country",
+            "google.{country}.x",
+            "google{country}",
+            "*.www.google.{country}",
+            "{country}",
         ] {
             let mut table = HostTable::new();
             assert!(table.insert(pattern, &countries, 0).is_err(), "{pattern}");
@@ -239,7 +252,8 @@ mod tests {
         use std::hash::BuildHasher;
         let build = BuildHasherDefault::<ShortHasher>::default();
         let texts = (0..5000).map(|number| format!("site-{number}.example"));
-        let hashes: std::collections::HashSet<u64> = texts.map(|text| build.hash_one(text)).collect();
+        let hashes: std::collections::HashSet<u64> =
+            texts.map(|text| build.hash_one(text)).collect();
         assert_eq!(hashes.len(), 5000);
         assert_ne!(build.hash_one("a\0"), build.hash_one("a"));
     }

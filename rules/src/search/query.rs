@@ -109,8 +109,10 @@ pub(super) fn without_words(query: &str, names: &[String], words: &[String]) -> 
                 return piece.into();
             }
             is_changed = true;
-            let kept: Vec<&str> =
-                decoded.split(is_space).filter(|token| !token.is_empty() && !is_off(token)).collect();
+            let kept: Vec<&str> = decoded
+                .split(is_space)
+                .filter(|token| !token.is_empty() && !is_off(token))
+                .collect();
             format!("{name}={}", encode(&kept.join(" "))).into()
         })
         .collect();

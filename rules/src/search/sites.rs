@@ -63,7 +63,9 @@ impl TryFrom<String> for PathTemplate {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let Some(parts) = text.strip_prefix('/') else { return Err(format!("{text}: starts with /")) };
+        let Some(parts) = text.strip_prefix('/') else {
+            return Err(format!("{text}: starts with /"));
+        };
         let parts: Vec<Part> = parts
             .split('/')
             .map(|part| match part.strip_prefix("{words}") {
@@ -146,7 +148,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<SearchedSite>, SearchFileError> {
         toml::from_str(text).map_err(|error| SearchFileError(error.to_string()))?;
     for site in &sites {
         if site.hosts.is_empty() || site.query.is_empty() && site.in_path.is_empty() {
-            return Err(SearchFileError(format!("site {}: has hosts, and query or in_path", site.name)));
+            return Err(SearchFileError(format!(
+                "site {}: has hosts, and query or in_path",
+                site.name
+            )));
         }
     }
     Ok(sites)

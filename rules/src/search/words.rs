@@ -19,7 +19,10 @@ pub(super) struct Words {
 
 /// The text of a raw value: UTF-8 if it is that, else the first of the encodings that reads it without
 /// a fault, else UTF-8 with marks where it is none.
-pub(super) fn decode(raw: Cow<'_, str>, charsets: impl Iterator<Item = &'static Encoding>) -> String {
+pub(super) fn decode(
+    raw: Cow<'_, str>,
+    charsets: impl Iterator<Item = &'static Encoding>,
+) -> String {
     let end = raw.floor_char_boundary(MAX_RAW_BYTES);
     let bytes = decode_percent(&raw[..end]);
     if let Ok(text) = std::str::from_utf8(&bytes) {

@@ -11,7 +11,8 @@ impl Policy {
         let values = |policy: &Policy| -> BTreeMap<String, String> {
             let restrictions = policy.tenants.restrictions().iter();
             let all = restrictions.flat_map(|restriction| {
-                let whole = (restriction.service.clone(), "kept to the school's accounts".to_owned());
+                let whole =
+                    (restriction.service.clone(), "kept to the school's accounts".to_owned());
                 let parts = restriction.values.iter();
                 let part = |(key, values): (&String, &Vec<String>)| {
                     let values: BTreeSet<&str> = values.iter().map(String::as_str).collect();

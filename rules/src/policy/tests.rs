@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod differences;
+mod searches;
 
 use super::*;
 use crate::host::Host;

@@ -255,6 +255,8 @@ struct Made {
     cells: [&'static str; 4],
     safe: [bool; 4],
     video: [&'static str; 4],
+    images: [&'static str; 4],
+    child: [bool; 4],
     inspect: [&'static str; 4],
     exceptions: Vec<(bool, usize, &'static str)>,
     user: Option<usize>,
@@ -283,8 +285,9 @@ impl Made {
             let parent = self.parent.filter(|_| place == 1);
             let parent = parent.map(|it| format!("parent = \"{it}\", ")).unwrap_or_default();
             let (safe, video, inspect) = (self.safe[place], self.video[place], self.inspect[place]);
+            let (images, child) = (self.images[place], self.child[place]);
             text += &format!(
-                "{name} = {{ {parent}safe_search = {safe}, video = \"{video}\", inspect = \"{inspect}\" }}\n"
+                "{name} = {{ {parent}safe_search = {safe}, video = \"{video}\", images = \"{images}\", child_engines = {child}, inspect = \"{inspect}\" }}\n"
             );
         }
         text += "[who]\n";
@@ -334,7 +337,8 @@ impl Made {
 
 fn made() -> impl Strategy<Value = Made> {
     let cell = || prop::sample::select(vec!["", "block", "allow", "allow for @dsl"]);
-    let video = || prop::sample::select(vec!["open", "moderate", "strict"]);
+    let video = || prop::sample::select(vec!["off", "moderate", "strict"]);
+    let images = || prop::sample::select(vec!["any", "safe", "block"]);
     let inspect = || prop::sample::select(vec!["page", "name", "never"]);
     let line = || prop::sample::select(vec!["", "page", "name", "never"]);
     let exception = (any::<bool>(), 0..4_usize, prop::sample::select(HOSTS.to_vec()));
@@ -342,7 +346,7 @@ fn made() -> impl Strategy<Value = Made> {
         prop::sample::select(vec![None, Some("pupil"), Some("staff")]),
         any::<bool>(),
         prop::array::uniform4(cell()),
-        any::<[bool; 4]>(),
+        (any::<[bool; 4]>(), any::<[bool; 4]>(), prop::array::uniform4(images())),
         prop::array::uniform4(video()),
         prop::array::uniform4(inspect()),
         prop::collection::btree_map(
@@ -361,7 +365,7 @@ fn made() -> impl Strategy<Value = Made> {
                 parent,
                 strict_first,
                 cells,
-                safe,
+                (safe, child, images),
                 video,
                 inspect,
                 exceptions,
@@ -376,6 +380,8 @@ fn made() -> impl Strategy<Value = Made> {
                 cells,
                 safe,
                 video,
+                images,
+                child,
                 inspect,
                 // One for each level and site: two would contradict one another.
                 exceptions: exceptions
@@ -413,6 +419,7 @@ fn two() -> impl Strategy<Value = (Made, Made)> {
         }
         if taken[5] {
             (new.safe, new.video) = (other.safe, other.video);
+            (new.images, new.child) = (other.images, other.child);
         }
         if taken[6] {
             new.inspect = other.inspect;
@@ -497,7 +504,10 @@ proptest! {
             for client in [[10, 0, 0, 1], [192, 0, 2, 1]] {
                 let who = [&old, &new].map(|policy| policy.identify(person.as_ref(), client.into()));
                 let [was, is] = [0, 1].map(|side| [&old, &new][side].levels().get(who[side].level));
-                let mut opens = (was.safe_search && !is.safe_search) || is.video < was.video;
+                let mut opens = (was.safe_search && !is.safe_search)
+                    || (was.child_engines && !is.child_engines)
+                    || is.video < was.video
+                    || is.images < was.images;
                 for host in HOSTS {
                     let host = Host::parse(host).unwrap();
                     for categories in [games, none] {

@@ -13,6 +13,34 @@ pub(crate) type Countries = HashMap<String, Vec<String>>;
 #[derive(Clone, Debug)]
 pub(crate) struct HostTable<T> {
     by_base: HashMap<Box<str>, Vec<(Front, T)>, BuildHasherDefault<ShortHasher>>,
+    marks: Marks,
+}
+
+/// A bit for the length and the first two bytes of each base: it tells most texts that are none without
+/// hashing them.
+#[derive(Clone, Debug)]
+struct Marks(Box<[u64]>);
+
+impl Marks {
+    fn new() -> Self {
+        Self(vec![0; 1 << 10].into())
+    }
+
+    /// The word and the bit of a text.
+    fn place(text: &[u8]) -> (usize, u64) {
+        let letter = |at: usize| text.get(at).map_or(0, |byte| usize::from(byte & 31));
+        (letter(0) << 5 | letter(1), 1 << (text.len() & 63))
+    }
+
+    fn insert(&mut self, text: &str) {
+        let (word, bit) = Self::place(text.as_bytes());
+        self.0[word] |= bit;
+    }
+
+    fn may_hold(&self, text: &[u8]) -> bool {
+        let (word, bit) = Self::place(text);
+        self.0[word] & bit != 0
+    }
 }
 
 /// What may stand before the base of a pattern.
@@ -29,7 +57,7 @@ enum Front {
 
 impl<T: Copy> HostTable<T> {
     pub(crate) fn new() -> Self {
-        Self { by_base: HashMap::default() }
+        Self { by_base: HashMap::default(), marks: Marks::new() }
     }
 
     /// Adds a pattern: a host, or `*.` and a host, with `{name}` at its end for the country domains of
@@ -107,6 +135,7 @@ impl<T: Copy> HostTable<T> {
         if host.as_str() != base || host.is_public_suffix() || host.address().is_some() {
             return Err(wrong("write a host as it is compared".to_owned()));
         }
+        self.marks.insert(base);
         let fronts = self.by_base.entry(base.into()).or_default();
         // The narrower first, in the order of the file among equals.
         let place = match front {
@@ -120,14 +149,29 @@ impl<T: Copy> HostTable<T> {
     /// What the patterns that cover a host stand for, the narrowest first.
     pub(crate) fn covering<'t>(&'t self, host: &'t Host) -> impl Iterator<Item = T> + 't {
         let text = host.as_str();
-        // No base is a single label.
-        let bases = host.suffixes().filter(|suffix| suffix.contains('.'));
-        bases.filter_map(|suffix| Some((suffix, self.by_base.get(suffix)?))).flat_map(
-            move |(suffix, fronts)| {
-                let before = text[..text.len() - suffix.len()].trim_end_matches('.');
-                fronts.iter().filter(move |(front, _)| front.fits(before)).map(|(_, value)| *value)
-            },
-        )
+        let bytes = text.as_bytes();
+        // Nothing is below an address. No base is a single label.
+        let last_dot = match host.address() {
+            Some(_) => None,
+            None => bytes.iter().rposition(|byte| *byte == b'.'),
+        };
+        let mut next = last_dot.map(|_| 0);
+        let bases = std::iter::from_fn(move || {
+            loop {
+                let start = next?;
+                let dot = start + bytes[start..].iter().position(|byte| *byte == b'.')?;
+                next = (Some(dot) != last_dot).then_some(dot + 1);
+                if self.marks.may_hold(&bytes[start..])
+                    && let Some(fronts) = self.by_base.get(&text[start..])
+                {
+                    return Some((start, fronts));
+                }
+            }
+        });
+        bases.flat_map(move |(start, fronts)| {
+            let before = text[..start].trim_end_matches('.');
+            fronts.iter().filter(move |(front, _)| front.fits(before)).map(|(_, value)| *value)
+        })
     }
 }
 

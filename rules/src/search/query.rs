@@ -23,7 +23,8 @@ pub(super) fn split(path_and_query: &str) -> (&str, Option<&str>) {
 
 /// The raw name and value of each parameter. Between `;` too, as some servers read them.
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    query.split(['&', ';']).map(|piece| piece.split_once('=').unwrap_or((piece, "")))
+    let pieces = query.split('&').flat_map(|piece| piece.split(';'));
+    pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
 }
 
 /// Whether a raw name is this one to any server: decoded, without case, blanks and control characters

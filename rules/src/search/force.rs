@@ -235,8 +235,10 @@ fn rewritten(engine: &Engine, raw_path: &str, path: &str, query: Option<&str>) -
         })
         .collect();
     let given = query.unwrap_or_default();
-    let without = query::without_words(given, &engine.query, &engine.off_words);
-    let kept = without.as_deref().unwrap_or(given);
-    let made = query::set(kept, &settings).or_else(|| without.clone())?;
+    // What is set first may leave words in a parameter of their own.
+    let set = query::set(given, &settings);
+    let without =
+        query::without_words(set.as_deref().unwrap_or(given), &engine.query, &engine.off_words);
+    let made = without.or(set)?;
     Some(format!("{raw_path}?{made}"))
 }

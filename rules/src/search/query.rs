@@ -96,25 +96,29 @@ fn pair(setting: &Setting<'_>) -> String {
 /// The query without some words in the parameters of these names, or `None` where it has none of them.
 pub(super) fn without_words(query: &str, names: &[String], words: &[String]) -> Option<String> {
     let is_off = |token: &str| words.iter().any(|word| token.eq_ignore_ascii_case(word));
+    let is_space = |c: char| c.is_whitespace() || c.is_control();
+    let is_named_so = |piece: &str| {
+        let name = piece.split('=').next().unwrap_or_default();
+        names.iter().any(|known| is_named(name, known))
+    };
     let mut is_changed = false;
-    let pieces: Vec<Cow<'_, str>> = query
+    let mut cleaned = |piece: &str| -> String {
+        let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+        let decoded = String::from_utf8_lossy(&decode(value)).into_owned();
+        if !is_named_so(piece) || !decoded.split(is_space).any(is_off) {
+            return piece.to_owned();
+        }
+        is_changed = true;
+        let tokens = decoded.split(is_space);
+        let kept: Vec<&str> = tokens.filter(|it| !it.is_empty() && !is_off(it)).collect();
+        format!("{name}={}", encode(&kept.join(" ")))
+    };
+    // To most sites a `;` is a part of the words; to others it ends them.
+    let pieces: Vec<String> = query
         .split('&')
-        .map(|piece| {
-            let Some((name, value)) = piece.split_once('=') else { return piece.into() };
-            if !names.iter().any(|known| is_named(name, known)) {
-                return piece.into();
-            }
-            let decoded = String::from_utf8_lossy(&decode(value)).into_owned();
-            let is_space = |c: char| c.is_whitespace() || c.is_control();
-            if !decoded.split(is_space).any(is_off) {
-                return piece.into();
-            }
-            is_changed = true;
-            let kept: Vec<&str> = decoded
-                .split(is_space)
-                .filter(|token| !token.is_empty() && !is_off(token))
-                .collect();
-            format!("{name}={}", encode(&kept.join(" "))).into()
+        .map(|piece| match is_named_so(piece) {
+            true => cleaned(piece),
+            false => piece.split(';').map(&mut cleaned).collect::<Vec<_>>().join(";"),
         })
         .collect();
     is_changed.then(|| pieces.join("&"))
@@ -208,6 +212,8 @@ mod tests {
             ("x=!safeoff&q=a%09!safeoff%20b", Some("x=!safeoff&q=a+b")),
             ("q=not!safeoff", None),
             ("%71=!safeoff+a", Some("%71=a")),
+            ("x=1;q=!safeoff+a", Some("x=1;q=a")),
+            ("q=a;q=b+!safeoff", Some("q=a%3Bq%3Db")),
         ];
         for (query, expected) in cases {
             assert_eq!(without_words(query, &names, &words).as_deref(), expected, "{query}");

@@ -306,3 +306,28 @@ fn faults_in_the_files_are_found() {
         assert!(Search::parse(&engine("safe='none'"), &text).is_err(), "{site}");
     }
 }
+
+#[test]
+fn the_page_for_the_technician_names_what_is_forced_and_how() {
+    let page = include_str!("../../../docs/search.md");
+    for engine in Search::shipped().engines() {
+        assert!(page.contains(&engine.title), "{}", engine.title);
+        let forced = engine.redial.iter().flat_map(|redial| {
+            let moderate = redial.moderate.as_ref().map(|it| it.0.as_str());
+            [Some(redial.strict.0.as_str()), moderate].into_iter().flatten()
+        });
+        let parameters = engine.parameters.iter().filter(|it| it.add);
+        let parameters = parameters.map(|it| format!("{}={}", it.name, it.strict));
+        let headers = engine.headers.iter().map(|it| format!("{}: {}", it.name, it.strict));
+        for text in forced.map(str::to_owned).chain(parameters).chain(headers) {
+            assert!(page.contains(&text), "{}: {text}", engine.id);
+        }
+    }
+    for service in crate::tenants::services() {
+        let (key, headers) = (format!("`{}`", service.name), service.headers.iter());
+        assert!(page.contains(&key), "{key}");
+        for header in headers {
+            assert!(page.contains(&header.name), "{key}: {}", header.name);
+        }
+    }
+}

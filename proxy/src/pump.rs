@@ -269,8 +269,7 @@ impl<'a> Direction<'a> {
                 return failed.map(Some);
             }
         };
-        self.bulk = count >= BULK_BYTES;
-        self.gather.took(from, count);
+        self.bulk = count > 0 && self.gather.took(from, count) || count >= BULK_BYTES;
         if count > 0 {
             reader.came(&Ok(count));
             self.pipe = Some(pipe);

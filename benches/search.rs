@@ -6,14 +6,22 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use rules::host::Host;
-use rules::search::fuzzing::STRICT;
-use rules::search::{Search, SearchSite};
+use rules::level::{ImageMode, VideoMode};
+use rules::search::{Search, SearchRules, SearchSite};
 use std::hint::black_box;
 use std::time::Instant;
 
 /// Calls per measurement; the best of [`ROUNDS`] counts, since others use the machine too.
 const CALLS: u32 = 200_000;
 const ROUNDS: usize = 9;
+
+/// The strictest settings, but for engines made for children.
+const STRICT: SearchRules = SearchRules {
+    safe_search: true,
+    video: VideoMode::Strict,
+    images: ImageMode::Safe,
+    child_engines: false,
+};
 
 fn measure<T>(what: &str, mut call: impl FnMut() -> T) {
     let mut best = f64::INFINITY;

@@ -2,7 +2,7 @@
 //! few turns.
 //!
 //! A worker that is woken for each segment falls asleep and wakes up thousands of times a second, and
-//! that costs more than moving the bytes. `SO_RCVLOWAT` (socket(7)) says how much must have come first.
+//! each time costs as much as moving some of the bytes. `SO_RCVLOWAT` (socket(7)) says how much must have come first.
 //! An end, an error or a full window wakes in any case (Linux, `tcp_epollin_ready`). What does not come
 //! that fast waits two or three milliseconds, and then the socket is as it was.
 
@@ -75,6 +75,7 @@ impl Gather {
         if self.took.take().is_some() {
             self.alarm = None;
             self.since_empty = 0;
+            // Granted once on this socket, and any value is.
             readable_with(socket, ANY);
         }
     }

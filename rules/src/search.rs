@@ -21,6 +21,8 @@
 mod cookies;
 mod engines;
 mod force;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod hosts;
 mod query;

@@ -124,9 +124,6 @@ fn open(path: &Path) -> Result<Source, ListError> {
     })
 }
 
-/// Bytes read at once. The kernel may let nobody else have the processor in the middle of a read.
-const PIECE_BYTES: usize = 128 * 1024;
-
 /// What may still be unpacked for one list.
 struct Budget {
     left: u64,
@@ -177,7 +174,7 @@ impl Guarded {
 
 impl Read for Guarded {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let piece = buffer.len().min(PIECE_BYTES);
+        let piece = buffer.len().min(super::IO_BYTES);
         let count = self.source.inner.read(&mut buffer[..piece])?;
         self.read += count as u64;
         if self.read > self.limit {

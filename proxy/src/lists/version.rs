@@ -265,13 +265,9 @@ pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
     ledger::folder::make_folder(folder)
 }
 
-/// Bytes written at once. The kernel may let nobody else have the processor in the middle of a write, and a
-/// worker would wait for tens of megabytes.
-const PIECE_BYTES: usize = 128 * 1024;
-
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
-    for piece in bytes.chunks(PIECE_BYTES) {
+    for piece in bytes.chunks(super::IO_BYTES) {
         file.write_all(piece)?;
     }
     file.sync_all()

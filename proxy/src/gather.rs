@@ -130,6 +130,9 @@ mod tests {
         });
         near.read_exact(&mut vec![0; 16 << 20]).await.unwrap();
         let far = bulk.await.unwrap();
+        // Not every read finds out that nothing is left.
+        let nothing = near.try_read(&mut [0]).unwrap_err();
+        assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
         let mut gather = Gather::default();
         assert!(!gather.took(&near, FAST_BYTES - 1), "not fast enough");
         assert!(gather.took(&near, FAST_BYTES));

@@ -24,7 +24,6 @@ mod forward;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod gather;
 mod headers;
 mod heartbeat;
 mod hello;

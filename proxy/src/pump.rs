@@ -5,7 +5,6 @@
 //! that is gone. Where bytes come in bulk between two sockets they are not even copied: they go
 //! through a pipe within the kernel.
 
-use crate::gather::Gather;
 use crate::pipes::{Filled, Pipe, Pipes};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -13,7 +12,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Bytes read at once.
@@ -94,8 +93,6 @@ struct Direction<'a> {
     pipe: Option<Pipe>,
     /// More comes at once than the buffer holds.
     bulk: bool,
-    /// Whether the reader is woken only for much.
-    gather: Gather,
     unflushed: bool,
     state: State,
 }
@@ -110,16 +107,7 @@ enum State {
 impl<'a> Direction<'a> {
     fn new(pump: &'a Pump) -> Self {
         let (left, gone, pipe) = (Vec::new(), 0, None);
-        Self {
-            pump,
-            left,
-            gone,
-            pipe,
-            bulk: false,
-            gather: Gather::default(),
-            unflushed: false,
-            state: State::Running,
-        }
+        Self { pump, left, gone, pipe, bulk: false, unflushed: false, state: State::Running }
     }
 
     fn has_ended(&self) -> bool {
@@ -214,10 +202,7 @@ impl<'a> Direction<'a> {
             && let (Some(from), Some(_)) = (reader.socket(), writer.socket())
         {
             match from.poll_read_ready(cx) {
-                Poll::Pending if self.gather.poll_goes_on(cx, from) => {
-                    return self.poll_rest(cx, writer);
-                }
-                Poll::Pending => {}
+                Poll::Pending => return self.poll_rest(cx, writer),
                 Poll::Ready(Err(error)) => {
                     let failed = Err(error);
                     reader.came(&failed);
@@ -225,56 +210,38 @@ impl<'a> Direction<'a> {
                 }
                 Poll::Ready(Ok(())) => {
                     if let Some(pipe) = self.pump.pipes.take() {
-                        match self.splice(pipe, reader)? {
-                            Some(count) if count > 0 => return Poll::Ready(Ok(count)),
-                            None if self.poll_gathers(cx, reader) => {
-                                return self.poll_rest(cx, writer);
-                            }
-                            _ => {}
+                        let count = self.splice(pipe, reader)?;
+                        if count > 0 {
+                            return Poll::Ready(Ok(count));
                         }
                     }
                 }
             }
         }
-        if let Some(from) = reader.socket() {
-            self.gather.end(from);
-        }
         self.poll_copy(cx, reader, writer)
     }
 
-    /// Whether a socket of which nothing could be spliced is waited for as it is.
-    fn poll_gathers(&mut self, cx: &mut Context<'_>, reader: &impl End) -> bool {
-        let Some(from) = reader.socket() else { return false };
-        if !self.gather.poll_goes_on(cx, from) {
-            return false;
-        }
-        // Says that it is not readable, and asks to be woken when it is.
-        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = from.try_io(Interest::READABLE, nothing);
-        from.poll_read_ready(cx).is_pending()
-    }
-
-    /// Takes what has come into a pipe. 0 where a read is to find out what there is: an end,
-    /// or what cannot be spliced; `None` where it is nothing, or something that only a read finds.
-    fn splice(&mut self, mut pipe: Pipe, reader: &mut impl End) -> io::Result<Option<usize>> {
-        let Some(from) = reader.socket() else { return Ok(Some(0)) };
+    /// Takes what has come into a pipe. 0 where a read is to find out what there is: nothing, an end,
+    /// or what cannot be spliced.
+    fn splice(&mut self, mut pipe: Pipe, reader: &mut impl End) -> io::Result<usize> {
+        let Some(from) = reader.socket() else { return Ok(0) };
         let count = match pipe.fill(from) {
             Ok(Filled::Bytes(count)) => count,
             // More bulk may be on its way: a read says whether this was the end.
-            Ok(Filled::Nothing) => return Ok(None),
+            Ok(Filled::Nothing) => return Ok(0),
             Err(error) if error.raw_os_error().is_some_and(cannot_splice) => 0,
             failed @ Err(_) => {
                 let failed = failed.map(|_| 0);
                 reader.came(&failed);
-                return failed.map(Some);
+                return failed;
             }
         };
-        self.bulk = count > 0 && self.gather.took(from, count) || count >= BULK_BYTES;
+        self.bulk = count >= BULK_BYTES;
         if count > 0 {
             reader.came(&Ok(count));
             self.pipe = Some(pipe);
         }
-        Ok(Some(count))
+        Ok(count)
     }
 
     /// Reads into the buffer, and writes as much of it as the writer takes.

@@ -257,12 +257,12 @@ async fn bulk_between_sockets_goes_through_a_pipe_and_every_byte_is_counted_and_
 }
 
 #[tokio::test]
-async fn what_follows_bulk_and_is_less_than_is_gathered_for_waits_some_milliseconds_at_most() {
+async fn what_follows_bulk_waits_for_nothing_more_however_little_it_is() {
     let all = async {
         let Tunnel { mut client, mut site, moving, pump, spliced, .. } = tunnel().await;
         let bulk = some(20_000_000, 4);
         let mut heard = vec![0; bulk.len()];
-        // From one byte to more than what is gathered for, each after bulk and each after a pause.
+        // From one byte to what is bulk itself, each after bulk and each after a pause.
         for tail in [1, 1000, 40_000, 200_000, 300_000, 1] {
             let (said, read) = in_time(async {
                 tokio::join!(site.write_all(&bulk), client.read_exact(&mut heard))

@@ -570,6 +570,15 @@ fn a_client_that_leaves_before_the_answer_is_recorded_all_the_same() {
     let request = "GET http://origin.test/ HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic cHVwaWw6d3Jvbmc=\r\n\r\n";
     client.write_all(request.as_bytes()).unwrap();
     drop(client);
+    // Nobody asked anything of a filter that stops before it has accepted the connection.
+    let began = std::time::Instant::now();
+    let accepted = || {
+        String::from_utf8_lossy(&proxy.ops("/metrics").body).contains("proxy_connections_total 1")
+    };
+    while !accepted() {
+        assert!(began.elapsed() < Duration::from_secs(20), "the connection was not accepted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let records = proxy.stop_and_read_log();
     assert_eq!(records.len(), 1);
     assert_eq!((records[0].reason.as_str(), records[0].end.as_str()), ("sign_in", "aborted"));

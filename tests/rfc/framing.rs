@@ -266,7 +266,7 @@ fn rfc9112_7_1_1_endless_chunk_extensions_are_cut_off() {
         assert!(!heard.statuses().contains(&200), "{what}: {}", heard.text());
     }
     let received = rig.origin.received();
-    assert!(!received.contains("eee") && !received.contains("\r\n0\r\n"), "{received}");
+    assert!(!received.contains(&"e".repeat(100)) && !received.contains("\r\n0\r\n"), "{received}");
     rig.records(cases.len());
     rig.others_are_served();
 }

@@ -1,5 +1,6 @@
 //! One client connection: its requests in turn, then perhaps a tunnel, perhaps what is inside one.
 
+use crate::begun::Begun;
 use crate::body::{Incoming, Reply};
 use crate::client_io::{self, ClientIo, FAREWELL};
 use crate::early;
@@ -259,7 +260,7 @@ async fn speak_http1(worker: &Rc<Worker>, client: &Rc<Client>, wire: Wire, read:
         let (worker, client) = (Rc::clone(worker), Rc::clone(client));
         client.io.asked(&request);
         // In a box of its own: hyper keeps room for it, in use or not, as long as the connection lasts.
-        Box::pin(async move {
+        Begun::new(async move {
             let turn = client.seat.begin();
             let request = request.map(Incoming::Http1);
             let answer = exchange(&worker, &client, request, turn).await;

@@ -8,6 +8,7 @@
 mod address;
 mod attest;
 pub mod authority;
+mod begun;
 mod body;
 mod certificates;
 mod client_io;

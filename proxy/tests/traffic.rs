@@ -562,6 +562,33 @@ fn health_and_metrics_are_told_without_hosts_or_people() {
     }
 }
 
+/// Waits until so many connections were accepted: nobody asked anything of a filter that stops before.
+fn until_accepted(proxy: &Proxy, connections: u32) {
+    let line = format!("proxy_connections_total {connections}\n");
+    let began = std::time::Instant::now();
+    while !String::from_utf8_lossy(&proxy.ops("/metrics").body).contains(&line) {
+        assert!(began.elapsed() < Duration::from_secs(20), "{connections} were not accepted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn every_request_of_clients_that_leave_at_once_is_recorded() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let proxy = Proxy::start(&origin);
+    // Together, so that of most the end has come when the request is read.
+    let clients: Vec<_> = (0..100).map(|_| proxy.connect()).collect();
+    for (number, mut client) in clients.into_iter().enumerate() {
+        let request = format!("GET http://games.test/{number} HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+    }
+    until_accepted(&proxy, 100);
+    let records = proxy.stop_and_read_log();
+    let recorded: std::collections::BTreeSet<_> =
+        records.iter().map(|it| it.path.clone()).collect();
+    assert_eq!((records.len(), recorded.len()), (100, 100));
+}
+
 #[test]
 fn a_client_that_leaves_before_the_answer_is_recorded_all_the_same() {
     let origin = Origin::panicking();
@@ -570,15 +597,7 @@ fn a_client_that_leaves_before_the_answer_is_recorded_all_the_same() {
     let request = "GET http://origin.test/ HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic cHVwaWw6d3Jvbmc=\r\n\r\n";
     client.write_all(request.as_bytes()).unwrap();
     drop(client);
-    // Nobody asked anything of a filter that stops before it has accepted the connection.
-    let began = std::time::Instant::now();
-    let accepted = || {
-        String::from_utf8_lossy(&proxy.ops("/metrics").body).contains("proxy_connections_total 1")
-    };
-    while !accepted() {
-        assert!(began.elapsed() < Duration::from_secs(20), "the connection was not accepted");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until_accepted(&proxy, 1);
     let records = proxy.stop_and_read_log();
     assert_eq!(records.len(), 1);
     assert_eq!((records[0].reason.as_str(), records[0].end.as_str()), ("sign_in", "aborted"));

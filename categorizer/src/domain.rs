@@ -6,10 +6,14 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
+use psl::Psl;
 use rules::host::{Host, HostError};
 
 use crate::hash::extend;
+use crate::shape::Shape;
 
+/// Longest label of a name, in bytes (RFC 1035, 2.3.4).
+const MAX_LABEL_BYTES: usize = 63;
 /// State before the rightmost label of a name.
 pub(crate) const NAME_ROOT: u64 = 0x243f_6a88_85a3_08d3;
 /// State before an address: kept apart, so that `1.2.3.4` never meets a name.
@@ -35,56 +39,104 @@ pub(crate) fn canonical(text: &[u8]) -> Result<Cow<'_, str>, &'static str> {
 
 /// Bytes that are, beyond doubt, a canonical name.
 pub(crate) fn plainly_canonical(text: &[u8]) -> Option<&str> {
-    if is_plainly_canonical(text) { std::str::from_utf8(text).ok() } else { None }
+    let is_plain = match Shape::of(text) {
+        Some(shape) => is_plain_name(text, shape),
+        None => text.len() <= 253 && is_long_plain_name(text),
+    };
+    if is_plain { std::str::from_utf8(text).ok() } else { None }
 }
 
-/// Whether bytes are, beyond doubt, a canonical name: the common case, decided in one pass.
-fn is_plainly_canonical(text: &[u8]) -> bool {
-    if text.is_empty() || text.len() > 253 {
+/// A text with its shape, if it is short and beyond doubt a canonical name: the common case.
+#[inline]
+pub(crate) fn short_plain_name(text: &str) -> Option<(&str, Shape)> {
+    let shape = Shape::of(text.as_bytes())?;
+    is_plain_name(text.as_bytes(), shape).then_some((text, shape))
+}
+
+fn is_plain_name(text: &[u8], shape: Shape) -> bool {
+    let (Some(last), false) = (text.last(), shape.has_others) else { return false };
+    // An empty label has a dot at its beginning, or the name ends in a dot.
+    let starts = shape.dots << 1 | 1;
+    let has_empty = starts & shape.dots != 0 || *last == b'.';
+    if has_empty || (text.len() > MAX_LABEL_BYTES && shape.dots == 0) {
         return false;
     }
-    let mut start = 0;
-    let mut digits = true;
-    for (place, &byte) in text.iter().enumerate() {
-        match byte {
-            b'.' => {
-                if !is_plain_label(&text[start..place]) {
-                    return false;
-                }
-                start = place + 1;
-                digits = true;
-            }
-            b'a'..=b'z' | b'-' | b'_' => digits = false,
-            b'0'..=b'9' => {}
-            _ => return false,
-        }
+    if shape.has_hyphens && !Labels::of(text, Some(shape)).all(is_plain_label) {
+        return false;
     }
     // A name whose last label is a number (`1.2.3.4`, `a.0x7f`) is an address or nothing.
-    let last = &text[start..];
-    is_plain_label(last) && !digits && !last.starts_with(b"0x")
+    let label = &text[64 - shape.dots.leading_zeros() as usize..];
+    let is_number = last.is_ascii_digit() && label.iter().all(u8::is_ascii_digit);
+    !is_number && !label.starts_with(b"0x")
+}
+
+/// The same letter by letter.
+fn is_long_plain_name(text: &[u8]) -> bool {
+    let plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+    if !text.iter().all(plain) || !text.split(|&byte| byte == b'.').all(is_plain_label) {
+        return false;
+    }
+    let last = text.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    !last.iter().all(u8::is_ascii_digit) && !last.starts_with(b"0x")
 }
 
 /// A label that needs no look at IDNA: `xn--` ones do.
 #[inline]
 fn is_plain_label(label: &[u8]) -> bool {
-    (1..=63).contains(&label.len()) && label.get(2..4) != Some(b"--")
+    (1..=MAX_LABEL_BYTES).contains(&label.len()) && label.get(2..4) != Some(b"--")
 }
 
-/// Why a canonical name must not be listed: it is a whole top level or public suffix.
-pub(crate) fn whole_suffix(name: &str) -> Option<&'static str> {
-    if !name.contains('.') {
+/// Why a canonical name must not be listed: it is a whole top level or public suffix. `shape` is the
+/// name's.
+pub(crate) fn whole_suffix(name: &str, shape: Option<Shape>) -> Option<&'static str> {
+    let name = name.as_bytes();
+    if shape.map_or_else(|| !name.contains(&b'.'), |shape| shape.dots == 0) {
         return Some("is a single label: would block a whole top-level domain");
     }
-    let suffix = psl::suffix(name.as_bytes())?;
-    if suffix.as_bytes().len() != name.len() {
+    let suffix = psl::List.find(Labels::of(name, shape));
+    if suffix.len != name.len() {
         return None;
     }
-    match suffix.typ() {
+    match suffix.typ {
         Some(psl::Type::Icann) => Some("is a public suffix: would block every site under it"),
         Some(psl::Type::Private) => {
             Some("is a shared hosting suffix: would block every owner's site under it")
         }
         None => None,
+    }
+}
+
+/// The labels of a name from the right.
+struct Labels<'a> {
+    name: &'a [u8],
+    /// Dots that are left, one bit each; unknown for long names.
+    dots: Option<u64>,
+    end: Option<usize>,
+}
+
+impl<'a> Labels<'a> {
+    #[inline]
+    fn of(name: &'a [u8], shape: Option<Shape>) -> Self {
+        Self { name, dots: shape.map(|shape| shape.dots), end: Some(name.len()) }
+    }
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = self.end?;
+        self.end = match &mut self.dots {
+            Some(0) => None,
+            Some(dots) => {
+                let dot = dots.ilog2();
+                *dots ^= 1 << dot;
+                Some(dot as usize)
+            }
+            None => memchr::memrchr(b'.', &self.name[..end]),
+        };
+        Some(&self.name[self.end.map_or(0, |dot| dot + 1)..end])
     }
 }
 
@@ -112,15 +164,14 @@ pub(crate) fn address_hash(text: &str) -> u64 {
 
 /// The hash of a canonical name or address, and how many labels it has (an address has none).
 pub(crate) fn host_hash(text: &str) -> (u64, u32) {
-    if is_address(text) {
+    let bytes = text.as_bytes();
+    let shape = Shape::of(bytes);
+    let ends_in_digit = bytes.last().is_some_and(u8::is_ascii_digit);
+    if (ends_in_digit || shape.is_none_or(|shape| shape.has_others)) && is_address(text) {
         return (address_hash(text), 0);
     }
-    let mut labels = 0;
-    let hash = text.as_bytes().rsplit(|&byte| byte == b'.').fold(NAME_ROOT, |parent, label| {
-        labels += 1;
-        below(parent, label)
-    });
-    (hash, labels)
+    Labels::of(bytes, shape)
+        .fold((NAME_ROOT, 0), |(parent, labels), label| (below(parent, label), labels + 1))
 }
 
 /// A host without leading `www`, `www1`, ... labels: the same site to squidGuard's URL lists.
@@ -140,6 +191,7 @@ pub(crate) fn without_www(host: &str) -> &str {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_short_cut_takes_only_what_is_canonical_already() {
@@ -160,15 +212,45 @@ mod tests {
             (long_label.as_str(), false),
         ];
         for (text, expected) in cases {
-            assert_eq!(is_plainly_canonical(text.as_bytes()), expected, "{text}");
+            assert_eq!(plainly_canonical(text.as_bytes()).is_some(), expected, "{text}");
         }
     }
 
     #[test]
     fn what_the_short_cut_takes_is_what_the_host_parser_gives() {
         for name in ["example.com", "a_b.example.com", "x-.myblox.fr", "3com.com", "1.example"] {
-            assert!(is_plainly_canonical(name.as_bytes()), "{name}");
+            assert!(plainly_canonical(name.as_bytes()).is_some(), "{name}");
             assert_eq!(Host::parse(name).unwrap().as_str(), name);
+        }
+    }
+
+    /// [`host_hash`] as it is defined, label by label.
+    fn hashed_by_label(text: &str) -> (u64, u32) {
+        if is_address(text) {
+            return (address_hash(text), 0);
+        }
+        text.rsplit('.').fold((NAME_ROOT, 0), |(hash, labels), label| {
+            (below(hash, label.as_bytes()), labels + 1)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn names_of_any_length_are_judged_and_hashed_as_letter_by_letter(
+            text in "([a-c0-1-]{0,4}|[a-z0-9_-]{0,70}|0x[0-9a-f]{1,3}|[0-9]{1,3})(\\.([a-c0-1-]{0,4}|[a-z]{1,9}|0x[0-9a-f]{1,3}|[0-9]{1,3})){0,6}",
+            odd in prop::option::of(("[A-Z :/é]", any::<prop::sample::Index>())),
+        ) {
+            let mut text = text;
+            if let Some((odd, place)) = odd {
+                text.insert_str(place.index(text.len() + 1), &odd);
+            }
+            let bytes = text.as_bytes();
+            let plainly = !bytes.is_empty() && bytes.len() <= 253 && is_long_plain_name(bytes);
+            prop_assert_eq!(plainly_canonical(bytes).is_some(), plainly);
+            let short = short_plain_name(&text).map(|(name, _)| name);
+            prop_assert_eq!(short, (plainly && text.len() <= 64).then_some(&*text));
+            prop_assert_eq!(whole_suffix(&text, Shape::of(bytes)), whole_suffix(&text, None));
+            prop_assert_eq!(host_hash(&text), hashed_by_label(&text));
         }
     }
 
@@ -191,10 +273,10 @@ mod tests {
     #[test]
     fn whole_suffixes_are_told_from_names_below_them() {
         for suffix in ["com", "co.uk", "github.io", "blogspot.com", "x.kawasaki.jp"] {
-            assert!(whole_suffix(suffix).is_some(), "{suffix}");
+            assert!(whole_suffix(suffix, Shape::of(suffix.as_bytes())).is_some(), "{suffix}");
         }
         for name in ["example.com", "bbc.co.uk", "a.github.io", "example.unknowntld"] {
-            assert_eq!(whole_suffix(name), None, "{name}");
+            assert_eq!(whole_suffix(name, Shape::of(name.as_bytes())), None, "{name}");
         }
     }
 

@@ -10,5 +10,6 @@ pub mod list;
 mod pattern;
 pub mod phrase;
 mod query;
+mod shape;
 mod table;
 mod url;

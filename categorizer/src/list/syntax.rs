@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Entry, Format};
+use crate::shape::Shape;
 use crate::{domain, pattern, url};
 
 /// Where entries of a line go.
@@ -27,16 +28,18 @@ pub(super) fn is_comment(format: Format, line: &[u8]) -> bool {
     }
 }
 
-/// Reads one line and hands its entries on; a line may list several names in some syntaxes.
+/// Reads one line and hands its entries on; a line may list several names in some syntaxes. `text` is
+/// the line again where it is UTF-8.
 pub(super) fn read_line(
     format: Format,
     line: &[u8],
+    text: Option<&str>,
     allow_suffixes: bool,
     sink: Sink<'_>,
 ) -> Result<(), Why> {
     let names = Names { allow_suffixes };
-    if let Some(name) = whole_line_name(format, line) {
-        return names.canonical_name(Cow::Borrowed(name), sink);
+    if let Some((name, shape)) = text.and_then(|text| whole_line_name(format, text)) {
+        return names.plain_name(Cow::Borrowed(name), Some(shape), sink);
     }
     match format {
         Format::Plain | Format::Wildcard => names.plain(without_remark(line), false, sink),
@@ -46,13 +49,13 @@ pub(super) fn read_line(
         Format::Unbound => names.unbound(line, sink),
         Format::Urls => names.url(without_remark(line), sink),
         Format::Expressions => {
-            let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8 text")?;
+            let text = text.ok_or("is not UTF-8 text")?;
             pattern::compile(text)?;
             sink(Entry::Expression(Cow::Borrowed(text)));
             Ok(())
         }
         Format::Keywords => {
-            let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8 text")?;
+            let text = text.ok_or("is not UTF-8 text")?;
             sink(Entry::Keyword(Cow::Owned(pattern::keyword(text)?)));
             Ok(())
         }
@@ -61,15 +64,15 @@ pub(super) fn read_line(
 
 /// The name in a line of the commonest kinds, canonical as it stands: the millions of lines that
 /// need no closer look.
-fn whole_line_name(format: Format, line: &[u8]) -> Option<&str> {
+fn whole_line_name(format: Format, line: &str) -> Option<(&str, Shape)> {
     let name = match format {
         Format::Plain => line,
-        Format::Wildcard => line.strip_prefix(b"*.")?,
-        Format::Hosts => line.strip_prefix(b"0.0.0.0 ")?,
-        Format::Adblock => line.strip_prefix(b"||")?.strip_suffix(b"^")?,
+        Format::Wildcard => line.strip_prefix("*.")?,
+        Format::Hosts => line.strip_prefix("0.0.0.0 ")?,
+        Format::Adblock => line.strip_prefix("||")?.strip_suffix('^')?,
         _ => return None,
     };
-    domain::plainly_canonical(name)
+    domain::short_plain_name(name)
 }
 
 /// A line up to a `#` after white space.
@@ -166,7 +169,7 @@ impl Names {
         let path = url::spelled_path(path);
         if path == "/"
             && !self.allow_suffixes
-            && let Some(why) = domain::whole_suffix(host)
+            && let Some(why) = domain::whole_suffix(host, None)
         {
             return Err(why);
         }
@@ -184,14 +187,30 @@ impl Names {
         self.canonical_name(name, sink)
     }
 
-    /// Hands on a canonical name, unless it is a whole suffix.
+    /// Hands on a canonical name or address, unless it is a whole suffix.
     fn canonical_name(self, name: Cow<'_, str>, sink: Sink<'_>) -> Result<(), Why> {
+        if domain::is_address(&name) {
+            if is_housekeeping(name.as_bytes()) {
+                return Err("names the machine itself");
+            }
+            sink(Entry::Domain(name));
+            return Ok(());
+        }
+        self.plain_name(name, None, sink)
+    }
+
+    /// The same where it is known to be no address.
+    fn plain_name(
+        self,
+        name: Cow<'_, str>,
+        shape: Option<Shape>,
+        sink: Sink<'_>,
+    ) -> Result<(), Why> {
         if is_housekeeping(name.as_bytes()) {
             return Err("names the machine itself");
         }
         if !self.allow_suffixes
-            && !domain::is_address(&name)
-            && let Some(why) = domain::whole_suffix(&name)
+            && let Some(why) = domain::whole_suffix(&name, shape)
         {
             return Err(why);
         }

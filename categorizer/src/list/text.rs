@@ -1,6 +1,7 @@
 //! The text of a list file: encodings, line ends, and lines as people are shown them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Longest text of a skipped line in a report, in characters.
 const MAX_SHOWN: usize = 80;
@@ -43,20 +44,31 @@ fn zero_places(bytes: &[u8]) -> (usize, usize) {
 
 /// The lines with their 1-based numbers; ends are LF, CRLF or CR.
 pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    let mut rest = Some(bytes);
+    places(bytes).map(|(number, line)| (number, &bytes[line]))
+}
+
+/// Where the lines lie, with their numbers.
+pub(crate) fn places(bytes: &[u8]) -> impl Iterator<Item = (u64, Range<usize>)> {
+    let mut next = Some(0);
     let mut number = 0;
     std::iter::from_fn(move || {
-        let here = rest?;
+        let start = next?;
         number += 1;
-        let end = here.iter().position(|&byte| byte == b'\n' || byte == b'\r');
-        let (line, after) = match end {
-            Some(end) if here[end..].starts_with(b"\r\n") => (&here[..end], Some(&here[end + 2..])),
-            Some(end) => (&here[..end], Some(&here[end + 1..])),
-            None => (here, None),
+        let Some(length) = memchr::memchr2(b'\n', b'\r', &bytes[start..]) else {
+            next = None;
+            return Some((number, start..bytes.len()));
         };
-        rest = after;
-        Some((number, line))
+        let end = start + length;
+        next = Some(end + if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 });
+        Some((number, start..end))
     })
+}
+
+/// A part of a text without white space at its ends.
+pub(crate) fn trimmed(bytes: &[u8], line: Range<usize>) -> Range<usize> {
+    let start = bytes[line.clone()].trim_ascii_start();
+    let start_place = line.end - start.len();
+    start_place..start_place + start.trim_ascii_end().len()
 }
 
 /// A line for people: cut, with control characters replaced.

@@ -23,9 +23,11 @@ use crate::url::{self, PathHashes};
 mod build;
 mod layout;
 mod pages;
+mod prepared;
 
 pub use build::{BuildError, Builder, Counts};
 pub use pages::Pages;
+pub use prepared::Prepared;
 
 /// A list as the index remembers it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,13 +22,13 @@ pub(crate) struct TableWriter {
 }
 
 impl TableWriter {
-    /// For about so many entries.
-    pub(crate) fn new(expected: usize) -> Self {
-        let bits = (expected / BUCKET_ENTRIES + 1).next_power_of_two().ilog2().min(26);
+    /// For at most so many entries, and not many fewer.
+    pub(crate) fn new(most: usize) -> Self {
+        let bits = bits_for(most);
         Self {
             bits,
             offsets: Vec::with_capacity((1 << bits) + 1),
-            entries: Vec::with_capacity(expected * 8),
+            entries: Vec::with_capacity(most * 8),
             count: 0,
         }
     }
@@ -44,16 +44,28 @@ impl TableWriter {
         self.count += 1;
     }
 
-    /// The table's bytes, appended to `out`.
+    /// Most bytes that the table takes.
+    pub(crate) fn bytes(&self) -> usize {
+        HEAD_BYTES + ((1 << self.bits) + 1) * 4 + self.entries.len()
+    }
+
+    /// The table's bytes, appended to `out`. How many buckets there are hangs on the entries that came,
+    /// not on how many might have.
     pub(crate) fn finish(mut self, out: &mut Vec<u8>) {
         self.offsets.resize((1 << self.bits) + 1, self.count);
-        out.extend_from_slice(&u64::from(self.bits).to_le_bytes());
+        let bits = bits_for(self.count as usize).min(self.bits);
+        out.extend_from_slice(&u64::from(bits).to_le_bytes());
         out.extend_from_slice(&u64::from(self.count).to_le_bytes());
-        for offset in &self.offsets {
+        for offset in self.offsets.iter().step_by(1 << (self.bits - bits)) {
             out.extend_from_slice(&offset.to_le_bytes());
         }
         out.extend_from_slice(&self.entries);
     }
+}
+
+/// Bits of the bucket's number in a table of so many entries.
+fn bits_for(entries: usize) -> u32 {
+    (entries / BUCKET_ENTRIES + 1).next_power_of_two().ilog2().min(26)
 }
 
 #[inline]
@@ -165,6 +177,21 @@ mod tests {
             for n in 1_000_000..1_100_000 {
                 assert_eq!(open.find(&bytes, mix(n, 3)), None, "{count}");
             }
+        }
+    }
+
+    #[test]
+    fn a_table_hangs_on_its_entries_and_not_on_how_many_might_have_come() {
+        for (count, most) in [(0, 100), (1, 9), (7, 8), (1000, 1001), (1000, 70_000)] {
+            let (hashes, bytes) = table(count);
+            let mut writer = TableWriter::new(most);
+            for (place, &hash) in hashes.iter().enumerate() {
+                writer.push(hash, place as u16);
+            }
+            let mut other = vec![0; 5];
+            let (least, most_bytes) = (bytes.len() - 5, writer.bytes());
+            writer.finish(&mut other);
+            assert!(other == bytes && most_bytes >= least, "{count} of {most}");
         }
     }
 

@@ -1,19 +1,17 @@
-//! Compiling lists: hashes are collected list by list, sorted, and merged bucket by bucket.
+//! Compiling lists: their hashes, sorted list by list, are merged bucket by bucket.
 //!
-//! Eight bytes an entry while collecting, then the finished table: 4.6 million names take about
-//! 80 MB for a second.
+//! Eight bytes an entry for the lists and as many for the table, which is written out once the lists
+//! are gone: four million names take some 70 MB for a fifth of a second.
 
 use std::collections::HashMap;
 
 use thiserror::Error;
 
+use super::prepared::Prepared;
 use super::{HAS_URLS, ListInfo, SET, layout};
-use crate::domain;
 use crate::list::Entry;
 use crate::pattern::{self, Pattern};
-use crate::query::{self, Query};
 use crate::table::TableWriter;
-use crate::url::{self, PathHashes};
 
 /// Most lists of one index.
 const MAX_LISTS: usize = 4096;
@@ -23,24 +21,8 @@ const MAX_PATTERNS: usize = 100_000;
 /// Collects lists and compiles them.
 #[derive(Debug, Default)]
 pub struct Builder {
-    lists: Vec<List>,
-    /// Hosts under which URLs are listed.
-    url_hosts: Vec<u64>,
-    /// Hashes from which the parameters of a listed query go on.
-    query_links: Vec<u64>,
-    max_labels: u32,
-    has_single_labels: bool,
+    lists: Vec<(ListInfo, Prepared)>,
     too_many_lists: bool,
-}
-
-#[derive(Debug)]
-struct List {
-    info: ListInfo,
-    names: Vec<u64>,
-    urls: Vec<u64>,
-    /// Marks of the paths under which it lists queries.
-    query_roots: Vec<u64>,
-    patterns: Vec<(bool, String)>,
 }
 
 /// What a builder holds so far, duplicates within a list included.
@@ -83,14 +65,13 @@ impl Builder {
 
     /// Begins a list; entries added next belong to it.
     pub fn begin(&mut self, list: ListInfo) {
+        self.add_list(list, Prepared::default());
+    }
+
+    /// Adds a list that was prepared before.
+    pub fn add_list(&mut self, list: ListInfo, entries: Prepared) {
         self.too_many_lists |= self.lists.len() >= MAX_LISTS;
-        self.lists.push(List {
-            info: list,
-            names: Vec::new(),
-            urls: Vec::new(),
-            query_roots: Vec::new(),
-            patterns: Vec::new(),
-        });
+        self.lists.push((list, entries));
     }
 
     /// Adds an entry to the list begun last.
@@ -99,43 +80,14 @@ impl Builder {
     /// If no list was begun.
     pub fn add(&mut self, entry: Entry<'_>) {
         #[expect(clippy::expect_used, reason = "a caller's mistake, documented above")]
-        let list = self.lists.last_mut().expect("a list is begun before entries are added");
-        match entry {
-            Entry::Domain(name) => {
-                let (hash, labels) = domain::host_hash(&name);
-                list.names.push(hash);
-                self.max_labels = self.max_labels.max(labels);
-                self.has_single_labels |= labels == 1;
-            }
-            Entry::Url(text) => {
-                let path = text.find('/').unwrap_or(text.len());
-                let host = domain::without_www(&text[..path]);
-                let (hash, labels) = domain::host_hash(host);
-                self.max_labels = self.max_labels.max(labels);
-                self.has_single_labels |= labels == 1;
-                self.url_hosts.push(hash);
-                let (path, query) = url::split_query(&text[path..]);
-                let hashes = PathHashes::new(hash, path.as_bytes());
-                let query = query.map(Query::new).filter(|query| !query.is_empty());
-                match (query, hashes.full()) {
-                    (Some(query), Some(full)) => {
-                        let mut links: Vec<u64> = query.chain(full).collect();
-                        list.urls.extend(links.pop());
-                        list.query_roots.push(query::root(full));
-                        self.query_links.append(&mut links);
-                    }
-                    _ => list.urls.extend(hashes.prefixes().last()),
-                }
-            }
-            Entry::Expression(text) => list.patterns.push((false, text.into_owned())),
-            Entry::Keyword(text) => list.patterns.push((true, text.into_owned())),
-        }
+        let (_, list) = self.lists.last_mut().expect("a list is begun before entries are added");
+        list.add(entry);
     }
 
     /// What was added so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let sum = |of: fn(&List) -> usize| self.lists.iter().map(of).sum();
+        let sum = |of: fn(&Prepared) -> usize| self.lists.iter().map(|(_, list)| of(list)).sum();
         Counts {
             lists: self.lists.len(),
             names: sum(|list| list.names.len()),
@@ -155,21 +107,20 @@ impl Builder {
             return Err(BuildError::TooMany("lists"));
         }
         let (mut lists, mut patterns) = (Vec::new(), Vec::new());
-        for (place, list) in self.lists.iter_mut().enumerate() {
-            for all in [&mut list.names, &mut list.urls, &mut list.query_roots] {
-                all.sort_unstable();
-                all.dedup();
-            }
-            list.patterns.sort();
-            list.patterns.dedup();
+        let (mut url_hosts, mut query_links) = (Vec::new(), Vec::new());
+        for (place, (info, list)) in self.lists.iter_mut().enumerate() {
+            list.sort();
             let entries = list.names.len() + list.urls.len() + list.patterns.len();
-            lists.push((list.info.clone(), entries as u64));
+            lists.push((info.clone(), entries as u64));
             // No entries of their own, but looked up as such.
             list.urls.append(&mut list.query_roots);
             list.urls.sort_unstable();
+            list.urls.dedup();
+            url_hosts.append(&mut list.url_hosts);
+            query_links.append(&mut list.query_links);
             for (is_keyword, text) in std::mem::take(&mut list.patterns) {
                 if !is_keyword && let Err(why) = pattern::compile(&text) {
-                    let (list, why) = (list.info.name.clone(), why.to_owned());
+                    let (list, why) = (info.name.clone(), why.to_owned());
                     return Err(BuildError::Expression { list, expression: text, why });
                 }
                 patterns.push(Pattern { list: place as u16, is_keyword, text });
@@ -178,17 +129,18 @@ impl Builder {
         if patterns.len() > MAX_PATTERNS {
             return Err(BuildError::TooMany("expressions and keywords"));
         }
-        for marked in [&mut self.url_hosts, &mut self.query_links] {
+        for marked in [&mut url_hosts, &mut query_links] {
             marked.sort_unstable();
             marked.dedup();
         }
+        let max_labels = self.lists.iter().map(|(_, list)| list.max_labels).max().unwrap_or(0);
+        let has_single_labels = self.lists.iter().any(|(_, list)| list.has_single_labels);
 
         let mut sets = Sets::default();
-        let urls: Vec<&[u64]> = self.lists.iter().map(|list| &*list.urls).collect();
-        let urls = merge(&urls, &self.query_links, &mut sets)?;
-        self.lists.iter_mut().for_each(|list| list.urls = Vec::new());
-        let names: Vec<&[u64]> = self.lists.iter().map(|list| &*list.names).collect();
-        let names = merge(&names, &self.url_hosts, &mut sets)?;
+        let urls: Vec<&[u64]> = self.lists.iter().map(|(_, list)| &*list.urls).collect();
+        let urls = merge(&urls, &query_links, &mut sets)?;
+        let names: Vec<&[u64]> = self.lists.iter().map(|(_, list)| &*list.names).collect();
+        let names = merge(&names, &url_hosts, &mut sets)?;
         drop(self.lists);
 
         let header = layout::Header {
@@ -196,10 +148,10 @@ impl Builder {
             lists: &lists,
             sets: &sets.all,
             patterns: &patterns,
-            max_labels: self.max_labels,
-            has_single_labels: self.has_single_labels,
+            max_labels,
+            has_single_labels,
         };
-        Ok(layout::write(&header, |out| names.finish(out), |out| urls.finish(out)))
+        Ok(layout::write(&header, names, urls))
     }
 }
 
@@ -210,32 +162,33 @@ fn merge(lists: &[&[u64]], flagged: &[u64], sets: &mut Sets) -> Result<TableWrit
     if u32::try_from(total).is_err() {
         return Err(BuildError::TooMany("entries"));
     }
+    let mut writer = TableWriter::new(total);
+    let flagged = (FLAG, flagged);
+    let parts = lists.iter().enumerate().map(|(place, list)| (place as u16, *list));
+    let mut parts: Vec<_> = parts.chain([flagged]).filter(|(_, part)| !part.is_empty()).collect();
+    if let [(list, hashes)] = parts[..] {
+        for &hash in hashes {
+            writer.push(hash, sets.value(&[(hash, list)])?);
+        }
+        return Ok(writer);
+    }
     // Some two thousand hashes at a time, so that the sort stays in the nearest cache.
     let bits = (total / 2048 + 1).next_power_of_two().ilog2();
-    let mut rests: Vec<&[u64]> = lists.to_vec();
-    let mut flagged = flagged;
     let mut chunk: Vec<(u64, u16)> = Vec::new();
-    let mut merged: Vec<(u64, u16)> = Vec::with_capacity(total);
     for bucket in 0..1_u64 << bits {
         let within = |hash: u64| (hash >> 1) >> (63 - bits) == bucket;
         chunk.clear();
-        for (place, rest) in rests.iter_mut().enumerate() {
+        for (list, rest) in &mut parts {
             let count = rest.iter().take_while(|&&hash| within(hash)).count();
             let (here, after) = rest.split_at(count);
-            chunk.extend(here.iter().map(|&hash| (hash, place as u16)));
+            chunk.extend(here.iter().map(|&hash| (hash, *list)));
             *rest = after;
         }
-        let count = flagged.iter().take_while(|&&hash| within(hash)).count();
-        let (here, after) = flagged.split_at(count);
-        chunk.extend(here.iter().map(|&hash| (hash, FLAG)));
-        flagged = after;
         chunk.sort_unstable();
         for same in chunk.chunk_by(|one, other| one.0 == other.0) {
-            merged.push((same[0].0, sets.value(same)?));
+            writer.push(same[0].0, sets.value(same)?);
         }
     }
-    let mut writer = TableWriter::new(merged.len());
-    merged.iter().for_each(|&(hash, value)| writer.push(hash, value));
     Ok(writer)
 }
 
@@ -248,6 +201,8 @@ struct Sets {
     all: Vec<Vec<u16>>,
     places: HashMap<Vec<u16>, u16>,
     key: Vec<u16>,
+    /// Of the name before, without its mark: mostly, the next one is on the same lists.
+    last: u16,
 }
 
 impl Sets {
@@ -257,9 +212,13 @@ impl Sets {
             Some(((_, FLAG), lists)) => (HAS_URLS, lists),
             _ => (0, same),
         };
+        if lists.iter().map(|(_, list)| list).eq(&self.key) && !self.all.is_empty() {
+            return Ok(self.last | mark);
+        }
         self.key.clear();
         self.key.extend(lists.iter().map(|&(_, list)| list));
-        if let Some(place) = self.places.get(&self.key) {
+        if let Some(&place) = self.places.get(&self.key) {
+            self.last = place;
             return Ok(place | mark);
         }
         if self.all.len() > usize::from(SET) {
@@ -268,6 +227,7 @@ impl Sets {
         let place = self.all.len() as u16;
         self.all.push(self.key.clone());
         self.places.insert(self.key.clone(), place);
+        self.last = place;
         Ok(place | mark)
     }
 }

@@ -14,10 +14,10 @@
 use super::{ListInfo, OpenError};
 use crate::hash::{digest, extend};
 use crate::pattern::Pattern;
-use crate::table::Table;
+use crate::table::{Table, TableWriter};
 
 /// Changes with anything that changes what the bytes mean: layout, hash, spelling of URLs.
-const MAGIC: &[u8; 8] = b"SGINDEX3";
+pub(super) const MAGIC: &[u8; 8] = b"SGINDEX3";
 const PARTS: usize = 6;
 pub(super) const DIGEST: std::ops::Range<usize> = 64..72;
 const HEADER_BYTES: usize = 72;
@@ -45,13 +45,10 @@ pub(super) struct Header<'a> {
     pub(super) has_single_labels: bool,
 }
 
-/// Writes an index; each table is made by a function that appends it.
-pub(super) fn write(
-    header: &Header<'_>,
-    names: impl FnOnce(&mut Vec<u8>),
-    urls: impl FnOnce(&mut Vec<u8>),
-) -> Vec<u8> {
-    let mut out = vec![0; HEADER_BYTES];
+/// Writes an index.
+pub(super) fn write(header: &Header<'_>, names: TableWriter, urls: TableWriter) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER_BYTES + names.bytes() + urls.bytes());
+    out.resize(HEADER_BYTES, 0);
     let mut ends = Vec::with_capacity(PARTS);
     out.extend_from_slice(header.version.as_bytes());
     ends.push(out.len());
@@ -76,9 +73,9 @@ pub(super) fn write(
         push_text(&mut out, &pattern.text);
     }
     ends.push(out.len());
-    names(&mut out);
+    names.finish(&mut out);
     ends.push(out.len());
-    urls(&mut out);
+    urls.finish(&mut out);
     ends.push(out.len());
 
     out[..8].copy_from_slice(MAGIC);
@@ -140,32 +137,32 @@ pub(super) fn digest_of(bytes: &[u8]) -> u64 {
     digest(extend(DIGEST_SEED, &bytes[..DIGEST.start]), &bytes[DIGEST.end..])
 }
 
-fn push_number(out: &mut Vec<u8>, number: usize) {
+pub(super) fn push_number(out: &mut Vec<u8>, number: usize) {
     out.extend_from_slice(&(number as u32).to_le_bytes());
 }
 
-fn push_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
     push_number(out, text.len());
     out.extend_from_slice(text.as_bytes());
 }
 
 /// Takes values off the front of bytes that may be anything.
-struct Reader<'a> {
-    rest: &'a [u8],
+pub(super) struct Reader<'a> {
+    pub(super) rest: &'a [u8],
 }
 
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
         Some(*head)
     }
 
-    fn long(&mut self) -> Option<u64> {
+    pub(super) fn long(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }
 
-    fn number(&mut self) -> Option<usize> {
+    pub(super) fn number(&mut self) -> Option<usize> {
         self.take().map(|bytes| u32::from_le_bytes(bytes) as usize)
     }
 
@@ -173,7 +170,7 @@ impl Reader<'_> {
         self.take().map(u16::from_le_bytes)
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub(super) fn text(&mut self) -> Option<String> {
         let length = self.number()?;
         let text = String::from_utf8(self.rest.get(..length)?.to_vec()).ok()?;
         self.rest = &self.rest[length..];
@@ -181,13 +178,22 @@ impl Reader<'_> {
     }
 
     /// As many as stand there, each read by `one`. The number is not believed before they are there.
-    fn many<T>(&mut self, one: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn many<T>(&mut self, one: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = self.number()?;
         let mut all = Vec::with_capacity(count.min(1024));
         for _ in 0..count {
             all.push(one(self)?);
         }
         Some(all)
+    }
+
+    /// As many hashes as stand there.
+    pub(super) fn hashes(&mut self) -> Option<Vec<u64>> {
+        let bytes = usize::try_from(self.long()?).ok()?.checked_mul(8)?;
+        let (hashes, rest) = self.rest.split_at_checked(bytes)?;
+        self.rest = rest;
+        let (hashes, _) = hashes.as_chunks();
+        Some(hashes.iter().map(|hash| u64::from_le_bytes(*hash)).collect())
     }
 
     fn lists(mut self) -> Option<Vec<(ListInfo, u64)>> {

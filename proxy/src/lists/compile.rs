@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// Changes when the same versions would compile to other bytes: old files are then left alone and
 /// made again.
 const COMPILER_VERSION: &str = "2";
+/// That, and the program itself: what one compiled or prepared, another does not take.
+pub(super) const COMPILER: [&str; 2] = [COMPILER_VERSION, env!("CARGO_PKG_VERSION")];
 
 /// Index files kept beside the newest: a running daemon may be about to open the one before.
 const KEPT_INDEXES: usize = 2;
@@ -31,8 +33,7 @@ impl Recipe {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         };
-        part(COMPILER_VERSION);
-        part(env!("CARGO_PKG_VERSION"));
+        COMPILER.into_iter().for_each(&mut part);
         for list in &lists {
             part(&list.name);
             part(&list.category);
@@ -87,9 +88,8 @@ impl Recipe {
         let started = std::time::Instant::now();
         let mut builder = Builder::new();
         for list in &self.lists {
-            let entries = Shelf::new(&self.state, &list.name).entries(&list.version)?;
-            builder.begin(list.clone());
-            entries.iter().for_each(|entry| builder.add(entry));
+            let prepared = Shelf::new(&self.state, &list.name).prepared(&list.version)?;
+            builder.add_list(list.clone(), prepared);
         }
         let bytes =
             builder.finish(&self.key).map_err(|e| ListError::Index { why: e.to_string() })?;

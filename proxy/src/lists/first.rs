@@ -1,8 +1,7 @@
 //! The first version of a list: nothing of the list is in force that it could be compared with, but
 //! the policy's test cases can tell what it would close or open.
 
-use super::entries::Entries;
-use super::gate::Gate;
+use super::gate::{Change, Gate};
 use super::judge::{Fresh, candidate};
 use super::version::Shelf;
 use super::{ListError, Lists, Outcome, Recipe, blocking};
@@ -37,6 +36,10 @@ impl Lists<'_> {
             return Ok(());
         }
         let Some(policy) = self.policy(catalogue, gate).await? else { return Ok(()) };
+        // Without tests only that the patterns fit into an index is left to see.
+        if !policy.has_tests() && !fresh.iter().any(|version| version.has_patterns) {
+            return Ok(());
+        }
         let (mut base, mut tried) = (Vec::new(), Vec::new());
         for (place, version) in fresh.iter().enumerate().filter(|(_, version)| is_first(version)) {
             let part = (place, version.list.clone(), version.info.version.clone());
@@ -66,8 +69,8 @@ impl Lists<'_> {
         let catalogue = catalogue.clone();
         let held = blocking(move || {
             let alone = |(place, list, version): &(usize, ListSource, String)| {
-                let entries = Shelf::new(&state, &list.name).entries(version)?;
-                let index = candidate(list, &Entries::default(), &entries, 0).alone(&catalogue)?;
+                let prepared = Shelf::new(&state, &list.name).prepared(version)?;
+                let index = candidate(list, Change::default()).alone(prepared, &catalogue)?;
                 Ok::<_, ListError>((*place, index))
             };
             let mut trial = Trial { policy: &policy, now, indexes: Vec::new() };

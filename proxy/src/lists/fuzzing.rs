@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken promise is a panic here")]
 
+use super::entries::Collector;
 use super::unpack;
 use crate::config::{ListOrigin, ListSource};
 use crate::fuzzing::SHIPPED;
-use categorizer::index::{Builder, Index, ListInfo};
+use categorizer::index::{Builder, Index, ListInfo, Prepared};
 use categorizer::list::{Entry, Format, Options, read};
 use rules::host::Host;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -32,7 +33,8 @@ const FORMATS: [Option<Format>; 10] = [
 ];
 
 /// The first byte chooses the syntax, the others are the file in any packing. What is unpacked stays
-/// within its bound; every name that is taken in is canonical, and is found in the index.
+/// within its bound; every name that is taken in is canonical, and is found in the index, which is the same
+/// whether the list was kept on the way or not.
 pub fn list_import(bytes: &[u8]) {
     let Some((&choice, bytes)) = bytes.split_first() else { return };
     let told = FORMATS[usize::from(choice) % FORMATS.len()];
@@ -61,12 +63,13 @@ pub fn list_import(bytes: &[u8]) {
 }
 
 fn index(bytes: &[u8], options: Options) {
-    let mut builder = Builder::new();
-    builder.begin(ListInfo {
+    let list = ListInfo {
         name: "games".to_owned(),
         category: "games".to_owned(),
         version: "1".to_owned(),
-    });
+    };
+    let (mut builder, mut collector) = (Builder::new(), Collector::default());
+    builder.begin(list.clone());
     let (mut names, mut taken) = (Vec::new(), 0_usize);
     let report = read(bytes, options, &mut |entry| {
         taken += 1;
@@ -76,11 +79,17 @@ fn index(bytes: &[u8], options: Options) {
         if let Entry::Domain(name) = &entry {
             names.push(name.to_string());
         }
+        collector.push(&entry);
         builder.add(entry);
     });
     assert_eq!(report.entries, taken as u64);
     assert!(report.skipped <= report.lines);
     let index = builder.finish("1").unwrap();
+    // The same by the way that lists go: sorted, prepared, kept and read again.
+    let kept = collector.finish().unwrap().prepared().to_bytes("key");
+    let mut builder = Builder::new();
+    builder.add_list(list, Prepared::from_bytes(&kept, "key").unwrap());
+    assert!(builder.finish("1").unwrap() == index, "prepared, it compiles to other bytes");
     let catalogue = &*SHIPPED;
     let index = Index::open(Box::new(index), catalogue).unwrap();
     let games = catalogue.id("games").unwrap();

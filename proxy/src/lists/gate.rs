@@ -1,9 +1,8 @@
 //! What keeps a new list version back until a person has looked at it.
 
 use super::ListError;
-use super::entries::Entries;
 use crate::snapshot::Snapshot;
-use categorizer::index::{Builder, Index, ListInfo};
+use categorizer::index::{Builder, Index, ListInfo, Prepared};
 use rules::category::{Catalogue, CategoryId, CategorySet};
 use rules::host::Host;
 use rules::policy::{Cell, Policy};
@@ -38,14 +37,21 @@ impl Gate {
     }
 }
 
+/// How many entries a list had and would have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Change {
+    pub(super) before: u64,
+    pub(super) after: u64,
+    /// Those that only the version before has.
+    pub(super) removed: u64,
+}
+
 /// One list version on its way into force.
 pub(super) struct Candidate<'a> {
     pub(super) list: &'a str,
     pub(super) category: &'a str,
     pub(super) hold_if_seen: bool,
-    pub(super) old: &'a Entries,
-    pub(super) new: &'a Entries,
-    pub(super) removed: u64,
+    pub(super) change: Change,
     /// Whether the new version's files are mostly junk, and the old one's were not.
     pub(super) turns_to_junk: bool,
 }
@@ -54,33 +60,41 @@ impl Candidate<'_> {
     /// Why the version must wait; empty: it may take effect.
     pub(super) fn holds(
         &self,
+        prepared: Prepared,
         gate: &Gate,
         catalogue: &Catalogue,
         now: UnixMillis,
     ) -> Result<Vec<String>, ListError> {
         let locked = catalogue.id(self.category).is_some_and(|id| catalogue.locked().contains(id));
         let mut holds = Vec::new();
-        if locked && self.removed > 0 {
-            holds.push(format!("would open {} in a locked category", entries(self.removed)));
+        let Change { before, after, removed } = self.change;
+        if locked && removed > 0 {
+            holds.push(format!("would open {} in a locked category", entries(removed)));
         } else if self.removed_over(MAX_REMOVED_PERCENT) {
-            let (old, new) = (self.old.len(), self.new.len());
-            let removed = self.removed;
             holds.push(format!(
-                "would lose more than {MAX_REMOVED_PERCENT} % of its entries, {removed} of {old} \
-                 (it would have {new})"
+                "would lose more than {MAX_REMOVED_PERCENT} % of its entries, {removed} of {before} \
+                 (it would have {after})"
             ));
         }
         if self.turns_to_junk {
             holds.push("more than half of its lines are no entries".to_owned());
         }
         let Some((policy, index)) = &gate.current else { return Ok(holds) };
-        let added = (self.new.len() + self.removed).saturating_sub(self.old.len());
-        if gate.by_hand && opens(policy, self.category, added, self.removed) {
+        let added = (after + removed).saturating_sub(before);
+        if gate.by_hand && opens(policy, self.category, added, removed) {
             holds.push("comes from a file of its own and may open sites".to_owned());
         }
-        let alone = self.alone(catalogue)?;
         // What blocks illegal content takes effect at once, whoever was there last week.
-        if self.hold_if_seen && !locked && blocks_somebody(policy, self.category) {
+        let asks_for_sites = self.hold_if_seen
+            && !gate.seen.is_empty()
+            && !locked
+            && blocks_somebody(policy, self.category);
+        // Whether its patterns fit into an index is seen only there.
+        if !asks_for_sites && !policy.has_tests() && !prepared.has_patterns() {
+            return Ok(holds);
+        }
+        let alone = self.alone(prepared, catalogue)?;
+        if asks_for_sites {
             holds.extend(self.newly_blocked(gate, index, &alone));
         }
         holds.extend(self.failing_tests(policy, index, &alone, now));
@@ -90,28 +104,34 @@ impl Candidate<'_> {
     /// The failing `[[test]]` cases of the policy, should this version take effect.
     pub(super) fn failing(
         &self,
+        prepared: Prepared,
         gate: &Gate,
         catalogue: &Catalogue,
         now: UnixMillis,
     ) -> Result<Option<String>, ListError> {
         let Some((policy, index)) = &gate.current else { return Ok(None) };
-        Ok(self.failing_tests(policy, index, &self.alone(catalogue)?, now))
+        Ok(self.failing_tests(policy, index, &self.alone(prepared, catalogue)?, now))
     }
 
     fn removed_over(&self, percent: u64) -> bool {
-        u128::from(self.removed) * 100 > u128::from(self.old.len()) * u128::from(percent)
+        let Change { before, removed, .. } = self.change;
+        u128::from(removed) * 100 > u128::from(before) * u128::from(percent)
     }
 
     /// An index of the new version alone: the same matching as traffic, at this list's cost.
-    pub(super) fn alone(&self, catalogue: &Catalogue) -> Result<Index, ListError> {
+    pub(super) fn alone(
+        &self,
+        prepared: Prepared,
+        catalogue: &Catalogue,
+    ) -> Result<Index, ListError> {
         let failed = |why: String| ListError::Index { why };
         let mut builder = Builder::new();
-        builder.begin(ListInfo {
+        let list = ListInfo {
             name: self.list.to_owned(),
             category: self.category.to_owned(),
             version: String::new(),
-        });
-        self.new.iter().for_each(|entry| builder.add(entry));
+        };
+        builder.add_list(list, prepared);
         let bytes = builder.finish("").map_err(|e| failed(e.to_string()))?;
         Index::open(Box::new(bytes), catalogue).map_err(|e| failed(e.to_string()))
     }

@@ -1,9 +1,8 @@
 //! Looking at one list: whether its source has changed, what that gives, and whether the result may
 //! take effect.
 
-use super::entries::Entries;
 use super::fetch::Download;
-use super::gate::{Candidate, Gate};
+use super::gate::{Candidate, Change, Gate};
 use super::source::{self, Reading};
 use super::version::{Lineage, Looked, Shelf, VersionInfo};
 use super::{Difference, HOUR_MS, ListError, Outcome};
@@ -21,6 +20,8 @@ pub(super) struct Fresh {
     pub(super) info: VersionInfo,
     pub(super) looked: Looked,
     pub(super) verdict: Outcome,
+    /// Whether it has expressions or keywords.
+    pub(super) has_patterns: bool,
 }
 
 /// What looking at one list led to.
@@ -86,30 +87,38 @@ pub(super) fn consider(
     if moved || !shelf.has(&info.version) {
         shelf.store(&info, &new)?;
     }
+    let difference = match lineage.accepted.as_deref() {
+        Some(accepted) => Some(shelf.entries(accepted)?.difference(&new, 0)),
+        None => None,
+    };
+    let (count, prepared) = (new.len(), new.prepared());
+    let has_patterns = prepared.has_patterns();
+    // From here on less than half of the memory that the text takes is enough.
+    drop(new);
+    shelf.keep_prepared(&info, &prepared);
     let version = info.version.clone();
-    let verdict = match lineage.accepted.as_deref() {
-        None => {
-            if info.is_mostly_junk() {
-                let list = list.name.as_str();
-                tracing::warn!(list, "more than half of its lines are no entries: is it a list?");
-            }
-            Outcome::Accepted { version, entries: new.len(), added: new.len(), removed: 0 }
-        }
-        Some(accepted) => {
-            let old = shelf.entries(accepted)?;
-            let Difference { added, removed, .. } = old.difference(&new, 0);
+    let verdict = match (lineage.accepted.as_deref(), difference) {
+        (Some(accepted), Some(Difference { added, removed, .. })) => {
             // Some lists are mostly rules that name no site: the first version was taken as it is.
             let turns_to_junk = info.is_mostly_junk() && !shelf.info(accepted)?.is_mostly_junk();
-            let candidate = Candidate { turns_to_junk, ..candidate(&list, &old, &new, removed) };
-            let mut holds = candidate.holds(gate, catalogue, now)?;
+            let change = Change { before: count + removed - added, after: count, removed };
+            let candidate = Candidate { turns_to_junk, ..candidate(&list, change) };
+            let mut holds = candidate.holds(prepared, gate, catalogue, now)?;
             if rolled_back {
                 holds.insert(0, "was rolled back".to_owned());
             }
             if holds.is_empty() {
-                Outcome::Accepted { version, entries: new.len(), added, removed }
+                Outcome::Accepted { version, entries: count, added, removed }
             } else {
                 Outcome::Held { version, why: holds.join("; ") }
             }
+        }
+        _ => {
+            if info.is_mostly_junk() {
+                let list = list.name.as_str();
+                tracing::warn!(list, "more than half of its lines are no entries: is it a list?");
+            }
+            Outcome::Accepted { version, entries: count, added: count, removed: 0 }
         }
     };
     let known = lineage.held.map(|(version, _)| version);
@@ -119,22 +128,15 @@ pub(super) fn consider(
         shelf.set_looked(&looked_now)?;
         return Ok(Step::Done(verdict));
     }
-    Ok(Step::Fresh(Box::new(Fresh { list, info, looked: looked_now, verdict })))
+    Ok(Step::Fresh(Box::new(Fresh { list, info, looked: looked_now, verdict, has_patterns })))
 }
 
-pub(super) fn candidate<'e>(
-    list: &'e ListSource,
-    old: &'e Entries,
-    new: &'e Entries,
-    removed: u64,
-) -> Candidate<'e> {
+pub(super) fn candidate(list: &ListSource, change: Change) -> Candidate<'_> {
     Candidate {
         list: &list.name,
         category: &list.category,
         hold_if_seen: list.hold_if_seen,
-        old,
-        new,
-        removed,
+        change,
         turns_to_junk: false,
     }
 }

@@ -22,6 +22,7 @@ mod version;
 pub use entries::Difference;
 pub(crate) use entries::hex;
 pub(crate) use fetch::{dial, handshake_tls};
+use gate::Change;
 pub use gate::Gate;
 pub(crate) use moves::ACTOR_MACHINE_FILE;
 pub use moves::Displaced;
@@ -385,8 +386,13 @@ impl<'a> Lists<'a> {
             .transpose()?
             .unwrap_or_default();
         let difference = old.difference(&new, 0);
-        let candidate = candidate(list, &old, &new, difference.removed);
-        if let Some(why) = candidate.failing(gate, &catalogue(self.config)?, now)? {
+        let (removed, after) = (difference.removed, new.len());
+        let change = Change { before: old.len(), after, removed };
+        drop((old, new));
+        let candidate = candidate(list, change);
+        if let Some(why) =
+            candidate.failing(shelf.prepared(&version)?, gate, &catalogue(self.config)?, now)?
+        {
             return Err(ListError::Tests { list: name.to_owned(), why });
         }
         let what = ListRequest {
@@ -394,7 +400,7 @@ impl<'a> Lists<'a> {
             version,
             rollback: false,
             base: lineage.accepted,
-            entries: new.len(),
+            entries: after,
             added: difference.added,
             removed: difference.removed,
         };

@@ -124,6 +124,9 @@ fn read_one(file: ListFile, list: &ListSource, collector: &mut Collector) -> Fil
         format: list.format.or(file.format),
         allow_public_suffixes: list.allow_public_suffixes,
     };
+    // Room for a name a line, as most lists have it; what is not needed is never touched.
+    let breaks = memchr::memchr_iter(b'\n', &file.bytes).count();
+    collector.expect((breaks + 1).min(file.bytes.len() / 8), file.bytes.len() + breaks + 1);
     let report = categorizer::list::read(&file.bytes, options, &mut |entry| collector.push(&entry));
     let line = |skipped: &categorizer::list::Skipped| {
         format!("{}:{}: {}: {}", file.name, skipped.line, skipped.why, skipped.text)

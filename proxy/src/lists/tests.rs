@@ -497,7 +497,8 @@ async fn a_crash_before_the_change_log_entry_leaves_the_old_version_in_force() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(left.len(), 5, "two versions of two files, and state.json: {left:?}");
+    // Two versions of two files, what compiling needs of the one in force, and state.json.
+    assert_eq!(left.len(), 6, "{left:?}");
     assert!(
         !left.iter().any(|name| name.contains("0badcafe") || name.contains("half")),
         "{left:?}"
@@ -526,9 +527,23 @@ async fn a_damaged_version_or_index_is_noticed_never_used() {
         assert!(index.categories(&host("chess.example"), None).contains(games), "from {start}");
         assert_eq!(std::fs::read(&index_path).unwrap(), whole, "compiled again, from {start}");
     }
-    // A damaged version cannot be compiled; its source can be taken in again.
+    // What compiling needs of a version is checked too, and made again from its entries.
     let accepted = bench.lists().status().await.unwrap()[0].lineage.accepted.clone().unwrap();
-    let path = Shelf::new(&bench.config.state, "games").entries_path(&accepted);
+    let shelf = Shelf::new(&bench.config.state, "games");
+    let prepared_path = shelf.prepared_path(&accepted);
+    let prepared = std::fs::read(&prepared_path).unwrap();
+    for place in 0..prepared.len() {
+        let mut changed = prepared.clone();
+        changed[place] ^= 0x10;
+        std::fs::write(&prepared_path, changed).unwrap();
+        std::fs::remove_file(&index_path).unwrap();
+        bench.index().await;
+        assert_eq!(std::fs::read(&index_path).unwrap(), whole, "byte {place}");
+        assert_eq!(std::fs::read(&prepared_path).unwrap(), prepared, "byte {place}");
+    }
+    // A damaged version cannot be compiled; its source can be taken in again.
+    std::fs::remove_file(&prepared_path).unwrap();
+    let path = shelf.entries_path(&accepted);
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
@@ -536,6 +551,35 @@ async fn a_damaged_version_or_index_is_noticed_never_used() {
     std::fs::remove_file(&index_path).unwrap();
     let error = bench.lists().index(&catalogue(&bench.config).unwrap(), NOW).await.err().unwrap();
     assert!(matches!(error, ListError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_version_that_an_older_program_packed_compiles_and_is_compared_with_the_next() {
+    let bench = Bench::new(&[("games", "games")]).await;
+    let all = sites(10);
+    bench.write("games", &names(&all));
+    let version = bench.index().await.version().to_owned();
+    let accepted = bench.lists().status().await.unwrap()[0].lineage.accepted.clone().unwrap();
+    let shelf = Shelf::new(&bench.config.state, "games");
+    let path = shelf.entries_path(&accepted);
+    let text = zstd::decode_all(std::fs::File::open(&path).unwrap()).unwrap();
+    let gzip = std::fs::File::create(path.with_extension("gz")).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(gzip, flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &text).unwrap();
+    gzip.finish().unwrap();
+    let index_path = bench.config.state.join("index").join(format!("{version}.sgx"));
+    for made in [&path, &shelf.prepared_path(&accepted), &index_path] {
+        std::fs::remove_file(made).unwrap();
+    }
+    assert!(shelf.has(&accepted));
+    assert_eq!(bench.index().await.version(), version);
+    let more = [names(&all), vec!["extra.example"]].concat();
+    bench.write("games", &more);
+    let outcome = bench.update(&Gate::default()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Accepted { added: 1, removed: 0, .. }), "{outcome:?}");
+    assert!(path.with_extension("gz").is_file(), "the version before is kept for a rollback");
+    assert!(matches!(bench.rollback("games").await.unwrap(), Outcome::Accepted { .. }));
+    assert_eq!(bench.index().await.version(), version);
 }
 
 #[tokio::test]
@@ -581,9 +625,11 @@ async fn two_processes_that_take_in_the_same_list_record_it_once() {
 
 /// Every folder of real lists, as a school would name them; nothing where they are not there.
 fn real_lists() -> Option<String> {
-    let shared = std::env::var_os("SCHOOLGATE_SHARED")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let shared = std::env::var_os("SCHOOLGATE_SHARED").map_or(beside, PathBuf::from);
+    // Some name the folder with `data`, some that one itself.
+    let data = Some(shared.join("data")).filter(|data| data.is_dir());
+    let shared = data.unwrap_or(shared);
     let mut text = String::new();
     for publisher in ["ut1", "shadowwhisperer", "blocklistproject", "ut1-cbuijs"] {
         for entry in std::fs::read_dir(shared.join("lists").join(publisher)).ok()? {

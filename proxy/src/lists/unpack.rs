@@ -100,6 +100,8 @@ fn read_file(
 struct Source {
     inner: Box<dyn Read>,
     packed_bytes: Option<u64>,
+    /// Of a file that is not packed.
+    plain_bytes: Option<u64>,
 }
 
 fn open(path: &Path) -> Result<Source, ListError> {
@@ -119,8 +121,11 @@ fn open(path: &Path) -> Result<Source, ListError> {
         true => Source {
             inner: Box::new(MultiGzDecoder::new(file)),
             packed_bytes: Some(metadata.len()),
+            plain_bytes: None,
         },
-        false => Source { inner: Box::new(file), packed_bytes: None },
+        false => {
+            Source { inner: Box::new(file), packed_bytes: None, plain_bytes: Some(metadata.len()) }
+        }
     })
 }
 
@@ -133,7 +138,7 @@ struct Budget {
 impl Budget {
     fn read(&mut self, source: Source, name: &str) -> Result<Vec<u8>, ListError> {
         let mut guarded = Guarded::new(source, self.left);
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(guarded.expected());
         let outcome = guarded.read_to_end(&mut bytes);
         self.settle(outcome, bytes.len() as u64, &guarded, name)?;
         Ok(bytes)
@@ -169,6 +174,13 @@ impl Guarded {
             None => limit,
         };
         Self { source, read: 0, limit, over: false }
+    }
+
+    /// How many bytes will come, where that is known: growing on the way would copy them again.
+    fn expected(&self) -> usize {
+        // One more, to see the end.
+        let bytes = self.source.plain_bytes.map_or(0, |bytes| bytes.min(self.limit) + 1);
+        usize::try_from(bytes).unwrap_or(0)
     }
 }
 

@@ -1,13 +1,18 @@
 //! List versions on disk, and which of them is in force.
 //!
-//! `STATE/lists/NAME/VERSION.list.gz` holds a version's entries, `VERSION.json` what is known of
-//! them. Which version is in force stands in the change log alone: the last `list_accepted` or
+//! `STATE/lists/NAME/VERSION.list.zst` holds a version's entries (older programs wrote `.list.gz`),
+//! `VERSION.json` what is known of them. `VERSION.sgl` is what compiling needs of the entries: made
+//! again from them where it is missing or damaged, and kept only for versions in force or held.
+//!
+//! Which version is in force stands in the change log alone: the last `list_accepted` or
 //! `list_rolled_back` of a list. A version's files are durable before its entry is written, so a
 //! crash at any step leaves either the old version in force or the new one, whole.
 
+use super::compile::COMPILER;
 use super::entries::Entries;
 use super::{ListError, Outcome};
 use crate::config::ListSource;
+use categorizer::index::Prepared;
 use rules::change::{ChangeEntry, Event};
 use rules::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -18,6 +23,11 @@ use std::path::{Path, PathBuf};
 
 /// Accepted versions kept beside the one in force, for `rollback`.
 const KEPT_VERSIONS: usize = 3;
+
+/// How the names of a version's files end.
+const ENTRIES: &str = ".list.zst";
+const OLDER_ENTRIES: &str = ".list.gz";
+const PREPARED: &str = ".sgl";
 
 /// What is known of one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +169,16 @@ impl Shelf {
     }
 
     pub(super) fn entries_path(&self, version: &str) -> PathBuf {
-        self.folder.join(format!("{version}.list.gz"))
+        self.folder.join(format!("{version}{ENTRIES}"))
+    }
+
+    /// Where an older program kept the entries.
+    fn older_entries_path(&self, version: &str) -> PathBuf {
+        self.folder.join(format!("{version}{OLDER_ENTRIES}"))
+    }
+
+    pub(super) fn prepared_path(&self, version: &str) -> PathBuf {
+        self.folder.join(format!("{version}{PREPARED}"))
     }
 
     fn info_path(&self, version: &str) -> PathBuf {
@@ -189,12 +208,45 @@ impl Shelf {
     /// The entries of a version, proved to be those that were stored: by the hash beside them, whose
     /// start is in the version's name, which stands in the change log.
     pub(super) fn entries(&self, version: &str) -> Result<Entries, ListError> {
+        self.entries_of(&self.proved_info(version)?)
+    }
+
+    fn entries_of(&self, info: &VersionInfo) -> Result<Entries, ListError> {
+        let older = self.older_entries_path(&info.version);
+        let path = Some(self.entries_path(&info.version)).filter(|path| path.is_file());
+        Entries::read(&path.unwrap_or(older), &info.hash, info.entries)
+    }
+
+    /// What is known of a version, with the hash that it is named after.
+    fn proved_info(&self, version: &str) -> Result<VersionInfo, ListError> {
         let info = self.info(version)?;
-        if !is_named_after(version, &info.hash) {
-            let path = self.info_path(version).display().to_string();
-            return Err(ListError::Damaged { path, why: "of another version".to_owned() });
+        if is_named_after(version, &info.hash) {
+            return Ok(VersionInfo { version: version.to_owned(), ..info });
         }
-        Entries::read(&self.entries_path(version), &info.hash, info.entries)
+        let path = self.info_path(version).display().to_string();
+        Err(ListError::Damaged { path, why: "of another version".to_owned() })
+    }
+
+    /// What compiling needs of a version: as it was kept, or made from the entries and kept.
+    pub(super) fn prepared(&self, version: &str) -> Result<Prepared, ListError> {
+        let info = self.proved_info(version)?;
+        let kept = std::fs::read(self.prepared_path(version)).ok();
+        if let Some(list) = kept.and_then(|kept| Prepared::from_bytes(&kept, &key_of(&info.hash))) {
+            return Ok(list);
+        }
+        let list = self.entries_of(&info)?.prepared();
+        self.keep_prepared(&info, &list);
+        Ok(list)
+    }
+
+    /// Keeps what compiling needs of a version. Not synced, and no fault where it fails: like an index,
+    /// it is checked when it is read, and can be made again.
+    pub(super) fn keep_prepared(&self, info: &VersionInfo, list: &Prepared) {
+        let bytes = list.to_bytes(&key_of(&info.hash));
+        let path = self.prepared_path(&info.version);
+        if let Err(error) = move_into_place(&path, |path| std::fs::write(path, &bytes)) {
+            tracing::debug!(%error, version = info.version, "a list will be prepared again");
+        }
     }
 
     /// Whether it is certain that nothing of the list is kept.
@@ -203,7 +255,8 @@ impl Shelf {
     }
 
     pub(super) fn has(&self, version: &str) -> bool {
-        self.entries_path(version).is_file() && self.info_path(version).is_file()
+        let entries = [self.entries_path(version), self.older_entries_path(version)];
+        entries.iter().any(|path| path.is_file()) && self.info_path(version).is_file()
     }
 
     /// The first version of a list, where it is held. Not so once the machine file puts the list into
@@ -238,20 +291,34 @@ impl Shelf {
     pub(super) fn tidy(&self, lineage: &Lineage) {
         let mut kept: Vec<&str> =
             lineage.previous.iter().rev().take(KEPT_VERSIONS).map(String::as_str).collect();
-        kept.extend(lineage.accepted.as_deref());
-        kept.extend(lineage.held.as_ref().map(|(version, _)| version.as_str()));
+        let compiled: Vec<&str> = lineage
+            .accepted
+            .as_deref()
+            .into_iter()
+            .chain(lineage.held.as_ref().map(|(version, _)| version.as_str()))
+            .collect();
+        kept.extend(&compiled);
         kept.extend(lineage.rolled_back.as_deref());
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let version = name.strip_suffix(".list.gz").or_else(|| name.strip_suffix(".json"));
-            let needed =
-                name == "state.json" || version.is_some_and(|version| kept.contains(&version));
+            let of_version = |ends: &[&str]| ends.iter().find_map(|end| name.strip_suffix(end));
+            let is_kept = |version: Option<&str>| version.is_some_and(|it| kept.contains(&it));
+            let is_prepared =
+                |version: Option<&str>| version.is_some_and(|it| compiled.contains(&it));
+            let needed = name == "state.json"
+                || is_kept(of_version(&[ENTRIES, OLDER_ENTRIES, ".json"]))
+                || is_prepared(of_version(&[PREPARED]));
             if !needed {
                 // A file that cannot be removed now is tried again at the next update.
                 let _ = std::fs::remove_file(entry.path());
             }
         }
     }
+}
+
+/// What was prepared from entries with this hash, by this program.
+fn key_of(hash: &str) -> String {
+    format!("{hash} {}", COMPILER.join(" "))
 }
 
 /// Whether a version's name ends in the first eight digits of its hash.

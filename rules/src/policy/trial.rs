@@ -17,6 +17,12 @@ pub struct TestFailure {
 }
 
 impl Policy {
+    /// Whether it has any `[[test]]` case.
+    #[must_use]
+    pub fn has_tests(&self) -> bool {
+        !self.tests.is_empty()
+    }
+
     /// Runs all `[[test]]` cases. `categories` gives a host's (and path's) categories.
     ///
     /// A weekday and time is the next such on a school day, so that a policy that opens something

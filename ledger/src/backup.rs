@@ -482,6 +482,8 @@ fn is_wanted(path: &Path) -> bool {
     ]
     .contains(&extension(path))
         || name.starts_with('.');
+    // What compiling makes of a list's entries, and makes again.
+    let unfinished = unfinished || extension(path) == "sgl";
     // What sealing puts in order.
     let unfinished =
         unfinished || path.parent().is_some_and(|folder| extension(folder) == "sorting");
@@ -558,7 +560,23 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::is_plain;
+    use super::{is_plain, is_wanted};
+    use std::path::Path;
+
+    #[test]
+    fn what_is_half_made_or_made_again_is_in_no_backup() {
+        for (path, wanted) in [
+            ("lists/games/2026-11-01-0badcafe.list.zst", true),
+            ("lists/games/2026-11-01-0badcafe.json", true),
+            ("lists/games/2026-11-01-0badcafe.sgl", false),
+            ("access/access-2026-11-21.sums.db.new", false),
+            ("audit/key", false),
+            ("audit/key.pub", false),
+            ("audit/checkpoints", true),
+        ] {
+            assert_eq!(is_wanted(Path::new(path)), wanted, "{path}");
+        }
+    }
 
     #[test]
     fn a_name_that_could_lead_out_of_the_backup_is_none() {

@@ -259,6 +259,31 @@ mod tests {
         assert_eq!(Prepared::from_bytes(&[&bytes[..], b"x"].concat(), "a key"), None);
     }
 
+    /// What is kept is merged into indexes for as long as its key stays: hashes of another kind would find
+    /// nothing of it, and let every site by.
+    #[test]
+    fn whoever_changes_a_hash_or_the_form_raises_the_magic_bytes() {
+        let lines: [(u8, &str); 9] = [
+            (0, "localhost"),
+            (0, "www.b.example"),
+            (0, "192.0.2.1"),
+            (0, "a-name-that-is-longer-than-sixty-four-letters.and-has.labels.enough.example"),
+            (1, "c.example/d/e"),
+            (1, "www.c.example/d?e=1&f=2"),
+            (1, "c.example/"),
+            (2, "banner[0-9]"),
+            (3, "two words"),
+        ];
+        let lines = lines.map(|(kind, text)| (kind, text.to_owned()));
+        let bytes = Prepared::of(lines.len(), lines.iter().map(entry)).to_bytes("a key");
+        let behind_magic = digest(DIGEST_SEED, &bytes[layout::MAGIC.len()..]);
+        assert_eq!(
+            (layout::MAGIC, behind_magic),
+            (b"SGINDEX3", 1_147_481_421_323_117_775),
+            "prepared lists are other bytes now: give MAGIC another number"
+        );
+    }
+
     #[test]
     fn hashes_in_another_order_are_not_taken() {
         let mut list = some();

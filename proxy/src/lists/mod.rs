@@ -15,6 +15,7 @@ pub(crate) mod fuzzing;
 mod gate;
 mod judge;
 mod moves;
+mod pieces;
 mod source;
 mod unpack;
 mod version;
@@ -53,9 +54,6 @@ use version::{LIST_EVENTS, Looked, Shelf, lineages};
 /// Longest wait for another process that is updating the same lists, in milliseconds.
 const LOCK_TIMEOUT_MS: u64 = 120_000;
 const HOUR_MS: i64 = 3_600_000;
-/// Bytes of a file that are read or written at once. A kernel without preemption lets nobody else have the
-/// processor in the middle of a call, and a worker would wait for tens of megabytes.
-const IO_BYTES: usize = 128 * 1024;
 
 /// Why something about a list did not work. What was in force stays so.
 #[derive(Debug, Error)]

@@ -3,6 +3,7 @@
 //! no name inside it ever becomes a path outside it.
 
 use super::ListError;
+use super::pieces::Pieces;
 use crate::config::ListSource;
 use categorizer::list::Format;
 use flate2::read::MultiGzDecoder;
@@ -186,8 +187,7 @@ impl Guarded {
 
 impl Read for Guarded {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let piece = buffer.len().min(super::IO_BYTES);
-        let count = self.source.inner.read(&mut buffer[..piece])?;
+        let count = Pieces(&mut self.source.inner).read(buffer)?;
         self.read += count as u64;
         if self.read > self.limit {
             self.over = true;

@@ -10,7 +10,7 @@
 
 use super::compile::COMPILER;
 use super::entries::Entries;
-use super::{ListError, Outcome};
+use super::{ListError, Outcome, pieces};
 use crate::config::ListSource;
 use categorizer::index::Prepared;
 use rules::change::{ChangeEntry, Event};
@@ -18,7 +18,6 @@ use rules::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Accepted versions kept beside the one in force, for `rollback`.
@@ -227,10 +226,12 @@ impl Shelf {
         Err(ListError::Damaged { path, why: "of another version".to_owned() })
     }
 
-    /// What compiling needs of a version: as it was kept, or made from the entries and kept.
+    /// What compiling needs of a version: as it was kept, or made from the entries and kept. What was kept
+    /// is checked against damage; whoever may write the state folder can put anything there, as in its place
+    /// an index (docs/adr/0010-proven-people.md).
     pub(super) fn prepared(&self, version: &str) -> Result<Prepared, ListError> {
         let info = self.proved_info(version)?;
-        let kept = std::fs::read(self.prepared_path(version)).ok();
+        let kept = pieces::read(&self.prepared_path(version)).ok();
         if let Some(list) = kept.and_then(|kept| Prepared::from_bytes(&kept, &key_of(&info.hash))) {
             return Ok(list);
         }
@@ -244,7 +245,7 @@ impl Shelf {
     pub(super) fn keep_prepared(&self, info: &VersionInfo, list: &Prepared) {
         let bytes = list.to_bytes(&key_of(&info.hash));
         let path = self.prepared_path(&info.version);
-        if let Err(error) = move_into_place(&path, |path| std::fs::write(path, &bytes)) {
+        if let Err(error) = move_into_place(&path, |path| pieces::write(path, &bytes).map(drop)) {
             tracing::debug!(%error, version = info.version, "a list will be prepared again");
         }
     }
@@ -333,11 +334,7 @@ pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    for piece in bytes.chunks(super::IO_BYTES) {
-        file.write_all(piece)?;
-    }
-    file.sync_all()
+    pieces::write(path, bytes)?.sync_all()
 }
 
 /// A file's folder; a bare file name has an empty parent, which cannot be opened.

@@ -89,6 +89,9 @@ struct Options {
     /// Short forms of some minutes, to see that all of it works; musts are held all the same
     #[arg(long)]
     quick: bool,
+    /// School days of the month instead of 22: single nights differ by a twentieth, and a slow growth shows in many
+    #[arg(long, value_parser = clap::value_parser!(u16).range(4..=1_000))]
+    days: Option<u16>,
     /// Names on the list, where growth does not vary them
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     names: u64,
@@ -153,6 +156,7 @@ fn run(options: &Options) -> Result<bool, String> {
         hosts: scene::hosts_with_ours(material.hosts),
         names: usize::try_from(options.names).map_err(|error| error.to_string())?,
         quick: options.quick,
+        days: options.days,
     };
     describe(&scene, &mut report);
     let mut pictures = Vec::new();

@@ -54,7 +54,8 @@ const LIST_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// A sentence: what failed.
 pub(crate) fn measure(scene: &Scene, report: &mut Report) -> Result<(), String> {
-    let size = if scene.quick { QUICK } else { FULL };
+    let mut size = if scene.quick { QUICK } else { FULL };
+    size.days = scene.days.map_or(size.days, usize::from);
     let sites = scene.sites("month-sites")?;
     let needs = Needs {
         inspection: true,

@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     pub names: usize,
     /// Short forms are wanted.
     pub quick: bool,
+    /// School days of the month, where they were chosen.
+    pub days: Option<u16>,
 }
 
 /// Sites: one process, with a port for plain HTTP and one for TLS.

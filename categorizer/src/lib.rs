@@ -7,6 +7,7 @@ mod domain;
 mod hash;
 pub mod index;
 pub mod list;
+pub mod page;
 mod pattern;
 pub mod phrase;
 mod query;

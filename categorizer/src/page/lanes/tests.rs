@@ -1,0 +1,172 @@
+//! The shapes are those of the large services as their documents describe them; the words are made up.
+
+use crate::page::extract::{Extractor, Format};
+use crate::page::text::Text;
+
+fn text_of(format: Format, body: &str, size: usize) -> String {
+    let (mut extractor, mut text) = (Extractor::new(format), Text::default());
+    let mut read = String::new();
+    for piece in body.as_bytes().chunks(size) {
+        extractor.push(piece, &mut text);
+        text.read(&mut |part| read.push_str(part));
+    }
+    extractor.end(&mut text);
+    text.read_last(&mut |part| read.push_str(part));
+    read
+}
+
+#[test]
+fn pieces_of_a_word_join_in_the_shapes_of_the_large_services() {
+    let completions = r#"data: {"id":"c1","model":"made-up","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}
+
+data: {"id":"c1","model":"made-up","choices":[{"index":0,"delta":{"content":"The su"}}]}
+
+data: {"id":"c1","model":"made-up","choices":[{"index":0,"delta":{"content":"ici"}}]}
+
+data: {"id":"c1","model":"made-up","choices":[{"index":0,"delta":{"content":"de note"},"finish_reason":"stop"}]}
+
+data: [DONE]
+
+"#;
+    let responses = r#"event: response.output_text.delta
+data: {"type":"response.output_text.delta","item_id":"m1","delta":"The su","obfuscation":"x1"}
+
+event: response.output_text.delta
+data: {"type":"response.output_text.delta","item_id":"m1","delta":"ici","obfuscation":"y23"}
+
+data: {"type":"response.output_text.delta","item_id":"m1","delta":"de note","obfuscation":"zz"}
+
+"#;
+    let deltas = "event: delta\r\ndata: {\"p\":\"/message/content/parts/0\",\"o\":\"append\",\"v\":\"The su\"}\r\n\r\nevent: delta\r\ndata: {\"v\":\"ici\"}\r\n\r\ndata: {\"v\":\"de note\"}\r\n\r\n";
+    let blocks = r#"event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"The su"}}
+
+event: ping
+data: {"type": "ping"}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"ici"}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"de note"}}
+
+"#;
+    let candidates = r#"data: {"candidates":[{"content":{"parts":[{"text":"The su"}],"role":"model"}}],"modelVersion":"m"}
+
+data: {"candidates":[{"content":{"parts":[{"text":"ici"}],"role":"model"}}],"modelVersion":"m"}
+
+data: {"candidates":[{"content":{"parts":[{"text":"de note"}],"role":"model"}}],"modelVersion":"m"}
+
+"#;
+    let plain = "data: The su\n\ndata: ici\n\ndata: de note\n\n";
+    let quoted = "data: \"The su\"\n\ndata:\"ici\"\n\ndata: \"de note\"\n\n";
+    for body in [completions, responses, deltas, blocks, candidates, plain, quoted] {
+        for size in [1, 5, 4096] {
+            let text = text_of(Format::Events, body, size);
+            assert!(text.contains("The suicide note"), "{text}");
+        }
+    }
+    let array = r#"[{"candidates":[{"content":{"parts":[{"text":"The su"}]}}]}
+,
+{"candidates":[{"content":{"parts":[{"text":"ici"}]}}]},{"candidates":[{"content":{"parts":[{"text":"de note"}]}}]}]"#;
+    let lines = "{\"response\":\"The su\",\"done\":false}\n{\"response\":\"ici\",\"done\":false}\n{\"response\":\"de note\"}\n";
+    // The text so far, as JSON in a string of JSON, behind lengths.
+    let nested = ")]}'\n\n40\n[[\"w\",null,\"[null,[[\\\"r1\\\",[\\\"The su\\\"]]]]\"]]\n44\n[[\"w\",null,\"[null,[[\\\"r1\\\",[\\\"The suici\\\"]]]]\"]]\n45\n[[\"w\",null,\"[null,[[\\\"r1\\\",[\\\"The suicide note\\\"]]]]\"]]\n";
+    for body in [array, lines, nested] {
+        for size in [1, 5, 4096] {
+            let text = text_of(Format::JsonStream, body, size);
+            assert!(text.contains("The suicide note"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn messages_of_web_sockets_join() {
+    let messages = [
+        r#"{"event":"appendText","messageId":"a","text":"The su"}"#,
+        r#"{"event":"appendText","messageId":"a","text":"icide note"}"#,
+        r#"42["token",{"text":"The su"}]"#,
+        r#"42["token",{"text":"icide note"}]"#,
+        "The su",
+        "icide note",
+    ];
+    for pair in messages.chunks(2) {
+        let (mut extractor, mut text) = (Extractor::new(Format::Messages), Text::default());
+        let mut read = String::new();
+        for message in pair {
+            message.bytes().for_each(|byte| extractor.push(&[byte], &mut text));
+            extractor.end_message(&mut text);
+            text.read(&mut |part| read.push_str(part));
+        }
+        assert!(read.contains("The suicide note"), "{read}");
+    }
+}
+
+#[test]
+fn what_stays_the_same_is_read_once_and_what_is_repeated_is_not_lost() {
+    let event = |text: &str| format!("data: {{\"model\":\"made-up\",\"t\":\"{text}\"}}\n\n");
+    let body: String = ["ha", "ha", "ha", " bye", " bye"].map(event).concat();
+    let text = text_of(Format::Events, &body, 4096);
+    assert_eq!(text.matches("made-up").count(), 1);
+    assert!(text.contains("hahaha bye bye"), "{text}");
+}
+
+#[test]
+fn the_text_so_far_is_read_once() {
+    let words = "how to make a paper boat that swims";
+    let body: String = (1..=words.len())
+        .map(|end| format!("data: {{\"text\":\"{}\"}}\n\n", &words[..end]))
+        .collect();
+    let text = text_of(Format::Events, &body, 4096);
+    assert!(text.ends_with("how to make a paper boat that swims\n"), "{text}");
+    assert_eq!(text.matches("boat").count(), 1);
+}
+
+#[test]
+fn lanes_that_take_turns_keep_their_phrases() {
+    let words = ["how", " to", " make", " a", " pa", "per", " boat"];
+    let body: String = words
+        .iter()
+        .enumerate()
+        .map(|(at, word)| format!("data: {{\"text\":\"{word}\",\"nonce\":\"n{at}\"}}\n\n"))
+        .collect();
+    let text = text_of(Format::Events, &body, 4096);
+    assert!(text.contains("make a paper boat"), "{text}");
+}
+
+#[test]
+fn values_of_one_document_stand_by_themselves() {
+    let text = text_of(Format::Json, r#"{"a":["su","icide"],"b":"x"}"#, 3);
+    assert_eq!(text, "su\nicide\nx\n");
+    let text = text_of(Format::JsonStream, r#"{"a":["su","icide"],"b":"x"}"#, 3);
+    assert_eq!(text, "su\nicide\nx\n");
+}
+
+#[test]
+fn megabytes_of_events_are_read_within_bounds() {
+    let long = format!("data: {{\"a\":\"{}\"}}\n\n", "word ".repeat(50_000));
+    let pieces = [
+        "data: {\"a\":\"x\",\"b\":\"y\"}\n\n",
+        "data:x\n\n",
+        "data: {\"a\":\"",
+        "data",
+        "\n",
+        "data: \"[\\\"[\\\\\\\"a\\\\\\\"]\\\"]\"\n\n",
+        &long,
+    ];
+    for piece in pieces {
+        let body = piece.repeat((1 << 20) / piece.len());
+        for format in [Format::Events, Format::JsonStream] {
+            let (mut extractor, mut text) = (Extractor::new(format), Text::default());
+            let mut most = 0;
+            for chunk in body.as_bytes().chunks(16 << 10) {
+                extractor.push(chunk, &mut text);
+                most = most.max(text.waiting_bytes());
+                text.read(&mut |_| ());
+            }
+            extractor.end(&mut text);
+            // A lane's last words come again where lanes take turns.
+            assert!(most <= 512 << 10, "{piece:.40}: {most}");
+        }
+    }
+}

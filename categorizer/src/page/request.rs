@@ -1,0 +1,176 @@
+//! What somebody wrote, in the body of a request: prompts to assistants, messages, comments.
+
+mod form;
+mod multipart;
+
+use super::extract::parameter;
+use super::json::{Json, Place, Strings};
+use super::lanes::is_json;
+use super::text::Text;
+use form::Form;
+use multipart::Multipart;
+
+/// A value up to which it is judged as a whole; all of a longer one is text.
+pub const MAX_VALUE_BYTES: usize = 64 << 10;
+/// How deep JSON stands in strings of JSON.
+const MAX_NESTING: u8 = 3;
+
+/// Keys of what people write, in the shapes of the large assistants and of what copies them.
+const KEYS: [&[u8]; 21] = [
+    b"body",
+    b"comment",
+    b"content",
+    b"description",
+    b"input",
+    b"instruction",
+    b"instructions",
+    b"message",
+    b"messages",
+    b"name",
+    b"parts",
+    b"prompt",
+    b"q",
+    b"query",
+    b"question",
+    b"subject",
+    b"system",
+    b"text",
+    b"title",
+    b"value",
+    b"v",
+];
+
+/// Takes the text out of the body of a request that comes in pieces, decoded.
+///
+/// - JSON: values under a key of those that people write under, under none, and any with a blank in it;
+///   JSON within a string too. An assistant is sent what was said before each time, and it is all read.
+/// - Forms: all values, and JSON within them.
+/// - Multipart: all fields that are no file.
+/// - Plain text.
+///
+/// Values are parted. Memory is bounded by some [`MAX_VALUE_BYTES`].
+#[derive(Debug)]
+pub struct RequestText {
+    kind: Kind,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Json(Json),
+    Form(Form),
+    Multipart(Box<Multipart>),
+    Plain,
+}
+
+impl RequestText {
+    /// Starts with a body, if it is of a kind that people's words are sent in.
+    #[must_use]
+    pub fn new(content_type: &str) -> Option<Self> {
+        let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        let kind = match kind.as_str() {
+            "application/x-www-form-urlencoded" => Kind::Form(Form::default()),
+            "multipart/form-data" => {
+                Kind::Multipart(Box::new(Multipart::new(parameter(content_type, "boundary")?)))
+            }
+            "text/plain" => Kind::Plain,
+            "application/json" | "text/json" | "application/x-ndjson" => {
+                Kind::Json(Json::default())
+            }
+            _ if kind.ends_with("+json") => Kind::Json(Json::default()),
+            _ => return None,
+        };
+        Some(Self { kind, values: Values::default() })
+    }
+
+    /// Takes the bytes that come next and hands on the text that is whole.
+    pub fn push(&mut self, bytes: &[u8], out: &mut dyn FnMut(&str)) {
+        for piece in bytes.chunks(super::decoder::PIECE_BYTES) {
+            match &mut self.kind {
+                Kind::Json(json) => json.push(piece, &mut self.values),
+                Kind::Form(form) => form.push(piece, &mut self.values),
+                Kind::Multipart(multipart) => multipart.push(piece, &mut self.values),
+                // Some pages send JSON as plain text, which browsers let them send anywhere.
+                Kind::Plain if !self.values.is_within => self.values.begin_value(true),
+                Kind::Plain => {}
+            }
+            if let Kind::Plain = self.kind {
+                self.values.take(piece);
+            }
+            self.values.text.read(out);
+        }
+    }
+
+    /// Ends the body.
+    pub fn end(&mut self, out: &mut dyn FnMut(&str)) {
+        match &mut self.kind {
+            Kind::Json(json) => json.end(&mut self.values),
+            Kind::Form(form) => form.end(&mut self.values),
+            Kind::Multipart(multipart) => multipart.end(&mut self.values),
+            Kind::Plain if self.values.is_within => self.values.end(),
+            Kind::Plain => {}
+        }
+        self.values.text.part();
+        self.values.text.read_last(out);
+    }
+}
+
+/// Judges values one after another.
+#[derive(Debug, Default)]
+struct Values {
+    text: Text,
+    value: Vec<u8>,
+    /// Whether the value is text whatever it is.
+    is_told: bool,
+    is_long: bool,
+    is_within: bool,
+    nesting: u8,
+}
+
+impl Values {
+    fn begin_value(&mut self, is_told: bool) {
+        self.text.part();
+        self.value.clear();
+        self.is_long = false;
+        self.is_within = true;
+        self.is_told = is_told;
+    }
+}
+
+impl Strings for Values {
+    fn begin(&mut self, place: &Place) {
+        let key = place.key();
+        self.begin_value(key.is_empty() || KEYS.contains(&key));
+    }
+
+    fn take(&mut self, part: &[u8]) {
+        if !self.is_long && self.value.len() + part.len() <= MAX_VALUE_BYTES {
+            self.value.extend_from_slice(part);
+            return;
+        }
+        if !self.is_long {
+            self.is_long = true;
+            self.text.push(&self.value);
+            self.value.clear();
+        }
+        self.text.push(part);
+    }
+
+    fn end(&mut self) {
+        self.is_within = false;
+        let value = std::mem::take(&mut self.value);
+        if self.nesting < MAX_NESTING && is_json(&value) {
+            self.nesting += 1;
+            let mut json = Json::default();
+            json.push(&value, self);
+            json.end(self);
+            self.nesting -= 1;
+        } else if self.is_told || value.trim_ascii().contains(&b' ') {
+            self.text.push(&value);
+        }
+        self.text.part();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,11 @@ fn main() -> Result<(), AnyError> {
     let packed = [
         ("gzip", "gzip", pages.iter().map(|page| gzip(page)).collect::<Result<Vec<_>, _>>()?),
         ("br", "br", pages.iter().map(|page| brotli(page)).collect::<Result<Vec<_>, _>>()?),
-        ("zstd", "zstd", pages.iter().map(|page| zstd::encode_all(&page[..], 3)).collect::<Result<_, _>>()?),
+        (
+            "zstd",
+            "zstd",
+            pages.iter().map(|page| zstd::encode_all(&page[..], 3)).collect::<Result<_, _>>()?,
+        ),
     ];
     for (what, coding, packed) in &packed {
         let sent: usize = packed.iter().map(Vec::len).sum();
@@ -91,7 +95,9 @@ fn main() -> Result<(), AnyError> {
         });
     }
     measure("characters: UTF-8 as it is", &pages, bytes, |page| characters(page, Some("utf-8")));
-    measure("characters: from windows-1252", &pages, bytes, |page| characters(page, Some("latin1")));
+    measure("characters: from windows-1252", &pages, bytes, |page| {
+        characters(page, Some("latin1"))
+    });
     measure("characters: by the page itself", &pages, bytes, |page| characters(page, None));
     let mut texts = 0;
     measure("text of HTML", &pages, bytes, |page| {

@@ -1,5 +1,5 @@
 //! What sites are: category lists in every usual syntax, compiled into one immutable index; and what
-//! pages say: phrase lists, and what of them a text holds.
+//! pages say: their text, taken out of what a site answers, phrase lists, and what of them a text holds.
 //!
 //! This crate is pure: callers hand it bytes and get values back.
 
@@ -11,6 +11,11 @@ pub mod page;
 mod pattern;
 pub mod phrase;
 mod query;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests read files")]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#[path = "../../fuzz/replay.rs"]
+mod replay;
 mod shape;
 mod table;
 mod url;

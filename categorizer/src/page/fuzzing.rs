@@ -2,11 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken promise is a panic here")]
 
-#[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "tests read files")]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
-
 use super::coding::Codings;
 use super::decoder::{DecodeLimits, DecodeState, Decoder, PIECE_BYTES};
 use super::extract::{Extractor, Format};
@@ -144,7 +139,7 @@ pub fn request_text(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::replay::replay;
+    use crate::replay::replay;
 
     #[test]
     fn page_text() {

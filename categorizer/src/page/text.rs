@@ -24,17 +24,7 @@ impl Text {
             if rest.is_empty() {
                 return;
             }
-            // Words and single spaces between them are copied together.
-            let mut end = 1;
-            while let Some(&byte) = rest.get(end) {
-                if is_blank(byte) {
-                    let next = rest.get(end + 1);
-                    if byte != b' ' || next.is_none_or(|&next| is_blank(next)) {
-                        break;
-                    }
-                }
-                end += 1;
-            }
+            let end = plain_length(rest);
             self.bytes.extend_from_slice(&rest[..end]);
             self.in_word = true;
             rest = &rest[end..];
@@ -108,6 +98,42 @@ impl Text {
     }
 }
 
+/// How much of what begins with a letter is letters with single spaces between.
+fn plain_length(text: &[u8]) -> usize {
+    let mut end = 1;
+    let mut after_space = false;
+    // Eight bytes at once, as long as nothing but letters and single spaces comes.
+    while let Some(&word) = text.get(end..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(word);
+        let low = repeated(0x7f);
+        // The highest bit of each byte: whether it is a space, and whether it is any blank or control.
+        let other = word ^ repeated(b' ');
+        let spaces = !(((other & low) + low) | other) & !low;
+        let blanks = !(((word & low) + repeated(0x7f - b' ')) | word) & !low;
+        let is_plain = spaces == blanks && spaces & spaces << 8 == 0;
+        if !is_plain || after_space && spaces & 0x80 != 0 {
+            break;
+        }
+        after_space = spaces >> 63 != 0;
+        end += 8;
+    }
+    end -= usize::from(after_space);
+    while let Some(&byte) = text.get(end) {
+        if is_blank(byte) {
+            let next = text.get(end + 1);
+            if byte != b' ' || next.is_none_or(|&next| is_blank(next)) {
+                break;
+            }
+        }
+        end += 1;
+    }
+    end
+}
+
+const fn repeated(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
 /// White space of ASCII, and NUL, which is left out.
 #[inline]
 fn is_blank(byte: u8) -> bool {
@@ -150,6 +176,32 @@ mod tests {
             assert_eq!(gathered(&[text]), expected);
             let bytes: Vec<&[u8]> = text.chunks(1).collect();
             assert_eq!(gathered(&bytes), expected);
+        }
+    }
+
+    #[test]
+    fn text_is_as_the_plainest_reading_has_it() {
+        let letters = [b"a", b"b", b" ", b" ", b"\n", b"\0", b"\x01", b"\xc3"];
+        let mut state = 1_u64;
+        for length in 0..2000 {
+            let mut text = Vec::new();
+            for _ in 0..length % 50 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                // Letters are commoner, so that eight bytes in a row are plain at times.
+                let at = (state >> 40) as usize % if length % 2 == 0 { 8 } else { 24 };
+                text.push(letters.get(at).map_or(b'c', |letter| letter[0]));
+            }
+            let mut expected = String::new();
+            for letter in String::from_utf8_lossy(&text).replace('\0', "").chars() {
+                let is_blank = letter == ' ' || letter == '\n';
+                if !is_blank {
+                    expected.push(letter);
+                } else if !expected.is_empty() && !expected.ends_with(' ') {
+                    expected.push(' ');
+                }
+            }
+            assert_eq!(gathered(&[&text]), expected, "{text:?}");
+            assert_eq!(gathered(&text.chunks(3).collect::<Vec<_>>()), expected, "{text:?}");
         }
     }
 

@@ -141,6 +141,21 @@ impl<'s> Scan<'s> {
         });
     }
 
+    /// What the page holds as far as it came, but for its last words: what ends less than the longest
+    /// phrase before the end may not be found yet.
+    ///
+    /// Takes time for each phrase found so far, beside that for the text; ask after pieces, not words.
+    pub fn so_far(&mut self) -> Found<'_> {
+        let margin = self.phrases.finder.longest().max(PADDING);
+        let to = self.end.saturating_sub(margin);
+        if to > self.done {
+            self.search(to);
+            self.done = to;
+        }
+        self.scratch.judge(self.phrases);
+        Found { phrases: self.phrases, scratch: self.scratch }
+    }
+
     /// Ends the page and says what it holds.
     #[must_use]
     pub fn finish(mut self) -> Found<'s> {
@@ -159,6 +174,8 @@ impl<'s> Scan<'s> {
 impl Scratch {
     /// From needles to phrases and sums.
     fn judge(&mut self, phrases: &Phrases) {
+        self.matches.clear();
+        self.sums.fill(Sum::default());
         for &needle in &self.touched {
             let state = self.states[needle as usize];
             for &number in phrases.watched(needle) {

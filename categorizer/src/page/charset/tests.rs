@@ -16,6 +16,9 @@ fn in_utf16(text: &str, mark: bool) -> Vec<u8> {
     mark.encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
 }
 
+/// What it is, the header's label, the bytes, the encoding, and what the text ends with.
+type Case<'a> = (&'a str, Option<&'a str>, Vec<u8>, &'a str, &'a str);
+
 #[test]
 fn an_encoding_is_told_by_mark_header_page_and_guess_in_this_order() {
     let russian = "Это страница о погоде в Москве, и она написана по-русски. ".repeat(20);
@@ -23,7 +26,7 @@ fn an_encoding_is_told_by_mark_header_page_and_guess_in_this_order() {
     let in_1251 = encoding_rs::WINDOWS_1251.encode(&russian).0.into_owned();
     let meta =
         |says: &str| format!("<!-- <meta charset=big5> --><p title='<meta charset=gbk>'>{says}");
-    let cases: Vec<(&str, Option<&str>, Vec<u8>, &str, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("a mark", Some("windows-1252"), b"\xef\xbb\xbf\xc3\xa9".to_vec(), "UTF-8", "é"),
         ("a mark of UTF-16", Some("utf-8"), in_utf16("é<", true), "UTF-16LE", "é<"),
         (

@@ -151,7 +151,8 @@ impl Scorer for ByPhrases<'_> {
     }
 
     fn is_over(&mut self) -> bool {
-        false
+        let limit = self.1;
+        self.0.as_mut().is_some_and(|scan| scan.so_far().weight() >= limit)
     }
 
     fn is_over_at_end(&mut self) -> bool {
@@ -178,4 +179,17 @@ fn a_page_in_another_encoding_and_any_pieces_is_scored_by_phrases() {
             assert_eq!(scan.charset(), Some("windows-1251"));
         }
     }
+}
+
+#[test]
+fn a_long_page_is_flagged_by_phrases_before_its_end() {
+    let mut builder = PhrasesBuilder::default();
+    builder.add("gambling", Effect::Weigh(Weight::Points(60)), &["free spins"]).unwrap();
+    let phrases = builder.finish().unwrap();
+    let mut scratch = Scratch::default();
+    let mut scan = start("text/html; charset=utf-8", "", PageLimits::default());
+    let mut scorer = ByPhrases(Some(phrases.start(&mut scratch)), 60);
+    assert_eq!(scan.push(b"<p>free <i>spi", &mut scorer), Step::Hold);
+    let rest = format!("ns{}", " and other words".repeat(100));
+    assert_eq!(scan.push(rest.as_bytes(), &mut scorer), Step::Flagged);
 }

@@ -12,7 +12,9 @@ use proxy::config::{PortSet, Upstream};
 use proxy::snapshot::Snapshot;
 use rules::access::{Access, Identity, KnownBy, UserFacts};
 use rules::category::CategorySet;
-use rules::decide::{Decision, ReasonCode, Verdict, decide};
+use rules::circumvent::{Found, Judged, Pack, Seen, judge};
+use rules::decide::{Decision, Reason, ReasonCode, Verdict, decide};
+use rules::host::Host;
 use rules::inspect::Inspection;
 use rules::policy::Policy;
 use rules::target::{Scheme, Target};
@@ -166,6 +168,10 @@ pub(crate) struct Answer {
     pub(crate) categories: CategorySet,
     /// The policy's decision.
     pub(crate) decision: Decision,
+    /// Its reason.
+    code: ReasonCode,
+    /// What of the pack of ways round the filter decided.
+    mark: Option<&'static str>,
     /// What the machine file refuses whatever the policy says: the port, or an address inside.
     pub(crate) beyond_policy: Option<ReasonCode>,
 }
@@ -182,13 +188,14 @@ impl Answer {
     }
 
     /// Why, as the log's word.
-    pub(crate) fn code(&self, policy: &Policy) -> ReasonCode {
-        self.refused().unwrap_or_else(|| self.decision.code(policy))
+    pub(crate) fn code(&self) -> ReasonCode {
+        self.refused().unwrap_or(self.code)
     }
 
     /// The rule that decided, for programs; no rule of the policy refuses what the machine file does.
     pub(crate) fn rule(&self, policy: &Policy) -> Option<String> {
-        self.by_policy().and_then(|decision| words::rule(policy, decision))
+        let mark = self.mark.map(|mark| format!("circumvention: {mark}"));
+        self.by_policy().and_then(|decision| mark.or_else(|| words::rule(policy, decision)))
     }
 
     /// The policy's decision, where that is what the filter does.
@@ -224,9 +231,16 @@ impl<'a> Judge<'a> {
             .map_err(|error| Failure::usage(format!("\"{url}\": {error}")))?;
         let categories = self.snapshot.index.categories(&target.host, Some(&path));
         let seen = rules::target::seen_path(&path);
-        let decision = self.decide(&self.access(&target, target.scheme, Some(&seen), categories));
+        let access = self.access(&target, target.scheme, Some(&seen), categories);
+        // A tunnel shows no path; a page of the site has one.
+        let seen_path = (target.scheme != Scheme::Tunnel).then_some(path.as_str());
+        let found = found(&target, target.scheme, seen_path);
+        let Judged { decision, code, categories } = self.judge(&access, found.as_ref());
+        let mark = found.map(|found| found.mark);
+        let mark = mark.filter(|_| matches!(decision.reason, Reason::Technique(_)));
         let beyond_policy = self.beyond_policy(&target);
-        Ok(Answer { url: url.to_owned(), path, categories, decision, target, beyond_policy })
+        let url = url.to_owned();
+        Ok(Answer { url, path, categories, decision, code, mark, target, beyond_policy })
     }
 
     /// What the machine file refuses: a port, then an address inside the network, as far as that is
@@ -262,7 +276,7 @@ impl<'a> Judge<'a> {
     /// Whether some request could open a blocked answer before its time.
     fn is_unblockable(&self, answer: &Answer) -> bool {
         answer.beyond_policy.is_none()
-            && words::is_unblockable(answer.code(self.policy()))
+            && words::is_unblockable(answer.code())
             && words::closed_to_unblocks(self.policy(), answer.categories).is_none()
     }
 
@@ -281,6 +295,13 @@ impl<'a> Judge<'a> {
         decide(&self.snapshot.policy, &self.unblocks, &self.snapshot.blocks, access, self.at)
     }
 
+    /// The same with what the access was found to be, and what stands within its URL.
+    fn judge(&self, access: &Access<'_>, found: Option<&Found<'_>>) -> Judged {
+        let changes = (&self.unblocks[..], &*self.snapshot.blocks);
+        let of = |host: &Host, path: &str| self.snapshot.categories(host, Some(path));
+        judge(&self.snapshot.policy, changes, access, found, &of, self.at)
+    }
+
     /// What holds where only the name is seen (a tunnel that is not inspected), for https addresses
     /// with a path whose verdict differs.
     fn by_name_alone(&self, answer: &Answer) -> Option<Verdict> {
@@ -288,7 +309,9 @@ impl<'a> Judge<'a> {
             return None;
         }
         let categories = self.snapshot.index.categories(&answer.target.host, None);
-        let decision = self.decide(&self.access(&answer.target, Scheme::Tunnel, None, categories));
+        let found = found(&answer.target, Scheme::Tunnel, None);
+        let access = self.access(&answer.target, Scheme::Tunnel, None, categories);
+        let decision = self.judge(&access, found.as_ref()).decision;
         (decision.verdict != answer.decision.verdict).then_some(decision.verdict)
     }
 
@@ -304,7 +327,10 @@ impl<'a> Judge<'a> {
 
     /// When a blocked answer opens by the clock.
     pub(crate) fn opens(&self, answer: &Answer) -> Option<(UnixMillis, UnixMillis)> {
-        if answer.decision.verdict == Verdict::Allow || answer.beyond_policy.is_some() {
+        if answer.decision.verdict == Verdict::Allow
+            || answer.beyond_policy.is_some()
+            || matches!(answer.decision.reason, Reason::Technique(_))
+        {
             return None;
         }
         let seen = rules::target::seen_path(&answer.path);
@@ -323,7 +349,7 @@ impl<'a> Judge<'a> {
         [
             Cell::text(&answer.url),
             Cell::text(answer.verdict().as_str()),
-            Cell::text(answer.code(policy).as_str()),
+            Cell::text(answer.code().as_str()),
             Cell::text(&policy.levels().get(self.who.level).name),
             Cell::list(&policy.catalogue().names(answer.categories)),
             Cell::maybe(answer.rule(policy)),
@@ -343,6 +369,12 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// What way round the filter an address is, if it is one.
+fn found(target: &Target, scheme: Scheme, path_and_query: Option<&str>) -> Option<Found<'static>> {
+    let (host, port) = (&target.host, target.port);
+    Pack::shipped().find(&Seen { scheme, host, port, path_and_query, head: None })
+}
+
 fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     let policy = judge.policy();
     let clock = policy.clock();
@@ -353,7 +385,10 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     let level = &policy.levels().get(judge.who.level).name;
     say!("{word}  {}  {}  {}", visible(&answer.url), visible(level), clock.show(judge.at));
     let because = match answer.by_policy() {
-        Some(decision) => words::because(policy, decision),
+        Some(decision) => match answer.mark {
+            Some(mark) => format!("{} ({mark})", words::because(policy, decision)),
+            None => words::because(policy, decision),
+        },
         None => Judge::refusal_words(answer),
     };
     say!("  because  {}", visible(&because));

@@ -59,7 +59,7 @@ fn answer_lines(
                 continue;
             }
         };
-        let code = answer.code(policy);
+        let code = answer.code();
         let shared =
             shared.entry((answer.categories, code, answer.beyond_policy)).or_insert_with(|| {
                 let opens = judge.opens(&answer);

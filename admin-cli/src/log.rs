@@ -671,6 +671,10 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
         ReasonCode::SniMismatch | ReasonCode::Misdirected => {
             "nobody: the connection named two hosts; another browser or app may not".to_owned()
         }
+        ReasonCode::TranslatedCopy | ReasonCode::StoredCopy | ReasonCode::UrlInside => {
+            "whoever may open the site whose page it is: schoolgate check ADDRESS --as LEVEL"
+                .to_owned()
+        }
         ReasonCode::SignIn => "sign in with a school name and password".to_owned(),
         _ => "not a decision of the policy: schoolgate doctor".to_owned(),
     })

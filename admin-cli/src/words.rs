@@ -3,6 +3,7 @@
 use crate::output::HIDDEN;
 use categorizer::index::Hit;
 use rules::category::CategorySet;
+use rules::circumvent::Technique;
 use rules::decide::{Decision, Reason, ReasonCode};
 use rules::policy::{Policy, RuleId};
 use rules::time::{SchoolClock, UnixMillis};
@@ -30,13 +31,14 @@ pub(crate) fn because(policy: &Policy, decision: &Decision) -> String {
         Reason::NotOnList(id) => format!("not on the level's list: {}", rule(id)),
         Reason::OnList(id) => format!("on the level's list: {}", rule(id)),
         Reason::Grid { rule: id, .. } => rule(id),
+        Reason::Technique(technique) => sentence(technique.code()).to_owned(),
     }
 }
 
 /// The rule that decided, for programs: as the log records it.
 pub(crate) fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
     match decision.reason {
-        Reason::Locked(_) | Reason::Banned { .. } => None,
+        Reason::Locked(_) | Reason::Banned { .. } | Reason::Technique(_) => None,
         Reason::SiteBlocked(id) => Some(id.to_string()),
         Reason::Unblock(id) => Some(id.to_string()),
         Reason::Exception(id)
@@ -66,7 +68,13 @@ pub(crate) fn is_unblockable(code: ReasonCode) -> bool {
             | ReasonCode::Uncategorised
             | ReasonCode::NotOnList
             | ReasonCode::SiteBlocked
-    )
+    ) || Technique::of(code).is_some_and(|technique| {
+        // Of a page within another the site within is what is blocked.
+        !matches!(
+            technique,
+            Technique::TranslatedCopy | Technique::StoredCopy | Technique::UrlInside
+        )
+    })
 }
 
 /// A list version as people read it: `25 Nov 2025` where it is a date, its first 12 characters
@@ -151,6 +159,20 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::NotTls => "what came through the tunnel is no TLS, and the policy blocks that",
         ReasonCode::Misdirected => {
             "the request named another host than the connection was made for"
+        }
+        ReasonCode::Doh => "names looked up over HTTPS, out of the school's sight (DoH)",
+        ReasonCode::Dot => "names looked up over TLS, out of the school's sight (DoT)",
+        ReasonCode::PrivateRelay => "iCloud Private Relay, which hides what is visited",
+        ReasonCode::Vpn => "a VPN, which hides what is visited",
+        ReasonCode::RemoteDesktop => "the screen of another computer, which nothing filters",
+        ReasonCode::Tor => "Tor, which hides what is visited",
+        ReasonCode::WebProxy => "a web proxy: a page that fetches others",
+        ReasonCode::TranslatedCopy => "the translation of a page that is blocked",
+        ReasonCode::StoredCopy => "a stored copy of a page that is blocked",
+        ReasonCode::UrlInside => "a page that is blocked, by way of another site",
+        ReasonCode::RawAddress => "an address in the place of a site's name",
+        ReasonCode::HiddenName => {
+            "a connection that hides which site it is for, behind a name that is for nothing else (ECH)"
         }
     }
 }

@@ -5,7 +5,7 @@
 use crate::body::{Incoming, Reply};
 use crate::connection::{Client, Inside};
 use crate::headers::{
-    has_other_coding, has_token, host_is_valid, max_forwards, signs_connection_in,
+    HeadFields, has_other_coding, has_token, host_is_valid, max_forwards, signs_connection_in,
 };
 use crate::identify::{Who, identify};
 use crate::live::{Facts, Turn};
@@ -27,6 +27,7 @@ use hyper::header::{
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, Uri, Version};
 use rules::access::Identity;
+use rules::circumvent::Head;
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
 use rules::inspect::Inspect;
@@ -182,7 +183,8 @@ async fn admit(
     let turned =
         |asked, refusal| away(Some(asked), Some(who.level), Some(Rc::clone(&who)), refusal);
     let mut facts = facts(&asked, &who, client, view);
-    let mut ruling = view.rule(&mut facts, arrival.at);
+    let fields = HeadFields(request.headers());
+    let mut ruling = view.rule_with(&mut facts, Some(seen_head(request, &fields)), arrival.at);
     if let Some(code) = beyond_client(refuser, view, &facts, &ruling) {
         return Err(turned(asked, Refusal::Code(code)));
     }
@@ -309,6 +311,12 @@ async fn route(
         }
         found => Some(found),
     }
+}
+
+/// What of a request's head tells ways round the filter.
+fn seen_head<'r>(request: &'r Request<Incoming>, fields: &'r HeadFields<'r>) -> Head<'r> {
+    let websocket = websocket::is_asked(request) || forward::wants_websocket(request);
+    Head { method: request.method().as_str(), websocket, fields }
 }
 
 fn facts(asked: &Asked, who: &Rc<Identity>, client: &Client, view: &View) -> Facts {

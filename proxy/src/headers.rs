@@ -23,6 +23,8 @@ pub(crate) const PROXY_SUPPORT: HeaderName = HeaderName::from_static("proxy-supp
 pub(crate) const SESSION_BASED: HeaderValue =
     HeaderValue::from_static("Session-Based-Authentication");
 
+const ALT_USED: HeaderName = HeaderName::from_static("alt-used");
+
 /// Schemes that sign in a connection instead of a request.
 const CONNECTION_SCHEMES: [&[u8]; 3] = [b"ntlm", b"negotiate", b"kerberos"];
 
@@ -164,10 +166,20 @@ fn strip_named_by_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what a request must not carry beyond this proxy: credentials meant for it, and the
-/// client's address.
+/// A head's fields, as ways round the filter are looked for in them.
+pub(crate) struct HeadFields<'h>(pub(crate) &'h HeaderMap);
+
+impl rules::circumvent::Fields for HeadFields<'_> {
+    fn any(&self, is_one: &mut dyn FnMut(&str, &[u8]) -> bool) -> bool {
+        self.0.iter().any(|(name, value)| is_one(name.as_str(), value.as_bytes()))
+    }
+}
+
+/// Removes what a request must not carry beyond this proxy: credentials meant for it, the client's
+/// address, and by which other way a client says that it reaches the site (RFC 7838, 5): by none.
 pub(crate) fn strip_private(headers: &mut HeaderMap) {
     headers.remove(PROXY_AUTHORIZATION);
+    headers.remove(ALT_USED);
     for name in &CLIENT_ADDRESS {
         headers.remove(name);
     }
@@ -419,6 +431,7 @@ mod tests {
             ("forwarded", "for=10.1.2.3"),
             ("client-ip", "10.1.2.3"),
             ("x-real-ip", "10.1.2.3"),
+            ("alt-used", "other.test:443"),
             ("user-agent", "test"),
         ]);
         strip_private(&mut map);

@@ -327,10 +327,7 @@ pub(crate) fn stopped(worker: &Worker, live: &Live, asker: &Asker, end: End) -> 
         }
         End::Cut => {
             let view = worker.view();
-            let mut ruling = {
-                let facts = live.facts();
-                facts.with_access(|access| view.rule_of(access, now()))
-            };
+            let mut ruling = view.rule_again(&live.facts(), now());
             if ruling.verdict == Verdict::Allow {
                 ruling = Ruling::block(ReasonCode::SiteBlocked);
             }
@@ -577,6 +574,17 @@ fn opens_by_unblock(code: ReasonCode) -> bool {
         | Code::OutsideTimes
         | Code::NotNominated
         | Code::Uncategorised => true,
+        Code::Doh
+        | Code::Dot
+        | Code::PrivateRelay
+        | Code::Vpn
+        | Code::RemoteDesktop
+        | Code::Tor
+        | Code::WebProxy
+        | Code::RawAddress
+        | Code::HiddenName => true,
+        // The site within is what is blocked: an unblock of the one around it does not open it.
+        Code::TranslatedCopy | Code::StoredCopy | Code::UrlInside => false,
         Code::Allowed | Code::Unblock | Code::Exception | Code::OnList => false,
         Code::Locked | Code::Banned | Code::SignIn => false,
         Code::BadRequest | Code::Port | Code::PrivateAddress | Code::Loop | Code::Unsupported => {

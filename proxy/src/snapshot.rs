@@ -11,6 +11,7 @@ use ledger::users::{UserError, Users};
 use rules::access::Access;
 use rules::category::{Catalogue, CategorySet};
 use rules::change::{CertificateException, Changes, PrivacyLift};
+use rules::circumvent::{Found, Judged, judge};
 use rules::decide::{Decision, decide};
 use rules::host::Host;
 use rules::inspect::{CertificateFaults, Inspection};
@@ -220,6 +221,14 @@ impl Snapshot {
     #[must_use]
     pub fn decide(&self, access: &Access<'_>, now: UnixMillis) -> Decision {
         decide(&self.policy, &self.unblocks, &self.blocks, access, now)
+    }
+
+    /// Decides one access with what it was found to be, and what stands within its URL.
+    #[must_use]
+    pub fn judge(&self, access: &Access<'_>, found: Option<&Found<'_>>, now: UnixMillis) -> Judged {
+        let changes = (&*self.unblocks, &*self.blocks);
+        let of = |host: &Host, path: &str| self.categories(host, Some(path));
+        judge(&self.policy, changes, access, found, &of, now)
     }
 
     /// How far the filter looks into one access: the policy, and what the school has authorised

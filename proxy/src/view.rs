@@ -7,7 +7,8 @@ use crate::texts::Texts;
 use prometheus::local::LocalIntCounter;
 use rules::access::{Access, Identity};
 use rules::category::CategorySet;
-use rules::decide::{Decision, Reason, ReasonCode, Verdict};
+use rules::circumvent::{Found, Head, Judged, Pack, Seen};
+use rules::decide::{Reason, ReasonCode, Verdict};
 use rules::inspect::Inspect;
 use rules::level::LevelId;
 use rules::policy::RuleId;
@@ -76,10 +77,21 @@ impl View {
     /// Decides an access whose categories are yet to be found, and leaves those in `facts`. A fault
     /// while deciding is a block: the filter fails closed.
     pub(crate) fn rule(&self, facts: &mut Facts, now: UnixMillis) -> Ruling {
+        self.rule_with(facts, None, now)
+    }
+
+    /// The same, where the head of the request is at hand: it tells ways round the filter that no URL does.
+    pub(crate) fn rule_with(
+        &self,
+        facts: &mut Facts,
+        head: Option<Head<'_>>,
+        now: UnixMillis,
+    ) -> Ruling {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let path_and_query = facts.path_and_query.as_ref().map(|path| path.as_str());
             facts.categories = self.snapshot.categories(&facts.host, path_and_query);
-            facts.with_access(|access| self.rule_of(access, now))
+            let found = found(facts, head);
+            facts.with_access(|access| self.rule_found(access, found.as_ref(), now))
         }));
         decided.unwrap_or_else(|_| {
             tracing::error!("deciding failed; the request was blocked");
@@ -101,15 +113,22 @@ impl View {
                 facts.categories = self.snapshot.categories(&facts.host, path_and_query);
                 facts.generation = self.generation;
             }
-            let allows = |access: &Access<'_>| {
-                self.snapshot.decide(access, now).verdict == Verdict::Allow
+            let allows = |access: &Access<'_>, found: Option<&Found<'_>>| {
+                self.snapshot.judge(access, found, now).decision.verdict == Verdict::Allow
                     && (!open || self.snapshot.inspection(access, now).mode == Inspect::Page)
             };
             let named = facts.named.as_ref().is_none_or(|named| {
                 let categories = self.snapshot.categories(named, None);
-                facts.with_access(|access| allows(&Access { host: named, categories, ..*access }))
+                facts.with_access(|access| {
+                    let access = Access { host: named, categories, ..*access };
+                    let (scheme, port) = (access.scheme, access.port);
+                    let seen = Seen { scheme, host: named, port, path_and_query: None, head: None };
+                    let found = Pack::shipped().find(&seen);
+                    allows(&access, found.as_ref())
+                })
             });
-            named && facts.with_access(allows)
+            let found = found(facts, None);
+            named && facts.with_access(|access| allows(access, found.as_ref()))
         }));
         asked.unwrap_or(false)
     }
@@ -123,9 +142,19 @@ impl View {
         Some(self.snapshot.policy.identify(facts, client))
     }
 
-    /// Decides an access whose categories are known.
-    pub(crate) fn rule_of(&self, access: &Access<'_>, now: UnixMillis) -> Ruling {
-        let decision: Decision = self.snapshot.decide(access, now);
+    /// Decides an access whose categories are known, by its URL.
+    pub(crate) fn rule_again(&self, facts: &Facts, now: UnixMillis) -> Ruling {
+        let found = found(facts, None);
+        facts.with_access(|access| self.rule_found(access, found.as_ref(), now))
+    }
+
+    fn rule_found(
+        &self,
+        access: &Access<'_>,
+        found: Option<&Found<'_>>,
+        now: UnixMillis,
+    ) -> Ruling {
+        let Judged { decision, code, categories } = self.snapshot.judge(access, found, now);
         let (rule, unblock) = match decision.reason {
             Reason::Exception(rule)
             | Reason::NotOnList(rule)
@@ -133,16 +162,13 @@ impl View {
             | Reason::Grid { rule, .. } => (Some(self.rule_text(rule)), None),
             Reason::SiteBlocked(block) => (Some(block.to_string().into()), None),
             Reason::Unblock(unblock) => (None, Some(unblock)),
+            Reason::Technique(_) => {
+                (found.map(|found| format!("circumvention: {}", found.mark).into()), None)
+            }
             Reason::Locked(_) | Reason::Banned { .. } => (None, None),
         };
-        Ruling {
-            verdict: decision.verdict,
-            code: decision.code(&self.snapshot.policy),
-            reason: Some(decision.reason),
-            rule,
-            unblock,
-            categories: access.categories,
-        }
+        let (verdict, reason) = (decision.verdict, Some(decision.reason));
+        Ruling { verdict, code, reason, rule, unblock, categories }
     }
 
     fn rule_text(&self, id: RuleId) -> Rc<str> {
@@ -166,6 +192,13 @@ impl View {
     pub(crate) fn flush(&self) {
         self.requests.iter().flatten().for_each(LocalIntCounter::flush);
     }
+}
+
+/// What way round the filter an access is, if it is one.
+fn found(facts: &Facts, head: Option<Head<'_>>) -> Option<Found<'static>> {
+    let path_and_query = facts.path_and_query.as_ref().map(|path| path.as_str());
+    let (scheme, host, port) = (facts.scheme, &facts.host, facts.port);
+    Pack::shipped().find(&Seen { scheme, host, port, path_and_query, head })
 }
 
 impl Drop for View {

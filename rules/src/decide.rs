@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::category::CategoryId;
+use crate::circumvent::Technique;
 use crate::policy::{Cell, Policy, Rule, RuleId};
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, SiteBlock, Unblock, UnblockId};
@@ -69,6 +70,8 @@ pub enum Reason {
         /// The cell's place in the policy.
         rule: RuleId,
     },
+    /// A way round the filter that the level may not take, or one to a site that is refused.
+    Technique(Technique),
 }
 
 /// Closed set of reason words for records, filters and problem+json, beyond the policy's own.
@@ -132,11 +135,24 @@ pub enum ReasonCode {
     NotTls = 70,
     /// 421: a request for another host than the connection is for (RFC 9110, 15.5.20).
     Misdirected = 71,
+    // Ways round the filter, each as [`Technique`] has it.
+    Doh = 100,
+    Dot = 101,
+    PrivateRelay = 102,
+    Vpn = 103,
+    RemoteDesktop = 104,
+    Tor = 105,
+    WebProxy = 106,
+    TranslatedCopy = 107,
+    StoredCopy = 108,
+    UrlInside = 109,
+    RawAddress = 110,
+    HiddenName = 111,
 }
 
 impl ReasonCode {
     /// All reason words with their numbers.
-    const ALL: [(ReasonCode, &'static str); 33] = [
+    const ALL: [(ReasonCode, &'static str); 45] = [
         (ReasonCode::Allowed, "allowed"),
         (ReasonCode::Unblock, "unblock"),
         (ReasonCode::Exception, "exception"),
@@ -170,6 +186,18 @@ impl ReasonCode {
         (ReasonCode::EncryptedHello, "encrypted_hello"),
         (ReasonCode::NotTls, "not_tls"),
         (ReasonCode::Misdirected, "misdirected"),
+        (ReasonCode::Doh, "doh"),
+        (ReasonCode::Dot, "dot"),
+        (ReasonCode::PrivateRelay, "private_relay"),
+        (ReasonCode::Vpn, "vpn"),
+        (ReasonCode::RemoteDesktop, "remote_desktop"),
+        (ReasonCode::Tor, "tor"),
+        (ReasonCode::WebProxy, "web_proxy"),
+        (ReasonCode::TranslatedCopy, "translated_copy"),
+        (ReasonCode::StoredCopy, "stored_copy"),
+        (ReasonCode::UrlInside, "url_inside"),
+        (ReasonCode::RawAddress, "raw_address"),
+        (ReasonCode::HiddenName, "hidden_name"),
     ];
 
     /// The word in logs, filters and problem+json, e.g. `outside_times`.
@@ -209,6 +237,19 @@ pub fn decide(
     access: &Access<'_>,
     now: UnixMillis,
 ) -> Decision {
+    decide_with(policy, unblocks, blocks, access, None, now)
+}
+
+/// The same for an access that was found to be a way round the filter which its level may not take: what the
+/// list and the grid would allow is refused for that, and what they refuse is recorded as it.
+pub(crate) fn decide_with(
+    policy: &Policy,
+    unblocks: &[Unblock],
+    blocks: &[SiteBlock],
+    access: &Access<'_>,
+    technique: Option<Technique>,
+    now: UnixMillis,
+) -> Decision {
     let locked = policy.catalogue().locked().intersection(access.categories);
     if let Some(category) = locked.iter().next() {
         return block(Reason::Locked(category));
@@ -237,6 +278,13 @@ pub fn decide(
         };
     }
     let written = policy.written(access, now);
+    let written = match technique {
+        // The school's own words about the site say more.
+        Some(technique) if !matches!(written.reason, Reason::Exception(_)) => {
+            block(Reason::Technique(technique))
+        }
+        _ => written,
+    };
     if written.verdict == Verdict::Allow {
         return written;
     }
@@ -290,6 +338,7 @@ impl Decision {
             (Reason::Exception(_), Verdict::Allow) => ReasonCode::Exception,
             (Reason::NotOnList(_), _) => ReasonCode::NotOnList,
             (Reason::OnList(_), _) => ReasonCode::OnList,
+            (Reason::Technique(technique), _) => technique.code(),
             (Reason::Grid { .. }, Verdict::Allow) => ReasonCode::Allowed,
             (Reason::Grid { category, rule }, Verdict::Block) => match policy.cell_of(rule) {
                 Some(Cell::AllowAt(_)) => ReasonCode::OutsideTimes,
@@ -320,6 +369,7 @@ impl Decision {
             Reason::Locked(_)
             | Reason::Banned { .. }
             | Reason::SiteBlocked(_)
+            | Reason::Technique(_)
             | Reason::Unblock(_) => None,
         }
     }

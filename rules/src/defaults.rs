@@ -14,6 +14,8 @@ pub const DO_NOT_INSPECT: &str = include_str!("../defaults/do_not_inspect.toml")
 pub const SEARCH_ENGINES: &str = include_str!("../defaults/search_engines.toml");
 /// Where the words of a search stand in a URL.
 pub const SEARCH_TERMS: &str = include_str!("../defaults/search_terms.toml");
+/// Ways round the filter, and what each is known by.
+pub const CIRCUMVENTION: &str = include_str!("../defaults/circumvention.toml");
 /// Services that can be kept to a school's own accounts, and the headers that do it.
 pub const TENANT_RESTRICTIONS: &str = include_str!("../defaults/tenant_restrictions.toml");
 /// The words of pages: language and text of its file.

@@ -111,6 +111,33 @@ impl ImageMode {
     }
 }
 
+/// What becomes of ways round the filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Circumvention {
+    /// Refused, whatever the grid says of the site.
+    #[default]
+    Block,
+    /// As the grid says of what each is for: `vpn`, `proxy`, `doh`, `remote-access`.
+    Grid,
+}
+
+impl Circumvention {
+    /// The word in `[levels]`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Grid => "grid",
+        }
+    }
+
+    /// The setting of this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Circumvention> {
+        [Self::Block, Self::Grid].into_iter().find(|it| it.as_str() == word)
+    }
+}
+
 /// One level of a policy.
 #[derive(Clone, Debug)]
 pub struct Level {
@@ -131,6 +158,8 @@ pub struct Level {
     pub images: ImageMode,
     /// Only search engines made for children; enforced once searches are seen.
     pub child_engines: bool,
+    /// Ways round the filter: its own word or its parent's, else refused but for `staff` and what is below it.
+    pub circumvention: Circumvention,
     /// How far the filter looks into HTTPS, its own or its parent's; `None` where nobody says.
     pub inspect: Option<Inspect>,
 }

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod category;
 pub mod change;
+pub mod circumvent;
 pub mod code;
 pub mod decide;
 pub mod defaults;

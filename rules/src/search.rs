@@ -25,7 +25,7 @@ mod force;
 #[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod hosts;
-mod query;
+pub(crate) mod query;
 mod sites;
 #[cfg(test)]
 mod tests;
@@ -134,6 +134,11 @@ pub struct SearchSite<'s> {
     vertical: Option<Vertical>,
     /// Ways of searching it, the narrowest host's first.
     sites: Vec<&'s SearchedSite>,
+}
+
+/// The country domains of the shipped file, for other files that name sites of every country.
+pub(crate) fn countries() -> Result<hosts::Countries, SearchFileError> {
+    engines::countries(SEARCH_ENGINES)
 }
 
 impl Search {

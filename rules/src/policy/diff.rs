@@ -11,7 +11,7 @@ use crate::access::Role;
 use crate::category::CategorySet;
 use crate::decide::Verdict;
 use crate::inspect::Inspect;
-use crate::level::{ImageMode, Level, LevelId, VideoMode};
+use crate::level::{Circumvention, ImageMode, Level, LevelId, VideoMode};
 use crate::site::Site;
 use searches::loosens_searches;
 use std::cmp::Ordering;
@@ -154,6 +154,9 @@ impl Policy {
             let inspect = |level: &Level| level.inspect.unwrap_or_default();
             let what = format!("inspect for {}", level.name);
             diff.inspection(&what, inspect(level), inspect(new));
+            let (was, is) = (level.circumvention, new.circumvention);
+            let what = format!("circumvention for {}", level.name);
+            diff.change(&what, was.as_str(), is.as_str(), loosens_circumvention(level, new));
             self.diff_list(id, newer, new_id, diff);
         }
         let order = |policy: &Policy| {
@@ -256,7 +259,8 @@ impl Policy {
     ) -> bool {
         let (was, is) = (self.levels.get(level), newer.levels.get(new_level));
         let inspect = |level: &Level| level.inspect.unwrap_or_default();
-        if loosens_searches(was, is) || inspect(is) > inspect(was) {
+        if loosens_searches(was, is) || loosens_circumvention(was, is) || inspect(is) > inspect(was)
+        {
             return true;
         }
         let names = |policy: &Policy, id| -> BTreeSet<String> {
@@ -461,6 +465,11 @@ impl Policy {
         }
         lines
     }
+}
+
+/// Whether ways round the filter that were refused are left to the grid.
+fn loosens_circumvention(was: &Level, is: &Level) -> bool {
+    was.circumvention == Circumvention::Block && is.circumvention == Circumvention::Grid
 }
 
 /// Whether a cell opens at some time, or for somebody, for whom the other did not.

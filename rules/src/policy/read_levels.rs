@@ -3,14 +3,23 @@
 use super::read::{ReadFile, Reader};
 use super::{PolicyError, SiteList, SiteMap};
 use crate::document::{Document, Value};
-use crate::level::{ImageMode, Level, LevelId, MAX_LEVELS, PageStyle, VideoMode};
+use crate::level::{Circumvention, ImageMode, Level, LevelId, MAX_LEVELS, PageStyle, VideoMode};
 use crate::site::Site;
 use std::collections::HashMap;
 use toml::de::DeTable;
 
 /// What a level may say of itself.
-const KEYS: [&str; 8] =
-    ["parent", "only", "safe_search", "video", "images", "child_engines", "style", "inspect"];
+const KEYS: [&str; 9] = [
+    "parent",
+    "only",
+    "safe_search",
+    "video",
+    "images",
+    "child_engines",
+    "circumvention",
+    "style",
+    "inspect",
+];
 
 impl Reader<'_> {
     pub(super) fn levels(&mut self, root: &DeTable<'_>) {
@@ -69,6 +78,7 @@ impl Reader<'_> {
             video: VideoMode::Open,
             images: ImageMode::Any,
             child_engines: false,
+            circumvention: Circumvention::Block,
             inspect: None,
         });
     }
@@ -129,6 +139,8 @@ impl Reader<'_> {
             let own = |key: &str| line.iter().find_map(|id| tables.get(id)?.get(key));
             let searches = ["safe_search", "video", "images", "child_engines"].map(own);
             let inspect = own("inspect");
+            let circumvention = own("circumvention");
+            let is_staff = line.iter().any(|id| self.levels.get(*id).name == "staff");
             let style_by_name = line.iter().find_map(|id| {
                 let explicit = tables.get(id).and_then(|table| table.get("style"));
                 let by_name = || style_of(&self.levels.get(*id).name).map(Ok);
@@ -136,6 +148,12 @@ impl Reader<'_> {
             });
             self.searches(place, searches);
             self.levels.levels[place].inspect = inspect.and_then(|value| self.mode(value));
+            let said = circumvention.and_then(|value| {
+                let words = ["block", "grid"];
+                self.word(value, "answer", Circumvention::from_word, &words)
+            });
+            let unsaid = if is_staff { Circumvention::Grid } else { Circumvention::Block };
+            self.levels.levels[place].circumvention = said.unwrap_or(unsaid);
             let style = match style_by_name {
                 Some(Ok(style)) => Some(style),
                 Some(Err(value)) => self.word(

@@ -3,7 +3,8 @@
 use super::{Policy, PolicyTest, Subject};
 use crate::access::{Access, Identity, KnownBy, RoleSet};
 use crate::category::CategorySet;
-use crate::decide::{Decision, Reason, Verdict, decide};
+use crate::circumvent::{Pack, Seen, judge};
+use crate::decide::{Decision, Reason, Verdict};
 use crate::host::Host;
 use crate::target::Scheme;
 use crate::time::UnixMillis;
@@ -70,8 +71,22 @@ impl Policy {
     ) -> Decision {
         // The time was understood when the policy was read.
         let at = test.at.as_deref().and_then(|text| self.clock.school_moment(text, now).ok());
-        let decide = |access: &Access<'_>| decide(self, &[], &[], access, at.unwrap_or(now));
-        self.with_access(test, subject, categories, decide)
+        self.with_access(test, subject, categories, |access| {
+            let seen = Seen {
+                scheme: access.scheme,
+                host: access.host,
+                port: access.port,
+                path_and_query: access.path,
+                head: None,
+            };
+            // A category is asked about at a host that stands for none.
+            let found = match subject {
+                Subject::Site(_) => Pack::shipped().find(&seen),
+                Subject::Category(_) => None,
+            };
+            let of = |host: &Host, path: &str| categories(host, Some(path));
+            judge(self, (&[], &[]), access, found.as_ref(), &of, at.unwrap_or(now)).decision
+        })
     }
 
     /// Asks something about what a test case is about.

@@ -276,6 +276,16 @@ struct File {
     engine: Vec<Engine>,
 }
 
+/// The country domains alone.
+pub(super) fn countries(text: &str) -> Result<Countries, SearchFileError> {
+    #[derive(Deserialize)]
+    struct Lists {
+        countries: Countries,
+    }
+    let lists: Lists = toml::from_str(text).map_err(|error| SearchFileError(error.to_string()))?;
+    Ok(lists.countries)
+}
+
 /// Reads the file.
 pub(super) fn parse(text: &str) -> Result<(Vec<Engine>, Countries), SearchFileError> {
     let File { countries, engine: engines } =

@@ -86,6 +86,16 @@ impl<T: Copy> HostTable<T> {
         self.expand(plain.unwrap_or(pattern), countries, as_site, value)
     }
 
+    /// Adds a host with everything below it. It may be one of whose subdomains each is somebody's
+    /// (`nip.io`), where the whole is meant.
+    pub(crate) fn insert_all_of(&mut self, host: &str, value: T) -> Result<(), SearchFileError> {
+        if !host.contains('.') {
+            return Err(SearchFileError(format!("{host}: a whole top-level domain")));
+        }
+        self.put_any(host, host, Front::Nothing, value)?;
+        self.put_any(host, host, Front::Below, value)
+    }
+
     fn expand(
         &mut self,
         pattern: &str,
@@ -130,9 +140,22 @@ impl<T: Copy> HostTable<T> {
         front: Front,
         value: T,
     ) -> Result<(), SearchFileError> {
+        if Host::parse(base).is_ok_and(|host| host.is_public_suffix()) {
+            return Err(SearchFileError(format!("{pattern}: a public suffix")));
+        }
+        self.put_any(pattern, base, front, value)
+    }
+
+    fn put_any(
+        &mut self,
+        pattern: &str,
+        base: &str,
+        front: Front,
+        value: T,
+    ) -> Result<(), SearchFileError> {
         let wrong = |why: String| SearchFileError(format!("{pattern}: {why}"));
         let host = Host::parse(base).map_err(|error| wrong(error.to_string()))?;
-        if host.as_str() != base || host.is_public_suffix() || host.address().is_some() {
+        if host.as_str() != base || host.address().is_some() {
             return Err(wrong("write a host as it is compared".to_owned()));
         }
         self.marks.insert(base);

@@ -13,7 +13,7 @@ pub(super) struct Setting<'s> {
 
 /// The path and the query of a request target. A fragment belongs to neither (RFC 9112, 3.2), and a
 /// server that kept it might read parameters from it.
-pub(super) fn split(path_and_query: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(path_and_query: &str) -> (&str, Option<&str>) {
     let target = path_and_query.split('#').next().unwrap_or_default();
     match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
@@ -22,14 +22,14 @@ pub(super) fn split(path_and_query: &str) -> (&str, Option<&str>) {
 }
 
 /// The raw name and value of each parameter. Between `;` too, as some servers read them.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let pieces = query.split('&').flat_map(|piece| piece.split(';'));
     pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
 }
 
 /// Whether a raw name is this one to any server: decoded, without case, blanks and control characters
 /// around it, up to the bracket that makes an array of it, or to a NUL.
-pub(super) fn is_named(raw: &str, name: &str) -> bool {
+pub(crate) fn is_named(raw: &str, name: &str) -> bool {
     // Most parameters are as they seem.
     if raw.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return raw.eq_ignore_ascii_case(name);

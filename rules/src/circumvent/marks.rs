@@ -1,0 +1,359 @@
+//! What a web proxy, a resolver or a tunnel over HTTP is known by on whatever host: its paths, the names of
+//! its files, and URLs that it has written into its own.
+
+use super::decode::{base64_bytes, percent, url_text};
+use super::pack::PackError;
+use super::url::InnerUrl;
+use super::{Found, Grade, MOST_INNER, Seen, Technique, certain};
+use crate::search::query::{is_named, pairs, split};
+use aho_corasick::{AhoCorasick, MatchKind};
+use serde::Deserialize;
+
+/// Most parts of a path that are tried for a URL.
+const MOST_TRIED: usize = 16;
+
+/// Without one of these in its path a request has no URL there: beginnings of URLs, as they are and in each
+/// coding that [`super::decode`] undoes, and what ends a scheme.
+const IN_PATH: [&str; 12] = [
+    "http", "HTTP", "Http", ":/", "%3A", "%3a", "aHR0c", "SFRUU", "YUhSM", "6874747", "uggc",
+    "hvtr",
+];
+/// The same in a query, where URLs as they are are everywhere, and mean nothing.
+const IN_QUERY: [&str; 3] = ["uggc", "hvtr", "dns="];
+
+/// A request on whatever host, as the file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PathFile {
+    technique: Technique,
+    name: String,
+    source: String,
+    path: Option<String>,
+    part: Option<String>,
+    #[serde(default)]
+    file: Vec<String>,
+    #[serde(default)]
+    websocket: bool,
+    #[serde(default)]
+    query: bool,
+}
+
+/// Where web proxies put the URL that they fetch, as the file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScriptFile {
+    name: String,
+    source: String,
+    #[serde(default)]
+    behind: Vec<String>,
+    file: Option<String>,
+    parameter: Option<String>,
+    also: Option<String>,
+}
+
+/// What a request is known by.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    in_path: Option<AhoCorasick>,
+    in_query: Option<AhoCorasick>,
+    paths: Vec<PathMark>,
+    scripts: Vec<ScriptFile>,
+}
+
+impl std::fmt::Debug for ScriptFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+#[derive(Debug)]
+struct PathMark {
+    technique: Technique,
+    name: String,
+    shape: Shape,
+    websocket: bool,
+    query: bool,
+}
+
+/// What of a path is looked at. A text that ends in `*` is the beginning of what it stands for.
+#[derive(Debug)]
+enum Shape {
+    Start(String),
+    Part(String),
+    File(Vec<String>),
+}
+
+impl Shape {
+    fn is_of(&self, path: &str) -> bool {
+        match self {
+            Self::Start(start) => match start.strip_suffix('*') {
+                Some(open) => path.starts_with(open),
+                None => path.strip_prefix(start.as_str()).is_some_and(|rest| {
+                    rest.is_empty() || rest.starts_with('/') || start.ends_with('/')
+                }),
+            },
+            Self::Part(part) => path.split('/').any(|it| match part.strip_suffix('*') {
+                Some(open) => it.starts_with(open),
+                None => it == part,
+            }),
+            Self::File(names) => {
+                let last = path.rsplit('/').next().unwrap_or_default();
+                names.iter().any(|name| name == last)
+            }
+        }
+    }
+
+    /// What a path of it cannot be without, unless it is escaped where nobody needs to.
+    fn needles(&self) -> Vec<&str> {
+        let texts = match self {
+            Self::Start(text) | Self::Part(text) => std::slice::from_ref(text),
+            Self::File(names) => names,
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+        texts
+            .iter()
+            .map(|text| &text[..text.find(|c| !is_plain(c)).unwrap_or(text.len())])
+            .collect()
+    }
+}
+
+impl Marks {
+    pub(super) fn new(files: Vec<PathFile>, scripts: Vec<ScriptFile>) -> Result<Marks, PackError> {
+        let mut paths = Vec::new();
+        for file in files {
+            let wrong = |why: &str| PackError(format!("{}: {why}", file.name));
+            if file.source.trim().is_empty() {
+                return Err(wrong("nobody is named who says so"));
+            }
+            let shape = match (file.path, file.part, file.file.is_empty()) {
+                (Some(path), None, true) if path.starts_with('/') && path.len() > 2 => {
+                    Shape::Start(path)
+                }
+                (None, Some(part), true) if part.len() > 2 && !part.contains('/') => {
+                    Shape::Part(part)
+                }
+                (None, None, false) if file.file.iter().all(|it| it.len() > 2) => {
+                    Shape::File(file.file)
+                }
+                _ => return Err(wrong("it has one of `path`, `part` and `file`, of some letters")),
+            };
+            let PathFile { technique, name, websocket, query, .. } = file;
+            paths.push(PathMark { technique, name, shape, websocket, query });
+        }
+        for script in &scripts {
+            let is_told = !script.behind.is_empty() && script.file.is_none()
+                || script.behind.is_empty() && script.parameter.is_some();
+            if script.source.trim().is_empty() || !is_told {
+                let why = "it has a source, and `behind`, or `parameter` with or without `file`";
+                return Err(PackError(format!("{}: {why}", script.name)));
+            }
+        }
+        let mut in_path: Vec<&str> = paths.iter().flat_map(|mark| mark.shape.needles()).collect();
+        in_path.extend(scripts.iter().filter_map(|script| script.file.as_deref()));
+        in_path.extend(IN_PATH);
+        let named = scripts.iter().filter(|script| script.file.is_none());
+        let mut in_query: Vec<&str> =
+            named.filter_map(|script| script.parameter.as_deref()).collect();
+        in_query.extend(IN_QUERY);
+        if in_path.iter().any(|needle| needle.len() < 2) {
+            return Err(PackError("a path begins with characters that are escaped".to_owned()));
+        }
+        let build = |needles: &[&str]| {
+            let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles);
+            built.map(Some).map_err(|error| PackError(error.to_string()))
+        };
+        let (in_path, in_query) = (build(&in_path)?, build(&in_query)?);
+        Ok(Marks { in_path, in_query, paths, scripts })
+    }
+
+    /// What a request is by its path and query.
+    pub(super) fn find(&self, seen: &Seen<'_>, path_and_query: &str) -> Option<Found<'_>> {
+        let is_in = |finder: &Option<AhoCorasick>, text: &str| {
+            finder.as_ref().is_some_and(|finder| finder.is_match(text))
+        };
+        let cut = memchr::memchr(b'?', path_and_query.as_bytes()).unwrap_or(path_and_query.len());
+        let (path, query) = path_and_query.split_at(cut);
+        if is_in(&self.in_path, path)
+            || is_in(&self.in_query, query)
+            || hides_letters(path_and_query)
+        {
+            self.look(seen, path_and_query)
+        } else {
+            None
+        }
+    }
+
+    /// The same for the few that may be one.
+    #[inline(never)]
+    fn look(&self, seen: &Seen<'_>, path_and_query: &str) -> Option<Found<'_>> {
+        let (path, query) = split(path_and_query);
+        let query = query.unwrap_or_default();
+        let decoded = percent(path);
+        let known = self.paths.iter().find(|mark| {
+            mark.shape.is_of(&decoded)
+                && (!mark.websocket || seen.head.is_some_and(|head| head.websocket))
+                && (!mark.query || !query.is_empty() || has_body(seen))
+        });
+        if let Some(mark) = known {
+            return Some(certain(mark.technique, &mark.name));
+        }
+        if pairs(query).any(|(name, value)| is_named(name, "dns") && is_dns_question(value)) {
+            return Some(certain(Technique::Doh, "DNS over HTTPS"));
+        }
+        self.by_parameter(&decoded, query)
+            .or_else(|| written_by_proxy(query))
+            .or_else(|| self.in_parts(seen, path_and_query, path.len()))
+    }
+
+    /// A script's parameter that holds a URL.
+    fn by_parameter(&self, path: &str, query: &str) -> Option<Found<'_>> {
+        let file = path.rsplit('/').next().unwrap_or_default();
+        for script in &self.scripts {
+            let Some(parameter) = &script.parameter else { continue };
+            let is_file = script.file.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(file));
+            let has = |wanted: &String| pairs(query).any(|(name, _)| is_named(name, wanted));
+            if !is_file || !script.also.as_ref().is_none_or(has) {
+                continue;
+            }
+            let values = pairs(query).filter(|(name, _)| is_named(name, parameter));
+            let inner: Vec<InnerUrl> =
+                values.filter_map(|(_, value)| script_value(value)).collect();
+            if !inner.is_empty() {
+                return Some(web_proxy(&script.name, inner));
+            }
+        }
+        None
+    }
+
+    /// URLs that stand as parts of the path.
+    fn in_parts(
+        &self,
+        seen: &Seen<'_>,
+        path_and_query: &str,
+        path_length: usize,
+    ) -> Option<Found<'_>> {
+        let path = &path_and_query[..path_length];
+        let (mut start, mut before, mut tried) = (0, "", 0);
+        let mut perhaps = Vec::new();
+        for part in path.split('/') {
+            let rest = &path_and_query[start..];
+            start += part.len() + 1;
+            let word = std::mem::replace(&mut before, part);
+            if !may_begin(part) {
+                continue;
+            }
+            tried += 1;
+            if tried > MOST_TRIED {
+                break;
+            }
+            let Some((inner, is_a_proxy_s)) = part_url(part, rest) else { continue };
+            let word = percent(word);
+            let is_behind = |script: &&ScriptFile| {
+                script.behind.iter().any(|known| known.eq_ignore_ascii_case(&word))
+            };
+            if let Some(script) = self.scripts.iter().find(is_behind) {
+                return Some(web_proxy(&script.name, vec![inner]));
+            }
+            if is_a_proxy_s {
+                return Some(web_proxy("a URL as only web proxies write it", vec![inner]));
+            }
+            // A site that says where its own pages are.
+            if inner.host.registrable() != seen.host.registrable() && perhaps.len() < MOST_INNER {
+                perhaps.push(inner);
+            }
+        }
+        (!perhaps.is_empty()).then(|| Found {
+            technique: Technique::UrlInside,
+            mark: "a URL within the path",
+            grade: Grade::Perhaps,
+            inner: perhaps,
+        })
+    }
+}
+
+fn web_proxy(name: &str, mut inner: Vec<InnerUrl>) -> Found<'_> {
+    inner.truncate(MOST_INNER);
+    Found { technique: Technique::WebProxy, mark: name, grade: Grade::Certain, inner }
+}
+
+fn has_body(seen: &Seen<'_>) -> bool {
+    seen.head.is_some_and(|head| !matches!(head.method, "GET" | "HEAD"))
+}
+
+/// Whether letters, digits and the like (RFC 3986, 2.3) or a percent sign are escaped, which nobody needs: what is looked for could
+/// stand behind them.
+fn hides_letters(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'%', bytes).any(|at| {
+        let escaped = crate::host::escape(&bytes[at..]);
+        let is_needless = |byte: u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
+        };
+        escaped.is_some_and(is_needless)
+    })
+}
+
+/// Whether a part of a path may begin a URL in any coding.
+fn may_begin(part: &str) -> bool {
+    let first = part.trim_start().as_bytes().first();
+    part.len() >= 5
+        && first.is_some_and(|it| {
+            matches!(it, b'h' | b'H' | b'a' | b'S' | b'Y' | b'U' | b'6' | b'u' | b'%')
+        })
+}
+
+/// The URL that a part of a path holds, or begins, and whether only web proxies write it so.
+fn part_url(part: &str, rest: &str) -> Option<(InnerUrl, bool)> {
+    if let Some((text, codec)) = url_text(part) {
+        return Some((InnerUrl::parse(&text)?, codec.is_a_proxy_s()));
+    }
+    // `https:` and its slashes as they are: the rest of the request belongs to it.
+    let decoded = percent(part);
+    if decoded.eq_ignore_ascii_case("https:") || decoded.eq_ignore_ascii_case("http:") {
+        let (_, behind) = rest.split_once('/')?;
+        return Some((InnerUrl::parse(&format!("{decoded}/{behind}"))?, false));
+    }
+    // Coded, with the slashes left as they are.
+    let (text, codec) = url_text(rest)?;
+    codec.is_a_proxy_s().then_some((InnerUrl::parse(&text)?, true))
+}
+
+/// A URL in the value of a script's parameter. Glype leaves out `http` or `https` before it encodes.
+fn script_value(value: &str) -> Option<InnerUrl> {
+    if let Some((text, _)) = url_text(value) {
+        return InnerUrl::parse(&text);
+    }
+    let decoded = percent(value);
+    let rest = super::decode::base64(&decoded)?;
+    let rest = rest.strip_prefix('s').unwrap_or(&rest);
+    rest.starts_with("://").then(|| InnerUrl::parse(&format!("http{rest}")))?
+}
+
+/// A parameter with a URL as only web proxies write it.
+fn written_by_proxy<'p>(query: &str) -> Option<Found<'p>> {
+    let inner = pairs(query).find_map(|(_, value)| {
+        let (text, codec) = url_text(value)?;
+        codec.is_a_proxy_s().then(|| InnerUrl::parse(&text))?
+    })?;
+    Some(web_proxy("a URL as only web proxies write it", vec![inner]))
+}
+
+/// Whether the value of a parameter is a DNS question (RFC 8484, 4.1; RFC 1035, 4.1.1).
+fn is_dns_question(value: &str) -> bool {
+    let Some(message) = base64_bytes(&percent(value)) else { return false };
+    // A header, and at least the root, a type and a class.
+    match message.get(..12) {
+        Some([_, _, flags, _, 0, 1, 0, 0, ..]) => flags & 0xf8 == 0 && message.len() >= 17,
+        _ => false,
+    }
+}
+
+/// Whether a media type, or one of several, is that of DNS (RFC 8484, 6; RFC 9230, 5), or the form that
+/// resolvers answer programs in.
+pub(super) fn is_dns_type(value: &[u8]) -> bool {
+    const TYPES: [&[u8]; 3] =
+        [b"application/dns-message", b"application/dns-json", b"application/oblivious-dns-message"];
+    // Browsers accept everything, in other words: none of theirs has a "d" behind the first slash.
+    let named = value.split(|byte| matches!(byte, b',' | b';'));
+    named.map(<[u8]>::trim_ascii).any(|name| TYPES.iter().any(|it| it.eq_ignore_ascii_case(name)))
+}

@@ -9,8 +9,8 @@
 //! parameters of a site that the pack does not name is none at all: sign-ins, share buttons and
 //! advertisements are full of them.
 //!
-//! What it costs: for a tunnel a look-up of the host; for a request besides two scans for a few short texts,
-//! which nearly no URL has. Only where one is found is anything decoded, to [`MOST_DEPTH`] codings within one
+//! What it costs: for a tunnel a look-up of the host; for a request besides a look at how the parts of its path
+//! and its parameters begin. Only where one is found is anything decoded, to [`MOST_DEPTH`] codings within one
 //! another and [`MOST_INNER_BYTES`] of each URL.
 
 mod address;
@@ -160,11 +160,12 @@ impl Pack {
 
     /// `depth` URLs deep.
     fn find_at(&self, seen: &Seen<'_>, depth: usize) -> Option<Found<'_>> {
-        if let Some(found) = self.by_place(seen) {
-            return Some(found);
+        let (by_place, gateway) = self.by_place(seen);
+        // What is asked of an address may say more than that it is one.
+        if by_place.as_ref().is_some_and(|found| found.technique != Technique::RawAddress) {
+            return by_place;
         }
-        let gateway = self.gateway(seen.host);
-        let path_and_query = seen.path_and_query?;
+        let Some(path_and_query) = seen.path_and_query else { return by_place };
         if let Some(found) = self.by_head(seen.head.as_ref()) {
             return Some(found);
         }
@@ -172,7 +173,11 @@ impl Pack {
             Some(gateway) => gateway.found(seen.host, path_and_query),
             None => self.marks.find(seen, path_and_query),
         };
-        self.look_inside(own?, depth)
+        match (own.and_then(|found| self.look_inside(found, depth)), by_place) {
+            (Some(found), Some(_)) if found.grade == Grade::Certain => Some(found),
+            (_, Some(address)) => Some(address),
+            (found, None) => found,
+        }
     }
 
     /// The same of each URL within: one that is a way round makes the whole one.
@@ -195,38 +200,32 @@ impl Pack {
         Some(found)
     }
 
-    /// By host, address and port: all that a tunnel shows.
-    fn by_place(&self, seen: &Seen<'_>) -> Option<Found<'_>> {
+    /// By host, address and port: all that a tunnel shows. Else the gateway that the host is.
+    fn by_place(&self, seen: &Seen<'_>) -> (Option<Found<'_>>, Option<&Gateway>) {
+        let known = |known: u16| (Some(self.known[usize::from(known)].found()), None);
         if seen.scheme == Scheme::Tunnel
-            && let Some((_, known)) = self.ports.iter().find(|(port, _)| *port == seen.port)
+            && let Some((_, entry)) = self.ports.iter().find(|(port, _)| *port == seen.port)
         {
-            return Some(self.known[usize::from(*known)].found());
+            return known(*entry);
         }
         if let Some(address) = seen.host.address() {
             return match self.addresses.get(&address) {
-                Some(known) => Some(self.known[usize::from(*known)].found()),
-                None => is_raw(address).then(|| certain(Technique::RawAddress, "an address")),
+                Some(entry) => known(*entry),
+                None if is_raw(address) => {
+                    (Some(certain(Technique::RawAddress, "an address")), None)
+                }
+                None => (None, None),
             };
         }
-        let hidden = match seen.host.as_str().rsplit_once('.') {
-            Some((_, "onion")) => Some("a hidden service (RFC 7686)"),
-            Some((_, "i2p")) => Some("a hidden service"),
-            _ => None,
-        };
-        if let Some(mark) = hidden {
-            return Some(certain(Technique::Tor, mark));
+        let name = seen.host.as_str();
+        if name.ends_with(".onion") || name.ends_with(".i2p") {
+            return (Some(certain(Technique::Tor, "a hidden service (RFC 7686)")), None);
         }
-        self.hosts.covering(seen.host).find_map(|place| match place {
-            Place::Known(known) => Some(self.known[usize::from(known)].found()),
-            Place::Gateway(_) => None,
-        })
-    }
-
-    fn gateway(&self, host: &Host) -> Option<&Gateway> {
-        self.hosts.covering(host).find_map(|place| match place {
-            Place::Gateway(gateway) => Some(&self.gateways[usize::from(gateway)]),
-            Place::Known(_) => None,
-        })
+        match self.hosts.covering(seen.host).next() {
+            Some(Place::Known(entry)) => known(entry),
+            Some(Place::Gateway(gateway)) => (None, Some(&self.gateways[usize::from(gateway)])),
+            None => (None, None),
+        }
     }
 
     /// By what a request's head says beside its URL.

@@ -6,20 +6,19 @@ use super::pack::PackError;
 use super::url::InnerUrl;
 use super::{Found, Grade, MOST_INNER, Seen, Technique, certain};
 use crate::search::query::{is_named, pairs, split};
-use aho_corasick::{AhoCorasick, MatchKind};
 use serde::Deserialize;
 
 /// Most parts of a path that are tried for a URL.
 const MOST_TRIED: usize = 16;
 
-/// Without one of these in its path a request has no URL there: beginnings of URLs, as they are and in each
-/// coding that [`super::decode`] undoes, and what ends a scheme.
-const IN_PATH: [&str; 12] = [
-    "http", "HTTP", "Http", ":/", "%3A", "%3a", "aHR0c", "SFRUU", "YUhSM", "6874747", "uggc",
-    "hvtr",
-];
-/// The same in a query, where URLs as they are are everywhere, and mean nothing.
-const IN_QUERY: [&str; 3] = ["uggc", "hvtr", "dns="];
+/// Beginnings of parts of a path, besides those that the pack has, without which no part of it is a URL: in
+/// each coding that [`super::decode`] undoes.
+const URL_STARTS: [&str; 8] =
+    ["http", "aHR0c", "SFRUU", "YUhSM", "U0ZSV", "6874747", "uggc", "hvtr"];
+/// Beginnings of values that only web proxies write.
+const VALUE_STARTS: [[u8; 4]; 2] = [*b"uggc", *b"hvtr"];
+/// The parameter of a DNS question (RFC 8484, 4.1).
+const DNS: &str = "dns";
 
 /// A request on whatever host, as the file has it.
 #[derive(Deserialize)]
@@ -54,8 +53,9 @@ pub(super) struct ScriptFile {
 /// What a request is known by.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    in_path: Option<AhoCorasick>,
-    in_query: Option<AhoCorasick>,
+    starts: Starts,
+    /// Names of parameters that are one's whatever the file.
+    names: Vec<String>,
     paths: Vec<PathMark>,
     scripts: Vec<ScriptFile>,
 }
@@ -103,17 +103,67 @@ impl Shape {
         }
     }
 
-    /// What a path of it cannot be without, unless it is escaped where nobody needs to.
+    /// What begins one of the parts of its path, unless it is escaped where nobody needs to.
     fn needles(&self) -> Vec<&str> {
         let texts = match self {
             Self::Start(text) | Self::Part(text) => std::slice::from_ref(text),
             Self::File(names) => names,
         };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
-        texts
-            .iter()
-            .map(|text| &text[..text.find(|c| !is_plain(c)).unwrap_or(text.len())])
-            .collect()
+        let cut = |text: &str| text.find(|c| !is_plain(c)).unwrap_or(text.len());
+        texts.iter().map(|text| text[..cut(text)].trim_start_matches('/')).collect()
+    }
+}
+
+/// Beginnings of parts of paths, told from others by their first four bytes.
+#[derive(Debug, Default)]
+struct Starts {
+    texts: Vec<Vec<u8>>,
+    /// A bit for each value of a hash of four bytes.
+    hashes: [u64; 16],
+}
+
+impl Starts {
+    fn new(texts: &[&str]) -> Result<Starts, PackError> {
+        let mut starts = Starts::default();
+        for text in texts {
+            let text = text.as_bytes().to_ascii_lowercase();
+            let Some(first) = text.first_chunk() else {
+                let why = "the first four characters are plain ones, none that is escaped";
+                return Err(PackError(format!("{}: {why}", String::from_utf8_lossy(&text))));
+            };
+            let (word, bit) = Self::place(*first);
+            starts.hashes[word] |= bit;
+            starts.texts.push(text);
+        }
+        Ok(starts)
+    }
+
+    /// The word and the bit of four bytes, whatever their case.
+    fn place(first: [u8; 4]) -> (usize, u64) {
+        /// 2^32 divided by the golden ratio (Knuth, volume 3, 6.4).
+        const SPREAD: u32 = 0x9E37_79B9;
+        let lower = u32::from_le_bytes(first) | 0x2020_2020;
+        let hash = lower.wrapping_mul(SPREAD) >> 22;
+        ((hash >> 6) as usize, 1 << (hash & 63))
+    }
+
+    /// Whether a part of a path begins with one of them.
+    fn are_in(&self, path: &[u8]) -> bool {
+        memchr::memchr_iter(b'/', path).any(|slash| {
+            let part = &path[slash + 1..];
+            part.first_chunk().is_some_and(|first| {
+                let (word, bit) = Self::place(*first);
+                self.hashes[word] & bit != 0 && self.begins(part)
+            })
+        })
+    }
+
+    #[inline(never)]
+    fn begins(&self, part: &[u8]) -> bool {
+        self.texts.iter().any(|text| {
+            part.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
+        })
     }
 }
 
@@ -126,16 +176,10 @@ impl Marks {
                 return Err(wrong("nobody is named who says so"));
             }
             let shape = match (file.path, file.part, file.file.is_empty()) {
-                (Some(path), None, true) if path.starts_with('/') && path.len() > 2 => {
-                    Shape::Start(path)
-                }
-                (None, Some(part), true) if part.len() > 2 && !part.contains('/') => {
-                    Shape::Part(part)
-                }
-                (None, None, false) if file.file.iter().all(|it| it.len() > 2) => {
-                    Shape::File(file.file)
-                }
-                _ => return Err(wrong("it has one of `path`, `part` and `file`, of some letters")),
+                (Some(path), None, true) if path.starts_with('/') => Shape::Start(path),
+                (None, Some(part), true) if !part.contains('/') => Shape::Part(part),
+                (None, None, false) => Shape::File(file.file),
+                _ => return Err(wrong("it has one of `path`, `part` and `file`")),
             };
             let PathFile { technique, name, websocket, query, .. } = file;
             paths.push(PathMark { technique, name, shape, websocket, query });
@@ -148,39 +192,38 @@ impl Marks {
                 return Err(PackError(format!("{}: {why}", script.name)));
             }
         }
-        let mut in_path: Vec<&str> = paths.iter().flat_map(|mark| mark.shape.needles()).collect();
-        in_path.extend(scripts.iter().filter_map(|script| script.file.as_deref()));
-        in_path.extend(IN_PATH);
+        let mut starts: Vec<&str> = paths.iter().flat_map(|mark| mark.shape.needles()).collect();
+        starts.extend(scripts.iter().filter_map(|script| script.file.as_deref()));
+        starts.extend(URL_STARTS);
+        let starts = Starts::new(&starts)?;
         let named = scripts.iter().filter(|script| script.file.is_none());
-        let mut in_query: Vec<&str> =
-            named.filter_map(|script| script.parameter.as_deref()).collect();
-        in_query.extend(IN_QUERY);
-        if in_path.iter().any(|needle| needle.len() < 2) {
-            return Err(PackError("a path begins with characters that are escaped".to_owned()));
-        }
-        let build = |needles: &[&str]| {
-            let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles);
-            built.map(Some).map_err(|error| PackError(error.to_string()))
-        };
-        let (in_path, in_query) = (build(&in_path)?, build(&in_query)?);
-        Ok(Marks { in_path, in_query, paths, scripts })
+        let mut names: Vec<String> = named.filter_map(|script| script.parameter.clone()).collect();
+        names.push(DNS.to_owned());
+        Ok(Marks { starts, names, paths, scripts })
     }
 
     /// What a request is by its path and query.
     pub(super) fn find(&self, seen: &Seen<'_>, path_and_query: &str) -> Option<Found<'_>> {
-        let is_in = |finder: &Option<AhoCorasick>, text: &str| {
-            finder.as_ref().is_some_and(|finder| finder.is_match(text))
-        };
         let cut = memchr::memchr(b'?', path_and_query.as_bytes()).unwrap_or(path_and_query.len());
-        let (path, query) = path_and_query.split_at(cut);
-        if is_in(&self.in_path, path)
-            || is_in(&self.in_query, query)
-            || hides_letters(path_and_query)
-        {
+        let (path, query) = path_and_query.as_bytes().split_at(cut);
+        if self.starts.are_in(path) || self.may_be_in(query) || hides_letters(path_and_query) {
             self.look(seen, path_and_query)
         } else {
             None
         }
+    }
+
+    /// Whether a query has a parameter of one of the names, or a value that only web proxies write.
+    fn may_be_in(&self, query: &[u8]) -> bool {
+        memchr::memchr_iter(b'=', query).any(|at| {
+            let (name, value) = (&query[..at], &query[at + 1..]);
+            value.first_chunk().is_some_and(|start: &[u8; 4]| {
+                VALUE_STARTS.contains(&start.map(|byte| byte.to_ascii_lowercase()))
+            }) || self.names.iter().any(|known| {
+                name.len() >= known.len()
+                    && name[name.len() - known.len()..].eq_ignore_ascii_case(known.as_bytes())
+            })
+        })
     }
 
     /// The same for the few that may be one.
@@ -197,7 +240,7 @@ impl Marks {
         if let Some(mark) = known {
             return Some(certain(mark.technique, &mark.name));
         }
-        if pairs(query).any(|(name, value)| is_named(name, "dns") && is_dns_question(value)) {
+        if pairs(query).any(|(name, value)| is_named(name, DNS) && is_dns_question(value)) {
             return Some(certain(Technique::Doh, "DNS over HTTPS"));
         }
         self.by_parameter(&decoded, query)
@@ -348,12 +391,11 @@ fn is_dns_question(value: &str) -> bool {
     }
 }
 
-/// Whether a media type, or one of several, is that of DNS (RFC 8484, 6; RFC 9230, 5), or the form that
-/// resolvers answer programs in.
+/// Whether a media type is that of DNS (RFC 8484, 6; RFC 9230, 5), or the form that resolvers answer programs
+/// in. Who asks for one asks for nothing else before it.
 pub(super) fn is_dns_type(value: &[u8]) -> bool {
-    const TYPES: [&[u8]; 3] =
-        [b"application/dns-message", b"application/dns-json", b"application/oblivious-dns-message"];
-    // Browsers accept everything, in other words: none of theirs has a "d" behind the first slash.
-    let named = value.split(|byte| matches!(byte, b',' | b';'));
-    named.map(<[u8]>::trim_ascii).any(|name| TYPES.iter().any(|it| it.eq_ignore_ascii_case(name)))
+    const TYPES: [&[u8]; 2] = [b"application/dns-", b"application/oblivious-dns-"];
+    let begins =
+        |it: &[u8]| value.get(..it.len()).is_some_and(|start| start.eq_ignore_ascii_case(it));
+    TYPES.iter().any(|it| begins(it))
 }

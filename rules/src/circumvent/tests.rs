@@ -77,6 +77,8 @@ fn each_technique_is_found_by_what_it_is_known_by() {
         ("https://math.example/bare/v3/", T::WebProxy),
         ("https://math.example/cgi-bin/nph-proxy.cgi/000100A/http/games.example/", T::WebProxy),
         ("https://math.example/0123456789abcdef0123456789abcdef/_rhsEkTOdZ", T::WebProxy),
+        ("http://8.8.4.5/bare/v3/", T::WebProxy),
+        ("http://8.8.4.5/x/https://a.example.com/", T::RawAddress),
         ("tunnel://8.8.4.5:443", T::RawAddress),
         ("http://3627734734/x", T::RawAddress),
         ("http://0xd8.0x3a.0xd6.0xce/", T::RawAddress),
@@ -95,7 +97,7 @@ fn a_head_tells_what_a_url_does_not() {
     let cases = [
         ("POST", false, "content-type", "application/dns-message", Some(T::Doh)),
         ("GET", false, "accept", "application/dns-json", Some(T::Doh)),
-        ("GET", false, "accept", "text/html, Application/DNS-Message;q=0.5", Some(T::Doh)),
+        ("GET", false, "accept", "Application/DNS-Message;q=0.5, */*", Some(T::Doh)),
         ("GET", false, "accept", "text/html,application/xhtml+xml,*/*;q=0.8", None),
         ("GET", false, "x-bare-url", "https://games.example/", Some(T::WebProxy)),
         ("RDG_OUT_DATA", false, "accept", "*/*", Some(T::RemoteDesktop)),

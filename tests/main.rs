@@ -10,6 +10,7 @@
 
 mod browser;
 mod ca;
+mod circumvention;
 mod client;
 mod clients;
 mod commands;

@@ -38,7 +38,8 @@ pub fn judge(
     now: UnixMillis,
 ) -> Judged {
     let Some(found) = found else {
-        return named(policy, decide(policy, unblocks, blocks, access, now), access.categories);
+        let decision = decide(policy, unblocks, blocks, access, now);
+        return named(policy, decision, access.categories, None);
     };
     let catalogue = policy.catalogue();
     // One that is only perhaps there says nothing of the site around it.
@@ -51,7 +52,9 @@ pub fn judge(
     let refuses = policy.levels().get(access.who.level).circumvention == Circumvention::Block;
     let technique = (found.grade == Grade::Certain && refuses).then_some(found.technique);
     let decision = decide_with(policy, unblocks, blocks, &access, technique, now);
-    let mut judged = named(policy, decision, access.categories);
+    let is_certain = found.grade == Grade::Certain;
+    let technique = is_certain.then_some(found.technique);
+    let mut judged = named(policy, decision, access.categories, technique);
     for inner in &found.inner {
         let path = seen_path(&inner.path_and_query);
         let categories = categories_of(&inner.host, &inner.path_and_query);
@@ -91,13 +94,19 @@ fn counts(policy: &Policy, grade: Grade, decision: Decision) -> bool {
     grade != Grade::Perhaps || !is_unknown
 }
 
-/// What the grid refuses for a category that is for one technique is recorded as that.
-fn named(policy: &Policy, decision: Decision, categories: CategorySet) -> Judged {
-    let code = decision.code(policy);
+/// What the grid refuses for a category that is for one technique is recorded as that; as the one that was found,
+/// where it is of that category.
+fn named(
+    policy: &Policy,
+    decision: Decision,
+    categories: CategorySet,
+    found: Option<Technique>,
+) -> Judged {
+    let (code, catalogue) = (decision.code(policy), policy.catalogue());
     let technique = match decision.reason {
-        Reason::Grid { category, .. } if code == ReasonCode::Category => {
-            Technique::of_category(policy.catalogue(), category)
-        }
+        Reason::Grid { category, .. } if code == ReasonCode::Category => found
+            .filter(|found| found.categories(catalogue).contains(category))
+            .or_else(|| Technique::of_category(catalogue, category)),
         _ => None,
     };
     Judged { decision, code: technique.map_or(code, Technique::code), categories }

@@ -1,0 +1,233 @@
+//! Ways round the filter, each as a client sends it: what comes of it, and what the log says.
+
+use crate::client::Client;
+use crate::daemon::{Daemon, GUEST, KS3, Plan, STAFF, repository};
+use crate::inspected::{Secure, authority};
+use serde::Deserialize;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// Requests in `fixtures/circumvention`, by level. Raise it with every one added: a file that is cut short must
+/// not pass.
+const REQUESTS: usize = 96;
+
+/// A file of `fixtures/circumvention`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    request: Vec<Request>,
+}
+
+/// One request, as `fixtures/circumvention/README.md` has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    what: String,
+    level: Vec<String>,
+    wire: Vec<String>,
+    hello: Option<String>,
+    reason: Option<String>,
+    #[serde(default)]
+    categories: Vec<String>,
+}
+
+fn requests() -> Vec<Request> {
+    let folder = repository("tests/fixtures/circumvention");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+    files.sort();
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
+        file.request
+    };
+    files.iter().flat_map(read).collect()
+}
+
+/// A school whose lists name what stands within the requests.
+fn school() -> Daemon {
+    let mut machine = String::new();
+    for category in ["gambling", "proxy"] {
+        let path = repository("tests/fixtures/circumvention").join(format!("{category}.txt"));
+        let _ = write!(
+            machine,
+            "[[lists]]\nname = \"{category}-within\"\ncategory = \"{category}\"\npath = \"{}\"\n",
+            path.display()
+        );
+    }
+    let at_origin = |host| (host, vec!["127.0.0.1"]);
+    let hosts = ["www-example-org.translate.goog", "web.archive.org", "anydesk.com"];
+    let hosts = hosts.map(at_origin).into();
+    Daemon::start_with(&Plan { inspected: true, machine, hosts, ..Plan::default() })
+}
+
+fn address(level: &str) -> IpAddr {
+    match level {
+        "ks3" => KS3,
+        "guest" => GUEST,
+        "staff" => STAFF,
+        other => panic!("nobody asks from {other}"),
+    }
+}
+
+/// A ClientHello for a name in the open, with an `encrypted_client_hello` (RFC 9849).
+fn hiding_hello(name: &str) -> Vec<u8> {
+    let two = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
+    let mut sni = Vec::new();
+    sni.extend(two(name.len() + 3));
+    sni.push(0);
+    sni.extend(two(name.len()));
+    sni.extend(name.as_bytes());
+    let mut extensions = Vec::new();
+    for (kind, data) in [(0_u16, &sni[..]), (0xfe0d, &[0; 200])] {
+        extensions.extend(kind.to_be_bytes());
+        extensions.extend(two(data.len()));
+        extensions.extend(data);
+    }
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.extend([0, 0, 2, 0x13, 1, 1, 0]);
+    body.extend(two(extensions.len()));
+    body.extend(extensions);
+    let mut message = vec![1, 0];
+    message.extend(two(body.len()));
+    message.extend(body);
+    let mut record = vec![22, 3, 1];
+    record.extend(two(message.len()));
+    record.extend(message);
+    record
+}
+
+/// Sends one request and waits for what comes of it; the status of the answer.
+fn send(daemon: &Daemon, level: &str, request: &Request) -> u16 {
+    let mut client = Client::connect_from(address(level), daemon.proxy);
+    let is_tunnel = request.wire[0].starts_with("CONNECT");
+    let origin = if is_tunnel { daemon.origin.https } else { daemon.origin.http };
+    let head = format!("{}\r\n\r\n", request.wire.join("\r\n"));
+    client.send(head.replace("{port}", &origin.port().to_string()).as_bytes());
+    let method = request.wire[0].split(' ').next().unwrap();
+    let answer = client.read(method);
+    if let Some(name) = &request.hello {
+        assert_eq!(answer.status, 200, "{}", request.what);
+        client.send(&hiding_hello(name));
+        // Its end, or our certificate: it has been decided about by then.
+        let _ = client.read_some();
+    }
+    answer.status
+}
+
+#[test]
+fn every_technique_is_blocked_and_recorded_as_what_it_is() {
+    let daemon = school();
+    let requests = requests();
+    let mut sent = Vec::new();
+    for request in &requests {
+        for level in &request.level {
+            let status = send(&daemon, level, request);
+            let is_tunnel = request.wire[0].starts_with("CONNECT");
+            // A tunnel that is refused is taken over, where the devices trust the school, to say why.
+            let refused = if is_tunnel { [403, 200] } else { [403, 403] };
+            match &request.reason {
+                Some(_) => assert!(refused.contains(&status), "{}: {status}", request.what),
+                None => assert_ne!(status, 403, "{}", request.what),
+            }
+            sent.push((request, level));
+        }
+    }
+    assert_eq!(sent.len(), REQUESTS, "every request of the files was sent");
+
+    let tunnels =
+        sent.iter().filter(|(request, _)| request.hello.is_some() && request.reason.is_some());
+    let records = daemon.wait_records(sent.len() + tunnels.count());
+    let mut records = records.iter();
+    let mut wrong = Vec::new();
+    for (request, level) in sent {
+        let mut record = records.next().unwrap();
+        if request.hello.is_some() && request.reason.is_some() {
+            assert_eq!(
+                (&record["method"], &record["verdict"]),
+                (&"CONNECT".into(), &"allow".into())
+            );
+            record = records.next().unwrap();
+        }
+        let expected = match &request.reason {
+            Some(reason) => ("block", Some(reason.as_str())),
+            None => ("allow", None),
+        };
+        let named: Vec<Value> =
+            request.categories.iter().map(|name| name.as_str().into()).collect();
+        let has = |name: &Value| record["categories"].as_array().unwrap().contains(name);
+        if record["verdict"] != expected.0
+            || expected.1.is_some_and(|reason| record["reason"] != reason)
+            || record["level"] != level.as_str()
+            || !named.iter().all(has)
+        {
+            wrong.push(format!("{level}, {}: {expected:?}, but {record}", request.what));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_was_refused_never_leaves() {
+    let daemon = school();
+    for request in requests().iter().filter(|it| it.reason.is_some() && it.hello.is_none()) {
+        for level in &request.level {
+            send(&daemon, level, request);
+        }
+    }
+    let asked = daemon.origin.asked();
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+#[test]
+fn inside_a_tunnel_the_page_says_why_and_an_exception_opens_it() {
+    let daemon = school();
+    let pem = std::fs::read(authority(&daemon)).unwrap();
+    let mut inside = Secure::open(&daemon, KS3, "plain.test", &pem).unwrap();
+    let answer = inside.ask("plain.test", "/service/https%3A%2F%2Fwww.example.org%2F").unwrap();
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("fetches other pages"), "{}", answer.text());
+    let answer = inside.ask("plain.test", "/size/9").unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, 9), "the site itself is open");
+    drop(inside);
+
+    let url = "https://plain.test/service/https%3A%2F%2Fwww.example.org%2F";
+    let checked = daemon.run(&["check", url, "--as", "ks3", "--json"]).json();
+    let row = if checked.is_array() { checked[0].clone() } else { checked };
+    assert_eq!((&row["verdict"], &row["reason"]), (&"block".into(), &"web_proxy".into()), "{row}");
+    let said = daemon.run(&["check", url, "--as", "ks3"]).out;
+    assert!(said.contains("web proxy") && said.contains("Scramjet"), "{said}");
+
+    let record = daemon.wait_records(3).into_iter().find(|it| it["reason"] == "web_proxy").unwrap();
+    assert_eq!(record["path"], "/service/https%3A%2F%2Fwww.example.org%2F", "{record}");
+    let explained =
+        daemon.run(&["explain", record["code"].as_str().unwrap(), "--by", "q.whitmore"]);
+    assert!(explained.out.contains("web proxy"), "{explained:?}");
+}
+
+#[test]
+fn what_a_person_tried_can_be_counted() {
+    let daemon = Daemon::start();
+    for path in ["/main/aHR0cHM6Ly93d3cuZXhhbXBsZS5vcmcv", "/uv/uv.bundle.js", "/size/9"] {
+        daemon.get_as("sam", &daemon.url("plain.test", path));
+    }
+    daemon.wait_records(3);
+    let query = [
+        "log",
+        "query",
+        "--since",
+        "24h",
+        "--jsonl",
+        "--user",
+        "sam",
+        "--reason",
+        "web_proxy",
+        "--by",
+        "q.whitmore",
+    ];
+    let tried = daemon.run(&query).ok().lines();
+    assert_eq!(tried.len(), 2, "{tried:#?}");
+}

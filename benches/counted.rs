@@ -134,6 +134,8 @@ fn records(state: &Path, times: u64) -> Result<(), Fault> {
             rule: None,
             unblock: None,
             depth: Depth::Plain,
+            words: None,
+            signs: &[],
         };
         let pending = journal.decide(&decided).map_err(std::io::Error::other)?;
         pending.count_down(14_000);

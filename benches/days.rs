@@ -65,7 +65,9 @@ impl<'a> Days<'a> {
             let at = midnight.0 + request.at;
             while ends.peek().is_some_and(|Reverse((end, ..))| *end <= at) {
                 if let Some(Reverse((_, id, numbers))) = ends.pop() {
-                    out.frame(|buffer| payload::put_ended(buffer, RequestId(id), &ended(numbers)))?;
+                    out.frame(|buffer| {
+                        payload::put_ended(buffer, RequestId(id), &ended(numbers), &[])
+                    })?;
                 }
             }
             self.last_id = (self.last_id + 1).max(RequestId::first_of(UnixMillis(at)).0);
@@ -100,6 +102,8 @@ impl<'a> Days<'a> {
                 rule: rule.as_deref(),
                 unblock: None,
                 depth,
+                words: None,
+                signs: &[],
             };
             out.context(&context)?;
             if blocked.is_some() {
@@ -131,7 +135,7 @@ impl<'a> Days<'a> {
             ends.push(Reverse((at + duration as i64 / 1000, id.0, numbers)));
         }
         while let Some(Reverse((_, id, numbers))) = ends.pop() {
-            out.frame(|buffer| payload::put_ended(buffer, RequestId(id), &ended(numbers)))?;
+            out.frame(|buffer| payload::put_ended(buffer, RequestId(id), &ended(numbers), &[]))?;
         }
         out.finish()
     }

@@ -83,6 +83,8 @@ impl School {
             rule: blocked.then_some("policy.toml:26 games = \"block\""),
             unblock: None,
             depth: if tunnel { Depth::Name } else { Depth::Plain },
+            words: None,
+            signs: &[],
         }
     }
 }

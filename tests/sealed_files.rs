@@ -52,6 +52,8 @@ fn write_day(state: &Path) {
             rule: None,
             unblock: None,
             depth: if is_tunnel { Depth::Name } else { Depth::Plain },
+            words: None,
+            signs: &[],
         };
         if is_blocked {
             journal.refuse(&decided, refused(403, 100, 5)).unwrap();

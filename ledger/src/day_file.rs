@@ -9,6 +9,7 @@ mod proof;
 
 use crate::insert::{Binder, Insert};
 use crate::intern::{Texts, Tuples};
+use crate::notes::{Notes, OwnedNotes, borrowed};
 use crate::payload::DecisionRead;
 use crate::pending::{NewBatch, Pending};
 use crate::record::{Context, Ended, scheme_number};
@@ -52,6 +53,7 @@ struct EndRow {
     sequence: i64,
     ended: Ended,
     place: u64,
+    signs: Option<Box<str>>,
 }
 
 struct AccessRow {
@@ -62,6 +64,7 @@ struct AccessRow {
     what: u32,
     path: Option<Arc<str>>,
     ended: Option<Ended>,
+    notes: Option<Box<OwnedNotes>>,
 }
 
 /// A stored access whose end is still to come.
@@ -216,13 +219,14 @@ impl DayFile {
             .collect()
     }
 
-    /// Takes a decision into the batch, complete or still open.
+    /// Takes a decision into the batch, complete (with the signs of its end) or still open.
     pub(crate) fn add(
         &mut self,
         read: &DecisionRead<'_>,
         context: &Arc<Context>,
-        ended: Option<Ended>,
+        ended: Option<(Ended, Option<&str>)>,
     ) -> OpenRow {
+        let (ended, end_signs) = (ended.map(|end| end.0), ended.and_then(|end| end.1));
         let place = self.context_place(context);
         let level = self.level(place, read.level);
         let category_set = self.category_set(place, read.categories);
@@ -257,6 +261,7 @@ impl DayFile {
             what: what_id,
             path: read.path.map(Arc::from),
             ended,
+            notes: OwnedNotes::of(&read.notes, end_signs),
         };
         self.prove(&row);
         self.rows.push(row);
@@ -264,11 +269,12 @@ impl DayFile {
     }
 
     /// Takes the end of a stored access into the batch.
-    pub(crate) fn add_end(&mut self, open: &OpenRow, ended: Ended) {
+    pub(crate) fn add_end(&mut self, open: &OpenRow, ended: Ended, signs: Option<&str>) {
         let facts = self.facts(open);
         self.add_bytes(&facts, self.what.tuple(open.what).category_set, Some(&ended));
-        let place = self.pending.end(open.sequence as u64, ended);
-        self.ends.push(EndRow { sequence: open.sequence, ended, place });
+        let place = self.pending.end(open.sequence as u64, ended, signs);
+        let signs = signs.map(Into::into);
+        self.ends.push(EndRow { sequence: open.sequence, ended, place, signs });
     }
 
     fn add_bytes(&mut self, facts: &Facts, category_set: u32, ended: Option<&Ended>) {
@@ -375,6 +381,15 @@ impl DayFile {
                 binder.number(end.sequence);
                 bind_end(binder, &end.ended);
                 binder.count(end.place);
+            })
+            .await?;
+        let noted: Vec<&AccessRow> = self.rows.iter().filter(|row| row.notes.is_some()).collect();
+        inserts.access_note.run(db, &noted, |binder, row| row.bind_notes(binder)).await?;
+        let signed: Vec<&EndRow> = self.ends.iter().filter(|end| end.signs.is_some()).collect();
+        inserts
+            .end_note
+            .run(db, &signed, |binder, end| {
+                binder.number(end.sequence).put(end.signs.as_deref().map(str::to_owned));
             })
             .await?;
         inserts
@@ -531,6 +546,19 @@ impl AccessRow {
             }),
         }
     }
+
+    fn bind_notes(&self, binder: &mut Binder) {
+        let notes = borrowed(self.notes.as_deref());
+        bind_notes(binder, self.sequence, &notes);
+    }
+}
+
+/// A row of `access_note`.
+pub(crate) fn bind_notes(binder: &mut Binder, sequence: i64, notes: &Notes<'_>) {
+    let Notes { words, signs } = notes;
+    binder.number(sequence).put(words.map(|words| words.kind as i64));
+    binder.put(words.map(|words| words.site.to_owned()));
+    binder.put(words.map(|words| words.text.to_owned())).put(signs.map(str::to_owned));
 }
 
 fn bind_end(binder: &mut Binder, ended: &Ended) {
@@ -632,6 +660,8 @@ struct Inserts {
     what: Insert,
     access: Insert,
     access_end: Insert,
+    access_note: Insert,
+    end_note: Insert,
     batch: Insert,
     position: Insert,
     meta: Insert,
@@ -656,6 +686,8 @@ impl Inserts {
             what: plain("what", 12),
             access: plain("access", 11),
             access_end: plain("access_end", 7),
+            access_note: plain("access_note", 5),
+            end_note: plain("end_note", 2),
             batch: plain("batch", 3),
             position: replace("position", 3),
             meta: replace("meta", 2),

@@ -315,7 +315,7 @@ impl Engine {
         &mut self,
         read: &DecisionRead<'_>,
         context: &DayContext,
-        ended: Option<Ended>,
+        ended: Option<(Ended, Option<&str>)>,
     ) -> Result<(), IngestError> {
         let date = context.day(read.at);
         let day = self.ready_day(date).await?;
@@ -326,18 +326,23 @@ impl Engine {
                 let path = read.path.filter(|_| self.squid.are_wanted()).map(Arc::from);
                 self.open.insert(read.id.0, Open { day: date, row, path });
             }
-            Some(ended) => self.add_line(date, read.id.0, &row, read.path, ended),
+            Some((ended, _)) => self.add_line(date, read.id.0, &row, read.path, ended),
         }
         Ok(())
     }
 
-    async fn take_end(&mut self, id: u64, ended: Ended) -> Result<(), IngestError> {
+    async fn take_end(
+        &mut self,
+        id: u64,
+        ended: Ended,
+        signs: Option<&str>,
+    ) -> Result<(), IngestError> {
         if let Some(held) = self.take_held(id) {
             if let Some(Payload::Decided(read)) = payload::read(&held.payload) {
-                self.store(&read, &held.context, Some(ended)).await?;
+                self.store(&read, &held.context, Some((ended, signs))).await?;
             }
         } else if let Some(open) = self.open.remove(&id) {
-            self.ready_day(open.day).await?.file.add_end(&open.row, ended);
+            self.ready_day(open.day).await?.file.add_end(&open.row, ended, signs);
             self.add_line(open.day, id, &open.row, open.path.as_deref(), ended);
         }
         // Else its end is stored already: this stretch of the journal is read again.
@@ -469,7 +474,7 @@ impl Engine {
         ids.sort_unstable();
         self.tally.unknown_ends += ids.len() as u64;
         for id in ids {
-            self.take_end(id, ended).await?;
+            self.take_end(id, ended, None).await?;
         }
         self.commit(Batches::Due).await?;
         self.squid.write();

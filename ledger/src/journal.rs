@@ -8,6 +8,7 @@
 //! was, and the next overwrites what it left: a half-written frame is never read as one.
 
 use crate::frame;
+use crate::notes::Sign;
 use crate::payload;
 use crate::record::{Context, Decided, Depth, End, Ended};
 pub use crate::segment::{JournalSettings, JournalStatus, Segment, Shared};
@@ -108,6 +109,7 @@ impl Journal {
             bytes_down: Cell::new(0),
             status: Cell::new(0),
             depth: Cell::new(None),
+            signs: RefCell::new(Vec::new()),
             ended: Cell::new(false),
         })
     }
@@ -219,9 +221,9 @@ impl Journal {
         }
     }
 
-    fn buffer_end(&self, id: RequestId, ended: &Ended) {
+    fn buffer_end(&self, id: RequestId, ended: &Ended, signs: &[Sign]) {
         let mut open = self.open.borrow_mut();
-        frame::append(&mut open.buffer, |buffer| payload::put_ended(buffer, id, ended));
+        frame::append(&mut open.buffer, |buffer| payload::put_ended(buffer, id, ended, signs));
     }
 }
 
@@ -258,6 +260,7 @@ pub struct Pending {
     bytes_down: Cell<u64>,
     status: Cell<u16>,
     depth: Cell<Option<Depth>>,
+    signs: RefCell<Vec<Sign>>,
     ended: Cell<bool>,
 }
 
@@ -288,6 +291,15 @@ impl Pending {
         self.depth.set(Some(depth));
     }
 
+    /// Adds a sign that was found since the decision, in a page or an answer. The first
+    /// [`crate::notes::MAX_SIGNS`] are kept.
+    pub fn add_sign(&self, sign: Sign) {
+        let mut signs = self.signs.borrow_mut();
+        if signs.len() < crate::notes::MAX_SIGNS {
+            signs.push(sign);
+        }
+    }
+
     /// Ends the record.
     pub fn finish(self, end: End) {
         self.end(end);
@@ -307,7 +319,7 @@ impl Pending {
             duration_us: self.decided_at.elapsed().as_micros() as u64,
             depth: self.depth.get(),
         };
-        self.journal.buffer_end(self.id, &ended);
+        self.journal.buffer_end(self.id, &ended, &self.signs.borrow());
     }
 
     /// Whether the record has ended.
@@ -372,6 +384,8 @@ mod tests {
             rule: None,
             unblock: None,
             depth: Depth::Plain,
+            words: None,
+            signs: &[],
         }
     }
 
@@ -389,7 +403,7 @@ mod tests {
                     Payload::Context(_, context) => format!("context {}", context.policy_hash),
                     Payload::Decided(_) => "decided".into(),
                     Payload::DecidedAndEnded(..) => "refused".into(),
-                    Payload::Ended(_, ended) => ended.end.as_str().into(),
+                    Payload::Ended(_, ended, _) => ended.end.as_str().into(),
                 },
                 other => format!("{other:?}"),
             })

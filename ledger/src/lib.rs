@@ -25,6 +25,7 @@ mod insert;
 mod intern;
 pub mod journal;
 pub mod lock;
+pub mod notes;
 pub mod parts;
 pub mod payload;
 mod pending;

@@ -4,6 +4,7 @@
 //! Contexts are numbered within their file and decisions name that number, so that a damaged
 //! context can never lend a decision the names of an older one.
 
+use crate::notes::{MAX_SITE_BYTES, MAX_WORDS_BYTES, Notes, Sign, Words, WordsKind, signs_text};
 use crate::record::{Context, Decided, Depth, Ended, scheme_from_number, scheme_number};
 use rules::category::CategorySet;
 use rules::code::RequestId;
@@ -17,6 +18,7 @@ const CONTEXT: u8 = 1;
 const DECIDED: u8 = 2;
 const DECIDED_AND_ENDED: u8 = 3;
 const ENDED: u8 = 4;
+const ENDED_WITH_SIGNS: u8 = 5;
 
 const HAS_USER: u8 = 1;
 const HAS_PATH: u8 = 2;
@@ -24,6 +26,8 @@ const HAS_RULE: u8 = 4;
 const HAS_UNBLOCK: u8 = 8;
 const IS_V6: u8 = 16;
 const IS_BLOCK: u8 = 32;
+const HAS_WORDS: u8 = 64;
+const HAS_SIGNS: u8 = 128;
 
 /// Most bytes kept of each text of a decision.
 const MAX_USER_BYTES: usize = 256;
@@ -31,6 +35,8 @@ const MAX_METHOD_BYTES: usize = 32;
 const MAX_HOST_BYTES: usize = 253;
 const MAX_PATH_BYTES: usize = 2048;
 const MAX_RULE_BYTES: usize = 512;
+/// More than signs ever take: they are not cut.
+const MAX_SIGNS_BYTES: usize = 1024;
 
 /// A decision as read back: like [`Decided`], its texts borrowed from the journal's bytes, its
 /// context the last one before it in the file.
@@ -70,6 +76,8 @@ pub struct DecisionRead<'a> {
     pub unblock: Option<UnblockId>,
     /// Depth.
     pub depth: Depth,
+    /// Words and signs.
+    pub notes: Notes<'a>,
 }
 
 /// One payload, read.
@@ -81,8 +89,8 @@ pub enum Payload<'a> {
     Decided(DecisionRead<'a>),
     /// A decision and its end.
     DecidedAndEnded(DecisionRead<'a>, Ended),
-    /// The end of an earlier decision.
-    Ended(RequestId, Ended),
+    /// The end of an earlier decision, with signs as [`signs_text`] writes them.
+    Ended(RequestId, Ended, Option<&'a str>),
 }
 
 /// Appends a context's payload under a number.
@@ -116,7 +124,10 @@ pub fn put_decided(
         | flag(decided.rule.is_some(), HAS_RULE)
         | flag(decided.unblock.is_some(), HAS_UNBLOCK)
         | flag(decided.client.is_ipv6(), IS_V6)
-        | flag(decided.verdict == Verdict::Block, IS_BLOCK);
+        | flag(decided.verdict == Verdict::Block, IS_BLOCK)
+        | flag(decided.words.is_some(), HAS_WORDS);
+    let signs = if decided.signs.is_empty() { None } else { signs_text(decided.signs) };
+    let flags = flags | flag(signs.is_some(), HAS_SIGNS);
     let scheme = scheme_number(decided.scheme);
     let (reason, depth) = (decided.reason as u8, decided.depth as u8);
     buffer.extend_from_slice(&[flags, decided.level, scheme, depth, reason]);
@@ -140,16 +151,28 @@ pub fn put_decided(
     if let Some(rule) = decided.rule {
         put_text(buffer, rule, MAX_RULE_BYTES);
     }
+    if let Some(words) = decided.words {
+        buffer.push(words.kind as u8);
+        put_text(buffer, words.site, MAX_SITE_BYTES);
+        put_text(buffer, words.text, MAX_WORDS_BYTES);
+    }
+    if let Some(signs) = signs {
+        put_text(buffer, &signs, MAX_SIGNS_BYTES);
+    }
     if let Some(ended) = ended {
         put_end(buffer, ended);
     }
 }
 
-/// Appends an end's payload.
-pub fn put_ended(buffer: &mut Vec<u8>, id: RequestId, ended: &Ended) {
-    buffer.push(ENDED);
+/// Appends an end's payload, with the signs that were found since the decision.
+pub fn put_ended(buffer: &mut Vec<u8>, id: RequestId, ended: &Ended, signs: &[Sign]) {
+    let signs = if signs.is_empty() { None } else { signs_text(signs) };
+    buffer.push(if signs.is_some() { ENDED_WITH_SIGNS } else { ENDED });
     buffer.extend_from_slice(&id.0.to_le_bytes());
     put_end(buffer, ended);
+    if let Some(signs) = signs {
+        put_text(buffer, &signs, MAX_SIGNS_BYTES);
+    }
 }
 
 fn put_end(buffer: &mut Vec<u8>, ended: &Ended) {
@@ -188,7 +211,11 @@ pub fn read(payload: &[u8]) -> Option<Payload<'_>> {
         DECIDED_AND_ENDED => {
             Payload::DecidedAndEnded(read_decided(&mut reader)?, read_end(&mut reader)?)
         }
-        ENDED => Payload::Ended(RequestId(reader.u64()?), read_end(&mut reader)?),
+        ENDED => Payload::Ended(RequestId(reader.u64()?), read_end(&mut reader)?, None),
+        ENDED_WITH_SIGNS => {
+            let (id, ended) = (RequestId(reader.u64()?), read_end(&mut reader)?);
+            Payload::Ended(id, ended, Some(reader.text()?))
+        }
         _ => return None,
     };
     reader.bytes.is_empty().then_some(payload)
@@ -237,6 +264,14 @@ fn read_decided<'a>(reader: &mut Reader<'a>) -> Option<DecisionRead<'a>> {
     let user = if has(HAS_USER) { Some(reader.text()?) } else { None };
     let path = if has(HAS_PATH) { Some(reader.text()?) } else { None };
     let rule = if has(HAS_RULE) { Some(reader.text()?) } else { None };
+    let said = if has(HAS_WORDS) {
+        let kind = WordsKind::from_number(reader.u8()?)?;
+        let (site, text) = (reader.text()?, reader.text()?);
+        Some(Words { text, kind, site })
+    } else {
+        None
+    };
+    let signs = if has(HAS_SIGNS) { Some(reader.text()?) } else { None };
     let verdict = if has(IS_BLOCK) { Verdict::Block } else { Verdict::Allow };
     let categories = CategorySet::from_words(words);
     Some(DecisionRead {
@@ -257,6 +292,7 @@ fn read_decided<'a>(reader: &mut Reader<'a>) -> Option<DecisionRead<'a>> {
         rule,
         unblock,
         depth,
+        notes: Notes { words: said, signs },
     })
 }
 
@@ -304,6 +340,7 @@ impl<'a> Reader<'a> {
 #[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 mod tests {
     use super::*;
+    use crate::notes::{Severity, SignSource};
     use crate::record::End;
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -326,6 +363,28 @@ mod tests {
         assert_eq!(read(&bytes), Some(Payload::Context(7, context())));
     }
 
+    fn sign(points: u16) -> Sign {
+        let (source, severity) = (SignSource::Page, Severity::High);
+        Sign { theme: "drugs".to_owned(), points, source, severity }
+    }
+
+    #[test]
+    fn an_end_is_read_back_with_its_signs() {
+        let ended = Ended {
+            end: End::Cut,
+            status: 200,
+            bytes_up: 1,
+            bytes_down: 2,
+            duration_us: 3,
+            depth: None,
+        };
+        for (signs, text) in [(vec![], None), (vec![sign(40)], Some("drugs:40:page:high"))] {
+            let mut bytes = Vec::new();
+            put_ended(&mut bytes, RequestId(9), &ended, &signs);
+            assert_eq!(read(&bytes), Some(Payload::Ended(RequestId(9), ended, text)));
+        }
+    }
+
     #[test]
     fn texts_over_their_bound_are_cut_between_characters() {
         let mut bytes = Vec::new();
@@ -345,10 +404,13 @@ mod tests {
             words in any::<[u64; 4]>(),
             blocked in any::<bool>(),
             end in prop::option::of(any::<(u16, u64, u64, u64)>()),
+            said in prop::option::of(("[a-zé ]{1,40}", 0..WordsKind::ALL.len())),
+            points in prop::collection::vec(any::<u16>(), 0..3),
             how in (0..End::ALL.len(), 0..=Depth::ALL.len()),
         ) {
             let (id, at, level, port) = numbers;
             let shared = Arc::new(context());
+            let signs: Vec<Sign> = points.iter().map(|points| sign(*points)).collect();
             let decided = Decided {
                 id: RequestId(id), at: UnixMillis(at), context: &shared, user: user.as_deref(), level,
                 client: if v6 { "2001:db8::7".parse().unwrap() } else { "10.1.2.3".parse().unwrap() },
@@ -357,6 +419,8 @@ mod tests {
                 verdict: if blocked { Verdict::Block } else { Verdict::Allow },
                 reason: if blocked { ReasonCode::Category } else { ReasonCode::Allowed },
                 rule: rule.as_deref(), unblock: unblock.map(UnblockId), depth: Depth::Name,
+                words: said.as_ref().map(|(text, kind)| Words { text, kind: WordsKind::ALL[*kind], site: "Bing" }),
+                signs: &signs,
             };
             let ended = end.map(|(status, bytes_up, bytes_down, duration_us)| {
                 let (end, depth) = (End::ALL[how.0], Depth::ALL.get(how.1).copied());
@@ -374,6 +438,9 @@ mod tests {
             prop_assert_eq!((read.user, read.path, read.rule), (user.as_deref(), path.as_deref(), rule.as_deref()));
             prop_assert_eq!((read.client, read.unblock), (decided.client, decided.unblock));
             prop_assert_eq!((read.categories, read.verdict), (decided.categories, decided.verdict));
+            prop_assert_eq!(read.notes.words, decided.words);
+            let signs = signs_text(&signs);
+            prop_assert_eq!(read.notes.signs, signs.as_deref());
             prop_assert_eq!((read.method, read.host, read.scheme, read.depth), ("GET", "example.test", Scheme::Tunnel, Depth::Name));
         }
 

@@ -72,10 +72,10 @@ impl Pending {
     }
 
     /// Takes the next end, of the row in place `row`; returns its own place.
-    pub(crate) fn end(&mut self, row: u64, ended: Ended) -> u64 {
+    pub(crate) fn end(&mut self, row: u64, ended: Ended, signs: Option<&str>) -> u64 {
         let place = self.next_end();
         let salt = self.salts.end(place);
-        let leaf = End { place, row, ended }.leaf(&salt, &mut self.buffer);
+        let leaf = End { place, row, ended, signs }.leaf(&salt, &mut self.buffer);
         self.ends.push(leaf);
         self.since.get_or_insert_with(Instant::now);
         place

@@ -5,9 +5,10 @@
 //! another file, the same ones in the same order, so that a cursor stays good. All connections are
 //! read-only.
 
+use crate::notes::{self, SearchWords, Sign};
 use crate::parts::{Part, days, parts};
 use crate::record::{Depth, Ended, scheme_from_number};
-use crate::sealed_day::{Ahead, SealedDay};
+use crate::sealed_day::{Ahead, SealedDay, both_signs};
 use crate::source::leftovers;
 use crate::sqlite::{open_rows_to_read, stored_positions};
 use jiff::civil::Date;
@@ -86,6 +87,8 @@ pub struct Filter {
     /// Text anywhere in host or path, compared without (ASCII) case; also as a path spells it, with
     /// percent-encoded spaces and letters beyond ASCII.
     pub text: Option<String>,
+    /// Whether [`Filter::text`] is also looked for in the words of searches. Only for who may see these.
+    pub text_in_words: bool,
 }
 
 /// Which way pages run.
@@ -175,6 +178,10 @@ pub struct AccessRow {
     pub zone: String,
     /// How it ended; `None` while it is open.
     pub ended: Option<Ended>,
+    /// The words of a search: to be shown only to who may see them.
+    pub words: Option<SearchWords>,
+    /// Signs of themes, those of the decision first.
+    pub signs: Vec<Sign>,
 }
 
 /// Rows, and where the next page starts; `None`: there is no more now.
@@ -349,12 +356,8 @@ impl AccessLog {
         let rows = match self.store(part).await? {
             Store::Sealed(day) => day.rows(&mut ahead, filter, order, after, limit)?,
             Store::Open(path, connection) => {
-                let mut query = statement(filter, order, after, limit);
-                let rows = query.build().persistent(false).fetch_all(connection).await;
-                let named = rows.and_then(|rows| {
-                    rows.iter().map(|row| read_row(part.day, row)).collect::<Result<_, _>>()
-                });
-                named.map_err(|source| QueryError::Store { path: path.clone(), source })?
+                let found = open_rows(connection, part.day, filter, order, after, limit).await;
+                found.map_err(|source| QueryError::Store { path: path.clone(), source })?
             }
         };
         self.ahead = ahead;
@@ -501,6 +504,8 @@ SELECT a.sequence, a.id, a.at, p.name, l.value, c.address, m.value, w.scheme, h.
   coalesce(a."end", e."end"), coalesce(a.status, e.status), coalesce(a.bytes_up, e.bytes_up),
   coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us)"#;
 
+const SELECT_NOTES: &str = ", n.kind, n.site, n.words, n.signs, k.signs";
+
 const SELECT_VISITORS: &str = r#"
 SELECT p.name, count(*), sum(w.verdict), min(a.at), max(a.at)"#;
 
@@ -511,18 +516,37 @@ CROSS JOIN client c ON c.id = o.client CROSS JOIN name l ON l.id = o.level
 CROSS JOIN what w ON w.id = a.what CROSS JOIN name m ON m.id = w.method
 CROSS JOIN host h ON h.id = w.host CROSS JOIN category_set s ON s.id = w.category_set
 CROSS JOIN context x ON x.id = w.context LEFT JOIN name r ON r.id = w.rule
-LEFT JOIN access_end e ON e.sequence = a.sequence
-WHERE 1"#;
+LEFT JOIN access_end e ON e.sequence = a.sequence"#;
+
+const FROM_NOTES: &str = r#"
+LEFT JOIN access_note n ON n.sequence = a.sequence LEFT JOIN end_note k ON k.sequence = a.sequence"#;
+
+/// The rows of an open day. A file of before notes may get them between two looks.
+async fn open_rows(
+    connection: &mut SqliteConnection,
+    day: Date,
+    filter: &Filter,
+    order: Order,
+    after: Option<i64>,
+    limit: usize,
+) -> Result<Vec<AccessRow>, sqlx::Error> {
+    let has_notes = notes::are_in(connection).await?;
+    let mut query = statement(has_notes, filter, order, after, limit);
+    let rows = query.build().persistent(false).fetch_all(connection).await?;
+    rows.iter().map(|row| read_row(day, has_notes, row)).collect()
+}
 
 /// The small tables are filtered first; one pass over the accesses then compares numbers.
 fn statement(
+    has_notes: bool,
     filter: &Filter,
     order: Order,
     after: Option<i64>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(SELECT);
-    sql.push(FROM);
+    sql.push(if has_notes { SELECT_NOTES } else { "" });
+    push_from(&mut sql, has_notes);
     if let Some(after) = after {
         sql.push(if order == Order::OldestFirst {
             " AND a.sequence > "
@@ -531,7 +555,7 @@ fn statement(
         });
         sql.push_bind(after);
     }
-    push_filter(&mut sql, filter);
+    push_filter(&mut sql, has_notes, filter);
     sql.push(" ORDER BY a.sequence");
     if order == Order::NewestFirst {
         sql.push(" DESC");
@@ -545,9 +569,10 @@ async fn open_visitors(
     connection: &mut SqliteConnection,
     filter: &Filter,
 ) -> Result<HashMap<Option<String>, sealed::Visits>, sqlx::Error> {
+    let has_notes = notes::are_in(connection).await?;
     let mut sql = QueryBuilder::<Sqlite>::new(SELECT_VISITORS);
-    sql.push(FROM);
-    push_filter(&mut sql, filter);
+    push_from(&mut sql, has_notes);
+    push_filter(&mut sql, has_notes, filter);
     sql.push(" GROUP BY p.name");
     let rows = sql.build().persistent(false).fetch_all(connection).await?;
     let visits = |row: &SqliteRow| {
@@ -561,7 +586,11 @@ async fn open_visitors(
     rows.iter().map(|row| Ok((row.try_get(0)?, visits(row)?))).collect()
 }
 
-fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+fn push_from(sql: &mut QueryBuilder<Sqlite>, has_notes: bool) {
+    sql.push(FROM).push(if has_notes { FROM_NOTES } else { "" }).push(" WHERE 1");
+}
+
+fn push_filter(sql: &mut QueryBuilder<Sqlite>, has_notes: bool, filter: &Filter) {
     if let Some(id) = filter.id {
         sql.push(" AND a.id = ").push_bind(id.0 as i64);
     }
@@ -591,13 +620,35 @@ fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     if let Some(text) = &filter.text {
         sql.push(" AND (");
         for (place, spelling) in spellings(text).enumerate() {
-            let quoted = spelling.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             sql.push(if place == 0 { "" } else { " OR " });
-            sql.push("(h.name || coalesce(a.path, '')) LIKE ").push_bind(format!("%{quoted}%"));
+            sql.push("(h.name || coalesce(a.path, '')) LIKE ").push_bind(holding(&spelling));
             sql.push(" ESCAPE '\\'");
+        }
+        let in_words = filter.text_in_words && has_notes;
+        for spelling in cases(text).into_iter().filter(|_| in_words) {
+            sql.push(" OR n.words LIKE ").push_bind(holding(&spelling)).push(" ESCAPE '\\'");
         }
         sql.push(")");
     }
+}
+
+/// A pattern that fits every text with this one in it.
+fn holding(text: &str) -> String {
+    let quoted = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{quoted}%")
+}
+
+/// A text as it is, and in the cases that people write: only letters of ASCII are compared without theirs.
+pub(crate) fn cases(text: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let mut letters = lower.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let capital = first + letters.as_str();
+    let mut cases = vec![text.to_owned(), lower, capital, text.to_uppercase()];
+    cases.retain(|case| !case.is_ascii());
+    cases.sort_unstable();
+    cases.dedup();
+    if cases.is_empty() { vec![text.to_owned()] } else { cases }
 }
 
 /// A text as it is, and as a path spells it where that is something else.
@@ -672,7 +723,7 @@ fn push_what(sql: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     sql.push(")");
 }
 
-fn read_row(day: Date, row: &SqliteRow) -> Result<AccessRow, sqlx::Error> {
+fn read_row(day: Date, has_notes: bool, row: &SqliteRow) -> Result<AccessRow, sqlx::Error> {
     let text = |column: usize| row.try_get::<String, _>(column);
     let number = |column: usize| row.try_get::<i64, _>(column);
     let unknown = |what: &str| {
@@ -693,6 +744,15 @@ fn read_row(day: Date, row: &SqliteRow) -> Result<AccessRow, sqlx::Error> {
                 duration_us: number(24)? as u64,
                 depth,
             })
+        }
+    };
+    let (words, signs) = match has_notes {
+        false => (None, Vec::new()),
+        true => {
+            let noted = notes::read(row, 25)?;
+            let decided = noted.as_ref().and_then(|noted| noted.signs.as_deref());
+            let signs = both_signs(decided, row.try_get(29)?);
+            (noted.and_then(|noted| noted.words), signs)
         }
     };
     let decided = Depth::from_number(small(16)?).ok_or_else(|| unknown("depth"))?;
@@ -718,5 +778,7 @@ fn read_row(day: Date, row: &SqliteRow) -> Result<AccessRow, sqlx::Error> {
         list_version: text(18)?,
         zone: text(19)?,
         ended,
+        words,
+        signs,
     })
 }

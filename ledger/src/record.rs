@@ -1,5 +1,6 @@
 //! One access, as decided and as ended.
 
+use crate::notes::{Sign, Words};
 use rules::category::CategorySet;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
@@ -97,6 +98,10 @@ pub struct Decided<'a> {
     pub unblock: Option<UnblockId>,
     /// How deep the proxy saw.
     pub depth: Depth,
+    /// The words of a search.
+    pub words: Option<Words<'a>>,
+    /// Signs of themes, as far as they were known then: the first [`crate::notes::MAX_SIGNS`] are kept.
+    pub signs: &'a [Sign],
 }
 
 /// How an access ended.

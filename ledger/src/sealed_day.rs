@@ -1,6 +1,7 @@
 //! Sealed days as the query interface sees them: filters become conditions on columns, and rows come
 //! back with their words read.
 
+use crate::notes::{Notes, Sign, Words, WordsKind, read_signs};
 use crate::parts::Part;
 use crate::query::{AccessRow, Cursor, Filter, Order, QueryError};
 use crate::record::{Depth, End, Ended};
@@ -117,6 +118,7 @@ impl SealedDay {
             let source = Fault::Content { column, what };
             QueryError::Sealed(sealed::Error { path: self.file.path().to_owned(), source })
         };
+        let notes = notes_of(row).ok_or_else(|| unknown("words_kind"))?;
         let decided = depth_of(row.depth).ok_or_else(|| unknown("depth"))?;
         let ended = match &row.ended {
             None => None,
@@ -154,8 +156,27 @@ impl SealedDay {
             list_version: row.list_version.to_owned(),
             zone: row.zone.to_owned(),
             ended,
+            words: notes.words.map(|words| words.owned()),
+            signs: both_signs(notes.signs, row.ended.and_then(|ended| ended.signs)),
         })
     }
+}
+
+/// Signs of a decision and of its end.
+pub(crate) fn both_signs(decided: Option<&str>, ended: Option<&str>) -> Vec<Sign> {
+    [decided, ended].into_iter().flatten().flat_map(read_signs).collect()
+}
+
+/// Words and signs of a row; `None`: it has words of which a part is missing, or of an unknown kind.
+pub(crate) fn notes_of<'a>(row: &Row<'a>) -> Option<Notes<'a>> {
+    let words = match (row.words, row.words_kind, row.words_site) {
+        (None, None, None) => None,
+        (Some(text), Some(kind), Some(site)) => {
+            Some(Words { text, kind: WordsKind::from_word(kind)?, site })
+        }
+        _ => return None,
+    };
+    Some(Notes { words, signs: row.signs })
 }
 
 pub(crate) fn depth_of(word: &str) -> Option<Depth> {
@@ -230,6 +251,9 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
     }
     if let Some(text) = &filter.text {
         conditions.address(crate::query::spellings(text));
+        if filter.text_in_words {
+            conditions.or_words(crate::query::cases(text));
+        }
     }
     conditions
 }

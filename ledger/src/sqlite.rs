@@ -1,12 +1,14 @@
 //! The SQLite files of school days: where they are, how they are opened, and what to do with one
 //! that is damaged.
 
+use crate::evidence::erased;
+use crate::notes::FIRST_WITH_NOTES;
 use crate::parts::parts;
 use crate::query::QueryError;
 use jiff::civil::Date;
 use rules::change::same_person;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,11 +19,24 @@ pub use crate::parts::{day_path, days};
 const STATEMENTS: usize = 300;
 
 /// Version of the schema, kept as SQLite's `user_version`.
-pub(crate) const SCHEMA_VERSION: i64 = 3;
+pub(crate) const SCHEMA_VERSION: i64 = FIRST_WITH_NOTES;
 
-/// The statements that make a day's tables, version by version.
-pub(crate) const SCHEMAS: [&str; 3] =
-    [include_str!("access.sql"), include_str!("access_2.sql"), include_str!("access_3.sql")];
+/// The statements that make a day's tables, by the version that they came with. Days from which rows were erased
+/// have versions of their own, 4 and 6: those of before and since notes.
+const SCHEMAS: [(i64, &str); 4] = [
+    (1, include_str!("access.sql")),
+    (2, include_str!("access_2.sql")),
+    (3, include_str!("access_3.sql")),
+    (FIRST_WITH_NOTES, include_str!("access_5.sql")),
+];
+
+/// The statements that make the tables of a day's file of this version; `None`: no such version is known.
+pub(crate) fn schemas(version: i64) -> Option<Vec<&'static str>> {
+    let is_known = (1..=erased::VERSION_WITH_NOTES).contains(&version);
+    let made = SCHEMAS.iter().filter(|(since, _)| *since <= version).map(|(_, schema)| *schema);
+    let erased = erased::is_in(version).then_some(erased::SCHEMA);
+    is_known.then(|| made.chain(erased).collect())
+}
 
 /// The highest id that a day's file holds.
 pub(crate) const MAX_ID: &str =
@@ -345,37 +360,42 @@ pub(crate) async fn create_schema(
     let version: i64 =
         sqlx::query("PRAGMA user_version").fetch_one(&mut *connection).await?.try_get(0)?;
     // A day from which rows were erased takes what still comes like any other.
-    if version == SCHEMA_VERSION || version == crate::evidence::erased::VERSION {
+    if version == SCHEMA_VERSION || version == erased::VERSION_WITH_NOTES {
         return Ok(());
     }
-    if version > SCHEMA_VERSION {
+    if version > erased::VERSION_WITH_NOTES {
         let text = format!("schema version {version}: written by a newer schoolgate");
         return Err(sqlx::Error::Configuration(text.into()));
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for (_, schema) in SCHEMAS.iter().filter(|(since, _)| *since > version) {
+        sqlx::raw_sql(*schema).execute(&mut *transaction).await?;
+    }
     if version == 0 {
-        sqlx::raw_sql(SCHEMAS[0]).execute(&mut *transaction).await?;
         sqlx::query("INSERT INTO meta VALUES ('day', ?)")
             .bind(day.to_string())
             .execute(&mut *transaction)
             .await?;
     }
-    if version < 2 {
-        sqlx::raw_sql(SCHEMAS[1]).execute(&mut *transaction).await?;
-    }
-    sqlx::raw_sql(SCHEMAS[2]).execute(&mut *transaction).await?;
-    sqlx::query("INSERT INTO meta VALUES ('secret', ?)")
-        .bind(&crate::evidence::salt::new_secret()?[..])
+    if version < crate::evidence::access::FIRST_WITH_BATCHES {
+        sqlx::query("INSERT INTO meta VALUES ('secret', ?)")
+            .bind(&crate::evidence::salt::new_secret()?[..])
+            .execute(&mut *transaction)
+            .await?;
+        // Rows of before are not hashed after the fact: nobody could tell what they were until now.
+        sqlx::raw_sql(
+            "INSERT INTO meta SELECT 'proved_from', max(coalesce(max(sequence) + 1, 0),
+               coalesce((SELECT value FROM meta WHERE key = 'first_sequence'), 0)) FROM access",
+        )
         .execute(&mut *transaction)
         .await?;
-    // Rows of before are not hashed after the fact: nobody could tell what they were until now.
-    sqlx::raw_sql(
-        "INSERT INTO meta SELECT 'proved_from', max(coalesce(max(sequence) + 1, 0),
-           coalesce((SELECT value FROM meta WHERE key = 'first_sequence'), 0)) FROM access",
-    )
-    .execute(&mut *transaction)
-    .await?;
-    sqlx::raw_sql("PRAGMA user_version = 3").execute(&mut *transaction).await?;
+    }
+    let now = match erased::is_in(version) {
+        true => erased::VERSION_WITH_NOTES,
+        false => SCHEMA_VERSION,
+    };
+    let sql = format!("PRAGMA user_version = {now}");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
     transaction.commit().await
 }
 

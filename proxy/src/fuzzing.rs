@@ -15,6 +15,7 @@ pub use framing::{request_framing, response_framing};
 use crate::config::Config;
 use crate::hello::{self, Hello};
 use ledger::frame::{self, Found, Frames};
+use ledger::notes::{read_signs, signs_text};
 use ledger::payload::{self, Payload};
 use rules::access::UserFacts;
 use rules::category::Catalogue;
@@ -195,10 +196,14 @@ fn check_payload(bytes: &[u8]) {
             payload::put_context(&mut again, number, &context);
             assert!(matches!(payload::read(&again), Some(Payload::Context(n, _)) if n == number));
         }
-        Some(Payload::Ended(id, ended)) => {
+        Some(Payload::Ended(id, ended, signs)) => {
+            // What is no sign is passed over.
+            let signs = signs.map(read_signs).unwrap_or_default();
             let mut again = Vec::new();
-            payload::put_ended(&mut again, id, &ended);
-            assert_eq!(payload::read(&again), Some(Payload::Ended(id, ended)));
+            payload::put_ended(&mut again, id, &ended, &signs);
+            let text = signs_text(&signs);
+            let expected = Payload::Ended(id, ended, text.as_deref());
+            assert_eq!(payload::read(&again), Some(expected));
         }
         Some(Payload::Decided(_) | Payload::DecidedAndEnded(..)) | None => {}
     }

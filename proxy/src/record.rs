@@ -201,5 +201,7 @@ fn decided<'a>(
             Scheme::Tunnel => Depth::Name,
             Scheme::Https => Depth::Page,
         },
+        words: None,
+        signs: &[],
     }
 }

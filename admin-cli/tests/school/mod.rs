@@ -372,6 +372,8 @@ impl School {
             rule: None,
             unblock: None,
             depth: Depth::Plain,
+            words: None,
+            signs: &[],
         };
         let written = write(&journal, &get);
         journal.flush();

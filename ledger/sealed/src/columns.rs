@@ -52,6 +52,14 @@ pub struct Row<'a> {
     pub zone: &'a str,
     /// How it ended.
     pub ended: Option<Ended<'a>>,
+    /// Words of a search; with them their kind, as a word, and the site's name.
+    pub words: Option<&'a str>,
+    /// What kind of words.
+    pub words_kind: Option<&'a str>,
+    /// Where they were sent.
+    pub words_site: Option<&'a str>,
+    /// Signs of themes, as one text.
+    pub signs: Option<&'a str>,
 }
 
 /// How an access ended.
@@ -71,6 +79,8 @@ pub struct Ended<'a> {
     pub duration_us: i64,
     /// Place among the day's ends that came by themselves; `None`: it came with the row.
     pub place: Option<i64>,
+    /// Signs of themes that came with an end by itself, as one text.
+    pub signs: Option<&'a str>,
 }
 
 /// A column of texts.
@@ -95,6 +105,11 @@ pub enum Text {
     Zone,
     End,
     DepthEnd,
+    Words,
+    WordsKind,
+    WordsSite,
+    Signs,
+    SignsEnd,
 }
 
 /// A column of numbers.
@@ -116,7 +131,7 @@ pub enum Number {
 }
 
 /// How many columns hold texts.
-pub(crate) const TEXTS: usize = Text::DepthEnd as usize + 1;
+pub(crate) const TEXTS: usize = Text::SignsEnd as usize + 1;
 /// How many hold numbers.
 pub(crate) const NUMBERS: usize = Number::EndPlace as usize + 1;
 
@@ -129,7 +144,14 @@ pub(crate) enum Column {
 
 use Column::{Number as N, Text as T};
 
-/// The columns in the order of the file, with their names, and whether a row may be without.
+/// Columns with their names, and whether a row may be without.
+pub(crate) type Columns = &'static [(Column, &'static str, bool)];
+
+/// The columns of files of before there were words and signs: the first so many.
+pub(crate) const WITHOUT_NOTES: usize = 28;
+
+/// The columns in the order of the file, with their names, and whether a row may be without. Others are only
+/// ever added behind, and a row may be without them.
 pub(crate) const COLUMNS: [(Column, &str, bool); TEXTS + NUMBERS] = [
     (N(Number::At), "at", false),
     (T(Text::User), "user", true),
@@ -159,6 +181,11 @@ pub(crate) const COLUMNS: [(Column, &str, bool); TEXTS + NUMBERS] = [
     (N(Number::EndPlace), "end_place", true),
     (N(Number::Sequence), "sequence", false),
     (N(Number::Id), "id", false),
+    (T(Text::Words), "words", true),
+    (T(Text::WordsKind), "words_kind", true),
+    (T(Text::WordsSite), "words_site", true),
+    (T(Text::Signs), "signs", true),
+    (T(Text::SignsEnd), "signs_end", true),
 ];
 
 impl Column {
@@ -194,6 +221,11 @@ impl<'a> Row<'a> {
             Text::Zone => Some(self.zone),
             Text::End => self.ended.map(|ended| ended.end),
             Text::DepthEnd => self.ended.and_then(|ended| ended.depth),
+            Text::Words => self.words,
+            Text::WordsKind => self.words_kind,
+            Text::WordsSite => self.words_site,
+            Text::Signs => self.signs,
+            Text::SignsEnd => self.ended.and_then(|ended| ended.signs),
         }
     }
 
@@ -215,9 +247,20 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The schema of a file.
-pub(crate) fn schema() -> Result<TypePtr, ParquetError> {
-    let fields = COLUMNS.iter().map(|(column, name, optional)| {
+/// The columns of a file with this schema; `None`: no file has it.
+pub(crate) fn columns_of(found: &Type) -> Result<Option<Columns>, ParquetError> {
+    for count in [COLUMNS.len(), WITHOUT_NOTES] {
+        let columns = &COLUMNS[..count];
+        if found.get_fields() == schema(columns)?.get_fields() {
+            return Ok(Some(columns));
+        }
+    }
+    Ok(None)
+}
+
+/// The schema of a file with these columns.
+pub(crate) fn schema(columns: Columns) -> Result<TypePtr, ParquetError> {
+    let fields = columns.iter().map(|(column, name, optional)| {
         let repetition = if *optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
         let (physical, logical) = match column {
             T(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),

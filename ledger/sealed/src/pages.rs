@@ -23,6 +23,11 @@ pub struct Texts {
 }
 
 impl Texts {
+    /// Rows of which none has a text.
+    pub(crate) fn empty(rows: usize) -> Self {
+        Self { numbers: vec![NONE; rows], ..Self::default() }
+    }
+
     /// How many texts there are.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()

@@ -1,6 +1,8 @@
 //! Opening a file, and the columns of its row groups.
 
-use crate::columns::{COLUMNS, Column, Ended, NUMBERS, Number, Row, TEXTS, Text, schema};
+use crate::columns::{
+    COLUMNS, Column, Columns, Ended, NUMBERS, Number, Row, TEXTS, Text, columns_of,
+};
 use crate::find::Finder;
 use crate::pages::{self, Failure};
 use crate::source::{self, CHECKSUMS, Stretch};
@@ -30,6 +32,7 @@ pub struct File {
     path: PathBuf,
     file: std::fs::File,
     metadata: ParquetMetaData,
+    columns: Columns,
     /// Two for each column of each row group, in their order: of its dictionary and of its rows.
     checksums: Vec<u32>,
 }
@@ -52,9 +55,8 @@ impl File {
             let footer = source::footer(&file)?.ok_or_else(|| fault("the footer is damaged"))?;
             let metadata = ParquetMetaDataReader::decode_metadata(&footer)?;
             let found = metadata.file_metadata().schema_descr();
-            if found.root_schema().get_fields() != schema()?.get_fields() {
-                return Err(fault("other columns than expected"));
-            }
+            let columns = columns_of(found.root_schema())?;
+            let columns = columns.ok_or_else(|| fault("other columns than expected"))?;
             let rows = metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
             let fits = |rows: i64| (0..=MAX_GROUP_ROWS).contains(&rows);
             if !rows.clone().all(fits) || rows.sum::<i64>() != metadata.file_metadata().num_rows() {
@@ -62,10 +64,10 @@ impl File {
             }
             let checksums = note(&metadata, CHECKSUMS).and_then(checksums);
             let checksums = checksums.filter(|checksums| {
-                checksums.len() == metadata.num_row_groups() * COLUMNS.len() * 2
+                checksums.len() == metadata.num_row_groups() * columns.len() * 2
             });
             let checksums = checksums.ok_or_else(|| fault("no checksums"))?;
-            Ok(Self { path: path.to_owned(), file, metadata, checksums })
+            Ok(Self { path: path.to_owned(), file, metadata, columns, checksums })
         };
         open().map_err(|fault: Fault| fault.at(path))
     }
@@ -176,6 +178,9 @@ impl Group<'_> {
             return Ok(texts);
         }
         let (place, name, optional) = self.column(Column::Text(column));
+        if !self.has(place) {
+            return Ok(cell.get_or_init(|| Texts::empty(self.rows())));
+        }
         let read = || {
             let pages = pages::all(&mut self.pages(place, false)?)?;
             pages::texts(pages, self.rows(), optional)
@@ -199,6 +204,9 @@ impl Group<'_> {
             return Ok(cell.get());
         }
         let (place, name, optional) = self.column(Column::Text(column));
+        if !self.has(place) {
+            return Ok(None);
+        }
         let read = || {
             let pages = pages::all(&mut self.pages(place, false)?)?;
             match pages::may_hold(&pages, finder) {
@@ -216,6 +224,9 @@ impl Group<'_> {
     /// [`Error`]: damage.
     pub fn dictionary(&self, column: Text) -> Result<Option<Texts>, Error> {
         let (place, name, _) = self.column(Column::Text(column));
+        if !self.has(place) {
+            return Ok(Some(Texts::empty(0)));
+        }
         if !is_in_dictionary(self.metadata.column(place)) {
             return Ok(None);
         }
@@ -264,7 +275,7 @@ impl Group<'_> {
     /// # Errors
     /// [`Error`]: damage.
     pub fn misleading(&self) -> Result<Option<&'static str>, Error> {
-        for (column, name, _) in COLUMNS {
+        for (column, name, _) in self.file.columns.iter().copied() {
             let is_misleading = match column {
                 Column::Number(column) => {
                     let numbers = self.numbers(column)?;
@@ -316,6 +327,7 @@ impl Group<'_> {
                 bytes_down: some_number(Number::BytesDown)?,
                 duration_us: some_number(Number::DurationUs)?,
                 place: number(Number::EndPlace)?,
+                signs: text(Text::SignsEnd)?,
             }),
         };
         Ok(Row {
@@ -341,7 +353,16 @@ impl Group<'_> {
             list_version: some_text(Text::ListVersion)?,
             zone: some_text(Text::Zone)?,
             ended,
+            words: text(Text::Words)?,
+            words_kind: text(Text::WordsKind)?,
+            words_site: text(Text::WordsSite)?,
+            signs: text(Text::Signs)?,
         })
+    }
+
+    /// Whether the file has the column in this place; one of before it was added does not.
+    fn has(&self, place: usize) -> bool {
+        place < self.file.columns.len()
     }
 
     fn column(&self, column: Column) -> (usize, &'static str, bool) {
@@ -361,7 +382,7 @@ impl Group<'_> {
         let end = if dictionary_alone { rows } else { end };
         let bytes = source::read(&self.file.file, first, end)?;
         let (dictionary, data) = bytes.split_at((rows - first) as usize);
-        let sums = (self.index * COLUMNS.len() + place) * 2;
+        let sums = (self.index * self.file.columns.len() + place) * 2;
         let fits = |part: &[u8], sum: usize| {
             self.file.checksums.get(sum).copied() == Some(crc32fast::hash(part))
         };

@@ -32,6 +32,7 @@ pub struct Conditions<'q> {
     holding: Vec<(Text, Finder)>,
     depth_in_end: Option<String>,
     addresses: Vec<String>,
+    words: Vec<String>,
 }
 
 impl std::fmt::Debug for Conditions<'_> {
@@ -65,6 +66,11 @@ impl<'q> Conditions<'q> {
     /// The host with the path behind it holds one of these texts, compared without (ASCII) case.
     pub fn address(&mut self, texts: impl IntoIterator<Item = String>) {
         self.addresses.extend(texts);
+    }
+
+    /// With [`Conditions::address`]: or the words of a search hold one of these texts, compared likewise.
+    pub fn or_words(&mut self, texts: impl IntoIterator<Item = String>) {
+        self.words.extend(texts);
     }
 
     /// Whether bounds and dictionaries leave it open that the group has such a row.
@@ -140,6 +146,16 @@ impl<'q> Conditions<'q> {
                 let mut holding = rows.clone();
                 retain_addresses(group, &mut holding, text)?;
                 kept.extend(holding);
+            }
+            for text in &self.words {
+                let finder = Finder::new(text);
+                let Some(words) = group.texts_holding(Text::Words, &finder)? else { continue };
+                let holding = words.holding(&finder);
+                let holds = |row: &&u32| {
+                    let number = words.numbers[**row as usize] as usize;
+                    holding.get(number).copied().unwrap_or(false)
+                };
+                kept.extend(rows.iter().filter(holds));
             }
             kept.sort_unstable();
             kept.dedup();

@@ -1,6 +1,6 @@
 //! Making a file.
 
-use crate::columns::{COLUMNS, Column, Number, Row, Text, schema};
+use crate::columns::{COLUMNS, Column, Columns, Number, Row, Text, schema};
 use crate::source::{self, CHECKSUMS, MARK, TAIL_BYTES};
 use crate::{Error, Fault};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -32,6 +32,7 @@ pub struct Writer {
     /// The same file, to read what was written.
     file: File,
     checksums: String,
+    columns: Columns,
 }
 
 impl Writer {
@@ -41,13 +42,19 @@ impl Writer {
     /// # Errors
     /// [`Error`] of the file system.
     pub fn create(path: &Path, notes: &[(&str, String)]) -> Result<Self, Error> {
+        Self::create_of(&COLUMNS, path, notes)
+    }
+
+    /// One with these columns.
+    fn create_of(columns: Columns, path: &Path, notes: &[(&str, String)]) -> Result<Self, Error> {
         let create = || {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(true).mode(0o600);
             let file = options.open(path)?;
             let properties = Arc::new(properties(notes)?);
-            let inner = SerializedFileWriter::new(file.try_clone()?, schema()?, properties)?;
-            Ok::<_, Fault>(Self { path: path.to_owned(), inner, file, checksums: String::new() })
+            let inner = SerializedFileWriter::new(file.try_clone()?, schema(columns)?, properties)?;
+            let (path, checksums) = (path.to_owned(), String::new());
+            Ok::<_, Fault>(Self { path, inner, file, checksums, columns })
         };
         create().map_err(|fault| fault.at(path))
     }
@@ -59,7 +66,7 @@ impl Writer {
     /// [`Error`]; the file is of no use then.
     pub fn group<'a>(&mut self, rows: usize, row: impl Fn(usize) -> Row<'a>) -> Result<(), Error> {
         let write = || {
-            write_group(&mut self.inner, rows, row)?;
+            write_group(&mut self.inner, self.columns, rows, row)?;
             self.inner.flush()?;
             let group = self.inner.flushed_row_groups().last();
             for column in group.map(RowGroupMetaData::columns).unwrap_or_default() {
@@ -150,11 +157,12 @@ fn properties(notes: &[(&str, String)]) -> Result<WriterProperties, ParquetError
 
 fn write_group<'a>(
     file: &mut SerializedFileWriter<File>,
+    columns: Columns,
     rows: usize,
     row: impl Fn(usize) -> Row<'a>,
 ) -> Result<(), ParquetError> {
     let mut group = file.next_row_group()?;
-    for (column, _, optional) in COLUMNS {
+    for (column, _, optional) in columns.iter().copied() {
         let Some(mut writer) = group.next_column()? else { break };
         match column {
             Column::Text(text) => {
@@ -203,4 +211,95 @@ fn text_values<'a>(
         last = Some((value, array));
     }
     (values, defined)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+mod tests {
+    use super::*;
+    use crate::columns::WITHOUT_NOTES;
+    use crate::{Conditions, Ended, Order};
+
+    fn row(sequence: i64, words: Option<&'static str>) -> Row<'static> {
+        Row {
+            sequence,
+            id: 7 + sequence,
+            at: 1_795_000_000_000,
+            user: Some("pupil01"),
+            level: "ks3",
+            client: "10.1.2.3",
+            method: "GET",
+            scheme: "https",
+            host: "www.library.test",
+            port: 443,
+            path: Some("/find"),
+            categories: "education",
+            locked: false,
+            verdict: "allow",
+            reason: "allowed",
+            rule: None,
+            unblock: None,
+            depth: "page",
+            policy_hash: "0a",
+            list_version: "l7",
+            zone: "Europe/London",
+            ended: Some(Ended {
+                end: "complete",
+                depth: None,
+                status: 200,
+                bytes_up: 1,
+                bytes_down: 2,
+                duration_us: 3,
+                place: Some(0),
+                signs: words,
+            }),
+            words,
+            words_kind: words.map(|_| "search"),
+            words_site: words.map(|_| "Bing"),
+            signs: words,
+        }
+    }
+
+    fn places(file: &crate::File, text: &str) -> Vec<i64> {
+        let mut conditions = Conditions::default();
+        conditions.address([text.to_owned()]);
+        conditions.or_words([text.to_owned()]);
+        let taken =
+            file.page(&conditions, Order::OldestFirst, 9, |row| Ok::<_, Error>(row.sequence));
+        taken.unwrap()
+    }
+
+    #[test]
+    fn words_are_read_back_and_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.parquet");
+        let rows = [row(0, None), row(1, Some("How do volcanoes")), row(2, Some("goats"))];
+        let mut writer = Writer::create(&path, &[]).unwrap();
+        writer.group(rows.len(), |place| rows[place]).unwrap();
+        writer.finish().unwrap();
+        let file = crate::File::open(&path).unwrap();
+        let group = file.group(0);
+        let read: Vec<Row<'_>> = (0..3).map(|place| group.row(place).unwrap()).collect();
+        assert_eq!(read, rows);
+        assert_eq!(group.misleading().unwrap(), None);
+        assert_eq!(places(&file, "VOLCANO"), [1]);
+        assert_eq!(places(&file, "library.test/find"), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_file_of_before_words_is_read_as_having_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.parquet");
+        let mut writer = Writer::create_of(&COLUMNS[..WITHOUT_NOTES], &path, &[]).unwrap();
+        writer.group(2, |place| row(place as i64, Some("goats"))).unwrap();
+        writer.finish().unwrap();
+        let file = crate::File::open(&path).unwrap();
+        let group = file.group(0);
+        for place in 0..2 {
+            assert_eq!(group.row(place).unwrap(), row(place as i64, None));
+        }
+        assert_eq!(group.misleading().unwrap(), None);
+        assert_eq!(places(&file, "goats"), [] as [i64; 0]);
+        assert_eq!(places(&file, "library.test/find"), [0, 1]);
+    }
 }

@@ -5,6 +5,7 @@ use super::{AccessRow, DayFile};
 use crate::evidence::batch::Batch;
 use crate::evidence::row::{Hash, Row, What, Who};
 use crate::evidence::salt::DaySecret;
+use crate::notes::{self, borrowed};
 use crate::pending::{NewBatch, Pending};
 use crate::record::{Depth, End, Ended, scheme_from_number};
 use rules::decide::{ReasonCode, Verdict};
@@ -32,6 +33,7 @@ impl DayFile {
             what,
             path: row.path.as_deref(),
             ended: row.ended,
+            notes: borrowed(row.notes.as_deref()),
         });
     }
 
@@ -98,8 +100,10 @@ impl DayFile {
     /// Takes in again what was committed and is in no batch yet: a kill came between.
     pub(super) async fn load_pending(&mut self) -> Result<(), sqlx::Error> {
         let rows = sqlx::query(
-            r#"SELECT sequence, id, at, who, what, path, "end", status, bytes_up, bytes_down, duration_us
-               FROM access WHERE sequence >= ? ORDER BY sequence"#,
+            r#"SELECT a.sequence, a.id, a.at, a.who, a.what, a.path, a."end", a.status, a.bytes_up,
+                 a.bytes_down, a.duration_us, n.kind, n.site, n.words, n.signs
+               FROM access a LEFT JOIN access_note n ON n.sequence = a.sequence
+               WHERE a.sequence >= ? ORDER BY a.sequence"#,
         )
         .bind(self.next_sequence)
         .fetch_all(&mut self.connection)
@@ -122,6 +126,7 @@ impl DayFile {
                 what,
                 path: row.try_get::<Option<&str>, _>(5)?.map(Into::into),
                 ended: read_end(&row, 6)?,
+                notes: notes::read(&row, 11)?,
             };
             self.prove(&stored);
         }
@@ -135,8 +140,9 @@ impl DayFile {
             return Ok(());
         }
         let ends = sqlx::query(
-            r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
-               FROM access_end WHERE place >= ? ORDER BY place"#,
+            r#"SELECT e.place, e.sequence, e."end", e.status, e.bytes_up, e.bytes_down, e.duration_us, n.signs
+               FROM access_end e LEFT JOIN end_note n ON n.sequence = e.sequence
+               WHERE e.place >= ? ORDER BY e.place"#,
         )
         .bind(self.pending.next_end() as i64)
         .fetch_all(&mut self.connection)
@@ -147,7 +153,8 @@ impl DayFile {
                 self.pending.missing_end();
             }
             if let Some(ended) = read_end(&row, 2)? {
-                self.pending.end(row.try_get::<i64, _>(1)? as u64, ended);
+                let (sequence, signs) = (row.try_get::<i64, _>(1)?, row.try_get(7)?);
+                self.pending.end(sequence as u64, ended, signs);
             }
         }
         Ok(())

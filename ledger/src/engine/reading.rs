@@ -115,10 +115,12 @@ impl Engine {
             Some(Payload::DecidedAndEnded(read, ended)) => {
                 let context = self.context_of(id, read.context);
                 if !self.is_stored(id, offset, &read, &context).await? {
-                    self.store(&read, &context, Some(ended)).await?;
+                    self.store(&read, &context, Some((ended, None))).await?;
                 }
             }
-            Some(Payload::Ended(request, ended)) => self.take_end(request.0, ended).await?,
+            Some(Payload::Ended(request, ended, signs)) => {
+                self.take_end(request.0, ended, signs).await?;
+            }
             None => self.note_damage(id, offset, (HEAD_BYTES + bytes.len()) as u64),
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What is left of rows that were erased from a day: their leaves, and the salts of the rows beside them.
 //!
-//! A day from which rows were erased ([`crate::retention`]) is of version [`VERSION`]. Its batches are
+//! A day from which rows were erased ([`crate::retention`]) is of version 4 or 6 ([`is_in`]). Its batches are
 //! what they were: a leaf that cannot be made from its row any more stands in the table `erased`. The
 //! secret from which all salts of the day came is gone, since with it the values of an erased row could be
 //! guessed and tried; the rows that are left have their salts beside them.
@@ -12,8 +12,16 @@ use aws_lc_rs::digest::{Context, SHA256};
 use sqlx::{Row, SqliteConnection};
 use std::collections::BTreeMap;
 
-/// Version of a day's file from which rows were erased.
-pub(crate) const VERSION: i64 = 4;
+/// Version of a day's file from which rows were erased, without the tables of [`crate::notes`].
+const VERSION: i64 = 4;
+
+/// The same with them.
+pub(crate) const VERSION_WITH_NOTES: i64 = 6;
+
+/// Whether rows were erased from a day's file of this version.
+pub(crate) fn is_in(version: i64) -> bool {
+    version == VERSION || version == VERSION_WITH_NOTES
+}
 
 /// The statements that make its tables besides those of the versions before.
 pub(crate) const SCHEMA: &str = include_str!("../access_4.sql");
@@ -39,7 +47,7 @@ impl LeftOver {
         batch: &Batch,
     ) -> Result<Self, sqlx::Error> {
         let mut this = Self::default();
-        if version < VERSION {
+        if !is_in(version) {
             return Ok(this);
         }
         let ranges =
@@ -115,7 +123,7 @@ impl Lacks {
         db: &mut SqliteConnection,
         version: i64,
     ) -> Result<Option<Self>, sqlx::Error> {
-        if version < VERSION {
+        if !is_in(version) {
             return Ok(None);
         }
         let (mut this, mut places) = (Self::default(), Context::new(&SHA256));

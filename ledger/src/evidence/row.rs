@@ -12,9 +12,13 @@
 //! What many rows share goes into two hashes of its own, the *who* and the *what*, so that most of a
 //! row's text is hashed once a day and not once a row.
 //!
+//! A row with words or signs ([`crate::notes`]) begins with another byte and has them behind: so a row without
+//! them has the bytes that it had before there were any.
+//!
 //! A row's leaf is SHA-256 of 0x00, its salt and its bytes. Without the salt nobody can find by trial
 //! what a row says whose hash alone is shown; see [`super::salt`].
 
+use crate::notes::Notes;
 use crate::record::{Depth, Ended};
 use aws_lc_rs::digest::{SHA256, digest};
 use rules::decide::{ReasonCode, Verdict};
@@ -35,6 +39,8 @@ const WHO: u8 = 0x10;
 const WHAT: u8 = 0x11;
 const ROW: u8 = 0x12;
 const END: u8 = 0x13;
+const ROW_WITH_NOTES: u8 = 0x14;
+const END_WITH_SIGNS: u8 = 0x15;
 
 /// Who asked.
 #[derive(Clone, Copy, Debug)]
@@ -97,17 +103,21 @@ pub struct Row<'a> {
     pub path: Option<&'a str>,
     /// Its end, where it came with the row; else it is an [`End`] of its own, or still to come.
     pub ended: Option<Ended>,
+    /// Words and signs.
+    pub notes: Notes<'a>,
 }
 
 /// The end of an access that was stored before it ended.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
+pub struct End<'a> {
     /// Place among the day's ends that came by themselves, from 0.
     pub place: u64,
     /// Place of its row.
     pub row: u64,
     /// The end.
     pub ended: Ended,
+    /// Signs that were found since the decision, as [`crate::notes::signs_text`] writes them.
+    pub signs: Option<&'a str>,
 }
 
 impl Who<'_> {
@@ -152,7 +162,7 @@ impl What<'_> {
 impl Row<'_> {
     /// Appends the row's bytes.
     pub fn put(&self, bytes: &mut Vec<u8>) {
-        bytes.push(ROW);
+        bytes.push(if self.notes.is_empty() { ROW } else { ROW_WITH_NOTES });
         put_number(bytes, self.number);
         put_number(bytes, self.id);
         put_number(bytes, self.at as u64);
@@ -162,6 +172,15 @@ impl Row<'_> {
         bytes.push(u8::from(self.ended.is_some()));
         if let Some(ended) = &self.ended {
             put_ended(bytes, ended);
+        }
+        if !self.notes.is_empty() {
+            bytes.push(u8::from(self.notes.words.is_some()));
+            if let Some(words) = &self.notes.words {
+                put_text(bytes, words.kind.as_str());
+                put_text(bytes, words.site);
+                put_text(bytes, words.text);
+            }
+            put_optional(bytes, self.notes.signs);
         }
     }
 
@@ -174,13 +193,16 @@ impl Row<'_> {
     }
 }
 
-impl End {
+impl End<'_> {
     /// Appends the end's bytes.
     pub fn put(&self, bytes: &mut Vec<u8>) {
-        bytes.push(END);
+        bytes.push(if self.signs.is_none() { END } else { END_WITH_SIGNS });
         put_number(bytes, self.place);
         put_number(bytes, self.row);
         put_ended(bytes, &self.ended);
+        if let Some(signs) = self.signs {
+            put_text(bytes, signs);
+        }
     }
 
     /// The end's leaf. `buffer` is room to work in, kept from call to call.
@@ -239,6 +261,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notes::{Words, WordsKind};
     use crate::record;
     use proptest::prelude::*;
 
@@ -286,6 +309,7 @@ mod tests {
             what: [2; 32],
             path: Some("/é"),
             ended: Some(ended()),
+            notes: Notes::default(),
         };
         let mut bytes = Vec::new();
         row.put(&mut bytes);
@@ -302,14 +326,53 @@ mod tests {
         .concat();
         assert_eq!(hex(&bytes), expected);
         bytes.clear();
-        End { place: 0, row: 300, ended: ended() }.put(&mut bytes);
+        End { place: 0, row: 300, ended: ended(), signs: None }.put(&mut bytes);
         assert_eq!(hex(&bytes), "1300ac0236c80100ac02c0843d");
     }
 
     #[test]
+    fn words_and_signs_stand_behind_a_row_that_begins_with_another_byte() {
+        let words = Words { text: "a b", kind: WordsKind::Prompt, site: "é" };
+        let bare = Row {
+            number: 1,
+            id: 2,
+            at: 3,
+            who: [1; 32],
+            what: [2; 32],
+            path: None,
+            ended: None,
+            notes: Notes::default(),
+        };
+        let middle = format!("010203{}{}0000", "01".repeat(32), "02".repeat(32));
+        let said = "0670726f6d7074".to_owned() + "02c3a9" + "03612062";
+        let cases = [
+            (None, None, format!("12{middle}")),
+            (Some(words), None, format!("14{middle}01{said}00")),
+            (None, Some("x:1"), format!("14{middle}000103783a31")),
+            (Some(words), Some("x:1"), format!("14{middle}01{said}0103783a31")),
+        ];
+        for (words, signs, expected) in cases {
+            let mut bytes = Vec::new();
+            Row { notes: Notes { words, signs }, ..bare }.put(&mut bytes);
+            assert_eq!(hex(&bytes), expected);
+        }
+        let mut bytes = Vec::new();
+        End { place: 0, row: 300, ended: ended(), signs: Some("x:1") }.put(&mut bytes);
+        assert_eq!(hex(&bytes), "1500ac0236c80100ac02c0843d03783a31");
+    }
+
+    #[test]
     fn a_leaf_is_the_hash_of_a_zero_the_salt_and_the_bytes() {
-        let row =
-            Row { number: 0, id: 0, at: 0, who: [0; 32], what: [0; 32], path: None, ended: None };
+        let row = Row {
+            number: 0,
+            id: 0,
+            at: 0,
+            who: [0; 32],
+            what: [0; 32],
+            path: None,
+            ended: None,
+            notes: Notes::default(),
+        };
         let mut bytes = vec![0];
         bytes.extend_from_slice(&[7; 16]);
         row.put(&mut bytes);
@@ -354,14 +417,15 @@ mod tests {
     proptest! {
         #[test]
         fn different_rows_have_different_bytes(
-            one in (any::<u64>(), any::<u64>(), any::<i64>(), prop::option::of("[a/]{0,3}"), any::<bool>()),
-            other in (any::<u64>(), any::<u64>(), any::<i64>(), prop::option::of("[a/]{0,3}"), any::<bool>()),
+            one in (any::<u64>(), any::<u64>(), any::<i64>(), prop::option::of("[a/]{0,3}"), any::<bool>(), prop::option::of("[a/]{0,3}")),
+            other in (any::<u64>(), any::<u64>(), any::<i64>(), prop::option::of("[a/]{0,3}"), any::<bool>(), prop::option::of("[a/]{0,3}")),
         ) {
-            let bytes = |(number, id, at, path, has_end): &(u64, u64, i64, Option<String>, bool)| {
+            let bytes = |(number, id, at, path, has_end, signs): &(u64, u64, i64, Option<String>, bool, Option<String>)| {
                 let mut bytes = Vec::new();
                 Row {
                     number: *number, id: *id, at: *at, who: [0; 32], what: [0; 32],
                     path: path.as_deref(), ended: has_end.then(ended),
+                    notes: Notes { words: None, signs: signs.as_deref() },
                 }.put(&mut bytes);
                 bytes
             };

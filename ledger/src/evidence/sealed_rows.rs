@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::row::{End, Hash, Row, What, Who};
 use super::salt::Salts;
 use crate::record::Ended;
-use crate::sealed_day::{depth_of, end_of, scheme_of, verdict_of};
+use crate::sealed_day::{depth_of, end_of, notes_of, scheme_of, verdict_of};
 use rules::decide::ReasonCode;
 use sealed::Group;
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub(crate) struct Made<'g> {
     /// What its leaf is made of.
     pub(crate) row: Row<'g>,
     /// Its end, where that came by itself.
-    pub(crate) end: Option<End>,
+    pub(crate) end: Option<End<'g>>,
     /// The values as the file has them.
     pub(crate) values: sealed::Row<'g>,
 }
@@ -68,17 +68,20 @@ impl<'g> Reader<'g> {
         let what = self.what(&values)?;
         let ended = match values.ended {
             None => None,
-            Some(ended) => Some((read_end(&ended)?, ended.place)),
+            Some(ended) => Some((read_end(&ended)?, ended.place, ended.signs)),
         };
         let (inline, end) = match ended {
             None => (None, None),
-            Some((ended, None)) => (Some(ended), None),
-            Some((ended, Some(place))) => {
-                (None, Some(End { place: u64::try_from(place).ok()?, row: number, ended }))
+            Some((ended, None, None)) => (Some(ended), None),
+            // Signs of an end that came with its row are the row's.
+            Some((_, None, Some(_))) => return None,
+            Some((ended, Some(place), signs)) => {
+                (None, Some(End { place: u64::try_from(place).ok()?, row: number, ended, signs }))
             }
         };
         let id = values.id as u64;
-        let row = Row { number, id, at: values.at, who, what, path: values.path, ended: inline };
+        let (at, path, notes) = (values.at, values.path, notes_of(&values)?);
+        let row = Row { number, id, at, who, what, path, ended: inline, notes };
         Some(Made { row, end, values })
     }
 

@@ -214,7 +214,7 @@ fn holding_sealed(
 
 /// The place behind the last row that was erased from a file.
 async fn next_erased(db: &mut SqliteConnection, version: i64) -> Result<i64, sqlx::Error> {
-    if version < erased::VERSION {
+    if !erased::is_in(version) {
         return Ok(0);
     }
     let last = "SELECT coalesce(max(place) + 1, 0) FROM erased WHERE kind = ?";

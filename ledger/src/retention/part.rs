@@ -10,6 +10,7 @@ use crate::changes::{AppendWithError, ChangeLog};
 use crate::evidence::folder;
 use crate::folder::sync_folder;
 use crate::lock::DaysLock;
+use crate::notes;
 use crate::parts::{Part, days, may_be_written, newest, parts, parts_of};
 use crate::seal::SealError;
 use crate::seal::unseal::unseal;
@@ -24,7 +25,7 @@ use sqlx::{Connection, Row};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Whether an allowed, or a blocked, request's own time is up.
+/// Whether an allowed request's own time is up, or that of a blocked one and of searches, which are kept as long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Over {
     allowed: bool,
@@ -32,8 +33,9 @@ struct Over {
 }
 
 impl Over {
-    fn holds(self, is_blocked: bool) -> bool {
-        if is_blocked { self.blocked } else { self.allowed }
+    /// Whether it is over for a row: one that was blocked, or is a search.
+    fn holds(self, is_blocked_or_search: bool) -> bool {
+        if is_blocked_or_search { self.blocked } else { self.allowed }
     }
 
     fn classes(self) -> Vec<String> {
@@ -155,7 +157,7 @@ pub(super) async fn classes(
                 }
             };
             let holds = looked.holds.clone();
-            let decide = |row: &Asked<'_>| match over.holds(row.is_blocked) {
+            let decide = |row: &Asked<'_>| match over.holds(row.is_blocked || row.is_search) {
                 false => Choice::Keep,
                 true => holds_row(&holds, row).map_or(Choice::Erase, Choice::Held),
             };
@@ -256,6 +258,19 @@ async fn has_any(access: &Path, part: Part, over: Over) -> Result<bool, sqlx::Er
     };
     for row in sqlx::query(verdicts).fetch_all(&mut db).await? {
         any |= over.holds(row.try_get::<i64, _>(0)? != 0);
+    }
+    // Searches that were allowed are of the other class.
+    if !part.sealed && notes::are_in(&mut db).await? {
+        let rows = match over.blocked {
+            true => "SELECT EXISTS (SELECT 1 FROM access_note WHERE words IS NOT NULL)",
+            false => {
+                "SELECT EXISTS (SELECT 1 FROM access a JOIN what w ON w.id = a.what AND w.verdict = 0
+                   WHERE NOT EXISTS (SELECT 1 FROM access_note n
+                     WHERE n.sequence = a.sequence AND n.words IS NOT NULL))"
+            }
+        };
+        let found: bool = sqlx::query(rows).fetch_one(&mut db).await?.try_get(0)?;
+        any = if over.blocked { any || found } else { any && found };
     }
     db.close().await?;
     Ok(any)

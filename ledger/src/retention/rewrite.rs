@@ -9,11 +9,12 @@ use super::Why;
 use crate::evidence::batch::{Batch, root_of};
 use crate::evidence::erased::{self, END, Lacks, LeftOver, ROW};
 use crate::evidence::hash_of_hex;
-use crate::evidence::row::{End, Hash, SALT_BYTES, Salt};
+use crate::evidence::row::{Hash, SALT_BYTES, Salt};
 use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::verify::day::{Sums, leaf_of, read_ends, read_rows};
 use crate::evidence::verify::dictionary::Dictionary;
 use crate::insert::Insert;
+use crate::notes;
 use crate::parts::Part;
 use crate::sealed_day::verdict_of;
 use crate::sqlite::{beside, create_schema, open_rows_to_read, open_to_write, sync_files};
@@ -22,7 +23,7 @@ use rules::decide::Verdict;
 use rules::hold::HoldId;
 use rules::time::UnixMillis;
 use sealed::Fault;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -30,11 +31,20 @@ use std::path::{Path, PathBuf};
 /// writer of a day's file numbers texts by their places.
 const COPY: &str = include_str!("rewrite.sql");
 
+/// The same of words and signs, where the old file may have some.
+const COPY_NOTES: &str = "
+    INSERT INTO main.access_note SELECT n.sequence, n.kind, n.site, n.words, n.signs FROM old.access_note n
+      JOIN main.access a ON a.sequence = n.sequence ORDER BY n.sequence;
+    INSERT INTO main.end_note SELECT n.sequence, n.signs FROM old.end_note n
+      JOIN main.access_end e ON e.sequence = n.sequence ORDER BY n.sequence;";
+
 /// One row, as far as its erasure hangs on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     pub(super) user: Option<&'a str>,
     pub(super) is_blocked: bool,
+    /// Whether it has the words of a search.
+    pub(super) is_search: bool,
     pub(super) host: &'a str,
     pub(super) path: Option<&'a str>,
     pub(super) at: UnixMillis,
@@ -73,6 +83,7 @@ pub(super) async fn choose(
     decide: &dyn Fn(&Asked<'_>) -> Choice,
 ) -> Result<Chosen, sqlx::Error> {
     let mut db = open_rows_to_read(path).await?;
+    let has_notes = notes::are_in(&mut db).await?;
     let people = "SELECT o.id, p.name FROM who o LEFT JOIN person p ON p.id = o.person";
     let mut who: HashMap<i64, Option<String>> = HashMap::new();
     for row in sqlx::query(people).fetch_all(&mut db).await? {
@@ -85,8 +96,17 @@ pub(super) async fn choose(
     }
     let (mut chosen, mut after) = (Chosen::default(), -1_i64);
     loop {
-        let some = "SELECT sequence, who, what, path, at FROM access WHERE sequence > ?
-             ORDER BY sequence LIMIT 20000";
+        let some = match has_notes {
+            true => {
+                "SELECT sequence, who, what, path, at,
+                   EXISTS (SELECT 1 FROM access_note n WHERE n.sequence = access.sequence AND words IS NOT NULL)
+                 FROM access WHERE sequence > ? ORDER BY sequence LIMIT 20000"
+            }
+            false => {
+                "SELECT sequence, who, what, path, at, 0 FROM access WHERE sequence > ?
+                 ORDER BY sequence LIMIT 20000"
+            }
+        };
         let some = sqlx::query(some).bind(after).fetch_all(&mut db).await?;
         for row in &some {
             after = row.try_get(0)?;
@@ -99,7 +119,8 @@ pub(super) async fn choose(
                     }
                 };
             let (path, at) = (row.try_get(3)?, UnixMillis(row.try_get(4)?));
-            chosen.take(after, decide(&Asked { user, is_blocked: *is_blocked, host, path, at }));
+            let (is_blocked, is_search) = (*is_blocked, row.try_get(5)?);
+            chosen.take(after, decide(&Asked { user, is_blocked, is_search, host, path, at }));
         }
         if some.is_empty() {
             db.close().await?;
@@ -126,6 +147,7 @@ pub(super) fn choose_sealed(
             let asked = Asked {
                 user: row.user,
                 is_blocked: verdict == Verdict::Block,
+                is_search: row.words.is_some(),
                 host: row.host,
                 path: row.path,
                 at: UnixMillis(row.at),
@@ -269,9 +291,14 @@ async fn fill(
     let batches = batches(old).await?;
     prove(old, &mut new, version, &batches, chosen).await?;
     sqlx::raw_sql(COPY).execute(&mut *new).await?;
+    if version >= notes::FIRST_WITH_NOTES {
+        sqlx::raw_sql(COPY_NOTES).execute(&mut *new).await?;
+    }
     sum_up(&mut new, &batches).await?;
-    sqlx::raw_sql("PRAGMA user_version = 4").execute(&mut *new).await?;
-    let lacks = Lacks::read(&mut new, erased::VERSION).await?.unwrap_or_default();
+    let now = erased::VERSION_WITH_NOTES;
+    let sql = format!("PRAGMA user_version = {now}");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *new).await?;
+    let lacks = Lacks::read(&mut new, now).await?.unwrap_or_default();
     new.commit().await?;
     Ok(lacks)
 }
@@ -329,11 +356,10 @@ async fn prove(
         }
         for place in batch.first_end..batch.next_end() {
             let salt = left.end_salt(place).unwrap_or_else(|| salts.end(place));
-            let end = ends.get(place as usize).copied().flatten();
-            let goes = end.is_some_and(|(row, _)| chosen.contains(&row));
-            let made = end.map(|(row, ended)| {
-                End { place, row, ended }.leaf(&salt, &mut Vec::with_capacity(SALT_BYTES + 64))
-            });
+            let end = ends.get(place as usize).and_then(Option::as_ref);
+            let goes = end.is_some_and(|end| chosen.contains(&end.row));
+            let made =
+                end.map(|end| end.end(place).leaf(&salt, &mut Vec::with_capacity(SALT_BYTES + 64)));
             leaves.push(waiting.take(END, place, made, left.end(place), salt, goes)?);
         }
         if Some(root_of(&leaves)?) != hash_of_hex(&batch.root) {
@@ -388,8 +414,8 @@ async fn sum_up(db: &mut SqliteConnection, batches: &[Batch]) -> Result<(), sqlx
             row.and_then(|row| leaf_of(&row, place, &dictionary, &salt, &mut sums));
         }
         for place in batch.first_end..batch.next_end() {
-            if let Some((row, ended)) = ends.get(place as usize).and_then(Option::as_ref) {
-                sums.end(*row, ended);
+            if let Some(end) = ends.get(place as usize).and_then(Option::as_ref) {
+                sums.end(end.row, &end.ended);
             }
         }
     }

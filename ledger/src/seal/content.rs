@@ -54,6 +54,11 @@ impl Content {
                 buffer.extend_from_slice(&i64::to_le_bytes(number));
             }
         }
+        let notes = [row.words, row.words_kind, row.words_site, row.signs];
+        let notes = notes.into_iter().chain([row.ended.and_then(|ended| ended.signs)]);
+        if notes.clone().any(|text| text.is_some()) {
+            notes.for_each(|text| put_optional(buffer, text));
+        }
         let hash = Sha256::digest(&*buffer);
         for (sum, bytes) in self.sum.iter_mut().zip(hash.as_chunks::<8>().0) {
             *sum = sum.wrapping_add(u64::from_le_bytes(*bytes));

@@ -27,6 +27,7 @@ use crate::evidence::batch::Batch;
 use crate::evidence::salt::Salts;
 use crate::evidence::sealed_rows::{Checked, first_misfit};
 use crate::evidence::tree::{FileTree, Tree as _};
+use crate::notes;
 use crate::parts::Part;
 use crate::sqlite::{beside, open_to_write};
 use content::Content;
@@ -37,7 +38,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tables::{Stored, StoredEnd, Tables};
+use tables::{Stored, StoredEnd, StoredNotes, Tables};
 use thiserror::Error;
 
 /// Rows read from the day's file at a time.
@@ -338,7 +339,7 @@ impl Files<'_> {
         let notes = [
             ("schoolgate.day", self.part.day.to_string()),
             ("schoolgate.part", self.part.number.to_string()),
-            ("schoolgate.version", "1".to_owned()),
+            ("schoolgate.version", "2".to_owned()),
         ];
         let mut writer = sealed::Writer::create(new_rows, &notes)?;
         for number in 0..spill.stretches() {
@@ -371,7 +372,11 @@ impl Files<'_> {
         let failed = |source| stored(database, source);
         let version = sqlx::query("PRAGMA user_version").fetch_one(&mut *connection).await;
         let version = version.and_then(|row| row.try_get::<i64, _>(0)).map_err(failed)?;
-        let sql = if version >= WITH_END_PLACES { ROWS_WITH_PLACES } else { ROWS };
+        let sql = match version {
+            notes::FIRST_WITH_NOTES.. => ROWS_WITH_NOTES,
+            WITH_END_PLACES.. => ROWS_WITH_PLACES,
+            _ => ROWS,
+        };
         let mut content = Content::default();
         let mut buffer = Vec::new();
         let mut next = first_sequence(connection).await.map_err(failed)?;
@@ -425,14 +430,24 @@ async fn first_sequence(db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
 
 const ROWS: &str = r#"SELECT a.sequence, a.id, a.at, a.who, a.what, a.path,
   coalesce(a."end", e."end"), coalesce(a.status, e.status), coalesce(a.bytes_up, e.bytes_up),
-  coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us), NULL
+  coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us), NULL, NULL, NULL, NULL, NULL,
+  NULL
 FROM access a LEFT JOIN access_end e ON e.sequence = a.sequence
 WHERE a.sequence >= ? ORDER BY a.sequence LIMIT ?"#;
 
 const ROWS_WITH_PLACES: &str = r#"SELECT a.sequence, a.id, a.at, a.who, a.what, a.path,
   coalesce(a."end", e."end"), coalesce(a.status, e.status), coalesce(a.bytes_up, e.bytes_up),
-  coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us), e.place
+  coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us), e.place, NULL, NULL, NULL, NULL,
+  NULL
 FROM access a LEFT JOIN access_end e ON e.sequence = a.sequence
+WHERE a.sequence >= ? ORDER BY a.sequence LIMIT ?"#;
+
+const ROWS_WITH_NOTES: &str = r#"SELECT a.sequence, a.id, a.at, a.who, a.what, a.path,
+  coalesce(a."end", e."end"), coalesce(a.status, e.status), coalesce(a.bytes_up, e.bytes_up),
+  coalesce(a.bytes_down, e.bytes_down), coalesce(a.duration_us, e.duration_us), e.place, m.signs, n.kind, n.site,
+  n.words, n.signs
+FROM access a LEFT JOIN access_end e ON e.sequence = a.sequence
+LEFT JOIN access_note n ON n.sequence = a.sequence LEFT JOIN end_note m ON m.sequence = e.sequence
 WHERE a.sequence >= ? ORDER BY a.sequence LIMIT ?"#;
 
 /// `None`: the access has no end.
@@ -445,7 +460,12 @@ fn read_row(row: &sqlx::sqlite::SqliteRow) -> Result<Option<Stored<'_>>, sqlx::E
         bytes_down: row.try_get(9)?,
         duration_us: row.try_get(10)?,
         place: row.try_get(11)?,
+        signs: row.try_get(12)?,
     };
+    let kind: Option<u8> = row.try_get(13)?;
+    let (site, words): (Option<&str>, Option<&str>) = (row.try_get(14)?, row.try_get(15)?);
+    let words = kind.zip(site).zip(words).map(|((kind, site), words)| (kind, site, words));
+    let notes = StoredNotes { words, signs: row.try_get(16)? };
     Ok(Some(Stored {
         sequence: row.try_get(0)?,
         id: row.try_get(1)?,
@@ -454,6 +474,7 @@ fn read_row(row: &sqlx::sqlite::SqliteRow) -> Result<Option<Stored<'_>>, sqlx::E
         what: row.try_get(4)?,
         path: row.try_get(5)?,
         end,
+        notes,
     }))
 }
 

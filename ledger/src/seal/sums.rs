@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use std::path::Path;
 
 /// The tables that only rows need.
-pub(crate) const OF_ROWS: [&str; 5] = ["access", "access_end", "who", "what", "category_set"];
+pub(crate) const OF_ROWS: [&str; 7] =
+    ["access", "access_end", "access_note", "end_note", "who", "what", "category_set"];
 
 /// What is noted of the rows, under these keys of `meta`.
 pub(crate) const ROWS: &str = "sealed_rows";

@@ -1,6 +1,7 @@
 //! The texts of a day's file by the numbers that its rows have, and rows with everything named.
 
 use crate::day_file::{What, Who, what, who};
+use crate::notes::{Notes, Words, WordsKind};
 use crate::record::{Depth, Ended, scheme_from_number};
 use rules::decide::{ReasonCode, Verdict};
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,42 @@ pub(crate) struct Stored<'a> {
     pub(crate) what: u32,
     #[serde(borrow)]
     pub(crate) path: Option<&'a str>,
-    pub(crate) end: StoredEnd,
+    #[serde(borrow)]
+    pub(crate) end: StoredEnd<'a>,
+    #[serde(borrow)]
+    pub(crate) notes: StoredNotes<'a>,
+}
+
+/// Words and signs in numbers.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct StoredNotes<'a> {
+    /// Kind, site and words of a search.
+    #[serde(borrow)]
+    pub(crate) words: Option<(u8, &'a str, &'a str)>,
+    pub(crate) signs: Option<&'a str>,
+}
+
+impl<'a> From<Notes<'a>> for StoredNotes<'a> {
+    fn from(notes: Notes<'a>) -> Self {
+        let words = notes.words.map(|words| (words.kind as u8, words.site, words.text));
+        Self { words, signs: notes.signs }
+    }
+}
+
+impl<'a> StoredNotes<'a> {
+    /// With its kind named.
+    pub(crate) fn named(self) -> Result<Notes<'a>, sqlx::Error> {
+        let words = |(kind, site, text)| {
+            let kind = WordsKind::from_number(kind).ok_or_else(|| unknown("kind of words"))?;
+            Ok::<_, sqlx::Error>(Words { text, kind, site })
+        };
+        Ok(Notes { words: self.words.map(words).transpose()?, signs: self.signs })
+    }
 }
 
 /// An end in numbers.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct StoredEnd {
+pub(crate) struct StoredEnd<'a> {
     /// [`Ended::end_number`].
     pub(crate) number: u8,
     pub(crate) status: u16,
@@ -30,6 +61,8 @@ pub(crate) struct StoredEnd {
     pub(crate) duration_us: i64,
     /// Place among the day's ends that came by themselves.
     pub(crate) place: Option<i64>,
+    /// Signs that came with an end by itself.
+    pub(crate) signs: Option<&'a str>,
 }
 
 /// The small tables of a day's file.
@@ -101,6 +134,7 @@ impl Tables {
         let reason = ReasonCode::from_number(what.reason).ok_or_else(|| unknown("reason"))?;
         let depth = Depth::from_number(what.depth).ok_or_else(|| unknown("depth"))?;
         let verdict = if what.verdict == 0 { Verdict::Allow } else { Verdict::Block };
+        let notes = stored.notes.named()?;
         let (end, end_depth) = Ended::parts(stored.end.number).ok_or_else(|| unknown("end"))?;
         Ok(sealed::Row {
             sequence: stored.sequence,
@@ -138,7 +172,12 @@ impl Tables {
                 bytes_down: stored.end.bytes_down,
                 duration_us: stored.end.duration_us,
                 place: stored.end.place,
+                signs: stored.end.signs,
             }),
+            words: notes.words.map(|words| words.text),
+            words_kind: notes.words.map(|words| words.kind.as_str()),
+            words_site: notes.words.map(|words| words.site),
+            signs: notes.signs,
         })
     }
 }

@@ -3,14 +3,15 @@
 //! The rows come sorted by person and are wanted in their places: they are spilled once more, by place.
 
 use super::spill::{GROUP_ROWS, SAMPLE, Spill, rows};
-use super::tables::{Stored, StoredEnd};
+use super::tables::{Stored, StoredEnd, StoredNotes};
 use super::{SealError, stored, sums};
-use crate::day_file::{What, Who};
+use crate::day_file::{What, Who, bind_notes};
 use crate::insert::{Binder, Insert};
 use crate::intern::Tuples;
+use crate::notes::Notes;
 use crate::record::{Depth, End, Ended, scheme_number};
 use crate::sealed_day::{depth_of, end_of, scheme_of};
-use crate::sqlite::{SCHEMAS, beside};
+use crate::sqlite::{beside, schemas};
 use rules::decide::ReasonCode;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
@@ -134,8 +135,8 @@ async fn create(from: &Path, to: &Path) -> Result<SqliteConnection, sqlx::Error>
     sqlx::query("ATTACH DATABASE ? AS sums").bind(path).execute(&mut connection).await?;
     let version: i64 =
         sqlx::query("PRAGMA sums.user_version").fetch_one(&mut connection).await?.try_get(0)?;
-    for schema in SCHEMAS.iter().take(usize::try_from(version).unwrap_or(0)) {
-        sqlx::raw_sql(*schema).execute(&mut connection).await?;
+    for schema in schemas(version).unwrap_or_default() {
+        sqlx::raw_sql(schema).execute(&mut connection).await?;
     }
     let later = |table: &str| {
         LATER.iter().find(|(later, _)| *later == table).map_or(1, |(_, version)| *version)
@@ -228,7 +229,9 @@ impl Interned {
                 bytes_down: ended.bytes_down,
                 duration_us: ended.duration_us,
                 place: ended.place,
+                signs: ended.signs,
             },
+            notes: StoredNotes::from(crate::sealed_day::notes_of(row)?),
         })
     }
 }
@@ -236,6 +239,8 @@ impl Interned {
 struct Inserts {
     access: Insert,
     access_end: Insert,
+    access_note: Insert,
+    end_note: Insert,
     who: Insert,
     what: Insert,
     category_set: Insert,
@@ -248,6 +253,8 @@ impl Inserts {
         Self {
             access: plain("access", 11),
             access_end: plain("access_end", 7),
+            access_note: plain("access_note", 5),
+            end_note: plain("end_note", 2),
             who: plain("who", 4),
             what: plain("what", 12),
             category_set: plain("category_set", 3),
@@ -286,6 +293,23 @@ impl Write {
                 binder.put(row.end.place);
             };
             self.inserts.access_end.run(&mut transaction, &apart, bind).await?;
+            let noted: Vec<(i64, Notes<'_>)> = chunk
+                .iter()
+                .map(|row| Ok((row.sequence, row.notes.named()?)))
+                .filter(|row: &Result<(i64, Notes<'_>), sqlx::Error>| {
+                    row.as_ref().map_or(true, |(_, notes)| !notes.is_empty())
+                })
+                .collect::<Result<_, _>>()?;
+            let bind = |binder: &mut Binder, (sequence, notes): &(i64, Notes<'_>)| {
+                bind_notes(binder, *sequence, notes);
+            };
+            self.inserts.access_note.run(&mut transaction, &noted, bind).await?;
+            let signed: Vec<&Stored<'_>> =
+                chunk.iter().filter(|row| row.end.signs.is_some()).collect();
+            let bind = |binder: &mut Binder, row: &&Stored<'_>| {
+                binder.number(row.sequence).put(row.end.signs.map(str::to_owned));
+            };
+            self.inserts.end_note.run(&mut transaction, &signed, bind).await?;
         }
         transaction.commit().await
     }
@@ -315,7 +339,7 @@ impl Write {
     }
 }
 
-fn bind_end(binder: &mut Binder, end: &StoredEnd) {
+fn bind_end(binder: &mut Binder, end: &StoredEnd<'_>) {
     binder.number(end.number).number(end.status);
     binder.number(end.bytes_up).number(end.bytes_down).number(end.duration_us);
 }

@@ -86,7 +86,7 @@ impl Seen {
             return None;
         }
         let (zone, version) = zone_of(&database).await.unwrap_or_default();
-        if version >= erased::VERSION {
+        if erased::is_in(version) {
             self.erased.extend(file.map(|file| (key, file)));
             return None;
         }

@@ -1,6 +1,6 @@
 //! Filters, and pages that stay as they are while the log grows.
 
-use crate::sample::{NOW, allowed, blocked, context, start, tunnel, wait};
+use crate::sample::{NOW, WORDS, allowed, blocked, context, start, tunnel, wait};
 use ledger::journal::refused;
 use ledger::query::{AccessLog, Cursor, Filter, Order, wait_until_stored};
 use ledger::record::End;
@@ -32,6 +32,7 @@ fn each_filter_keeps_what_it_names() {
     other.client = "2001:db8::9".parse().unwrap();
     other.unblock = Some(UnblockId(137));
     other.reason = ReasonCode::Unblock;
+    other.words = Some(WORDS);
     let id = other.id;
     drop(journal.decide(&other).unwrap());
     drop(journal);
@@ -60,6 +61,10 @@ fn each_filter_keeps_what_it_names() {
         ("text is no pattern", Filter { text: text("s_2%"), ..none() }, 1),
         ("text as a path spells it", Filter { text: text("a b/Caf\u{e9}"), ..none() }, 1),
         ("hostile text", Filter { text: text("'; DROP TABLE access; --"), ..none() }, 0),
+        ("words are apart", Filter { text: text("clairs WORK"), ..none() }, 0),
+        ("words", Filter { text: text("clairs WORK"), text_in_words: true, ..none() }, 1),
+        ("words, small", Filter { text: text("\u{e9}clairs"), text_in_words: true, ..none() }, 1),
+        ("words or path", Filter { text: text("library"), text_in_words: true, ..none() }, 3),
         ("two at once", Filter { level: text("ks3"), verdict: Some(Verdict::Allow), ..none() }, 2),
     ];
     for (what, filter, expected) in cases {

@@ -2,6 +2,7 @@
 
 use ledger::ingest::{Settings, Writer};
 use ledger::journal::JournalSettings;
+use ledger::notes::{Severity, Sign, SignSource, Words, WordsKind};
 use ledger::query::{AccessLog, AccessRow, Filter, Order};
 use ledger::record::{Context, Decided, Depth, End};
 use ledger::seen::Seen;
@@ -56,7 +57,19 @@ pub(crate) fn allowed(context: &Arc<Context>, id: RequestId, at: UnixMillis) -> 
         rule: None,
         unblock: None,
         depth: Depth::Plain,
+        words: None,
+        signs: &[],
     }
+}
+
+/// Words of a search.
+pub(crate) const WORDS: Words<'static> =
+    Words { text: "How do \u{c9}clairs work", kind: WordsKind::Search, site: "Bing" };
+
+/// A sign of a theme.
+pub(crate) fn sign(points: u16) -> Sign {
+    let (source, severity) = (SignSource::Page, Severity::High);
+    Sign { theme: "drugs".to_owned(), points, source, severity }
 }
 
 /// A blocked one.

@@ -1,8 +1,11 @@
 //! A sealed day answers as it did before, whenever sealing was stopped or killed.
 
-use crate::sample::{NOW, allowed, blocked, categories, context, rows, start, tunnel, wait};
+use crate::sample::{
+    NOW, WORDS, allowed, blocked, categories, context, rows, sign, start, tunnel, wait,
+};
 use jiff::civil::{Date, date};
 use ledger::journal::{Journal, Pending, refused};
+use ledger::notes::Words;
 use ledger::parts::{Part, parts, parts_of};
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, Visitor};
 use ledger::record::{Depth, End};
@@ -71,6 +74,9 @@ fn write_day(journal: &Rc<Journal>, first: UnixMillis, count: u64) {
                 (decided.host, decided.user, decided.client) = (&host, user, client);
                 let pending = journal.decide(&decided).unwrap();
                 pending.count_up(pick(8, 2000));
+                if pick(13, 4) == 0 {
+                    pending.add_sign(sign(pick(14, 90) as u16));
+                }
                 if pick(3, 2) == 0 {
                     pending.set_depth(Depth::Page);
                 }
@@ -80,6 +86,10 @@ fn write_day(journal: &Rc<Journal>, first: UnixMillis, count: u64) {
                 let mut decided = allowed(&context, id, at);
                 (decided.host, decided.path, decided.user) = (&host, Some(&*path), user);
                 decided.client = client;
+                let text = format!("{} {name} \u{e9}t\u{e9}", pick(21, 90));
+                decided.words = (kind == 5).then_some(Words { text: &text, ..WORDS });
+                let signs = [sign(pick(22, 50) as u16)];
+                decided.signs = if kind == 6 { &signs } else { &[] };
                 if kind == 4 {
                     decided.scheme = Scheme::Https;
                     decided.depth = Depth::Page;
@@ -147,6 +157,11 @@ fn filters(state: &Path) -> Vec<Filter> {
         Filter { text: text("CAF\u{e9}"), ..none() },
         Filter { text: text("site3"), ..none() },
         Filter { text: text("nowhere"), ..none() },
+        Filter { text: text("7 CAF"), text_in_words: true, ..none() },
+        Filter { text: text("\u{c9}T\u{e9}"), text_in_words: true, ..none() },
+        Filter { text: text("\u{e9}t\u{e9}"), ..none() },
+        Filter { text: text("site3"), text_in_words: true, ..none() },
+        Filter { text: text("_%"), text_in_words: true, ..none() },
         Filter {
             user: text("zed"),
             verdict: Some(Verdict::Allow),

@@ -1,7 +1,7 @@
 //! From journal to day file and back.
 
 use crate::sample::{
-    NOW, allowed, blocked, context, journal_files, rows, settings, start, tunnel, wait,
+    NOW, WORDS, allowed, blocked, context, journal_files, rows, settings, sign, start, tunnel, wait,
 };
 use ledger::ingest::{Settings, StartError, Writer, recover};
 use ledger::journal::refused;
@@ -33,6 +33,40 @@ fn an_access_is_found_by_its_code_with_everything_named() {
     assert_eq!((ended.status, ended.bytes_down, ended.duration_us), (403, 900, 1234));
     assert_eq!(row.cursor.day.to_string(), "2025-11-26");
     assert!(wait(AccessLog::new(state.path()).find(rules::code::RequestId(5))).unwrap().is_none());
+}
+
+#[test]
+fn words_and_signs_are_kept_with_their_row_and_signs_with_an_end_too() {
+    let state = tempfile::tempdir().unwrap();
+    let writer = start(state.path());
+    let journal = writer.journal(0).unwrap();
+    let context = context("Europe/London");
+    let signs = [sign(1), sign(2)];
+    let mut decided = allowed(&context, journal.next_id(NOW), NOW);
+    (decided.words, decided.signs) = (Some(WORDS), &signs);
+    let quick = journal.decide(&decided).unwrap();
+    quick.add_sign(sign(3));
+    quick.finish(End::Complete);
+    let mut decided = tunnel(&context, journal.next_id(NOW), NOW);
+    decided.signs = &signs[..1];
+    let slow = journal.decide(&decided).unwrap();
+    let bare = allowed(&context, journal.next_id(NOW), NOW);
+    journal.refuse(&bare, refused(403, 0, 1)).unwrap();
+    assert!(wait(wait_until_stored(state.path(), Duration::from_secs(5))).unwrap());
+    (0..20).for_each(|points| slow.add_sign(sign(100 + points)));
+    slow.finish(End::Complete);
+    drop(journal);
+    writer.stop();
+    let mut rows = rows(state.path());
+    rows.sort_by_key(|row| row.id);
+    let points = |place: usize| -> Vec<u16> {
+        rows[place].signs.iter().map(|sign| sign.points).collect::<Vec<_>>()
+    };
+    assert_eq!(rows[0].words.as_ref(), Some(&WORDS.owned()));
+    assert_eq!((points(0), points(2)), (vec![1, 2, 3], vec![]));
+    assert_eq!(rows[1].words, None);
+    assert_eq!(points(1), [&[1][..], &(100..108).collect::<Vec<_>>()].concat());
+    assert_eq!(rows[1].signs[0], sign(1));
 }
 
 #[test]

@@ -49,12 +49,14 @@ fn a_stranger_finds_the_records_right_and_sees_no_others() {
         output.status.success() && text.contains("RIGHT: 15 records of case \"2026-014\""),
         "{text}"
     );
+    assert!(text.contains("search at \"Bing\": \"How do \\u00c9clairs work\""), "{text}");
     assert!(text.contains("BLOCK") && text.contains("arcade.test/"), "{text}");
     assert!(text.contains("school.example/log 9 "), "{text}");
     let public = std::fs::read_to_string(state.path().join("audit/key.pub")).unwrap();
     assert!(text.contains(&format!("  key         {public}")), "the whole key is there: {text}");
     let proofs = std::fs::read_to_string(folder.join("proofs.json")).unwrap();
     assert_eq!(proofs.matches("\"number\"").count(), 15, "no other record is in it");
+    assert!(proofs.contains("\"signs\""), "{proofs}");
     assert!(proofs.matches("\"place\"").count() > 0, "an end that came by itself is");
     let files: Vec<_> =
         std::fs::read_dir(&folder).unwrap().map(|it| it.unwrap().file_name()).collect();

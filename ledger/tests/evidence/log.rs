@@ -1,6 +1,6 @@
 //! A small log with everything in it that is proved.
 
-use crate::sample::{NOW, allowed, blocked, context, start, tunnel, wait};
+use crate::sample::{NOW, WORDS, allowed, blocked, context, sign as found, start, tunnel, wait};
 use ledger::changes::{ACTOR_DAEMON, ChangeLog};
 use ledger::evidence::note::Checkpoint;
 use ledger::evidence::places;
@@ -16,8 +16,17 @@ use std::path::Path;
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
 /// Records `count` accesses of the day `day` days after [`NOW`]: refusals, pages, tunnels whose ends
-/// come by themselves.
+/// come by themselves; one in eight with the words of a search, some with signs.
 pub(crate) fn record(state: &Path, day: i64, count: usize) {
+    record_some(state, day, count, true);
+}
+
+/// As [`record`], without words and signs.
+pub(crate) fn record_bare(state: &Path, day: i64, count: usize) {
+    record_some(state, day, count, false);
+}
+
+fn record_some(state: &Path, day: i64, count: usize, notes: bool) {
     // Whoever records has a change log.
     change(state, &[]);
     let writer = start(state);
@@ -41,10 +50,17 @@ pub(crate) fn record(state: &Path, day: i64, count: usize) {
                 open.count_up(300);
                 open.count_down(5000 + turn as u64);
                 open.set_depth(Depth::Page);
+                if notes && turn % 8 == 5 {
+                    open.add_sign(found(turn as u16));
+                }
                 open.finish(if turn % 16 == 1 { End::Rejected } else { End::Complete });
             }
             _ => {
-                let open = journal.decide(&allowed(&context, id, at)).unwrap();
+                let mut decided = allowed(&context, id, at);
+                decided.words = (notes && turn % 8 == 2).then_some(WORDS);
+                let signs = [found(turn as u16)];
+                decided.signs = if notes && turn % 16 < 4 { &signs } else { &[] };
+                let open = journal.decide(&decided).unwrap();
                 open.count_down(7);
                 open.finish(End::Complete);
             }
@@ -66,7 +82,10 @@ pub(crate) fn record_late_ends(state: &Path, day: i64, count: usize) {
         .collect();
     let patience = std::time::Duration::from_secs(5);
     assert!(wait(ledger::query::wait_until_stored(state, patience)).unwrap());
-    for open in open {
+    for (turn, open) in (0..).zip(open) {
+        if turn % 2 == 0 {
+            open.add_sign(found(turn));
+        }
         open.count_up(1);
         open.finish(End::Complete);
     }

@@ -1,11 +1,14 @@
 //! Some rows of a day go, those of a class or of one person, and everything is proved as before.
 
-use crate::log::{DAY_MS, change, lines, looked, problems, record, record_late_ends, sign, sql};
-use crate::sample::{NOW, allowed, blocked, context, rows, start, wait};
+use crate::log::{
+    DAY_MS, change, lines, looked, problems, record, record_bare, record_late_ends, sign, sql,
+};
+use crate::sample::{NOW, WORDS, allowed, blocked, context, rows, start, wait};
 use ledger::changes::ChangeLog;
 use ledger::evidence::export::export;
 use ledger::evidence::key::Key;
 use ledger::journal::refused;
+use ledger::query::AccessRow;
 use ledger::record::End;
 use ledger::retention::{Order, Outcome, Why, erase_person, run};
 use ledger::sqlite::day_path;
@@ -28,12 +31,21 @@ pub(crate) fn with_log<T>(
     act: impl AsyncFnOnce(&ChangeLog, Order<'_>) -> T,
     days: i64,
 ) -> T {
+    with_log_and_keep(state, act, days, KEEP)
+}
+
+fn with_log_and_keep<T>(
+    state: &Path,
+    act: impl AsyncFnOnce(&ChangeLog, Order<'_>) -> T,
+    days: i64,
+    keep: Keep,
+) -> T {
     let clock = clock();
     let now = UnixMillis(NOW.0 + days * DAY_MS);
     let (actor, dry_run) = ("schoolgate", false);
     let order = Order {
         clock: &clock,
-        keep: KEEP,
+        keep,
         now,
         actor,
         dry_run,
@@ -50,6 +62,12 @@ pub(crate) fn with_log<T>(
 /// Erases what is over `days` days after [`NOW`].
 pub(crate) fn erase(state: &Path, days: i64) -> Outcome {
     with_log(state, async |log, order| run(state, log, order).await.unwrap(), days)
+}
+
+/// The same by another policy.
+fn erase_by(state: &Path, days: i64, keep: Keep) -> Outcome {
+    let run = async |log: &ChangeLog, order: Order<'_>| run(state, log, order).await.unwrap();
+    with_log_and_keep(state, run, days, keep)
 }
 
 /// A request is of what was recorded up to the day of asking.
@@ -133,12 +151,65 @@ fn holds_bytes(file: &Path, text: &str) -> bool {
     bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
+fn searches_of_other_days(state: &Path) -> usize {
+    let day = clock().day(NOW);
+    rows(state).iter().filter(|row| row.words.is_some() && clock().day(row.at) != day).count()
+}
+
+#[test]
+fn searches_go_with_what_was_blocked_where_that_is_kept_for_less() {
+    let state = tempfile::tempdir().unwrap();
+    let old = three_days(state.path());
+    let before = rows(state.path());
+    let keep = Keep { allowed_days: 300, blocked_days: 10, changes_days: 2557 };
+    let outcome = erase_by(state.path(), 11, keep);
+    let is_of_class = |row: &&AccessRow| row.verdict == Verdict::Block || row.words.is_some();
+    let day = clock().day(NOW);
+    let gone = before.iter().filter(|row| clock().day(row.at) == day).filter(is_of_class).count();
+    assert_eq!(outcome.parts, [(day, "blocked".to_owned(), gone as u64)]);
+    let left = rows(state.path());
+    assert!(!left.iter().any(|row| clock().day(row.at) == day && row.words.is_some()));
+    assert!(!holds_bytes(&old, WORDS.text));
+    assert!(left.iter().any(|row| clock().day(row.at) == day && !row.signs.is_empty()));
+    assert_eq!(problems(state.path()), [] as [String; 0]);
+    assert_eq!(erase_by(state.path(), 12, keep), Outcome::default());
+}
+
+#[test]
+fn a_day_erased_from_before_there_were_words_goes_on_with_them() {
+    let state = tempfile::tempdir().unwrap();
+    record_bare(state.path(), 0, 40);
+    record(state.path(), 24, 4);
+    record(state.path(), 25, 4);
+    sign(state.path());
+    let old = day_path(&state.path().join("access"), clock().day(NOW));
+    let before = |version: &str| {
+        sql(&old, &["DROP TABLE access_note", "DROP TABLE end_note", version]);
+    };
+    before("PRAGMA user_version = 3");
+    assert_eq!(erase(state.path(), 11).parts.len(), 1);
+    assert_eq!(problems(state.path()), [] as [String; 0]);
+    before("PRAGMA user_version = 4");
+    assert_eq!(problems(state.path()), [] as [String; 0]);
+    let left = rows(state.path()).len();
+    record(state.path(), 0, 8);
+    sign(state.path());
+    assert_eq!(problems(state.path()), [] as [String; 0]);
+    let after = rows(state.path());
+    assert_eq!(after.len(), left + 8);
+    let day = clock().day(NOW);
+    assert!(after.iter().any(|row| clock().day(row.at) == day && row.words.is_some()));
+}
+
 #[test]
 fn what_was_allowed_goes_before_what_was_blocked_and_the_day_is_proved_as_before() {
     let state = tempfile::tempdir().unwrap();
     let old = three_days(state.path());
+    let searches = rows(state.path()).iter().filter(|row| row.words.is_some()).count();
+    let searches = searches - searches_of_other_days(state.path());
+    assert_eq!(searches, 5);
     let (allowed, blocked) =
-        (count(state.path(), Verdict::Allow), count(state.path(), Verdict::Block));
+        (count(state.path(), Verdict::Allow) - searches, count(state.path(), Verdict::Block));
     assert!(allowed > 60 && blocked > 20, "{allowed} {blocked}");
     assert!(holds_bytes(&old, "secret-interest.test") && holds_bytes(&old, "/private/letter"));
     assert_eq!(erase(state.path(), 10), Outcome::default(), "its last evening is not 10 days old");
@@ -147,8 +218,10 @@ fn what_was_allowed_goes_before_what_was_blocked_and_the_day_is_proved_as_before
     assert_eq!(outcome.parts, [(day, "allowed".to_owned(), allowed as u64)]);
     assert_eq!(
         (count(state.path(), Verdict::Allow), count(state.path(), Verdict::Block)),
-        (0, blocked)
+        (searches, blocked),
+        "searches are kept as long as what was blocked"
     );
+    assert!(holds_bytes(&old, WORDS.text));
     assert!(!holds_bytes(&old, "secret-interest.test") && !holds_bytes(&old, "/private/letter"));
     // Before and after the next checkpoint, over a restart.
     assert_eq!(problems(state.path()), [] as [String; 0]);
@@ -165,7 +238,7 @@ fn what_was_allowed_goes_before_what_was_blocked_and_the_day_is_proved_as_before
     // Nothing is left to do, until the day goes whole.
     assert_eq!(erase(state.path(), 12), Outcome::default());
     let outcome = erase(state.path(), 301);
-    assert_eq!(outcome.erased, [(day, blocked as u64)]);
+    assert_eq!(outcome.erased, [(day, (blocked + searches) as u64)]);
     assert!(!old.exists());
     assert_eq!(problems(state.path()), [] as [String; 0]);
 }
@@ -247,6 +320,7 @@ fn rows_that_a_hold_keeps_stay_and_the_others_go() {
     let left: Vec<_> = left
         .iter()
         .filter(|row| row.verdict == Verdict::Allow && clock().day(row.at) == day)
+        .filter(|row| row.words.is_none())
         .map(|row| row.user.as_deref().unwrap_or_default().to_lowercase())
         .collect();
     assert_eq!(left, vec!["sam.p"; 20]);

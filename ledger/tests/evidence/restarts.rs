@@ -1,8 +1,8 @@
 //! Starts after a kill at any point, after a power cut, and over a day of an older version.
 
 use crate::log::{
-    change, copy_folder, day_file, lines, looked, problems, record, record_late_ends, sign, small,
-    sql,
+    change, copy_folder, day_file, lines, looked, problems, record, record_bare, record_late_ends,
+    sign, small, sql,
 };
 use crate::sample::{NOW, allowed, context, rows, settings, tunnel};
 use ledger::ingest::{Writer, recover};
@@ -226,6 +226,8 @@ pub(crate) fn older(file: &Path) {
     sql(
         file,
         &[
+            "DROP TABLE access_note",
+            "DROP TABLE end_note",
             "DROP TABLE batch",
             "ALTER TABLE access_end DROP COLUMN place",
             "DELETE FROM meta WHERE key IN ('secret', 'proved_from', 'ends', 'bookkeeping')",
@@ -237,7 +239,7 @@ pub(crate) fn older(file: &Path) {
 #[test]
 fn a_day_of_before_proofs_is_said_to_be_uncovered_and_goes_on_with_them() {
     let state = tempfile::tempdir().unwrap();
-    record(state.path(), 0, 20);
+    record_bare(state.path(), 0, 20);
     std::fs::remove_dir_all(state.path().join("audit")).unwrap();
     older(&day_file(state.path(), 0));
     let report = looked(state.path(), &[]);
@@ -257,4 +259,34 @@ fn a_day_of_before_proofs_is_said_to_be_uncovered_and_goes_on_with_them() {
     assert_eq!((report.rows, rows(state.path()).len()), (23, 43));
     sql(&day_file(state.path(), 0), &["UPDATE access SET at = 0 WHERE sequence = 25"]);
     assert!(problems(state.path()).iter().any(|line| line.contains("row 25: altered")));
+}
+
+/// Makes a day's file, whose rows say nothing besides, one of the version before words and signs.
+fn before_notes(file: &Path, version: i64) {
+    let version = format!("PRAGMA user_version = {version}");
+    sql(file, &["DROP TABLE access_note", "DROP TABLE end_note", &version]);
+}
+
+#[test]
+fn a_day_of_before_words_and_signs_is_proved_as_it_was_and_goes_on_with_them() {
+    for is_sealed in [false, true] {
+        let state = tempfile::tempdir().unwrap();
+        let file = day_file(state.path(), 0);
+        record_bare(state.path(), 0, 40);
+        sign(state.path());
+        before_notes(&file, 3);
+        let before = rows(state.path());
+        assert_eq!((before.len(), problems(state.path())), (40, vec![]));
+        if is_sealed {
+            assert_eq!(crate::sealed_days::seal(state.path()).len(), 1);
+            assert_eq!((rows(state.path()), problems(state.path())), (before.clone(), vec![]));
+        }
+        record(state.path(), 0, 40);
+        sign(state.path());
+        assert_eq!(problems(state.path()), [] as [String; 0]);
+        let after = rows(state.path());
+        assert_eq!(after[..40], before);
+        assert!(after[40..].iter().any(|row| row.words.is_some()));
+        assert!(after[40..].iter().any(|row| !row.signs.is_empty()));
+    }
 }

@@ -436,3 +436,31 @@ fn changed_checkpoints_and_trees_are_named() {
     let found = after(|state| std::fs::remove_file(state.join("audit/key.pub")).unwrap());
     all_contain(&found, &["audit/key.pub, the file: it is missing"]);
 }
+
+#[test]
+fn words_and_signs_that_were_changed_taken_away_or_put_in_are_found() {
+    let changes = [
+        ("UPDATE access_note SET words = 'fractions' WHERE sequence = 2", "row 2: altered"),
+        ("UPDATE access_note SET kind = 2 WHERE sequence = 2", "row 2: altered"),
+        ("UPDATE access_note SET kind = 9 WHERE sequence = 2", "row 2: missing"),
+        ("UPDATE access_note SET site = NULL WHERE sequence = 2", "row 2: missing"),
+        ("UPDATE access_note SET signs = NULL WHERE sequence = 2", "row 2: altered"),
+        ("DELETE FROM access_note WHERE sequence = 2", "row 2: altered"),
+        (
+            "INSERT INTO access_note (sequence, signs) VALUES (0, 'drugs:1:page:high')",
+            "row 0: altered",
+        ),
+        (
+            "INSERT INTO access_note (sequence, signs) VALUES (999, 'a:1:url:high')",
+            "row 999: put in",
+        ),
+        ("INSERT INTO end_note VALUES (999, 'a:1:url:high')", "row 999: put in"),
+        ("UPDATE end_note SET signs = 'a:1:url:high'", "altered: its hash"),
+        ("DELETE FROM end_note", "altered: its hash"),
+        ("DROP TABLE end_note", "end_note was removed"),
+    ];
+    for (statement, expected) in changes {
+        let found = after(|state| sql(&day_file(state, 0), &[statement]));
+        assert!(found.iter().any(|line| line.contains(expected)), "{statement}: {found:#?}");
+    }
+}

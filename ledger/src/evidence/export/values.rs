@@ -6,13 +6,14 @@ use crate::evidence::erased::LeftOver;
 use crate::evidence::row::{End, Hash, Row as AccessRow, Salt, What, Who};
 use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::sealed_rows::Made;
+use crate::notes::{self, Notes, borrowed};
 use crate::record::{Depth, Ended, scheme_from_number};
 use crate::sealed_day::{depth_of, scheme_of, verdict_of};
 use crate::sqlite::open_rows_to_read;
 use rules::decide::{ReasonCode, Verdict};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::path::Path;
 
 /// Everything that a row's hash is made of.
@@ -42,6 +43,26 @@ pub(super) struct RowValues {
     list_version: String,
     zone: String,
     ended: Option<EndedValues>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<WordsValues>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signs: Option<String>,
+}
+
+/// The words of a search.
+#[derive(Clone, Debug, Serialize)]
+struct WordsValues {
+    kind: &'static str,
+    site: String,
+    text: String,
+}
+
+impl WordsValues {
+    fn of(notes: &Notes<'_>) -> Option<Self> {
+        let words = notes.words?;
+        let (site, text) = (words.site.to_owned(), words.text.to_owned());
+        Some(Self { kind: words.kind.as_str(), site, text })
+    }
 }
 
 /// Everything that an end's hash is made of.
@@ -50,6 +71,8 @@ pub(super) struct EndValues {
     pub(super) place: u64,
     row: u64,
     ended: EndedValues,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signs: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -84,6 +107,7 @@ impl From<Ended> for EndedValues {
 pub(super) struct OpenRecords {
     db: SqliteConnection,
     version: i64,
+    has_notes: bool,
     pub(super) first_row: u64,
     pub(super) batches: Vec<Batch>,
     salts: Salts,
@@ -94,14 +118,41 @@ pub(super) struct OpenRecords {
 const SELECT: &str = r#"
 SELECT a.sequence, a.id, a.at, p.name, l.value, c.address, m.value, w.scheme, h.name, w.port, a.path,
   s.names, s.locked, w.verdict, w.reason, r.value, w.unblock, w.depth, x.policy_hash, x.list_version,
-  x.zone, a."end", a.status, a.bytes_up, a.bytes_down, a.duration_us
+  x.zone, a."end", a.status, a.bytes_up, a.bytes_down, a.duration_us"#;
+
+const FROM: &str = r#"
 FROM access a
 JOIN who o ON o.id = a.who LEFT JOIN person p ON p.id = o.person
 JOIN client c ON c.id = o.client JOIN name l ON l.id = o.level
 JOIN what w ON w.id = a.what JOIN name m ON m.id = w.method
 JOIN host h ON h.id = w.host JOIN category_set s ON s.id = w.category_set
-JOIN context x ON x.id = w.context LEFT JOIN name r ON r.id = w.rule
-WHERE a.sequence >= ? AND a.sequence < ? ORDER BY a.sequence"#;
+JOIN context x ON x.id = w.context LEFT JOIN name r ON r.id = w.rule"#;
+
+const SELECT_END: &str =
+    r#"SELECT e.place, e.sequence, e."end", e.status, e.bytes_up, e.bytes_down, e.duration_us"#;
+
+/// The rows in the places from one to before another, their notes behind.
+fn rows_sql(has_notes: bool) -> String {
+    let (notes, join) = match has_notes {
+        true => {
+            let join = "LEFT JOIN access_note n ON n.sequence = a.sequence";
+            ("n.kind, n.site, n.words, n.signs", join)
+        }
+        false => ("NULL, NULL, NULL, NULL", ""),
+    };
+    format!(
+        "{SELECT}, {notes} {FROM} {join} WHERE a.sequence >= ? AND a.sequence < ? ORDER BY a.sequence"
+    )
+}
+
+/// Ends that came by themselves, their signs behind.
+fn ends_sql(has_notes: bool) -> String {
+    let (signs, join) = match has_notes {
+        true => ("n.signs", "LEFT JOIN end_note n ON n.sequence = e.sequence"),
+        false => ("NULL", ""),
+    };
+    format!("{SELECT_END}, {signs} FROM access_end e {join} WHERE")
+}
 
 impl OpenRecords {
     /// Opens a day's file. One that is older than proofs has no batch.
@@ -124,27 +175,26 @@ impl OpenRecords {
             sqlx::query("SELECT CAST(coalesce(max(value), 0) AS INTEGER) FROM meta WHERE key = ?");
         let first = first.bind(crate::parts::FIRST_ROW).fetch_one(&mut db).await?;
         let first_row = first.try_get::<i64, _>(0)? as u64;
-        Ok(Self { db, version, first_row, batches, salts: Salts::new(&secret), kept: None })
+        let has_notes = version >= notes::FIRST_WITH_NOTES;
+        let salts = Salts::new(&secret);
+        Ok(Self { db, version, has_notes, first_row, batches, salts, kept: None })
     }
 
     /// A row with everything named.
     pub(super) async fn row(&mut self, row: u64) -> Result<RowValues, sqlx::Error> {
-        let found = sqlx::query(SELECT).bind(row as i64).bind(row as i64 + 1);
+        let sql = AssertSqlSafe(rows_sql(self.has_notes));
+        let found = sqlx::query(sql).bind(row as i64).bind(row as i64 + 1);
         read_values(&found.fetch_one(&mut self.db).await?)
     }
 
     /// The end of a row that came by itself.
     pub(super) async fn end_of(&mut self, row: u64) -> Result<Option<EndValues>, sqlx::Error> {
-        let found = sqlx::query(
-            r#"SELECT place, "end", status, bytes_up, bytes_down, duration_us FROM access_end
-               WHERE sequence = ? AND place IS NOT NULL"#,
-        )
-        .bind(row as i64)
-        .fetch_optional(&mut self.db)
-        .await?;
-        let Some(found) = found else { return Ok(None) };
+        let sql = ends_sql(self.has_notes) + " e.sequence = ? AND e.place IS NOT NULL";
+        let found = sqlx::query(AssertSqlSafe(sql)).bind(row as i64).fetch_optional(&mut self.db);
+        let Some(found) = found.await? else { return Ok(None) };
         let place = found.try_get::<i64, _>(0)? as u64;
-        Ok(read_end(&found, 1)?.map(|ended| EndValues { place, row, ended: ended.into() }))
+        let signs = found.try_get(7)?;
+        Ok(read_end(&found, 2)?.map(|ended| EndValues { place, row, ended: ended.into(), signs }))
     }
 
     /// The leaves of a batch, made again from its rows and ends.
@@ -159,7 +209,7 @@ impl OpenRecords {
             (0..batch.rows).map(|place| left.row(batch.first_row + place)).collect();
         leaves.extend((0..batch.ends).map(|place| left.end(batch.first_end + place)));
         let mut buffer = Vec::new();
-        let rows = sqlx::query(SELECT)
+        let rows = sqlx::query(AssertSqlSafe(rows_sql(self.has_notes)))
             .bind(batch.first_row as i64)
             .bind(batch.next_row() as i64)
             .fetch_all(&mut self.db)
@@ -169,18 +219,17 @@ impl OpenRecords {
             let salt = left.row_salt(place).unwrap_or_else(|| self.salts.row(place));
             leaves[(place - batch.first_row) as usize] = Some(leaf(row, &salt, &mut buffer)?);
         }
-        let ends = sqlx::query(
-            r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
-               FROM access_end WHERE place >= ? AND place < ? ORDER BY place"#,
-        )
-        .bind(batch.first_end as i64)
-        .bind(batch.next_end() as i64)
-        .fetch_all(&mut self.db)
-        .await?;
+        let sql = ends_sql(self.has_notes) + " e.place >= ? AND e.place < ? ORDER BY e.place";
+        let ends = sqlx::query(AssertSqlSafe(sql))
+            .bind(batch.first_end as i64)
+            .bind(batch.next_end() as i64)
+            .fetch_all(&mut self.db)
+            .await?;
         for row in &ends {
             let place = row.try_get::<i64, _>(0)? as u64;
             let Some(ended) = read_end(row, 2)? else { continue };
-            let end = End { place, row: row.try_get::<i64, _>(1)? as u64, ended };
+            let (of, signs) = (row.try_get::<i64, _>(1)? as u64, row.try_get(7)?);
+            let end = End { place, row: of, ended, signs };
             let salt = left.end_salt(place).unwrap_or_else(|| self.salts.end(place));
             let index = (batch.rows + place - batch.first_end) as usize;
             leaves[index] = Some(end.leaf(&salt, &mut buffer));
@@ -224,6 +273,7 @@ fn leaf(row: &SqliteRow, salt: &Salt, buffer: &mut Vec<u8>) -> Result<Hash, sqlx
         unblock: row.try_get(16)?,
         depth: Depth::from_number(row.try_get(17)?).ok_or_else(unknown)?,
     };
+    let noted = notes::read(row, 26)?;
     let access = AccessRow {
         number,
         id: row.try_get::<i64, _>(1)? as u64,
@@ -232,6 +282,7 @@ fn leaf(row: &SqliteRow, salt: &Salt, buffer: &mut Vec<u8>) -> Result<Hash, sqlx
         what: what.hash(),
         path: row.try_get(10)?,
         ended: read_end(row, 21)?,
+        notes: borrowed(noted.as_deref()),
     };
     Ok(access.leaf(salt, buffer))
 }
@@ -264,13 +315,16 @@ impl RowValues {
             list_version: values.list_version.to_owned(),
             zone: values.zone.to_owned(),
             ended: row.ended.map(Into::into),
+            words: WordsValues::of(&row.notes),
+            signs: row.notes.signs.map(str::to_owned),
         })
     }
 }
 
-impl From<&End> for EndValues {
-    fn from(end: &End) -> Self {
-        Self { place: end.place, row: end.row, ended: end.ended.into() }
+impl From<&End<'_>> for EndValues {
+    fn from(end: &End<'_>) -> Self {
+        let signs = end.signs.map(str::to_owned);
+        Self { place: end.place, row: end.row, ended: end.ended.into(), signs }
     }
 }
 
@@ -281,6 +335,8 @@ fn verdict(number: i64) -> Verdict {
 fn read_values(row: &SqliteRow) -> Result<RowValues, sqlx::Error> {
     let unknown = || sqlx::Error::Decode("a number that means nothing".into());
     let id = row.try_get::<i64, _>(1)? as u64;
+    let noted = notes::read(row, 26)?;
+    let noted = borrowed(noted.as_deref());
     Ok(RowValues {
         number: row.try_get::<i64, _>(0)? as u64,
         id,
@@ -305,5 +361,7 @@ fn read_values(row: &SqliteRow) -> Result<RowValues, sqlx::Error> {
         list_version: row.try_get(19)?,
         zone: row.try_get(20)?,
         ended: read_end(row, 21)?.map(Into::into),
+        words: WordsValues::of(&noted),
+        signs: noted.signs.map(str::to_owned),
     })
 }

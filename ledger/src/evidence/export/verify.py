@@ -78,6 +78,10 @@ def ended(values):
         number(values[name]) for name in ("status", "bytes_up", "bytes_down", "duration_us"))
 
 
+def words_bytes(words):
+    return b"".join(text(words[name]) for name in ("kind", "site", "text"))
+
+
 def row_bytes(row):
     who = sha256(b"\x10" + optional(row["user"], text) + text(row["level"]) + text(row["client"]))
     what = sha256(
@@ -87,12 +91,19 @@ def row_bytes(row):
         + number(len(row["categories"])) + b"".join(text(name) for name in row["categories"])
         + flag(row["locked"]) + text(row["verdict"]) + text(row["reason"])
         + optional(row["rule"], text) + optional(row["unblock"], number) + text(row["depth"]))
-    return (b"\x12" + number(row["number"]) + number(row["id"]) + number(row["at"] & (1 << 64) - 1)
-            + who + what + optional(row["path"], text) + optional(row["ended"], ended))
+    words, signs = row.get("words"), row.get("signs")
+    noted, first = b"", b"\x12"
+    if words is not None or signs is not None:
+        noted, first = optional(words, words_bytes) + optional(signs, text), b"\x14"
+    return (first + number(row["number"]) + number(row["id"]) + number(row["at"] & (1 << 64) - 1)
+            + who + what + optional(row["path"], text) + optional(row["ended"], ended)
+            + noted)
 
 
 def end_bytes(end):
-    return b"\x13" + number(end["place"]) + number(end["row"]) + ended(end["ended"])
+    signs = end.get("signs")
+    first, noted = (b"\x13", b"") if signs is None else (b"\x15", text(signs))
+    return first + number(end["place"]) + number(end["row"]) + ended(end["ended"]) + noted
 
 
 # Trees.
@@ -309,6 +320,10 @@ def show(proofs):
         print("%s  %s  %s  %s  %s  %s  %s" % (
             at.strftime("%Y-%m-%d %H:%M:%S UTC"), row["user"] or "-", row["level"],
             row["verdict"].upper(), json.dumps(address, ensure_ascii=True), row["reason"], row["code"]))
+        words = row.get("words")
+        if words is not None:
+            print("    %s at %s: %s" % (
+                words["kind"], json.dumps(words["site"]), json.dumps(words["text"], ensure_ascii=True)))
 
 
 def main():

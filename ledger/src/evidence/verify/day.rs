@@ -4,13 +4,14 @@ use super::dictionary::Dictionary;
 use super::{ACCESSES, Report, plural, spans};
 use crate::day_file::read_end;
 use crate::evidence::batch::{Batch, MARK_BYTES, root_of};
-use crate::evidence::erased::{self, Lacks, LeftOver};
+use crate::evidence::erased::{Lacks, LeftOver};
 use crate::evidence::row::{End, Hash, Row as AccessRow, Salt};
 use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::{hash_of_hex, tree::leaf_hash};
+use crate::notes::{self, OwnedNotes, borrowed};
 use crate::record::Ended;
 use crate::rollup::{Facts, Rollup, Stored};
-use crate::sqlite::{SCHEMAS, open_rows_to_read};
+use crate::sqlite::{open_rows_to_read, schemas};
 use jiff::civil::Date;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, ValueRef};
@@ -129,16 +130,12 @@ impl Checking<'_> {
                 self.found.rows = crate::sqlite::next_places(db).await?.0;
                 return Ok(());
             }
-            3 | erased::VERSION => {}
-            other => {
-                self.name("the file", format!("it says that it is of version {other}"));
-                return Ok(());
-            }
+            _ => {}
         }
-        let mut statements = SCHEMAS.to_vec();
-        if version == erased::VERSION {
-            statements.push(erased::SCHEMA);
-        }
+        let Some(statements) = schemas(version) else {
+            self.name("the file", format!("it says that it is of version {version}"));
+            return Ok(());
+        };
         self.found.lacks = Lacks::read(db, version).await?;
         for what in schema_differences(db, &statements, &[]).await? {
             self.name("the file", what);
@@ -233,6 +230,7 @@ impl Checking<'_> {
         let mut sums = Sums::new(&dictionary);
         let mut salts = Salts::new(secret);
         let ends = self.ends(db, meta.first_end).await?;
+        self.stray_notes(db, version).await?;
         let mut missing = Named::default();
         let batches = self.found.batches.clone();
         for (number, leaf, batch) in &batches {
@@ -250,9 +248,9 @@ impl Checking<'_> {
                 leaves.push(made.unwrap_or_default());
             }
             for place in batch.first_end..batch.next_end() {
-                let made = ends.get(place as usize).and_then(Option::as_ref).map(|(row, ended)| {
-                    sums.end(*row, ended);
-                    let end = End { place, row: *row, ended: *ended };
+                let made = ends.get(place as usize).and_then(Option::as_ref).map(|found| {
+                    sums.end(found.row, &found.ended);
+                    let end = found.end(place);
                     let salt = left.end_salt(place).unwrap_or_else(|| salts.end(place));
                     end.leaf(&salt, &mut Vec::new())
                 });
@@ -284,13 +282,37 @@ impl Checking<'_> {
         &mut self,
         db: &mut SqliteConnection,
         first: u64,
-    ) -> Result<Vec<Option<(u64, Ended)>>, sqlx::Error> {
+    ) -> Result<Vec<Option<EndFound>>, sqlx::Error> {
         // Those before are in the day's sealed parts.
         let (ends, misplaced) = read_ends(db, first).await?;
         for place in misplaced {
             self.name("an end", format!("there are two in place {place}, or it has none"));
         }
         Ok(ends)
+    }
+
+    /// Notes of rows and ends that are not there: those of others are a part of what is hashed.
+    async fn stray_notes(
+        &mut self,
+        db: &mut SqliteConnection,
+        version: i64,
+    ) -> Result<(), sqlx::Error> {
+        if version < notes::FIRST_WITH_NOTES {
+            return Ok(());
+        }
+        let strays = [
+            "SELECT sequence FROM access_note n WHERE NOT EXISTS
+               (SELECT 1 FROM access a WHERE a.sequence = n.sequence) LIMIT 100",
+            "SELECT sequence FROM end_note n WHERE NOT EXISTS
+               (SELECT 1 FROM access_end e WHERE e.sequence = n.sequence) LIMIT 100",
+        ];
+        for sql in strays {
+            for row in sqlx::query(sql).fetch_all(&mut *db).await? {
+                let place: i64 = row.try_get(0)?;
+                self.name(format!("words or signs of row {place}"), "put in: it has none");
+            }
+        }
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments, reason = "what one batch is compared with")]
@@ -386,7 +408,7 @@ impl Checking<'_> {
         dictionary: &Dictionary,
         salts: &mut Salts,
         sums: &mut Sums<'_>,
-        ends: &[Option<(u64, Ended)>],
+        ends: &[Option<EndFound>],
         meta: &Meta,
     ) -> Result<(), sqlx::Error> {
         let (first, first_end) = (self.found.rows, self.found.ends);
@@ -426,7 +448,7 @@ impl Checking<'_> {
         let behind = ends.get(first_end as usize..).unwrap_or_default();
         for (place, end) in (first_end..).zip(behind) {
             match end {
-                Some((row, ended)) => sums.end(*row, ended),
+                Some(end) => sums.end(end.row, &end.ended),
                 None => self.name(format!("end {place}"), "missing, or it cannot be read"),
             }
         }
@@ -529,6 +551,22 @@ pub(crate) struct RawRow {
     pub(crate) what: i64,
     pub(crate) path: Option<String>,
     ended: Option<Ended>,
+    notes: Option<Box<OwnedNotes>>,
+}
+
+/// An end as its file has it.
+#[derive(Clone, Debug)]
+pub(crate) struct EndFound {
+    pub(crate) row: u64,
+    pub(crate) ended: Ended,
+    signs: Option<Box<str>>,
+}
+
+impl EndFound {
+    /// What its leaf is made of.
+    pub(crate) fn end(&self, place: u64) -> End<'_> {
+        End { place, row: self.row, ended: self.ended, signs: self.signs.as_deref() }
+    }
 }
 
 fn raw(row: &SqliteRow) -> Option<(u64, RawRow)> {
@@ -540,6 +578,7 @@ fn raw(row: &SqliteRow) -> Option<(u64, RawRow)> {
         what: row.try_get(4).ok()?,
         path: row.try_get(5).ok()?,
         ended: sound_end(row, 6)?,
+        notes: if row.len() > 11 { notes::read(row, 11).ok()? } else { None },
     };
     Some((sequence, raw))
 }
@@ -557,18 +596,23 @@ fn sound_end(row: &SqliteRow, column: usize) -> Option<Option<Ended>> {
 
 /// Every end that came by itself with its row, in its place, and the places of those that have none of
 /// their own: the first may be `first`.
-#[allow(clippy::type_complexity, reason = "ends, and what is wrong with them")]
 pub(crate) async fn read_ends(
     db: &mut SqliteConnection,
     first: u64,
-) -> Result<(Vec<Option<(u64, Ended)>>, Vec<i64>), sqlx::Error> {
-    let rows = sqlx::query(
-        r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us
-           FROM access_end WHERE place IS NOT NULL ORDER BY place"#,
-    )
-    .fetch_all(&mut *db)
-    .await?;
-    let mut ends: Vec<Option<(u64, Ended)>> = vec![None; first.min(MOST_AHEAD as u64) as usize];
+) -> Result<(Vec<Option<EndFound>>, Vec<i64>), sqlx::Error> {
+    let sql = match notes::are_in(db).await? {
+        true => {
+            r#"SELECT e.place, e.sequence, e."end", e.status, e.bytes_up, e.bytes_down, e.duration_us, n.signs
+               FROM access_end e LEFT JOIN end_note n ON n.sequence = e.sequence
+               WHERE e.place IS NOT NULL ORDER BY e.place"#
+        }
+        false => {
+            r#"SELECT place, sequence, "end", status, bytes_up, bytes_down, duration_us, NULL
+               FROM access_end WHERE place IS NOT NULL ORDER BY place"#
+        }
+    };
+    let rows = sqlx::query(sql).fetch_all(&mut *db).await?;
+    let mut ends: Vec<Option<EndFound>> = vec![None; first.min(MOST_AHEAD as u64) as usize];
     let mut misplaced = Vec::new();
     for row in rows {
         let Ok(place) = row.try_get::<i64, _>(0) else { continue };
@@ -579,7 +623,9 @@ pub(crate) async fn read_ends(
         }
         ends.resize(place as usize, None);
         let sequence = row.try_get::<i64, _>(1).ok().and_then(|row| u64::try_from(row).ok());
-        ends.push(sequence.zip(sound_end(&row, 2).flatten()));
+        let ended = sequence.zip(sound_end(&row, 2).flatten());
+        let signs = row.try_get::<Option<&str>, _>(7).ok().map(|signs| signs.map(Into::into));
+        ends.push(ended.zip(signs).map(|((row, ended), signs)| EndFound { row, ended, signs }));
     }
     Ok((ends, misplaced))
 }
@@ -592,6 +638,14 @@ pub(crate) async fn read_rows(
 ) -> Vec<Option<RawRow>> {
     const MANY: &str = r#"SELECT sequence, id, at, who, what, path, "end", status, bytes_up, bytes_down,
         duration_us FROM access WHERE sequence >= ? AND sequence < ? ORDER BY sequence"#;
+    const MANY_WITH_NOTES: &str = r#"SELECT a.sequence, a.id, a.at, a.who, a.what, a.path, a."end", a.status,
+          a.bytes_up, a.bytes_down, a.duration_us, n.kind, n.site, n.words, n.signs
+        FROM access a LEFT JOIN access_note n ON n.sequence = a.sequence
+        WHERE a.sequence >= ? AND a.sequence < ? ORDER BY a.sequence"#;
+    let sql = match notes::are_in(db).await {
+        Ok(false) => MANY,
+        Ok(true) | Err(_) => MANY_WITH_NOTES,
+    };
     let mut rows: Vec<Option<RawRow>> = (first..next).map(|_| None).collect();
     let mut put = |row: &SqliteRow| {
         if let Some((sequence, raw)) = raw(row)
@@ -602,7 +656,7 @@ pub(crate) async fn read_rows(
         }
     };
     let range = |first: u64, next: u64| {
-        sqlx::query(MANY).bind(first as i64).bind(i64::try_from(next).unwrap_or(i64::MAX))
+        sqlx::query(sql).bind(first as i64).bind(i64::try_from(next).unwrap_or(i64::MAX))
     };
     match range(first, next).fetch_all(&mut *db).await {
         Ok(found) => found.iter().for_each(&mut put),
@@ -635,6 +689,7 @@ pub(crate) fn leaf_of(
         what: what.hash,
         path: row.path.as_deref(),
         ended: row.ended,
+        notes: borrowed(row.notes.as_deref()),
     };
     Some(row.leaf(salt, &mut Vec::new()))
 }

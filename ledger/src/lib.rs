@@ -17,6 +17,7 @@ mod claims;
 mod day_file;
 pub mod disk;
 mod engine;
+pub mod episodes;
 pub mod evidence;
 pub mod folder;
 pub mod frame;

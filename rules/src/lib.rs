@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod alert;
 pub mod category;
 pub mod change;
 pub mod circumvent;

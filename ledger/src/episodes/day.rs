@@ -1,0 +1,352 @@
+//! The episodes of one school day, made of its records in the order in which they are stored.
+
+use super::sign::{Sign, Source};
+use super::visit::is_embedded;
+use super::{BURST_MS, GAP_MS, REPEAT_MS};
+use crate::query::AccessRow;
+use jiff::civil::Date;
+use rules::alert::Severity;
+use rules::code::RequestId;
+use rules::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, VecDeque};
+
+/// Most records that an episode names; it counts the others.
+pub const MAX_RECORDS: usize = 200;
+
+/// Most episodes of a day: what a device makes that invents addresses must not fill the memory. Beyond,
+/// only what is urgent begins one.
+const MAX_EPISODES: usize = 50_000;
+
+/// Most pages remembered to tell repeats by, for one person and theme.
+const MAX_PAGES: usize = 64;
+
+/// Most signs whose times are kept: the largest threshold that a policy may set.
+pub(crate) const MAX_TIMES: usize = 100;
+
+/// Who it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind", content = "name")]
+pub enum Person {
+    /// A proven user, in lower case: names are compared without case.
+    User(String),
+    /// Nobody proved: a device, by its address.
+    Device(String),
+}
+
+impl Person {
+    fn of(row: &AccessRow) -> Self {
+        match &row.user {
+            Some(user) => Self::User(user.to_lowercase()),
+            None => Self::Device(row.client.clone()),
+        }
+    }
+
+    /// The name or the address.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::User(name) | Self::Device(name) => name,
+        }
+    }
+
+    /// How sure it is who it was.
+    #[must_use]
+    pub fn confidence(&self) -> Confidence {
+        match self {
+            Self::User(_) => Confidence::SignedIn,
+            Self::Device(_) => Confidence::DeviceOnly,
+        }
+    }
+}
+
+/// How sure it is who it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// Nobody signed in: only which device it was is known.
+    DeviceOnly,
+    /// Somebody gave the name and its password on the device. Another may have used it since.
+    SignedIn,
+}
+
+impl Confidence {
+    /// The words for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DeviceOnly => "device only",
+            Self::SignedIn => "signed in",
+        }
+    }
+}
+
+/// What makes an episode the same one whenever it is made again: the record that began it, and the
+/// theme.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EpisodeKey {
+    /// The access that began it.
+    pub first: RequestId,
+    /// The theme's short name.
+    pub theme: String,
+}
+
+/// When an episode becomes an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// So many signs that are high, within 30 minutes.
+    pub high: u32,
+    /// So many signs of any kind of one person and theme, in a school day.
+    pub routine: u32,
+}
+
+impl Default for Thresholds {
+    /// 2 and 5.
+    fn default() -> Self {
+        Self { high: 2, routine: 5 }
+    }
+}
+
+/// One person, one theme, less than 30 minutes between two signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Episode {
+    /// What it is known by.
+    pub key: EpisodeKey,
+    /// The school day.
+    pub day: Date,
+    /// Who.
+    pub person: Person,
+    /// The level of its first record.
+    pub level: String,
+    /// The highest of its signs'.
+    pub severity: Severity,
+    /// When the first record was read.
+    pub first: UnixMillis,
+    /// When the last was.
+    pub last: UnixMillis,
+    /// Signs that count: repeats and what pages fetched by themselves left out.
+    pub signs: u32,
+    /// All records that carry a sign of it.
+    pub requests: u32,
+    /// Points of the signs that count.
+    pub points: u32,
+    /// What tells most among what signs were found in.
+    pub strongest: Source,
+    /// Places in the day of the records that make it, at most [`MAX_RECORDS`], in the order stored.
+    pub records: Vec<i64>,
+    /// Signs of the person and theme on this day until now, those of earlier episodes too.
+    of_day: u32,
+    /// When signs that are high counted, the last ones.
+    high: VecDeque<UnixMillis>,
+}
+
+impl Episode {
+    /// As what it is to be alerted of by now, if at all.
+    #[must_use]
+    pub fn due(&self, thresholds: Thresholds) -> Option<Severity> {
+        if self.severity == Severity::Urgent {
+            return Some(Severity::Urgent);
+        }
+        let latest = self.high.iter().max().map_or(i64::MIN, |at| at.0);
+        let recent = self.high.iter().filter(|at| at.0.saturating_add(GAP_MS) > latest).count();
+        if recent > 0 && recent >= thresholds.high as usize {
+            Some(Severity::High)
+        } else if self.of_day >= thresholds.routine {
+            Some(Severity::Routine)
+        } else {
+            None
+        }
+    }
+
+    fn counts(&mut self, at: UnixMillis, sign: &Sign) {
+        self.signs += 1;
+        self.points = self.points.saturating_add(u32::from(sign.points));
+        if sign.severity >= Severity::High {
+            if self.high.len() == MAX_TIMES {
+                self.high.pop_front();
+            }
+            self.high.push_back(at);
+        }
+    }
+}
+
+/// One person's day with one theme.
+#[derive(Debug, Default)]
+struct Track {
+    /// Place of the episode that may go on.
+    open: Option<usize>,
+    /// Signs that counted.
+    signs: u32,
+    /// When a sign last counted.
+    counted: Option<UnixMillis>,
+    /// What counted lately, with when.
+    pages: VecDeque<(u64, UnixMillis)>,
+}
+
+impl Track {
+    /// Whether a sign tells of something new, and not of the same page again.
+    fn is_new(&mut self, page: Option<u64>, sign: &Sign, at: UnixMillis) -> bool {
+        let within = |then: UnixMillis, span: i64| (at.0 - then.0).abs() < span;
+        // Several sites at once are one page: nobody opens two within two seconds.
+        let is_burst =
+            sign.source == Source::Site && self.counted.is_some_and(|then| within(then, BURST_MS));
+        let Some(page) = page else { return !is_burst };
+        if is_burst
+            || self.pages.iter().any(|(known, then)| *known == page && within(*then, REPEAT_MS))
+        {
+            return false;
+        }
+        if self.pages.len() == MAX_PAGES {
+            self.pages.pop_front();
+        }
+        self.pages.push_back((page, at));
+        true
+    }
+}
+
+/// The episodes of one school day as far as its records were taken.
+#[derive(Debug)]
+pub struct EpisodeDay {
+    day: Date,
+    episodes: Vec<Episode>,
+    tracks: HashMap<(Person, String), Track>,
+    left_out: u64,
+}
+
+impl EpisodeDay {
+    /// A day without records.
+    #[must_use]
+    pub fn new(day: Date) -> Self {
+        Self { day, episodes: Vec::new(), tracks: HashMap::new(), left_out: 0 }
+    }
+
+    /// The school day.
+    #[must_use]
+    pub fn day(&self) -> Date {
+        self.day
+    }
+
+    /// All, in the order in which they began.
+    #[must_use]
+    pub fn episodes(&self) -> &[Episode] {
+        &self.episodes
+    }
+
+    /// Signs that began no episode because there were too many.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Takes the next record of the day, with its signs, and gives the places of the episodes that it
+    /// began or that it counts in.
+    pub fn take(&mut self, row: &AccessRow, signs: &[Sign]) -> Vec<usize> {
+        if signs.is_empty() {
+            return Vec::new();
+        }
+        let (person, is_noise) = (Person::of(row), is_embedded(row));
+        let mut changed = Vec::new();
+        for (place, sign) in signs.iter().enumerate() {
+            // Of several signs of one theme the strongest stands for all.
+            let strength = |sign: &Sign| (sign.severity, sign.source, sign.points);
+            let is_weaker = signs.iter().enumerate().any(|(other, it)| {
+                let is_stronger = strength(it) > strength(sign);
+                it.theme == sign.theme
+                    && (is_stronger || strength(it) == strength(sign) && other < place)
+            });
+            if !is_weaker {
+                changed.extend(self.take_sign(
+                    row,
+                    &person,
+                    sign,
+                    is_noise && !sign.source.is_typed(),
+                ));
+            }
+        }
+        changed
+    }
+
+    fn take_sign(
+        &mut self,
+        row: &AccessRow,
+        person: &Person,
+        sign: &Sign,
+        is_noise: bool,
+    ) -> Option<usize> {
+        let key = (person.clone(), sign.theme.clone());
+        let is_known = self.tracks.contains_key(&key);
+        if !is_known && is_noise && sign.severity < Severity::Urgent {
+            return None;
+        }
+        let track = self.tracks.entry(key).or_default();
+        let open = track.open.filter(|place| {
+            let episode = &self.episodes[*place];
+            row.at.0 < episode.last.0.saturating_add(GAP_MS)
+                && row.at.0 > episode.first.0.saturating_sub(GAP_MS)
+        });
+        let begins = open.is_none();
+        if begins && sign.severity < Severity::Urgent {
+            if is_noise {
+                return None;
+            }
+            if self.episodes.len() >= MAX_EPISODES {
+                self.left_out += 1;
+                return None;
+            }
+        }
+        // The one urgent sign must count, whatever it is.
+        let counts = (!is_noise && track.is_new(page_of(row, sign), sign, row.at)) || begins;
+        if counts {
+            track.signs += 1;
+            track.counted = Some(row.at);
+        }
+        let place = open.unwrap_or(self.episodes.len());
+        track.open = Some(place);
+        let of_day = track.signs;
+        if begins {
+            self.episodes.push(Episode {
+                key: EpisodeKey { first: row.id, theme: sign.theme.clone() },
+                day: self.day,
+                person: person.clone(),
+                level: row.level.clone(),
+                severity: sign.severity,
+                first: row.at,
+                last: row.at,
+                signs: 0,
+                requests: 0,
+                points: 0,
+                strongest: sign.source,
+                records: Vec::new(),
+                of_day: 0,
+                high: VecDeque::new(),
+            });
+        }
+        let episode = &mut self.episodes[place];
+        let is_worse = sign.severity > episode.severity;
+        episode.severity = episode.severity.max(sign.severity);
+        episode.first = episode.first.min(row.at);
+        episode.last = episode.last.max(row.at);
+        episode.requests = episode.requests.saturating_add(1);
+        episode.strongest = episode.strongest.max(sign.source);
+        episode.of_day = of_day;
+        if episode.records.len() < MAX_RECORDS {
+            episode.records.push(row.cursor.sequence);
+        }
+        if counts {
+            episode.counts(row.at, sign);
+        }
+        (counts || is_worse).then_some(place)
+    }
+}
+
+/// What tells a repeat by: the page. `None`: what somebody typed is not told by its address.
+fn page_of(row: &AccessRow, sign: &Sign) -> Option<u64> {
+    if sign.source.is_typed() {
+        return None;
+    }
+    use std::hash::{Hash as _, Hasher as _};
+    // Not that of a `HashMap`, which differs from one process to the next.
+    let mut hasher = std::hash::DefaultHasher::new();
+    (&row.host, &row.path).hash(&mut hasher);
+    Some(hasher.finish())
+}

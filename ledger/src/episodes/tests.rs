@@ -1,0 +1,292 @@
+use super::visit::is_embedded;
+use super::*;
+use crate::query::{AccessRow, Cursor};
+use crate::record::Depth;
+use jiff::civil::{Date, date};
+use proptest::prelude::*;
+use rules::alert::Severity::{self, High, Routine, Urgent};
+use rules::code::RequestId;
+use rules::decide::{ReasonCode, Verdict};
+use rules::target::Scheme;
+use rules::time::UnixMillis;
+
+const DAY: Date = date(2026, 11, 24);
+const MINUTE: i64 = 60_000;
+
+/// A blocked page of a category.
+pub(crate) fn row(
+    sequence: i64,
+    at: i64,
+    user: Option<&str>,
+    host: &str,
+    category: &str,
+) -> AccessRow {
+    AccessRow {
+        cursor: Cursor { day: DAY, sequence },
+        id: RequestId(1_000 + sequence as u64),
+        at: UnixMillis(at),
+        user: user.map(str::to_owned),
+        level: "ks3".to_owned(),
+        client: "10.0.0.7".to_owned(),
+        method: "GET".to_owned(),
+        scheme: Scheme::Https,
+        host: host.to_owned(),
+        port: 443,
+        path: Some("/".to_owned()),
+        categories: vec![category.to_owned()],
+        verdict: Verdict::Block,
+        reason: ReasonCode::Category,
+        rule: None,
+        unblock: None,
+        depth: Depth::Page,
+        policy_hash: String::new(),
+        list_version: String::new(),
+        zone: "Europe/London".to_owned(),
+        ended: None,
+    }
+}
+
+fn taken(rows: &[AccessRow]) -> EpisodeDay {
+    let mut day = EpisodeDay::new(DAY);
+    for row in rows {
+        day.take(row, &category_signs(row));
+    }
+    day
+}
+
+/// Rows of one person at these minutes, each another site.
+fn at_minutes(minutes: &[i64], category: &str) -> Vec<AccessRow> {
+    let row = |(place, minute): (usize, &i64)| {
+        row(place as i64, minute * MINUTE, Some("Sam.P"), &format!("site{place}.example"), category)
+    };
+    minutes.iter().enumerate().map(row).collect()
+}
+
+#[test]
+fn an_episode_goes_on_until_thirty_minutes_without_a_sign() {
+    let cases: [(&[i64], &[u32]); 6] = [
+        (&[0], &[1]),
+        (&[0, 29, 58], &[3]),
+        (&[0, 30], &[1, 1]),
+        (&[0, 10, 45, 46], &[2, 2]),
+        // Stored later than it was read.
+        (&[40, 20], &[2]),
+        (&[40, 5], &[1, 1]),
+    ];
+    for (minutes, expected) in cases {
+        let day = taken(&at_minutes(minutes, "drugs"));
+        let signs: Vec<u32> = day.episodes().iter().map(|episode| episode.signs).collect();
+        assert_eq!(signs, expected, "{minutes:?}");
+    }
+}
+
+#[test]
+fn an_episode_says_who_what_when_and_which_records() {
+    let day = taken(&at_minutes(&[0, 10], "self-harm"));
+    let [episode] = day.episodes() else { panic!("{:?}", day.episodes()) };
+    assert_eq!(episode.key, EpisodeKey { first: RequestId(1000), theme: "self-harm".into() });
+    assert_eq!(episode.person, Person::User("sam.p".into()));
+    assert_eq!(episode.person.confidence(), Confidence::SignedIn);
+    assert_eq!((episode.severity, episode.strongest), (High, Source::Site));
+    assert_eq!((episode.first, episode.last), (UnixMillis(0), UnixMillis(10 * MINUTE)));
+    assert_eq!((episode.requests, episode.points, &episode.records[..]), (2, 20, &[0, 1][..]));
+}
+
+#[test]
+fn people_themes_and_devices_are_kept_apart_and_names_have_no_case() {
+    let rows = [
+        row(0, 0, Some("sam.p"), "a.example", "drugs"),
+        row(1, 10_000, Some("SAM.P"), "b.example", "drugs"),
+        row(2, 20_000, Some("kim.o"), "a.example", "drugs"),
+        row(3, 30_000, None, "a.example", "drugs"),
+        row(4, 40_000, Some("sam.p"), "c.example", "weapons"),
+    ];
+    let day = taken(&rows);
+    let signs: Vec<(&str, u32)> =
+        day.episodes().iter().map(|it| (it.person.name(), it.signs)).collect();
+    assert_eq!(signs, [("sam.p", 2), ("kim.o", 1), ("10.0.0.7", 1), ("sam.p", 1)]);
+    assert_eq!(day.episodes()[2].person.confidence(), Confidence::DeviceOnly);
+}
+
+#[test]
+fn the_same_page_within_five_minutes_and_several_sites_at_once_count_once() {
+    let page = |sequence, at| row(sequence, at, Some("sam.p"), "a.example", "drugs");
+    let day = taken(&[page(0, 0), page(1, 4 * MINUTE), page(2, 5 * MINUTE), page(3, 6 * MINUTE)]);
+    assert_eq!((day.episodes()[0].signs, day.episodes()[0].requests), (2, 4));
+
+    let burst: Vec<AccessRow> = (0..4)
+        .map(|place| row(place, place * 500, Some("sam.p"), &format!("s{place}.example"), "drugs"))
+        .collect();
+    let day = taken(&burst);
+    assert_eq!((day.episodes()[0].signs, day.episodes()[0].requests), (1, 4));
+}
+
+#[test]
+fn what_a_page_fetches_by_itself_begins_nothing_but_where_it_is_urgent_and_never_counts() {
+    let script = |mut row: AccessRow| {
+        row.path = Some("/widget.JS".to_owned());
+        row
+    };
+    let fetched = script(row(0, 0, Some("sam.p"), "a.example", "drugs"));
+    assert!(is_embedded(&fetched));
+    assert!(taken(&[fetched]).episodes().is_empty());
+
+    let opened = row(0, 0, Some("sam.p"), "a.example", "drugs");
+    let later = script(row(1, MINUTE, Some("sam.p"), "b.example", "drugs"));
+    let day = taken(&[opened, later]);
+    assert_eq!((day.episodes()[0].signs, day.episodes()[0].requests), (1, 2));
+
+    let urgent = script(row(0, 0, Some("sam.p"), "a.example", "suicide"));
+    let again = script(row(1, MINUTE, Some("sam.p"), "b.example", "suicide"));
+    let day = taken(&[urgent, again]);
+    assert_eq!((day.episodes()[0].signs, day.episodes()[0].requests), (1, 2));
+}
+
+#[test]
+fn what_somebody_typed_counts_though_a_script_sent_it_and_is_no_repeat() {
+    let mut day = EpisodeDay::new(DAY);
+    for sequence in 0..3 {
+        let mut row =
+            row(sequence, sequence * 1000, Some("sam.p"), "search.example", "search-engines");
+        (row.verdict, row.method) = (Verdict::Allow, "PUT".to_owned());
+        let sign =
+            Sign { theme: "drugs".into(), points: 40, source: Source::Search, severity: High };
+        assert_eq!(day.take(&row, &[sign]), [0]);
+    }
+    assert_eq!((day.episodes()[0].signs, day.episodes()[0].strongest), (3, Source::Search));
+}
+
+#[test]
+fn categories_are_signs_only_where_they_decided() {
+    let blocked = row(0, 0, None, "a.example", "csam");
+    let cases = [
+        (Verdict::Block, ReasonCode::Locked, 1),
+        (Verdict::Block, ReasonCode::Category, 1),
+        (Verdict::Block, ReasonCode::Banned, 0),
+        (Verdict::Block, ReasonCode::OutsideTimes, 0),
+        (Verdict::Allow, ReasonCode::Allowed, 0),
+    ];
+    for (verdict, reason, expected) in cases {
+        let row = AccessRow { verdict, reason, ..blocked.clone() };
+        assert_eq!(category_signs(&row).len(), expected, "{reason:?}");
+    }
+    let both = AccessRow { categories: vec!["gore".into(), "dangerous-acts".into()], ..blocked };
+    let signs = category_signs(&both);
+    assert_eq!((signs.len(), signs[0].severity), (1, High), "one theme, the higher severity");
+}
+
+#[test]
+fn every_category_with_a_theme_is_shipped_and_has_a_title_and_what_is_locked_is_urgent() {
+    let catalogue = rules::category::Catalogue::shipped();
+    let mut with_theme = 0;
+    for (_, category) in catalogue.iter() {
+        let signs = category_signs(&row(0, 0, None, "a.example", &category.name));
+        with_theme += signs.len();
+        assert!(signs.iter().all(|sign| theme_title(&sign.theme) != sign.theme), "{signs:?}");
+        if category.locked {
+            assert!(signs.iter().any(|sign| sign.severity == Urgent), "{}", category.name);
+        }
+    }
+    assert_eq!(with_theme, 25);
+}
+
+#[test]
+fn an_alert_is_due_at_once_at_the_second_or_at_the_fifth() {
+    let thresholds = Thresholds::default();
+    let cases: [(&str, &[i64], Option<Severity>); 8] = [
+        ("suicide", &[0], Some(Urgent)),
+        ("self-harm", &[0], None),
+        ("self-harm", &[0, 29], Some(High)),
+        // Half an hour apart: two episodes, each of one sign.
+        ("self-harm", &[0, 31], None),
+        ("adult", &[0, 5, 10, 15], None),
+        ("adult", &[0, 5, 10, 15, 20], Some(Routine)),
+        ("adult", &[0, 60, 120, 180, 240], Some(Routine)),
+        // High signs that are far apart still add up to a look in the week.
+        ("self-harm", &[0, 60, 120, 180, 240], Some(Routine)),
+    ];
+    for (category, minutes, expected) in cases {
+        let day = taken(&at_minutes(minutes, category));
+        let due = day.episodes().last().and_then(|episode| episode.due(thresholds));
+        assert_eq!(due, expected, "{category} {minutes:?}");
+    }
+}
+
+#[test]
+fn no_more_episodes_than_the_bound_but_what_is_urgent() {
+    let mut day = EpisodeDay::new(DAY);
+    let device = |sequence: i64, category: &str| {
+        let address = std::net::Ipv6Addr::from(sequence as u128).to_string();
+        AccessRow { client: address, ..row(sequence, sequence, None, "a.example", category) }
+    };
+    for sequence in 0..50_010 {
+        let row = device(sequence, "adult");
+        day.take(&row, &category_signs(&row));
+    }
+    assert_eq!((day.episodes().len(), day.left_out()), (50_000, 10));
+    let urgent = device(60_000, "suicide");
+    assert_eq!(day.take(&urgent, &category_signs(&urgent)), [50_000]);
+}
+
+fn some_rows() -> impl Strategy<Value = Vec<AccessRow>> {
+    let one = (0..90 * MINUTE, 0..3_usize, 0..4_usize, 0..5_usize, any::<bool>());
+    prop::collection::vec(one, 0..40).prop_map(|all| {
+        let row = |(place, (at, who, site, category, script)): (
+            usize,
+            (i64, usize, usize, usize, bool),
+        )| {
+            let user = [Some("sam.p"), Some("kim.o"), None][who];
+            let category = ["drugs", "suicide", "adult", "games", "csam"][category];
+            let mut row = row(place as i64, at, user, &format!("s{site}.example"), category);
+            if script {
+                row.path = Some("/a.js".to_owned());
+            }
+            row
+        };
+        all.into_iter().enumerate().map(row).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// The same records in the same order give the same episodes, however often the reading stopped
+    /// and began again at the start of the day.
+    #[test]
+    fn the_same_records_make_the_same_episodes(rows in some_rows(), stop in 0..40_usize) {
+        let whole = taken(&rows);
+        let mut day = taken(&rows[..stop.min(rows.len())]);
+        for row in rows.iter().skip(stop) {
+            day.take(row, &category_signs(row));
+        }
+        prop_assert_eq!(whole.episodes(), day.episodes());
+    }
+
+    /// What others do changes nobody's episodes.
+    #[test]
+    fn a_persons_episodes_are_made_of_their_records_alone(rows in some_rows()) {
+        let own: Vec<AccessRow> =
+            rows.iter().filter(|row| row.user.as_deref() == Some("sam.p")).cloned().collect();
+        let (all, alone) = (taken(&rows), taken(&own));
+        let of_sam = all.episodes().iter().filter(|it| it.person.name() == "sam.p");
+        prop_assert!(of_sam.eq(alone.episodes()));
+    }
+
+    /// No urgent sign is lost, and each record belongs to one episode of a theme.
+    #[test]
+    fn every_urgent_sign_is_in_one_episode_that_is_due(rows in some_rows()) {
+        let day = taken(&rows);
+        for row in &rows {
+            for sign in category_signs(row).iter().filter(|sign| sign.severity == Urgent) {
+                let of_it: Vec<_> = day.episodes().iter()
+                    .filter(|it| it.key.theme == sign.theme && it.records.contains(&row.cursor.sequence))
+                    .collect();
+                prop_assert_eq!(of_it.len(), 1);
+                prop_assert_eq!(of_it[0].due(Thresholds::default()), Some(Urgent));
+            }
+        }
+        for episode in day.episodes() {
+            prop_assert!(episode.signs >= 1 && episode.signs <= episode.requests);
+        }
+    }
+}

@@ -666,7 +666,7 @@ fn damaged(path: &Path, why: String) -> AppendError {
 }
 
 /// SQLite's extended code of an error; 0 where it is none of SQLite's.
-fn extended_code(error: &sqlx::Error) -> i32 {
+pub(crate) fn extended_code(error: &sqlx::Error) -> i32 {
     let code = error.as_database_error().and_then(|error| error.code());
     code.and_then(|code| code.parse().ok()).unwrap_or(0)
 }

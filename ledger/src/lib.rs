@@ -10,6 +10,7 @@
 //! does the open day's; its sums stay in a small SQLite file.
 
 pub mod accounts;
+pub mod alerts;
 pub mod backup;
 mod carried;
 pub mod changes;

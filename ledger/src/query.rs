@@ -275,6 +275,34 @@ impl AccessLog {
         Ok(Page { rows, next })
     }
 
+    /// Up to `limit` rows of one school day behind a place in it, or from its start. A day may get rows
+    /// when later ones have some already, so who follows the log by days must look at each.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn day_page(
+        &mut self,
+        day: Date,
+        filter: &Filter,
+        order: Order,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AccessRow>, QueryError> {
+        let mut parts = self.parts()?;
+        parts.retain(|part| part.day == day);
+        if order == Order::NewestFirst {
+            parts.reverse();
+        }
+        let mut rows = Vec::new();
+        for part in parts {
+            rows.extend(self.part_rows(part, filter, order, after, limit - rows.len()).await?);
+            if rows.len() == limit {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
     /// The access of an id. Its second tells the day; where the clock was wrong then, all days are
     /// looked through.
     ///

@@ -1,5 +1,6 @@
-//! Words about alerts that the policy, the log and the command line share.
+//! Words about alerts that the policy, the log and the command line share, and `[alerts]` of the policy.
 
+use crate::access::Role;
 use serde::{Deserialize, Serialize};
 
 /// How soon somebody must look.
@@ -57,6 +58,57 @@ impl AlertId {
         let text = text.trim();
         let digits = text.strip_prefix("A-").or_else(|| text.strip_prefix("a-")).unwrap_or(text);
         digits.parse().ok().filter(|number| *number > 0).map(Self)
+    }
+}
+
+/// Milliseconds of a minute.
+const MINUTE_MS: i64 = 60_000;
+
+/// `[alerts]`: who is told of what, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertRules {
+    /// Roles whose holders are told, by severity. Of what is routine nobody is told at once: it stands
+    /// in the weekly report.
+    pub told: [Vec<Role>; 3],
+    /// Roles whose holders are told too where nobody has looked.
+    pub escalate_to: Vec<Role>,
+    /// Milliseconds after which that is, by severity; `None`: never.
+    pub escalate_after_ms: [Option<i64>; 3],
+    /// Signs of high severity within 30 minutes that make an alert.
+    pub high_after: u32,
+    /// Signs of one person and theme in a school day that make an alert.
+    pub routine_after: u32,
+    /// Whether mail says whom an alert is about.
+    pub names_in_mail: bool,
+}
+
+impl Default for AlertRules {
+    /// Urgent to safeguarding leads and head, and again after 15 minutes; high to the safeguarding
+    /// leads, and to the head too after a day; at 2 and 5 signs; no names.
+    fn default() -> Self {
+        let leads = || vec![Role::Dsl];
+        Self {
+            told: [leads(), leads(), vec![Role::Dsl, Role::Head]],
+            escalate_to: vec![Role::Head],
+            escalate_after_ms: [None, Some(24 * 60 * MINUTE_MS), Some(15 * MINUTE_MS)],
+            high_after: 2,
+            routine_after: 5,
+            names_in_mail: false,
+        }
+    }
+}
+
+impl AlertRules {
+    /// The roles that are told of a severity.
+    #[must_use]
+    pub fn told_of(&self, severity: Severity) -> &[Role] {
+        &self.told[severity as usize]
+    }
+
+    /// Milliseconds until others are told, too.
+    #[must_use]
+    pub fn escalate_after(&self, severity: Severity) -> Option<i64> {
+        self.escalate_after_ms[severity as usize]
     }
 }
 

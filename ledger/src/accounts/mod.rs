@@ -431,7 +431,7 @@ fn row_of(account: Account) -> AccountRow {
 ///
 /// # Panics
 /// If the system has no randomness: nothing safe could follow.
-fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let mut filled = 0;
     // A signal may cut a read short; the source itself is never empty once the system has started.

@@ -1,6 +1,7 @@
 //! The access log from decision to answer: kills, damage, full disks, day bounds, pages, rollups.
 #![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 
+mod alerts;
 mod backlog;
 mod backup;
 mod clock;

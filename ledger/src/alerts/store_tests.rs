@@ -1,0 +1,190 @@
+use super::super::{AlertEvent, Channel, Outcome};
+use super::*;
+use crate::episodes::{Confidence, EpisodeKey, Person, Source};
+use rules::alert::{AlertId, Severity};
+use std::convert::Infallible;
+
+fn raised(number: u32, theme: &str) -> NewEvent {
+    let event = AlertEvent::Raised {
+        alert: AlertId(number),
+        episode: EpisodeKey { first: RequestId(u64::from(number)), theme: theme.into() },
+        day: "2026-11-24".into(),
+        severity: Severity::High,
+        level: "ks3".into(),
+        confidence: Confidence::SignedIn,
+        strongest: Source::Site,
+        first: UnixMillis(5),
+        signs: 2,
+        private: String::new(),
+    };
+    let private = Some(Private::About(Person::User("sam.p".into())));
+    NewEvent { private, ..NewEvent::new("schoolgate", event) }
+}
+
+fn by(actor: &str, event: AlertEvent) -> NewEvent {
+    NewEvent::new(actor, event)
+}
+
+async fn append(store: &mut AlertStore, at: i64, events: Vec<NewEvent>) -> Vec<AlertEntry> {
+    let decide = |_: &Alerts| Ok::<_, Infallible>(events);
+    store.append_with(UnixMillis(at), &[], decide).await.unwrap()
+}
+
+async fn with_one(state: &Path) -> AlertStore {
+    let mut store = AlertStore::open(state).await.unwrap();
+    append(&mut store, 10, vec![raised(1, "drugs")]).await;
+    store
+}
+
+#[tokio::test]
+async fn an_alert_goes_from_open_to_closed_and_reads_the_same_by_another() {
+    let state = tempfile::tempdir().unwrap();
+    let mut store = with_one(state.path()).await;
+    let alert = AlertId(1);
+    let note = Some(Private::Note("spoke to Sam".into()));
+    let reviewed = AlertEvent::Reviewed { alert, outcome: Outcome::Spoken, private: None };
+    let steps = [
+        ("open", by("schoolgate", AlertEvent::Escalated { alert, step: 1, to: vec![] })),
+        ("seen", by("q.whitmore", AlertEvent::Seen { alert })),
+        ("assigned", by("q.whitmore", AlertEvent::Assigned { alert, to: "N.Reyes".into() })),
+        ("watched", NewEvent { private: note, ..by("n.reyes", reviewed) }),
+        ("closed", by("n.reyes", AlertEvent::Closed { alert })),
+    ];
+    for (place, (state, event)) in steps.into_iter().enumerate() {
+        append(&mut store, 20 + 10 * place as i64, vec![event]).await;
+        assert_eq!(store.alerts().await.unwrap().get(alert).unwrap().state(), state);
+    }
+    let own = store.alerts().await.unwrap().get(alert).cloned();
+    let mut other = AlertStore::open(state.path()).await.unwrap();
+    assert_eq!(other.alerts().await.unwrap().get(alert).cloned(), own);
+    let own = own.unwrap();
+    assert_eq!(own.time_to_review_ms(), Some(40));
+    assert!(own.is_of("n.reyes") && !own.is_of("q.whitmore"));
+    assert_eq!(own.seen, Some(("q.whitmore".into(), UnixMillis(30))));
+    let review = own.reviews[0].sequence;
+    assert_eq!(other.private(review).await.unwrap(), Some(Private::Note("spoke to Sam".into())));
+    let about = other.private(own.sequence).await.unwrap();
+    assert_eq!(about, Some(Private::About(Person::User("sam.p".into()))));
+}
+
+#[tokio::test]
+async fn what_gets_worse_is_unseen_and_open_again() {
+    let state = tempfile::tempdir().unwrap();
+    let mut store = with_one(state.path()).await;
+    let alert = AlertId(1);
+    append(&mut store, 20, vec![by("q.whitmore", AlertEvent::Seen { alert })]).await;
+    append(&mut store, 30, vec![by("q.whitmore", AlertEvent::Closed { alert })]).await;
+    let worse = AlertEvent::Worsened { alert, severity: Severity::Urgent, signs: 4 };
+    append(&mut store, 40, vec![by("schoolgate", worse)]).await;
+    let alert = store.alerts().await.unwrap().get(alert).unwrap();
+    assert_eq!((alert.state(), alert.severity, alert.is_seen()), ("open", Severity::Urgent, false));
+}
+
+#[tokio::test]
+async fn two_writers_share_one_log_and_times_never_fall() {
+    let state = tempfile::tempdir().unwrap();
+    let mut one = with_one(state.path()).await;
+    let mut other = AlertStore::open(state.path()).await.unwrap();
+    append(&mut other, 50, vec![raised(2, "suicide")]).await;
+    let third = append(&mut one, 40, vec![raised(3, "violence")]).await;
+    assert_eq!((third[0].sequence, third[0].at), (2, UnixMillis(50)));
+    assert_eq!(other.alerts().await.unwrap().len(), 3);
+    assert_eq!(one.head().await.unwrap(), other.head().await.unwrap());
+    let refused = one.append_with(UnixMillis(60), &[], |_| Err("no")).await;
+    assert!(matches!(refused, Err(AppendAlertError::Refused("no"))));
+    assert_eq!(other.head().await.unwrap().0, 3);
+}
+
+#[tokio::test]
+async fn the_last_try_to_tell_somebody_stands_for_all() {
+    let state = tempfile::tempdir().unwrap();
+    let mut store = with_one(state.path()).await;
+    for failed in [Some("no answer".to_owned()), None] {
+        let event = AlertEvent::Notified {
+            alert: AlertId(1),
+            severity: Severity::High,
+            step: 0,
+            channel: Channel::Mail,
+            to: "q.whitmore".into(),
+            failed,
+        };
+        append(&mut store, 20, vec![by("schoolgate", event)]).await;
+    }
+    let alert = store.alerts().await.unwrap().get(AlertId(1)).unwrap();
+    assert_eq!(alert.deliveries.len(), 1);
+    assert_eq!(alert.deliveries[0].failed, None);
+}
+
+#[tokio::test]
+async fn what_is_personal_can_be_erased_and_is_gone_from_the_file() {
+    let state = tempfile::tempdir().unwrap();
+    let mut store = with_one(state.path()).await;
+    let head = store.head().await.unwrap();
+    assert_eq!(store.erase_private(&[0, 7]).await.unwrap(), 1);
+    assert_eq!(store.private(0).await.unwrap(), None);
+    drop(store);
+    for file in std::fs::read_dir(state.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(5).any(|it| it == b"sam.p"), "the name is still there");
+    }
+    let mut again = AlertStore::open(state.path()).await.unwrap();
+    assert_eq!(again.head().await.unwrap(), head, "and everything else is as it was");
+    assert_eq!(again.alerts().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn any_change_of_an_entry_or_of_what_is_personal_is_noticed() {
+    let damages = [
+        "UPDATE event SET body = replace(body, 'drugs', 'games') WHERE sequence = 0",
+        "UPDATE event SET leaf = zeroblob(32) WHERE sequence = 1",
+        "DELETE FROM event WHERE sequence = 0",
+        "UPDATE private SET body = replace(body, 'sam.p', 'kim.o')",
+    ];
+    for damage in damages {
+        let state = tempfile::tempdir().unwrap();
+        let mut store = with_one(state.path()).await;
+        append(&mut store, 20, vec![raised(2, "violence")]).await;
+        for trigger in ["event_no_update", "event_no_delete", "private_no_update"] {
+            let drop = AssertSqlSafe(format!("DROP TRIGGER {trigger}"));
+            sqlx::query(drop).execute(&mut store.connection).await.unwrap();
+        }
+        sqlx::query(damage).execute(&mut store.connection).await.unwrap();
+        drop(store);
+        let read = match AlertStore::open(state.path()).await {
+            Ok(mut store) => store.private(0).await.map(drop),
+            Err(error) => Err(error),
+        };
+        assert!(matches!(read, Err(AlertError::Damaged { .. })), "{damage}: {read:?}");
+    }
+}
+
+#[tokio::test]
+async fn entries_cannot_be_changed_by_mistake() {
+    let state = tempfile::tempdir().unwrap();
+    let mut store = with_one(state.path()).await;
+    for mistake in [
+        "UPDATE event SET body = body",
+        "DELETE FROM event",
+        "UPDATE private SET body = '\"\"'",
+        "INSERT INTO event (sequence, body, leaf) VALUES (9, '{\"sequence\":9}', zeroblob(32))",
+    ] {
+        assert!(sqlx::query(mistake).execute(&mut store.connection).await.is_err(), "{mistake}");
+    }
+}
+
+#[test]
+fn positions_are_read_back_with_what_they_led_to() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let state = tempfile::tempdir().unwrap();
+        let mut store = AlertStore::open(state.path()).await.unwrap();
+        let day = jiff::civil::date(2026, 11, 24);
+        for sequence in [7, 9] {
+            let position = Position { sequence, record: RequestId(u64::MAX - 1) };
+            let none = |_: &Alerts| Ok::<_, Infallible>(Vec::new());
+            store.append_with(UnixMillis(1), &[(day, position)], none).await.unwrap();
+            let mut other = AlertStore::open(state.path()).await.unwrap();
+            assert_eq!(other.positions().await.unwrap(), BTreeMap::from([(day, position)]));
+        }
+    });
+}

@@ -40,6 +40,9 @@ const MOST_MANIFEST_BYTES: u64 = 64 * 1024 * 1024;
 /// The change log's name: the last file that a restore writes, so that half a restore never serves.
 const CHANGES: &str = "changes.db";
 
+/// The name of the file of alerts.
+const ALERTS: &str = "alerts.db";
+
 /// Listings of a folder until one brings nothing new: days begin meanwhile.
 const MOST_LISTINGS: u32 = 20;
 
@@ -235,6 +238,11 @@ impl<'a> Backup<'a> {
     async fn take_folders(&mut self) -> Result<(), BackupError> {
         let changes = self.state.join(CHANGES);
         self.take_database(&changes, &format!("state/{CHANGES}")).await?;
+        // Before the days: what was read of them after this copy is read again.
+        let alerts = self.state.join(ALERTS);
+        if alerts.exists() {
+            self.take_database(&alerts, &format!("state/{ALERTS}")).await?;
+        }
         let mut taken = BTreeSet::new();
         for folder in ["audit", "journal"] {
             self.take_folder(folder, &mut taken).await?;

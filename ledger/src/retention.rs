@@ -526,7 +526,7 @@ mod tests {
     #[test]
     fn a_clock_that_jumped_ahead_makes_no_earlier_day_over() {
         let clock = SchoolClock::new("Europe/London", &[]).unwrap();
-        let keep = Keep { allowed_days: 30, blocked_days: 30, changes_days: 1 };
+        let keep = Keep { allowed_days: 30, blocked_days: 30, changes_days: 1, alerts_days: 366 };
         let day = |text: &str| text.parse::<Date>().unwrap();
         // 2027-01-10, noon: a year ahead of all records but that of today.
         let now = UnixMillis(1_799_582_400_000);
@@ -554,7 +554,7 @@ mod tests {
     #[test]
     fn a_day_is_over_once_its_last_record_is_old_enough_for_the_longest_class() {
         let clock = SchoolClock::new("Europe/London", &[]).unwrap();
-        let keep = Keep { allowed_days: 2, blocked_days: 3, changes_days: 1 };
+        let keep = Keep { allowed_days: 2, blocked_days: 3, changes_days: 1, alerts_days: 366 };
         // 2026-01-10, noon.
         let now = UnixMillis(1_768_046_400_000);
         let order = Order {

@@ -3,6 +3,7 @@
 mod diff;
 mod inspect;
 mod read;
+mod read_alerts;
 mod read_grid;
 mod read_inspect;
 mod read_levels;
@@ -17,6 +18,7 @@ pub use inspect::InspectSite;
 pub use trial::TestFailure;
 
 use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};
+use crate::alert::AlertRules;
 use crate::category::{Catalogue, CategoryId, CategorySet};
 use crate::change::SignOffOrder;
 use crate::decide::{Decision, Reason, allow, block};
@@ -132,12 +134,14 @@ pub struct Keep {
     pub blocked_days: u32,
     /// The change log.
     pub changes_days: u32,
+    /// Whom alerts are about, and what was noted of them.
+    pub alerts_days: u32,
 }
 
 impl Default for Keep {
-    /// 90 days, 12 months, 7 years.
+    /// 90 days, 12 months, 7 years, 12 months.
     fn default() -> Self {
-        Self { allowed_days: 90, blocked_days: 366, changes_days: 2557 }
+        Self { allowed_days: 90, blocked_days: 366, changes_days: 2557, alerts_days: 366 }
     }
 }
 
@@ -203,6 +207,7 @@ pub struct Policy {
     /// By role, as written.
     holders: [Vec<String>; Role::ALL.len()],
     unblock: UnblockRules,
+    alerts: AlertRules,
     keep: Keep,
     inspect: inspect::InspectRules,
     tls: TlsRules,
@@ -449,6 +454,12 @@ impl Policy {
     #[must_use]
     pub fn tenants(&self) -> &Tenants {
         &self.tenants
+    }
+
+    /// `[alerts]`.
+    #[must_use]
+    pub fn alert_rules(&self) -> &AlertRules {
+        &self.alerts
     }
 
     /// `[keep]`.

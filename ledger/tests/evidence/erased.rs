@@ -13,7 +13,8 @@ use rules::time::{SchoolClock, UnixMillis};
 use std::path::{Path, PathBuf};
 
 const DAY_MS: i64 = crate::log::DAY_MS;
-const KEEP: Keep = Keep { allowed_days: 10, blocked_days: 20, changes_days: 2557 };
+const KEEP: Keep =
+    Keep { allowed_days: 10, blocked_days: 20, changes_days: 2557, alerts_days: 366 };
 
 fn clock() -> SchoolClock {
     SchoolClock::new("Europe/London", &[]).unwrap()

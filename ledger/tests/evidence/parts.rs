@@ -20,7 +20,8 @@ use rules::policy::Keep;
 use rules::time::{SchoolClock, UnixMillis};
 use std::path::{Path, PathBuf};
 
-const KEEP: Keep = Keep { allowed_days: 10, blocked_days: 300, changes_days: 2557 };
+const KEEP: Keep =
+    Keep { allowed_days: 10, blocked_days: 300, changes_days: 2557, alerts_days: 366 };
 
 pub(crate) fn clock() -> SchoolClock {
     SchoolClock::new("Europe/London", &[]).unwrap()

@@ -4,6 +4,7 @@
 //! Where it is not plain that a difference only tightens, it counts as loosening: then somebody
 //! has to sign for it.
 
+mod alerts;
 mod searches;
 
 use super::{Cell, Keep, Policy, SiteMap, UnblockRules};
@@ -101,6 +102,7 @@ impl Policy {
         self.diff_unblock(newer, &mut diff);
         self.diff_inspect(newer, &mut diff);
         self.diff_tenants(newer, &mut diff);
+        alerts::diff_alerts(&self.alerts, &newer.alerts, &mut diff);
         diff_keep(self.keep, newer.keep, &mut diff);
         let words = |policy: &Policy| {
             policy.sign_in.iter().map(|way| way.as_str()).collect::<Vec<_>>().join(", ")
@@ -492,6 +494,7 @@ fn diff_keep(old: Keep, new: Keep, diff: &mut PolicyDiff) {
         ("allowed", old.allowed_days, new.allowed_days),
         ("blocked", old.blocked_days, new.blocked_days),
         ("changes", old.changes_days, new.changes_days),
+        ("alerts", old.alerts_days, new.alerts_days),
     ];
     for (name, old, new) in parts {
         let (before, after) = (format!("{old} days"), format!("{new} days"));

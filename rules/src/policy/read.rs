@@ -11,7 +11,7 @@ use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "school",
     "timezone",
     "terms",
@@ -28,6 +28,7 @@ const KEYS: [&str; 18] = [
     "tenants",
     "roles",
     "unblock",
+    "alerts",
     "keep",
     "test",
 ];
@@ -92,6 +93,7 @@ impl Reader<'_> {
         let tenants = self.tenants(root, &inspect);
         let (roles, holders) = self.roles(root);
         let unblock = self.unblock(root, &roles);
+        let alerts = self.alerts(root, &holders);
         let keep = self.keep(root);
         let sign_in = self.identify(root);
         let tests = self.tests(root);
@@ -117,6 +119,7 @@ impl Reader<'_> {
             roles,
             holders,
             unblock: unblock?,
+            alerts,
             keep,
             inspect,
             tls,

@@ -17,7 +17,7 @@ const MAX_UNBLOCK_DAYS: u16 = 366;
 const DEFAULT_UNBLOCK_DAYS: u16 = 90;
 
 type Roles = HashMap<String, RoleSet>;
-type Holders = [Vec<String>; Role::ALL.len()];
+pub(super) type Holders = [Vec<String>; Role::ALL.len()];
 
 impl Reader<'_> {
     pub(super) fn exceptions(&mut self, root: &DeTable<'_>) -> Vec<Exception> {
@@ -203,7 +203,7 @@ impl Reader<'_> {
     }
 
     /// Roles that change something; governors and auditors only read.
-    fn acting_roles(&mut self, value: Option<&Value<'_>>, example: &str) -> Vec<Role> {
+    pub(super) fn acting_roles(&mut self, value: Option<&Value<'_>>, example: &str) -> Vec<Role> {
         let Some(value) = value else { return Vec::new() };
         let mut roles = Vec::new();
         for (at, word) in self.document.strings(value, example) {
@@ -301,11 +301,12 @@ impl Reader<'_> {
         let mut keep = Keep::default();
         let Some(value) = root.get("keep") else { return keep };
         let Some(table) = self.document.table(value, EXAMPLE) else { return keep };
-        self.document.only_keys(table, "[keep]", &["allowed", "blocked", "changes"]);
+        self.document.only_keys(table, "[keep]", &["allowed", "blocked", "changes", "alerts"]);
         let parts = [
             ("allowed", &mut keep.allowed_days),
             ("blocked", &mut keep.blocked_days),
             ("changes", &mut keep.changes_days),
+            ("alerts", &mut keep.alerts_days),
         ];
         for (key, days) in parts {
             let Some(value) = table.get(key) else { continue };

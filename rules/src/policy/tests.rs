@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alerts;
 mod differences;
 mod searches;
 
@@ -232,7 +233,10 @@ fn the_unblock_rules_and_times_to_keep_are_as_written() {
         (standing.who, standing.max_minutes, standing.scope.as_str()),
         (Role::Teacher, 60, "class")
     );
-    assert_eq!(policy.keep(), Keep { allowed_days: 90, blocked_days: 366, changes_days: 2557 });
+    assert_eq!(
+        policy.keep(),
+        Keep { allowed_days: 90, blocked_days: 366, changes_days: 2557, alerts_days: 366 }
+    );
     let by_it = parse(&SAMPLE.replace("apply = \"automatic\"", "apply = \"it\"")).unwrap();
     assert_eq!(
         (&by_it.unblock_rules().apply[..], by_it.unblock_rules().apply_automatically),

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking and says what it skipped"
 )]
 
+mod alerts;
 mod browser;
 mod ca;
 mod circumvention;

@@ -11,11 +11,11 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A mail server; ends with the test.
-struct MailServer(Child);
+pub(crate) struct MailServer(Child);
 
 impl MailServer {
     /// Under a certificate for `name`; takes mail of whoever has `password`.
-    fn start(daemon: &Daemon, port: u16, name: &str, password: &str) -> Self {
+    pub(crate) fn start(daemon: &Daemon, port: u16, name: &str, password: &str) -> Self {
         let (certificate, key) = daemon.origin.certificate(&[name], false);
         let file = |file: &str| daemon.folder().join(file);
         std::fs::write(file("mail.pem"), certificate).unwrap();

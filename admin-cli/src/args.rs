@@ -1,6 +1,7 @@
 //! The command line: a noun, then a verb. Every help text opens with examples.
 
 mod account;
+mod alerts;
 mod audit;
 mod backup;
 mod ca;
@@ -13,6 +14,7 @@ mod records;
 pub(crate) use account::{
     AccountCommand, BreakGlassCommand, LoginArgs, LogoutArgs, SetupArgs, TotpCommand, WhoamiArgs,
 };
+pub(crate) use alerts::{AlertsCommand, CaseCommand};
 pub(crate) use audit::AuditCommand;
 pub(crate) use backup::BackupCommand;
 pub(crate) use ca::{CaCommand, CaFormat, NewArgs};
@@ -201,6 +203,19 @@ and the one-time code, where two-step log-in is on.")]
   schoolgate report changes --format csv -o changes.csv")]
     #[command(subcommand)]
     Report(ReportCommand),
+    /// What somebody must look at: signs of harm, by person and theme, and what came of them
+    #[command(before_help = "Examples:
+  schoolgate alerts list --open
+  schoolgate alerts show A-0012
+  schoolgate alerts assign A-0012 n.reyes
+  schoolgate alerts review A-0012 --outcome spoken --note \"Spoke to Sam with Mr Fenn\"")]
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
+    /// What is given to the school's safeguarding records
+    #[command(before_help = "Examples:
+  schoolgate case export A-0012 --reason \"Case 2026-014\" -o case-014.csv")]
+    #[command(subcommand)]
+    Case(CaseCommand),
     /// What proves that the log is whole: checkpoints, a check of everything, records with proofs
     #[command(before_help = "Examples:
   schoolgate audit verify --against /mnt/other/disk/checkpoints

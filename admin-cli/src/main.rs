@@ -5,11 +5,13 @@ mod output;
 
 mod account;
 mod actions_log;
+mod alerts;
 mod args;
 mod audit;
 mod backup;
 mod block;
 mod ca;
+mod case;
 mod certificate;
 mod changes_log;
 mod check;
@@ -111,6 +113,8 @@ async fn ask(school: &School, command: Command) -> Result<Exit, Failure> {
         Command::Logout(args) => login::logout(school, &args).await,
         Command::Whoami(args) => login::whoami(school, &args).await,
         Command::Account(command) => account::run(school, command).await,
+        Command::Alerts(command) => alerts::run(school, command).await,
+        Command::Case(command) => case::run(school, command).await,
         Command::Check(args) => check::run(school, args).await,
         Command::Explain(args) => log::explain(school, &args).await,
         Command::Block(args) => block::run(school, args).await,

@@ -87,7 +87,7 @@ fn deliver(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
 }
 
 /// As [`deliver`], into a new file that nobody else on this machine can read.
-fn deliver_privately(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
+pub(crate) fn deliver_privately(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let Some(path) = output else { return deliver(text, None) };
     let failed = |error: std::io::Error| {

@@ -5,12 +5,12 @@
 //! metrics, and tried again each minute.
 
 mod facts;
-mod webhook;
 
 use crate::config::{AuditSettings, Config};
 use crate::record::now;
 use crate::snapshot::Current;
 use crate::telemetry::Metrics;
+use crate::webhook;
 use crate::worker::Stop;
 use jiff::civil::Date;
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
@@ -40,6 +40,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Days made anew without the rows of a class whose time is up, after one checkpoint: each takes about a
 /// minute in a large school, and checkpoints must not wait.
 const MOST_PARTS: usize = 10;
+
+/// The media type of a checkpoint.
+const NOTE_KIND: &str = "text/plain; charset=utf-8";
 
 /// What stands above the checkpoint in a mail.
 const MAIL_TEXT: &str = "\
@@ -276,9 +279,9 @@ impl Attestor {
             let outcome = match places::last(&config.state) {
                 Err(error) => Err(error.to_string()),
                 Ok(None) => Ok(None),
-                Ok(Some((checkpoint, note))) => {
-                    webhook::post(&config, url, note).await.map(|()| Some(checkpoint.size))
-                }
+                Ok(Some((checkpoint, note))) => webhook::post(&config, url, NOTE_KIND, note)
+                    .await
+                    .map(|()| Some(checkpoint.size)),
             };
             all_there &= self.delivered(&webhook::name(url), outcome).await;
         }
@@ -309,7 +312,8 @@ impl Attestor {
             Ok(Some((checkpoint, note))) => {
                 let subject = format!("Checkpoint of the filtering log of {school}, {today}");
                 let text = format!("{MAIL_TEXT}\n{note}");
-                let sent = crate::mail::send(config, &config.audit.mail_to, &subject, text).await;
+                let sent =
+                    crate::mail::send(config, &config.audit.mail_to, &subject, text, None).await;
                 sent.map(|()| Some(checkpoint.size))
             }
         };

@@ -5,11 +5,13 @@
 //! the file's line and what to do. Paths are relative to the file's folder, so that the same file
 //! works whatever the current folder is.
 
+mod alerts;
 mod file;
 mod limits;
 mod mail;
 mod show;
 
+pub use alerts::AlertSettings;
 pub use limits::Limits;
 pub use mail::{MailSettings, MailTls};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub ca: CaSettings,
     /// Checkpoints.
     pub audit: AuditSettings,
+    /// How people are told of alerts.
+    pub alerts: AlertSettings,
     /// The server that takes mail; `None`: none is sent.
     pub mail: Option<MailSettings>,
     /// Administrators' sessions.

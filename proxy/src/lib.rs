@@ -6,6 +6,7 @@
 //! that a request takes no lock; [`snapshot::Snapshot`] is what they all decide by.
 
 mod address;
+mod alerting;
 mod attest;
 pub mod authority;
 mod begun;
@@ -60,6 +61,7 @@ mod time_slice;
 mod tunnel;
 mod upstream_tls;
 mod view;
+mod webhook;
 mod websocket;
 mod wire;
 mod worker;

@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Most bytes of a password file: a device given by mistake must not fill the memory.
 const MAX_PASSWORD_BYTES: u64 = 4_096;
 
-/// Sends a text; the server has taken it once this is done.
+/// Sends a text; the server has taken it once this is done. `id` is the mail's identifier, where another try
+/// is to have the same (RFC 5322, 3.6.4).
 ///
 /// # Errors
 /// Why not, without any password.
@@ -24,9 +25,13 @@ pub(crate) async fn send(
     to: &[Mailbox],
     subject: &str,
     text: String,
+    id: Option<String>,
 ) -> Result<(), String> {
     let mail = config.mail.as_ref().ok_or("the machine file has no [mail]")?;
     let mut message = Message::builder().from(mail.from.clone()).subject(subject);
+    if id.is_some() {
+        message = message.message_id(id);
+    }
     for address in to {
         message = message.to(address.clone());
     }

@@ -1,5 +1,6 @@
 //! Starting, signals and stopping.
 
+use crate::alerting;
 use crate::attest;
 use crate::authority::{self, AuthorityError};
 use crate::config::Config;
@@ -74,6 +75,9 @@ pub enum ServeError {
     /// The thread that makes checkpoints.
     #[error("the thread that makes checkpoints: {0}")]
     Attest(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The thread that tells of alerts.
+    #[error("the thread that tells of alerts: {0}")]
+    Alerts(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A worker stopped by itself.
     #[error("a worker stopped; see the log, then restart")]
     WorkerStopped,
@@ -92,6 +96,7 @@ pub struct Running {
     workers: Vec<JoinHandle<io::Result<()>>>,
     ops_thread: Option<JoinHandle<()>>,
     attest_thread: Option<JoinHandle<()>>,
+    alerts_thread: Option<JoinHandle<()>>,
     follower: Arc<Follower>,
     heartbeats: Arc<Heartbeats>,
     log_watch: Option<JoinHandle<()>>,
@@ -176,6 +181,8 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         current: Arc::clone(&current),
         heads: writer.heads(),
     };
+    let alerting =
+        alerting::Alerting { config: Arc::clone(&config), current: Arc::clone(&current) };
     let mut running = Running {
         proxy,
         ops: ops_address,
@@ -184,6 +191,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         workers: Vec::with_capacity(workers),
         ops_thread: None,
         attest_thread: None,
+        alerts_thread: None,
         follower: Arc::clone(&follower),
         heartbeats: Arc::clone(&heartbeats),
         log_watch: Some(watching),
@@ -203,6 +211,8 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
     }
     let attest_thread = attest::start(attesting, &metrics, stopped.clone());
     running.attest_thread = Some(attest_thread.map_err(|error| ServeError::Attest(error.into()))?);
+    let alerts_thread = alerting::start(alerting, &metrics, stopped.clone());
+    running.alerts_thread = Some(alerts_thread.map_err(|error| ServeError::Alerts(error.into()))?);
     if let Some(listener) = listening.ops {
         let log = (journals, log_watch);
         let ops = Ops::new(metrics, current, follower, log, heartbeats, admission, verifier)?;
@@ -292,6 +302,11 @@ impl Running {
             && attest.join().is_err()
         {
             tracing::error!("the thread that makes checkpoints stopped by a panic");
+        }
+        if let Some(alerts) = self.alerts_thread.take()
+            && alerts.join().is_err()
+        {
+            tracing::error!("the thread that tells of alerts stopped by a panic");
         }
         if let Some(watch) = self.log_watch.take()
             && watch.join().is_err()

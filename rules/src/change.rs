@@ -28,6 +28,7 @@ pub use order::{SignOff, SignOffOrder};
 pub use school::{POLICY_ROLES, PolicyFound, ask_lift, ask_list, change_policy, policy_file_found};
 
 use crate::access::Role;
+use crate::alert::AlertId;
 use crate::decide::ReasonCode;
 use crate::erasure::ErasureId;
 use crate::hold::{HoldId, HoldScope};
@@ -268,6 +269,9 @@ pub enum Event {
         /// When it lapses if nobody carries it out.
         lapses: Option<UnixMillis>,
     },
+    /// Somebody dealt with an alert: what they did, not what they wrote. The alert itself stands in the log
+    /// of alerts.
+    AlertHandled { alert: AlertId, done: String },
     /// Another person carried it out, on every day that there was.
     ErasureDone { id: ErasureId, days: u64, rows: u64 },
 }

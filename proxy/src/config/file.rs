@@ -1,5 +1,6 @@
 //! From the text of a machine file to a checked [`Config`].
 
+use super::alerts::RawAlerts;
 use super::limits::RawLimits;
 use super::mail::RawMail;
 use super::{
@@ -56,6 +57,8 @@ struct RawConfig {
     ca: RawCa,
     #[serde(default)]
     audit: RawAudit,
+    #[serde(default)]
+    alerts: RawAlerts,
     mail: Option<RawMail>,
     #[serde(default)]
     accounts: RawAccounts,
@@ -188,6 +191,7 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
         super::mail::read(raw, folder, &mut |span, what, fix| reader.fault(span, what, &fix))
     });
     let audit = reader.audit(&raw.audit, raw.mail.is_some(), &upstream.allow_private);
+    let alerts = reader.alerts(&raw.alerts, raw.mail.is_some(), &upstream.allow_private);
     let accounts = reader.accounts(&raw.accounts);
     let lists = reader.lists(&raw.lists, &upstream.allow_private);
     if !reader.faults.is_empty() {
@@ -205,6 +209,7 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
         log,
         ca: CaSettings { passphrase_file: raw.ca.passphrase_file.map(|file| folder.join(file)) },
         audit,
+        alerts,
         mail,
         accounts,
         lists,
@@ -214,7 +219,7 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
 }
 
 /// Gathers faults with their lines.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a str,
     name: &'a str,
     folder: &'a Path,
@@ -222,7 +227,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, span: Range<usize>, what: impl Into<String>, fix: impl Into<String>) {
+    pub(super) fn fault(
+        &mut self,
+        span: Range<usize>,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
         let line = self.line(span.start);
         let place = format!("{}:{line}", self.name);
         self.faults.push((line, ConfigFault { place, what: what.into(), fix: fix.into() }));
@@ -471,7 +481,10 @@ impl Reader<'_> {
         AuditSettings {
             origin: raw.origin.as_ref().map(|origin| origin.get_ref().clone()),
             copy_to: raw.copy_to.iter().map(|copy| self.folder.join(copy.get_ref())).collect(),
-            webhook: raw.webhook.as_ref().and_then(|url| self.webhook(url, allow_private)),
+            webhook: raw.webhook.as_ref().and_then(|url| {
+                let what = "a checkpoint is sent over https alone";
+                self.webhook(url, allow_private, what, "https://hooks.example.org/checkpoints")
+            }),
             mail_to: (raw.mail_to.iter())
                 .filter_map(|to| {
                     super::mail::mailbox(to, &mut |span, what, fix| self.fault(span, what, &fix))
@@ -480,8 +493,16 @@ impl Reader<'_> {
         }
     }
 
-    fn webhook(&mut self, text: &Spanned<String>, allow_private: &[Host]) -> Option<url::Url> {
-        let fix = "give an address such as https://hooks.example.org/checkpoints";
+    /// An address that something is posted to; `https_alone` is the fault where it is not kept secret on
+    /// its way.
+    pub(super) fn webhook(
+        &mut self,
+        text: &Spanned<String>,
+        allow_private: &[Host],
+        https_alone: &str,
+        example: &str,
+    ) -> Option<url::Url> {
+        let fix = format!("give an address such as {example}");
         let Ok(url) = url::Url::parse(text.get_ref()) else {
             self.fault(text.span(), "the webhook is no URL", fix);
             return None;
@@ -492,7 +513,7 @@ impl Reader<'_> {
             _ => false,
         };
         if !is_safe || url.host_str().is_none() {
-            self.fault(text.span(), "a checkpoint is sent over https alone", fix);
+            self.fault(text.span(), https_alone, fix);
             return None;
         }
         Some(url)

@@ -1,7 +1,7 @@
 //! A checked [`Config`] as a machine file again, with every default written out: `config show`.
 
 use super::file::FORMATS;
-use super::{Config, ListOrigin, ListSource, PortSet};
+use super::{AlertSettings, Config, ListOrigin, ListSource, PortSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -72,6 +72,17 @@ pub(super) fn show(config: &Config) -> String {
     if !config.audit.mail_to.is_empty() {
         let addresses = config.audit.mail_to.iter().map(|to| quoted(&to.to_string()));
         line(format!("mail_to = [{}]", addresses.collect::<Vec<_>>().join(", ")));
+    }
+    if config.alerts != AlertSettings::default() {
+        line("\n[alerts]".to_owned());
+        if let Some(webhook) = &config.alerts.webhook {
+            line(format!("webhook = {}", quoted(webhook.as_str())));
+        }
+        let address = |(name, to): &(String, lettre::message::Mailbox)| {
+            format!("{} = {}", quoted(name), quoted(&to.to_string()))
+        };
+        let mail: Vec<String> = config.alerts.mail.iter().map(address).collect();
+        line(format!("mail = {{ {} }}", mail.join(", ")));
     }
     if let Some(mail) = &config.mail {
         line("\n[mail]".to_owned());

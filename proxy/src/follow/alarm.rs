@@ -80,6 +80,7 @@ pub(super) fn concerns_no_decision(event: &Event) -> bool {
     match event {
         Event::LoginRefused { account, .. } => !same_person(account, BREAK_GLASS),
         Event::Looked { .. }
+        | Event::AlertHandled { .. }
         | Event::SessionStarted { .. }
         | Event::SessionEnded { .. }
         | Event::AccountChanged { .. }

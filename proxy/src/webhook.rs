@@ -1,4 +1,4 @@
-//! A checkpoint sent to an address: a POST of the note.
+//! Something sent to an address of the school's choice: a POST.
 
 use crate::config::Config;
 use crate::lists::{dial, handshake_tls};
@@ -16,13 +16,18 @@ use url::Url;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the address is called in messages: paths and queries of webhooks are often secrets.
-pub(super) fn name(url: &Url) -> String {
+pub(crate) fn name(url: &Url) -> String {
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or("?"))
 }
 
-/// Sends a note; any answer of 2xx says that it arrived.
-pub(super) async fn post(config: &Config, url: &Url, note: String) -> Result<(), String> {
+/// Sends a text of this media type; any answer of 2xx says that it arrived.
+pub(crate) async fn post(
+    config: &Config,
+    url: &Url,
+    kind: &str,
+    text: String,
+) -> Result<(), String> {
     let sending = async {
         let host = url.host_str().ok_or("has no host")?;
         let port = url.port_or_known_default().ok_or("has no port")?;
@@ -34,8 +39,8 @@ pub(super) async fn post(config: &Config, url: &Url, note: String) -> Result<(),
         let request = Request::post(path)
             .header(HOST, authority)
             .header(USER_AGENT, concat!("schoolgate/", env!("CARGO_PKG_VERSION")))
-            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-            .body(Full::new(Bytes::from(note)))
+            .header(CONTENT_TYPE, kind)
+            .body(Full::new(Bytes::from(text)))
             .map_err(|error| error.to_string())?;
         let stream = dial(config, host, port).await?;
         match url.scheme() {

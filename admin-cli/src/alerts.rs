@@ -1,0 +1,265 @@
+//! `alerts`: what somebody must look at, and what came of it.
+
+pub(crate) mod show;
+
+use crate::args::{AlertsCommand, ChangeArgs, PrintArgs, WhoArgs};
+use crate::failure::{Exit, Failure};
+use crate::output::{Cell, Column, Sheet, visible};
+use crate::school::{Acting, School, from_append_error, from_time_error, now};
+use crate::who::{look, person, subject_words};
+use ledger::alerts::{
+    Alert, AlertEvent, AlertStore, Alerts, AppendAlertError, NewEvent, Outcome, Private,
+};
+use ledger::changes::ChangeLog;
+use ledger::episodes::theme_title;
+use rules::access::{Role, RoleSet};
+use rules::alert::{AlertId, Severity};
+use rules::change::{Event, same_person};
+use rules::time::UnixMillis;
+use std::cmp::Reverse;
+
+/// Who reads alerts.
+pub(crate) const READS_ALERTS: &[Role] = &[Role::Dsl, Role::Head, Role::Auditor];
+
+/// Who deals with them.
+pub(crate) const HANDLES_ALERTS: &[Role] = &[Role::Dsl, Role::Head];
+
+/// Most characters of a note.
+const LONGEST_NOTE: usize = 4_000;
+
+const COLUMNS: &[Column] = &[
+    Column { key: "alert", title: "Alert", gives_way: 0 },
+    Column { key: "severity", title: "Severity", gives_way: 0 },
+    Column { key: "theme", title: "Theme", gives_way: 0 },
+    Column { key: "signs", title: "Signs", gives_way: 3 },
+    Column { key: "level", title: "Level", gives_way: 2 },
+    Column { key: "confidence", title: "Known by", gives_way: 4 },
+    Column { key: "raised", title: "Raised", gives_way: 1 },
+    Column { key: "state", title: "State", gives_way: 0 },
+    Column { key: "assigned", title: "Whose", gives_way: 2 },
+    Column { key: "outcome", title: "Outcome", gives_way: 3 },
+    // For programs.
+    Column { key: "escalations", title: "", gives_way: 5 },
+    Column { key: "time_to_review_ms", title: "", gives_way: 5 },
+];
+
+/// Runs an `alerts` command.
+pub(crate) async fn run(school: &School, command: AlertsCommand) -> Result<Exit, Failure> {
+    match command {
+        AlertsCommand::List { open, mine, severity, since, who, print } => {
+            let wanted = Wanted { open, mine, severity, since: since.as_deref() };
+            list(school, wanted, &who, print).await
+        }
+        AlertsCommand::Show { alert, who, json } => show::run(school, &alert, &who, json).await,
+        AlertsCommand::Assign { alert, user, change } => {
+            assign(school, &alert, &user, &change).await
+        }
+        AlertsCommand::Review { alert, outcome, note, change } => {
+            review(school, &alert, outcome, note.as_deref(), &change).await
+        }
+    }
+}
+
+/// Which alerts.
+struct Wanted<'a> {
+    open: bool,
+    mine: bool,
+    severity: Option<Severity>,
+    since: Option<&'a str>,
+}
+
+async fn list(
+    school: &School,
+    wanted: Wanted<'_>,
+    who: &WhoArgs,
+    print: PrintArgs,
+) -> Result<Exit, Failure> {
+    let policy = school.snapshot().await?.policy;
+    let clock = policy.clock();
+    let subject = subject_words(&[
+        ("severity", wanted.severity.map(Severity::as_str)),
+        ("since", wanted.since),
+    ]);
+    let by = look(school, &policy, who, READS_ALERTS, "alerts list", &subject).await?;
+    let range = |text: &str| clock.range(text, now()).map_err(from_time_error);
+    let since = wanted.since.map(range).transpose()?.map_or(UnixMillis(i64::MIN), |it| it.0);
+    let mut sheet = Sheet::stdout(print.format(), COLUMNS)?;
+    if let Some(mut store) = store(school).await? {
+        let alerts = store.alerts().await.map_err(Failure::fault)?;
+        let mut kept: Vec<&Alert> = alerts
+            .iter()
+            .filter(|alert| !wanted.open || alert.is_open())
+            .filter(|alert| !wanted.mine || alert.is_of(&by))
+            .filter(|alert| wanted.severity.is_none_or(|severity| alert.severity == severity))
+            .filter(|alert| alert.raised_at >= since)
+            .collect();
+        kept.sort_by_key(|it| (!it.is_open(), Reverse(it.severity), Reverse(it.raised_at)));
+        for alert in kept {
+            let outcome = alert.reviews.last().map(|review| review.outcome.as_str());
+            let confidence = alert.confidence.as_str();
+            sheet.row(&[
+                Cell::text(alert.id.to_string()),
+                Cell::text(alert.severity.as_str()),
+                Cell::new(theme_title(&alert.episode.theme), alert.episode.theme.as_str()),
+                Cell::number(alert.signs),
+                Cell::text(&alert.level),
+                Cell::text(confidence),
+                Cell::new(clock.show(alert.raised_at), clock.rfc3339(alert.raised_at)),
+                Cell::text(alert.state()),
+                Cell::maybe(alert.assigned.as_deref()),
+                Cell::maybe(outcome),
+                Cell::number(alert.escalated.map_or(0, |(step, _)| step)),
+                match alert.time_to_review_ms() {
+                    Some(ms) => Cell::number(ms),
+                    None => Cell::maybe(None::<String>),
+                },
+            ])?;
+        }
+    }
+    if sheet.finish()? == 0 {
+        note!("no alerts");
+    }
+    Ok(Exit::Ok)
+}
+
+async fn assign(
+    school: &School,
+    alert: &str,
+    user: &str,
+    change: &ChangeArgs,
+) -> Result<Exit, Failure> {
+    let id = alert_id(alert)?;
+    let policy = school.snapshot().await?.policy;
+    let log = school.change_log().await?;
+    let by = person(school, &log, change).await?;
+    let acting = Acting::new(&log, &by, format!("alerts assign {id}"), change);
+    acting.require(&policy, HANDLES_ALERTS).await?;
+    let handles: RoleSet = HANDLES_ALERTS.iter().copied().collect();
+    let user = user.trim();
+    if !policy.roles(user).intersects(handles) {
+        let names = HANDLES_ALERTS.iter().flat_map(|role| policy.holders(*role));
+        let names: Vec<&str> = names.map(String::as_str).collect();
+        return Err(Failure::usage(format!(
+            "{} holds no role that deals with alerts",
+            visible(user)
+        ))
+        .fix(format!("name one of: {}", visible(&names.join(", ")))));
+    }
+    let assigned = AlertEvent::Assigned { alert: id, to: user.to_owned() };
+    let done = format!("assigned to {user}");
+    handle(school, &log, &by, id, vec![NewEvent::new(&by, assigned)], &done, change).await?;
+    let would = if change.dry_run { "would be " } else { "" };
+    say!("{id}  {would}assigned to {}", visible(user));
+    say!("  next  schoolgate alerts review {id} --outcome OUTCOME --note TEXT");
+    Ok(Exit::Ok)
+}
+
+async fn review(
+    school: &School,
+    alert: &str,
+    outcome: Outcome,
+    note: Option<&str>,
+    change: &ChangeArgs,
+) -> Result<Exit, Failure> {
+    let id = alert_id(alert)?;
+    let policy = school.snapshot().await?.policy;
+    let log = school.change_log().await?;
+    let by = person(school, &log, change).await?;
+    let acting = Acting::new(&log, &by, format!("alerts review {id}"), change);
+    acting.require(&policy, HANDLES_ALERTS).await?;
+    let note = note.map(str::trim).filter(|note| !note.is_empty());
+    if note.is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
+        return Err(Failure::usage(format!("a note has at most {LONGEST_NOTE} characters"))
+            .fix("keep the long account in the school's own records, and name it here"));
+    }
+    let private = note.map(|note| Private::Note(note.to_owned()));
+    let reviewed = AlertEvent::Reviewed { alert: id, outcome, private: None };
+    let mut events = vec![NewEvent { private, ..NewEvent::new(&by, reviewed) }];
+    if outcome.closes() {
+        events.push(NewEvent::new(&by, AlertEvent::Closed { alert: id }));
+    }
+    let done = format!("reviewed: {}", outcome.as_str());
+    handle(school, &log, &by, id, events, &done, change).await?;
+    let would = if change.dry_run { "would be " } else { "" };
+    let closes = if outcome.closes() { " and closed" } else { ", and stays open" };
+    say!("{id}  {would}reviewed as {}{closes}", outcome.as_str());
+    Ok(Exit::Ok)
+}
+
+/// Appends to the alert, and says in the change log that somebody did: what, not what they wrote.
+async fn handle(
+    school: &School,
+    log: &ChangeLog,
+    by: &str,
+    id: AlertId,
+    events: Vec<NewEvent>,
+    done: &str,
+    change: &ChangeArgs,
+) -> Result<(), Failure> {
+    let Some(mut store) = store(school).await? else { return Err(no_such(id)) };
+    let check = |alerts: &Alerts| match alerts.get(id) {
+        None => Err(no_such(id)),
+        Some(alert) if !alert.is_open() => Err(Failure::usage(format!("{id} is closed"))
+            .fix(format!("see what came of it with: schoolgate alerts show {id}"))),
+        Some(_) => Ok(()),
+    };
+    if change.dry_run {
+        return check(store.alerts().await.map_err(Failure::fault)?);
+    }
+    // The change log first: what is in no signed log must not have happened.
+    check(store.alerts().await.map_err(Failure::fault)?)?;
+    let event = Event::AlertHandled { alert: id, done: done.to_owned() };
+    log.append(now(), by, event).await.map_err(from_append_error)?;
+    let appended = store.append_with(now(), &[], |alerts| check(alerts).map(|()| events)).await;
+    match appended {
+        Ok(_) => Ok(()),
+        Err(AppendAlertError::Refused(failure)) => Err(failure),
+        Err(AppendAlertError::Store(error)) => Err(Failure::fault(error)),
+    }
+}
+
+/// The file of alerts; `None`: there was none yet.
+pub(crate) async fn store(school: &School) -> Result<Option<AlertStore>, Failure> {
+    let state = &school.config.state;
+    if !AlertStore::exists(state) {
+        return Ok(None);
+    }
+    AlertStore::open(state).await.map(Some).map_err(Failure::fault)
+}
+
+/// Whom an alert is about; `None`: that was erased.
+pub(crate) async fn about(
+    store: &mut AlertStore,
+    alert: &Alert,
+) -> Result<Option<ledger::episodes::Person>, Failure> {
+    Ok(match store.private(alert.sequence).await.map_err(Failure::fault)? {
+        Some(Private::About(person)) => Some(person),
+        _ => None,
+    })
+}
+
+/// The entries of alerts that hold what is personal of somebody.
+pub(crate) async fn personal_of(store: &mut AlertStore, name: &str) -> Result<Vec<u64>, Failure> {
+    let alerts: Vec<Alert> =
+        store.alerts().await.map_err(Failure::fault)?.iter().cloned().collect();
+    let mut places = Vec::new();
+    for alert in alerts {
+        let about = about(store, &alert).await?;
+        if about.is_some_and(|person| same_person(person.name(), name)) {
+            places.push(alert.sequence);
+            places.extend(alert.reviews.iter().map(|review| review.sequence));
+        }
+    }
+    Ok(places)
+}
+
+pub(crate) fn alert_id(text: &str) -> Result<AlertId, Failure> {
+    AlertId::parse(text).ok_or_else(|| {
+        Failure::usage(format!("\"{}\" is no alert; one is written A-0012", visible(text)))
+            .fix("see the numbers with: schoolgate alerts list")
+    })
+}
+
+pub(crate) fn no_such(id: AlertId) -> Failure {
+    Failure::not_found(format!("no alert {id}")).fix("see the numbers with: schoolgate alerts list")
+}

@@ -1,0 +1,216 @@
+//! `alerts show`: one alert with whom it is about, what was recorded, and who was told.
+
+use super::{HANDLES_ALERTS, READS_ALERTS, about, alert_id, no_such, store};
+use crate::args::WhoArgs;
+use crate::failure::{Exit, Failure};
+use crate::log::{self, from_query_error, shown_address};
+use crate::output::{json_text, visible};
+use crate::school::{School, now, show_seconds};
+use crate::who::look;
+use ledger::alerts::watch::{episodes_of, find};
+use ledger::alerts::{Alert, AlertEvent, AlertStore, Alerts, NewEvent, Private};
+use ledger::episodes::{Episode, Person, theme_title};
+use ledger::query::{AccessLog, AccessRow, Filter, Order};
+use rules::access::RoleSet;
+use rules::policy::Policy;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+
+/// Most records shown.
+const MOST_RECORDS: usize = 50;
+
+/// Shows one, and notes that it was seen where the person deals with alerts.
+pub(super) async fn run(
+    school: &School,
+    alert: &str,
+    who: &WhoArgs,
+    as_json: bool,
+) -> Result<Exit, Failure> {
+    let id = alert_id(alert)?;
+    let policy = school.snapshot().await?.policy;
+    let by = look(school, &policy, who, READS_ALERTS, "alerts show", &id.to_string()).await?;
+    let Some(mut store) = store(school).await? else { return Err(no_such(id)) };
+    if store.alerts().await.map_err(Failure::fault)?.get(id).is_none() {
+        return Err(no_such(id));
+    }
+    let handles: RoleSet = HANDLES_ALERTS.iter().copied().collect();
+    if policy.roles(&by).intersects(handles) {
+        let seen = vec![NewEvent::new(&by, AlertEvent::Seen { alert: id })];
+        let appended = store.append_with(now(), &[], |_: &Alerts| Ok::<_, Infallible>(seen)).await;
+        appended.map_err(Failure::fault)?;
+    }
+    let alert = store.alerts().await.map_err(Failure::fault)?.get(id).cloned();
+    let alert = alert.ok_or_else(|| no_such(id))?;
+    let told = Told::read(school, &mut store, alert).await?;
+    match as_json {
+        true => println!("{}", json_text(format!("{:#}", told.json(&policy)))),
+        false => told.say(&policy)?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// An alert with everything that is shown of it.
+pub(crate) struct Told {
+    pub(crate) alert: Alert,
+    /// `None`: erased.
+    pub(crate) about: Option<Person>,
+    /// As the log has it now; `None`: its records are gone.
+    pub(crate) episode: Option<Episode>,
+    /// Its records, at most [`MOST_RECORDS`].
+    pub(crate) rows: Vec<AccessRow>,
+    /// Outcome, by whom, when, note.
+    pub(crate) notes: Vec<Option<String>>,
+}
+
+impl Told {
+    pub(crate) async fn read(
+        school: &School,
+        store: &mut AlertStore,
+        alert: Alert,
+    ) -> Result<Self, Failure> {
+        let about = about(store, &alert).await?;
+        let mut notes = Vec::with_capacity(alert.reviews.len());
+        for review in &alert.reviews {
+            let note = store.private(review.sequence).await.map_err(Failure::fault)?;
+            notes.push(note.and_then(|private| match private {
+                Private::Note(note) => Some(note),
+                Private::About(_) => None,
+            }));
+        }
+        let mut log = log::open(school).await?;
+        let episode = match alert.day.parse() {
+            Ok(day) => {
+                let day = episodes_of(&mut log, day).await.map_err(from_query_error)?;
+                find(&day, &alert.episode).cloned()
+            }
+            Err(_) => None,
+        };
+        let rows = match &episode {
+            Some(episode) => records(&mut log, episode).await?,
+            None => Vec::new(),
+        };
+        Ok(Self { alert, about, episode, rows, notes })
+    }
+
+    fn json(&self, policy: &Policy) -> Value {
+        let Self { alert, about, episode, rows, notes } = self;
+        let clock = policy.clock();
+        let at = |at| clock.rfc3339(at);
+        let record = |row: &AccessRow| {
+            let (host, path) = shown_address(policy, row);
+            json!({
+                "at": at(row.at), "code": row.id.code(), "host": host, "path": path,
+                "reason": row.reason.as_str(), "sequence": row.cursor.to_string(),
+            })
+        };
+        let review = |(review, note): (&ledger::alerts::Review, &Option<String>)| json!({ "at": at(review.at), "by": review.by, "outcome": review.outcome, "note": note });
+        let delivery = |it: &ledger::alerts::Delivery| {
+            json!({
+                "at": at(it.at), "to": it.to, "channel": it.channel, "severity": it.severity,
+                "escalation": it.step, "failed": it.failed,
+            })
+        };
+        json!({
+            "alert": alert.id.to_string(),
+            "severity": alert.severity,
+            "theme": alert.episode.theme,
+            "state": alert.state(),
+            "about": about,
+            "level": alert.level,
+            "confidence": alert.confidence,
+            "first": at(alert.first),
+            "last": episode.as_ref().map(|episode| at(episode.last)),
+            "signs": episode.as_ref().map_or(alert.signs, |episode| episode.signs),
+            "requests": episode.as_ref().map(|episode| episode.requests),
+            "strongest": episode.as_ref().map_or(alert.strongest, |episode| episode.strongest),
+            "raised": at(alert.raised_at),
+            "assigned": alert.assigned,
+            "seen": alert.seen.as_ref().map(|(by, when)| json!({ "by": by, "at": at(*when) })),
+            "escalations": alert.escalated.map_or(0, |(step, _)| step),
+            "told": alert.deliveries.iter().map(delivery).collect::<Vec<_>>(),
+            "reviews": alert.reviews.iter().zip(notes).map(review).collect::<Vec<_>>(),
+            "closed": alert.closed.map(at),
+            "time_to_review_ms": alert.time_to_review_ms(),
+            "records": rows.iter().map(record).collect::<Vec<_>>(),
+        })
+    }
+
+    fn say(&self, policy: &Policy) -> Result<(), Failure> {
+        let Self { alert, about, episode, rows, notes } = self;
+        let clock = policy.clock();
+        let theme = theme_title(&alert.episode.theme);
+        say!("{}  {}  {}  {}", alert.id, alert.severity.as_str(), visible(theme), alert.state());
+        let name = about.as_ref().map_or("erased", Person::name);
+        say!(
+            "  about      {} ({}, {})",
+            visible(name),
+            visible(&alert.level),
+            alert.confidence.as_str()
+        );
+        match episode {
+            Some(episode) => say!(
+                "  when       {} to {}: {} signs, {} requests",
+                clock.show(episode.first),
+                clock.show(episode.last),
+                episode.signs,
+                episode.requests
+            ),
+            None => say!(
+                "  when       {}: {} signs; its records are no longer kept",
+                clock.show(alert.first),
+                alert.signs
+            ),
+        }
+        say!("  raised     {}", clock.show(alert.raised_at));
+        for told in &alert.deliveries {
+            let outcome =
+                told.failed.as_deref().map_or("arrived".to_owned(), |why| format!("failed: {why}"));
+            let (channel, to) = (told.channel.as_str(), visible(&told.to));
+            say!("  told       {} {channel} to {to}: {}", clock.show(told.at), visible(&outcome));
+        }
+        if let Some((step, at)) = alert.escalated {
+            say!("  escalated  {} times, last {}", step, clock.show(at));
+        }
+        if let Some((by, at)) = &alert.seen {
+            say!("  seen       {} by {}", clock.show(*at), visible(by));
+        }
+        if let Some(owner) = &alert.assigned {
+            say!("  whose      {}", visible(owner));
+        }
+        for (review, note) in alert.reviews.iter().zip(notes) {
+            let note = note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+            let (by, outcome) = (visible(&review.by), review.outcome.as_str());
+            say!("  reviewed   {} by {by}, {outcome}{}", clock.show(review.at), visible(&note));
+        }
+        for row in rows {
+            let (host, path) = shown_address(policy, row);
+            let address = format!("{host}{}", path.unwrap_or_default());
+            let (at, code) = (show_seconds(clock, row.at), row.id.code());
+            say!("  {at}  {code}  {}  {}", visible(&address), row.reason.as_str());
+        }
+        if let Some(more) =
+            episode.as_ref().map(|it| it.requests as usize - rows.len()).filter(|more| *more > 0)
+        {
+            say!("  and {more} more records");
+        }
+        if alert.is_open() {
+            say!(
+                "  next       schoolgate alerts review {} --outcome OUTCOME --note TEXT",
+                alert.id
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The records of an episode, read one by one: there are few.
+async fn records(log: &mut AccessLog, episode: &Episode) -> Result<Vec<AccessRow>, Failure> {
+    let mut rows = Vec::new();
+    for place in episode.records.iter().take(MOST_RECORDS) {
+        let after = place.checked_sub(1);
+        let page =
+            log.day_page(episode.day, &Filter::default(), Order::OldestFirst, after, 1).await;
+        rows.extend(page.map_err(from_query_error)?);
+    }
+    Ok(rows)
+}

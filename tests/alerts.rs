@@ -1,8 +1,7 @@
 //! From a blocked page to a safeguarding lead's mail: by a real mail server over TLS and by a webhook,
 //! with servers that are down, a filter that is killed, and what is done about an alert afterwards.
 
-use crate::client::{Client, basic};
-use crate::daemon::{Daemon, PASSWORD, Plan, free_port, wait_for};
+use crate::daemon::{Daemon, Plan, free_port, wait_for};
 use crate::second_places::MailServer;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -24,7 +23,11 @@ fn school(mail: u16, hook: u16) -> Daemon {
          user = \"filter\"\npassword_file = \"mail-password\"\n"
     );
     let alerts = "[alerts]\nurgent = [\"dsl\", \"head\"]\n\n[unblock]".to_owned();
-    let edits = vec![("[unblock]".to_owned(), alerts)];
+    let head = (
+        "dsl = [\"q.whitmore\"]".to_owned(),
+        "dsl = [\"q.whitmore\"]\nhead = [\"a.fenn\"]".to_owned(),
+    );
+    let edits = vec![head, ("[unblock]".to_owned(), alerts)];
     let plan = Plan { machine, edits, people: true, inspected: true, ..Plan::default() };
     let daemon = Daemon::start_with(&plan);
     std::fs::write(daemon.folder().join("mail-password"), "right horse\n").unwrap();
@@ -43,7 +46,9 @@ fn webhook() -> (u16, Receiver<String>) {
             let (mut asked, mut piece) = (String::new(), [0; 4096]);
             while !asked.ends_with('}') {
                 match stream.read(&mut piece) {
-                    Ok(read) if read > 0 => asked.push_str(&String::from_utf8_lossy(&piece[..read])),
+                    Ok(read) if read > 0 => {
+                        asked.push_str(&String::from_utf8_lossy(&piece[..read]))
+                    }
                     _ => break,
                 }
             }
@@ -58,10 +63,7 @@ fn webhook() -> (u16, Receiver<String>) {
 
 /// Somebody opens a page of a host.
 fn open(daemon: &Daemon, user: &str, host: &str, path: &str) {
-    let mut client = Client::connect(daemon.proxy);
-    let authorization = ("Proxy-Authorization", basic(user, PASSWORD));
-    let answer = client.ask("GET", &daemon.url(host, path), &[(authorization.0, &authorization.1)]);
-    assert_eq!(answer.status, 403);
+    assert_eq!(daemon.get_as(user, &daemon.url(host, path)).status, 403);
 }
 
 fn mails(daemon: &Daemon) -> String {
@@ -88,12 +90,16 @@ fn an_urgent_sign_is_told_within_a_minute_without_a_name_and_what_is_done_about_
     open(&daemon, "sam", "forbidden.test", "/dreadful/page");
     let body = posted.recv_timeout(WITHIN).unwrap();
     wait_for("mail to both", WITHIN, || {
-        mails_to(&daemon, "lead@school.example") == 1 && mails_to(&daemon, "head@school.example") == 1
+        mails_to(&daemon, "lead@school.example") == 1
+            && mails_to(&daemon, "head@school.example") == 1
     });
     eprintln!("from the page to both mails and the webhook: {:?}", begun.elapsed());
     assert!(begun.elapsed() < WITHIN);
     assert!(body.starts_with("POST /hooks/secret-part HTTP/1.1\r\n"), "{body}");
-    assert!(body.contains("\"alert\":\"A-0001\"") && body.contains("\"severity\":\"urgent\""), "{body}");
+    assert!(
+        body.contains("\"alert\":\"A-0001\"") && body.contains("\"severity\":\"urgent\""),
+        "{body}"
+    );
     let text = mails(&daemon);
     assert!(text.contains("schoolgate alerts show A-0001") && text.contains("ks3"), "{text}");
     for private in ["sam", "forbidden", "dreadful"] {
@@ -137,13 +143,15 @@ fn an_urgent_sign_is_told_within_a_minute_without_a_name_and_what_is_done_about_
     }
     assert!(!actions.contains("Monday"), "what was noted stands in no change log: {actions}");
 
-    let export = ["case", "export", "sam", "--reason", "Case 2026-014, for CPOMS", "--by", "q.whitmore"];
+    let export =
+        ["case", "export", "sam", "--reason", "Case 2026-014, for CPOMS", "--by", "q.whitmore"];
     let case = daemon.run(&export).ok().out;
     for part in ["A-0001", "sam", "Year 8", "Illegal", "urgent", "parents: Spoke to Sam"] {
         assert!(case.contains(part), "{part}: {case}");
     }
     assert!(!case.contains("forbidden"), "{case}");
-    let nobody = daemon.run(&["case", "export", "kim", "--reason", "Case 2026-015", "--by", "q.whitmore"]);
+    let nobody =
+        daemon.run(&["case", "export", "kim", "--reason", "Case 2026-015", "--by", "q.whitmore"]);
     assert_eq!(nobody.code, 5, "{nobody:?}");
 }
 
@@ -168,7 +176,8 @@ fn neither_a_server_that_is_down_nor_a_kill_loses_or_repeats_what_is_to_be_told(
     daemon.start_again();
     let begun = Instant::now();
     wait_for("both mails of both alerts", WITHIN, || {
-        mails_to(&daemon, "lead@school.example") >= 2 && mails_to(&daemon, "head@school.example") >= 2
+        mails_to(&daemon, "lead@school.example") >= 2
+            && mails_to(&daemon, "head@school.example") >= 2
     });
     eprintln!("from the start to all mails: {:?}", begun.elapsed());
     wait_for("everything delivered", PATIENCE, || {
@@ -198,7 +207,9 @@ fn one_sign_of_high_severity_is_none_two_are_and_what_is_routine_is_told_to_nobo
         // Sites at once are one page.
         std::thread::sleep(Duration::from_millis(2_100));
     }
-    wait_for("the routine one", PATIENCE, || alerts(&daemon, &["--severity", "routine"]).len() == 1);
+    wait_for("the routine one", PATIENCE, || {
+        alerts(&daemon, &["--severity", "routine"]).len() == 1
+    });
     assert_eq!(alerts(&daemon, &[]).len(), 1);
     open(&daemon, "sam", "harm.test", "/b");
     let body = posted.recv_timeout(WITHIN).unwrap();

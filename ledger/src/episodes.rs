@@ -15,7 +15,7 @@ mod theme;
 pub mod visit;
 
 pub use day::{Confidence, Episode, EpisodeDay, EpisodeKey, MAX_RECORDS, Person, Thresholds};
-pub use sign::{Sign, Source};
+pub use sign::{Sign, Source, signs_of};
 pub use theme::{category_signs, theme_title};
 
 /// Milliseconds without a sign after which an episode is over.

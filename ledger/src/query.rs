@@ -89,6 +89,8 @@ pub struct Filter {
     pub text: Option<String>,
     /// Whether [`Filter::text`] is also looked for in the words of searches. Only for who may see these.
     pub text_in_words: bool,
+    /// Blocked, or with a sign of a theme: what episodes are made of.
+    pub telling: bool,
 }
 
 /// Which way pages run.
@@ -301,6 +303,24 @@ impl AccessLog {
             }
         }
         Ok(rows)
+    }
+
+    /// The places of a day's rows of which signs were found after they were stored, as long as the day is not
+    /// sealed.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn late_signs(&mut self, day: Date) -> Result<Vec<i64>, QueryError> {
+        let mut places = Vec::new();
+        for part in self.parts()?.into_iter().filter(|part| part.day == day) {
+            if let Store::Open(path, connection) = self.store(part).await? {
+                let found = open_late_signs(connection).await;
+                places.extend(
+                    found.map_err(|source| QueryError::Store { path: path.clone(), source })?,
+                );
+            }
+        }
+        Ok(places)
     }
 
     /// The access of an id. Its second tells the day; where the clock was wrong then, all days are
@@ -564,6 +584,14 @@ async fn open_rows(
     rows.iter().map(|row| read_row(day, has_notes, row)).collect()
 }
 
+async fn open_late_signs(connection: &mut SqliteConnection) -> Result<Vec<i64>, sqlx::Error> {
+    if !notes::are_in(connection).await? {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query("SELECT sequence FROM end_note").fetch_all(connection).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
 /// The small tables are filtered first; one pass over the accesses then compares numbers.
 fn statement(
     has_notes: bool,
@@ -638,6 +666,10 @@ fn push_filter(sql: &mut QueryBuilder<Sqlite>, has_notes: bool, filter: &Filter)
             sql.push(" OR substr(a.path, 1, ").push_bind(below.chars().count() as i64);
             sql.push(") = ").push_bind(below).push(")");
         }
+    }
+    if filter.telling {
+        sql.push(" AND (a.what IN (SELECT id FROM what WHERE verdict = 1)");
+        sql.push(if has_notes { " OR n.signs IS NOT NULL OR k.signs IS NOT NULL)" } else { ")" });
     }
     if let Some(depth) = filter.depth {
         // The end's number holds the depth in the end plus one from the fifth bit on, 0 where it

@@ -243,6 +243,11 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
     if let Some(verdict) = filter.verdict {
         conditions.text(Text::Verdict, move |text| text == Some(verdict.as_str()));
     }
+    if filter.telling {
+        conditions.one_of(Text::Verdict, |text| text == Some(Verdict::Block.as_str()));
+        conditions.one_of(Text::Signs, |text| text.is_some());
+        conditions.one_of(Text::SignsEnd, |text| text.is_some());
+    }
     if let Some(level) = &filter.level {
         conditions.text(Text::Level, move |text| text == Some(level.as_str()));
     }

@@ -206,7 +206,7 @@ impl Told {
 /// The records of an episode, read one by one: there are few.
 async fn records(log: &mut AccessLog, episode: &Episode) -> Result<Vec<AccessRow>, Failure> {
     let mut rows = Vec::new();
-    for place in episode.records.iter().take(MOST_RECORDS) {
+    for (place, _) in episode.records.iter().take(MOST_RECORDS) {
         let after = place.checked_sub(1);
         let page =
             log.day_page(episode.day, &Filter::default(), Order::OldestFirst, after, 1).await;

@@ -18,10 +18,12 @@ const LEAD: &str = "q.whitmore";
 /// Commands that act as somebody.
 const ACTING: &[&str] = &[
     "account",
+    "alerts",
     "audit",
     "backup",
     "block",
     "ca",
+    "case",
     "certificate",
     "check",
     "explain",

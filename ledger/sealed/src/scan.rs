@@ -28,6 +28,8 @@ type Test<'q> = Box<dyn Fn(Option<&str>) -> bool + Sync + 'q>;
 pub struct Conditions<'q> {
     numbers: Vec<(Number, RangeInclusive<i64>)>,
     texts: Vec<(Text, Test<'q>)>,
+    /// Of which one passes, if there are any.
+    one_of: Vec<(Text, Test<'q>)>,
     /// Texts that one of a column must hold, before its tests are made.
     holding: Vec<(Text, Finder)>,
     depth_in_end: Option<String>,
@@ -50,6 +52,11 @@ impl<'q> Conditions<'q> {
     /// The text passes the test, which is made once for each distinct text of a row group.
     pub fn text(&mut self, column: Text, test: impl Fn(Option<&str>) -> bool + Sync + 'q) {
         self.texts.push((column, Box::new(test)));
+    }
+
+    /// At least one of the texts given so passes its test.
+    pub fn one_of(&mut self, column: Text, test: impl Fn(Option<&str>) -> bool + Sync + 'q) {
+        self.one_of.push((column, Box::new(test)));
     }
 
     /// Beside a test: a text that passes it holds this one, compared without (ASCII) case. Groups of which no text
@@ -122,6 +129,23 @@ impl<'q> Conditions<'q> {
             if rows.is_empty() {
                 return Ok(rows);
             }
+        }
+        if !self.one_of.is_empty() {
+            let mut kept = Vec::new();
+            for (column, test) in &self.one_of {
+                let texts = group.texts(*column)?;
+                let passes: Vec<bool> =
+                    (0..texts.count() as u32).map(|number| test(texts.entry(number))).collect();
+                let none = test(None);
+                let is_kept = |row: &&u32| {
+                    let number = texts.numbers[**row as usize] as usize;
+                    passes.get(number).copied().unwrap_or(none)
+                };
+                kept.extend(rows.iter().filter(is_kept));
+            }
+            kept.sort_unstable();
+            kept.dedup();
+            rows = kept;
         }
         for (column, range) in &self.numbers {
             let covers = |(least, most)| range.contains(&least) && range.contains(&most);

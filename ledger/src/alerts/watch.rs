@@ -1,22 +1,21 @@
 //! Makes alerts of the access log as it grows.
 //!
 //! Each school day is read by itself and from its start, since its episodes are made of its own
-//! records; what was read before the last write raises nothing again. The place up to which it was read
-//! stands in the same transaction as the alerts that it led to. Where the record at that place is
-//! another one by now, as a power cut can leave it, the whole day is looked at anew: an alert that is
-//! there already, by its episode, is not raised again.
+//! records. An alert that is there already is not raised again: it is known by the records of its episode,
+//! whatever order these were stored in, so that a power cut or a start in the middle changes nothing. How
+//! far the log was read stands in the same transaction as the alerts that it led to, and says which days
+//! are to be read after a start.
 
 use super::event::{AlertEvent, Private};
-use super::fold::Alerts;
+use super::fold::{Alert, Alerts};
 use super::store::{AlertError, AlertStore, AppendAlertError, NewEvent, Position};
 use crate::changes::ACTOR_DAEMON;
-use crate::episodes::{Episode, EpisodeDay, EpisodeKey, Thresholds, category_signs};
+use crate::episodes::{Episode, EpisodeDay, EpisodeKey, Sign, Thresholds, signs_of};
 use crate::query::{AccessLog, AccessRow, Filter, Order, QueryError};
 use jiff::civil::Date;
 use rules::alert::Severity;
-use rules::decide::Verdict;
 use rules::time::UnixMillis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -73,14 +72,42 @@ struct Following {
     episodes: EpisodeDay,
     /// The last row that was read.
     read: Option<Position>,
-    /// Up to which row everything was written down.
+    /// Up to which row it was written down that it was read.
     written: Option<Position>,
+    /// Of rows that may get more signs with their end: how many were taken. `None`: all.
+    taken: HashMap<i64, Option<usize>>,
 }
 
 impl Following {
-    fn new(day: Date, written: Option<Position>) -> Self {
-        Self { episodes: EpisodeDay::new(day), read: None, written }
+    fn new(day: Date) -> Self {
+        let (episodes, taken) = (EpisodeDay::new(day), HashMap::new());
+        Self { episodes, read: None, written: None, taken }
     }
+
+    /// Takes a row with the signs that it has by now, and notes which episodes are due.
+    fn take(&mut self, row: &AccessRow, thresholds: Thresholds, wanted: &mut Wanted) {
+        let place = row.cursor.sequence;
+        let taken = match self.taken.get(&place) {
+            None => 0,
+            Some(Some(taken)) => *taken,
+            Some(None) => return,
+        };
+        let is_first = !self.taken.contains_key(&place);
+        let signs = if is_first { signs_of(row, 0) } else { later_signs(row, taken) };
+        self.taken.insert(place, row.ended.is_none().then_some(row.signs.len()));
+        for place in self.episodes.take(row, &signs) {
+            let episode = &self.episodes.episodes()[place];
+            if let Some(severity) = episode.due(thresholds) {
+                let known = wanted.entry((self.episodes.day(), place)).or_insert(severity);
+                *known = (*known).max(severity);
+            }
+        }
+    }
+}
+
+/// The signs of a row that was taken before, behind the first so many.
+fn later_signs(row: &AccessRow, taken: usize) -> Vec<Sign> {
+    row.signs.iter().skip(taken).map(Sign::from).collect()
 }
 
 /// Episodes that are to be alerts, with their severity.
@@ -184,23 +211,10 @@ impl Watch {
         };
         self.days.retain(|day, _| *day >= back(today, LOOK_BACK_DAYS));
         for day in here.into_iter().filter(|day| *day >= from) {
-            if !self.days.contains_key(&day) {
-                let written = positions.get(&day).copied();
-                let written = match written {
-                    Some(position) if self.is_there(day, position).await? => Some(position),
-                    _ => None,
-                };
-                self.days.insert(day, Following::new(day, written));
-            }
+            self.days.entry(day).or_insert_with(|| Following::new(day));
         }
         self.begun = true;
         Ok(())
-    }
-
-    async fn is_there(&mut self, day: Date, position: Position) -> Result<bool, QueryError> {
-        let after = position.sequence.checked_sub(1);
-        let rows = self.log.day_page(day, &Filter::default(), Order::OldestFirst, after, 1).await?;
-        Ok(rows.first().map(position_of) == Some(position))
     }
 }
 
@@ -214,41 +228,43 @@ async fn follow(
 ) -> Result<(), WatchError> {
     let newest = log.day_page(day, &Filter::default(), Order::NewestFirst, None, 1).await?;
     let Some(newest) = newest.first().map(position_of) else { return Ok(()) };
-    if following.read == Some(newest) {
-        return Ok(());
-    }
-    if following.read.is_some_and(|read| read.sequence >= newest.sequence) {
+    if following.read.is_some_and(|read| read.sequence > newest.sequence) {
         // The day's file was damaged and begun anew.
-        *following = Following::new(day, None);
+        *following = Following::new(day);
         wanted.retain(|(of, _), _| *of != day);
     }
-    loop {
+    while following.read != Some(newest) {
         let after = following.read.map(|read| read.sequence);
         let rows = log.day_page(day, &filter(), Order::OldestFirst, after, PAGE_ROWS).await?;
         for row in &rows {
-            let is_new = following.written.is_none_or(|it| row.cursor.sequence > it.sequence);
-            for place in following.episodes.take(row, &category_signs(row)) {
-                let episode = &following.episodes.episodes()[place];
-                if let Some(severity) = episode.due(thresholds).filter(|_| is_new) {
-                    let known = wanted.entry((day, place)).or_insert(severity);
-                    *known = (*known).max(severity);
-                }
-            }
+            following.take(row, thresholds, wanted);
         }
         let last = rows.last().map(position_of);
         if rows.len() < PAGE_ROWS {
             // Between the look at the newest and this page more may have come.
             let read = last.filter(|last| last.sequence > newest.sequence).unwrap_or(newest);
             following.read = Some(read);
-            return Ok(());
+            break;
         }
         following.read = last;
     }
+    let read = following.read.map_or(-1, |read| read.sequence);
+    let mut late = log.late_signs(day).await?;
+    late.retain(|place| *place <= read && following.taken.get(place) != Some(&None));
+    late.sort_unstable();
+    for place in late {
+        let after = place.checked_sub(1);
+        let rows = log.day_page(day, &Filter::default(), Order::OldestFirst, after, 1).await?;
+        for row in rows.iter().filter(|row| row.cursor.sequence == place) {
+            following.take(row, thresholds, wanted);
+        }
+    }
+    Ok(())
 }
 
 /// The rows that may carry signs.
 fn filter() -> Filter {
-    Filter { verdict: Some(Verdict::Block), ..Filter::default() }
+    Filter { telling: true, ..Filter::default() }
 }
 
 fn position_of(row: &AccessRow) -> Position {
@@ -265,7 +281,7 @@ fn events(alerts: &Alerts, episodes: &[(&Episode, Severity)]) -> Vec<NewEvent> {
     let mut next = alerts.next_id();
     let mut events = Vec::new();
     for (episode, severity) in episodes {
-        let event = match alerts.of_episode(&episode.key) {
+        let event = match known(alerts, episode) {
             Some(known) if known.severity >= *severity => continue,
             Some(known) => NewEvent::new(
                 ACTOR_DAEMON,
@@ -281,6 +297,13 @@ fn events(alerts: &Alerts, episodes: &[(&Episode, Severity)]) -> Vec<NewEvent> {
         events.push(event);
     }
     events
+}
+
+/// The alert of an episode, by any of its records: read again, it may begin with another one.
+fn known<'a>(alerts: &'a Alerts, episode: &Episode) -> Option<&'a Alert> {
+    let key = |first| EpisodeKey { first, theme: episode.key.theme.clone() };
+    let by_first = alerts.of_episode(&episode.key);
+    by_first.or_else(|| episode.records.iter().find_map(|(_, id)| alerts.of_episode(&key(*id))))
 }
 
 fn raised(alert: rules::alert::AlertId, episode: &Episode, severity: Severity) -> AlertEvent {
@@ -309,7 +332,7 @@ pub async fn episodes_of(log: &mut AccessLog, day: Date) -> Result<EpisodeDay, Q
     loop {
         let rows = log.day_page(day, &filter(), Order::OldestFirst, after, PAGE_ROWS).await?;
         for row in &rows {
-            episodes.take(row, &category_signs(row));
+            episodes.take(row, &signs_of(row, 0));
         }
         match rows.last() {
             Some(last) if rows.len() == PAGE_ROWS => after = Some(last.cursor.sequence),
@@ -318,8 +341,11 @@ pub async fn episodes_of(log: &mut AccessLog, day: Date) -> Result<EpisodeDay, Q
     }
 }
 
-/// The episode of a key among those of its day.
+/// The episode of an alert among those of its day: that which has the record by which it is known.
 #[must_use]
 pub fn find<'d>(day: &'d EpisodeDay, key: &EpisodeKey) -> Option<&'d Episode> {
-    day.episodes().iter().find(|episode| episode.key == *key)
+    let has_it = |episode: &&Episode| {
+        episode.key.theme == key.theme && episode.records.iter().any(|(_, id)| *id == key.first)
+    };
+    day.episodes().iter().find(has_it)
 }

@@ -3,6 +3,7 @@
 use super::sign::{Sign, Source};
 use super::visit::is_embedded;
 use super::{BURST_MS, GAP_MS, REPEAT_MS};
+use crate::notes::WordsKind;
 use crate::query::AccessRow;
 use jiff::civil::Date;
 use rules::alert::Severity;
@@ -132,8 +133,8 @@ pub struct Episode {
     pub points: u32,
     /// What tells most among what signs were found in.
     pub strongest: Source,
-    /// Places in the day of the records that make it, at most [`MAX_RECORDS`], in the order stored.
-    pub records: Vec<i64>,
+    /// The records that make it, at most [`MAX_RECORDS`]: their places in the day, and which they are.
+    pub records: Vec<(i64, RequestId)>,
     /// Signs of the person and theme on this day until now, those of earlier episodes too.
     of_day: u32,
     /// When signs that are high counted, the last ones.
@@ -245,6 +246,8 @@ impl EpisodeDay {
             return Vec::new();
         }
         let (person, is_noise) = (Person::of(row), is_embedded(row));
+        // While somebody types, each letter asks anew: only what is sent in the end counts.
+        let is_draft = row.words.as_ref().is_some_and(|words| words.kind == WordsKind::Suggest);
         let mut changed = Vec::new();
         for (place, sign) in signs.iter().enumerate() {
             // Of several signs of one theme the strongest stands for all.
@@ -259,7 +262,7 @@ impl EpisodeDay {
                     row,
                     &person,
                     sign,
-                    is_noise && !sign.source.is_typed(),
+                    is_draft || is_noise && !sign.source.is_typed(),
                 ));
             }
         }
@@ -330,7 +333,7 @@ impl EpisodeDay {
         episode.strongest = episode.strongest.max(sign.source);
         episode.of_day = of_day;
         if episode.records.len() < MAX_RECORDS {
-            episode.records.push(row.cursor.sequence);
+            episode.records.push((row.cursor.sequence, row.id));
         }
         if counts {
             episode.counts(row.at, sign);
@@ -339,14 +342,20 @@ impl EpisodeDay {
     }
 }
 
-/// What tells a repeat by: the page. `None`: what somebody typed is not told by its address.
+/// What tells a repeat by: the page, or the words that somebody typed. `None`: these are not known, and not told
+/// by the address.
 fn page_of(row: &AccessRow, sign: &Sign) -> Option<u64> {
-    if sign.source.is_typed() {
+    let words = row.words.as_ref().map(|words| words.text.trim().to_lowercase());
+    let typed = words.filter(|_| sign.source.is_typed());
+    if sign.source.is_typed() && typed.is_none() {
         return None;
     }
     use std::hash::{Hash as _, Hasher as _};
     // Not that of a `HashMap`, which differs from one process to the next.
     let mut hasher = std::hash::DefaultHasher::new();
-    (&row.host, &row.path).hash(&mut hasher);
+    match typed {
+        Some(words) => words.hash(&mut hasher),
+        None => (&row.host, &row.path).hash(&mut hasher),
+    }
     Some(hasher.finish())
 }

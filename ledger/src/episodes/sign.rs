@@ -1,5 +1,7 @@
 //! One sign: that an access has to do with a theme.
 
+use crate::notes;
+use crate::query::AccessRow;
 use rules::alert::Severity;
 use serde::{Deserialize, Serialize};
 
@@ -57,4 +59,31 @@ pub struct Sign {
     pub source: Source,
     /// How soon somebody must look.
     pub severity: Severity,
+}
+
+impl From<&notes::Sign> for Sign {
+    fn from(sign: &notes::Sign) -> Self {
+        let source = match sign.source {
+            notes::SignSource::Search => Source::Search,
+            notes::SignSource::Url => Source::Url,
+            notes::SignSource::Prompt => Source::Prompt,
+            notes::SignSource::Page => Source::Page,
+            notes::SignSource::Reply => Source::Reply,
+        };
+        let severity = match sign.severity {
+            notes::Severity::Routine => Severity::Routine,
+            notes::Severity::High => Severity::High,
+            notes::Severity::Urgent => Severity::Urgent,
+        };
+        Self { theme: sign.theme.clone(), points: sign.points, source, severity }
+    }
+}
+
+/// All signs that a record carries: those of its category, and of those that it has, all behind the first
+/// `taken`.
+#[must_use]
+pub fn signs_of(row: &AccessRow, taken: usize) -> Vec<Sign> {
+    let mut signs = if taken == 0 { super::category_signs(row) } else { Vec::new() };
+    signs.extend(row.signs.iter().skip(taken).map(Sign::from));
+    signs
 }

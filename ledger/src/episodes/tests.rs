@@ -43,6 +43,8 @@ pub(crate) fn row(
         list_version: String::new(),
         zone: "Europe/London".to_owned(),
         ended: None,
+        words: None,
+        signs: Vec::new(),
     }
 }
 
@@ -89,7 +91,10 @@ fn an_episode_says_who_what_when_and_which_records() {
     assert_eq!(episode.person.confidence(), Confidence::SignedIn);
     assert_eq!((episode.severity, episode.strongest), (High, Source::Site));
     assert_eq!((episode.first, episode.last), (UnixMillis(0), UnixMillis(10 * MINUTE)));
-    assert_eq!((episode.requests, episode.points, &episode.records[..]), (2, 20, &[0, 1][..]));
+    assert_eq!(
+        (episode.requests, episode.points, &episode.records[..]),
+        (2, 20, &[(0, RequestId(1000)), (1, RequestId(1001))][..])
+    );
 }
 
 #[test]
@@ -154,6 +159,36 @@ fn what_somebody_typed_counts_though_a_script_sent_it_and_is_no_repeat() {
         assert_eq!(day.take(&row, &[sign]), [0]);
     }
     assert_eq!((day.episodes()[0].signs, day.episodes()[0].strongest), (3, Source::Search));
+}
+
+#[test]
+fn the_same_search_counts_once_in_five_minutes_and_what_is_still_being_typed_not_at_all() {
+    use crate::notes::{self, SearchWords, SignSource, WordsKind};
+    let ask = |sequence, at, text: &str, kind| {
+        let mut row = row(sequence, at, Some("sam.p"), "search.example", "search-engines");
+        row.verdict = Verdict::Allow;
+        let (text, site) = (text.to_owned(), "Example Search".to_owned());
+        row.words = Some(SearchWords { text, kind, site });
+        let (theme, source) = ("drugs".to_owned(), SignSource::Search);
+        row.signs =
+            vec![notes::Sign { theme, points: 40, source, severity: notes::Severity::High }];
+        row
+    };
+    let rows = [
+        ask(0, 0, "buy we", WordsKind::Suggest),
+        ask(1, 900, "buy weed", WordsKind::Suggest),
+        ask(2, 1_000, "buy weed", WordsKind::Search),
+        ask(3, 2_000, "Buy weed ", WordsKind::Search),
+        ask(4, 3_000, "weed near me", WordsKind::Search),
+        ask(5, 4_000, "weed near me wh", WordsKind::Suggest),
+    ];
+    let mut day = EpisodeDay::new(DAY);
+    for row in &rows {
+        day.take(row, &signs_of(row, 0));
+    }
+    let [episode] = day.episodes() else { panic!("{:?}", day.episodes()) };
+    assert_eq!((episode.key.first, episode.signs, episode.requests), (rows[2].id, 2, 4));
+    assert_eq!(signs_of(&rows[2], 1), []);
 }
 
 #[test]
@@ -279,7 +314,7 @@ proptest! {
         for row in &rows {
             for sign in category_signs(row).iter().filter(|sign| sign.severity == Urgent) {
                 let of_it: Vec<_> = day.episodes().iter()
-                    .filter(|it| it.key.theme == sign.theme && it.records.contains(&row.cursor.sequence))
+                    .filter(|it| it.key.theme == sign.theme && it.records.contains(&(row.cursor.sequence, row.id)))
                     .collect();
                 prop_assert_eq!(of_it.len(), 1);
                 prop_assert_eq!(of_it[0].due(Thresholds::default()), Some(Urgent));

@@ -1,14 +1,15 @@
 //! Alerts made of the access log: what is read, when, and that no kill loses or doubles one.
 
 use crate::crash::{Random, full};
-use crate::sample::{NOW, allowed, blocked, context, start, wait};
+use crate::sample::{NOW, allowed, blocked, context, start, tunnel, wait};
 use ledger::alerts::watch::{Watch, episodes_of, find};
 use ledger::alerts::{AlertEvent, AlertStore, Private};
-use ledger::episodes::{Person, Thresholds};
+use ledger::episodes::{Person, Source, Thresholds};
 use ledger::ingest::{Writer, recover};
 use ledger::journal::{Journal, refused};
+use ledger::notes::{self, Sign, SignSource};
 use ledger::query::{AccessLog, wait_until_stored};
-use ledger::record::{Context, Decided};
+use ledger::record::{Context, Decided, End};
 use rules::alert::Severity;
 use rules::category::{CategoryId, CategorySet};
 use rules::time::UnixMillis;
@@ -153,6 +154,46 @@ fn what_is_older_than_yesterday_when_alerts_begin_is_no_alert_but_what_came_sinc
     drop(journal);
     writer.stop();
     assert_eq!(wait(look(state.path(), NOW.0 + 7 * day)), 1);
+}
+
+#[test]
+fn signs_of_a_search_and_those_found_in_a_page_after_its_row_was_stored_are_alerts_too() {
+    let sign =
+        |theme: &str, source, severity| Sign { theme: theme.into(), points: 40, source, severity };
+    let state = tempfile::tempdir().unwrap();
+    let writer = start(state.path());
+    let journal = writer.journal(0).unwrap();
+    let context = themes();
+    let search = [sign("suicide", SignSource::Search, notes::Severity::Urgent)];
+    let mut decided = allowed(&context, journal.next_id(NOW), NOW);
+    (decided.categories, decided.signs) = (of(3), &search);
+    journal.decide(&decided).unwrap().finish(End::Complete);
+    let decided = Decided {
+        user: Some("kim.o"),
+        categories: of(3),
+        ..tunnel(&context, journal.next_id(NOW), NOW)
+    };
+    let page = journal.decide(&decided).unwrap();
+    let (mut store, mut watch) = wait(async {
+        let store = AlertStore::open(state.path()).await.unwrap();
+        (store, Watch::new(state.path()))
+    });
+    let mut look = || wait(watch.look(&mut store, Thresholds::default(), NOW)).unwrap();
+    stored(state.path());
+    assert_eq!((look(), look()), (1, 0));
+    page.add_sign(sign("violence", SignSource::Page, notes::Severity::High));
+    page.add_sign(sign("suicide", SignSource::Page, notes::Severity::Urgent));
+    page.finish(End::Complete);
+    drop(journal);
+    writer.stop();
+    assert_eq!((look(), look()), (1, 0));
+    assert_eq!(wait(self::look(state.path(), NOW.0)), 0, "nor does a start raise it again");
+    let alerts: Vec<_> = wait(async {
+        let mut store = AlertStore::open(state.path()).await.unwrap();
+        store.alerts().await.unwrap().iter().cloned().collect()
+    });
+    let told: Vec<_> = alerts.iter().map(|it| (&*it.episode.theme, it.strongest)).collect();
+    assert_eq!(told, [("suicide", Source::Search), ("suicide", Source::Page)]);
 }
 
 /// Not a test of its own: the process that is killed. Two workers write, and alerts are made beside.

@@ -157,6 +157,7 @@ fn filters(state: &Path) -> Vec<Filter> {
         Filter { text: text("CAF\u{e9}"), ..none() },
         Filter { text: text("site3"), ..none() },
         Filter { text: text("nowhere"), ..none() },
+        Filter { telling: true, ..none() },
         Filter { text: text("7 CAF"), text_in_words: true, ..none() },
         Filter { text: text("\u{c9}T\u{e9}"), text_in_words: true, ..none() },
         Filter { text: text("\u{e9}t\u{e9}"), ..none() },

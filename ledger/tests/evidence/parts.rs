@@ -162,7 +162,7 @@ fn searches_go_with_what_was_blocked_where_that_is_kept_for_less() {
     let state = tempfile::tempdir().unwrap();
     let old = three_days(state.path());
     let before = rows(state.path());
-    let keep = Keep { allowed_days: 300, blocked_days: 10, changes_days: 2557 };
+    let keep = Keep { allowed_days: 300, blocked_days: 10, changes_days: 2557, alerts_days: 366 };
     let outcome = erase_by(state.path(), 11, keep);
     let is_of_class = |row: &&AccessRow| row.verdict == Verdict::Block || row.words.is_some();
     let day = clock().day(NOW);

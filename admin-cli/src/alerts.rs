@@ -238,12 +238,16 @@ pub(crate) async fn about(
     })
 }
 
-/// The entries of alerts that hold what is personal of somebody.
-pub(crate) async fn personal_of(store: &mut AlertStore, name: &str) -> Result<Vec<u64>, Failure> {
+/// The entries of alerts, raised until then, that hold what is personal of somebody.
+pub(crate) async fn personal_of(
+    store: &mut AlertStore,
+    name: &str,
+    until: UnixMillis,
+) -> Result<Vec<u64>, Failure> {
     let alerts: Vec<Alert> =
         store.alerts().await.map_err(Failure::fault)?.iter().cloned().collect();
     let mut places = Vec::new();
-    for alert in alerts {
+    for alert in alerts.into_iter().filter(|alert| alert.raised_at <= until) {
         let about = about(store, &alert).await?;
         if about.is_some_and(|person| same_person(person.name(), name)) {
             places.push(alert.sequence);

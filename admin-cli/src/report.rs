@@ -6,6 +6,7 @@ pub(crate) mod document;
 pub(crate) mod https;
 pub(crate) mod person;
 mod running;
+mod themes;
 pub(crate) mod weekly;
 
 use crate::args::{Reader, ReportCommand, ReportFormat, WhoArgs};
@@ -143,10 +144,16 @@ async fn weekly(
     let entries = change_log.entries_after(0).await.map_err(from_append_error)?;
     let before =
         whole_days(clock, (UnixMillis(2 * range.0.0 - range.1.0), UnixMillis(range.0.0 - 1)));
+    let themes = match reader {
+        Reader::Dsl => Some(themes::Themes::read(school, &snapshot, range).await?),
+        // Who looked for what is no business of the technician.
+        Reader::It => None,
+    };
     let called = Called::new(&school.config.state, clock, range, names.is_some())?;
     let week = Week {
         policy,
         called,
+        themes,
         range,
         made_at,
         figures: figures(school, &snapshot, range).await?,

@@ -99,6 +99,7 @@ async fn show(school: &School, print: &PrintArgs) -> Result<Exit, Failure> {
         ("allowed requests", keep.allowed_days, "[keep] allowed", oldest.clone()),
         ("blocked requests and searches", keep.blocked_days, "[keep] blocked", oldest),
         ("changes to the filter", keep.changes_days, "[keep] changes", first_change),
+        ("names and notes of alerts", keep.alerts_days, "[keep] alerts", None),
     ];
     let mut sheet = Sheet::stdout(print.format(), COLUMNS)?;
     for (class, days, basis, held) in rows {

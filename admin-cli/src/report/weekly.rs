@@ -6,6 +6,7 @@ use crate::report::called::Called;
 use crate::report::document::{Document, Section, TO_WRITE, Table};
 use crate::report::https::Https;
 use crate::report::running::{Running, running};
+use crate::report::themes::Themes;
 use rules::access::Role;
 use rules::change::{ChangeEntry, Changes, Event, UnblockState, same_person};
 use rules::policy::Policy;
@@ -72,6 +73,8 @@ pub(crate) struct ListAge {
 pub(crate) struct Week<'a> {
     /// What people are called.
     pub(crate) called: Called,
+    /// Themes and alerts, where the reader may see them.
+    pub(crate) themes: Option<Themes>,
     /// The policy in force.
     pub(crate) policy: &'a Policy,
     /// `[from, until)`.
@@ -154,9 +157,9 @@ fn percent(part: u64, whole: u64) -> String {
 
 /// What waits for a person.
 #[derive(Clone, Debug, Serialize)]
-struct Waiting {
-    what: String,
-    waits_ms: i64,
+pub(crate) struct Waiting {
+    pub(crate) what: String,
+    pub(crate) waits_ms: i64,
 }
 
 /// How requests for sites went.
@@ -192,6 +195,9 @@ impl Week<'_> {
             })
             .collect();
         waiting.sort_by_key(|item| -item.waits_ms);
+        // Somebody may be in danger: before anything else.
+        let alerts = self.themes.as_ref().map(|themes| themes.waiting(self.made_at));
+        waiting = alerts.unwrap_or_default().into_iter().chain(waiting).collect();
         let held = self.lists.iter().filter(|list| list.held).map(|list| Waiting {
             what: format!("a new version of the list {} waits for a decision", list.name),
             waits_ms: 0,
@@ -286,6 +292,10 @@ impl Week<'_> {
             Reader::It => "For the technician",
         };
         let mut sections = vec![self.needs_you(), self.working(reader)];
+        if let Some(themes) = &self.themes {
+            sections.push(themes.section());
+            sections.push(themes.pupils_section(&self.called));
+        }
         sections.push(self.most_blocked());
         sections.push(self.people());
         sections.push(self.teaching());
@@ -303,7 +313,7 @@ impl Week<'_> {
                 "Figures are requests. One page makes many of them, most without anybody's doing; visits to pages are not counted yet. \
                  A site in several categories counts under each."
                     .to_owned(),
-                "Not measured yet: themes and searches, tries to get round the filter, harmless sites blocked by mistake.".to_owned(),
+                "Not measured yet: tries to get round the filter, harmless sites blocked by mistake.".to_owned(),
                 format!("Made {}.", clock.show(self.made_at)),
             ]
             .into_iter()
@@ -632,6 +642,7 @@ impl Week<'_> {
             "week_before": self.before,
             "people_blocked_repeatedly": self.figures.repeated().count(),
             "people": people,
+            "themes": self.themes,
             "requests": self.requests(),
             "lists": self.lists,
             "overdue_reviews": self.overdue(),
@@ -639,7 +650,7 @@ impl Week<'_> {
             "passwords_set": self.passwords_set(),
             "log_bytes": self.log_bytes,
             "checkpoint": self.checkpoint.as_ref().map(|(line, _)| line),
-            "not_measured": ["visits", "upstream_errors", "themes", "searches", "circumvention", "overblocking", "checks"],
+            "not_measured": ["visits", "upstream_errors", "searches", "circumvention", "overblocking", "checks"],
         })
     }
 }

@@ -215,4 +215,27 @@ fn one_sign_of_high_severity_is_none_two_are_and_what_is_routine_is_told_to_nobo
     let body = posted.recv_timeout(WITHIN).unwrap();
     assert!(body.contains("self-harm") && body.contains("\"severity\":\"high\""), "{body}");
     assert!(posted.recv_timeout(Duration::from_secs(2)).is_err(), "one post for one alert");
+
+    // The week's report: what waits first, then themes, and who is in several of them by initials.
+    let week = ["report", "weekly", "--since", "this week", "--format", "md", "--for"];
+    let lead = daemon.run(&[&week[..], &["dsl", "--by", "q.whitmore"]].concat()).ok().out;
+    let order = [
+        "alert A-0002: high",
+        "alert A-0001: routine",
+        "## Themes",
+        "Self-harm",
+        "## Pupils",
+        "Year 8",
+    ];
+    let mut rest = lead.as_str();
+    for part in order {
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part} in {lead}"));
+        rest = &rest[at..];
+    }
+    assert!(lead.contains("| S | Year 8 | signed in | 2 | Pornography, Self-harm |"), "{lead}");
+    assert!(!lead.contains("sam"), "{lead}");
+    let technician = daemon.run(&[&week[..], &["it", "--by", "j.cho"]].concat()).ok().out;
+    for part in ["A-0002", "Self-harm", "## Pupils"] {
+        assert!(!technician.contains(part), "{part}: {technician}");
+    }
 }

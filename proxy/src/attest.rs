@@ -13,6 +13,7 @@ use crate::telemetry::Metrics;
 use crate::webhook;
 use crate::worker::Stop;
 use jiff::civil::Date;
+use ledger::alerts::AlertStore;
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
 use ledger::evidence::gaps::EVERY_MS;
 use ledger::evidence::places::{self, Places};
@@ -123,6 +124,8 @@ struct Attestor {
     stated: Option<(Instant, Date)>,
     /// What it said.
     said: Option<Attestation>,
+    /// How the log of alerts stood then.
+    alerts: Option<String>,
     places: Places,
     /// Not before then.
     next_try: Option<Instant>,
@@ -141,6 +144,7 @@ impl Attestor {
             gauges,
             stated: None,
             said: None,
+            alerts: None,
             places,
             next_try: None,
             next_delivery: None,
@@ -255,9 +259,27 @@ impl Attestor {
         let seen = facts::seen_today(&config, &snapshot).await;
         let stated = changed.then(|| Box::new(state.clone()));
         let event = Event::Attested { state: stated, seen, access };
+        self.cover_alerts(&log).await?;
         let signed = signer.sign(&log, now(), ACTOR_DAEMON, event).await.map_err(told)?;
         tracing::info!(size = signed.checkpoint.size, "checkpoint signed");
         self.said = Some(state);
+        Ok(())
+    }
+
+    /// States in the change log how the log of alerts stands, where that has changed: so a checkpoint fixes it, too.
+    async fn cover_alerts(&mut self, log: &ChangeLog) -> Result<(), String> {
+        let state = &self.with.config.state;
+        if !AlertStore::exists(state) {
+            return Ok(());
+        }
+        let mut store = AlertStore::open(state).await.map_err(|error| error.to_string())?;
+        let (size, head) = store.head().await.map_err(|error| error.to_string())?;
+        if size == 0 || self.alerts.as_ref() == Some(&head) {
+            return Ok(());
+        }
+        let event = Event::AlertsCovered { size, head: head.clone() };
+        log.append(now(), ACTOR_DAEMON, event).await.map_err(|error| error.to_string())?;
+        self.alerts = Some(head);
         Ok(())
     }
 

@@ -269,6 +269,8 @@ pub enum Event {
         /// When it lapses if nobody carries it out.
         lapses: Option<UnixMillis>,
     },
+    /// The log of alerts as a checkpoint covers it: how many entries, and the hash of the last, hex, which fixes all.
+    AlertsCovered { size: u64, head: String },
     /// Somebody dealt with an alert: what they did, not what they wrote. The alert itself stands in the log
     /// of alerts.
     AlertHandled { alert: AlertId, done: String },

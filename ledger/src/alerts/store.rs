@@ -194,6 +194,24 @@ impl AlertStore {
         Ok((self.next_sequence, self.last_leaf.clone()))
     }
 
+    /// Reads everything again, with what is personal, and gives the leaf hash of each entry, hex: that of the last
+    /// of some fixes all of these.
+    ///
+    /// # Errors
+    /// [`AlertError::Damaged`] where anything is not as it was written.
+    pub async fn verify(&mut self) -> Result<Vec<String>, AlertError> {
+        let (entries, _) = read(&mut self.connection, &self.path, 0, String::new()).await?;
+        for entry in entries.iter().filter(|entry| entry.event.private().is_some()) {
+            self.private(entry.sequence).await?;
+        }
+        let rows = sqlx::query("SELECT lower(hex(leaf)) FROM event ORDER BY sequence")
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| store_error(&self.path, error))?;
+        let column = |error: sqlx::Error| damaged(&self.path, error.to_string());
+        rows.iter().map(|row| row.try_get(0).map_err(column)).collect()
+    }
+
     /// How far each day of the access log was read.
     ///
     /// # Errors

@@ -188,3 +188,34 @@ fn positions_are_read_back_with_what_they_led_to() {
         }
     });
 }
+
+#[tokio::test]
+async fn what_the_change_log_says_of_alerts_is_compared_with_them() {
+    use crate::changes::ChangeLog;
+    use crate::evidence::verify::{Options, verify};
+    use rules::change::Event;
+    let problems = async |state: &Path| -> Vec<String> {
+        let report = verify(state, &Options::default(), &mut |_| {}).await.unwrap();
+        report.problems.into_iter().map(|it| format!("{}: {}", it.log, it.what)).collect()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path();
+    let log = ChangeLog::open(state).await.unwrap();
+    let mut store = with_one(state).await;
+    let (size, head) = store.head().await.unwrap();
+    log.append(UnixMillis(20), "schoolgate", Event::AlertsCovered { size, head }).await.unwrap();
+    append(&mut store, 30, vec![raised(2, "violence")]).await;
+    assert_eq!(problems(state).await, [""; 0], "it may have grown since");
+    store.erase_private(&[0]).await.unwrap();
+    assert_eq!(problems(state).await, [""; 0], "names may be erased");
+    drop(store);
+    // Made anew, by the program itself: only the change log can tell.
+    for ending in ["db", "db-wal", "db-shm"] {
+        let _ = std::fs::remove_file(state.join(format!("alerts.{ending}")));
+    }
+    assert!(problems(state).await[0].starts_with("alerts.db: it is missing"));
+    let mut other = AlertStore::open(state).await.unwrap();
+    append(&mut other, 10, vec![raised(1, "games")]).await;
+    drop(other);
+    assert!(problems(state).await[0].contains("they are not what entry 0 of the change log says"));
+}

@@ -8,6 +8,7 @@
 //! the trees, the change log, and the days last. Each only grows, so that what was read first is always
 //! covered by what is read after it.
 
+mod alerts;
 mod changes;
 pub(crate) mod day;
 mod days;
@@ -141,6 +142,7 @@ pub async fn verify(
     let changes = changes::read(state, &signed, &own, &outside, &mut report).await;
     days::check(state, options, &kept, &changes, &mut report, tell).await?;
     report.log = changes.entries;
+    alerts::check(state, &mut report).await;
     Ok(report)
 }
 

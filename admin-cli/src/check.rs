@@ -13,7 +13,7 @@ use proxy::snapshot::Snapshot;
 use rules::access::{Access, Identity, KnownBy, UserFacts};
 use rules::category::CategorySet;
 use rules::circumvent::{Found, Judged, Pack, Seen, judge};
-use rules::decide::{Decision, Reason, ReasonCode, Verdict, decide};
+use rules::decide::{Decision, Reason, ReasonCode, Verdict};
 use rules::host::Host;
 use rules::inspect::Inspection;
 use rules::policy::Policy;
@@ -291,11 +291,7 @@ impl<'a> Judge<'a> {
         Access { who: &self.who, scheme, host, port, path, categories }
     }
 
-    pub(crate) fn decide(&self, access: &Access<'_>) -> Decision {
-        decide(&self.snapshot.policy, &self.unblocks, &self.snapshot.blocks, access, self.at)
-    }
-
-    /// The same with what the access was found to be, and what stands within its URL.
+    /// Decides an access with what it was found to be, and what stands within its URL.
     fn judge(&self, access: &Access<'_>, found: Option<&Found<'_>>) -> Judged {
         let changes = (&self.unblocks[..], &*self.snapshot.blocks);
         let of = |host: &Host, path: &str| self.snapshot.categories(host, Some(path));

@@ -15,7 +15,8 @@ use ledger::query::{AccessRow, Cursor, Filter, Order};
 use proxy::snapshot::Snapshot;
 use rules::access::{Access, Identity};
 use rules::change::{Changes, RequestKind};
-use rules::decide::{Decision, ReasonCode, Verdict, decide};
+use rules::circumvent::{Pack, Seen, Technique, judge};
+use rules::decide::{Decision, ReasonCode, Verdict};
 use rules::host::Host;
 use rules::policy::Policy;
 use rules::site::Site;
@@ -166,13 +167,28 @@ impl<'a> Replay<'a> {
         let blocks = &self.snapshot.blocks;
         let blocks = &blocks[..blocks.partition_point(|it| it.at <= row.at)];
         let seen = path.map(rules::target::seen_path);
+        let (scheme, port) = (row.scheme, row.port);
+        let found = Pack::shipped().find(&Seen {
+            scheme,
+            host: &host,
+            port,
+            path_and_query: path,
+            head: None,
+        });
+        let of = |host: &Host, path: &str| self.snapshot.categories(host, Some(path));
         let answer = |policy: &Policy| {
-            let who = who(policy);
-            let (scheme, port, path) = (row.scheme, row.port, seen.as_deref());
+            let (who, path) = (who(policy), seen.as_deref());
             let access = Access { who: &who, scheme, host: &host, port, path, categories };
-            decide(policy, &self.unblocks, blocks, &access, row.at)
+            let changes = (&self.unblocks[..], blocks);
+            judge(policy, changes, &access, found.as_ref(), &of, row.at).decision
         };
         let (now, then) = (answer(&self.snapshot.policy), answer(self.proposed));
+        // It was told by what the log does not keep: a query, a method, a field.
+        let is_unseen = Technique::of(row.reason).is_some() && found.is_none();
+        if is_unseen && now.verdict == Verdict::Allow {
+            self.counts.not_by_policy += 1;
+            return;
+        }
         self.counts.judged += 1;
         if now.verdict != row.verdict {
             let counts = &mut self.counts;
@@ -303,7 +319,7 @@ fn is_by_policy(reason: ReasonCode) -> bool {
             | ReasonCode::OutsideTimes
             | ReasonCode::NotNominated
             | ReasonCode::Uncategorised
-    )
+    ) || Technique::of(reason).is_some()
 }
 
 /// A number for whoever asked: the user, else the device.

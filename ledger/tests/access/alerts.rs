@@ -1,7 +1,7 @@
 //! Alerts made of the access log: what is read, when, and that no kill loses or doubles one.
 
 use crate::crash::{Random, full};
-use crate::sample::{NOW, allowed, blocked, context, start, tunnel, wait};
+use crate::sample::{NOW, allowed, blocked, context, rows, start, tunnel, wait};
 use ledger::alerts::watch::{Watch, episodes_of, find};
 use ledger::alerts::{AlertEvent, AlertStore, Private};
 use ledger::episodes::{Person, Source, Thresholds};
@@ -147,7 +147,12 @@ fn what_is_older_than_yesterday_when_alerts_begin_is_no_alert_but_what_came_sinc
     refuse(&journal, &context, "old", "a.test", 0, NOW.0 - 9 * day);
     refuse(&journal, &context, "new", "a.test", 0, NOW.0);
     journal.flush();
-    stored(state.path());
+    // Each day has a file of its own, and they are not written at once.
+    let begun = std::time::Instant::now();
+    while rows(state.path()).len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the newer record was not stored");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert_eq!(wait(look(state.path(), NOW.0)), 1);
     // The filter then stands still for a week; what it recorded on its last day was not looked at.
     refuse(&journal, &context, "late", "a.test", 0, NOW.0 + 1);

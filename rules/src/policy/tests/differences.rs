@@ -286,8 +286,10 @@ impl Made {
             let parent = parent.map(|it| format!("parent = \"{it}\", ")).unwrap_or_default();
             let (safe, video, inspect) = (self.safe[place], self.video[place], self.inspect[place]);
             let (images, child) = (self.images[place], self.child[place]);
+            // Neither of the two that it comes from says by itself what it is.
+            let around = if safe != child { "grid" } else { "block" };
             text += &format!(
-                "{name} = {{ {parent}safe_search = {safe}, video = \"{video}\", images = \"{images}\", child_engines = {child}, inspect = \"{inspect}\" }}\n"
+                "{name} = {{ {parent}safe_search = {safe}, video = \"{video}\", images = \"{images}\", child_engines = {child}, circumvention = \"{around}\", inspect = \"{inspect}\" }}\n"
             );
         }
         text += "[who]\n";
@@ -506,6 +508,8 @@ proptest! {
                 let [was, is] = [0, 1].map(|side| [&old, &new][side].levels().get(who[side].level));
                 let mut opens = (was.safe_search && !is.safe_search)
                     || (was.child_engines && !is.child_engines)
+                    || (was.circumvention != is.circumvention
+                        && is.circumvention == crate::level::Circumvention::Grid)
                     || is.video < was.video
                     || is.images < was.images;
                 for host in HOSTS {

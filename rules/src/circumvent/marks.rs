@@ -305,7 +305,7 @@ impl Marks {
                 perhaps.push(inner);
             }
         }
-        (!perhaps.is_empty()).then(|| Found {
+        (!perhaps.is_empty()).then_some(Found {
             technique: Technique::UrlInside,
             mark: "a URL within the path",
             grade: Grade::Perhaps,

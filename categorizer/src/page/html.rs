@@ -10,6 +10,7 @@
 //! Not as in browsers: what a script writes, tables that are taken apart, `foreignObject`, and `noscript`,
 //! which is left out because pages are shown with scripts.
 
+mod comment;
 mod element;
 mod raw;
 mod reference;

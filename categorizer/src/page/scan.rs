@@ -16,7 +16,8 @@
 //!     }
 //! }
 //!
-//! let head = PageHead { content_type: Some("text/html"), ..PageHead::default() };
+//! let head =
+//!     PageHead { content_type: Some("text/html; charset=utf-8"), ..PageHead::default() };
 //! let mut scan = PageScan::new(&head, PageLimits::default()).unwrap().unwrap();
 //! let mut scorer = Word(String::new());
 //! assert_eq!(scan.push(b"<p>for<b>bid", &mut scorer), Step::Hold);
@@ -218,7 +219,9 @@ impl PageScan {
     }
 
     /// Holds nothing back any more, because the caller has held for as long as it wants to. The next
-    /// [`PageScan::push`] says so; what is held now may go at once.
+    /// [`PageScan::push`] says so; what is held now may go at once. Up to 1 KB of it may not be scored
+    /// yet where a page has not said its encoding, and up to 4 KB where that is guessed: it is scored
+    /// later, and the page cut then.
     pub fn stop_holding(&mut self) {
         self.is_held = false;
     }

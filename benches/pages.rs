@@ -254,7 +254,7 @@ fn phrases(pages: &[Vec<u8>]) -> Result<Phrases, AnyError> {
         if let [first, .., last] = pair {
             let phrase = format!(" {first} {last} ");
             // Words that are nothing but marks make no phrase.
-            drop(builder.add("made-up", Effect::Weigh(Weight::Points(1)), &[&phrase]));
+            let _ = builder.add("made-up", Effect::Weigh(Weight::Points(1)), &[&phrase]);
         }
     }
     Ok(builder.finish()?)

@@ -70,6 +70,11 @@ fn main() {
         measure(&format!("a tunnel to {text}"), || pack.find(black_box(&seen)).is_some());
     }
     let long = format!("/path?{}", "name=value&".repeat(700));
+    let hostile = [
+        (0..2700).map(|i| format!("/https://s{i}.example{i}.com")).collect(),
+        format!("/{}", "%252525".repeat(9300)),
+        format!("/x?{}", "u=https://a.example.com&".repeat(2700)),
+    ];
     for (what, name, path) in [
         ("the front page", "www.example.org", "/"),
         ("a page", "www.bbc.co.uk", "/sport/football/articles/c0123456789o"),
@@ -96,6 +101,17 @@ fn main() {
         let whole = Seen { head, ..seen };
         measure(&format!("{what}: its URL"), || pack.find(black_box(&url)).is_some());
         measure(&format!("{what}: with its head"), || pack.find(black_box(&whole)).is_some());
+    }
+    for (name, path) in [
+        ("www.example.org", &hostile[0]),
+        ("www.example.org", &hostile[1]),
+        ("translate.google.com", &hostile[2]),
+    ] {
+        let host = host(name);
+        let (scheme, host, path_and_query) = (Scheme::Https, &host, Some(path.as_str()));
+        let seen = Seen { scheme, host, port: 443, path_and_query, head: None };
+        let cost = best_of(20, || pack.find(black_box(&seen)).is_some());
+        println!("{:<72} {cost:>8.1} ns", format!("64 kB made to be slow: {}...", &path[..17]));
     }
     trace(pack);
 }

@@ -41,6 +41,7 @@ use crate::target::Scheme;
 use inside::Gateway;
 use marks::Marks;
 use pack::Known;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -51,7 +52,7 @@ pub const MOST_DEPTH: usize = 3;
 pub const MOST_INNER_BYTES: usize = 8 * 1024;
 /// `PROPFIND` and what is longer are looked at.
 const LONGEST_USUAL_METHOD: usize = 7;
-/// Most URLs within one request, however deep.
+/// Most URLs within one request, however deep. A gateway with more is a way round by itself.
 pub const MOST_INNER: usize = 8;
 
 /// A request, as far as it is seen.
@@ -155,11 +156,11 @@ impl Pack {
     /// What a request is; `None` for nearly every one.
     #[must_use]
     pub fn find(&self, seen: &Seen<'_>) -> Option<Found<'_>> {
-        self.find_at(seen, 0)
+        self.find_at(seen, 0, &Cell::new(MOST_INNER))
     }
 
-    /// `depth` URLs deep.
-    fn find_at(&self, seen: &Seen<'_>, depth: usize) -> Option<Found<'_>> {
+    /// `depth` URLs deep; `left` is how many more are looked at, whichever of them holds which.
+    fn find_at(&self, seen: &Seen<'_>, depth: usize, left: &Cell<usize>) -> Option<Found<'_>> {
         let (by_place, gateway) = self.by_place(seen);
         // What is asked of an address may say more than that it is one.
         if by_place.as_ref().is_some_and(|found| found.technique != Technique::RawAddress) {
@@ -173,7 +174,7 @@ impl Pack {
             Some(gateway) => gateway.found(seen.host, path_and_query),
             None => self.marks.find(seen, path_and_query),
         };
-        match (own.and_then(|found| self.look_inside(found, depth)), by_place) {
+        match (own.map(|found| self.look_inside(found, depth, left)), by_place) {
             (Some(found), Some(_)) if found.grade == Grade::Certain => Some(found),
             (_, Some(address)) => Some(address),
             (found, None) => found,
@@ -181,23 +182,37 @@ impl Pack {
     }
 
     /// The same of each URL within: one that is a way round makes the whole one.
-    fn look_inside<'p>(&'p self, mut found: Found<'p>, depth: usize) -> Option<Found<'p>> {
+    fn look_inside<'p>(
+        &'p self,
+        mut found: Found<'p>,
+        depth: usize,
+        left: &Cell<usize>,
+    ) -> Found<'p> {
         let mut deeper = Vec::new();
-        for inner in &found.inner {
-            let Some(below) = self.find_at(&inner.seen(), depth + 1) else { continue };
-            if below.grade == Grade::Certain || depth + 1 >= MOST_DEPTH {
-                found.grade = Grade::Certain;
-                found.technique = below.technique;
-                found.mark = below.mark;
+        // What is deeper was told by whatever holds it.
+        if depth < MOST_DEPTH {
+            for inner in &found.inner {
+                let Some(after) = left.get().checked_sub(1) else { break };
+                left.set(after);
+                let Some(below) = self.find_at(&inner.seen(), depth + 1, left) else { continue };
+                let is_too_deep = depth + 1 == MOST_DEPTH && below.grade == Grade::Gateway;
+                // Advertisers have servers without names.
+                let is_an_address =
+                    found.grade == Grade::Perhaps && below.technique == Technique::RawAddress;
+                if below.grade == Grade::Certain && !is_an_address || is_too_deep {
+                    found.grade = Grade::Certain;
+                    found.technique = below.technique;
+                    found.mark = below.mark;
+                }
+                deeper.extend(below.inner);
             }
-            deeper.extend(below.inner);
         }
-        if found.inner.len() + deeper.len() > MOST_INNER {
+        if found.inner.len() + deeper.len() > MOST_INNER && found.grade == Grade::Gateway {
             found.grade = Grade::Certain;
         }
         found.inner.extend(deeper);
         found.inner.truncate(MOST_INNER);
-        Some(found)
+        found
     }
 
     /// By host, address and port: all that a tunnel shows. Else the gateway that the host is.

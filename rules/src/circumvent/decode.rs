@@ -81,7 +81,7 @@ pub(super) fn starts_with_scheme(text: &str) -> bool {
 }
 
 /// The beginning of a text that is worth decoding.
-fn clip(text: &str) -> &str {
+pub(super) fn clip(text: &str) -> &str {
     // Every byte of the URL may be percent-encoded, and a hex digit of each once more.
     let mut end = text.len().min(MOST_INNER_BYTES * 3);
     while !text.is_char_boundary(end) {

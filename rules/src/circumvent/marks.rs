@@ -1,7 +1,7 @@
 //! What a web proxy, a resolver or a tunnel over HTTP is known by on whatever host: its paths, the names of
 //! its files, and URLs that it has written into its own.
 
-use super::decode::{base64_bytes, percent, url_text};
+use super::decode::{base64_bytes, clip, percent, url_text};
 use super::pack::PackError;
 use super::url::InnerUrl;
 use super::{Found, Grade, MOST_INNER, Seen, Technique, certain};
@@ -56,6 +56,8 @@ pub(super) struct Marks {
     starts: Starts,
     /// Names of parameters that are one's whatever the file.
     names: Vec<String>,
+    /// A bit for the last letter of each.
+    last_letters: u32,
     paths: Vec<PathMark>,
     scripts: Vec<ScriptFile>,
 }
@@ -199,14 +201,16 @@ impl Marks {
         let named = scripts.iter().filter(|script| script.file.is_none());
         let mut names: Vec<String> = named.filter_map(|script| script.parameter.clone()).collect();
         names.push(DNS.to_owned());
-        Ok(Marks { starts, names, paths, scripts })
+        let last = names.iter().filter_map(|name| name.bytes().last());
+        let last_letters = last.fold(0, |all, byte| all | letter(byte));
+        Ok(Marks { starts, names, last_letters, paths, scripts })
     }
 
     /// What a request is by its path and query.
     pub(super) fn find(&self, seen: &Seen<'_>, path_and_query: &str) -> Option<Found<'_>> {
         let cut = memchr::memchr(b'?', path_and_query.as_bytes()).unwrap_or(path_and_query.len());
         let (path, query) = path_and_query.as_bytes().split_at(cut);
-        if self.starts.are_in(path) || self.may_be_in(query) || hides_letters(path_and_query) {
+        if self.starts.are_in(path) || self.may_be_in(query) || hides_letters(path, query) {
             self.look(seen, path_and_query)
         } else {
             None
@@ -217,12 +221,19 @@ impl Marks {
     fn may_be_in(&self, query: &[u8]) -> bool {
         memchr::memchr_iter(b'=', query).any(|at| {
             let (name, value) = (&query[..at], &query[at + 1..]);
-            value.first_chunk().is_some_and(|start: &[u8; 4]| {
+            let is_written = value.first_chunk().is_some_and(|start: &[u8; 4]| {
                 VALUE_STARTS.contains(&start.map(|byte| byte.to_ascii_lowercase()))
-            }) || self.names.iter().any(|known| {
-                name.len() >= known.len()
-                    && name[name.len() - known.len()..].eq_ignore_ascii_case(known.as_bytes())
-            })
+            });
+            let is_last = name.last().is_some_and(|last| self.last_letters & letter(*last) != 0);
+            is_written || is_last && self.ends_with_name(name)
+        })
+    }
+
+    #[inline(never)]
+    fn ends_with_name(&self, text: &[u8]) -> bool {
+        self.names.iter().any(|known| {
+            let start = text.len().checked_sub(known.len());
+            start.is_some_and(|start| text[start..].eq_ignore_ascii_case(known.as_bytes()))
         })
     }
 
@@ -314,6 +325,11 @@ impl Marks {
     }
 }
 
+/// A bit for a letter of either case.
+fn letter(byte: u8) -> u32 {
+    1 << (byte & 31)
+}
+
 fn web_proxy(name: &str, mut inner: Vec<InnerUrl>) -> Found<'_> {
     inner.truncate(MOST_INNER);
     Found { technique: Technique::WebProxy, mark: name, grade: Grade::Certain, inner }
@@ -323,17 +339,18 @@ fn has_body(seen: &Seen<'_>) -> bool {
     seen.head.is_some_and(|head| !matches!(head.method, "GET" | "HEAD"))
 }
 
-/// Whether letters, digits and the like (RFC 3986, 2.3) or a percent sign are escaped, which nobody needs: what is looked for could
-/// stand behind them.
-fn hides_letters(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    memchr::memchr_iter(b'%', bytes).any(|at| {
-        let escaped = crate::host::escape(&bytes[at..]);
-        let is_needless = |byte: u8| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
-        };
-        escaped.is_some_and(is_needless)
-    })
+/// Whether letters, digits and the like (RFC 3986, 2.3) are escaped, which nobody needs to: what is looked for
+/// could stand behind them. In a path a percent sign too; in queries URLs within URLs are escaped twice.
+fn hides_letters(path: &[u8], query: &[u8]) -> bool {
+    let is_hidden = |text: &[u8], at: usize, percent: bool| {
+        crate::host::escape(&text[at..]).is_some_and(|byte| match byte {
+            b'%' => percent,
+            b'-' | b'.' | b'_' | b'~' => true,
+            other => other.is_ascii_alphanumeric(),
+        })
+    };
+    memchr::memchr_iter(b'%', path).any(|at| is_hidden(path, at, true))
+        || memchr::memchr_iter(b'%', query).any(|at| is_hidden(query, at, false))
 }
 
 /// Whether a part of a path may begin a URL in any coding.
@@ -353,7 +370,7 @@ fn part_url(part: &str, rest: &str) -> Option<(InnerUrl, bool)> {
     // `https:` and its slashes as they are: the rest of the request belongs to it.
     let decoded = percent(part);
     if decoded.eq_ignore_ascii_case("https:") || decoded.eq_ignore_ascii_case("http:") {
-        let (_, behind) = rest.split_once('/')?;
+        let (_, behind) = clip(rest).split_once('/')?;
         return Some((InnerUrl::parse(&format!("{decoded}/{behind}"))?, false));
     }
     // Coded, with the slashes left as they are.

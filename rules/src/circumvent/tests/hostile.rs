@@ -86,6 +86,28 @@ fn whatever_comes_is_bounded_and_keeps_its_promises() {
     }
 }
 
+/// Each holds all that follow it: without the bound the test would not end.
+#[test]
+fn urls_that_multiply_are_looked_at_no_oftener_than_the_bound() {
+    let mut path = String::new();
+    for i in 0..4000 {
+        path.push_str(&format!("/https://s{i}.example{i}.com"));
+    }
+    for host in ["plain.example", "web.archive.org", "12ft.io"] {
+        let found = found(&format!("https://{host}/web/1{path}")).unwrap();
+        assert_eq!(found.2.split(' ').count(), MOST_INNER, "{host}");
+    }
+}
+
+/// What advertisements are full of.
+#[test]
+fn a_chain_of_urls_in_the_path_of_a_site_that_nobody_knows_is_no_way_round() {
+    let chain = "/c/http://a.example.com/http://b.example.net/http://c.example.org/http://8.8.4.5/";
+    let (technique, grade, inner) = found(&format!("https://ads.example{chain}x")).unwrap();
+    assert_eq!((technique, grade), (Technique::UrlInside, Grade::Perhaps));
+    assert!(inner.starts_with("a.example.com b.example.net c.example.org 8.8.4.5"), "{inner}");
+}
+
 #[test]
 fn what_is_nested_too_deep_is_a_way_round() {
     let mut url = "https://games.example.com/".to_owned();

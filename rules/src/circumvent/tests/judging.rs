@@ -115,6 +115,9 @@ fn the_level_says_what_becomes_of_it_and_the_stricter_verdict_stands() {
         ("sixth", "tunnel://mask.icloud.com".to_owned(), allowed("allowed"), "vpn"),
         ("staff", "tunnel://mask.icloud.com".to_owned(), blocked("not_nominated"), "vpn"),
         ("pupil", "tunnel://8.8.4.5".to_owned(), blocked("raw_address"), "uncategorised"),
+        // Refused by the row of its category, and recorded as what it is.
+        ("staff", "tunnel://a.onion".to_owned(), blocked("tor"), "proxy"),
+        ("staff", "tunnel://cloudflare-ech.com".to_owned(), blocked("hidden_name"), "proxy"),
         ("staff", "tunnel://8.8.4.5".to_owned(), allowed("allowed"), "uncategorised"),
         // Listed, and in no pack.
         ("guest", "tunnel://new-nordvpn.example".to_owned(), blocked("vpn"), "vpn"),

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 /// Rounds of percent-decoding: proxies and gateways encode at most twice, and once more hides it.
 const ROUNDS: usize = 3;
 
+/// Most of a coded URL that is read: every byte may be percent-encoded.
+const MOST_CODED_BYTES: usize = MOST_INNER_BYTES * 3;
+
 /// How a URL is written within another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Codec {
@@ -31,7 +34,7 @@ impl Codec {
 /// The text of a URL with a scheme, out of a part of a path or a value of a parameter, and how it was
 /// written. Bounded in length and in depth.
 pub(super) fn url_text(raw: &str) -> Option<(Cow<'_, str>, Codec)> {
-    let mut text = percent(clip(raw));
+    let mut text = percent(clip(raw, MOST_CODED_BYTES));
     let mut outer = Codec::Plain;
     for _ in 0..ROUNDS {
         let start = text.trim_start();
@@ -80,10 +83,9 @@ pub(super) fn starts_with_scheme(text: &str) -> bool {
     is_http && matches!(rest, Some([b':', b'/' | b'\\']))
 }
 
-/// The beginning of a text that is worth decoding.
-pub(super) fn clip(text: &str) -> &str {
-    // Every byte of the URL may be percent-encoded, and a hex digit of each once more.
-    let mut end = text.len().min(MOST_INNER_BYTES * 3);
+/// The beginning of a text, of at most so many bytes.
+pub(super) fn clip(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -4,12 +4,14 @@
 use super::decode::{base64_bytes, clip, percent, url_text};
 use super::pack::PackError;
 use super::url::InnerUrl;
-use super::{Found, Grade, MOST_INNER, Seen, Technique, certain};
+use super::{Found, Grade, MOST_INNER, MOST_INNER_BYTES, Seen, Technique, certain};
 use crate::search::query::{is_named, pairs, split};
 use serde::Deserialize;
 
-/// Most parts of a path that are tried for a URL.
-const MOST_TRIED: usize = 16;
+/// Most parts of a path that are tried for a URL with all that follows them.
+const MOST_WHOLE: usize = 8;
+/// Most URLs in a path that are read: nothing that is meant to be understood has as many.
+const MOST_URLS: usize = 64;
 
 /// Beginnings of parts of a path, besides those that the pack has, without which no part of it is a URL: in
 /// each coding that [`super::decode`] undoes.
@@ -287,7 +289,8 @@ impl Marks {
         path_length: usize,
     ) -> Option<Found<'_>> {
         let path = &path_and_query[..path_length];
-        let (mut start, mut before, mut tried) = (0, "", 0);
+        let (mut start, mut before) = (0, "");
+        let (mut whole, mut urls) = (0, 0);
         let mut perhaps = Vec::new();
         for part in path.split('/') {
             let rest = &path_and_query[start..];
@@ -296,11 +299,16 @@ impl Marks {
             if !may_begin(part) {
                 continue;
             }
-            tried += 1;
-            if tried > MOST_TRIED {
+            let mut found = url_in(part);
+            if found.is_none() && whole < MOST_WHOLE && begins_url(&percent(part)) {
+                whole += 1;
+                found = url_in(clip(rest, MOST_INNER_BYTES));
+            }
+            let Some((inner, is_a_proxy_s)) = found else { continue };
+            urls += 1;
+            if urls > MOST_URLS {
                 break;
             }
-            let Some((inner, is_a_proxy_s)) = part_url(part, rest) else { continue };
             let word = percent(word);
             let is_behind = |script: &&ScriptFile| {
                 script.behind.iter().any(|known| known.eq_ignore_ascii_case(&word))
@@ -362,20 +370,21 @@ fn may_begin(part: &str) -> bool {
         })
 }
 
-/// The URL that a part of a path holds, or begins, and whether only web proxies write it so.
-fn part_url(part: &str, rest: &str) -> Option<(InnerUrl, bool)> {
-    if let Some((text, codec)) = url_text(part) {
-        return Some((InnerUrl::parse(&text)?, codec.is_a_proxy_s()));
+/// Whether a decoded part of a path is the beginning of a URL whose slashes are as they are: all that follows
+/// belongs to it.
+fn begins_url(part: &str) -> bool {
+    let is_one = |start: &str| part.get(..4).is_some_and(|it| it.eq_ignore_ascii_case(start));
+    match part.len() {
+        5 | 6 if part.ends_with(':') => is_one("http"),
+        _ => is_one("hvtr") || is_one("uggc"),
     }
-    // `https:` and its slashes as they are: the rest of the request belongs to it.
-    let decoded = percent(part);
-    if decoded.eq_ignore_ascii_case("https:") || decoded.eq_ignore_ascii_case("http:") {
-        let (_, behind) = clip(rest).split_once('/')?;
-        return Some((InnerUrl::parse(&format!("{decoded}/{behind}"))?, false));
-    }
-    // Coded, with the slashes left as they are.
-    let (text, codec) = url_text(rest)?;
-    codec.is_a_proxy_s().then_some((InnerUrl::parse(&text)?, true))
+}
+
+/// The URL that a part of a path, or that with all that follows it, holds, and whether only web proxies write it
+/// so.
+fn url_in(text: &str) -> Option<(InnerUrl, bool)> {
+    let (url, codec) = url_text(text)?;
+    Some((InnerUrl::parse(&url)?, codec.is_a_proxy_s()))
 }
 
 /// A URL in the value of a script's parameter. Glype leaves out `http` or `https` before it encodes.

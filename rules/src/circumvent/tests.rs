@@ -134,6 +134,8 @@ fn the_url_that_a_web_proxy_is_to_fetch_is_read() {
         "https://math.example/main/https://games.example/",
         "https://math.example/%6Dain/%61HR0cHM6Ly9nYW1lcy5leGFtcGxlLw==",
         "https://math.example/service/68747470733a2f2f67616d65732e6578616d706c652f",
+        "https://math.example/about/home/apples/shared/assets/hello/update/after/uv/hvtrs8%2F-gcmgs%2Cezaopne-",
+        "https://math.example/http/http/http/http/http/http/http/http/http/x/hvtrs8/-gcmgs,ezaopne-a",
         "https://math.example/x/uggcf%3A%2F%2Ftnzrf.rknzcyr%2F",
         "https://math.example/x?go=uggcf://tnzrf.rknzcyr/",
         "https://math.example/x?go=hvtrs8%2F-gcmgs%2Cezaopne-",

@@ -1,5 +1,6 @@
 //! A URL within another, read as a browser would read it.
 
+use super::decode::clip;
 use super::{MOST_INNER_BYTES, Seen};
 use crate::host::Host;
 use crate::target::Scheme;
@@ -61,13 +62,17 @@ impl InnerUrl {
         if host.address().is_none() && !host.as_str().contains('.') {
             return None;
         }
-        let mut path_and_query = String::with_capacity(path.len().min(MOST_INNER_BYTES) + 1);
-        if !path.starts_with(['/', '\\']) {
-            path_and_query.push('/');
+        let path = clip(path, MOST_INNER_BYTES);
+        let end = match path.is_ascii() {
+            true => path.bytes().position(|byte| byte <= b' ' || byte == 0x7f),
+            false => path.find(|c: char| c == ' ' || c.is_control()),
+        };
+        let path = &path[..end.unwrap_or(path.len())];
+        let slash = if path.starts_with(['/', '\\']) { "" } else { "/" };
+        let mut path_and_query = format!("{slash}{path}");
+        if path_and_query.contains('\\') {
+            path_and_query = path_and_query.replace('\\', "/");
         }
-        let is_blank = |c: char| c == ' ' || c.is_control();
-        let path = path.chars().take_while(|c| !is_blank(*c)).take(MOST_INNER_BYTES);
-        path_and_query.extend(path.map(|c| if c == '\\' { '/' } else { c }));
         Some(InnerUrl { scheme, host, port, path_and_query })
     }
 
@@ -85,7 +90,7 @@ fn has_known_suffix(domain: &str) -> bool {
 /// Without what browsers leave out: blanks around it, tabs and line ends (URL Standard, 4.4).
 fn clean(text: &str) -> Cow<'_, str> {
     let text = text.trim_matches(|c: char| c <= ' ');
-    if text.contains(['\t', '\n', '\r']) {
+    if memchr::memchr3(b'\t', b'\n', b'\r', text.as_bytes()).is_some() {
         Cow::Owned(text.replace(['\t', '\n', '\r'], ""))
     } else {
         Cow::Borrowed(text)

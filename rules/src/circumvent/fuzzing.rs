@@ -2,11 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken promise is a panic here")]
 
-#[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "tests read files")]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
-
 use super::{Fields, Grade, Head, MOST_INNER, Pack, Seen, Technique};
 use crate::host::Host;
 use crate::target::Scheme;
@@ -70,7 +65,7 @@ fn bracketless(host: &Host) -> Option<&Host> {
 
 #[cfg(test)]
 mod tests {
-    use super::replay::replay;
+    use crate::search::fuzzing::replay::replay;
 
     #[test]
     fn way_round() {

@@ -5,7 +5,7 @@
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests read files")]
 #[path = "../../../fuzz/replay.rs"]
-mod replay;
+pub(crate) mod replay;
 
 use super::engines::Engine;
 use super::query::{is_named, pairs, split};

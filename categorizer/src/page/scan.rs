@@ -21,8 +21,7 @@
 //! let mut scan = PageScan::new(&head, PageLimits::default()).unwrap().unwrap();
 //! let mut scorer = Word(String::new());
 //! assert_eq!(scan.push(b"<p>for<b>bid", &mut scorer), Step::Hold);
-//! assert_eq!(scan.push(b"</b>den</p>", &mut scorer), Step::Hold);
-//! assert_eq!(scan.end(&mut scorer), Step::Flagged);
+//! assert_eq!(scan.push(b"</b>den</p>", &mut scorer), Step::Flagged);
 //! ```
 
 use super::charset::{Charset, Telling};

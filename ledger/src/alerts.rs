@@ -5,7 +5,7 @@
 //! 8785) with its leaf hash, appended in durable transactions, never changed. Each entry holds the hash
 //! of the one before, so that the last one fixes all. What is personal (whom it is about, what a
 //! reviewer wrote) stands apart, and the entry holds a salted hash of it alone: it can be erased, and
-//! the entries go on proving what they did ([`store`]).
+//! the entries go on proving what they did.
 //!
 //! [`watch`] makes alerts of the access log as it grows. An alert belongs to one episode, by the
 //! episode's own key, and is written in one transaction with how far the log was read: a kill at any

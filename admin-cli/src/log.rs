@@ -675,6 +675,15 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
             "whoever may open the site whose page it is: schoolgate check ADDRESS --as LEVEL"
                 .to_owned()
         }
+        ReasonCode::NoSafeMode
+        | ReasonCode::SearchNotInspected
+        | ReasonCode::NotForChildren
+        | ReasonCode::ImageSearch
+        | ReasonCode::UnsafeHost => {
+            "nobody, while `safe_search`, `video`, `images` or `child_engines` of the level wants it; \
+             an unblock does not change that"
+                .to_owned()
+        }
         ReasonCode::SignIn => "sign in with a school name and password".to_owned(),
         _ => "not a decision of the policy: schoolgate doctor".to_owned(),
     })

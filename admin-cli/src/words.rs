@@ -160,6 +160,17 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::Misdirected => {
             "the request named another host than the connection was made for"
         }
+        ReasonCode::NoSafeMode => {
+            "this search engine has no safe mode that can be forced, and this level must have one"
+        }
+        ReasonCode::SearchNotInspected => {
+            "the safe mode of this search engine can be forced only where HTTPS is inspected"
+        }
+        ReasonCode::NotForChildren => "this level has only search engines made for children",
+        ReasonCode::ImageSearch => "this level may not search for pictures",
+        ReasonCode::UnsafeHost => {
+            "no safe mode reaches this address of a search engine or video site"
+        }
         ReasonCode::Doh => "names looked up over HTTPS, out of the school's sight (DoH)",
         ReasonCode::Dot => "names looked up over TLS, out of the school's sight (DoT)",
         ReasonCode::PrivateRelay => "iCloud Private Relay, which hides what is visited",

@@ -384,6 +384,7 @@ fn record_unread(worker: &Worker, client: &Client, (code, status): (ReasonCode, 
         host: inside.map_or(NOT_READ, |inside| inside.host.as_str()),
         port: inside.map_or(0, |inside| inside.port),
         path: None,
+        words: None,
     };
     let arrival = Arrival::now(&worker.journal);
     let ruling = Ruling::block(code);

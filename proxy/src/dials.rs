@@ -48,7 +48,8 @@ mod tests {
     #[tokio::test]
     async fn the_second_waits_for_the_first_and_then_may_dial() {
         let dials = Rc::new(Dials::default());
-        let site = Site { host: Host::parse("site.test").unwrap(), port: 443, secure: true };
+        let host = Host::parse("site.test").unwrap();
+        let site = Site { host, port: 443, secure: true, dialled: None };
         let first = dials.begin(&site).ok().unwrap();
         let other = dials.begin(&site).err().unwrap();
         let mut waiting = std::pin::pin!(other.notified());

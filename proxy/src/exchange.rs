@@ -14,11 +14,12 @@ use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Arrival, Permit, unless_left};
 use crate::refuse::{Asker, Refusal, Refuser, SiteFault, Words};
 use crate::resolve::ResolveError;
+use crate::searches::{Changes, Searched, Sight};
 use crate::telemetry::UpstreamError;
 use crate::upstream_tls::Alpn;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
-use crate::{forward, inspect, websocket};
+use crate::{forward, inspect, searches, websocket};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use hyper::header::{
@@ -52,6 +53,8 @@ pub(crate) struct Asked {
     pub(crate) host: Host,
     pub(crate) port: u16,
     pub(crate) path_and_query: Option<PathAndQuery>,
+    /// What it searches for, where its host searches.
+    pub(crate) searched: Option<Rc<Searched>>,
 }
 
 /// How the site will be reached.
@@ -70,6 +73,16 @@ pub(crate) enum Route {
     Down(SiteFault, UpstreamError),
     /// Not at all: the site cannot be trusted to be what was asked for.
     Untrusted(ReasonCode),
+}
+
+/// A request that may go upstream, and how.
+struct Admitted {
+    permit: Permit,
+    route: Route,
+    /// Of a CONNECT: how far it is looked into.
+    mode: Option<Inspect>,
+    /// What is changed in it on its way.
+    changes: Option<Box<Changes>>,
 }
 
 /// Why a request goes no further.
@@ -111,12 +124,14 @@ pub(crate) async fn exchange(
     };
     let version = request.version();
     let mut answer = match admitted {
-        Ok((permit, route)) => {
-            let answer = if request.method() == Method::CONNECT && client.inside.is_none() {
-                inspect::connect(worker, client, permit, route, &asker).await
-            } else {
-                forward::forward(worker, client, permit, route, &asker, request).await
-            };
+        Ok(Admitted { permit, route, mode: Some(mode), .. }) => {
+            let answer = inspect::connect(worker, client, permit, (route, mode), &asker).await;
+            worker.meters.answer_seconds.observe(arrival.started.elapsed().as_secs_f64());
+            answer
+        }
+        Ok(Admitted { permit, route, changes, .. }) => {
+            let way = (route, changes);
+            let answer = forward::forward(worker, client, permit, way, &asker, request).await;
             worker.meters.answer_seconds.observe(arrival.started.elapsed().as_secs_f64());
             answer
         }
@@ -169,7 +184,7 @@ async fn admit(
     view: &View,
     request: &Request<Incoming>,
     turn: &mut Option<Turn>,
-) -> Result<(Permit, Route), NotAdmitted> {
+) -> Result<Admitted, NotAdmitted> {
     let Refuser { worker, client, arrival, .. } = *refuser;
     let away = |asked, level, who, refusal| {
         NotAdmitted::Away(Box::new(TurnedAway { asked, level, who, refusal }))
@@ -185,10 +200,25 @@ async fn admit(
     let mut facts = facts(&asked, &who, client, view);
     let fields = HeadFields(request.headers());
     let mut ruling = view.rule_with(&mut facts, Some(seen_head(request, &fields)), arrival.at);
+    let is_tunnel = asked.scheme == Scheme::Tunnel && ruling.verdict == Verdict::Allow;
+    let mode = is_tunnel.then(|| inspect::mode(worker, view, &facts));
+    if facts.searched.is_some() {
+        let sight = sight(refuser, view, &facts, mode);
+        searches::keep_safe(view, &mut facts, &mut ruling, sight);
+    }
+    let changes = match ruling.verdict {
+        Verdict::Allow => searches::changes(view, &facts, request.headers()),
+        Verdict::Block => Ok(None),
+    };
+    let changes = match changes {
+        Ok(changes) => changes,
+        Err(code) => return Err(turned(asked, Refusal::Code(code))),
+    };
     if let Some(code) = beyond_client(refuser, view, &facts, &ruling) {
         return Err(turned(asked, Refusal::Code(code)));
     }
-    let Some(route) = route(refuser, view, request, &asked, &who, &mut ruling).await else {
+    let way = (&asked, facts.dialled.as_ref());
+    let Some(route) = route(refuser, view, request, way, &who, &mut ruling).await else {
         return Err(turned(asked, Refusal::Policy(ruling)));
     };
     if worker.view().generation != view.generation {
@@ -201,7 +231,7 @@ async fn admit(
     let method = request.method().as_str();
     let alone = client.multiplexed;
     match record::allow(log, (view, &ruling), arrival, method, facts, (turn, alone)) {
-        Ok(Some(permit)) => Ok((permit, route)),
+        Ok(Some(permit)) => Ok(Admitted { permit, route, mode, changes }),
         Ok(None) => Err(turned(asked, Refusal::Policy(ruling))),
         Err(error) => {
             // One line for each request would only fill the disk further; `log_watch` raises the alarm.
@@ -250,6 +280,27 @@ async fn identified(
 /// worker: a browser needs a few dozen.
 const MOST_STREAMS_PER_CLIENT: usize = 1_024;
 
+/// How much of a request is seen. One inside a tunnel whose CONNECT was refused, and that is not to be looked
+/// into, is judged as its tunnel was, so that the page says why.
+fn sight(refuser: &Refuser<'_>, view: &View, facts: &Facts, mode: Option<Inspect>) -> Sight {
+    let is_only_told = refuser.client.inside.as_ref().is_some_and(|inside| inside.explained);
+    match mode {
+        Some(Inspect::Page) => Sight::Inside,
+        Some(_) => Sight::Name,
+        None if is_only_told && host_mode(refuser, view, facts) != Inspect::Page => Sight::Name,
+        None => Sight::Request,
+    }
+}
+
+/// How far a host is looked into, whatever the path.
+fn host_mode(refuser: &Refuser<'_>, view: &View, facts: &Facts) -> Inspect {
+    let categories = view.snapshot.categories(&facts.host, None);
+    facts.with_access(|access| {
+        let access = rules::access::Access { categories, path: None, ..*access };
+        view.snapshot.inspection(&access, refuser.arrival.at).mode
+    })
+}
+
 /// What an allowed request inside a tunnel is refused for all the same.
 fn beyond_client(
     refuser: &Refuser<'_>,
@@ -268,14 +319,8 @@ fn beyond_client(
     }
     // The CONNECT was refused when it came. What is allowed by now, but not to be looked into, gets
     // a connection that is not.
-    let host_only = || {
-        let categories = view.snapshot.categories(&facts.host, None);
-        facts.with_access(|access| {
-            let access = rules::access::Access { categories, path: None, ..*access };
-            view.snapshot.inspection(&access, refuser.arrival.at).mode
-        })
-    };
-    (inside.explained && host_only() != Inspect::Page).then_some(ReasonCode::Misdirected)
+    (inside.explained && host_mode(refuser, view, facts) != Inspect::Page)
+        .then_some(ReasonCode::Misdirected)
 }
 
 /// The way to an allowed site; `None` where the ruling is, or becomes, a block.
@@ -283,7 +328,7 @@ async fn route(
     refuser: &Refuser<'_>,
     view: &View,
     request: &Request<Incoming>,
-    asked: &Asked,
+    (asked, dialled): (&Asked, Option<&Rc<Host>>),
     who: &Rc<Identity>,
     ruling: &mut Ruling,
 ) -> Option<Route> {
@@ -299,7 +344,7 @@ async fn route(
     let left = || {
         refuser.abandon(view, words(request, Some(asked)), (who.level, Some(who)), ruling);
     };
-    let found = unless_left(find_route(refuser, view, request, asked), left).await;
+    let found = unless_left(find_route(refuser, view, request, (asked, dialled)), left).await;
     match found {
         Route::Nowhere(ResolveError::Private) => {
             *ruling = blocked(ruling, ReasonCode::PrivateAddress);
@@ -329,6 +374,9 @@ fn facts(asked: &Asked, who: &Rc<Identity>, client: &Client, view: &View) -> Fac
         port: asked.port,
         path_and_query: asked.path_and_query.clone(),
         named: None,
+        searched: asked.searched.clone(),
+        dialled: None,
+        sight: Sight::default(),
         categories: rules::category::CategorySet::EMPTY,
         generation: view.generation,
     }
@@ -385,7 +433,8 @@ fn read(request: &Request<Incoming>, client: &Client, worker: &Worker) -> Result
         Scheme::Tunnel => None,
         _ => Some(path_and_query(uri)),
     };
-    Ok(Asked { scheme, host, port, path_and_query })
+    let searched = Searched::of(request.method(), &host, path_and_query.as_ref());
+    Ok(Asked { scheme, host, port, path_and_query, searched })
 }
 
 /// Path and query; `/` where the URL has none (RFC 9112, 3.2.1), or is about the whole site. `http`
@@ -425,7 +474,8 @@ fn read_inside(request: &Request<Incoming>, inside: &Inside) -> Result<Target, U
             // The record names the site that was asked for.
             let Target { scheme, host, port } = found;
             let path_and_query = Some(path_and_query(uri));
-            let asked = Some(Asked { scheme, host, port, path_and_query });
+            // It was sent to another site than it names.
+            let asked = Some(Asked { scheme, host, port, path_and_query, searched: None });
             return Err(Unread { code: ReasonCode::Misdirected, asked });
         }
         target = Some(found);
@@ -473,11 +523,12 @@ async fn find_route(
     refuser: &Refuser<'_>,
     view: &View,
     request: &Request<Incoming>,
-    asked: &Asked,
+    (asked, dialled): (&Asked, Option<&Rc<Host>>),
 ) -> Route {
     let Refuser { worker, client, arrival, .. } = *refuser;
     let secure = asked.scheme == Scheme::Https;
-    let site = Site { host: asked.host.clone(), port: asked.port, secure };
+    let (host, dialled) = (asked.host.clone(), dialled.cloned());
+    let site = Site { host, port: asked.port, secure, dialled };
     let own_connection = request.method() == Method::CONNECT || forward::wants_websocket(request);
     // A connection that somebody signs in on is nobody else's, so it carries one request at a time.
     let shared = !own_connection && !signs_connection_in(request.headers(), &AUTHORIZATION);
@@ -489,7 +540,7 @@ async fn find_route(
             }
         }
     }
-    let addresses = match worker.resolver.addresses(&asked.host, asked.port).await {
+    let addresses = match worker.resolver.addresses(site.leads_to(), asked.port).await {
         Ok(addresses) => addresses,
         Err(error) => return Route::Nowhere(error),
     };

@@ -15,6 +15,7 @@ use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Permit};
 use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body};
 use crate::resolve::ResolveError;
+use crate::searches::{Changes, strip_restrictions};
 use crate::telemetry::UpstreamError;
 use crate::upstream_tls::Alpn;
 use crate::websocket;
@@ -68,7 +69,7 @@ pub(crate) async fn forward(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     permit: Permit,
-    route: Route,
+    (route, changes): (Route, Option<Box<Changes>>),
     asker: &Asker,
     request: Request<Incoming>,
 ) -> Response<Reply> {
@@ -77,11 +78,11 @@ pub(crate) async fn forward(
         return answer_options(&live);
     }
     let answer = if request.method() == Method::CONNECT {
-        Box::pin(websocket::open(worker, client, &live, route, request)).await
+        Box::pin(websocket::open(worker, client, &live, (route, changes), request)).await
     } else {
         match wants_websocket(&request) {
-            true => Box::pin(upgrade(worker, client, &live, route, request)).await,
-            false => plain(worker, client, &live, route, request).await,
+            true => Box::pin(upgrade(worker, client, &live, (route, changes), request)).await,
+            false => plain(worker, client, &live, (route, changes), request).await,
         }
     };
     answer.unwrap_or_else(|failure| match failure {
@@ -100,7 +101,7 @@ async fn plain(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     live: &Rc<Live>,
-    route: Route,
+    (route, changes): (Route, Option<Box<Changes>>),
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
     // Whoever sends a coding may have sent a length too (see `Seat::take_length_seen`).
@@ -108,7 +109,7 @@ async fn plain(
     let signs_in = headers::signs_connection_in(request.headers(), &AUTHORIZATION);
     let early = Early::new(client, &request);
     let version = request.version();
-    let mut request = prepare(worker, live, request, None, Some(&early));
+    let mut request = prepare(worker, live, request, changes, None, Some(&early));
     let mut route = Some(route);
     let mut tries = 1;
     loop {
@@ -215,7 +216,7 @@ async fn connect(
 
 async fn resolve(worker: &Rc<Worker>, live: &Rc<Live>) -> Result<Vec<SocketAddr>, Failure> {
     let site = site(live);
-    let addresses = worker.resolver.addresses(&site.host, site.port);
+    let addresses = worker.resolver.addresses(site.leads_to(), site.port);
     live.unless_stopped(addresses).await.map_err(Failure::Stopped)?.map_err(unresolved)
 }
 
@@ -241,7 +242,8 @@ async fn reach_site(
 
 fn site(live: &Live) -> Site {
     let facts = live.facts();
-    Site { host: facts.host.clone(), port: facts.port, secure: facts.scheme == Scheme::Https }
+    let (host, dialled) = (facts.host.clone(), facts.dialled.clone());
+    Site { host, port: facts.port, secure: facts.scheme == Scheme::Https, dialled }
 }
 
 fn unresolved(error: ResolveError) -> Failure {
@@ -270,6 +272,7 @@ pub(crate) fn prepare(
     worker: &Worker,
     live: &Rc<Live>,
     request: Request<Incoming>,
+    changes: Option<Box<Changes>>,
     upgrade: Option<&HeaderValue>,
     early: Option<&Early>,
 ) -> Request<Ask> {
@@ -281,12 +284,16 @@ pub(crate) fn prepare(
     let received = std::mem::replace(&mut parts.version, Version::HTTP_11);
     headers::strip_hop_by_hop(&mut parts.headers);
     headers::strip_private(&mut parts.headers);
+    strip_restrictions(&mut parts.headers);
     http2::join_cookies(&mut parts.headers);
     rewrite_host(&mut parts.headers, live);
     parts.uri = match is_about_whole_site(&parts.method, &parts.uri) {
         true => Uri::from_static("*"),
         false => Uri::from(path_and_query(&parts.uri)),
     };
+    if let Some(changes) = changes {
+        changes.make(&mut parts.uri, &mut parts.headers);
+    }
     worker.via.add(&mut parts.headers, received);
     // Without either, a body that came over HTTP/2 would be none to a site of HTTP/1.1.
     if body && (chunked || !parts.headers.contains_key(CONTENT_LENGTH)) {
@@ -435,11 +442,11 @@ async fn upgrade(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     live: &Rc<Live>,
-    route: Route,
+    (route, changes): (Route, Option<Box<Changes>>),
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
     let version = request.version();
-    let request = prepare(worker, live, request, Some(&WEBSOCKET), None);
+    let request = prepare(worker, live, request, changes, Some(&WEBSOCKET), None);
     let Switching { upstream, answer, switched } =
         ask_to_switch((worker, client), live, route, request).await?;
     let agreed = answer.status() == StatusCode::SWITCHING_PROTOCOLS

@@ -17,13 +17,14 @@ use crate::pool::Site;
 use crate::reach;
 use crate::record::{self, Arrival, Permit, Refused, now};
 use crate::refuse::{Asker, Refuser, Words, overloaded};
+use crate::searches::{self, Searched, Sight};
 use crate::tunnel;
 use crate::upstream_tls::Alpn;
 use crate::view::{Ruling, View};
 use crate::wire::{Rewound, Wire};
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
-use hyper::Response;
+use hyper::{Method, Response};
 use ledger::record::End;
 use rules::access::Identity;
 use rules::decide::{ReasonCode, Verdict};
@@ -73,14 +74,13 @@ pub(crate) async fn connect(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     permit: Permit,
-    route: Route,
+    (route, mode): (Route, Inspect),
     asker: &Asker,
 ) -> Response<Reply> {
     let live = Rc::clone(permit.live());
-    let (host, port, user, mode) = {
+    let (host, port, user) = {
         let facts = live.facts();
-        let mode = mode(worker, &worker.view(), &facts);
-        (facts.host.clone(), facts.port, facts.user.clone(), mode)
+        (facts.host.clone(), facts.port, facts.user.clone())
     };
     if !worker.config.upstream.tls_ports.contains(port) {
         return tunnel::open(worker, client, permit, route, asker).await;
@@ -102,9 +102,10 @@ pub(crate) async fn connect(
     Response::new(Reply::Empty)
 }
 
-/// How deep a tunnel is looked into; never inside without an authority to do it with.
-fn mode(worker: &Worker, view: &View, facts: &Facts) -> Inspect {
-    if !worker.has_minter() {
+/// How deep a tunnel is looked into; never inside without an authority to do it with, nor on a port that is not
+/// one of TLS.
+pub(crate) fn mode(worker: &Worker, view: &View, facts: &Facts) -> Inspect {
+    if !worker.has_minter() || !worker.config.upstream.tls_ports.contains(facts.port) {
         return Inspect::Name;
     }
     facts.with_access(|access| view.snapshot.inspection(access, now()).mode)
@@ -122,7 +123,9 @@ pub(crate) fn explain(
     let Refuser { worker, client, .. } = refuser;
     let (asked, who) = (words.asked?, who?);
     // Refused by a rule of the machine file, not by the policy: nothing inside could open.
-    ruling.reason?;
+    if ruling.reason.is_none() && !searches::is_refusal(ruling.code) {
+        return None;
+    }
     if client.inside.is_some()
         || asked.scheme != Scheme::Tunnel
         || !worker.config.upstream.tls_ports.contains(asked.port)
@@ -228,6 +231,7 @@ pub(crate) async fn open(
                         None => addresses,
                     };
                     let Some(live) = agreed.recorded(worker, live, turn) else { return };
+                    live.goes_unseen();
                     let Ok(upstream) = reach::tcp(worker, &addresses).await else {
                         return live.finish(End::Upstream);
                     };
@@ -341,7 +345,11 @@ async fn agree(
     let rules = view.snapshot.policy.tls();
     let same = |mode| Ok(Agreed { host: asked.host.clone(), mode, other: None });
     let unless = |allowed: bool, code| match allowed {
-        true => same(Inspect::Name),
+        // What was to be looked into, because only so it can be kept safe, is not passed on unseen.
+        true => match mode == Inspect::Page && !searches::may_go_unseen(&view, &live.facts()) {
+            true => Err((asked.host.clone(), Ruling::block(ReasonCode::SearchNotInspected))),
+            false => same(Inspect::Name),
+        },
         false => Err((asked.host.clone(), Ruling::block(code))),
     };
     let ClientHello { server_name, encrypted, .. } = match hello {
@@ -382,21 +390,28 @@ async fn agree(
             port: asked.port,
             path_and_query: None,
             named: None,
+            searched: Searched::of(&Method::CONNECT, &named, None),
+            dialled: None,
+            sight: Sight::default(),
             categories: rules::category::CategorySet::EMPTY,
             generation: view.generation,
         }
     };
-    let ruling = view.rule(&mut facts, now());
+    let mut ruling = view.rule(&mut facts, now());
+    let named_mode = self::mode(worker, &view, &facts);
+    let is_seen = mode == Inspect::Page && named_mode == Inspect::Page;
+    let sight = if is_seen { Sight::Inside } else { Sight::Name };
+    searches::keep_safe(&view, &mut facts, &mut ruling, sight);
     if ruling.verdict != Verdict::Allow {
         return Err((named, ruling));
     }
-    let common = Box::pin(worker.resolver.addresses(&named, asked.port)).await;
+    let leads_to = facts.dialled.as_deref().unwrap_or(&named);
+    let common = Box::pin(worker.resolver.addresses(leads_to, asked.port)).await;
     let mut common = common.unwrap_or_default();
     common.retain(|address| {
         dialled.iter().any(|other| other.ip().to_canonical() == address.ip().to_canonical())
     });
     // What would be looked into under its own name does not slip by under another.
-    let named_mode = self::mode(worker, &view, &facts);
     if common.is_empty() || mode != Inspect::Page && named_mode == Inspect::Page {
         return Err((named, Ruling::block(ReasonCode::SniMismatch)));
     }
@@ -418,6 +433,7 @@ fn refuse_hello(worker: &Worker, live: &Live, named: Host, ruling: &Ruling) {
             host: named.as_str(),
             port: facts.port,
             path: None,
+            words: None,
         };
         let arrival = Arrival::now(&worker.journal);
         let recorded = record::refuse(&worker.journal, (&view, ruling), &arrival, &about, (0, 0));
@@ -454,7 +470,10 @@ async fn look_inside(
         }
     };
     let Some(minter) = worker.minter() else { return ended(End::Aborted) };
-    let site = Site { host: inside.host.clone(), port: inside.port, secure: true };
+    let view = worker.view();
+    let dialled =
+        live.as_ref().and_then(|live| searches::redialled(&view, &live.facts(), &inside.host));
+    let site = Site { host: inside.host.clone(), port: inside.port, secure: true, dialled };
     // A refused site is not asked for anything.
     let upstream = match &live {
         Some(_) => Box::pin(certificate(worker, &site)).await,
@@ -488,7 +507,7 @@ async fn certificate(worker: &Rc<Worker>, site: &Site) -> Option<Rc<UpstreamCert
     if let Some(known) = worker.certificates.known(worker, site) {
         return Some(known);
     }
-    let addresses = worker.resolver.addresses(&site.host, site.port).await.ok()?;
+    let addresses = worker.resolver.addresses(site.leads_to(), site.port).await.ok()?;
     let view = worker.view();
     let reached = reach::secure(worker, &view, site, &addresses, Alpn::Both, now()).await.ok()?;
     let upstream = reach::speak(worker, site.clone(), reached).await.ok()?;

@@ -51,6 +51,7 @@ mod record;
 mod refuse;
 mod resolve;
 mod roots;
+mod searches;
 mod serve;
 mod sign_in;
 mod sign_in_queue;

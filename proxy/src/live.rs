@@ -4,6 +4,7 @@
 //! moves on, [`Registry::sweep`] finds the open exchanges that are no longer allowed and stops
 //! them. The same sweep enforces the waits of the machine file, so that a request costs no timer.
 
+use crate::searches::{Searched, Sight};
 use ledger::journal::Pending;
 use ledger::record::{Depth, End};
 use pin_project_lite::pin_project;
@@ -45,6 +46,12 @@ pub(crate) struct Facts {
     pub(crate) path_and_query: Option<hyper::http::uri::PathAndQuery>,
     /// The name in a tunnel's ClientHello, where it is not the host's: it must be allowed too.
     pub(crate) named: Option<Host>,
+    /// What it searches for, where its host searches.
+    pub(crate) searched: Option<Rc<Searched>>,
+    /// The host whose address is dialled, where that is another.
+    pub(crate) dialled: Option<Rc<Host>>,
+    /// How much of it is seen, as its search was judged by.
+    pub(crate) sight: Sight,
     /// Categories, under the snapshot of `generation`.
     pub(crate) categories: CategorySet,
     /// The snapshot that `who` and `categories` come from.
@@ -202,6 +209,11 @@ impl Live {
     /// The tunnel leads to a site of this name as well.
     pub(crate) fn is_also_for(&self, named: Host) {
         self.facts.borrow_mut().named = Some(named);
+    }
+
+    /// The tunnel was to be looked into, and goes unseen all the same.
+    pub(crate) fn goes_unseen(&self) {
+        self.facts.borrow_mut().sight = Sight::Name;
     }
 
     /// Stops it: before the answer the exchange still gets to say why, later only a close is left.

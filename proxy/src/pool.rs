@@ -35,6 +35,16 @@ pub(crate) struct Site {
     pub(crate) port: u16,
     /// Over TLS, with a certificate that was verified.
     pub(crate) secure: bool,
+    /// The host whose address is dialled, where that is another: a search engine's safe one. A level must not
+    /// be handed the connection of another.
+    pub(crate) dialled: Option<Rc<Host>>,
+}
+
+impl Site {
+    /// The host whose address is dialled.
+    pub(crate) fn leads_to(&self) -> &Host {
+        self.dialled.as_deref().unwrap_or(&self.host)
+    }
 }
 
 /// A connection to an upstream, in use by one exchange.

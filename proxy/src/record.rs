@@ -3,6 +3,7 @@
 use crate::live::{Facts, Live, Registry, Turn};
 use crate::view::{Ruling, View};
 use ledger::journal::{Journal, RecordError, refused};
+use ledger::notes::Words;
 use ledger::record::{Decided, Depth, End, Ended};
 use pin_project_lite::pin_project;
 use rules::code::RequestId;
@@ -63,6 +64,7 @@ pub(crate) struct Refused<'a> {
     pub(crate) host: &'a str,
     pub(crate) port: u16,
     pub(crate) path: Option<&'a str>,
+    pub(crate) words: Option<Words<'a>>,
 }
 
 /// Records an allowed decision and enters the exchange among the open ones. `None` if the ruling is
@@ -91,6 +93,7 @@ pub(crate) fn allow(
             host: facts.host.as_str(),
             port: facts.port,
             path: facts.path_and_query.as_ref().map(|path| path.path()),
+            words: facts.searched.as_ref().and_then(|searched| searched.words()),
         };
         journal.decide(&decided(view, ruling, arrival, &about))?
     };
@@ -201,7 +204,7 @@ fn decided<'a>(
             Scheme::Tunnel => Depth::Name,
             Scheme::Https => Depth::Page,
         },
-        words: None,
+        words: about.words,
         signs: &[],
     }
 }

@@ -118,6 +118,10 @@ impl<'a> Words<'a> {
             host,
             port,
             path: path.map(|path| path.path()),
+            words: self
+                .asked
+                .and_then(|asked| asked.searched.as_ref())
+                .and_then(|searched| searched.words()),
         }
     }
 }
@@ -372,6 +376,7 @@ fn after_permit(
             host: facts.host.clone(),
             port: facts.port,
             path_and_query: facts.path_and_query.clone(),
+            searched: facts.searched.clone(),
         };
         let subject = Subject {
             view: &view,
@@ -591,6 +596,12 @@ fn opens_by_unblock(code: ReasonCode) -> bool {
             false
         }
         Code::Limit | Code::Internal | Code::LogUnavailable => false,
+        // The level's settings about searches hold whoever unblocks.
+        Code::NoSafeMode
+        | Code::SearchNotInspected
+        | Code::NotForChildren
+        | Code::ImageSearch
+        | Code::UnsafeHost => false,
         // The site may be fine by the policy: what is wrong is how it, or the client, speaks TLS.
         Code::TlsExpired
         | Code::TlsName

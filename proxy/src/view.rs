@@ -1,6 +1,7 @@
 //! One worker's view of the snapshot in force: the snapshot, and what is derived from it once
 //! instead of once a request.
 
+use crate::searches;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 use crate::texts::Texts;
@@ -70,6 +71,7 @@ impl View {
     /// A view of a snapshot.
     pub(crate) fn new(snapshot: Arc<Snapshot>, generation: u64, metrics: &Metrics) -> Rc<Self> {
         let requests = metrics.by_level(snapshot.policy.levels());
+        searches::prepare();
         let texts = Texts::with_own(&snapshot.texts);
         Rc::new(Self { snapshot, generation, texts, requests, rules: RefCell::default() })
     }
@@ -128,7 +130,9 @@ impl View {
                 })
             });
             let found = found(facts, None);
-            named && facts.with_access(|access| allows(access, found.as_ref()))
+            named
+                && searches::still_goes(self, facts)
+                && facts.with_access(|access| allows(access, found.as_ref()))
         }));
         asked.unwrap_or(false)
     }
@@ -260,6 +264,9 @@ authorise = ["dsl"]
                 port: 443,
                 path_and_query: None,
                 named: None,
+                searched: None,
+                dialled: None,
+                sight: searches::Sight::Request,
                 categories: CategorySet::EMPTY,
                 generation: 0,
             }

@@ -8,6 +8,7 @@ use crate::forward::{Failure, Switching, ask_to_switch, clean_answer, pass_back,
 use crate::http2::ByteStream;
 use crate::live::Live;
 use crate::refuse::SiteFault;
+use crate::searches::Changes;
 use crate::telemetry::UpstreamError;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -39,7 +40,7 @@ pub(crate) async fn open(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     live: &Rc<Live>,
-    route: Route,
+    (route, changes): (Route, Option<Box<Changes>>),
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
     let (parts, Incoming::Http2(from_client)) = request.into_parts() else {
@@ -58,7 +59,7 @@ pub(crate) async fn open(
         headers.insert(SEC_WEBSOCKET_KEY, field);
     }
     headers.entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
-    let request = prepare(worker, live, request, Some(&WEBSOCKET), None);
+    let request = prepare(worker, live, request, changes, Some(&WEBSOCKET), None);
     let Switching { upstream, answer, switched } =
         ask_to_switch((worker, client), live, route, request).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {

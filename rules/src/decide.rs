@@ -135,6 +135,16 @@ pub enum ReasonCode {
     NotTls = 70,
     /// 421: a request for another host than the connection is for (RFC 9110, 15.5.20).
     Misdirected = 71,
+    /// A search engine whose safe mode the level wants, and which has none that could be forced.
+    NoSafeMode = 80,
+    /// The safe mode of a search engine can be forced only where HTTPS is inspected.
+    SearchNotInspected = 81,
+    /// A search engine that is not made for children, for a level that has only those.
+    NotForChildren = 82,
+    /// A search for pictures.
+    ImageSearch = 83,
+    /// A host of a search engine that no safe mode reaches.
+    UnsafeHost = 84,
     // Ways round the filter, each as [`Technique`] has it.
     Doh = 100,
     Dot = 101,
@@ -152,7 +162,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All reason words with their numbers.
-    const ALL: [(ReasonCode, &'static str); 45] = [
+    const ALL: [(ReasonCode, &'static str); 50] = [
         (ReasonCode::Allowed, "allowed"),
         (ReasonCode::Unblock, "unblock"),
         (ReasonCode::Exception, "exception"),
@@ -186,6 +196,11 @@ impl ReasonCode {
         (ReasonCode::EncryptedHello, "encrypted_hello"),
         (ReasonCode::NotTls, "not_tls"),
         (ReasonCode::Misdirected, "misdirected"),
+        (ReasonCode::NoSafeMode, "no_safe_mode"),
+        (ReasonCode::SearchNotInspected, "search_not_inspected"),
+        (ReasonCode::NotForChildren, "not_for_children"),
+        (ReasonCode::ImageSearch, "image_search"),
+        (ReasonCode::UnsafeHost, "unsafe_host"),
         (ReasonCode::Doh, "doh"),
         (ReasonCode::Dot, "dot"),
         (ReasonCode::PrivateRelay, "private_relay"),

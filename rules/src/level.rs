@@ -150,13 +150,13 @@ pub struct Level {
     pub strictness: u8,
     /// How its block page speaks.
     pub style: PageStyle,
-    /// Whether searches must be safe; enforced once searches are seen.
+    /// Whether searches must be safe.
     pub safe_search: bool,
     /// How much of video sites; enforced once requests to them are seen.
     pub video: VideoMode,
-    /// Searches for pictures; enforced once searches are seen.
+    /// Searches for pictures.
     pub images: ImageMode,
-    /// Only search engines made for children; enforced once searches are seen.
+    /// Only search engines made for children.
     pub child_engines: bool,
     /// Ways round the filter: its own word or its parent's, else refused but for `staff` and what is below it.
     pub circumvention: Circumvention,

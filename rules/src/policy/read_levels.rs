@@ -177,33 +177,22 @@ impl Reader<'_> {
         if let Some(value) = safe_search {
             let truth = self.document.truth(value, "safe_search = true").unwrap_or(false);
             self.levels.levels[place].safe_search = truth;
-            self.warn_unenforced(value, "safe_search", truth);
         }
         let modes = ["off", "moderate", "strict"];
         if let Some(value) = video
             && let Some(mode) = self.word(value, "video mode", VideoMode::from_word, &modes)
         {
             self.levels.levels[place].video = mode;
-            self.warn_unenforced(value, "video", mode != VideoMode::Open);
         }
         let modes = ["any", "safe", "block"];
         if let Some(value) = images
             && let Some(mode) = self.word(value, "image mode", ImageMode::from_word, &modes)
         {
             self.levels.levels[place].images = mode;
-            self.warn_unenforced(value, "images", mode != ImageMode::Any);
         }
         if let Some(value) = child_engines {
             let truth = self.document.truth(value, "child_engines = true").unwrap_or(false);
             self.levels.levels[place].child_engines = truth;
-            self.warn_unenforced(value, "child_engines", truth);
-        }
-    }
-
-    fn warn_unenforced(&mut self, value: &Value<'_>, key: &str, is_wanted: bool) {
-        if is_wanted {
-            let what = format!("{key} is not enforced in this version");
-            self.warn_once(value.span().start, &what);
         }
     }
 

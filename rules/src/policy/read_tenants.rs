@@ -43,7 +43,6 @@ impl Reader<'_> {
                 );
                 self.warn_once(at, &what);
             }
-            self.warn_once(at, "[tenants] is not enforced in this version");
             restrictions.push(Restriction { service: name.to_owned(), values });
         }
         let has = |name: &str| restrictions.iter().any(|it| it.service == name);

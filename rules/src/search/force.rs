@@ -5,6 +5,7 @@ use super::cookies::{self, CookieSetting};
 use super::engines::{Engine, ForcedBy, SafeMode};
 use super::query::{self, Setting};
 use super::{Role, SearchSite, Vertical};
+use crate::decide::ReasonCode;
 use crate::host::Host;
 use crate::level::{ImageMode, VideoMode};
 use crate::target::seen_path;
@@ -38,15 +39,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The word in records.
+    /// The reason in records.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn code(self) -> ReasonCode {
         match self {
-            Self::NoSafeMode => "no_safe_mode",
-            Self::NotInspected => "search_not_inspected",
-            Self::NotForChildren => "not_for_children",
-            Self::Images => "image_search",
-            Self::UnsafeHost => "unsafe_host",
+            Self::NoSafeMode => ReasonCode::NoSafeMode,
+            Self::NotInspected => ReasonCode::SearchNotInspected,
+            Self::NotForChildren => ReasonCode::NotForChildren,
+            Self::Images => ReasonCode::ImageSearch,
+            Self::UnsafeHost => ReasonCode::UnsafeHost,
         }
     }
 }
@@ -192,6 +193,39 @@ impl<'s> SearchSite<'s> {
             .collect();
         changes.cookie = cookies::set(cookies, &settings);
         changes
+    }
+
+    /// How a request that is seen is kept to the safe mode, for people: `address strict.bing.com`,
+    /// `parameter adlt=strict`. Empty where it is not.
+    #[must_use]
+    pub fn forced_by(&self, path_and_query: &str, rules: &SearchRules) -> Vec<String> {
+        let mut words: Vec<String> =
+            self.redial(rules).map(|host| format!("address {host}")).into_iter().collect();
+        let Some(engine) = self.engine else { return words };
+        let mode = mode(engine, rules, Some(self.vertical(path_and_query)));
+        if mode == VideoMode::Open {
+            return words;
+        }
+        let path = seen_path(query::split(path_and_query).0);
+        let searches = engine.searches(&path);
+        for it in &engine.parameters {
+            let is_here = match it.paths.is_empty() {
+                true => searches,
+                false => it.paths.iter().any(|prefix| prefix.covers(&path)),
+            };
+            if it.add && is_here {
+                words.push(format!("parameter {}={}", it.name, it.strict));
+            }
+        }
+        for header in &engine.headers {
+            let value = if mode == VideoMode::Moderate { &header.moderate } else { &header.strict };
+            words.push(format!("header {}: {value}", header.name));
+        }
+        for cookie in engine.cookies.iter().filter(|_| searches) {
+            let part = cookie.part.as_ref().map(|part| format!("{part}=")).unwrap_or_default();
+            words.push(format!("cookie {}={part}{}", cookie.name, cookie.strict));
+        }
+        words
     }
 
     /// Why a site that is a search engine by the file of sites alone is refused.

@@ -30,7 +30,7 @@ fn unseen(host: &str, rules: &SearchRules) -> String {
     match site(host).unseen(rules) {
         Unseen::Pass => "pass".to_owned(),
         Unseen::Redial(safe) => safe.to_string(),
-        Unseen::Refuse(refusal) => refusal.as_str().to_owned(),
+        Unseen::Refuse(refusal) => refusal.code().as_str().to_owned(),
     }
 }
 
@@ -38,7 +38,7 @@ fn unseen(host: &str, rules: &SearchRules) -> String {
 fn seen(host: &str, target: &str, rules: &SearchRules) -> String {
     let site = site(host);
     match site.refusal(target, rules) {
-        Some(refusal) => refusal.as_str().to_owned(),
+        Some(refusal) => refusal.code().as_str().to_owned(),
         None => {
             site.rewrite(target, &[], rules).path_and_query.unwrap_or_else(|| target.to_owned())
         }

@@ -1,0 +1,303 @@
+//! What a request searches for, how its level keeps searches safe, and what is changed in a request on its way
+//! for that and for the school's own accounts (`rules::search`, `rules::tenants`).
+//!
+//! The policy's decision comes first: of these settings none opens anything, and no unblock turns them off.
+
+use crate::live::Facts;
+use crate::view::{Ruling, View};
+use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Uri};
+use ledger::notes::{Words, WordsKind};
+use rules::decide::{ReasonCode, Verdict};
+use rules::host::Host;
+use rules::search::{Search, SearchKind, SearchRules, SearchSite, Terms, Unseen};
+use rules::target::Scheme;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+/// A request to a host that searches.
+pub(crate) struct Searched {
+    site: SearchSite<'static>,
+    terms: Option<Terms<'static>>,
+}
+
+impl Searched {
+    /// What is known of a host, and the words that the request sends; `None` for nearly every host.
+    pub(crate) fn of(
+        method: &Method,
+        host: &Host,
+        path_and_query: Option<&PathAndQuery>,
+    ) -> Option<Rc<Self>> {
+        let site = Search::shipped().site(host)?;
+        // A browser's question before a request says nothing that the request will not say.
+        let path_and_query = path_and_query.filter(|_| method != Method::OPTIONS);
+        let terms = path_and_query.and_then(|path_and_query| site.terms(path_and_query.as_str()));
+        Some(Rc::new(Self { site, terms }))
+    }
+
+    /// The words, as a record has them.
+    pub(crate) fn words(&self) -> Option<Words<'_>> {
+        self.terms.as_ref().map(|terms| {
+            let kind = match terms.kind {
+                SearchKind::Search => WordsKind::Search,
+                SearchKind::Suggest => WordsKind::Suggest,
+                SearchKind::Prompt => WordsKind::Prompt,
+            };
+            Words { text: &terms.words, kind, site: terms.site }
+        })
+    }
+
+    /// Where a level's settings have an access go: to the host that was asked for (`None`), or to this one's
+    /// address. The error is why it goes nowhere.
+    fn way(
+        &self,
+        rules: &SearchRules,
+        seen: Option<&PathAndQuery>,
+    ) -> Result<Option<&'static Host>, ReasonCode> {
+        let Some(path_and_query) = seen else {
+            return match self.site.unseen(rules) {
+                Unseen::Pass => Ok(None),
+                Unseen::Redial(host) => Ok(Some(host)),
+                Unseen::Refuse(refusal) => Err(refusal.code()),
+            };
+        };
+        match self.site.refusal(path_and_query.as_str(), rules) {
+            Some(refusal) => Err(refusal.code()),
+            None => Ok(self.site.redial(rules)),
+        }
+    }
+}
+
+/// Reads the shipped files, which takes milliseconds, before a request has to wait for it.
+pub(crate) fn prepare() {
+    // Both are kept.
+    let _ = (Search::shipped(), restricting_headers());
+}
+
+/// What the settings about searches make of an access that the policy allows: the ruling becomes a block, or
+/// the facts get the host whose address is dialled. `sees`: the inside of a tunnel is looked into later, so
+/// that each request in it is asked about by itself.
+pub(crate) fn keep_safe(view: &View, facts: &mut Facts, ruling: &mut Ruling, sight: Sight) {
+    if ruling.verdict != Verdict::Allow {
+        return;
+    }
+    facts.sight = sight;
+    let way = catch_unwind(AssertUnwindSafe(|| way(view, facts)));
+    match way.unwrap_or(Err(ReasonCode::Internal)) {
+        Ok(dialled) => facts.dialled = dialled,
+        Err(code) => {
+            *ruling = Ruling { categories: ruling.categories, ..Ruling::block(code) };
+        }
+    }
+}
+
+/// How much of an access is seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// The request is.
+    #[default]
+    Request,
+    /// A tunnel's name alone.
+    Name,
+    /// A tunnel's name now, and then the requests in it.
+    Inside,
+}
+
+fn way(view: &View, facts: &Facts) -> Result<Option<Rc<Host>>, ReasonCode> {
+    let Some(searched) = &facts.searched else { return Ok(None) };
+    let rules = rules_of(view, facts);
+    let seen = match facts.sight {
+        Sight::Inside => return Ok(None),
+        Sight::Name => None,
+        Sight::Request => facts.path_and_query.as_ref(),
+    };
+    searched.way(&rules, seen).map(|host| host.cloned().map(Rc::new))
+}
+
+/// Whether the settings still have an open access go where it went.
+pub(crate) fn still_goes(view: &View, facts: &Facts) -> bool {
+    facts.searched.is_none() || way(view, facts) == Ok(facts.dialled.clone())
+}
+
+/// Whether what is asked for may pass unseen and unchanged.
+pub(crate) fn may_go_unseen(view: &View, facts: &Facts) -> bool {
+    let Some(searched) = &facts.searched else { return true };
+    // People may have another level by now.
+    facts.generation == view.generation && searched.way(&rules_of(view, facts), None) == Ok(None)
+}
+
+fn rules_of(view: &View, facts: &Facts) -> SearchRules {
+    view.snapshot.policy.levels().get(facts.who.level).search_rules()
+}
+
+/// Whether a reason is one of these settings'.
+pub(crate) fn is_refusal(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::NoSafeMode
+            | ReasonCode::SearchNotInspected
+            | ReasonCode::NotForChildren
+            | ReasonCode::ImageSearch
+            | ReasonCode::UnsafeHost
+    )
+}
+
+/// The host whose address requests to a host inside a tunnel of this person go to, where that is another.
+pub(crate) fn redialled(view: &View, facts: &Facts, host: &Host) -> Option<Rc<Host>> {
+    let site = Search::shipped().site(host).filter(|_| facts.generation == view.generation)?;
+    site.redial(&rules_of(view, facts)).cloned().map(Rc::new)
+}
+
+/// What is changed in a request before it is sent on; nothing in most.
+#[derive(Default)]
+pub(crate) struct Changes {
+    path_and_query: Option<PathAndQuery>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    cookie: Option<HeaderValue>,
+}
+
+/// What the settings of the level, and the school's accounts, change in an allowed request.
+///
+/// # Errors
+/// [`ReasonCode::Internal`]: what comes of it is no request, and must not be sent as it was.
+pub(crate) fn changes(
+    view: &View,
+    facts: &Facts,
+    headers: &HeaderMap,
+) -> Result<Option<Box<Changes>>, ReasonCode> {
+    let policy = &view.snapshot.policy;
+    let tenants = policy.tenants();
+    let restricts = facts.scheme == Scheme::Https && !tenants.restrictions().is_empty();
+    if facts.searched.is_none() && !restricts {
+        return Ok(None);
+    }
+    let made = catch_unwind(AssertUnwindSafe(|| {
+        let mut changes = Changes::default();
+        if let (Some(searched), Some(path_and_query)) = (&facts.searched, &facts.path_and_query) {
+            let rules = rules_of(view, facts);
+            let cookies: Vec<_> = headers
+                .get_all(COOKIE)
+                .iter()
+                .map(|cookie| String::from_utf8_lossy(cookie.as_bytes()))
+                .collect();
+            let cookies: Vec<&str> = cookies.iter().map(|cookie| &**cookie).collect();
+            let wanted = searched.site.rewrite(path_and_query.as_str(), &cookies, &rules);
+            if let Some(path_and_query) = wanted.path_and_query {
+                changes.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
+            }
+            if let Some(cookie) = wanted.cookie {
+                changes.cookie = Some(HeaderValue::from_bytes(cookie.as_bytes()).ok()?);
+            }
+            changes.take(wanted.headers.into_iter())?;
+        }
+        if restricts {
+            changes.take(tenants.headers(&facts.host))?;
+        }
+        Some(changes)
+    }));
+    match made {
+        Ok(Some(changes)) if changes.is_empty() => Ok(None),
+        Ok(Some(changes)) => Ok(Some(Box::new(changes))),
+        Ok(None) | Err(_) => {
+            tracing::error!("a search could not be kept safe; the request was blocked");
+            Err(ReasonCode::Internal)
+        }
+    }
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.path_and_query.is_none() && self.headers.is_empty() && self.cookie.is_none()
+    }
+
+    /// Takes in fields; `None`: one is none.
+    fn take<'h>(&mut self, fields: impl Iterator<Item = (&'h str, &'h str)>) -> Option<()> {
+        for (name, value) in fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            self.headers.push((name, HeaderValue::from_str(value).ok()?));
+        }
+        Some(())
+    }
+
+    /// Changes a request that is about to leave.
+    pub(crate) fn make(self, uri: &mut Uri, headers: &mut HeaderMap) {
+        // A question about the whole site has no path.
+        if let Some(path_and_query) = self.path_and_query.filter(|_| uri.path() != "*") {
+            *uri = Uri::from(path_and_query);
+        }
+        if let Some(cookie) = self.cookie {
+            headers.insert(COOKIE, cookie);
+        }
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// The headers by which services are told whose accounts they may let in: only the school says so.
+struct RestrictingHeaders {
+    names: Vec<HeaderName>,
+    /// A bit for each length that a name has.
+    lengths: u64,
+}
+
+fn restricting_headers() -> &'static RestrictingHeaders {
+    static NAMES: OnceLock<RestrictingHeaders> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let all = rules::tenants::services().iter().flat_map(|service| &service.headers);
+        let mut names: Vec<HeaderName> =
+            all.filter_map(|header| HeaderName::from_bytes(header.name.as_bytes()).ok()).collect();
+        names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        names.dedup();
+        let lengths = names.iter().fold(0, |bits, name| bits | bit(name));
+        RestrictingHeaders { names, lengths }
+    })
+}
+
+fn bit(name: &HeaderName) -> u64 {
+    1u64.checked_shl(name.as_str().len() as u32).unwrap_or(1)
+}
+
+/// Removes what a device says of accounts itself.
+pub(crate) fn strip_restrictions(headers: &mut HeaderMap) {
+    let known = restricting_headers();
+    // Most requests have no field of these lengths.
+    if headers.keys().all(|name| bit(name) & known.lengths == 0) {
+        return;
+    }
+    for name in &known.names {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
+    use super::*;
+
+    #[test]
+    fn what_a_device_says_of_accounts_is_removed_and_nothing_else() {
+        let mut headers = HeaderMap::new();
+        let kept = ["accept", "user-agent", "upgrade-insecure-requests", "x-forwarded-host"];
+        for name in kept {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        strip_restrictions(&mut headers);
+        assert_eq!(headers.len(), kept.len());
+        let mut names = 0;
+        for service in rules::tenants::services() {
+            for header in &service.headers {
+                let name = HeaderName::from_bytes(header.name.as_bytes()).unwrap();
+                headers.append(name.clone(), HeaderValue::from_static("own.example"));
+                headers.append(name, HeaderValue::from_static("twice.example"));
+                names += 1;
+            }
+        }
+        assert!(names >= 12);
+        strip_restrictions(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, kept);
+    }
+}

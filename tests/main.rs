@@ -33,6 +33,8 @@ mod power_cut;
 mod replay_tool;
 mod rfc;
 mod sealed_files;
+mod search_web;
+mod searches;
 mod second_places;
 mod secure_browsers;
 mod secure_clients;

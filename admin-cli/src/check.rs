@@ -5,6 +5,7 @@ use crate::check_stream;
 use crate::failure::{Exit, Failure};
 use crate::inspect;
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, colour, visible};
+use crate::safe_search::{self, SafeSearch};
 use crate::school::{School, moment, now};
 use crate::who::{READS_REQUESTS, look};
 use crate::words;
@@ -15,7 +16,7 @@ use rules::category::CategorySet;
 use rules::circumvent::{Found, Judged, Pack, Seen, judge};
 use rules::decide::{Decision, Reason, ReasonCode, Verdict};
 use rules::host::Host;
-use rules::inspect::Inspection;
+use rules::inspect::{Inspect, Inspection};
 use rules::policy::Policy;
 use rules::target::{Scheme, Target};
 use rules::time::UnixMillis;
@@ -36,6 +37,7 @@ pub(crate) const COLUMNS: &[Column] = &[
     Column { key: "at", title: "", gives_way: 7 },
     Column { key: "tunnel_verdict", title: "", gives_way: 8 },
     Column { key: "inspect", title: "", gives_way: 9 },
+    Column { key: "safe_search", title: "", gives_way: 10 },
 ];
 
 /// Runs `check`.
@@ -174,12 +176,18 @@ pub(crate) struct Answer {
     mark: Option<&'static str>,
     /// What the machine file refuses whatever the policy says: the port, or an address inside.
     pub(crate) beyond_policy: Option<ReasonCode>,
+    /// What the level's settings about searches make of it.
+    pub(crate) search: Option<SafeSearch>,
 }
 
 impl Answer {
-    /// What the machine file alone refuses: the policy is asked first, as in traffic.
+    /// What the settings about searches or the machine file refuse: the policy is asked first, as in traffic.
     fn refused(&self) -> Option<ReasonCode> {
-        self.beyond_policy.filter(|_| self.decision.verdict == Verdict::Allow)
+        let search = match self.search {
+            Some(SafeSearch::Refused(code)) => Some(code),
+            _ => None,
+        };
+        search.or(self.beyond_policy).filter(|_| self.decision.verdict == Verdict::Allow)
     }
 
     /// What the filter does: the policy's verdict, unless the machine file refuses.
@@ -239,8 +247,27 @@ impl<'a> Judge<'a> {
         let mark = found.map(|found| found.mark);
         let mark = mark.filter(|_| matches!(decision.reason, Reason::Technique(_)));
         let beyond_policy = self.beyond_policy(&target);
-        let url = url.to_owned();
-        Ok(Answer { url, path, categories, decision, code, mark, target, beyond_policy })
+        let mut answer = Answer {
+            url: url.to_owned(),
+            path,
+            categories,
+            decision,
+            code,
+            mark,
+            target,
+            beyond_policy,
+            search: None,
+        };
+        answer.search = self.search(&answer);
+        Ok(answer)
+    }
+
+    /// What the level's settings about searches make of an address, seen as far as it would be.
+    fn search(&self, answer: &Answer) -> Option<SafeSearch> {
+        let rules = self.policy().levels().get(self.who.level).search_rules();
+        let is_seen = answer.target.scheme == Scheme::Http
+            || self.inspection(answer).is_some_and(|it| it.mode == Inspect::Page);
+        safe_search::of(&answer.target.host, &answer.path, &rules, is_seen)
     }
 
     /// What the machine file refuses: a port, then an address inside the network, as far as that is
@@ -260,8 +287,11 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Why the machine file refuses, and by which setting.
+    /// Why the settings about searches or the machine file refuse, and by which setting.
     fn refusal_words(answer: &Answer) -> String {
+        if let Some(SafeSearch::Refused(code)) = answer.search {
+            return words::sentence(code).to_owned();
+        }
         if answer.beyond_policy == Some(ReasonCode::PrivateAddress) {
             return "leads to an address inside the network: not in `allow_private` of the machine file"
                 .to_owned();
@@ -336,7 +366,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The answer as a row of [`COLUMNS`].
-    pub(crate) fn cells(&self, answer: &Answer) -> [Cell; 12] {
+    pub(crate) fn cells(&self, answer: &Answer) -> [Cell; 13] {
         let policy = self.policy();
         let clock = policy.clock();
         let hits = self.snapshot.index.hits(&answer.target.host, Some(&answer.path));
@@ -361,6 +391,10 @@ impl<'a> Judge<'a> {
             Cell::new(clock.show(self.at), clock.rfc3339(self.at)),
             Cell::maybe(self.by_name_alone(answer).map(Verdict::as_str)),
             Cell::maybe(self.inspection(answer).map(|inspection| inspection.mode.as_str())),
+            match &answer.search {
+                Some(SafeSearch::Forced(means)) => Cell::list(means),
+                _ => Cell::maybe(None::<String>),
+            },
         ]
     }
 }
@@ -396,6 +430,11 @@ fn print_for_people(judge: &Judge<'_>, answer: &Answer) -> Result<(), Failure> {
     }
     if hits.is_empty() {
         say!("  listed   nowhere: uncategorised");
+    }
+    if let Some(SafeSearch::Forced(means)) = &answer.search
+        && !blocked
+    {
+        say!("  safe search  forced by {}", visible(&means.join(", ")));
     }
     if let Some(verdict) = judge.by_name_alone(answer) {
         say!("  https    where only the name is seen, that alone is {}ed", verdict.as_str());

@@ -5,13 +5,15 @@ use crate::args::{ExplainArgs, LogCommand, LogFilters, PrintArgs, WhoArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, json_text, visible};
 use crate::school::{School, from_append_error, from_time_error, moment, now, range, show_seconds};
-use crate::who::{READS_LOG, READS_REQUESTS, look, subject_words};
+use crate::who::{READS_LOG, READS_REQUESTS, READS_WORDS, look, look_further, subject_words};
 use crate::words;
 use crate::{log_seal, log_visitors};
 use ledger::changes::ACTOR_DAEMON;
+use ledger::notes::Sign;
 use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
 use ledger::record::{Depth, End, Ended};
 use ledger::squid;
+use rules::access::Role;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::policy::Policy;
@@ -56,6 +58,11 @@ const COLUMNS: &[Column] = &[
     Column { key: "bytes_up", title: "", gives_way: 13 },
     Column { key: "policy_hash", title: "", gives_way: 13 },
     Column { key: "list_version", title: "", gives_way: 13 },
+    // For who may read them.
+    Column { key: "words", title: "Words", gives_way: 2 },
+    Column { key: "words_kind", title: "", gives_way: 13 },
+    Column { key: "words_site", title: "", gives_way: 13 },
+    Column { key: "signs", title: "Signs", gives_way: 7 },
 ];
 
 /// Runs a `log` command.
@@ -74,25 +81,28 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
             print,
         } => {
             let when = [("since", since.as_deref()), ("until", until.as_deref())];
-            looked(school, &policy, &who, "log query", &filters, &when, show_locked).await?;
+            let see_words =
+                looked(school, &policy, &who, "log query", &filters, &when, show_locked).await?;
             let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
             warn_of_unknown(&policy, &filters);
-            let mut filter = filter(&filters)?;
+            let mut filter = filter(&filters, see_words)?;
             filter.since = Some(from);
             filter.until = Some(to);
             let order = if newest_first { Order::NewestFirst } else { Order::OldestFirst };
-            let eyes = Eyes { policy: &policy, show_locked };
+            let eyes = Eyes { policy: &policy, show_locked, see_words };
             query(school, &eyes, &filter, order, limit, print).await
         }
         LogCommand::Follow { filters, since, until, show_locked, who, print } => {
             let when = [("since", since.as_deref()), ("until", until.as_deref())];
-            looked(school, &policy, &who, "log follow", &filters, &when, show_locked).await?;
+            let see_words =
+                looked(school, &policy, &who, "log follow", &filters, &when, show_locked).await?;
             warn_of_unknown(&policy, &filters);
-            let mut filter = filter(&filters)?;
+            let mut filter = filter(&filters, see_words)?;
             let range = |text: &str| clock.range(text, now()).map_err(from_time_error);
             filter.since = since.as_deref().map(range).transpose()?.map(|(from, _)| from);
             filter.until = until.as_deref().map(|text| ending(&clock, text)).transpose()?;
-            follow(school, &Eyes { policy: &policy, show_locked }, filter, print).await
+            let eyes = Eyes { policy: &policy, show_locked, see_words };
+            follow(school, &eyes, filter, print).await
         }
         LogCommand::Actions { actor, event, since, until, who, print } => {
             let subject = subject_words(&[
@@ -112,9 +122,11 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
         }
         LogCommand::Visitors { filters, since, until, who, print } => {
             let when = [("since", since.as_deref()), ("until", until.as_deref())];
-            looked(school, &policy, &who, "log visitors", &filters, &when, false).await?;
+            let see_words =
+                looked(school, &policy, &who, "log visitors", &filters, &when, false).await?;
             let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
-            let filter = Filter { since: Some(from), until: Some(to), ..filter(&filters)? };
+            let filter =
+                Filter { since: Some(from), until: Some(to), ..filter(&filters, see_words)? };
             log_visitors::print(school, &clock, &filter, print.format()).await
         }
         LogCommand::Seal { day, who, print } => {
@@ -124,8 +136,11 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
         }
         LogCommand::Show { record, show_locked, who, print } => {
             let subject = with_locked(record.clone(), show_locked);
-            look(school, &policy, &who, READS_LOG, "log show", &subject).await?;
-            show(school, &Eyes { policy: &policy, show_locked }, &record, print.format()).await
+            let (_, see_words) =
+                look_further(school, &policy, &who, READS_LOG, ("log show", &subject), WORDS)
+                    .await?;
+            let eyes = Eyes { policy: &policy, show_locked, see_words };
+            show(school, &eyes, &record, print.format()).await
         }
     }
 }
@@ -148,7 +163,10 @@ pub(crate) fn filter_words(filters: &LogFilters, when: &[(&str, Option<&str>)]) 
     subject_words(&[&parts[..], when].concat())
 }
 
-/// Lets somebody read records, and records which ones.
+/// What more some may see of records, and how that stands in the entry of their look.
+const WORDS: Option<(&[Role], &str)> = Some((READS_WORDS, "words of searches shown"));
+
+/// Lets somebody read records, and records which ones. Gives whether they may read the words of searches.
 async fn looked(
     school: &School,
     policy: &Policy,
@@ -157,9 +175,10 @@ async fn looked(
     filters: &LogFilters,
     when: &[(&str, Option<&str>)],
     show_locked: bool,
-) -> Result<(), Failure> {
-    let subject = filter_words(filters, when);
-    look(school, policy, who, READS_LOG, what, &with_locked(subject, show_locked)).await.map(drop)
+) -> Result<bool, Failure> {
+    let subject = with_locked(filter_words(filters, when), show_locked);
+    let looked = look_further(school, policy, who, READS_LOG, (what, &subject), WORDS).await?;
+    Ok(looked.1)
 }
 
 /// A subject, with what else is shown of it.
@@ -169,10 +188,12 @@ fn with_locked(subject: String, show_locked: bool) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// What may be seen of records: addresses of locked categories only where they are asked for.
+/// What may be seen of records: addresses of locked categories only where they are asked for, words of searches
+/// only by some.
 struct Eyes<'a> {
     policy: &'a Policy,
     show_locked: bool,
+    see_words: bool,
 }
 
 impl Eyes<'_> {
@@ -192,7 +213,7 @@ impl Eyes<'_> {
 
 /// Host and path as a report may show them: those of illegal content are hidden.
 pub(crate) fn shown_address(policy: &Policy, row: &AccessRow) -> (String, Option<String>) {
-    Eyes { policy, show_locked: false }.address(row)
+    Eyes { policy, show_locked: false, see_words: false }.address(row)
 }
 
 /// What stands for the host of illegal content: `hidden-` and the start of its SHA-256.
@@ -269,7 +290,8 @@ pub(crate) fn from_query_error(error: QueryError) -> Failure {
     Failure::fault(error)
 }
 
-pub(crate) fn filter(filters: &LogFilters) -> Result<Filter, Failure> {
+/// The filter that was asked for. `see_words`: its text may be looked for in the words of searches.
+pub(crate) fn filter(filters: &LogFilters, see_words: bool) -> Result<Filter, Failure> {
     let code = filters.code.as_deref().map(RequestId::from_code).transpose();
     let reason = filters.reason.as_deref().map(reason_of).transpose()?;
     // Hosts are logged in their canonical spelling; what has none is looked for as it stands.
@@ -290,6 +312,7 @@ pub(crate) fn filter(filters: &LogFilters) -> Result<Filter, Failure> {
         client: filters.client,
         depth: filters.depth.as_deref().and_then(depth_of),
         text: filters.term.clone(),
+        text_in_words: see_words,
         ..Filter::default()
     })
 }
@@ -423,8 +446,11 @@ fn line(eyes: &Eyes<'_>, row: &AccessRow) -> String {
         }
         (host, path) => format!("{host}{}", path.unwrap_or_default()),
     };
+    let is_shown = eyes.see_words && (eyes.show_locked || !is_locked(eyes.policy, row));
+    let words = row.words.as_ref().filter(|_| is_shown);
+    let words = words.map(|words| format!("  \"{}\"", visible(&words.text))).unwrap_or_default();
     format!(
-        "{}  {}  {}  {word}  {}  {}  {}",
+        "{}  {}  {}  {word}  {}  {}  {}{words}",
         show_seconds(eyes.clock(), row.at),
         visible(row.user.as_deref().unwrap_or("-")),
         visible(&row.level),
@@ -434,12 +460,15 @@ fn line(eyes: &Eyes<'_>, row: &AccessRow) -> String {
     )
 }
 
-fn cells(eyes: &Eyes<'_>, row: &AccessRow) -> [Cell; 24] {
+fn cells(eyes: &Eyes<'_>, row: &AccessRow) -> [Cell; 28] {
     let clock = eyes.clock();
     let (host, path) = eyes.address(row);
     let number =
         |number: Option<u64>| number.map_or_else(|| Cell::maybe(None::<String>), Cell::number);
     let ended = row.ended;
+    let is_shown = eyes.see_words && (eyes.show_locked || !is_locked(eyes.policy, row));
+    let words = row.words.as_ref().filter(|_| is_shown);
+    let signs: Vec<String> = row.signs.iter().filter(|_| is_shown).map(sign_words).collect();
     [
         Cell::new(show_seconds(clock, row.at), clock.rfc3339(row.at)),
         Cell::maybe(row.user.as_deref()),
@@ -465,7 +494,17 @@ fn cells(eyes: &Eyes<'_>, row: &AccessRow) -> [Cell; 24] {
         number(ended.map(|ended| ended.bytes_up)),
         Cell::text(&row.policy_hash),
         Cell::text(&row.list_version),
+        Cell::maybe(words.map(|words| words.text.as_str())),
+        Cell::maybe(words.map(|words| words.kind.as_str())),
+        Cell::maybe(words.map(|words| words.site.as_str())),
+        Cell::list(&signs),
     ]
+}
+
+/// A sign in words: `drugs 40 (page, high)`.
+fn sign_words(sign: &Sign) -> String {
+    let Sign { theme, points, source, severity } = sign;
+    format!("{theme} {points} ({}, {})", source.as_str(), severity.as_str())
 }
 
 /// Finds one record by its code, or by its place (`2026-11-23:1041`).
@@ -531,7 +570,7 @@ pub(crate) async fn explain(school: &School, args: &ExplainArgs) -> Result<Exit,
     let initials = row.user.as_deref().map(crate::report::weekly::initials);
     let who_may = openers(policy, &row);
     let locked = is_locked(policy, &row);
-    let (shown_host, shown_path) = Eyes { policy, show_locked: false }.address(&row);
+    let (shown_host, shown_path) = shown_address(policy, &row);
     if json {
         let hits: Vec<_> = hits
             .iter()

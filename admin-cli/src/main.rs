@@ -41,6 +41,7 @@ mod report;
 mod requests;
 mod retention;
 mod review_due;
+mod safe_search;
 mod school;
 mod serve;
 mod shell;

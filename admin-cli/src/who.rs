@@ -11,11 +11,14 @@ use ledger::accounts::{HeldSession, Limits, Session, SessionFolder, TokenFileErr
 use ledger::changes::ChangeLog;
 use proxy::config::AccountSettings;
 use rules::access::Role;
-use rules::change::{BREAK_GLASS, BREAK_GLASS_ROLES, Event, same_person};
+use rules::change::{BREAK_GLASS, BREAK_GLASS_ROLES, Event, require_role, same_person};
 use rules::policy::Policy;
 
 /// Who may read what people did.
 pub(crate) const READS_LOG: &[Role] = &[Role::It, Role::Dsl, Role::Head, Role::Auditor];
+
+/// Who may read the words of searches, and signs of themes: those who look after pupils' safety.
+pub(crate) const READS_WORDS: &[Role] = &[Role::Dsl, Role::Head];
 
 /// Who may read what was asked for and decided, with people's names: governors get reports instead.
 pub(crate) const READS_REQUESTS: &[Role] =
@@ -179,15 +182,33 @@ pub(crate) async fn look(
     what: &str,
     subject: &str,
 ) -> Result<String, Failure> {
+    Ok(look_further(school, policy, who, roles, (what, subject), None).await?.0)
+}
+
+/// As [`look`]; says too whether the person has one of further roles, and records that what these may see is
+/// shown.
+pub(crate) async fn look_further(
+    school: &School,
+    policy: &Policy,
+    who: &WhoArgs,
+    roles: &[Role],
+    (what, subject): (&str, &str),
+    further: Option<(&[Role], &str)>,
+) -> Result<(String, bool), Failure> {
     let log = school.change_log().await?;
     let by = prove(school, &log, who.by.as_deref()).await?;
-    let subject: String = subject.chars().take(MAX_SUBJECT_CHARS).collect();
+    let shown = further.filter(|(roles, _)| require_role(policy, &by, roles).is_ok());
+    let mut subject: String = subject.chars().take(MAX_SUBJECT_CHARS).collect();
+    if let Some((_, shown)) = shown {
+        let between = if subject.is_empty() { "" } else { "; " };
+        subject = format!("{subject}{between}{shown}");
+    }
     let action = format!("{what} {subject}").trim_end().to_owned();
     let change = ChangeArgs::default();
     Acting::new(&log, &by, action, &change).require(policy, roles).await?;
     let event = Event::Looked { what: what.to_owned(), subject };
     log.append(now(), &by, event).await.map_err(from_append_error)?;
-    Ok(by)
+    Ok((by, shown.is_some()))
 }
 
 /// The parts of a subject that were given, as `user sam.p; since yesterday`.

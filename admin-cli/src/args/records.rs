@@ -24,8 +24,8 @@ pub(crate) struct LogFilters {
     /// allow or block
     #[arg(long, value_parser = ["allow", "block"])]
     pub(crate) verdict: Option<String>,
-    /// This text anywhere in the address (host and path), whatever its case; what stood behind a
-    /// question mark is not recorded
+    /// This text anywhere in the address (host and path), whatever its case, or for the DSL and the
+    /// head in the words of a search; what else stood behind a question mark is not recorded
     #[arg(long, value_name = "TEXT")]
     pub(crate) term: Option<String>,
     /// The record of this block-page code

@@ -331,3 +331,37 @@ fn the_page_for_the_technician_names_what_is_forced_and_how() {
         }
     }
 }
+
+#[test]
+fn how_a_request_is_kept_safe_can_be_said() {
+    let strict = SearchRules { video: VideoMode::Strict, ..SAFE };
+    let moderate = SearchRules { video: VideoMode::Moderate, ..SAFE };
+    let cases = [
+        (
+            "www.google.de",
+            "/search?q=a",
+            SAFE,
+            "address forcesafesearch.google.com, parameter safe=active",
+        ),
+        ("www.google.de", "/maps", SAFE, "address forcesafesearch.google.com"),
+        ("www.google.de", "/search?q=a", NONE, ""),
+        ("search.yahoo.com", "/search?p=a", SAFE, "parameter vm=r"),
+        ("www.youtube.com", "/", SAFE, ""),
+        (
+            "www.youtube.com",
+            "/",
+            strict,
+            "address restrict.youtube.com, header YouTube-Restrict: Strict",
+        ),
+        (
+            "m.youtube.com",
+            "/",
+            moderate,
+            "address restrictmoderate.youtube.com, header YouTube-Restrict: Moderate",
+        ),
+        ("www.kiddle.co", "/s.php?q=a", SAFE, ""),
+    ];
+    for (host, target, rules, expected) in cases {
+        assert_eq!(site(host).forced_by(target, &rules).join(", "), expected, "{host}{target}");
+    }
+}

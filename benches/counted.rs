@@ -2,6 +2,7 @@
 
 use categorizer::index::{Builder, Index, ListInfo};
 use categorizer::list::{self, Format, Options as ListOptions};
+use categorizer::theme::{Scratch, Themes};
 use ledger::ingest::recover;
 use ledger::journal::{Journal, JournalSettings, Shared};
 use ledger::record::{Context, Decided, Depth, End};
@@ -34,6 +35,7 @@ pub(crate) fn play(name: &str, times: u64) -> Result<(), Fault> {
     match name {
         "decide" => decisions(times),
         "look-up" => look_ups(times),
+        "search" => searches(times),
         "record" => records(tempfile::tempdir()?.path(), times),
         "store" => stored(times),
         other => Err(format!("no part is called {other}").into()),
@@ -79,6 +81,22 @@ fn look_ups(times: u64) -> Result<(), Fault> {
         .collect::<Result<_, _>>()?;
     for host in hosts.iter().cycle().take(usize::try_from(times)?) {
         black_box(index.categories(black_box(host), Some("/a/page")));
+    }
+    Ok(())
+}
+
+/// Scores what is typed, plainly and through its disguises.
+fn searches(times: u64) -> Result<(), Fault> {
+    let typed = [
+        "how to make a poster about the water cycle",
+        "football results premier league",
+        "macbeth key quotes act 1 scene 7 analysis",
+        "su1c1de ways that dont hurt",
+    ];
+    let themes = Themes::shipped();
+    let mut scratch = Scratch::default();
+    for text in typed.iter().cycle().take(usize::try_from(times)?) {
+        black_box(themes.score_typed(black_box(text), &mut scratch).score(0));
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ use std::process::{ExitCode, Stdio};
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Counts the instructions of one decision, look-up, record and GET, and compares them with what was
+/// Counts the instructions of one decision, look-up, scored search, record and GET, and compares them with what was
 /// recorded.
 #[derive(Debug, Parser)]
 #[command(name = "instructions")]
@@ -37,7 +37,7 @@ struct Options {
     /// Record the counts instead of comparing them
     #[arg(long)]
     record: bool,
-    /// Count one alone: decide, look-up, record, store, get
+    /// Count one alone: decide, look-up, search, record, store, get
     #[arg(long)]
     only: Option<String>,
     /// The program under test; without it `schoolgate` beside this one's folder
@@ -58,9 +58,10 @@ struct Options {
 }
 
 /// What is counted: its name, what one of it is, and how many in the short and in the long run.
-const CASES: [(&str, &str, u64, u64); 5] = [
+const CASES: [(&str, &str, u64, u64); 6] = [
     ("decide", "a decision, one in four a block", 2_000, 42_000),
     ("look-up", "the categories of a host, one in four listed", 2_000, 42_000),
+    ("search", "a search scored for all themes, one in four of one", 500, 4_500),
     ("record", "a decision and its end in the journal", 1_000, 9_000),
     ("store", "the same, put into the day's file with its proofs", 1_000, 5_000),
     ("get", "a GET of 1 KB: the thread that serves", 200, 1_700),

@@ -8,7 +8,7 @@ const SEARCHES: &str = include_str!("fixtures/themes/searches.tsv");
 const TEXTS: &str = include_str!("fixtures/themes/texts.tsv");
 
 const HEADER: &str = "id\tthemes\tkind\tnear\tlanguage\ttext";
-const THEMES: [&str; 12] = [
+pub(crate) const THEMES: [&str; 12] = [
     "illegal",
     "bullying",
     "child-sexual-exploitation",
@@ -22,30 +22,35 @@ const THEMES: [&str; 12] = [
     "circumvention",
     "ai-misuse",
 ];
-const HARMLESS: [&str; 5] = ["curriculum", "news", "help", "slang", "everyday"];
-const LANGUAGES: [&str; 6] = ["en", "cy", "pl", "ro", "ur", "ar"];
+pub(crate) const HARMLESS: [&str; 5] = ["curriculum", "news", "help", "slang", "everyday"];
+pub(crate) const LANGUAGES: [&str; 6] = ["en", "cy", "pl", "ro", "ur", "ar"];
 
 /// Ids of lines that were taken out: they are not given again.
 const RETIRED: [&str; 0] = [];
 
 /// One labelled line.
-struct Labelled {
-    id: &'static str,
-    themes: Vec<&'static str>,
-    kind: &'static str,
-    near: &'static str,
-    language: &'static str,
-    text: &'static str,
+pub(crate) struct Labelled {
+    pub(crate) id: &'static str,
+    pub(crate) themes: Vec<&'static str>,
+    pub(crate) kind: &'static str,
+    pub(crate) near: &'static str,
+    pub(crate) language: &'static str,
+    pub(crate) text: &'static str,
 }
 
 impl Labelled {
-    fn is_concerning(&self) -> bool {
+    pub(crate) fn is_concerning(&self) -> bool {
         !self.themes.is_empty()
     }
 
-    /// A fifth of the lines is never looked at while a pack is improved.
-    fn is_held_out(&self) -> bool {
-        self.id.ends_with(['0', '5'])
+    /// Whether the line may only be counted: half of all by a hash of their texts, and the fifth whose
+    /// ids end in 0 or 5. The rest may be looked at while a pack is improved.
+    pub(crate) fn is_held_out(&self) -> bool {
+        // FNV-1a, which needs no more than this and will not change.
+        let hash = self.text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        hash >> 40 & 1 == 1 || self.id.ends_with(['0', '5'])
     }
 }
 
@@ -64,7 +69,7 @@ fn read(file: &'static str) -> Vec<Labelled> {
 }
 
 /// Both files, with the first letter of their ids.
-fn files() -> [(char, Vec<Labelled>); 2] {
+pub(crate) fn files() -> [(char, Vec<Labelled>); 2] {
     [('S', read(SEARCHES)), ('T', read(TEXTS))]
 }
 
@@ -159,15 +164,15 @@ fn both_files_are_large_enough_and_balanced() {
 }
 
 #[test]
-fn the_held_out_fifth_is_as_varied_as_the_rest() {
+fn what_is_held_out_is_as_varied_as_the_rest() {
     for (letter, lines) in files() {
         let held_out: Vec<&Labelled> = lines.iter().filter(|line| line.is_held_out()).collect();
-        // Of what has this many lines in all, a tenth to three tenths are held out.
+        // Three fifths are held out; of what has few lines, a quarter to three quarters.
         let share = |label: &str, has: &dyn Fn(&Labelled) -> bool| {
             let all = lines.iter().filter(|line| has(line)).count();
             let held = held_out.iter().filter(|line| has(line)).count();
             assert!(
-                held * 10 >= all && held * 10 <= all * 3,
+                held * 4 >= all && held * 4 <= all * 3 + 3,
                 "{letter}, {label}: {held} of {all} are held out"
             );
         };

@@ -42,6 +42,7 @@ mod secure_origin;
 mod serving;
 mod shipped;
 mod signing_in;
+mod theme_quality;
 
 /// What a power cut can leave, as the ledger's own tests rebuild it.
 #[path = "../ledger/tests/access/crash.rs"]

@@ -1,5 +1,6 @@
 //! What sites are: category lists in every usual syntax, compiled into one immutable index; and what
-//! pages say: their text, taken out of what a site answers, phrase lists, and what of them a text holds.
+//! pages say: their text, taken out of what a site answers, phrase lists, and what of them a text holds; theme packs,
+//! and how much of each theme.
 //!
 //! This crate is pure: callers hand it bytes and get values back.
 
@@ -18,4 +19,5 @@ mod query;
 mod replay;
 mod shape;
 mod table;
+pub mod theme;
 mod url;

@@ -28,6 +28,10 @@ pub const POLICY_FILES: &[(&str, &str)] =
     &[("local/ks1.txt", include_str!("../defaults/local/ks1.txt"))];
 /// The starter lists by category, in the order of their names: a site a line.
 pub const LISTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/lists.rs"));
+/// What the themes are.
+pub const THEMES: &str = include_str!("../defaults/themes/themes.toml");
+/// The theme packs by the names of their files, in the order of the names.
+pub const THEME_PACKS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/theme_packs.rs"));
 
 /// The starter list of a category.
 #[must_use]

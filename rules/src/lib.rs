@@ -24,5 +24,6 @@ pub mod search;
 pub mod site;
 pub mod target;
 pub mod tenants;
+pub mod theme;
 pub mod time;
 pub mod unblock;

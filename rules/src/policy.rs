@@ -9,12 +9,15 @@ mod read_inspect;
 mod read_levels;
 mod read_rules;
 mod read_tenants;
+mod read_themes;
 mod site_map;
+mod themes;
 mod trial;
 
 pub use crate::document::PolicyError;
 pub use diff::{LevelChanges, PolicyDiff};
 pub use inspect::InspectSite;
+pub use themes::ThemeAction;
 pub use trial::TestFailure;
 
 use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};
@@ -212,6 +215,7 @@ pub struct Policy {
     inspect: inspect::InspectRules,
     tls: TlsRules,
     tenants: Tenants,
+    themes: themes::ThemeRules,
     sign_in: Vec<SignInBy>,
     tests: Vec<PolicyTest>,
     files: Vec<String>,

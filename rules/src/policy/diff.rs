@@ -6,6 +6,7 @@
 
 mod alerts;
 mod searches;
+mod themes;
 
 use super::{Cell, Keep, Policy, SiteMap, UnblockRules};
 use crate::access::Role;
@@ -103,6 +104,7 @@ impl Policy {
         self.diff_inspect(newer, &mut diff);
         self.diff_tenants(newer, &mut diff);
         alerts::diff_alerts(&self.alerts, &newer.alerts, &mut diff);
+        self.diff_themes(newer, &mut diff);
         diff_keep(self.keep, newer.keep, &mut diff);
         let words = |policy: &Policy| {
             policy.sign_in.iter().map(|way| way.as_str()).collect::<Vec<_>>().join(", ")
@@ -261,7 +263,10 @@ impl Policy {
     ) -> bool {
         let (was, is) = (self.levels.get(level), newer.levels.get(new_level));
         let inspect = |level: &Level| level.inspect.unwrap_or_default();
-        if loosens_searches(was, is) || loosens_circumvention(was, is) || inspect(is) > inspect(was)
+        if loosens_searches(was, is)
+            || loosens_circumvention(was, is)
+            || inspect(is) > inspect(was)
+            || self.loosens_themes(level, newer, new_level)
         {
             return true;
         }

@@ -11,7 +11,7 @@ use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 21] = [
     "school",
     "timezone",
     "terms",
@@ -26,6 +26,8 @@ const KEYS: [&str; 19] = [
     "inspect_site",
     "tls",
     "tenants",
+    "themes",
+    "theme_words",
     "roles",
     "unblock",
     "alerts",
@@ -91,6 +93,7 @@ impl Reader<'_> {
         let inspect = self.inspect(root);
         let tls = self.tls(root);
         let tenants = self.tenants(root, &inspect);
+        let (themes, word_files) = self.themes(root, read_file);
         let (roles, holders) = self.roles(root);
         let unblock = self.unblock(root, &roles);
         let alerts = self.alerts(root, &holders);
@@ -101,6 +104,7 @@ impl Reader<'_> {
         self.warnings.sort();
         let mut files: Vec<String> =
             grid.iter().filter_map(|rules| Some(rules.list.as_ref()?.file.clone())).collect();
+        files.extend(word_files);
         files.sort();
         files.dedup();
         Some(Policy {
@@ -124,6 +128,7 @@ impl Reader<'_> {
             inspect,
             tls,
             tenants,
+            themes,
             sign_in,
             tests,
             files,

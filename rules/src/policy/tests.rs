@@ -3,6 +3,7 @@
 mod alerts;
 mod differences;
 mod searches;
+mod themes;
 
 use super::*;
 use crate::host::Host;
@@ -134,7 +135,15 @@ fn the_shipped_baseline_has_only_cells_that_it_may_have() {
     let catalogue = Catalogue::shipped();
     let table: toml::Table = toml::from_str(include_str!("../../defaults/baseline.toml")).unwrap();
     let rows = table["grid"].as_table().unwrap();
-    assert_eq!(table.len(), 1);
+    assert_eq!(table.keys().collect::<Vec<_>>(), ["grid", "themes"]);
+    for (name, row) in table["themes"].as_table().unwrap() {
+        assert!(crate::theme::shipped_themes().iter().any(|theme| theme.name == *name), "{name}");
+        for (level, action) in row.as_table().unwrap() {
+            let levels = ["pupil", "ks1", "ks2", "guest", "staff"];
+            assert!(levels.contains(&level.as_str()), "{name} {level}");
+            assert!(ThemeAction::from_word(action.as_str().unwrap()).is_some(), "{name} {action}");
+        }
+    }
     for (name, row) in rows {
         let id = catalogue.id(name).unwrap_or_else(|| panic!("no category {name}"));
         for (level, cell) in row.as_table().unwrap() {

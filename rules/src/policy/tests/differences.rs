@@ -265,6 +265,8 @@ struct Made {
     /// How far is looked into categories and sites, where the policy says.
     said: [&'static str; 2],
     lines: [&'static str; 2],
+    /// Of drugs, by level; empty where nothing is said.
+    themes: [&'static str; 4],
     /// Whether each of [`WATCHERS`] has the role.
     watchers: [bool; 4],
 }
@@ -319,6 +321,13 @@ impl Made {
                 );
             }
         }
+        text += "[themes]\ndrugs = { ";
+        let cells = NAMES.iter().zip(self.themes).filter(|(_, cell)| !cell.is_empty());
+        text += &cells
+            .map(|(name, cell)| format!("{name} = \"{cell}\""))
+            .collect::<Vec<_>>()
+            .join(", ");
+        text += " }\n";
         text += "[grid]\ngames = { ";
         let cells = NAMES.iter().zip(self.cells).filter(|(_, cell)| !cell.is_empty());
         text += &cells
@@ -342,6 +351,7 @@ fn made() -> impl Strategy<Value = Made> {
     let video = || prop::sample::select(vec!["off", "moderate", "strict"]);
     let images = || prop::sample::select(vec!["any", "safe", "block"]);
     let inspect = || prop::sample::select(vec!["page", "name", "never"]);
+    let action = || prop::sample::select(vec!["", "off", "watch", "block"]);
     let line = || prop::sample::select(vec!["", "page", "name", "never"]);
     let exception = (any::<bool>(), 0..4_usize, prop::sample::select(HOSTS.to_vec()));
     (
@@ -360,7 +370,7 @@ fn made() -> impl Strategy<Value = Made> {
         prop::option::of(0..4_usize),
         prop::option::of(0..4_usize),
         (prop::array::uniform2(line()), prop::array::uniform2(line())),
-        any::<[bool; 4]>(),
+        (any::<[bool; 4]>(), prop::array::uniform4(action())),
     )
         .prop_map(
             |(
@@ -375,7 +385,7 @@ fn made() -> impl Strategy<Value = Made> {
                 group,
                 network,
                 (said, lines),
-                watchers,
+                (watchers, themes),
             )| Made {
                 parent,
                 strict_first,
@@ -395,6 +405,7 @@ fn made() -> impl Strategy<Value = Made> {
                 network,
                 said,
                 lines,
+                themes,
                 watchers,
             },
         )
@@ -402,7 +413,7 @@ fn made() -> impl Strategy<Value = Made> {
 
 /// A policy, and one that differs from it in a part.
 fn two() -> impl Strategy<Value = (Made, Made)> {
-    (made(), made(), any::<[bool; 11]>()).prop_map(|(old, other, taken)| {
+    (made(), made(), any::<[bool; 12]>()).prop_map(|(old, other, taken)| {
         let mut new = old.clone();
         if taken[0] {
             new.parent = other.parent;
@@ -437,6 +448,9 @@ fn two() -> impl Strategy<Value = (Made, Made)> {
         }
         if taken[10] {
             new.watchers = other.watchers;
+        }
+        if taken[11] {
+            new.themes = other.themes;
         }
         (old, new)
     })
@@ -512,6 +526,9 @@ proptest! {
                         && is.circumvention == crate::level::Circumvention::Grid)
                     || is.video < was.video
                     || is.images < was.images;
+                let [did, does] = [(&old, &who[0]), (&new, &who[1])]
+                    .map(|(policy, who)| policy.theme_action(who.level, "drugs"));
+                opens |= does < did;
                 for host in HOSTS {
                     let host = Host::parse(host).unwrap();
                     for categories in [games, none] {

@@ -80,6 +80,9 @@ fn somebody_who_moves_to_a_level_that_finds_more_is_seen() {
                 "games = { pupil = \"block\", ks3 = \"allow at lunch\"",
                 "games = { pupil = \"block\"",
             )
+            // Of themes, the shipped rows refuse more to ks2.
+            + "\n[themes]\nviolence = { ks2 = \"watch\" }\ndrugs = { ks2 = \"watch\" }\n\
+               discrimination = { ks2 = \"watch\" }\n"
     };
     assert!(loosens(&people("ks3"), &people("ks2")));
     assert!(!loosens(&people("ks2"), &people("ks3")));

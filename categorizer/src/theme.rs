@@ -1,0 +1,41 @@
+//! What a text is about, as far as a school must know: how much of each theme a search, a URL, a page
+//! or a message to an assistant holds.
+//!
+//! Packs ([`rules::theme`]) are compiled to one immutable set, [`Themes`]. A text is cut into words in
+//! one spelling, words are looked up, and phrases are found as words in a row; see
+//! `docs/adr/0018-scoring-themes.md`. Whether a score has a consequence is not decided here.
+//!
+//! ```
+//! use categorizer::theme::{Scratch, Themes};
+//!
+//! let themes = Themes::shipped();
+//! let mut scratch = Scratch::default();
+//! let found = themes.score_typed("where to buy ketamine", &mut scratch);
+//! assert_eq!(found.themes_from(100).collect::<Vec<_>>(), ["drugs"]);
+//! let found = themes.score_typed("how does weed killer work", &mut scratch);
+//! assert_eq!(found.themes_from(100).count(), 0);
+//! ```
+
+mod anchor;
+mod compile;
+mod disguise;
+mod letters;
+mod passage;
+mod pattern;
+mod score;
+mod set;
+mod sound;
+mod split;
+mod typos;
+mod url;
+mod vocabulary;
+mod words;
+
+pub use compile::PackError;
+pub use disguise::MAX_BYTES;
+pub use pattern::BadPhrase;
+pub use score::{Finding, Found, MAX_FINDINGS, Scan, Score, Scratch, needed};
+pub use set::{Themes, ThemesBuilder};
+
+#[cfg(test)]
+mod tests;

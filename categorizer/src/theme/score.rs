@@ -1,0 +1,362 @@
+//! Scoring a text: by passages, then as a whole.
+
+use rules::theme::{FULL, MAX_THEMES};
+
+use super::compile::Compiled;
+use super::disguise::{Disguised, MAX_BYTES};
+use super::passage::{Hit, Token, UNLESS_WORDS, Workspace};
+use super::pattern::MAX_PARTS;
+use super::set::Themes;
+use super::vocabulary::UNKNOWN;
+use super::words::{Splitter, Word};
+
+/// Words that are judged at once. A page of any length needs no more room.
+const PASSAGE_WORDS: usize = 1024;
+/// Words at the edges of a passage that only lend it context: they are judged with their neighbours.
+const MARGIN_WORDS: usize = rules::theme::MAX_NEAR as usize + 2 * MAX_PARTS + UNLESS_WORDS as usize;
+/// Most findings that are kept for an explanation.
+pub const MAX_FINDINGS: usize = 256;
+
+/// Words up to which [`FULL`] points are enough: a long search.
+const SHORT_WORDS: u64 = 16;
+
+/// Points from which a text of so many words is of a theme.
+///
+/// [`FULL`] up to 16 words. From there to 48 words it rises to half as much again, as words come near each
+/// other by chance in a paragraph. Beyond 225, with the root of the length: a page of 2,700 words must
+/// hold five times what a search must, not 170 times.
+#[must_use]
+pub fn needed(words: u64) -> i64 {
+    let full = i64::from(FULL);
+    let more = words.clamp(SHORT_WORDS, 3 * SHORT_WORDS) - SHORT_WORDS;
+    let paragraph = full + full * i64::try_from(more).unwrap_or(0) / (4 * SHORT_WORDS as i64);
+    let root = i64::try_from((words.min(1 << 40) * 100).isqrt()).unwrap_or(i64::MAX / full);
+    paragraph.max(full * root / 100)
+}
+
+/// What a text holds of one theme.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Score {
+    /// The weights of the different phrases that were found. What speaks against is taken off, at most
+    /// twice what the text [`needed`]: nobody makes a plan to die a lesson by adding words to it.
+    pub points: i64,
+    /// Hundredths of what is needed: from 100 on, the text is of the theme. The larger of two: of the
+    /// whole text, and of its worst passage of some 1,000 words.
+    pub percent: u32,
+    /// How many different phrases were found that speak for it.
+    pub phrases: u32,
+}
+
+/// A phrase that was found, for an explanation to those who may see one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding<'t> {
+    /// Themes that it counts for, a bit for each by its place in [`Themes::themes`].
+    pub themes: u32,
+    /// The pack, and the line of the phrase in it.
+    pub file: &'t str,
+    /// From 1.
+    pub line: u32,
+    /// Points.
+    pub weight: i32,
+    /// From the first to the last word that it took, in bytes of the text.
+    pub start: u64,
+    /// Where the last of them ends.
+    pub end: u64,
+    /// Whether the words were disguised or misspelt.
+    pub disguised: bool,
+}
+
+/// Sums of one theme.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    points_for: i64,
+    points_against: i64,
+    phrases: u32,
+}
+
+impl Sum {
+    fn points(&self, needed: i64) -> i64 {
+        self.points_for - self.points_against.min(2 * needed)
+    }
+
+    fn percent(&self, needed: i64) -> u32 {
+        u32::try_from(self.points(needed).max(0) * 100 / needed).unwrap_or(u32::MAX)
+    }
+}
+
+/// One reading of a text: as it is, or through its disguises.
+#[derive(Debug, Default)]
+struct Reading {
+    sums: [Sum; MAX_THEMES],
+    /// The worst passage's percent, by theme.
+    worst: [u32; MAX_THEMES],
+    words: u64,
+}
+
+/// What a thread keeps from text to text, so that scoring allocates nothing once it is warm.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    workspace: Workspace,
+    splitter: Splitter,
+    pub(super) disguised: Disguised,
+    pub(super) url: String,
+    plain: Reading,
+    through: Reading,
+    is_through: bool,
+    /// By use: the reading of a text, and the passage, in which it counted last.
+    counted: Vec<(u64, u64)>,
+    text: u64,
+    passage: u64,
+    findings: Vec<Kept>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    start: u64,
+    end: u64,
+    number: u32,
+    group: u32,
+    disguised: bool,
+}
+
+impl Themes {
+    /// Scores what somebody typed: a search, a message, a prompt. Besides the words as they stand, the
+    /// first [`MAX_BYTES`] are read through disguises and slips (`su1cide`, `p o r n`, `sucide`); of
+    /// the two readings, each theme has the higher score.
+    pub fn score_typed<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
+        self.typed.read_plainly(text, scratch);
+        let end = text.floor_char_boundary(text.len().min(MAX_BYTES));
+        scratch.read_through(&self.typed, &text[..end]);
+        Found { themes: &self.typed, scratch }
+    }
+
+    /// Scores the text of a page, or of anything that came from elsewhere, without packs that are only
+    /// for what is typed. Mark-up is the caller's to take out.
+    pub fn score_page<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
+        self.pages.read_plainly(text, scratch);
+        Found { themes: &self.pages, scratch }
+    }
+
+    /// Starts with a page whose text comes in pieces.
+    pub fn start<'s>(&'s self, scratch: &'s mut Scratch) -> Scan<'s> {
+        scratch.prepare(&self.pages);
+        Scan { themes: &self.pages, scratch }
+    }
+}
+
+impl Compiled {
+    fn read_plainly(&self, text: &str, scratch: &mut Scratch) {
+        scratch.prepare(self);
+        scratch.feed(self, text);
+        scratch.end(self);
+    }
+}
+
+/// A page that is being scored. What comes out hangs on the whole text alone, not on how it is cut.
+#[derive(Debug)]
+pub struct Scan<'s> {
+    themes: &'s Compiled,
+    scratch: &'s mut Scratch,
+}
+
+impl<'s> Scan<'s> {
+    /// Takes the text that comes next.
+    pub fn feed(&mut self, text: &str) {
+        self.scratch.feed(self.themes, text);
+    }
+
+    /// Ends the page and says what it holds.
+    #[must_use]
+    pub fn finish(self) -> Found<'s> {
+        self.scratch.end(self.themes);
+        Found { themes: self.themes, scratch: self.scratch }
+    }
+}
+
+impl Scratch {
+    fn prepare(&mut self, themes: &Compiled) {
+        let uses = themes.uses.len();
+        if self.counted.len() < uses {
+            self.counted.resize(uses, (0, 0));
+        }
+        self.workspace.prepare(themes);
+        self.workspace.tokens.reserve(PASSAGE_WORDS);
+        self.splitter = Splitter::default();
+        self.plain = Reading::default();
+        self.through = Reading::default();
+        self.is_through = false;
+        self.findings.clear();
+        self.findings.reserve(MAX_FINDINGS);
+        self.text += 1;
+    }
+
+    fn feed(&mut self, themes: &Compiled, text: &str) {
+        // Taken out, so that a word can be told to the rest while the splitter goes on.
+        let mut splitter = std::mem::take(&mut self.splitter);
+        splitter.feed(text, &mut |word| self.push(themes, word));
+        self.splitter = splitter;
+    }
+
+    fn push(&mut self, themes: &Compiled, word: Word<'_>) {
+        if self.workspace.tokens.len() == PASSAGE_WORDS {
+            self.judge(themes, PASSAGE_WORDS - MARGIN_WORDS);
+            self.workspace.tokens.drain(..PASSAGE_WORDS - 2 * MARGIN_WORDS);
+            self.workspace.tokens.iter_mut().for_each(|token| token.innocent = 0);
+        }
+        self.plain.words += 1;
+        let Word { letters, start, end } = word;
+        let word = if letters.is_empty() { UNKNOWN } else { themes.vocabulary.look_up(letters) };
+        self.workspace.tokens.push(Token { word, innocent: 0, start, end, joined: 0 });
+    }
+
+    fn end(&mut self, themes: &Compiled) {
+        let mut splitter = std::mem::take(&mut self.splitter);
+        splitter.finish(&mut |word| self.push(themes, word));
+        self.judge(themes, usize::MAX);
+    }
+
+    /// Judges a passage; what begins in its margins is left to its neighbours.
+    fn judge(&mut self, themes: &Compiled, until: usize) {
+        // Every passage but the first begins with what the one before it has judged, and a margin.
+        let is_first = self.plain.words <= PASSAGE_WORDS as u64;
+        let from = if is_first || self.is_through { 0 } else { MARGIN_WORDS };
+        self.passage += 1;
+        let reading = if self.is_through { &mut self.through } else { &mut self.plain };
+        let length = self.workspace.tokens.len() as u64;
+        // The rest that a long page ends with is no short text.
+        let words = if is_first { length } else { PASSAGE_WORDS as u64 };
+        let mut sums = [Sum::default(); MAX_THEMES];
+        let Self { workspace, counted, findings, .. } = self;
+        let (hits, tokens) = workspace.judge(themes);
+        for hit in hits {
+            if (hit.start as usize) < from || hit.start as usize >= until {
+                continue;
+            }
+            let counted = &mut counted[hit.number as usize];
+            let is_new = (counted.0 != self.text, counted.1 != self.passage);
+            *counted = (self.text, self.passage);
+            if is_new.0 {
+                keep(findings, hit, tokens, self.is_through);
+                add(&mut reading.sums, themes, hit);
+            }
+            if is_new.1 {
+                add(&mut sums, themes, hit);
+            }
+        }
+        for (worst, sum) in reading.worst.iter_mut().zip(sums) {
+            *worst = sum.percent(needed(words)).max(*worst);
+        }
+    }
+
+    /// Reads a short text again, through its disguises.
+    fn read_through(&mut self, themes: &Compiled, text: &str) {
+        self.text += 1;
+        self.workspace.tokens.clear();
+        let has_any = self.disguised.read(themes, text, &mut self.workspace.tokens);
+        if !has_any {
+            return;
+        }
+        self.is_through = true;
+        self.through.words = self.workspace.tokens.len() as u64;
+        self.judge(themes, usize::MAX);
+    }
+}
+
+fn add(sums: &mut [Sum; MAX_THEMES], themes: &Compiled, hit: &Hit) {
+    let rule = &themes.rules[hit.group as usize];
+    for (theme, sum) in sums.iter_mut().enumerate() {
+        if rule.themes >> theme & 1 == 0 {
+            continue;
+        }
+        if rule.weight > 0 {
+            sum.points_for += i64::from(rule.weight);
+            sum.phrases += 1;
+        } else {
+            sum.points_against -= i64::from(rule.weight);
+        }
+    }
+}
+
+fn keep(findings: &mut Vec<Kept>, hit: &Hit, tokens: &[Token], disguised: bool) {
+    if findings.len() < MAX_FINDINGS {
+        let place = &tokens[hit.start as usize..hit.end as usize];
+        let start = place.first().map_or(0, |token| token.start);
+        let end = place.last().map_or(0, |token| token.end);
+        let Hit { number, group, .. } = *hit;
+        findings.push(Kept { start, end, number, group, disguised });
+    }
+}
+
+/// What a text holds.
+#[derive(Debug)]
+pub struct Found<'s> {
+    themes: &'s Compiled,
+    scratch: &'s Scratch,
+}
+
+impl<'s> Found<'s> {
+    pub(super) fn new(themes: &'s Compiled, scratch: &'s Scratch) -> Self {
+        Self { themes, scratch }
+    }
+
+    /// What it holds of each theme, in the order of [`Themes::themes`].
+    pub fn scores(&self) -> impl Iterator<Item = Score> + use<'s> {
+        let scratch = self.scratch;
+        (0..self.themes.themes.len()).map(move |theme| scratch.score(theme).0)
+    }
+
+    /// What it holds of the theme at a place of [`Themes::themes`].
+    #[must_use]
+    pub fn score(&self, theme: usize) -> Score {
+        if theme < MAX_THEMES { self.scratch.score(theme).0 } else { Score::default() }
+    }
+
+    /// The themes that it is of: from a percentage on, 100 if nothing else is wanted.
+    pub fn themes_from(&self, percent: u32) -> impl Iterator<Item = &'s str> + use<'s> {
+        let named = self.themes.themes.iter().zip(self.scores());
+        named.filter(move |(_, score)| score.percent >= percent).map(|(theme, _)| &*theme.name)
+    }
+
+    /// What was found, each phrase once, at most [`MAX_FINDINGS`]; in the order of the text, what
+    /// was disguised last.
+    pub fn findings(&self) -> impl Iterator<Item = Finding<'s>> + use<'s> {
+        let (themes, scratch) = (self.themes, self.scratch);
+        let through = (0..themes.themes.len()).filter(|&theme| scratch.score(theme).1);
+        let through = through.fold(0_u32, |bits, theme| bits | 1 << theme);
+        scratch.findings.iter().filter_map(move |kept| {
+            let rule = &themes.rules[kept.group as usize];
+            // Each theme is explained by the reading that gave its score.
+            let read = if kept.disguised { through } else { !through };
+            let line = themes.lines[kept.number as usize];
+            (rule.themes & read != 0).then(|| Finding {
+                themes: rule.themes & read,
+                file: &themes.files[rule.pack as usize],
+                line,
+                weight: rule.weight,
+                start: kept.start,
+                end: kept.end,
+                disguised: kept.disguised,
+            })
+        })
+    }
+}
+
+impl Scratch {
+    /// A theme's score, and whether it is that of the reading through disguises.
+    fn score(&self, theme: usize) -> (Score, bool) {
+        let plain = self.plain.score(theme);
+        let through = self.through.score(theme);
+        if through.percent > plain.percent { (through, true) } else { (plain, false) }
+    }
+}
+
+impl Reading {
+    fn score(&self, theme: usize) -> Score {
+        let (sum, needed) = (self.sums[theme], needed(self.words));
+        Score {
+            points: sum.points(needed),
+            percent: sum.percent(needed).max(self.worst[theme]),
+            phrases: sum.phrases,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The packs as callers hold them: compiled once for what is typed, and once for pages.
+//!
+//! Packs of loose combinations are of no use on pages, where any two words stand near each other somewhere,
+//! and would make them dear: each of their common words would be looked around from.
+
+use rules::theme::{Pack, Theme};
+
+use super::compile::{Compiled, Gatherer, PackError};
+
+/// Gathers packs; [`ThemesBuilder::finish`] compiles them.
+#[derive(Debug)]
+pub struct ThemesBuilder {
+    typed: Gatherer,
+    pages: Gatherer,
+}
+
+impl ThemesBuilder {
+    /// For these themes. At most [`rules::theme::MAX_THEMES`] are taken.
+    #[must_use]
+    pub fn new(themes: Vec<Theme>) -> Self {
+        Self { typed: Gatherer::new(themes.clone(), true), pages: Gatherer::new(themes, false) }
+    }
+
+    /// Adds a pack.
+    ///
+    /// # Errors
+    /// Everything of it that cannot be compiled; the rest of it is taken in, so that a caller which
+    /// goes on has lost no more than that.
+    pub fn add(&mut self, pack: &Pack) -> Result<(), Vec<PackError>> {
+        let added = self.typed.add(pack);
+        if !pack.typed_only {
+            // What is wrong with it was told.
+            let _ = self.pages.add(pack);
+        }
+        added
+    }
+
+    /// Compiles what was added; some tenths of a second for what is shipped.
+    #[must_use]
+    pub fn finish(self) -> Themes {
+        Themes { typed: self.typed.finish(), pages: self.pages.finish() }
+    }
+}
+
+/// Packs, compiled. Immutable: any number of threads score by one set, each with a
+/// [`Scratch`](super::Scratch) of its own.
+#[derive(Debug)]
+pub struct Themes {
+    pub(super) typed: Compiled,
+    pub(super) pages: Compiled,
+}
+
+impl Themes {
+    /// The themes and packs that are shipped.
+    ///
+    /// # Panics
+    /// Never in a build that passed its tests: the files are part of the program.
+    #[must_use]
+    pub fn shipped() -> Self {
+        match Self::with_own(&[]) {
+            Ok(themes) => themes,
+            Err(errors) => panic!("a shipped pack does not compile: {}", errors[0]),
+        }
+    }
+
+    /// The shipped packs, and a school's own beside them ([`rules::policy::Policy::theme_packs`]).
+    ///
+    /// # Errors
+    /// Everything of the school's packs that cannot be compiled, with its file and line.
+    ///
+    /// # Panics
+    /// Never in a build that passed its tests, as above.
+    pub fn with_own(packs: &[Pack]) -> Result<Self, Vec<PackError>> {
+        let mut builder = ThemesBuilder::new(rules::theme::shipped_themes());
+        for pack in rules::theme::shipped_packs() {
+            if let Err(errors) = builder.add(&pack) {
+                panic!("a shipped pack does not compile: {}", errors[0]);
+            }
+        }
+        let added = packs.iter().filter_map(|pack| builder.add(pack).err());
+        let errors: Vec<PackError> = added.flatten().collect();
+        if errors.is_empty() { Ok(builder.finish()) } else { Err(errors) }
+    }
+
+    /// The themes, in the order in which scores are given.
+    #[must_use]
+    pub fn themes(&self) -> &[Theme] {
+        &self.typed.themes
+    }
+
+    /// Different phrases, sets filled in.
+    #[must_use]
+    pub fn phrases(&self) -> usize {
+        self.typed.phrases()
+    }
+
+    /// Different words, in all their forms.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        self.typed.words()
+    }
+
+    /// Bytes of memory that it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.typed.memory_bytes() + self.pages.memory_bytes()
+    }
+}

@@ -1,0 +1,77 @@
+//! The shipped packs on searches made up for this: those that the packs were made with.
+//!
+//! How well they do with others is measured by `tests/theme_quality.rs` of the workspace.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "tests read files")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use categorizer::theme::{Scratch, Themes};
+
+fn cases() -> Vec<(Vec<String>, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/themes/searches.tsv");
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let case = |line: &str| {
+        let (themes, text) = line.split_once('\t').unwrap();
+        let mut themes: Vec<String> =
+            themes.split(',').filter(|name| *name != "-").map(String::from).collect();
+        themes.sort();
+        (themes, text.to_owned())
+    };
+    lines.map(case).collect()
+}
+
+#[test]
+fn searches_are_of_their_themes_and_lessons_of_none() {
+    let themes = Themes::shipped();
+    let mut scratch = Scratch::default();
+    let cases = cases();
+    assert!(cases.len() >= 1_300, "{}", cases.len());
+    let mut wrong = Vec::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (wanted, text) in &cases {
+        let found = themes.score_typed(text, &mut scratch);
+        let mut got: Vec<&str> = found.themes_from(100).collect();
+        got.sort_unstable();
+        // A further theme of what is of one is no fault; any of what is of none is.
+        let is_found = wanted.iter().all(|theme| got.contains(&theme.as_str()));
+        if !is_found || wanted.is_empty() && !got.is_empty() {
+            wrong.push(format!("{text}: {got:?}, not {wanted:?}"));
+        }
+        for name in wanted {
+            *counts.entry(name.clone()).or_default() += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    for theme in themes.themes() {
+        assert!(counts[&theme.name] >= 50, "{}: {counts:?}", theme.name);
+    }
+}
+
+#[test]
+fn no_host_of_help_is_of_a_theme() {
+    let themes = Themes::shipped();
+    let mut scratch = Scratch::default();
+    for theme in themes.themes() {
+        for host in &theme.help {
+            let url = format!("https://www.{host}/get-support/");
+            let found = themes.score_url(&url, &mut scratch);
+            assert_eq!(found.themes_from(100).collect::<Vec<_>>(), Vec::<&str>::new(), "{host}");
+        }
+    }
+}
+
+#[test]
+fn a_text_scores_the_same_again_and_in_capitals() {
+    let themes = Themes::shipped();
+    let (mut scratch, mut other) = (Scratch::default(), Scratch::default());
+    for (_, text) in cases() {
+        let first: Vec<_> = themes.score_typed(&text, &mut scratch).scores().collect();
+        let again: Vec<_> = themes.score_typed(&text, &mut scratch).scores().collect();
+        assert_eq!(first, again, "{text}");
+        let loud: Vec<_> = themes.score_typed(&text.to_uppercase(), &mut other).scores().collect();
+        assert_eq!(first, loud, "{text}");
+    }
+}

@@ -13,6 +13,7 @@
 //! | `/rush` | bytes as fast as they go until the other side goes away |
 //! | `/trailers` | a chunked body with a trailer |
 //! | `/upgrade` | 101, then every byte back |
+//! | `/gzip/...`, `/piecewise/...` | as the rest would be answered: with that coding; in pieces of 2 kB, one every 10 ms |
 //! | anything else | a file of a folder it was given, else 404 |
 
 use crate::wire::{BodyLength, Head, find_head_end};
@@ -334,11 +335,23 @@ fn answer<S: Read + Write>(stream: &mut S, asked: &Asked, shared: &Shared) -> io
                 stream.write_all(&piece[..bytes])?;
             }
         }
-        _ => file(stream, asked, path, shared),
+        "gzip" | "piecewise" => file(stream, asked, (&path[first.len() + 1..], first), shared),
+        _ => file(stream, asked, (path, ""), shared),
     }
 }
 
-fn file<S: Write>(stream: &mut S, asked: &Asked, path: &str, shared: &Shared) -> io::Result<()> {
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(bytes)?;
+    packed.finish()
+}
+
+fn file<S: Write>(
+    stream: &mut S,
+    asked: &Asked,
+    (path, way): (&str, &str),
+    shared: &Shared,
+) -> io::Result<()> {
     let folders = shared.folders.lock().unwrap().clone();
     let found = folders.iter().find_map(|(prefix, folder)| {
         let inside = path[1..].strip_prefix(prefix.as_str())?.strip_prefix('/')?;
@@ -359,7 +372,32 @@ fn file<S: Write>(stream: &mut S, asked: &Asked, path: &str, shared: &Shared) ->
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    plain(stream, asked, 200, mime, &bytes)
+    match way {
+        "gzip" => {
+            let packed = gzip(&bytes)?;
+            let length = packed.len();
+            let head = format!(
+                "HTTP/1.1 200 Fake\r\nX-Origin: 1\r\nContent-Type: {mime}\r\n\
+                 Content-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes())?;
+            stream.write_all(&packed)
+        }
+        "piecewise" => {
+            let length = bytes.len();
+            let head = format!(
+                "HTTP/1.1 200 Fake\r\nX-Origin: 1\r\nContent-Type: {mime}\r\nContent-Length: {length}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes())?;
+            for piece in bytes.chunks(2_048) {
+                stream.write_all(piece)?;
+                stream.flush()?;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(())
+        }
+        _ => plain(stream, asked, 200, mime, &bytes),
+    }
 }
 
 fn plain<S: Write>(

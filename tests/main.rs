@@ -29,6 +29,7 @@ mod live;
 mod log_full;
 mod log_troubles;
 mod machine_file;
+mod page_words;
 mod power_cut;
 mod replay_tool;
 mod rfc;

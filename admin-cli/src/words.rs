@@ -68,6 +68,8 @@ pub(crate) fn is_unblockable(code: ReasonCode) -> bool {
             | ReasonCode::Uncategorised
             | ReasonCode::NotOnList
             | ReasonCode::SiteBlocked
+            | ReasonCode::PageWords
+            | ReasonCode::Unscanned
     ) || Technique::of(code).is_some_and(|technique| {
         // Of a page within another the site within is what is blocked.
         !matches!(
@@ -138,6 +140,12 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::Internal => "the filter had a fault, so it blocked",
         ReasonCode::LogUnavailable => "the log could not be written, so the filter blocked",
         ReasonCode::Unsupported => "a method or feature that the filter does not pass on",
+        ReasonCode::PageWords => "what the page says is of a theme that this level may not read",
+        ReasonCode::SearchWords => "the search is of a theme that this level may not search for",
+        ReasonCode::PromptWords => "what was asked is of a theme that this level may not ask about",
+        ReasonCode::Unscanned => {
+            "the filter could not look into the page, and this level may not read everything"
+        }
         ReasonCode::TlsExpired => "the site's certificate is out of date",
         ReasonCode::TlsName => "the site's certificate is for other names",
         ReasonCode::TlsUntrusted => {

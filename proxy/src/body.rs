@@ -5,6 +5,7 @@ use crate::headers;
 use crate::http2::Receiving;
 use crate::live::Live;
 use crate::pool::{Pool, Upstream};
+use crate::scan::Scanning;
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -108,6 +109,10 @@ pub(crate) struct Forwarded {
     upstream: Option<(Upstream, Rc<Pool>)>,
     idle_ms: u64,
     ended: bool,
+    /// Looks into it.
+    scanning: Option<Box<Scanning>>,
+    /// It broke off while it was held back.
+    broken: Option<BodyError>,
 }
 
 impl Forwarded {
@@ -126,11 +131,125 @@ impl Forwarded {
             upstream: Some((upstream, Rc::clone(pool))),
             idle_ms,
             ended: false,
+            scanning: None,
+            broken: None,
         };
         if body.incoming.is_end_stream() {
             body.end();
         }
         body
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.incoming.size_hint();
+        let held = self.scanning.as_ref().map_or(0, |scanning| scanning.held_bytes());
+        if held > 0 {
+            let upper = hint.upper().map(|upper| upper.saturating_add(held));
+            let lower = hint.lower().saturating_add(held);
+            hint = SizeHint::new();
+            hint.set_lower(lower);
+            if let Some(upper) = upper {
+                hint.set_upper(upper);
+            }
+        }
+        hint
+    }
+
+    /// Whether there is nothing more to come.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended
+    }
+
+    /// Has it looked into from now on.
+    pub(crate) fn look_into(&mut self, scanning: Box<Scanning>) {
+        self.scanning = Some(scanning);
+    }
+
+    /// Who looks into it.
+    pub(crate) fn scanning(&self) -> Option<&Scanning> {
+        self.scanning.as_deref()
+    }
+
+    /// The same.
+    pub(crate) fn scanning_mut(&mut self) -> Option<&mut Scanning> {
+        self.scanning.as_deref_mut()
+    }
+
+    /// Whether it broke off while it was held back.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// Nothing of it is passed on: another answer takes its place, and the record with it.
+    pub(crate) fn give_up(&mut self) {
+        self.ended = true;
+        self.upstream = None;
+        self.scanning = None;
+    }
+
+    /// Reads one piece, and keeps it.
+    pub(crate) fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(scanning) = &mut self.scanning else { return Poll::Ready(()) };
+        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            Some(Ok(mut frame)) => {
+                self.live.wait_at_most(self.idle_ms);
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::clean_trailers(trailers);
+                }
+                scanning.take(frame);
+                if self.incoming.is_end_stream() {
+                    scanning.end();
+                }
+            }
+            Some(Err(error)) => self.broken = Some(error),
+            None => scanning.end(),
+        }
+        Poll::Ready(())
+    }
+
+    /// The next piece of a body that is looked into.
+    fn poll_scanned(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            let Some(scanning) = &mut self.scanning else { return Poll::Ready(None) };
+            if let Some(stopped) = scanning.stopped() {
+                scanning.note_cut(&self.live, stopped);
+                self.live.finish(End::Cut);
+                self.give_up();
+                return Poll::Ready(Some(Err(BodyError::Stopped)));
+            }
+            if let Some(frame) = scanning.next() {
+                if let Some(data) = frame.data_ref() {
+                    self.live.count_down(data.len() as u64);
+                }
+                if scanning.is_over() {
+                    self.scanned();
+                }
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if scanning.has_ended() {
+                if !self.ended {
+                    self.scanned();
+                }
+                return Poll::Ready(None);
+            }
+            if let Some(error) = self.broken.take() {
+                scanning.note(&self.live);
+                self.live.finish(End::Upstream);
+                return Poll::Ready(Some(Err(error)));
+            }
+            ready!(self.poll_held(cx));
+        }
+    }
+
+    /// All of it was looked into and passed on.
+    fn scanned(&mut self) {
+        if let Some(scanning) = &self.scanning {
+            scanning.note(&self.live);
+        }
+        self.end();
     }
 
     fn end(&mut self) {
@@ -149,6 +268,9 @@ impl Forwarded {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.live.poll_stopped(cx).is_ready() {
             return Poll::Ready(Some(Err(BodyError::Stopped)));
+        }
+        if self.scanning.is_some() {
+            return self.poll_scanned(cx);
         }
         match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
             Some(Ok(mut frame)) => {
@@ -206,7 +328,10 @@ impl HttpBody for Reply {
         match self {
             Reply::Empty => true,
             Reply::Page(page) => page.is_none(),
-            Reply::Forwarded(forwarded) => forwarded.incoming.is_end_stream(),
+            Reply::Forwarded(forwarded) => match &forwarded.scanning {
+                Some(scanning) => scanning.is_over(),
+                None => forwarded.incoming.is_end_stream(),
+            },
             Reply::Stream(_) => false,
         }
     }
@@ -217,7 +342,7 @@ impl HttpBody for Reply {
             Reply::Page(page) => {
                 SizeHint::with_exact(page.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Reply::Forwarded(forwarded) => forwarded.incoming.size_hint(),
+            Reply::Forwarded(forwarded) => forwarded.size_hint(),
             Reply::Stream(_) => SizeHint::default(),
         }
     }

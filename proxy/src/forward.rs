@@ -15,6 +15,7 @@ use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Permit};
 use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body};
 use crate::resolve::ResolveError;
+use crate::scan;
 use crate::searches::{Changes, strip_restrictions};
 use crate::telemetry::UpstreamError;
 use crate::upstream_tls::Alpn;
@@ -82,7 +83,7 @@ pub(crate) async fn forward(
     } else {
         match wants_websocket(&request) {
             true => Box::pin(upgrade(worker, client, &live, (route, changes), request)).await,
-            false => plain(worker, client, &live, (route, changes), request).await,
+            false => plain(worker, client, &live, (route, changes, asker), request).await,
         }
     };
     answer.unwrap_or_else(|failure| match failure {
@@ -101,7 +102,7 @@ async fn plain(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     live: &Rc<Live>,
-    (route, changes): (Route, Option<Box<Changes>>),
+    (route, changes, asker): (Route, Option<Box<Changes>>, &Asker),
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
     // Whoever sends a coding may have sent a length too (see `Seat::take_length_seen`).
@@ -110,6 +111,7 @@ async fn plain(
     let early = Early::new(client, &request);
     let version = request.version();
     let mut request = prepare(worker, live, request, changes, None, Some(&early));
+    scan::ask_for_known_codings(worker, live, request.headers_mut());
     let mut route = Some(route);
     let mut tries = 1;
     loop {
@@ -136,7 +138,8 @@ async fn plain(
         };
         let unanswered = match answered {
             Ok(answer) => {
-                let mut answer = pass_back(worker, client, live, upstream, answer, version)?;
+                let answer = pass_back(worker, client, live, upstream, answer, version)?;
+                let mut answer = scan::examine(worker, live, asker, answer).await;
                 if closes {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }

@@ -161,6 +161,11 @@ impl Live {
         self.pending.count_down(bytes);
     }
 
+    /// Something was found of a theme since it was decided.
+    pub(crate) fn add_sign(&self, sign: ledger::notes::Sign) {
+        self.pending.add_sign(sign);
+    }
+
     /// The head of the response goes out with this status.
     pub(crate) fn answer(&self, status: u16) {
         self.answered.set(true);

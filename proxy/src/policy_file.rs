@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use categorizer::index::Index;
+use categorizer::theme::{PackError, Themes};
 use ledger::changes::{ACTOR_DAEMON, AppendError, AppendWithError, ChangeLog};
 use rules::category::Catalogue;
 use rules::change::{Changes, Event};
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// Most bytes of a policy file or of one that it names: a device or a log given by mistake must
@@ -32,6 +34,17 @@ pub struct PolicyFile {
     pub hash: String,
     /// The files it names, as written, with their content.
     pub files: BTreeMap<String, String>,
+    /// What texts are scored by: the shipped words, and the policy's own.
+    pub themes: Arc<Themes>,
+}
+
+/// The shipped themes with a policy's own words.
+fn themes_of(policy: &Policy) -> Result<Arc<Themes>, PolicyFault> {
+    static SHIPPED: OnceLock<Arc<Themes>> = OnceLock::new();
+    match policy.theme_packs() {
+        [] => Ok(Arc::clone(SHIPPED.get_or_init(|| Arc::new(Themes::shipped())))),
+        own => Themes::with_own(own).map(Arc::new).map_err(PolicyFault::ThemeWords),
+    }
 }
 
 /// Why a policy cannot take effect. What was in force stays so.
@@ -48,6 +61,9 @@ pub enum PolicyFault {
     /// What the file says: every fault with its line.
     #[error("{}", .0.iter().map(|fault| format!("{fault}\n  fix: {}", fault.fix)).collect::<Vec<_>>().join("\n"))]
     Policy(Vec<PolicyError>),
+    /// Words of its own that cannot be looked for.
+    #[error("{}", .0.iter().map(PackError::to_string).collect::<Vec<_>>().join("\n"))]
+    ThemeWords(Vec<PackError>),
     /// `[[test]]` cases fail with the lists in force.
     #[error("{} of {total} policy tests failed; nothing applied\n  {}", .failures.len(), .failures.iter().map(|failure| failure.text.as_str()).collect::<Vec<_>>().join("\n  "))]
     Tests {
@@ -143,7 +159,8 @@ impl PolicyFile {
         let policy =
             Policy::parse(&text, name, catalogue.clone(), &read).map_err(PolicyFault::Policy)?;
         let files = files.into_inner();
-        Ok(PolicyFile { policy, hash: hash(&text, &files), text, files })
+        let themes = themes_of(&policy)?;
+        Ok(PolicyFile { policy, hash: hash(&text, &files), text, files, themes })
     }
 
     /// Runs the `[[test]]` cases against the lists.
@@ -203,7 +220,8 @@ impl PolicyFile {
         let read = |file: &str| files.get(file).cloned().ok_or_else(|| "was not kept".to_owned());
         let policy = Policy::parse(&text, "policy.toml", catalogue.clone(), &read)
             .map_err(PolicyFault::Policy)?;
-        Ok(PolicyFile { policy, hash: hash.to_owned(), text, files })
+        let themes = themes_of(&policy)?;
+        Ok(PolicyFile { policy, hash: hash.to_owned(), text, files, themes })
     }
 
     /// Writes the policy's text into the policy file, durably, and remembers that it was: a file that

@@ -1,9 +1,10 @@
 //! Records: one for every request, written before anything follows from its decision.
 
 use crate::live::{Facts, Live, Registry, Turn};
+use crate::scan::PAGE_METHOD;
 use crate::view::{Ruling, View};
 use ledger::journal::{Journal, RecordError, refused};
-use ledger::notes::Words;
+use ledger::notes::{Sign, Words};
 use ledger::record::{Decided, Depth, End, Ended};
 use pin_project_lite::pin_project;
 use rules::code::RequestId;
@@ -117,6 +118,36 @@ pub(crate) fn refuse(
     journal.refuse(&decided(view, ruling, arrival, about), ended)?;
     view.count(about.level, ruling.verdict);
     Ok(())
+}
+
+/// Records that an allowed request's answer was refused for what it says. Where that cannot be recorded, it is refused
+/// all the same.
+pub(crate) fn refuse_page(
+    journal: &Rc<Journal>,
+    (view, ruling): (&View, &Ruling),
+    arrival: &Arrival,
+    facts: &Facts,
+    signs: &[Sign],
+    (status, bytes_down): (u16, u64),
+) {
+    let about = Refused {
+        user: facts.user.as_deref(),
+        level: facts.who.level,
+        client: facts.client,
+        method: PAGE_METHOD,
+        scheme: facts.scheme,
+        host: facts.host.as_str(),
+        port: facts.port,
+        path: facts.path_and_query.as_ref().map(|path| path.path()),
+        // The request's own record has them.
+        words: None,
+    };
+    let duration_us = u64::try_from(arrival.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let ended = refused(status, bytes_down, duration_us);
+    match journal.refuse(&Decided { signs, ..decided(view, ruling, arrival, &about) }, ended) {
+        Ok(()) => view.count(about.level, ruling.verdict),
+        Err(error) => tracing::error!(%error, "a refused page could not be recorded"),
+    }
 }
 
 /// Records an access whose client left before it came to an answer: nothing went upstream.

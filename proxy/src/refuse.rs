@@ -19,6 +19,7 @@ use hyper::header::{
     REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use ledger::notes::Sign;
 use ledger::record::End;
 use rules::access::{Identity, KnownBy};
 use rules::decide::{Reason, ReasonCode, Verdict};
@@ -35,7 +36,7 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
 
 /// Longest host kept of a target that could not be read, in bytes.
 const LONGEST_UNREAD_HOST: usize = 253;
-/// Categories whose block puts help first, by name.
+/// Categories and themes whose block puts help first, by name.
 const HELP_FIRST: [&str; 3] = ["self-harm", "suicide", "eating-disorders"];
 
 /// What the answer should look like: read before the request is passed on.
@@ -70,6 +71,11 @@ impl Asker {
             connect: request.method() == Method::CONNECT,
             http2: request.version() == Version::HTTP_2,
         }
+    }
+
+    /// Whether the answer has no body, whatever its head says.
+    pub(crate) fn is_head(&self) -> bool {
+        self.head
     }
 }
 
@@ -359,6 +365,45 @@ pub(crate) fn overloaded(worker: &Worker, live: &Live, asker: &Asker) -> Respons
     after_permit(worker, live, asker, Ruling::block(ReasonCode::Limit), kind, End::Aborted)
 }
 
+/// Answers for a page that is refused for what it says, and records that with its signs; the request's own record ends
+/// as one that was cut.
+pub(crate) fn page(
+    worker: &Worker,
+    live: &Live,
+    asker: &Asker,
+    (ruling, arrival): (Ruling, &Arrival),
+    signs: &[Sign],
+) -> Response<Reply> {
+    let view = worker.view();
+    let answer = {
+        let facts: &Facts = &live.facts();
+        let asked = Asked {
+            scheme: facts.scheme,
+            host: facts.host.clone(),
+            port: facts.port,
+            path_and_query: facts.path_and_query.clone(),
+            searched: None,
+        };
+        let subject = Subject {
+            view: &view,
+            ruling: &ruling,
+            level: facts.who.level,
+            identity: Some(&facts.who),
+            asked: Some(&asked),
+            at: arrival.at,
+        };
+        let is_for_help = signs.iter().any(|sign| HELP_FIRST.contains(&sign.theme.as_str()));
+        let kind = if is_for_help { Kind::Help } else { Kind::Blocked(ruling.code) };
+        let answer = subject.answer(asker, &arrival.id.code(), Some(kind));
+        let sent = (answer.status, answer.body.len() as u64);
+        record::refuse_page(&worker.journal, (&view, &ruling), arrival, facts, signs, sent);
+        answer
+    };
+    live.answer(answer.status);
+    live.finish(End::Cut);
+    answer.into_response(asker)
+}
+
 fn after_permit(
     worker: &Worker,
     live: &Live,
@@ -588,6 +633,9 @@ fn opens_by_unblock(code: ReasonCode) -> bool {
         | Code::WebProxy
         | Code::RawAddress
         | Code::HiddenName => true,
+        Code::PageWords | Code::Unscanned => true,
+        // Not the site is what is refused, but what is said there.
+        Code::SearchWords | Code::PromptWords => false,
         // The site within is what is blocked: an unblock of the one around it does not open it.
         Code::TranslatedCopy | Code::StoredCopy | Code::UrlInside => false,
         Code::Allowed | Code::Unblock | Code::Exception | Code::OnList => false,

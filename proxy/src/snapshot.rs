@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::lists::{ListError, Lists, catalogue};
 use crate::policy_file::{PolicyFault, PolicyFile, in_force, record_first};
 use categorizer::index::Index;
+use categorizer::theme::Themes;
 use ledger::changes::{AppendError, ChangeLog};
 use ledger::record::Context;
 use ledger::users::{UserError, Users};
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub policy: Arc<Policy>,
     /// SHA-256 of the policy text and the files it names, hex.
     pub policy_hash: Arc<str>,
+    /// What texts are scored by.
+    pub themes: Arc<Themes>,
     /// What sites are.
     pub index: Arc<Index>,
     /// Who may sign in.
@@ -166,6 +169,7 @@ impl Snapshot {
         Snapshot {
             policy,
             policy_hash,
+            themes: file.themes,
             index,
             users,
             unblocks: changes.live(now).into(),
@@ -189,7 +193,8 @@ impl Snapshot {
         let policy = Arc::new(file.policy);
         let policy_hash: Arc<str> = file.hash.into();
         let context = Arc::new(context(&policy, &policy_hash, &self.index));
-        Snapshot { policy, policy_hash, context, loaded_at: now, ..self.clone() }
+        let themes = file.themes;
+        Snapshot { policy, policy_hash, themes, context, loaded_at: now, ..self.clone() }
     }
 
     /// The same with another index.

@@ -5,6 +5,7 @@ use crate::searches;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 use crate::texts::Texts;
+use crate::themes::Actions;
 use prometheus::local::LocalIntCounter;
 use rules::access::{Access, Identity};
 use rules::category::CategorySet;
@@ -33,6 +34,8 @@ pub(crate) struct View {
     /// The words of pages.
     pub(crate) texts: Arc<Texts>,
     requests: Vec<[LocalIntCounter; 2]>,
+    /// What becomes of themes, by level.
+    actions: Vec<Rc<Actions>>,
     rules: RefCell<HashMap<RuleId, Rc<str>>>,
 }
 
@@ -73,7 +76,20 @@ impl View {
         let requests = metrics.by_level(snapshot.policy.levels());
         searches::prepare();
         let texts = Texts::with_own(&snapshot.texts);
-        Rc::new(Self { snapshot, generation, texts, requests, rules: RefCell::default() })
+        let of = |level| Rc::new(Actions::of(&snapshot.policy, level, &snapshot.themes));
+        let actions = snapshot.policy.levels().iter().map(|(level, _)| of(level)).collect();
+        Rc::new(Self { snapshot, generation, texts, requests, actions, rules: RefCell::default() })
+    }
+
+    /// What becomes of texts of themes, for a level: for one of an earlier policy that is gone, as for the strictest.
+    pub(crate) fn actions(&self, level: LevelId) -> Rc<Actions> {
+        let strictest = self.snapshot.policy.levels().strictest();
+        let actions =
+            self.actions.get(level.index()).or_else(|| self.actions.get(strictest.index()));
+        actions.map_or_else(
+            || Rc::new(Actions::of(&self.snapshot.policy, strictest, &self.snapshot.themes)),
+            Rc::clone,
+        )
     }
 
     /// Decides an access whose categories are yet to be found, and leaves those in `facts`. A fault

@@ -95,6 +95,8 @@ pub(crate) struct Worker {
     pub(crate) dials: Rc<Dials>,
     /// Where heads are read to before hyper gets them: one for all connections of the worker.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// What scoring a text needs, kept from one to the next.
+    pub(crate) theme_scratch: Rc<RefCell<categorizer::theme::Scratch>>,
     /// Shares the worker's time among its clients.
     pub(crate) fairness: Rc<Fairness>,
     /// Moves the bytes of tunnels.
@@ -151,6 +153,7 @@ impl Worker {
             dials: Rc::default(),
             authority: Arc::clone(&shared.authority),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            theme_scratch: Rc::default(),
             fairness: Rc::default(),
             pump: Pump::new(shared.workers),
             current: Arc::clone(&shared.current),

@@ -158,11 +158,19 @@ pub enum ReasonCode {
     UrlInside = 109,
     RawAddress = 110,
     HiddenName = 111,
+    /// What a page says is of a theme that the level may not read.
+    PageWords = 140,
+    /// What a search says is of a theme that the level may not search for.
+    SearchWords = 141,
+    /// What an assistant is asked is of a theme that the level may not ask about.
+    PromptWords = 142,
+    /// A page that cannot be looked into: closed, where the level may not read everything.
+    Unscanned = 143,
 }
 
 impl ReasonCode {
     /// All reason words with their numbers.
-    const ALL: [(ReasonCode, &'static str); 50] = [
+    const ALL: [(ReasonCode, &'static str); 54] = [
         (ReasonCode::Allowed, "allowed"),
         (ReasonCode::Unblock, "unblock"),
         (ReasonCode::Exception, "exception"),
@@ -213,6 +221,10 @@ impl ReasonCode {
         (ReasonCode::UrlInside, "url_inside"),
         (ReasonCode::RawAddress, "raw_address"),
         (ReasonCode::HiddenName, "hidden_name"),
+        (ReasonCode::PageWords, "page_words"),
+        (ReasonCode::SearchWords, "search_words"),
+        (ReasonCode::PromptWords, "prompt_words"),
+        (ReasonCode::Unscanned, "unscanned"),
     ];
 
     /// The word in logs, filters and problem+json, e.g. `outside_times`.

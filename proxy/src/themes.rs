@@ -1,0 +1,195 @@
+//! Texts scored by themes: what a search, a page or a message is of, and what becomes of that for a level.
+
+use categorizer::page::Scorer;
+use categorizer::theme::{Found, Scratch, Themes};
+use ledger::notes::{Severity, Sign, SignSource};
+use rules::level::LevelId;
+use rules::policy::{Policy, ThemeAction};
+use rules::theme::{MAX_THEMES, Severity as Wanted};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Hundredths of what a text must hold to be of a theme.
+const FULL_PERCENT: u32 = 100;
+
+/// Text that is judged at once, in bytes: of a longer one, each stretch of this length.
+const STRETCH_BYTES: usize = 64 << 10;
+
+/// What of a stretch is judged again with the next one: a phrase may stand across the border.
+const OVERLAP_BYTES: usize = 2 << 10;
+
+/// New text after which a body that is still coming is scored again, in bytes: at least this, and half of what was
+/// scored already, so that all scorings together cost no more than three of the whole.
+const AGAIN_BYTES: usize = 2 << 10;
+
+/// The same for what a person reads while it comes.
+const AGAIN_STREAM_BYTES: usize = 256;
+
+/// What becomes of each theme for a level, in the order of the themes.
+pub(crate) struct Actions {
+    by_theme: Vec<ThemeAction>,
+    watches: bool,
+    blocks: bool,
+}
+
+impl Actions {
+    /// Those of a level.
+    pub(crate) fn of(policy: &Policy, level: LevelId, themes: &Themes) -> Self {
+        let action = |theme: &rules::theme::Theme| policy.theme_action(level, &theme.name);
+        let by_theme: Vec<_> = themes.themes().iter().map(action).collect();
+        let watches = by_theme.iter().any(|action| *action != ThemeAction::Off);
+        let blocks = by_theme.contains(&ThemeAction::Block);
+        Self { by_theme, watches, blocks }
+    }
+
+    /// The same with nothing refused.
+    pub(crate) fn only_watched(&self) -> Self {
+        let by_theme =
+            self.by_theme.iter().map(|action| (*action).min(ThemeAction::Watch)).collect();
+        Self { by_theme, watches: self.watches, blocks: false }
+    }
+
+    /// Whether any text has to be looked at.
+    pub(crate) fn watch(&self) -> bool {
+        self.watches
+    }
+
+    /// Whether any text can be refused.
+    pub(crate) fn block(&self) -> bool {
+        self.blocks
+    }
+
+    fn get(&self, theme: usize) -> ThemeAction {
+        self.by_theme.get(theme).copied().unwrap_or(ThemeAction::Watch)
+    }
+}
+
+/// The highest that a text reached of each theme, in hundredths of what is needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached([u16; MAX_THEMES]);
+
+impl Reached {
+    fn raise(&mut self, found: &Found<'_>) {
+        for (reached, score) in self.0.iter_mut().zip(found.scores()) {
+            *reached = (*reached).max(u16::try_from(score.percent).unwrap_or(u16::MAX));
+        }
+    }
+
+    /// The first theme that is refused.
+    pub(crate) fn refused(&self, actions: &Actions) -> Option<usize> {
+        self.themes(actions)
+            .find(|&(_, _, action)| action == ThemeAction::Block)
+            .map(|(theme, ..)| theme)
+    }
+
+    /// What is recorded of it.
+    pub(crate) fn signs(
+        &self,
+        themes: &Themes,
+        actions: &Actions,
+        source: SignSource,
+    ) -> Vec<Sign> {
+        let sign = |(theme, points, _): (usize, u16, ThemeAction)| {
+            let theme = themes.themes().get(theme)?;
+            let severity = match theme.severity {
+                Wanted::Routine => Severity::Routine,
+                Wanted::High => Severity::High,
+                Wanted::Urgent => Severity::Urgent,
+            };
+            Some(Sign { theme: theme.name.to_string(), points, source, severity })
+        };
+        self.themes(actions).filter_map(sign).collect()
+    }
+
+    fn themes(&self, actions: &Actions) -> impl Iterator<Item = (usize, u16, ThemeAction)> {
+        let of = |(theme, points): (usize, &u16)| (theme, *points, actions.get(theme));
+        let is_of = |&(_, points, action): &(usize, u16, ThemeAction)| {
+            u32::from(points) >= FULL_PERCENT && action != ThemeAction::Off
+        };
+        self.0.iter().enumerate().map(of).filter(is_of)
+    }
+}
+
+/// What somebody typed.
+pub(crate) fn typed(themes: &Themes, text: &str, scratch: &RefCell<Scratch>) -> Reached {
+    let mut reached = Reached::default();
+    reached.raise(&themes.score_typed(text, &mut scratch.borrow_mut()));
+    reached
+}
+
+/// The text of a page or an answer, scored while it comes.
+pub(crate) struct Reading {
+    themes: Arc<Themes>,
+    actions: Rc<Actions>,
+    scratch: Rc<RefCell<Scratch>>,
+    text: String,
+    /// Bytes of `text` that were scored last.
+    scored: usize,
+    again: usize,
+    reached: Reached,
+}
+
+impl Reading {
+    /// Nothing yet. `streams`: somebody reads along.
+    pub(crate) fn new(
+        themes: Arc<Themes>,
+        actions: Rc<Actions>,
+        scratch: Rc<RefCell<Scratch>>,
+        streams: bool,
+    ) -> Self {
+        let again = if streams { AGAIN_STREAM_BYTES } else { AGAIN_BYTES };
+        let reached = Reached::default();
+        Self { themes, actions, scratch, text: String::new(), scored: 0, again, reached }
+    }
+
+    /// What it reached so far.
+    pub(crate) fn reached(&self) -> &Reached {
+        &self.reached
+    }
+
+    /// What is recorded of it.
+    pub(crate) fn signs(&self, source: SignSource) -> Vec<Sign> {
+        self.reached.signs(&self.themes, &self.actions, source)
+    }
+
+    fn score(&mut self) {
+        if self.scored == self.text.len() {
+            return;
+        }
+        self.reached.raise(&self.themes.score_page(&self.text, &mut self.scratch.borrow_mut()));
+        self.scored = self.text.len();
+    }
+
+    fn is_refused(&self) -> bool {
+        self.reached.refused(&self.actions).is_some()
+    }
+}
+
+impl Scorer for Reading {
+    fn feed(&mut self, text: &str) {
+        let mut text = text;
+        while self.text.len() + text.len() > STRETCH_BYTES {
+            let fits = text.floor_char_boundary(STRETCH_BYTES - self.text.len());
+            self.text.push_str(&text[..fits]);
+            text = &text[fits..];
+            self.score();
+            let keep = self.text.ceil_char_boundary(self.text.len() - OVERLAP_BYTES);
+            self.text.drain(..keep);
+            self.scored = self.text.len();
+        }
+        self.text.push_str(text);
+    }
+
+    fn is_over(&mut self) -> bool {
+        if self.text.len() - self.scored >= self.again.max(self.scored / 2) {
+            self.score();
+        }
+        self.is_refused()
+    }
+
+    fn is_over_at_end(&mut self) -> bool {
+        self.score();
+        self.is_refused()
+    }
+}

@@ -1,0 +1,133 @@
+//! What pages say: refused while they are held back, cut later, watched for, and what the log has of each.
+
+use crate::client::{Answer, Client};
+use crate::daemon::{Daemon, KS2, KS3, Plan, STAFF};
+use crate::inspected::{Secure, authority};
+use serde_json::Value;
+use std::net::IpAddr;
+
+/// A paragraph that a page about buying drugs might have.
+const DRUGS: &str = "<p>Where to buy cocaine and ketamine online, next day delivery. Cheapest weed dealer near you, \
+                     message our plug for MDMA pills and xanax bars. How to get high at school without getting \
+                     caught, how to hide drugs from your parents.</p>";
+
+/// One about the wish to die.
+const SUICIDE: &str = "<p>How to kill yourself without pain. The easiest way to end your life, painless ways to die, \
+                       how many paracetamol it takes to die, how to tie a noose.</p>";
+
+/// Harmless words, as many as are wanted.
+fn harmless(bytes: usize) -> String {
+    let sentence = "<p>The river rises in the hills above the town and runs for forty miles to the sea, past mills \
+                    that once made paper and cloth.</p>\n";
+    sentence.repeat(bytes / sentence.len() + 1)
+}
+
+/// A school whose origin has these pages.
+struct School {
+    daemon: Daemon,
+    _pages: tempfile::TempDir,
+}
+
+impl School {
+    fn with(plan: &Plan, pages: &[(&str, String)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in pages {
+            let page = format!("<!doctype html><title>Page</title><body>{text}</body>");
+            std::fs::write(folder.path().join(name), page).unwrap();
+        }
+        let daemon = Daemon::start_with(plan);
+        daemon.origin.add_folder("pages", folder.path().to_owned());
+        Self { daemon, _pages: folder }
+    }
+
+    fn get(&self, from: IpAddr, path: &str) -> Answer {
+        let url = self.daemon.url("library.test", path);
+        Client::connect_from(from, self.daemon.proxy).ask("GET", &url, &[("Accept", "text/html")])
+    }
+
+    /// The records of method `PAGE`, and the others.
+    fn records(&self, wanted: usize) -> (Vec<Value>, Vec<Value>) {
+        self.daemon.wait_records(wanted).into_iter().partition(|record| record["method"] == "PAGE")
+    }
+}
+
+#[test]
+fn a_page_is_refused_for_a_level_that_may_not_read_it_and_watched_for_where_it_may() {
+    let pages = [("drugs.html", DRUGS.to_owned()), ("river.html", harmless(20_000))];
+    let school = School::with(&Plan::default(), &pages);
+    let refused = school.get(KS2, "/pages/drugs.html");
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(!refused.is_from_origin());
+    assert!(!refused.text().contains("cocaine"), "no word of it is shown");
+    let watched = school.get(KS3, "/pages/drugs.html");
+    assert_eq!((watched.status, watched.is_from_origin()), (200, true));
+    let harmless = school.get(KS2, "/pages/river.html");
+    assert_eq!((harmless.status, harmless.is_from_origin()), (200, true));
+
+    let (pages, requests) = school.records(4);
+    assert_eq!((pages.len(), requests.len()), (1, 3), "{pages:?} {requests:?}");
+    let page = &pages[0];
+    assert_eq!((&page["verdict"], &page["reason"]), (&"block".into(), &"page_words".into()));
+    assert_eq!((&page["level"], &page["host"]), (&"ks2".into(), &"library.test".into()));
+    assert!(page["signs"].to_string().contains("drugs"), "{page}");
+    let code = page["code"].as_str().unwrap();
+    assert!(refused.text().contains(code), "the page names the code of the record");
+    let said = school.daemon.run(&["explain", code]).ok().out;
+    assert!(said.contains("page_words") || said.contains("theme"), "{said}");
+    let of_ks3 = requests.iter().find(|record| record["level"] == "ks3").unwrap();
+    assert!(of_ks3["signs"].to_string().contains("drugs"), "what passes is recorded: {of_ks3}");
+    assert_eq!(of_ks3["verdict"], "allow");
+    let river = requests.iter().find(|record| record["path"] == "/pages/river.html").unwrap();
+    assert!(!river["signs"].to_string().contains(':'), "{river}");
+}
+
+#[test]
+fn a_page_is_read_through_its_coding_and_inside_tunnels() {
+    let plan = Plan { inspected: true, ..Plan::default() };
+    let school = School::with(&plan, &[("die.html", SUICIDE.to_owned())]);
+    let refused = school.get(KS3, "/gzip/pages/die.html");
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(refused.text().contains("0800 1111"), "help comes first: {}", refused.text());
+    let pem = std::fs::read(authority(&school.daemon)).unwrap();
+    let mut inside = Secure::open(&school.daemon, KS3, "library.test", &pem).unwrap();
+    let refused = inside.ask("library.test", "/gzip/pages/die.html").unwrap();
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(!refused.is_from_origin());
+    let staff = school.get(STAFF, "/gzip/pages/die.html");
+    assert_eq!((staff.status, staff.is_from_origin()), (200, true), "staff may read it");
+}
+
+#[test]
+fn a_long_page_is_cut_where_it_becomes_what_may_not_be_read() {
+    let long = format!("{}{}{}", harmless(600_000), DRUGS.repeat(8), harmless(600_000));
+    let school = School::with(&Plan::default(), &[("long.html", long.clone())]);
+    let url = school.daemon.url("library.test", "/piecewise/pages/long.html");
+    let mut client = Client::connect_from(KS2, school.daemon.proxy);
+    let cut = client.try_ask("GET", &url, &[("Accept", "text/html")]);
+    assert!(
+        cut.is_err(),
+        "the body ends before its length is reached: {:?}",
+        cut.map(|it| it.body.len())
+    );
+    let (pages, requests) = school.records(2);
+    assert_eq!((pages.len(), requests.len()), (1, 1));
+    assert_eq!(pages[0]["reason"], "page_words");
+    assert_eq!(requests[0]["end"], "cut", "{}", requests[0]);
+}
+
+#[test]
+fn a_page_whose_site_was_opened_for_a_lesson_is_read_all_the_same() {
+    let edits = vec![(
+        "[roles]".to_owned(),
+        "[[exception]]\nsite = \"library.test\"\nallow_for = \"pupil\"\nreason = \"Drugs education\"\n\
+         review = 2099-01-01\n\n[roles]"
+            .to_owned(),
+    )];
+    let plan = Plan { edits, ..Plan::default() };
+    let school = School::with(&plan, &[("drugs.html", DRUGS.to_owned())]);
+    let answer = school.get(KS2, "/pages/drugs.html");
+    assert_eq!((answer.status, answer.is_from_origin()), (200, true), "{answer:?}");
+    let (pages, requests) = school.records(1);
+    assert_eq!((pages.len(), requests.len()), (0, 1));
+    assert!(requests[0]["signs"].to_string().contains("drugs"), "it is recorded: {}", requests[0]);
+}

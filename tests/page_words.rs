@@ -89,8 +89,9 @@ fn a_page_is_read_through_its_coding_and_inside_tunnels() {
     assert_eq!(refused.status, 403, "{refused:?}");
     assert!(refused.text().contains("0800 1111"), "help comes first: {}", refused.text());
     let pem = std::fs::read(authority(&school.daemon)).unwrap();
+    let host = school.daemon.authority("library.test");
     let mut inside = Secure::open(&school.daemon, KS3, "library.test", &pem).unwrap();
-    let refused = inside.ask("library.test", "/gzip/pages/die.html").unwrap();
+    let refused = inside.ask(&host, "/gzip/pages/die.html").unwrap();
     assert_eq!(refused.status, 403, "{refused:?}");
     assert!(!refused.is_from_origin());
     let staff = school.get(STAFF, "/gzip/pages/die.html");

@@ -307,6 +307,7 @@ fn from_policy_fault(fault: PolicyFault) -> Failure {
             Failure::new(exit, format!("{path}: {source}"))
         }
         PolicyFault::Policy(errors) => from_policy_errors(&errors),
+        PolicyFault::ThemeWords(_) => Failure::new(Exit::BadConfig, fault.to_string()),
         PolicyFault::Tests { failures, total } => {
             tests_failed(failures, total, "; nothing applied")
         }

@@ -78,7 +78,7 @@ impl Scanning {
         if !actions.watch() {
             return Ok(None);
         }
-        if actions.block() && is_opened(view, &facts) {
+        if actions.block() && facts.with_access(|access| view.snapshot.is_opened(access, now())) {
             actions = Rc::new(actions.only_watched());
         }
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
@@ -221,13 +221,6 @@ impl Scanning {
             (0, 0),
         );
     }
-}
-
-/// Whether the school has opened the site on purpose, for a time or for good: then what it says is recorded and not
-/// refused.
-fn is_opened(view: &View, facts: &Facts) -> bool {
-    let ruling = view.rule_again(facts, now());
-    matches!(ruling.code, ReasonCode::Unblock | ReasonCode::Exception | ReasonCode::OnList)
 }
 
 fn ruling(facts: &Facts, stopped: Stopped) -> Ruling {

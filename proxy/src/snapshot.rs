@@ -13,7 +13,7 @@ use rules::access::Access;
 use rules::category::{Catalogue, CategorySet};
 use rules::change::{CertificateException, Changes, PrivacyLift};
 use rules::circumvent::{Found, Judged, judge};
-use rules::decide::{Decision, decide};
+use rules::decide::{Decision, decide, is_opened};
 use rules::host::Host;
 use rules::inspect::{CertificateFaults, Inspection};
 use rules::policy::Policy;
@@ -234,6 +234,12 @@ impl Snapshot {
         let changes = (&*self.unblocks, &*self.blocks);
         let of = |host: &Host, path: &str| self.categories(host, Some(path));
         judge(&self.policy, changes, access, found, &of, now)
+    }
+
+    /// Whether the school has opened a site on purpose: see [`is_opened`].
+    #[must_use]
+    pub fn is_opened(&self, access: &Access<'_>, now: UnixMillis) -> bool {
+        is_opened(&self.policy, &self.unblocks, access, now)
     }
 
     /// How far the filter looks into one access: the policy, and what the school has authorised

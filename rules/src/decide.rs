@@ -324,6 +324,21 @@ pub(crate) fn decide_with(
     }
 }
 
+/// Whether the school has opened a site on purpose, by an unblock, an exception or a level's own list, or it is a
+/// site of help: what its pages say is no reason to refuse them then.
+#[must_use]
+pub fn is_opened(
+    policy: &Policy,
+    unblocks: &[Unblock],
+    access: &Access<'_>,
+    now: UnixMillis,
+) -> bool {
+    is_help(policy, access)
+        || unblocks.iter().any(|unblock| unblock.covers(access, policy, now))
+        || policy.exception(access).is_some()
+        || matches!(policy.written(access, now).reason, Reason::OnList(_))
+}
+
 /// Whether the site is one of help, by any list: further categories do not take that from it.
 fn is_help(policy: &Policy, access: &Access<'_>) -> bool {
     policy.catalogue().id(HELP).is_some_and(|help| access.categories.contains(help))

@@ -5,7 +5,10 @@ use crate::headers;
 use crate::http2::Receiving;
 use crate::live::Live;
 use crate::pool::{Pool, Upstream};
+use crate::record::Arrival;
 use crate::scan::Scanning;
+use crate::typed::Prompting;
+use crate::view::Ruling;
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -89,6 +92,19 @@ impl HttpBody for Incoming {
     }
 }
 
+/// The size of what is still to come, and of bytes that came and were held back.
+fn with_more(hint: SizeHint, held: u64) -> SizeHint {
+    if held == 0 {
+        return hint;
+    }
+    let mut more = SizeHint::new();
+    more.set_lower(hint.lower().saturating_add(held));
+    if let Some(upper) = hint.upper() {
+        more.set_upper(upper.saturating_add(held));
+    }
+    more
+}
+
 /// The body of a response to the client.
 pub(crate) enum Reply {
     /// Nothing.
@@ -141,18 +157,8 @@ impl Forwarded {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.incoming.size_hint();
         let held = self.scanning.as_ref().map_or(0, |scanning| scanning.held_bytes());
-        if held > 0 {
-            let upper = hint.upper().map(|upper| upper.saturating_add(held));
-            let lower = hint.lower().saturating_add(held);
-            hint = SizeHint::new();
-            hint.set_lower(lower);
-            if let Some(upper) = upper {
-                hint.set_upper(upper);
-            }
-        }
-        hint
+        with_more(self.incoming.size_hint(), held)
     }
 
     /// Whether there is nothing more to come.
@@ -364,6 +370,8 @@ pub(crate) enum Ask {
         progress: Rc<Progress>,
         /// Holds it back until the upstream wants it (`Expect: 100-continue`).
         gate: Option<Gate>,
+        /// Reads what somebody wrote in it.
+        prompting: Option<Box<Prompting>>,
     },
 }
 
@@ -378,6 +386,8 @@ pub(crate) struct Progress {
     pub(crate) held: Cell<bool>,
     /// It is still being sent behind the head of the answer.
     pub(crate) goes_on: Cell<bool>,
+    /// What the client is told, where the site must not get it.
+    pub(crate) refused: RefCell<Option<(Ruling, Arrival)>>,
     /// The exchange whose answer was there whole before it: its record ends with the request.
     pub(crate) record: RefCell<Option<Rc<Live>>>,
 }
@@ -451,7 +461,8 @@ impl HttpBody for Ask {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Ask::Forwarded { incoming, live, idle_ms, progress, gate } = &mut *self else {
+        let Ask::Forwarded { incoming, live, idle_ms, progress, gate, prompting } = &mut *self
+        else {
             return Poll::Ready(None);
         };
         if live.is_stopped() {
@@ -465,8 +476,19 @@ impl HttpBody for Ask {
             }
             *gate = None;
         }
-        let mut frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+        let mut frame = match prompting {
+            None => ready!(Pin::new(&mut *incoming).poll_frame(cx)),
+            Some(prompting) => {
+                let frame = ready!(prompting.poll_frame(incoming, cx));
+                if let Some(refused) = prompting.refused() {
+                    *progress.refused.borrow_mut() = Some(refused);
+                    return Poll::Ready(frame);
+                }
+                frame
+            }
+        };
         live.wait_at_most(*idle_ms);
+        let is_held = prompting.as_ref().is_some_and(|prompting| prompting.holds());
         match &mut frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -474,7 +496,7 @@ impl HttpBody for Ask {
                 } else if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_trailers(trailers);
                 }
-                if incoming.is_end_stream() {
+                if incoming.is_end_stream() && !is_held {
                     progress.sent.set(true);
                 }
             }
@@ -487,14 +509,20 @@ impl HttpBody for Ask {
     fn is_end_stream(&self) -> bool {
         match self {
             Ask::Empty => true,
-            Ask::Forwarded { incoming, .. } => incoming.is_end_stream(),
+            Ask::Forwarded { incoming, prompting, .. } => {
+                incoming.is_end_stream()
+                    && prompting.as_ref().is_none_or(|prompting| !prompting.holds())
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Ask::Empty => SizeHint::with_exact(0),
-            Ask::Forwarded { incoming, .. } => incoming.size_hint(),
+            Ask::Forwarded { incoming, prompting, .. } => {
+                let held = prompting.as_ref().map_or(0, |prompting| prompting.held_bytes());
+                with_more(incoming.size_hint(), held)
+            }
         }
     }
 }

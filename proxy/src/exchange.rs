@@ -19,7 +19,7 @@ use crate::telemetry::UpstreamError;
 use crate::upstream_tls::Alpn;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
-use crate::{forward, inspect, searches, websocket};
+use crate::{forward, inspect, searches, typed, websocket};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use hyper::header::{
@@ -205,6 +205,7 @@ async fn admit(
     if facts.searched.is_some() {
         let sight = sight(refuser, view, &facts, mode);
         searches::keep_safe(view, &mut facts, &mut ruling, sight);
+        typed::judge(worker, view, &facts, &mut ruling);
     }
     let changes = match ruling.verdict {
         Verdict::Allow => searches::changes(view, &facts, request.headers()),

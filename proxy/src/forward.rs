@@ -13,11 +13,12 @@ use crate::live::Live;
 use crate::pool::{Cause, Site, Upstream};
 use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Permit};
-use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body};
+use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body, written};
 use crate::resolve::ResolveError;
 use crate::scan;
 use crate::searches::{Changes, strip_restrictions};
 use crate::telemetry::UpstreamError;
+use crate::typed::Prompting;
 use crate::upstream_tls::Alpn;
 use crate::websocket;
 use crate::wire::Wire;
@@ -147,6 +148,10 @@ async fn plain(
             }
             Err(unanswered) => unanswered,
         };
+        let refused = progress.as_ref().and_then(|body| body.refused.take());
+        if let Some((ruling, arrival)) = refused {
+            return Ok(written(worker, live, asker, (&ruling, &arrival)));
+        }
         let cause = unanswered.cause;
         if cause.wants_http1() {
             worker.certificates.learn_http1(worker, upstream.site());
@@ -161,7 +166,9 @@ async fn plain(
                 route = Some(Route::Addresses(resolve(worker, live).await?));
                 again
             }
-            _ if progress.is_some_and(|body| body.broken.get()) => return Err(Failure::Client),
+            _ if progress.as_ref().is_some_and(|body| body.broken.get()) => {
+                return Err(Failure::Client);
+            }
             _ => return Err(broken(&cause)),
         };
     }
@@ -272,7 +279,7 @@ fn broken(cause: &Cause) -> Failure {
 
 /// The request as it leaves: origin form, this hop's fields gone, ours added.
 pub(crate) fn prepare(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     live: &Rc<Live>,
     request: Request<Incoming>,
     changes: Option<Box<Changes>>,
@@ -313,6 +320,7 @@ pub(crate) fn prepare(
         count_forward(&mut parts.headers);
     }
     parts.extensions.clear();
+    let prompting = if body { Prompting::of(worker, live, &parts.headers) } else { None };
     let mut request = Request::from_parts(parts, Ask::Empty);
     // hyper tells a client of HTTP/1.1 to go on once its body is asked for.
     let told = early.filter(|_| received == Version::HTTP_2).cloned();
@@ -325,6 +333,7 @@ pub(crate) fn prepare(
             idle_ms: worker.config.limits.response_header_timeout_ms,
             progress: Rc::new(Progress { held: Cell::new(gated), ..Progress::default() }),
             gate,
+            prompting,
         };
     }
     request

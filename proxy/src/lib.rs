@@ -62,6 +62,7 @@ pub mod texts;
 mod themes;
 mod time_slice;
 mod tunnel;
+mod typed;
 mod upstream_tls;
 mod view;
 mod webhook;

@@ -4,7 +4,7 @@ use crate::live::{Facts, Live, Registry, Turn};
 use crate::scan::PAGE_METHOD;
 use crate::view::{Ruling, View};
 use ledger::journal::{Journal, RecordError, refused};
-use ledger::notes::{Sign, Words};
+use ledger::notes::Words;
 use ledger::record::{Decided, Depth, End, Ended};
 use pin_project_lite::pin_project;
 use rules::code::RequestId;
@@ -120,6 +120,40 @@ pub(crate) fn refuse(
     Ok(())
 }
 
+/// What of an allowed request is recorded as an access of its own.
+pub(crate) struct Inside<'a> {
+    /// Its word in the place of a method.
+    pub(crate) method: &'static str,
+    /// What was written there.
+    pub(crate) words: Option<Words<'a>>,
+}
+
+/// Records what was found in an allowed request or its answer, whole.
+///
+/// # Errors
+/// [`RecordError`]: it does not pass.
+pub(crate) fn inside(
+    journal: &Rc<Journal>,
+    (view, ruling): (&View, &Ruling),
+    arrival: &Arrival,
+    facts: &Facts,
+    what: &Inside<'_>,
+    (status, bytes_down): (u16, u64),
+) -> Result<(), RecordError> {
+    let about = Refused {
+        user: facts.user.as_deref(),
+        level: facts.who.level,
+        client: facts.client,
+        method: what.method,
+        scheme: facts.scheme,
+        host: facts.host.as_str(),
+        port: facts.port,
+        path: facts.path_and_query.as_ref().map(|path| path.path()),
+        words: what.words,
+    };
+    refuse(journal, (view, ruling), arrival, &about, (status, bytes_down))
+}
+
 /// Records that an allowed request's answer was refused for what it says. Where that cannot be recorded, it is refused
 /// all the same.
 pub(crate) fn refuse_page(
@@ -127,26 +161,12 @@ pub(crate) fn refuse_page(
     (view, ruling): (&View, &Ruling),
     arrival: &Arrival,
     facts: &Facts,
-    signs: &[Sign],
-    (status, bytes_down): (u16, u64),
+    sent: (u16, u64),
 ) {
-    let about = Refused {
-        user: facts.user.as_deref(),
-        level: facts.who.level,
-        client: facts.client,
-        method: PAGE_METHOD,
-        scheme: facts.scheme,
-        host: facts.host.as_str(),
-        port: facts.port,
-        path: facts.path_and_query.as_ref().map(|path| path.path()),
-        // The request's own record has them.
-        words: None,
-    };
-    let duration_us = u64::try_from(arrival.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let ended = refused(status, bytes_down, duration_us);
-    match journal.refuse(&Decided { signs, ..decided(view, ruling, arrival, &about) }, ended) {
-        Ok(()) => view.count(about.level, ruling.verdict),
-        Err(error) => tracing::error!(%error, "a refused page could not be recorded"),
+    // The request's own record has its words.
+    let what = Inside { method: PAGE_METHOD, words: None };
+    if let Err(error) = inside(journal, (view, ruling), arrival, facts, &what, sent) {
+        tracing::error!(%error, "a refused page could not be recorded");
     }
 }
 
@@ -236,6 +256,6 @@ fn decided<'a>(
             Scheme::Https => Depth::Page,
         },
         words: about.words,
-        signs: &[],
+        signs: &ruling.signs,
     }
 }

@@ -19,7 +19,6 @@ use hyper::header::{
     REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use ledger::notes::Sign;
 use ledger::record::End;
 use rules::access::{Identity, KnownBy};
 use rules::decide::{Reason, ReasonCode, Verdict};
@@ -367,38 +366,54 @@ pub(crate) fn overloaded(worker: &Worker, live: &Live, asker: &Asker) -> Respons
 
 /// Answers for a page that is refused for what it says, and records that with its signs; the request's own record ends
 /// as one that was cut.
-pub(crate) fn page(
+pub(crate) fn page(worker: &Worker, live: &Live, asker: &Asker, ruling: Ruling) -> Response<Reply> {
+    let arrival = Arrival::now(&worker.journal);
+    let answer = said(worker, live, asker, (&ruling, &arrival));
+    let sent = (answer.status, answer.body.len() as u64);
+    let (view, facts) = (worker.view(), live.facts());
+    record::refuse_page(&worker.journal, (&view, &ruling), &arrival, &facts, sent);
+    drop(facts);
+    in_place(live, asker, answer)
+}
+
+/// Answers for what somebody wrote and the site must not get; that is recorded already.
+pub(crate) fn written(
     worker: &Worker,
     live: &Live,
     asker: &Asker,
-    (ruling, arrival): (Ruling, &Arrival),
-    signs: &[Sign],
+    (ruling, arrival): (&Ruling, &Arrival),
 ) -> Response<Reply> {
+    in_place(live, asker, said(worker, live, asker, (ruling, arrival)))
+}
+
+fn said(
+    worker: &Worker,
+    live: &Live,
+    asker: &Asker,
+    (ruling, arrival): (&Ruling, &Arrival),
+) -> Answer {
     let view = worker.view();
-    let answer = {
-        let facts: &Facts = &live.facts();
-        let asked = Asked {
-            scheme: facts.scheme,
-            host: facts.host.clone(),
-            port: facts.port,
-            path_and_query: facts.path_and_query.clone(),
-            searched: None,
-        };
-        let subject = Subject {
-            view: &view,
-            ruling: &ruling,
-            level: facts.who.level,
-            identity: Some(&facts.who),
-            asked: Some(&asked),
-            at: arrival.at,
-        };
-        let is_for_help = signs.iter().any(|sign| HELP_FIRST.contains(&sign.theme.as_str()));
-        let kind = if is_for_help { Kind::Help } else { Kind::Blocked(ruling.code) };
-        let answer = subject.answer(asker, &arrival.id.code(), Some(kind));
-        let sent = (answer.status, answer.body.len() as u64);
-        record::refuse_page(&worker.journal, (&view, &ruling), arrival, facts, signs, sent);
-        answer
+    let facts: &Facts = &live.facts();
+    let asked = Asked {
+        scheme: facts.scheme,
+        host: facts.host.clone(),
+        port: facts.port,
+        path_and_query: facts.path_and_query.clone(),
+        searched: None,
     };
+    let subject = Subject {
+        view: &view,
+        ruling,
+        level: facts.who.level,
+        identity: Some(&facts.who),
+        asked: Some(&asked),
+        at: arrival.at,
+    };
+    subject.answer(asker, &arrival.id.code(), None)
+}
+
+/// Sends an answer of ours in the place of the site's.
+fn in_place(live: &Live, asker: &Asker, answer: Answer) -> Response<Reply> {
     live.answer(answer.status);
     live.finish(End::Cut);
     answer.into_response(asker)
@@ -534,7 +549,11 @@ impl Subject<'_> {
         opens_by_unblock(self.ruling.code) && never.intersection(self.ruling.categories).is_empty()
     }
 
+    /// Whether help comes before all else: by the site's categories, or by what was asked or said.
     fn needs_help(&self) -> bool {
+        if self.ruling.signs.iter().any(|sign| HELP_FIRST.contains(&sign.theme.as_str())) {
+            return true;
+        }
         let catalogue = self.view.snapshot.policy.catalogue();
         HELP_FIRST
             .iter()

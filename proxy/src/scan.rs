@@ -16,7 +16,7 @@ use categorizer::page::{Format, PageHead, PageLimits, PageScan, Step, Unscannabl
 use hyper::body::Frame;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response};
-use ledger::notes::SignSource;
+use ledger::notes::{Sign, SignSource};
 use rules::decide::ReasonCode;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -209,22 +209,15 @@ impl Scanning {
     /// Records that a body was cut after part of it was passed on.
     pub(crate) fn note_cut(&self, live: &Live, stopped: Stopped) {
         let view = self.worker.view();
-        let signs = self.reading.signs(self.source);
         let arrival = Arrival::now(&self.worker.journal);
-        let ruling = ruling(&live.facts(), stopped);
-        record::refuse_page(
-            &self.worker.journal,
-            (&view, &ruling),
-            &arrival,
-            &live.facts(),
-            &signs,
-            (0, 0),
-        );
+        let ruling = ruling(&live.facts(), stopped, self.reading.signs(self.source));
+        let journal = &self.worker.journal;
+        record::refuse_page(journal, (&view, &ruling), &arrival, &live.facts(), (0, 0));
     }
 }
 
-fn ruling(facts: &Facts, stopped: Stopped) -> Ruling {
-    Ruling { categories: facts.categories, ..Ruling::block(stopped.code()) }
+fn ruling(facts: &Facts, stopped: Stopped, signs: Vec<Sign>) -> Ruling {
+    Ruling { categories: facts.categories, signs, ..Ruling::block(stopped.code()) }
 }
 
 /// Looks into an answer: what is passed on is looked into on its way, or is a page of ours instead.
@@ -245,14 +238,8 @@ pub(crate) async fn examine(
         Ok(Some(scanning)) => scanning,
         Err(stopped) => {
             drop(body);
-            let arrival = Arrival::now(&worker.journal);
-            return refuse::page(
-                worker,
-                live,
-                asker,
-                (ruling(&live.facts(), stopped), &arrival),
-                &[],
-            );
+            let ruling = ruling(&live.facts(), stopped, Vec::new());
+            return refuse::page(worker, live, asker, ruling);
         }
     };
     body.look_into(Box::new(scanning));
@@ -263,9 +250,8 @@ pub(crate) async fn examine(
     let signs = body.scanning().map(|it| it.reading.signs(it.source)).unwrap_or_default();
     body.give_up();
     drop(body);
-    let arrival = Arrival::now(&worker.journal);
-    let ruling = ruling(&live.facts(), stopped);
-    refuse::page(worker, live, asker, (ruling, &arrival), &signs)
+    let ruling = ruling(&live.facts(), stopped, signs);
+    refuse::page(worker, live, asker, ruling)
 }
 
 /// Reads the beginning of a body, until it may go on, must not, or has been held for long enough.

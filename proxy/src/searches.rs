@@ -37,6 +37,21 @@ impl Searched {
         Some(Rc::new(Self { site, terms }))
     }
 
+    /// Whether it is an assistant: something that answers what is written to it.
+    pub(crate) fn is_assistant(&self) -> bool {
+        self.site.is_assistant()
+    }
+
+    /// Whether it is a search engine.
+    pub(crate) fn is_engine(&self) -> bool {
+        self.site.engine().is_some()
+    }
+
+    /// Name of the site, for people.
+    pub(crate) fn name(&self) -> &'static str {
+        self.site.name()
+    }
+
     /// The words, as a record has them.
     pub(crate) fn words(&self) -> Option<Words<'_>> {
         self.terms.as_ref().map(|terms| {

@@ -76,6 +76,13 @@ impl Reached {
         }
     }
 
+    /// Takes in what another part of the same text reached.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (reached, more) in self.0.iter_mut().zip(other.0) {
+            *reached = (*reached).max(more);
+        }
+    }
+
     /// The first theme that is refused.
     pub(crate) fn refused(&self, actions: &Actions) -> Option<usize> {
         self.themes(actions)

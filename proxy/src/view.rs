@@ -6,6 +6,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 use crate::texts::Texts;
 use crate::themes::Actions;
+use ledger::notes::Sign;
 use prometheus::local::LocalIntCounter;
 use rules::access::{Access, Identity};
 use rules::category::CategorySet;
@@ -54,6 +55,8 @@ pub(crate) struct Ruling {
     pub(crate) unblock: Option<UnblockId>,
     /// The categories it was decided on.
     pub(crate) categories: CategorySet,
+    /// The themes that were found with it.
+    pub(crate) signs: Vec<Sign>,
 }
 
 impl Ruling {
@@ -66,7 +69,13 @@ impl Ruling {
             rule: None,
             unblock: None,
             categories: CategorySet::EMPTY,
+            signs: Vec::new(),
         }
+    }
+
+    /// Leave that the policy had given already.
+    pub(crate) fn allow() -> Self {
+        Self { verdict: Verdict::Allow, ..Self::block(ReasonCode::Allowed) }
     }
 }
 
@@ -188,7 +197,7 @@ impl View {
             Reason::Locked(_) | Reason::Banned { .. } => (None, None),
         };
         let (verdict, reason) = (decision.verdict, Some(decision.reason));
-        Ruling { verdict, code, reason, rule, unblock, categories }
+        Ruling { verdict, code, reason, rule, unblock, categories, signs: Vec::new() }
     }
 
     fn rule_text(&self, id: RuleId) -> Rc<str> {

@@ -244,6 +244,23 @@ impl<'s> SearchSite<'s> {
         self.engine
     }
 
+    /// Whether it answers what is written to it, as assistants do.
+    #[must_use]
+    pub fn is_assistant(&self) -> bool {
+        self.sites.iter().any(|site| site.kind == SearchKind::Prompt)
+    }
+
+    /// Name for people: the assistant's, else the engine's, else that of the first site of the file.
+    #[must_use]
+    pub fn name(&self) -> &'s str {
+        let assistant = self.sites.iter().find(|site| site.kind == SearchKind::Prompt);
+        match (assistant, self.engine, self.sites.first()) {
+            (Some(site), ..) | (None, None, Some(site)) => &site.name,
+            (None, Some(engine), _) => &engine.title,
+            (None, None, None) => "",
+        }
+    }
+
     /// The words that a request sends, from its path and query as the client wrote them; `None` where it
     /// is no search, or an empty one.
     #[must_use]

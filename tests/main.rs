@@ -44,6 +44,7 @@ mod serving;
 mod shipped;
 mod signing_in;
 mod theme_quality;
+mod typed_words;
 
 /// What a power cut can leave, as the ledger's own tests rebuild it.
 #[path = "../ledger/tests/access/crash.rs"]

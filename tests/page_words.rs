@@ -47,7 +47,10 @@ impl School {
 
     /// The records of method `PAGE`, and the others.
     fn records(&self, wanted: usize) -> (Vec<Value>, Vec<Value>) {
-        self.daemon.wait_records(wanted).into_iter().partition(|record| record["method"] == "PAGE")
+        self.daemon
+            .records_for_lead(wanted)
+            .into_iter()
+            .partition(|record| record["method"] == "PAGE")
     }
 }
 

@@ -23,8 +23,8 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Receiving {
     stream: RecvStream,
     data_ended: bool,
-    /// As announced.
-    length: Option<u64>,
+    /// What is still to come of it, as announced.
+    left: Option<u64>,
     /// What still sends the request that this answers.
     sending: Option<Sender>,
 }
@@ -34,7 +34,7 @@ impl Receiving {
     pub(crate) fn new(stream: RecvStream, fields: &HeaderMap) -> Self {
         let length = fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let length = length.and_then(|length| length.parse().ok());
-        Self { stream, data_ended: false, length, sending: None }
+        Self { stream, data_ended: false, left: length, sending: None }
     }
 
     /// The body of an answer that comes while its request is still being sent. Left before its end
@@ -76,6 +76,7 @@ impl HttpBody for Receiving {
                     // What is passed on makes room for more: the reader's pace is the writer's. It
                     // fails where the stream is gone, and shows at the next look.
                     let _ = this.stream.flow_control().release_capacity(data.len());
+                    this.left = this.left.map(|left| left.saturating_sub(data.len() as u64));
                     this.let_go();
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
@@ -100,7 +101,7 @@ impl HttpBody for Receiving {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -1,0 +1,233 @@
+//! What somebody types: searches, completion while they type, and what is asked of assistants, in the address and in
+//! the body, seen and inside tunnels, over HTTP/1.1 and HTTP/2.
+
+use crate::client::{Answer, Client};
+use crate::daemon::{Daemon, KS3, Plan, STAFF};
+use crate::inspected::authority;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::process::Command;
+
+const ENGINE: &str = "www.google.co.uk";
+const ASSISTANT: &str = "chatgpt.com";
+const SUICIDE: &str = "painless ways to kill myself tonight";
+const DRUGS: &str = "where to buy cocaine and ketamine near me";
+const HARMLESS: &str = "how do volcanoes form and why do they erupt";
+
+fn school(inspected: bool) -> Daemon {
+    let hosts = [ENGINE, ASSISTANT, "forcesafesearch.google.com", "www.startpage.com"];
+    let hosts = hosts.map(|host| (host, vec!["127.0.0.1"])).to_vec();
+    // The address of a site is asked for in the same way by all of them: nothing is kept safe here.
+    let edits = vec![(
+        "pupil = { safe_search = true".to_owned(),
+        "pupil = { safe_search = false".to_owned(),
+    )];
+    Daemon::start_with(&Plan { hosts, edits, inspected, ..Plan::default() })
+}
+
+fn search(daemon: &Daemon, from: IpAddr, path: &str, words: &str) -> Answer {
+    let url = daemon.url(ENGINE, &format!("{path}?q={}", words.replace(' ', "+")));
+    Client::connect_from(from, daemon.proxy).ask("GET", &url, &[("Accept", "text/html")])
+}
+
+fn signs(record: &Value) -> String {
+    record["signs"].to_string()
+}
+
+/// Sends a body in pieces, as a body of known length or in chunks.
+fn post(
+    daemon: &Daemon,
+    from: IpAddr,
+    host: &str,
+    fields: &str,
+    pieces: &[&[u8]],
+    chunked: bool,
+) -> Answer {
+    let mut client = Client::connect_from(from, daemon.proxy);
+    let url = daemon.url(host, "/backend-api/conversation");
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let framing = match chunked {
+        true => "Transfer-Encoding: chunked".to_owned(),
+        false => format!("Content-Length: {length}"),
+    };
+    let authority = daemon.authority(host);
+    client.send(
+        format!("POST {url} HTTP/1.1\r\nHost: {authority}\r\n{framing}\r\n{fields}\r\n").as_bytes(),
+    );
+    for piece in pieces {
+        if chunked {
+            client.send(format!("{:x}\r\n", piece.len()).as_bytes());
+        }
+        client.send(piece);
+        if chunked {
+            client.send(b"\r\n");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(30));
+    }
+    if chunked {
+        client.send(b"0\r\n\r\n");
+    }
+    client.read("POST")
+}
+
+/// What an assistant's page sends.
+fn prompt(words: &str) -> String {
+    let message = serde_json::json!({
+        "action": "next",
+        "model": "auto",
+        "messages": [{ "id": "5f2c", "author": { "role": "user" },
+                       "content": { "content_type": "text", "parts": [words] } }],
+    });
+    message.to_string()
+}
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+#[test]
+fn a_search_is_refused_watched_for_or_passed_by_theme_and_level() {
+    let daemon = school(false);
+    let refused = search(&daemon, KS3, "/search", SUICIDE);
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(refused.text().contains("0800 1111"), "help comes first: {}", refused.text());
+    assert!(!refused.is_from_origin() && !refused.text().contains("painless"));
+    assert!(search(&daemon, KS3, "/search", DRUGS).status == 404, "watched for, and passed on");
+    assert!(search(&daemon, KS3, "/search", HARMLESS).status == 404);
+    assert!(search(&daemon, STAFF, "/search", SUICIDE).status == 404);
+    assert_eq!(
+        search(&daemon, KS3, "/complete/search", SUICIDE).status,
+        403,
+        "nobody helps to complete it"
+    );
+    assert_eq!(daemon.origin.asked().len(), 3);
+
+    let records = daemon.records_for_lead(5);
+    let [suicide, drugs, harmless, staff, suggest] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(
+        (&suicide["verdict"], &suicide["reason"]),
+        (&"block".into(), &"search_words".into())
+    );
+    assert_eq!(suicide["words"], SUICIDE);
+    assert!(signs(suicide).contains("suicide") && signs(suicide).contains("search"), "{suicide}");
+    let code = suicide["code"].as_str().unwrap();
+    assert!(refused.text().contains(code), "the page names the code of the record");
+    assert!(daemon.run(&["explain", code]).ok().out.contains("the search is of a theme"));
+    assert_eq!((&drugs["verdict"], &drugs["words"]), (&"allow".into(), &DRUGS.into()));
+    assert!(signs(drugs).contains("drugs"), "{drugs}");
+    assert!(
+        !signs(harmless).contains(':') && !signs(staff).contains("suicide"),
+        "{harmless} {staff}"
+    );
+    assert_eq!(suggest["reason"], "search_words");
+    assert!(!signs(suggest).contains(':'), "half a sentence is no sign: {suggest}");
+}
+
+#[test]
+fn what_is_asked_of_an_assistant_is_judged_before_the_site_has_all_of_it() {
+    let daemon = school(false);
+    let suicide = prompt(SUICIDE);
+    let (half, rest) = suicide.as_bytes().split_at(suicide.len() - 9);
+    for (pieces, chunked) in [
+        (vec![suicide.as_bytes()], false),
+        (vec![suicide.as_bytes()], true),
+        (vec![half, rest], false),
+        (vec![half, rest], true),
+        (vec![suicide.as_bytes(), b"\n"], true),
+    ] {
+        let refused = post(&daemon, KS3, ASSISTANT, JSON, &pieces, chunked);
+        assert_eq!(refused.status, 403, "{} pieces, chunked {chunked}: {refused:?}", pieces.len());
+        assert_eq!(refused.json()["reason"], "prompt_words");
+    }
+    let asked =
+        |words: &str| daemon.origin.asked().iter().any(|it| it.body == prompt(words).as_bytes());
+    assert!(!asked(SUICIDE), "no site has had a whole one");
+    assert_eq!(post(&daemon, KS3, ASSISTANT, JSON, &[prompt(DRUGS).as_bytes()], false).status, 404);
+    assert_eq!(
+        post(&daemon, KS3, ASSISTANT, JSON, &[prompt(HARMLESS).as_bytes()], true).status,
+        404
+    );
+    assert!(asked(DRUGS) && asked(HARMLESS), "what passes comes whole");
+
+    let records = daemon.records_for_lead(13);
+    assert_eq!(records.len(), 13);
+    let of = |method: &str| {
+        let is = |record: &&Value| record["method"] == method;
+        records.iter().filter(is).collect::<Vec<_>>()
+    };
+    let (posts, prompts) = (of("POST"), of("PROMPT"));
+    assert_eq!((posts.len(), prompts.len()), (7, 6));
+    assert!(posts[..5].iter().all(|record| record["end"] == "cut"), "{posts:?}");
+    let last = prompts[5];
+    assert_eq!((&last["verdict"], &last["words_kind"]), (&"allow".into(), &"prompt".into()));
+    assert!(last["words"].as_str().unwrap().contains(DRUGS), "{last}");
+    for refused in &prompts[..5] {
+        assert_eq!(
+            (&refused["verdict"], &refused["reason"]),
+            (&"block".into(), &"prompt_words".into())
+        );
+        assert!(refused["words"].as_str().unwrap().contains(SUICIDE), "{refused}");
+        assert!(
+            signs(refused).contains("suicide") && signs(refused).contains("prompt"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_prompt_is_read_through_its_coding_or_not_passed_on() {
+    let daemon = school(false);
+    let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(prompt(SUICIDE).as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let fields = format!("{JSON}Content-Encoding: gzip\r\n");
+    let refused = post(&daemon, KS3, ASSISTANT, &fields, &[&packed], false);
+    assert_eq!((refused.status, &refused.json()["reason"]), (403, &"prompt_words".into()));
+    let fields = format!("{JSON}Content-Encoding: dcb\r\n");
+    let unread = post(&daemon, KS3, ASSISTANT, &fields, &[b"\x00\x01\x02"], false);
+    assert_eq!((unread.status, &unread.json()["reason"]), (403, &"unscanned".into()));
+    // What is no text is none of anybody's words.
+    let picture = "Content-Type: image/png\r\n";
+    assert_eq!(post(&daemon, KS3, ASSISTANT, picture, &[b"\x89PNG"], false).status, 404);
+    // A form of a search engine that does not show its searches in the address.
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let body = format!("language=english&query={}", SUICIDE.replace(' ', "+"));
+    let refused = post(&daemon, KS3, "www.startpage.com", form, &[body.as_bytes()], false);
+    assert_eq!((refused.status, &refused.json()["reason"]), (403, &"search_words".into()));
+}
+
+#[test]
+fn what_is_typed_is_judged_inside_tunnels_over_both_versions() {
+    let daemon = school(true);
+    let file = authority(&daemon).display().to_string();
+    for version in ["--http1.1", "--http2"] {
+        let curl = |host: &str, path: &str, more: &[&str]| {
+            let url = format!("https://{}{path}", daemon.authority(host));
+            let output = Command::new("curl")
+                .args([
+                    "-sS",
+                    version,
+                    "--max-time",
+                    "20",
+                    "-x",
+                    &format!("http://{}", daemon.proxy),
+                ])
+                .args(["--cacert", &file, "--interface", &KS3.to_string(), &url])
+                .args(more)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let query = format!("/search?q={}", SUICIDE.replace(' ', "%20"));
+        let said = curl(ENGINE, &query, &[]);
+        assert!(said.contains("\"search_words\""), "{version}: {said}");
+        let json = ["-H", "Content-Type: application/json", "-d", &prompt(SUICIDE)];
+        let said = curl(ASSISTANT, "/backend-api/conversation", &json);
+        assert!(said.contains("\"prompt_words\""), "{version}: {said}");
+        let json = ["-H", "Content-Type: application/json", "-d", &prompt(HARMLESS)];
+        let said = curl(ASSISTANT, "/echo", &json);
+        assert!(said.contains("volcanoes"), "{version}: {said}");
+    }
+    assert!(!daemon.origin.asked().iter().any(|it| it.body == prompt(SUICIDE).as_bytes()));
+}

@@ -128,7 +128,7 @@ pub(crate) struct Forwarded {
     /// Looks into it.
     scanning: Option<Box<Scanning>>,
     /// It broke off while it was held back.
-    broken: Option<BodyError>,
+    broken: Option<Box<BodyError>>,
 }
 
 impl Forwarded {
@@ -207,7 +207,7 @@ impl Forwarded {
                     scanning.end();
                 }
             }
-            Some(Err(error)) => self.broken = Some(error),
+            Some(Err(error)) => self.broken = Some(Box::new(error)),
             None => scanning.end(),
         }
         Poll::Ready(())
@@ -244,7 +244,7 @@ impl Forwarded {
             if let Some(error) = self.broken.take() {
                 scanning.note(&self.live);
                 self.live.finish(End::Upstream);
-                return Poll::Ready(Some(Err(error)));
+                return Poll::Ready(Some(Err(*error)));
             }
             ready!(self.poll_held(cx));
         }

@@ -206,7 +206,7 @@ pub(crate) async fn open(
                     let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
                     run_tunnel(worker, Wire::Plain(stream), first, tunnel).await;
                 }
-                Err((named, ruling)) => refuse_hello(worker, &live, named, &ruling),
+                Err(refused) => refuse_hello(worker, &live, &refused),
             }
         }
         Way::Inside { live, addresses } => {
@@ -239,7 +239,7 @@ pub(crate) async fn open(
                     let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
                     run_tunnel(worker, Wire::Plain(stream), first, tunnel).await;
                 }
-                Err((named, ruling)) => refuse_hello(worker, &live, named, &ruling),
+                Err(refused) => refuse_hello(worker, &live, &refused),
             }
         }
     }
@@ -340,17 +340,18 @@ async fn agree(
     asked: Authority<'_>,
     dialled: &[SocketAddr],
     mode: Inspect,
-) -> Result<Agreed, (Host, Ruling)> {
+) -> Result<Agreed, Box<(Host, Ruling)>> {
     let view = worker.view();
     let rules = view.snapshot.policy.tls();
+    let refused = |host, code| Box::new((host, Ruling::block(code)));
     let same = |mode| Ok(Agreed { host: asked.host.clone(), mode, other: None });
     let unless = |allowed: bool, code| match allowed {
         // What was to be looked into, because only so it can be kept safe, is not passed on unseen.
         true => match mode == Inspect::Page && !searches::may_go_unseen(&view, &live.facts()) {
-            true => Err((asked.host.clone(), Ruling::block(ReasonCode::SearchNotInspected))),
+            true => Err(refused(asked.host.clone(), ReasonCode::SearchNotInspected)),
             false => same(Inspect::Name),
         },
-        false => Err((asked.host.clone(), Ruling::block(code))),
+        false => Err(refused(asked.host.clone(), code)),
     };
     let ClientHello { server_name, encrypted, .. } = match hello {
         Hello::Found(hello) => hello,
@@ -376,7 +377,7 @@ async fn agree(
         return unless(rules.encrypted_hello == Verdict::Allow, ReasonCode::EncryptedHello);
     }
     let Ok(named) = named else {
-        return Err((asked.host.clone(), Ruling::block(ReasonCode::SniMismatch)));
+        return Err(refused(asked.host.clone(), ReasonCode::SniMismatch));
     };
     // Categories are found by `rule`.
     let mut facts = {
@@ -403,7 +404,7 @@ async fn agree(
     let sight = if is_seen { Sight::Inside } else { Sight::Name };
     searches::keep_safe(&view, &mut facts, &mut ruling, sight);
     if ruling.verdict != Verdict::Allow {
-        return Err((named, ruling));
+        return Err(Box::new((named, ruling)));
     }
     let leads_to = facts.dialled.as_deref().unwrap_or(&named);
     let common = Box::pin(worker.resolver.addresses(leads_to, asked.port)).await;
@@ -413,14 +414,14 @@ async fn agree(
     });
     // What would be looked into under its own name does not slip by under another.
     if common.is_empty() || mode != Inspect::Page && named_mode == Inspect::Page {
-        return Err((named, Ruling::block(ReasonCode::SniMismatch)));
+        return Err(refused(named, ReasonCode::SniMismatch));
     }
     let other = Some(Box::new(Other { facts, ruling, common }));
     Ok(Agreed { host: named, mode: named_mode, other })
 }
 
 /// Records that a tunnel's ClientHello was refused, and ends it: nothing of it went to the site.
-fn refuse_hello(worker: &Worker, live: &Live, named: Host, ruling: &Ruling) {
+fn refuse_hello(worker: &Worker, live: &Live, (named, ruling): &(Host, Ruling)) {
     let view = worker.view();
     {
         let facts = live.facts();

@@ -56,7 +56,6 @@ impl Reader<'_> {
 
     /// One row: a theme's cells by level.
     fn theme_row(&mut self, at: usize, name: &str, value: &Value<'_>, cells: &mut Cells) {
-        self.warn_once(at, "[themes] is not enforced in this version");
         let theme = self.theme(at, name);
         let example = format!("{name} = {{ pupil = \"watch\" }}");
         let Some(table) = self.document.table(value, &example) else { return };

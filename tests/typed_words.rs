@@ -100,10 +100,14 @@ fn a_search_is_refused_watched_for_or_passed_by_theme_and_level() {
         403,
         "nobody helps to complete it"
     );
-    assert_eq!(daemon.origin.asked().len(), 3);
+    let for_help = search(&daemon, KS3, "/search", "childline number i want to die");
+    assert_eq!(for_help.status, 404, "who looks for help finds it");
+    assert_eq!(daemon.origin.asked().len(), 4);
 
-    let records = daemon.records_for_lead(5);
-    let [suicide, drugs, harmless, staff, suggest] = &records[..] else { panic!("{records:?}") };
+    let records = daemon.records_for_lead(6);
+    let [suicide, drugs, harmless, staff, suggest, for_help] = &records[..] else {
+        panic!("{records:?}")
+    };
     assert_eq!(
         (&suicide["verdict"], &suicide["reason"]),
         (&"block".into(), &"search_words".into())
@@ -119,6 +123,7 @@ fn a_search_is_refused_watched_for_or_passed_by_theme_and_level() {
         !signs(harmless).contains(':') && !signs(staff).contains("suicide"),
         "{harmless} {staff}"
     );
+    assert!(signs(for_help).contains("suicide"), "and is seen: {for_help}");
     assert_eq!(suggest["reason"], "search_words");
     assert!(!signs(suggest).contains(':'), "half a sentence is no sign: {suggest}");
 }
@@ -230,4 +235,40 @@ fn what_is_typed_is_judged_inside_tunnels_over_both_versions() {
         assert!(said.contains("volcanoes"), "{version}: {said}");
     }
     assert!(!daemon.origin.asked().iter().any(|it| it.body == prompt(SUICIDE).as_bytes()));
+}
+
+#[test]
+fn anybody_can_ask_what_words_are_of_and_which_phrase_says_so() {
+    let daemon = school(false);
+    let asked = |more: &[&str]| daemon.run(&[&["check", "--as", "ks3"], more].concat());
+    let said = asked(&["--words", SUICIDE]);
+    assert_eq!(said.code, 10, "{said:?}");
+    assert!(said.out.contains("BLOCKED") && said.out.contains("suicide.en.toml:"), "{}", said.out);
+    let said = asked(&["--words", HARMLESS]);
+    assert_eq!(
+        (said.code, said.out.contains("nothing in it is of any theme")),
+        (0, true),
+        "{said:?}"
+    );
+    let page = daemon.folder().join("page.html");
+    std::fs::write(
+        &page,
+        format!(
+            "<title>x</title><script>{SUICIDE}</script><p>{}</p>",
+            "where to buy cocaine. ".repeat(20)
+        ),
+    )
+    .unwrap();
+    let said = asked(&["--page", &page.display().to_string(), "--json"]).ok().json();
+    let themes: Vec<_> = said
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["percent"].as_u64() >= Some(100))
+        .collect();
+    assert_eq!(themes.len(), 1, "{said}");
+    assert_eq!((&themes[0]["theme"], &themes[0]["action"]), (&"drugs".into(), &"watch".into()));
+    assert!(asked(&["--words", SUICIDE, "http://library.test/"]).code == 2, "one or the other");
+    let missing = asked(&["--page", "nowhere.html"]);
+    assert!(missing.err.contains("nowhere.html") && missing.err.contains("fix:"), "{missing:?}");
 }

@@ -339,8 +339,14 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Addresses; `-` reads one a line from standard input
-    #[arg(required = true, value_name = "URL")]
+    #[arg(required_unless_present_any = ["words", "page"], value_name = "URL")]
     pub(crate) urls: Vec<String>,
+    /// Words that are searched for or asked of an assistant, in the place of addresses
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["urls", "page", "at"])]
+    pub(crate) words: Option<String>,
+    /// A page that was saved as a file, in the place of addresses: what it says; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["urls", "at"])]
+    pub(crate) page: Option<PathBuf>,
     /// As whom: a level, @GROUP or a user
     #[arg(long = "as", value_name = "LEVEL|@GROUP|USER")]
     pub(crate) as_whom: String,

@@ -2,6 +2,7 @@
 
 use crate::args::{CheckArgs, WhoArgs};
 use crate::check_stream;
+use crate::check_words;
 use crate::failure::{Exit, Failure};
 use crate::inspect;
 use crate::output::{Cell, Column, Format, HIDDEN, Sheet, colour, visible};
@@ -47,8 +48,13 @@ pub(crate) async fn run(school: &School, args: CheckArgs) -> Result<Exit, Failur
     let clock = snapshot.policy.clock();
     let at = args.at.as_deref().map_or(Ok(now()), |text| moment(clock, text, false))?;
     let who = subject(&snapshot, &args.as_whom)?;
-    let judge = Judge::new(&snapshot, &school.config.upstream, who, at);
     let format = args.print.format();
+    let text = args.words.as_deref().map(check_words::Text::Typed);
+    let text = text.or_else(|| args.page.as_deref().map(check_words::Text::Page));
+    if let Some(text) = text {
+        return check_words::run(&snapshot, who.level, &text, format);
+    }
+    let judge = Judge::new(&snapshot, &school.config.upstream, who, at);
     if args.urls.iter().any(|url| url == "-") {
         if args.urls.len() > 1 {
             return Err(Failure::usage("give addresses or `-`, not both"));

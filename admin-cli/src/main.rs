@@ -16,6 +16,7 @@ mod certificate;
 mod changes_log;
 mod check;
 mod check_stream;
+mod check_words;
 mod companions;
 mod config;
 mod doctor;

@@ -1,7 +1,7 @@
 //! Texts scored by themes: what a search, a page or a message is of, and what becomes of that for a level.
 
 use categorizer::page::Scorer;
-use categorizer::theme::{Found, Scratch, Themes};
+use categorizer::theme::{Finding, Found, Scratch, Themes};
 use ledger::notes::{Severity, Sign, SignSource};
 use rules::level::LevelId;
 use rules::policy::{Policy, ThemeAction};
@@ -65,22 +65,44 @@ impl Actions {
     }
 }
 
+/// Themes by which somebody is in danger who asks: whoever looks for help with them too must find it.
+pub(crate) const HELP_FIRST: [&str; 2] = ["self-harm", "suicide"];
+
+/// What a look for help takes off in the packs, or more (`all.en.toml`, "A look for help").
+const HELP_WEIGHT: i32 = -120;
+
 /// The highest that a text reached of each theme, in hundredths of what is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reached([u16; MAX_THEMES]);
+pub(crate) struct Reached {
+    percent: [u16; MAX_THEMES],
+    /// It also looks for help: a helpline, somebody to talk to.
+    for_help: bool,
+}
 
 impl Reached {
     fn raise(&mut self, found: &Found<'_>) {
-        for (reached, score) in self.0.iter_mut().zip(found.scores()) {
+        for (reached, score) in self.percent.iter_mut().zip(found.scores()) {
             *reached = (*reached).max(u16::try_from(score.percent).unwrap_or(u16::MAX));
         }
     }
 
     /// Takes in what another part of the same text reached.
     pub(crate) fn join(&mut self, other: &Self) {
-        for (reached, more) in self.0.iter_mut().zip(other.0) {
+        for (reached, more) in self.percent.iter_mut().zip(other.percent) {
             *reached = (*reached).max(more);
         }
+        self.for_help |= other.for_help;
+    }
+
+    /// The first theme that is refused of something typed: who is in danger and asks for help is not, but is seen.
+    pub(crate) fn refused_typed(&self, themes: &Themes, actions: &Actions) -> Option<usize> {
+        let is_passed = |theme: usize| {
+            let name = themes.themes().get(theme).map_or("", |theme| &*theme.name);
+            self.for_help && HELP_FIRST.contains(&name)
+        };
+        self.themes(actions)
+            .find(|&(theme, _, action)| action == ThemeAction::Block && !is_passed(theme))
+            .map(|(theme, ..)| theme)
     }
 
     /// The first theme that is refused.
@@ -114,14 +136,20 @@ impl Reached {
         let is_of = |&(_, points, action): &(usize, u16, ThemeAction)| {
             u32::from(points) >= FULL_PERCENT && action != ThemeAction::Off
         };
-        self.0.iter().enumerate().map(of).filter(is_of)
+        self.percent.iter().enumerate().map(of).filter(is_of)
     }
 }
 
 /// What somebody typed.
 pub(crate) fn typed(themes: &Themes, text: &str, scratch: &RefCell<Scratch>) -> Reached {
     let mut reached = Reached::default();
-    reached.raise(&themes.score_typed(text, &mut scratch.borrow_mut()));
+    let mut scratch = scratch.borrow_mut();
+    let found = themes.score_typed(text, &mut scratch);
+    reached.raise(&found);
+    let is_help = |finding: Finding<'_>| {
+        finding.weight <= HELP_WEIGHT && finding.themes.count_ones() as usize > MAX_THEMES / 4
+    };
+    reached.for_help = found.findings().any(is_help);
     reached
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn judge(worker: &Worker, view: &View, facts: &Facts, ruling: &mut Ru
         WordsKind::Suggest => Vec::new(),
         WordsKind::Search | WordsKind::Prompt => reached.signs(themes, &actions, source),
     };
-    if reached.refused(&actions).is_some() {
+    if reached.refused_typed(themes, &actions).is_some() {
         *ruling = Ruling { categories: ruling.categories, ..Ruling::block(code) };
     }
     ruling.signs = signs;
@@ -252,7 +252,7 @@ impl Prompting {
         let (source, code) = by_kind(self.kind);
         let signs = reached.signs(themes, &self.actions, source);
         let categories = self.live.facts().categories;
-        let ruling = match reached.refused(&self.actions) {
+        let ruling = match reached.refused_typed(themes, &self.actions) {
             Some(_) => Ruling { categories, signs, ..Ruling::block(code) },
             None if signs.is_empty() => return,
             None => Ruling { categories, signs, ..Ruling::allow() },

@@ -1,0 +1,140 @@
+//! `check --words` and `check --page`: what themes a text is of, which phrases say so, and what becomes of it.
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Cell, Column, Format, Sheet, visible};
+use categorizer::page::{PageHead, PageLimits, PageScan, Scorer};
+use categorizer::theme::{Found, Scratch};
+use proxy::snapshot::Snapshot;
+use rules::level::LevelId;
+use rules::policy::ThemeAction;
+use std::io::Read as _;
+use std::path::Path;
+
+const COLUMNS: &[Column] = &[
+    Column { key: "theme", title: "Theme", gives_way: 0 },
+    Column { key: "percent", title: "Score", gives_way: 0 },
+    Column { key: "action", title: "Action", gives_way: 0 },
+    Column { key: "severity", title: "How soon", gives_way: 2 },
+    Column { key: "phrases", title: "Found", gives_way: 1 },
+];
+
+/// Longest file that is read, in bytes.
+const MOST_BYTES: u64 = 32 << 20;
+
+/// What is to be judged.
+pub(crate) enum Text<'a> {
+    /// Something typed: a search, or a question to an assistant.
+    Typed(&'a str),
+    /// A page in a file; `-` is standard input.
+    Page(&'a Path),
+}
+
+/// Prints what a text is of for a level; [`Exit::Blocked`] where it would be refused.
+pub(crate) fn run(
+    snapshot: &Snapshot,
+    level: LevelId,
+    text: &Text<'_>,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let themes = &snapshot.themes;
+    let mut scratch = Scratch::default();
+    let page;
+    let (found, read) = match text {
+        Text::Typed(text) => (themes.score_typed(text, &mut scratch), *text),
+        Text::Page(path) => {
+            page = text_of(path)?;
+            (themes.score_page(&page, &mut scratch), &*page)
+        }
+    };
+    let mut blocked = false;
+    let mut rows = Vec::new();
+    for ((place, theme), score) in themes.themes().iter().enumerate().zip(found.scores()) {
+        let phrases = phrases(&found, place, read);
+        if score.percent == 0 && phrases.is_empty() {
+            continue;
+        }
+        let is_of = score.percent >= 100;
+        let action = match is_of {
+            true => snapshot.policy.theme_action(level, &theme.name),
+            false => ThemeAction::Off,
+        };
+        blocked |= action == ThemeAction::Block;
+        rows.push([
+            Cell::text(theme.name.to_string()),
+            Cell::number(score.percent),
+            Cell::text(if is_of { action.as_str() } else { "below" }),
+            Cell::text(theme.severity.as_str()),
+            Cell::list(&phrases),
+        ]);
+    }
+    if format == Format::Table {
+        let word = if blocked { "BLOCKED" } else { "ALLOWED" };
+        let level = &snapshot.policy.levels().get(level).name;
+        say!("{word}  {}  (100 is of the theme)", visible(level));
+        if rows.is_empty() {
+            say!("  nothing in it is of any theme");
+            return Ok(Exit::Ok);
+        }
+    }
+    let mut sheet = Sheet::stdout(format, COLUMNS)?;
+    for row in &rows {
+        sheet.row(row)?;
+    }
+    sheet.finish()?;
+    Ok(if blocked { Exit::Blocked } else { Exit::Ok })
+}
+
+/// What was found for or against a theme: `-50 childline (suicide.en.toml:12)`.
+fn phrases(found: &Found<'_>, theme: usize, text: &str) -> Vec<String> {
+    let of_theme = found.findings().filter(|finding| finding.themes & (1 << theme) != 0);
+    of_theme
+        .map(|finding| {
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+            // Behind a disguise the places are those of the text as it was read.
+            let words = match finding.disguised {
+                false => text.get(place(finding.start)..place(finding.end)).unwrap_or(""),
+                true => "disguised",
+            };
+            let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("{:+} {words} ({}:{})", finding.weight, finding.file, finding.line)
+        })
+        .collect()
+}
+
+/// The text of a page.
+fn text_of(path: &Path) -> Result<String, Failure> {
+    let read = match path == Path::new("-") {
+        true => read_all(std::io::stdin()),
+        false => std::fs::File::open(path).and_then(read_all),
+    };
+    let bytes = read.map_err(|error| {
+        Failure::usage(format!("{}: {error}", path.display()))
+            .fix("give a page that was saved as a file, or - for standard input")
+    })?;
+    let head = PageHead { content_type: Some("text/html"), ..PageHead::default() };
+    let mut text = Whole(String::new());
+    if let Ok(Some(mut scan)) = PageScan::new(&head, PageLimits::default()) {
+        scan.push(&bytes, &mut text);
+        scan.end(&mut text);
+    }
+    Ok(text.0)
+}
+
+fn read_all(file: impl std::io::Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Keeps the text as it comes.
+struct Whole(String);
+
+impl Scorer for Whole {
+    fn feed(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
+    fn is_over(&mut self) -> bool {
+        false
+    }
+}

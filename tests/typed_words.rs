@@ -237,6 +237,90 @@ fn what_is_typed_is_judged_inside_tunnels_over_both_versions() {
     assert!(!daemon.origin.asked().iter().any(|it| it.body == prompt(SUICIDE).as_bytes()));
 }
 
+/// A frame of text, as clients send it (RFC 6455, 5.2); `first` has the bits and the opcode.
+fn frame(first: u8, text: &str) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let mut frame = vec![first, 0x80 | 126];
+    frame.extend_from_slice(&u16::try_from(text.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&mask);
+    frame.extend(text.bytes().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
+    frame
+}
+
+/// Opens a web socket to an assistant that sends back what it gets.
+fn socket(daemon: &Daemon, from: IpAddr) -> Client {
+    let mut client = Client::connect_from(from, daemon.proxy);
+    let (url, authority) = (daemon.url(ASSISTANT, "/upgrade"), daemon.authority(ASSISTANT));
+    client.send(
+        format!(
+            "GET {url} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    assert_eq!(client.read_head().unwrap().status, 101);
+    client
+}
+
+/// Sends bytes in pieces, and reads as many back.
+fn echoed(client: &mut Client, bytes: &[u8], piece: usize) -> bool {
+    for piece in bytes.chunks(piece) {
+        client.send(piece);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let mut back = Vec::new();
+    while back.len() < bytes.len() {
+        match client.read_some() {
+            Ok(more) if !more.is_empty() => back.extend(more),
+            _ => return false,
+        }
+    }
+    assert_eq!(back, bytes);
+    true
+}
+
+#[test]
+fn messages_to_an_assistant_are_read_as_they_pass_and_end_the_connection() {
+    let daemon = school(false);
+    for piece in [4096, 60] {
+        let mut client = socket(&daemon, KS3);
+        assert!(echoed(&mut client, &frame(0x81, &prompt(HARMLESS)), piece));
+        let long = format!(
+            "{DRUGS}. {} How to get high at school without being caught.",
+            "Message my plug for mdma. ".repeat(20)
+        );
+        assert!(echoed(&mut client, &frame(0x81, &prompt(&long)), piece), "watched for");
+        let (half, rest) = SUICIDE.split_at(20);
+        let parts = [frame(0x01, half), frame(0x80, rest)].concat();
+        assert!(!echoed(&mut client, &parts, piece), "cut in the middle");
+    }
+    let mut client = socket(&daemon, KS3);
+    assert!(!echoed(&mut client, &frame(0xc1, "packed, though it was not agreed"), 4096));
+    let mut staff = socket(&daemon, STAFF);
+    assert!(echoed(&mut staff, &frame(0x81, &prompt(SUICIDE)), 4096));
+    drop(staff);
+    let offered = daemon.origin.asked();
+    let is_offered = |at: usize| offered[at].header("sec-websocket-extensions").is_some();
+    assert!(!is_offered(0) && !is_offered(2), "nothing is packed that is read");
+
+    let records = daemon.records_for_lead(11);
+    let of = |method: &str, verdict: &str| {
+        let is = |record: &&Value| record["method"] == method && record["verdict"] == verdict;
+        records.iter().filter(is).collect::<Vec<_>>()
+    };
+    assert_eq!(of("PROMPT", "allow").len(), 2, "{records:#?}");
+    let refused = of("PROMPT", "block");
+    assert_eq!(refused.len(), 3);
+    let reasons: Vec<_> = refused.iter().map(|record| record["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["prompt_words", "prompt_words", "unscanned"]);
+    assert!(signs(refused[0]).contains("suicide") && refused[0]["words"] == SUICIDE);
+    let answers = of("PAGE", "allow");
+    assert!(answers.len() == 2 && signs(answers[0]).contains("reply"), "{answers:?}");
+    let cut = of("GET", "allow").iter().filter(|record| record["end"] == "cut").count();
+    assert_eq!(cut, 3);
+}
+
 #[test]
 fn anybody_can_ask_what_words_are_of_and_which_phrase_says_so() {
     let daemon = school(false);

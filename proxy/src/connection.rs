@@ -11,8 +11,10 @@ use crate::identify::Remembered;
 use crate::inspect::{self, Opening};
 use crate::limit::{Ticket, TunnelTicket};
 use crate::live::{Live, Seat};
+use crate::messages::Messages;
 use crate::pins::Pins;
 use crate::record::{self, Arrival, Refused};
+use crate::tapped::Tapped;
 use crate::tunnel::{self, TunnelLimits};
 use crate::view::{Ruling, View};
 use crate::wire::Wire;
@@ -131,6 +133,15 @@ pub(crate) struct Tunnel {
     pub(crate) live: Rc<Live>,
     /// The tunnel's place.
     pub(crate) ticket: TunnelTicket,
+    /// Reads what is said in it.
+    pub(crate) messages: Option<Box<Messages>>,
+}
+
+impl Tunnel {
+    /// One whose other end has said nothing yet, and that nobody reads.
+    pub(crate) fn new(upstream: Wire, live: Rc<Live>, ticket: TunnelTicket) -> Self {
+        Self { upstream, from_upstream: Bytes::new(), live, ticket, messages: None }
+    }
 }
 
 impl Client {
@@ -409,11 +420,12 @@ async fn go_on(worker: &Rc<Worker>, client: &Rc<Client>, left: Left) {
 
 /// Moves a tunnel's bytes until it ends.
 pub(crate) async fn run_tunnel(worker: &Worker, client: Wire, read: Bytes, tunnel: Tunnel) {
-    let Tunnel { upstream, from_upstream, live, ticket } = tunnel;
+    let Tunnel { upstream, from_upstream, live, ticket, messages } = tunnel;
     let limits = TunnelLimits {
         idle_ms: worker.config.limits.tunnel_idle_timeout_ms,
         lifetime_ms: worker.config.limits.tunnel_lifetime_ms,
     };
+    let (client, upstream) = Tapped::both(client, upstream, messages);
     tunnel::run(&worker.pump, client, read, upstream, from_upstream, &live, limits).await;
     drop(ticket);
 }

@@ -10,6 +10,7 @@ use crate::fair::Payer;
 use crate::headers;
 use crate::http2;
 use crate::live::Live;
+use crate::messages::Messages;
 use crate::pool::{Cause, Site, Upstream};
 use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Permit};
@@ -458,7 +459,8 @@ async fn upgrade(
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
     let version = request.version();
-    let request = prepare(worker, live, request, changes, Some(&WEBSOCKET), None);
+    let mut request = prepare(worker, live, request, changes, Some(&WEBSOCKET), None);
+    let messages = Messages::of(worker, live, request.headers_mut());
     let Switching { upstream, answer, switched } =
         ask_to_switch((worker, client), live, route, request).await?;
     let agreed = answer.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -483,6 +485,7 @@ async fn upgrade(
         from_upstream: parts.read_buf,
         live: Rc::clone(live),
         ticket,
+        messages,
     }));
     Ok(Response::from_parts(head, Reply::Empty))
 }

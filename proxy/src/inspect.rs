@@ -203,7 +203,7 @@ pub(crate) async fn open(
                 Ok(agreed) => {
                     let Some(live) = agreed.recorded(worker, live, turn) else { return };
                     let upstream = Wire::Plain(upstream);
-                    let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
+                    let tunnel = Tunnel::new(upstream, live, ticket);
                     run_tunnel(worker, Wire::Plain(stream), first, tunnel).await;
                 }
                 Err(refused) => refuse_hello(worker, &live, &refused),
@@ -236,7 +236,7 @@ pub(crate) async fn open(
                         return live.finish(End::Upstream);
                     };
                     let upstream = Wire::Plain(upstream);
-                    let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
+                    let tunnel = Tunnel::new(upstream, live, ticket);
                     run_tunnel(worker, Wire::Plain(stream), first, tunnel).await;
                 }
                 Err(refused) => refuse_hello(worker, &live, &refused),

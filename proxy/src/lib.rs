@@ -23,6 +23,7 @@ mod exchange;
 mod fair;
 pub mod follow;
 mod forward;
+mod frames;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -39,6 +40,7 @@ pub mod lists;
 mod live;
 mod log_watch;
 mod mail;
+mod messages;
 mod ops;
 mod page;
 mod pins;
@@ -57,6 +59,7 @@ mod serve;
 mod sign_in;
 mod sign_in_queue;
 pub mod snapshot;
+mod tapped;
 mod telemetry;
 pub mod texts;
 mod themes;

@@ -9,6 +9,7 @@ use crate::pump::{self, Pump};
 use crate::reach::{self, Unreached};
 use crate::record::Permit;
 use crate::refuse::{Asker, SiteFault, overloaded, site_fault, stopped};
+use crate::tapped::Tapped;
 use crate::telemetry::UpstreamError;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -47,7 +48,7 @@ pub(crate) async fn open(
         Ok(upstream) => {
             live.answer(200);
             let upstream = Wire::Plain(upstream);
-            let tunnel = Tunnel { upstream, from_upstream: Bytes::new(), live, ticket };
+            let tunnel = Tunnel::new(upstream, live, ticket);
             client.hand_over(Handover::Tunnel(tunnel));
             Response::new(Reply::Empty)
         }
@@ -103,19 +104,20 @@ pub(crate) struct TunnelLimits {
 /// frame for a connection that broke, and send none. There it waits for the site.
 pub(crate) async fn run(
     pump: &Pump,
-    client: Wire,
+    mut client: Tapped,
     from_client: Bytes,
-    upstream: Wire,
+    mut upstream: Tapped,
     from_upstream: Bytes,
     live: &Live,
     limits: TunnelLimits,
 ) {
     live.wait_at_most(limits.idle_ms);
     live.last_at_most(limits.lifetime_ms);
-    let grace = match client {
-        Wire::Stream(_) => LAST_ANSWER,
-        _ => Duration::ZERO,
-    };
+    let grace = if client.is_stream() { LAST_ANSWER } else { Duration::ZERO };
+    // It ends the record itself.
+    if client.tap(&from_client).is_err() || upstream.tap(&from_upstream).is_err() {
+        return;
+    }
     let mut upstream = HeldOpen::new(upstream, grace, || live.wait_at_most(limits.idle_ms));
     let mut client =
         Counted { stream: client, live, idle_ms: limits.idle_ms, failed: Cell::new(false) };
@@ -140,7 +142,7 @@ pub(crate) async fn run(
 
 /// The client's side: every byte of a tunnel passes it once, so it counts both directions.
 struct Counted<'a> {
-    stream: Wire,
+    stream: Tapped,
     live: &'a Live,
     idle_ms: u64,
     failed: Cell<bool>,

@@ -61,29 +61,15 @@ fn by_kind(kind: WordsKind) -> (SignSource, ReasonCode) {
     }
 }
 
-/// The body of a request that is read on its way.
-pub(crate) struct Prompting {
+/// What somebody writes to an assistant or a search engine, judged once all of it is there.
+pub(crate) struct Writing {
     worker: Rc<Worker>,
     live: Rc<Live>,
     searched: Rc<Searched>,
     kind: WordsKind,
     actions: Rc<Actions>,
-    coding: Coding,
     text: RequestText,
     written: Written,
-    /// The piece that came last.
-    held: Option<Frame<Bytes>>,
-    is_judged: bool,
-    is_refused: bool,
-    /// What the client is told.
-    refused: Option<(Ruling, Arrival)>,
-}
-
-/// How a body is coded (`Content-Encoding`).
-enum Coding {
-    None,
-    Known(Decoder),
-    Unknown,
 }
 
 /// What was written, as far as it came.
@@ -112,25 +98,17 @@ impl Written {
     }
 }
 
-impl Prompting {
-    /// For the body of a request; `None` for nearly all: the site is no assistant, or the level is not watched, or
+impl Writing {
+    /// For what is sent as this type; `None` for nearly all: the site is no assistant, or the level is not watched, or
     /// nobody's words are in bodies of this type.
-    pub(crate) fn of(
-        worker: &Rc<Worker>,
-        live: &Rc<Live>,
-        headers: &HeaderMap,
-    ) -> Option<Box<Self>> {
+    pub(crate) fn of(worker: &Rc<Worker>, live: &Rc<Live>, content_type: &str) -> Option<Self> {
         let facts = live.facts();
         let searched = facts.searched.clone()?;
-        let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let kind = if searched.is_assistant() {
-            WordsKind::Prompt
-        } else if searched.is_engine()
-            && content_type.starts_with("application/x-www-form-urlencoded")
-        {
-            WordsKind::Search
-        } else {
-            return None;
+        let is_form = content_type.starts_with("application/x-www-form-urlencoded");
+        let kind = match searched.is_assistant() {
+            true => WordsKind::Prompt,
+            false if searched.is_engine() && is_form => WordsKind::Search,
+            false => return None,
         };
         let view = worker.view();
         let actions = view.actions(facts.who.level);
@@ -138,36 +116,112 @@ impl Prompting {
             return None;
         }
         let text = RequestText::new(content_type)?;
-        let codings: Vec<_> = headers
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
+        let themes = view.snapshot.themes.clone();
+        let scratch = Rc::clone(&worker.theme_scratch);
+        let whole = Reading::new(themes, Rc::clone(&actions), scratch, false);
+        let written = Written { last: String::new(), whole, is_long: false };
+        let (worker, live) = (Rc::clone(worker), Rc::clone(live));
+        drop(facts);
+        Some(Self { worker, live, searched, kind, actions, text, written })
+    }
+
+    /// Takes the bytes that come next, decoded.
+    pub(crate) fn take(&mut self, data: &[u8]) {
+        let Self { text, written, .. } = self;
+        text.push(data, &mut |text| written.take(text));
+    }
+
+    /// All of it came. What is of a theme is recorded as an access of its own; what the client is told, if the site
+    /// must not get it.
+    pub(crate) fn judge(mut self) -> Option<(Ruling, Arrival)> {
+        let written = &mut self.written;
+        self.text.end(&mut |text| written.take(text));
+        let view = self.worker.view();
+        let themes = &view.snapshot.themes;
+        let mut reached = typed(themes, &written.last, &self.worker.theme_scratch);
+        if written.is_long {
+            written.whole.is_over_at_end();
+            reached.join(written.whole.reached());
+        }
+        let (source, code) = by_kind(self.kind);
+        let signs = reached.signs(themes, &self.actions, source);
+        match reached.refused_typed(themes, &self.actions) {
+            Some(_) => self.record(&view, Ruling { signs, ..Ruling::block(code) }),
+            None if signs.is_empty() => None,
+            None => self.record(&view, Ruling { signs, ..Ruling::allow() }),
+        }
+    }
+
+    /// It cannot be read: refused where the level may not write everything.
+    pub(crate) fn unread(self) -> Option<(Ruling, Arrival)> {
+        let is_refused = self.actions.block();
+        let ruling = Ruling::block(ReasonCode::Unscanned);
+        if is_refused { self.record(&self.worker.view(), ruling) } else { None }
+    }
+
+    /// Records what was written. What cannot be recorded does not pass.
+    fn record(&self, view: &View, ruling: Ruling) -> Option<(Ruling, Arrival)> {
+        let facts = self.live.facts();
+        let ruling = Ruling { categories: facts.categories, ..ruling };
+        let arrival = Arrival::now(&self.worker.journal);
+        let text = self.written.last.trim();
+        let text = &text[..text.floor_char_boundary(MAX_WORDS_BYTES)];
+        let words = Some(Words { text, kind: self.kind, site: self.searched.name() });
+        let words = words.filter(|words| !words.text.is_empty());
+        let what = Inside { method: PROMPT_METHOD, words };
+        let status = if ruling.verdict == Verdict::Block { 403 } else { 0 };
+        let about = (view, &ruling);
+        match record::inside(&self.worker.journal, about, &arrival, &facts, &what, (status, 0)) {
+            Ok(()) if ruling.verdict == Verdict::Allow => None,
+            Ok(()) => Some((ruling, arrival)),
+            Err(error) => {
+                tracing::debug!(%error, "what was written could not be recorded; it was refused");
+                Some((Ruling::block(ReasonCode::LogUnavailable), arrival))
+            }
+        }
+    }
+}
+
+/// The body of a request that is read on its way.
+pub(crate) struct Prompting {
+    coding: Coding,
+    /// Until it was judged.
+    writing: Option<Writing>,
+    /// The piece that came last.
+    held: Option<Frame<Bytes>>,
+    is_refused: bool,
+    /// What the client is told.
+    refused: Option<(Ruling, Arrival)>,
+}
+
+/// How a body is coded (`Content-Encoding`).
+enum Coding {
+    None,
+    Known(Decoder),
+    Unknown,
+}
+
+impl Prompting {
+    /// For the body of a request; `None` where nothing that somebody writes is judged.
+    pub(crate) fn of(
+        worker: &Rc<Worker>,
+        live: &Rc<Live>,
+        headers: &HeaderMap,
+    ) -> Option<Box<Self>> {
+        // Nearly all requests end here.
+        live.facts().searched.as_ref()?;
+        let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let writing = Some(Writing::of(worker, live, content_type)?);
+        let values = headers.get_all(CONTENT_ENCODING).iter();
+        // A value that is no text is no coding that is known.
+        let codings: Vec<_> = values.map(|value| value.to_str().unwrap_or("?")).collect();
         let coding = match Codings::parse(&codings.join(",")) {
             Ok(codings) if codings == Codings::default() => Coding::None,
             Ok(codings) => Coding::Known(Decoder::new(codings, DecodeLimits::default())),
             Err(_) => Coding::Unknown,
         };
-        let whole = Reading::new(
-            view.snapshot.themes.clone(),
-            Rc::clone(&actions),
-            Rc::clone(&worker.theme_scratch),
-            false,
-        );
-        Some(Box::new(Self {
-            worker: Rc::clone(worker),
-            live: Rc::clone(live),
-            searched,
-            kind,
-            actions,
-            coding,
-            text,
-            written: Written { last: String::new(), whole, is_long: false },
-            held: None,
-            is_judged: false,
-            is_refused: false,
-            refused: None,
-        }))
+        let (held, refused) = (None, None);
+        Some(Box::new(Self { coding, writing, held, is_refused: false, refused }))
     }
 
     /// Whether a piece came that was not passed on.
@@ -190,111 +244,56 @@ impl Prompting {
             if self.is_refused {
                 return Poll::Ready(Some(Err(BodyError::Stopped)));
             }
-            if self.is_judged {
+            if incoming.is_end_stream() {
+                self.end();
+                if self.is_refused {
+                    continue;
+                }
                 return Poll::Ready(self.held.take().map(Ok));
             }
             match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    let before = self.held.take();
                     if let Some(data) = frame.data_ref() {
                         self.take(data);
                     }
-                    self.held = Some(frame);
-                    if let Some(before) = before.filter(|_| !self.is_refused) {
+                    if let Some(before) = self.held.replace(frame).filter(|_| !self.is_refused) {
                         return Poll::Ready(Some(Ok(before)));
-                    }
-                    if incoming.is_end_stream() {
-                        self.judge();
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => self.judge(),
+                None => {
+                    self.end();
+                    if !self.is_refused {
+                        return Poll::Ready(self.held.take().map(Ok));
+                    }
+                }
             }
         }
     }
 
     fn take(&mut self, data: &[u8]) {
-        let Self { coding, text, written, .. } = self;
-        let is_read = match coding {
+        let Some(writing) = &mut self.writing else { return };
+        let is_read = match &mut self.coding {
             Coding::None => {
-                text.push(data, &mut |text| written.take(text));
+                writing.take(data);
                 true
             }
             Coding::Known(decoder) => {
-                let read = &mut |data: &[u8]| text.push(data, &mut |text| written.take(text));
-                decoder.push(data, read) == DecodeState::Clean
+                decoder.push(data, &mut |data| writing.take(data)) == DecodeState::Clean
             }
             Coding::Unknown => false,
         };
-        if !is_read && self.actions.block() {
-            return self.refuse_unread();
-        }
-        if self.written.is_long && self.written.whole.is_over() {
-            self.judge();
+        if !is_read {
+            self.refused = self.writing.take().and_then(Writing::unread);
+            self.is_refused = self.refused.is_some();
         }
     }
 
-    /// All of it came, or enough.
-    fn judge(&mut self) {
-        if self.is_judged {
-            return;
+    fn end(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            self.refused = writing.judge();
+            self.is_refused = self.refused.is_some();
         }
-        self.is_judged = true;
-        let written = &mut self.written;
-        self.text.end(&mut |text| written.take(text));
-        let view = self.worker.view();
-        let themes = &view.snapshot.themes;
-        let mut reached = typed(themes, &written.last, &self.worker.theme_scratch);
-        if written.is_long {
-            written.whole.is_over_at_end();
-            reached.join(written.whole.reached());
-        }
-        let (source, code) = by_kind(self.kind);
-        let signs = reached.signs(themes, &self.actions, source);
-        let categories = self.live.facts().categories;
-        let ruling = match reached.refused_typed(themes, &self.actions) {
-            Some(_) => Ruling { categories, signs, ..Ruling::block(code) },
-            None if signs.is_empty() => return,
-            None => Ruling { categories, signs, ..Ruling::allow() },
-        };
-        self.record(&view, ruling);
-    }
-
-    /// Records what was written as an access of its own. What cannot be recorded does not pass.
-    fn record(&mut self, view: &View, ruling: Ruling) {
-        let arrival = Arrival::now(&self.worker.journal);
-        let text = self.written.last.as_str();
-        let text = &text[..text.floor_char_boundary(MAX_WORDS_BYTES)];
-        let words = Some(Words { text, kind: self.kind, site: self.searched.name() });
-        let status = if ruling.verdict == Verdict::Block { 403 } else { 0 };
-        let what = Inside { method: PROMPT_METHOD, words };
-        let journal = &self.worker.journal;
-        let recorded = record::inside(
-            journal,
-            (view, &ruling),
-            &arrival,
-            &self.live.facts(),
-            &what,
-            (status, 0),
-        );
-        let ruling = match recorded {
-            Ok(()) if ruling.verdict == Verdict::Allow => return,
-            Ok(()) => ruling,
-            Err(error) => {
-                tracing::debug!(%error, "what was written could not be recorded; it was refused");
-                Ruling::block(ReasonCode::LogUnavailable)
-            }
-        };
-        self.is_refused = true;
-        self.refused = Some((ruling, arrival));
-    }
-
-    /// A body that cannot be read, of a level that may not write everything.
-    fn refuse_unread(&mut self) {
-        self.is_judged = true;
-        let categories = self.live.facts().categories;
-        let view = self.worker.view();
-        self.record(&view, Ruling { categories, ..Ruling::block(ReasonCode::Unscanned) });
     }
 
     /// What the client is told, where the site must not get it.

@@ -7,6 +7,7 @@ use crate::exchange::Route;
 use crate::forward::{Failure, Switching, ask_to_switch, clean_answer, pass_back, prepare};
 use crate::http2::ByteStream;
 use crate::live::Live;
+use crate::messages::Messages;
 use crate::refuse::SiteFault;
 use crate::searches::Changes;
 use crate::telemetry::UpstreamError;
@@ -59,7 +60,8 @@ pub(crate) async fn open(
         headers.insert(SEC_WEBSOCKET_KEY, field);
     }
     headers.entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
-    let request = prepare(worker, live, request, changes, Some(&WEBSOCKET), None);
+    let mut request = prepare(worker, live, request, changes, Some(&WEBSOCKET), None);
+    let messages = Messages::of(worker, live, request.headers_mut());
     let Switching { upstream, answer, switched } =
         ask_to_switch((worker, client), live, route, request).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -98,6 +100,7 @@ pub(crate) async fn open(
             from_upstream: parts.read_buf,
             live: Rc::clone(&live),
             ticket,
+            messages,
         };
         let running = async {
             match given.await {

@@ -20,6 +20,7 @@ mod cases;
 mod child;
 mod debian;
 mod e2guardian;
+mod e2guardian_settings;
 mod entrant;
 mod family;
 mod figures;

@@ -2,17 +2,14 @@
 //! off, as the pages of the comparison are not to be read.
 
 use crate::child::{Pinning, Started, free_address};
-use crate::debian::{self, Package};
+use crate::debian;
+use crate::e2guardian_settings::{self, PROGRAM};
 use crate::entrant::Entrant;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = "usr/sbin/e2guardian";
-/// Where its files say that they are.
-const INSTALLED: &str = "/etc/e2guardian";
 /// It asks the system's resolver alone; this name is known everywhere.
 pub(crate) const HOST: &str = "localhost";
 
@@ -39,12 +36,11 @@ pub(crate) fn start(
     let package = debian::package(cache, "e2guardian", PROGRAM, &[])?;
     let say = |error: io::Error| format!("e2guardian: {error}");
     let address = free_address().map_err(say)?;
-    copy(&package.program("etc/e2guardian"), folder, folder).map_err(say)?;
+    let phrases_off = [("weightedphrasemode", "0".to_owned())];
+    e2guardian_settings::prepare(&package, folder, address, &phrases_off).map_err(say)?;
     let names_here = folder.join("lists/bannedsitelist");
     std::fs::copy(names, &names_here).map_err(say)?;
     let path = folder.join("e2guardian.conf");
-    let text = std::fs::read_to_string(&path).map_err(say)?;
-    std::fs::write(&path, configuration(&text, folder, &package, address)).map_err(say)?;
     let said = folder.join("said.log");
     let to = std::fs::File::create(&said).map_err(say)?;
     let mut command = package.command(PROGRAM);
@@ -60,59 +56,4 @@ pub(crate) fn start(
     entrant.version = package.version;
     entrant.host = HOST;
     Ok(E2guardian { entrant, ready_after, names: names_here })
-}
-
-/// Copies its settings, which then name the folder that they are in. Whoever it becomes may write
-/// there.
-fn copy(from: &Path, to: &Path, root: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::create_dir_all(to)?;
-    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o777))?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        let path = entry.path();
-        if path.is_dir() {
-            copy(&path, &target, root)?;
-            continue;
-        }
-        let bytes = std::fs::read(&path)?;
-        match String::from_utf8(bytes) {
-            Ok(text) => {
-                std::fs::write(target, text.replace(INSTALLED, &root.display().to_string()))?;
-            }
-            Err(bytes) => std::fs::write(target, bytes.into_bytes())?,
-        }
-    }
-    Ok(())
-}
-
-/// Its own file, but for the keys set here.
-fn configuration(text: &str, folder: &Path, package: &Package, address: SocketAddr) -> String {
-    let folder = folder.display();
-    let share = package.program("usr/share/e2guardian");
-    let share = share.display();
-    let ours = [
-        ("languagedir", format!("'{folder}/languages'")),
-        ("filterip", address.ip().to_string()),
-        ("filterports", address.port().to_string()),
-        ("transparenthttpsport", String::new()),
-        ("usecustombannedimage", "off".to_owned()),
-        ("custombannedimagefile", format!("'{share}/transparent1x1.gif'")),
-        ("usecustombannedflash", "off".to_owned()),
-        ("custombannedflashfile", format!("'{share}/blockedflash.swf'")),
-        ("weightedphrasemode", "0".to_owned()),
-        ("httpworkers", "200".to_owned()),
-        ("filecachedir", format!("'{folder}'")),
-        ("daemonuser", "'nobody'".to_owned()),
-        ("daemongroup", "'nogroup'".to_owned()),
-        ("loglocation", format!("'{folder}/access.log'")),
-        ("pidfilename", format!("'{folder}/e2guardian.pid'")),
-    ];
-    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
-    let theirs = text.lines().filter(|line| ours.iter().all(|(name, _)| key(line) != *name));
-    let mut lines: Vec<String> = theirs.map(str::to_owned).collect();
-    let set = ours.iter().filter(|(_, value)| !value.is_empty());
-    lines.extend(set.map(|(name, value)| format!("{name} = {value}")));
-    lines.join("\n") + "\n"
 }

@@ -20,6 +20,10 @@ instructions *options:
     cargo build --locked --profile instructions --workspace --bins --bench instructions
     cargo bench --locked --profile instructions --workspace --bench instructions -- {{options}}
 
+# What the filter finds and what it wrongly finds; `SCHOOLGATE_SHARED` names real data (docs/quality.md).
+quality *options:
+    cargo bench --locked --bench quality -- {{options}}
+
 # Every measurement; claims of speed in the documents come from these. The soak alone takes ten minutes.
 bench-all:
     cargo bench --workspace --locked

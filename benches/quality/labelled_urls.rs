@@ -106,7 +106,7 @@ pub(crate) fn judge(
     let for_harm =
         Who::ALL.map(|who| levels.is_for_harm(who, &decisions[who as usize], categories));
     let by_lists = decisions.map(|decision| decision.verdict);
-    let said = levels.url_said(url, scratch);
+    let said = levels.address_said(&host, &path, categories, scratch);
     Some(Judged { label: label.to_owned(), categories, by_lists, for_harm, said })
 }
 

@@ -202,9 +202,18 @@ impl Levels {
         }
     }
 
-    /// What the words of a URL come to, for both.
-    pub(crate) fn url_said(&self, url: &str, scratch: &mut Scratch) -> [Said; 2] {
-        let found = self.themes.score_url(url, scratch);
-        Who::ALL.map(|who| self.said(who, &found))
+    /// What the words of an address come to, for both: they refuse only where no list knows the host.
+    pub(crate) fn address_said(
+        &self,
+        host: &Host,
+        path: &str,
+        categories: CategorySet,
+        scratch: &mut Scratch,
+    ) -> [Said; 2] {
+        let found = self.themes.score_address(host.as_str(), path, scratch);
+        Who::ALL.map(|who| {
+            let said = self.said(who, &found);
+            Said { is_refused: said.is_refused && categories.is_empty(), ..said }
+        })
     }
 }

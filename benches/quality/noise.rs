@@ -208,7 +208,8 @@ fn row(
 /// What a row says of themes: by its categories, and by the words of the URL.
 fn signs(row: &AccessRow, request: &Request, levels: &Levels, scratch: &mut Scratch) -> Vec<Sign> {
     let mut signs = category_signs(row);
-    let found = levels.themes.score_url(request.url.as_str(), scratch);
+    let path = &request.url[url::Position::BeforePath..url::Position::AfterQuery];
+    let found = levels.themes.score_address(&row.host, path, scratch);
     for (theme, score) in levels.themes.themes().iter().zip(found.scores()) {
         let is_watched = levels.action(Who::Ks3, &theme.name) > ThemeAction::Off;
         if score.percent < FLAGGED_PERCENT || !is_watched {

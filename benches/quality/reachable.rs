@@ -8,6 +8,8 @@ use super::lists::Lists;
 use super::report::{Cell, Report, Share, Table};
 use super::shared::Shared;
 use categorizer::theme::Scratch;
+use rules::category::CategorySet;
+use rules::host::Host;
 
 /// Published lists of what is good, by the folder's own word for what they hold.
 const GOOD: [(&str, &str); 4] = [
@@ -91,7 +93,9 @@ pub(crate) fn help(levels: &Levels, report: &mut Report) -> Result<(), Fault> {
     let mut scratch = Scratch::default();
     let (mut told, mut refused) = (Share::default(), Share::default());
     for name in names.filter(|name| !name.is_empty()) {
-        let said = levels.url_said(&format!("https://{name}/"), &mut scratch);
+        // As if no list knew it, which this one does.
+        let host = Host::parse(name)?;
+        let said = levels.address_said(&host, "/", CategorySet::default(), &mut scratch);
         told.add(said.iter().any(|said| said.is_told));
         refused.add(said.iter().any(|said| said.is_refused));
     }

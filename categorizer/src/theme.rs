@@ -16,6 +16,7 @@
 //! assert_eq!(found.themes_from(100).count(), 0);
 //! ```
 
+mod address;
 mod anchor;
 mod compile;
 mod disguise;
@@ -27,7 +28,6 @@ mod set;
 mod sound;
 mod split;
 mod typos;
-mod url;
 mod vocabulary;
 mod words;
 

@@ -56,8 +56,7 @@ fn no_host_of_help_is_of_a_theme() {
     let mut scratch = Scratch::default();
     for theme in themes.themes() {
         for host in &theme.help {
-            let url = format!("https://www.{host}/get-support/");
-            let found = themes.score_url(&url, &mut scratch);
+            let found = themes.score_address(&format!("www.{host}"), "/suicide/", &mut scratch);
             assert_eq!(found.themes_from(100).collect::<Vec<_>>(), Vec::<&str>::new(), "{host}");
         }
     }
@@ -73,5 +72,55 @@ fn a_text_scores_the_same_again_and_in_capitals() {
         assert_eq!(first, again, "{text}");
         let loud: Vec<_> = themes.score_typed(&text.to_uppercase(), &mut other).scores().collect();
         assert_eq!(first, loud, "{text}");
+    }
+}
+
+#[test]
+fn no_address_of_help_or_of_a_lesson_is_of_a_theme() {
+    let themes = Themes::shipped();
+    let mut scratch = Scratch::default();
+    for (host, path) in [
+        ("revengepornhelpline.org.uk", "/how-can-we-help/if-someone-is-threatening-you/"),
+        ("www.brook.org.uk", "/your-life/sex-and-consent/"),
+        ("www.bishuk.com", "/sex/how-to-have-sex/"),
+        ("www.nhs.uk", "/live-well/sexual-health/sex-activities-and-risk/"),
+        ("www.sexwise.org.uk", "/contraception/condoms"),
+        ("www.scarleteen.com", "/article/sex_sexuality/ready_or_not_first_sex"),
+        (
+            "www.mind.org.uk",
+            "/information-support/types-of-mental-health-problems/suicidal-feelings/",
+        ),
+        ("www.papyrus-uk.org", "/i-want-to-kill-myself/"),
+        ("www.selfinjurysupport.org.uk", "/self-harm-distractions"),
+        ("www.nspcc.org.uk", "/what-is-child-abuse/types-of-abuse/child-sexual-exploitation/"),
+        ("www.talktofrank.com", "/drug/ketamine?a=buying#ketamine"),
+        ("www.drugwise.org.uk", "/cocaine-and-crack/"),
+        ("www.bbc.co.uk", "/bitesize/guides/z2ycj6f/revision/3?topic=nazi-propaganda"),
+        ("www.bbc.co.uk", "/bitesize/topics/zcyjyrd/macbeth-murder-of-duncan"),
+        ("en.wikipedia.org", "/wiki/Suicide_in_literature"),
+        ("en.wikipedia.org", "/wiki/Breast_cancer"),
+        ("www.tate.org.uk", "/art/artworks/reclining-nude-woman-n0123"),
+        ("www.holocaust.org.uk", "/blog/nazi-extermination-camps"),
+        ("www.historylearningsite.example", "/gunpowder-plot/how-guy-fawkes-made-bombs.html"),
+        ("www.rspb.org.uk", "/birds/great-tit/"),
+        ("fonts.gstatic.example", "/s/nunito/v26/XRXV3I6Li01BKofINeaB-suIcide-1kill.woff2"),
+        ("cdn.adverts.example", "/rtb/dXNlcg-UGLY_fAtk1d/9f2d?cb=killyourself&sz=300x250"),
+    ] {
+        let found = themes.score_address(host, path, &mut scratch);
+        assert_eq!(found.themes_from(100).collect::<Vec<_>>(), Vec::<&str>::new(), "{host}{path}");
+    }
+}
+
+#[test]
+fn an_address_that_says_what_it_is_is_of_its_theme() {
+    let themes = Themes::shipped();
+    let mut scratch = Scratch::default();
+    for (host, path, theme) in [
+        ("forum.example", "/t/how-to-tie-a-noose-and-hang-myself", "suicide"),
+        ("free-porn-videos.example", "/hardcore-sex-videos/", "pornography"),
+        ("shop.example", "/?q=buy+ketamine+and+cocaine+online", "drugs"),
+    ] {
+        let found = themes.score_address(host, path, &mut scratch);
+        assert!(found.themes_from(100).any(|name| name == theme), "{host}{path}");
     }
 }

@@ -2,6 +2,7 @@
 
 use rules::theme::{FULL, MAX_THEMES};
 
+use super::address::Address;
 use super::compile::Compiled;
 use super::disguise::{Disguised, MAX_BYTES};
 use super::passage::{Hit, Token, UNLESS_WORDS, Workspace};
@@ -99,10 +100,12 @@ pub struct Scratch {
     workspace: Workspace,
     splitter: Splitter,
     pub(super) disguised: Disguised,
-    pub(super) url: String,
+    pub(super) address: Address,
     plain: Reading,
     through: Reading,
     is_through: bool,
+    /// Hundredths of what [`needed`] says that this kind of text needs.
+    needed_percent: i64,
     /// By use: the reading of a text, and the passage, in which it counted last.
     counted: Vec<(u64, u64)>,
     text: u64,
@@ -124,7 +127,7 @@ impl Themes {
     /// first [`MAX_BYTES`] are read through disguises and slips (`su1cide`, `p o r n`, `sucide`); of
     /// the two readings, each theme has the higher score.
     pub fn score_typed<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
-        self.typed.read_plainly(text, scratch);
+        self.typed.read_plainly(text, 100, scratch);
         let end = text.floor_char_boundary(text.len().min(MAX_BYTES));
         scratch.read_through(&self.typed, &text[..end]);
         Found { themes: &self.typed, scratch }
@@ -133,20 +136,21 @@ impl Themes {
     /// Scores the text of a page, or of anything that came from elsewhere, without packs that are only
     /// for what is typed. Mark-up is the caller's to take out.
     pub fn score_page<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
-        self.pages.read_plainly(text, scratch);
+        self.pages.read_plainly(text, 100, scratch);
         Found { themes: &self.pages, scratch }
     }
 
     /// Starts with a page whose text comes in pieces.
     pub fn start<'s>(&'s self, scratch: &'s mut Scratch) -> Scan<'s> {
-        scratch.prepare(&self.pages);
+        scratch.prepare(&self.pages, 100);
         Scan { themes: &self.pages, scratch }
     }
 }
 
 impl Compiled {
-    fn read_plainly(&self, text: &str, scratch: &mut Scratch) {
-        scratch.prepare(self);
+    /// Reads a text as it stands. `needed_percent`: hundredths of what [`needed`] says that it needs.
+    pub(super) fn read_plainly(&self, text: &str, needed_percent: i64, scratch: &mut Scratch) {
+        scratch.prepare(self, needed_percent);
         scratch.feed(self, text);
         scratch.end(self);
     }
@@ -174,7 +178,7 @@ impl<'s> Scan<'s> {
 }
 
 impl Scratch {
-    fn prepare(&mut self, themes: &Compiled) {
+    fn prepare(&mut self, themes: &Compiled, needed_percent: i64) {
         let uses = themes.uses.len();
         if self.counted.len() < uses {
             self.counted.resize(uses, (0, 0));
@@ -185,6 +189,7 @@ impl Scratch {
         self.plain = Reading::default();
         self.through = Reading::default();
         self.is_through = false;
+        self.needed_percent = needed_percent;
         self.findings.clear();
         self.findings.reserve(MAX_FINDINGS);
         self.text += 1;
@@ -243,8 +248,9 @@ impl Scratch {
                 add(&mut sums, themes, hit);
             }
         }
+        let needed = needed(words) * self.needed_percent / 100;
         for (worst, sum) in reading.worst.iter_mut().zip(sums) {
-            *worst = sum.percent(needed(words)).max(*worst);
+            *worst = sum.percent(needed).max(*worst);
         }
     }
 
@@ -344,15 +350,15 @@ impl<'s> Found<'s> {
 impl Scratch {
     /// A theme's score, and whether it is that of the reading through disguises.
     fn score(&self, theme: usize) -> (Score, bool) {
-        let plain = self.plain.score(theme);
-        let through = self.through.score(theme);
+        let plain = self.plain.score(theme, self.needed_percent);
+        let through = self.through.score(theme, self.needed_percent);
         if through.percent > plain.percent { (through, true) } else { (plain, false) }
     }
 }
 
 impl Reading {
-    fn score(&self, theme: usize) -> Score {
-        let (sum, needed) = (self.sums[theme], needed(self.words));
+    fn score(&self, theme: usize, needed_percent: i64) -> Score {
+        let (sum, needed) = (self.sums[theme], needed(self.words) * needed_percent / 100);
         Score {
             points: sum.points(needed),
             percent: sum.percent(needed).max(self.worst[theme]),

@@ -12,13 +12,22 @@ use super::compile::{Compiled, Gatherer, PackError};
 pub struct ThemesBuilder {
     typed: Gatherer,
     pages: Gatherer,
+    help: Box<[Box<str>]>,
 }
 
 impl ThemesBuilder {
     /// For these themes. At most [`rules::theme::MAX_THEMES`] are taken.
     #[must_use]
     pub fn new(themes: Vec<Theme>) -> Self {
-        Self { typed: Gatherer::new(themes.clone(), true), pages: Gatherer::new(themes, false) }
+        let help = themes.iter().flat_map(|theme| &theme.help).map(|host| host.as_str().into());
+        let mut help: Vec<Box<str>> = help.collect();
+        help.sort_unstable();
+        let help = help.into();
+        Self {
+            typed: Gatherer::new(themes.clone(), true),
+            pages: Gatherer::new(themes, false),
+            help,
+        }
     }
 
     /// Adds a pack.
@@ -38,7 +47,7 @@ impl ThemesBuilder {
     /// Compiles what was added; some tenths of a second for what is shipped.
     #[must_use]
     pub fn finish(self) -> Themes {
-        Themes { typed: self.typed.finish(), pages: self.pages.finish() }
+        Themes { typed: self.typed.finish(), pages: self.pages.finish(), help: self.help }
     }
 }
 
@@ -48,6 +57,8 @@ impl ThemesBuilder {
 pub struct Themes {
     pub(super) typed: Compiled,
     pub(super) pages: Compiled,
+    /// Hosts of help, in order.
+    pub(super) help: Box<[Box<str>]>,
 }
 
 impl Themes {

@@ -214,20 +214,47 @@ fn words_run_together_count_only_for_what_stands_wholly_in_them() {
 }
 
 #[test]
-fn a_url_is_scored_by_its_words() {
-    let themes = compiled(&[("a", GROUPS)]);
+fn an_address_is_scored_by_its_words_as_they_stand() {
+    let pack = GROUPS.replace("weight = 100", "weight = 200");
+    let themes = compiled(&[("a", &pack)]);
     let mut scratch = Scratch::default();
-    for url in [
-        "https://example.org/how-to-kill-myself",
-        "http://killmyself.example/",
-        "https://example.org/?q=kill+myself",
-        "https://example.org/%6bill%20my%73elf",
-        "https://example.org/KillMyself.html",
-        "example.org/kill_myself",
+    let mut percent =
+        |host: &str, path: &str| themes.score_address(host, path, &mut scratch).score(0).percent;
+    for (host, path) in [
+        ("example.org", "/how-to-kill-myself"),
+        ("kill-myself.example", "/"),
+        ("example.org", "/?q=kill+myself"),
+        ("example.org", "/%6bill%20my%73elf"),
+        ("example.org", "/KillMyself.html"),
+        ("example.org", "/kill_myself"),
     ] {
-        assert_eq!(themes.score_url(url, &mut scratch).score(0).points, 100, "{url}");
+        assert_eq!(percent(host, path), 100, "{host}{path}");
     }
-    assert_eq!(themes.score_url("https://skillmyselfie.example/", &mut scratch).score(0).points, 0);
+    for (host, path) in [
+        ("skillmyselfie.example", "/"),
+        ("killmyself.example", "/k1ll-mys3lf"),
+        ("example.org", "/kil-myself?id=kill+myself"),
+        ("example.org", "/p/kill-myself-9b1f00d2c4e8a7b6c5d4e3f2a1b0c9d8"),
+    ] {
+        assert_eq!(percent(host, path), 0, "{host}{path}");
+    }
+}
+
+#[test]
+fn an_address_needs_more_than_a_search_and_a_host_of_help_has_no_words() {
+    let mut helped = theme("a");
+    helped.help = vec!["help.example".to_owned()];
+    let mut builder = ThemesBuilder::new(vec![helped]);
+    let text = format!("theme = \"a\"\nlanguage = \"en\"\n{GROUPS}");
+    builder.add(&Pack::parse(&text, "a.en.toml").unwrap()).unwrap();
+    let themes = builder.finish();
+    let mut scratch = Scratch::default();
+    let mut score = |host: &str| themes.score_address(host, "/kill-myself", &mut scratch).score(0);
+    assert_eq!((score("example.org").points, score("example.org").percent), (100, 50));
+    assert_eq!(score("nohelp.example").percent, 50);
+    assert_eq!(score("help.example").points, 0);
+    assert_eq!(score("www.help.example").points, 0);
+    assert!(!themes.is_help("") && !themes.is_help("example"));
 }
 
 #[test]
@@ -410,7 +437,7 @@ proptest! {
                 assert!(one.start < one.end && one.end <= text.len() as u64);
                 assert!(text.get(one.start as usize..one.end as usize).is_some());
             }
-            let _ = themes.score_url(&text, &mut scratch).scores().count();
+            let _ = themes.score_address(&text, &text, &mut scratch).scores().count();
         });
     }
 }

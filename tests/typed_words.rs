@@ -237,6 +237,31 @@ fn what_is_typed_is_judged_inside_tunnels_over_both_versions() {
     assert!(!daemon.origin.asked().iter().any(|it| it.body == prompt(SUICIDE).as_bytes()));
 }
 
+#[test]
+fn an_address_is_a_sign_and_refuses_only_what_nobody_knows() {
+    let unknown = "hardcore-porn-videos.test";
+    let daemon =
+        Daemon::start_with(&Plan { hosts: vec![(unknown, vec!["127.0.0.1"])], ..Plan::default() });
+    let get = |host: &str, path: &str, fields: &[(&str, &str)]| {
+        Client::connect_from(KS3, daemon.proxy).ask("GET", &daemon.url(host, path), fields).status
+    };
+    let html = ("Accept", "text/html,*/*");
+    let path = "/how-to-tie-a-noose-and-kill-yourself-without-pain";
+    assert_eq!(get(unknown, "/free-hardcore-porn-videos", &[html]), 403);
+    assert_eq!(get("library.test", path, &[html]), 404, "known for something else");
+    assert_eq!(get("library.test", "/volcanoes", &[html]), 404);
+    let embedded = [("Accept", "*/*"), ("Sec-Fetch-Dest", "image")];
+    assert_eq!(get("library.test", path, &embedded), 404);
+    let records = daemon.records_for_lead(4);
+    let [refused, sign, harmless, embedded] = &records[..] else { panic!("{records:#?}") };
+    assert_eq!(refused["reason"], "address_words");
+    assert!(signs(refused).contains("pornography") && signs(refused).contains("url"), "{refused}");
+    assert!(signs(sign).contains("suicide"), "{sign}");
+    for nothing in [harmless, embedded] {
+        assert_eq!(nothing["signs"], serde_json::json!([]), "{nothing}");
+    }
+}
+
 /// A frame of text, as clients send it (RFC 6455, 5.2); `first` has the bits and the opcode.
 fn frame(first: u8, text: &str) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];

@@ -69,6 +69,7 @@ pub(crate) fn is_unblockable(code: ReasonCode) -> bool {
             | ReasonCode::NotOnList
             | ReasonCode::SiteBlocked
             | ReasonCode::PageWords
+            | ReasonCode::AddressWords
             | ReasonCode::Unscanned
     ) || Technique::of(code).is_some_and(|technique| {
         // Of a page within another the site within is what is blocked.
@@ -141,6 +142,9 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::LogUnavailable => "the log could not be written, so the filter blocked",
         ReasonCode::Unsupported => "a method or feature that the filter does not pass on",
         ReasonCode::PageWords => "what the page says is of a theme that this level may not read",
+        ReasonCode::AddressWords => {
+            "the address is of a theme that this level may not open, and no list knows the site"
+        }
         ReasonCode::SearchWords => "the search is of a theme that this level may not search for",
         ReasonCode::PromptWords => "what was asked is of a theme that this level may not ask about",
         ReasonCode::Unscanned => {

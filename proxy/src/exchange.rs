@@ -19,7 +19,7 @@ use crate::telemetry::UpstreamError;
 use crate::upstream_tls::Alpn;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
-use crate::{forward, inspect, searches, typed, websocket};
+use crate::{address_words, forward, inspect, searches, typed, websocket};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use hyper::header::{
@@ -207,6 +207,7 @@ async fn admit(
         searches::keep_safe(view, &mut facts, &mut ruling, sight);
         typed::judge(worker, view, &facts, &mut ruling);
     }
+    address_words::judge(worker, view, &facts, request.headers(), &mut ruling);
     let changes = match ruling.verdict {
         Verdict::Allow => searches::changes(view, &facts, request.headers()),
         Verdict::Block => Ok(None),

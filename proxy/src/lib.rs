@@ -6,6 +6,7 @@
 //! that a request takes no lock; [`snapshot::Snapshot`] is what they all decide by.
 
 mod address;
+mod address_words;
 mod alerting;
 mod attest;
 pub mod authority;

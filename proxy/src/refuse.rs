@@ -652,7 +652,7 @@ fn opens_by_unblock(code: ReasonCode) -> bool {
         | Code::WebProxy
         | Code::RawAddress
         | Code::HiddenName => true,
-        Code::PageWords | Code::Unscanned => true,
+        Code::PageWords | Code::AddressWords | Code::Unscanned => true,
         // Not the site is what is refused, but what is said there.
         Code::SearchWords | Code::PromptWords => false,
         // The site within is what is blocked: an unblock of the one around it does not open it.

@@ -153,6 +153,18 @@ pub(crate) fn typed(themes: &Themes, text: &str, scratch: &RefCell<Scratch>) -> 
     reached
 }
 
+/// What an address says.
+pub(crate) fn addressed(
+    themes: &Themes,
+    host: &str,
+    path_and_query: &str,
+    scratch: &RefCell<Scratch>,
+) -> Reached {
+    let mut reached = Reached::default();
+    reached.raise(&themes.score_address(host, path_and_query, &mut scratch.borrow_mut()));
+    reached
+}
+
 /// The text of a page or an answer, scored while it comes.
 pub(crate) struct Reading {
     themes: Arc<Themes>,

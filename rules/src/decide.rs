@@ -166,11 +166,13 @@ pub enum ReasonCode {
     PromptWords = 142,
     /// A page that cannot be looked into: closed, where the level may not read everything.
     Unscanned = 143,
+    /// The words of an address that no list knows are of a theme that the level may not open.
+    AddressWords = 144,
 }
 
 impl ReasonCode {
     /// All reason words with their numbers.
-    const ALL: [(ReasonCode, &'static str); 54] = [
+    const ALL: [(ReasonCode, &'static str); 55] = [
         (ReasonCode::Allowed, "allowed"),
         (ReasonCode::Unblock, "unblock"),
         (ReasonCode::Exception, "exception"),
@@ -225,6 +227,7 @@ impl ReasonCode {
         (ReasonCode::SearchWords, "search_words"),
         (ReasonCode::PromptWords, "prompt_words"),
         (ReasonCode::Unscanned, "unscanned"),
+        (ReasonCode::AddressWords, "address_words"),
     ];
 
     /// The word in logs, filters and problem+json, e.g. `outside_times`.

@@ -35,7 +35,7 @@ deny *what="bans licenses sources":
 
 # Every parser of bytes from outside, each for some seconds: `just fuzz 600 "list_import"`.
 # Needs `cargo install cargo-fuzz`; see docs/testing.md.
-fuzz seconds="60" targets="request_target policy_file machine_file list_import log_reader response_framing request_framing client_hello phrase_list phrase_scan search_request page_text page_decode page_scan request_text way_round":
+fuzz seconds="60" targets="request_target policy_file machine_file list_import log_reader response_framing request_framing client_hello phrase_list phrase_scan search_request file_look page_text page_decode page_scan request_text way_round":
     for target in {{targets}}; do \
         mkdir -p fuzz/corpus/$target && \
         RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer address $target fuzz/corpus/$target fuzz/seeds/$target -- \

@@ -1,6 +1,6 @@
 //! Programs that people really use, through the proxy.
 
-use crate::daemon::{Daemon, PASSWORD, Printed};
+use crate::daemon::{Daemon, PASSWORD, Plan, Printed};
 use std::path::Path;
 use std::process::Command;
 
@@ -192,7 +192,9 @@ print(refused.json()["reason"])
 
 #[test]
 fn apt_updates_and_downloads_a_package() {
-    let daemon = Daemon::start();
+    // What installs programs is the technician's to fetch.
+    let edits = vec![("it = [\"j.cho\"]".to_owned(), "it = [\"j.cho\", \"ms.obi\"]".to_owned())];
+    let daemon = Daemon::start_with(&Plan { edits, people: true, ..Plan::default() });
     let folder = daemon.folder();
     let text = |path: &str, text: &str| {
         let path = folder.join(path);

@@ -14,6 +14,7 @@
 //! | `/trailers` | a chunked body with a trailer |
 //! | `/upgrade` | 101, then every byte back |
 //! | `/gzip/...`, `/piecewise/...` | as the rest would be answered: with that coding; in pieces of 2 kB, one every 10 ms |
+//! | what [`Origin::answer_with`] was given | that, as it stands |
 //! | anything else | a file of a folder it was given, else 404 |
 
 use crate::wire::{BodyLength, Head, find_head_end};
@@ -61,11 +62,19 @@ pub(crate) struct Origin {
 
 type Issuer = rcgen::Issuer<'static, rcgen::KeyPair>;
 
+/// A body in pieces, each so many milliseconds after the one before, behind a head.
+#[derive(Clone)]
+struct Answer {
+    head: String,
+    pieces: Vec<(u64, Vec<u8>)>,
+}
+
 #[derive(Default)]
 struct Shared {
     asked: Mutex<Vec<Asked>>,
     connections: Mutex<u64>,
     folders: Mutex<BTreeMap<String, PathBuf>>,
+    answers: Mutex<BTreeMap<String, Answer>>,
     ended: AtomicBool,
 }
 
@@ -102,6 +111,14 @@ impl Origin {
     /// Answers paths below `/prefix/` with the files of a folder.
     pub(crate) fn add_folder(&self, prefix: &str, folder: PathBuf) {
         self.shared.folders.lock().unwrap().insert(prefix.to_owned(), folder);
+    }
+
+    /// Answers a path, whatever its query, with a status and fields (`200 OK\r\nName: value\r\n`) and a body in pieces,
+    /// each so many milliseconds after the one before. Without `Content-Length` the body is chunked.
+    pub(crate) fn answer_with(&self, path: &str, head: &str, pieces: &[(u64, &[u8])]) {
+        let pieces = pieces.iter().map(|(wait, piece)| (*wait, piece.to_vec())).collect();
+        let answer = Answer { head: head.to_owned(), pieces };
+        self.shared.answers.lock().unwrap().insert(path.to_owned(), answer);
     }
 
     /// Everything asked so far.
@@ -277,6 +294,10 @@ fn answer<S: Read + Write>(stream: &mut S, asked: &Asked, shared: &Shared) -> io
     let path = target.split('?').next().unwrap_or("/");
     let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
     let number = || rest.parse::<usize>().unwrap_or(0);
+    let given = shared.answers.lock().unwrap().get(path).cloned();
+    if let Some(given) = given {
+        return as_given(stream, asked, &given);
+    }
     match first {
         "size" => plain(stream, asked, 200, "application/octet-stream", &vec![b's'; number()]),
         "status" => plain(stream, asked, number(), "text/plain", b"as asked"),
@@ -340,7 +361,33 @@ fn answer<S: Read + Write>(stream: &mut S, asked: &Asked, shared: &Shared) -> io
     }
 }
 
-fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+fn as_given<S: Write>(stream: &mut S, asked: &Asked, given: &Answer) -> io::Result<()> {
+    let chunked = !given.head.to_ascii_lowercase().contains("content-length");
+    let coding = if chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
+    let head = format!("HTTP/1.1 {}X-Origin: 1\r\n{coding}\r\n", given.head);
+    stream.write_all(head.as_bytes())?;
+    stream.flush()?;
+    if asked.line.starts_with("HEAD ") {
+        return Ok(());
+    }
+    for (wait, piece) in &given.pieces {
+        std::thread::sleep(Duration::from_millis(*wait));
+        if chunked {
+            stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
+        }
+        stream.write_all(piece)?;
+        if chunked {
+            stream.write_all(b"\r\n")?;
+        }
+        stream.flush()?;
+    }
+    if chunked {
+        stream.write_all(b"0\r\n\r\n")?;
+    }
+    stream.flush()
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packed.write_all(bytes)?;
     packed.finish()

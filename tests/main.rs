@@ -19,6 +19,7 @@ mod daemon;
 mod exchange;
 mod failed_calls;
 mod fake_origin;
+mod files;
 mod golden;
 mod inspected;
 mod ipv6;
@@ -46,11 +47,17 @@ mod shipped;
 mod signing_in;
 mod theme_quality;
 mod typed_words;
+mod viruses;
 
 /// What a power cut can leave, as the ledger's own tests rebuild it.
 #[path = "../ledger/tests/access/crash.rs"]
 #[allow(dead_code, reason = "the ledger's tests use the rest")]
 mod crash;
+
+/// Debian's clamd, as the proxy's own tests start it.
+#[path = "../proxy/tests/scanner/mod.rs"]
+#[allow(dead_code, reason = "the proxy's tests use the rest")]
+mod scanner;
 
 /// The replay tool's own parts: some are used here, the rest only tested.
 macro_rules! of_the_replay_tool {

@@ -2,6 +2,7 @@
 
 mod fewer_lists;
 mod people;
+mod scanner;
 
 use crate::args::DoctorArgs;
 use crate::ca::Health;
@@ -112,6 +113,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
     checks.push(change_log(school).await);
     checks.extend(people::administrators(school, read.as_ref().ok()).await);
     checks.push(authority(config));
+    checks.extend(scanner::check(config, read.as_ref().ok()).await);
     checks.extend(checkpoints(school));
     if health::is_running(&config.state) {
         checks.push(ready(config).await);

@@ -723,6 +723,17 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
              an unblock does not change that"
                 .to_owned()
         }
+        ReasonCode::FileKind | ReasonCode::FileHidden | ReasonCode::FileSize => {
+            "nobody, while [files] of the policy blocks it for this level; its roles may fetch it"
+                .to_owned()
+        }
+        ReasonCode::Virus => "nobody: the file would harm a device".to_owned(),
+        ReasonCode::ScanUnavailable => {
+            "by itself, once the virus scanner answers: schoolgate doctor".to_owned()
+        }
+        ReasonCode::ScanTooLarge => {
+            "nobody, while virus_scan of the policy has if_too_large = \"block\"".to_owned()
+        }
         ReasonCode::SignIn => "sign in with a school name and password".to_owned(),
         _ => "not a decision of the policy: schoolgate doctor".to_owned(),
     })

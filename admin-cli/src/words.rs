@@ -148,7 +148,7 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::SearchWords => "the search is of a theme that this level may not search for",
         ReasonCode::PromptWords => "what was asked is of a theme that this level may not ask about",
         ReasonCode::Unscanned => {
-            "the filter could not look into the page, and this level may not read everything"
+            "the filter could not look into the page; where the level may not read everything, it is refused"
         }
         ReasonCode::TlsExpired => "the site's certificate is out of date",
         ReasonCode::TlsName => "the site's certificate is for other names",
@@ -196,6 +196,17 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::RawAddress => "an address in the place of a site's name",
         ReasonCode::HiddenName => {
             "a connection that hides which site it is for, behind a name that is for nothing else (ECH)"
+        }
+        ReasonCode::FileKind => "the policy keeps files of this kind from this level",
+        ReasonCode::FileHidden => "the file could not be looked into, and the policy blocks such",
+        ReasonCode::FileSize => "the file is larger than this level may fetch",
+        ReasonCode::Virus => "the virus scanner knows what is in the file",
+        ReasonCode::ScanUnavailable => {
+            "the virus scanner gave no answer; what becomes of the file then, virus_scan of the policy says"
+        }
+        ReasonCode::ScanTooLarge => {
+            "the file is larger than what the virus scanner takes; what becomes of it then, virus_scan of the \
+             policy says"
         }
     }
 }

@@ -157,8 +157,14 @@ impl Forwarded {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = self.scanning.as_ref().map_or(0, |scanning| scanning.held_bytes());
-        with_more(self.incoming.size_hint(), held)
+        let Some(scanning) = &self.scanning else { return self.incoming.size_hint() };
+        // Only a length that the site said: one that is known as all has come leaves no place for trailers.
+        if let Some(left) = scanning.left_of_length() {
+            return SizeHint::with_exact(left);
+        }
+        let mut hint = SizeHint::new();
+        hint.set_lower(scanning.held_bytes());
+        hint
     }
 
     /// Whether there is nothing more to come.
@@ -167,16 +173,13 @@ impl Forwarded {
     }
 
     /// Has it looked into from now on.
-    pub(crate) fn look_into(&mut self, scanning: Box<Scanning>) {
+    pub(crate) fn look_into(&mut self, mut scanning: Box<Scanning>) {
+        scanning.has_length(self.incoming.size_hint().exact());
+        self.live.wait_at_most(scanning.idle_ms(self.idle_ms));
         self.scanning = Some(scanning);
     }
 
     /// Who looks into it.
-    pub(crate) fn scanning(&self) -> Option<&Scanning> {
-        self.scanning.as_deref()
-    }
-
-    /// The same.
     pub(crate) fn scanning_mut(&mut self) -> Option<&mut Scanning> {
         self.scanning.as_deref_mut()
     }
@@ -193,21 +196,27 @@ impl Forwarded {
         self.scanning = None;
     }
 
-    /// Reads one piece, and keeps it.
+    /// Reads one piece and keeps it, or has the virus scanner get on.
     pub(crate) fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(scanning) = &mut self.scanning else { return Poll::Ready(()) };
+        if ready!(scanning.poll_scan(&self.live, cx)) || scanning.is_whole() {
+            return Poll::Ready(());
+        }
         match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
             Some(Ok(mut frame)) => {
-                self.live.wait_at_most(self.idle_ms);
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_trailers(trailers);
                 }
                 scanning.take(frame);
+                self.live.wait_at_most(scanning.idle_ms(self.idle_ms));
                 if self.incoming.is_end_stream() {
                     scanning.end();
                 }
             }
-            Some(Err(error)) => self.broken = Some(Box::new(error)),
+            Some(Err(error)) => {
+                self.broken = Some(Box::new(error));
+                scanning.break_off();
+            }
             None => scanning.end(),
         }
         Poll::Ready(())
@@ -220,8 +229,8 @@ impl Forwarded {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
             let Some(scanning) = &mut self.scanning else { return Poll::Ready(None) };
-            if let Some(stopped) = scanning.stopped() {
-                scanning.note_cut(&self.live, stopped);
+            if scanning.stopped().is_some() {
+                scanning.note_cut(&self.live);
                 self.live.finish(End::Cut);
                 self.give_up();
                 return Poll::Ready(Some(Err(BodyError::Stopped)));
@@ -235,11 +244,14 @@ impl Forwarded {
                 }
                 return Poll::Ready(Some(Ok(frame)));
             }
-            if scanning.has_ended() {
+            if scanning.is_over() {
                 if !self.ended {
                     self.scanned();
                 }
                 return Poll::Ready(None);
+            }
+            if self.broken.is_some() {
+                ready!(scanning.poll_gone(cx));
             }
             if let Some(error) = self.broken.take() {
                 scanning.note(&self.live);

@@ -9,11 +9,13 @@ mod alerts;
 mod file;
 mod limits;
 mod mail;
+mod scanner;
 mod show;
 
 pub use alerts::AlertSettings;
 pub use limits::Limits;
 pub use mail::{MailSettings, MailTls};
+pub use scanner::{ScannerPlace, ScannerSettings};
 
 use crate::address::{Reach, reach, unmapped};
 use rules::host::Host;
@@ -54,6 +56,8 @@ pub struct Config {
     pub alerts: AlertSettings,
     /// The server that takes mail; `None`: none is sent.
     pub mail: Option<MailSettings>,
+    /// The virus scanner; `None`: there is none, and what the policy wants scanned cannot be.
+    pub scanner: Option<ScannerSettings>,
     /// Administrators' sessions.
     pub accounts: AccountSettings,
     /// Where categories come from.

@@ -1,19 +1,21 @@
 //! A permitted request on its way to the site, and the answer on its way back.
 
 use crate::body::{Ask, Forwarded, Gate, Incoming, Progress, Reply};
+use crate::codings;
 use crate::connection::{Client, Handover, Tunnel};
 use crate::early::{self, Early};
 use crate::exchange::{
     Route, expects_continue, has_body, is_about_whole_site, is_last_hop, path_and_query,
 };
 use crate::fair::Payer;
+use crate::files::SEC_FETCH_DEST;
 use crate::headers;
 use crate::http2;
 use crate::live::Live;
 use crate::messages::Messages;
 use crate::pool::{Cause, Site, Upstream};
 use crate::reach::{self, Reached, Unreached};
-use crate::record::{self, Permit};
+use crate::record::{self, Arrival, Permit};
 use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body, written};
 use crate::resolve::ResolveError;
 use crate::scan;
@@ -21,6 +23,7 @@ use crate::searches::{Changes, strip_restrictions};
 use crate::telemetry::UpstreamError;
 use crate::typed::Prompting;
 use crate::upstream_tls::Alpn;
+use crate::view::Ruling;
 use crate::websocket;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -51,6 +54,8 @@ pub(crate) enum Failure {
     Site(SiteFault, UpstreamError),
     /// The client: it broke its own request off, or its body cannot be read.
     Client,
+    /// The site must not get what the client wrote; that is recorded.
+    Written(Box<(Ruling, Arrival)>),
 }
 
 impl From<Unreached> for Failure {
@@ -80,22 +85,34 @@ pub(crate) async fn forward(
     if is_last_hop(request.method(), request.headers()) {
         return answer_options(&live);
     }
+    let dest = request.headers().get(SEC_FETCH_DEST).cloned();
+    let switches = request.method() == Method::CONNECT || wants_websocket(&request);
+    // Whoever sends a coding may have sent a length too (see `Seat::take_length_seen`).
+    let closes =
+        !switches && client.inside.is_none() && request.headers().contains_key(TRANSFER_ENCODING);
     let answer = if request.method() == Method::CONNECT {
         Box::pin(websocket::open(worker, client, &live, (route, changes), request)).await
     } else {
-        match wants_websocket(&request) {
+        match switches {
             true => Box::pin(upgrade(worker, client, &live, (route, changes), request)).await,
-            false => plain(worker, client, &live, (route, changes, asker), request).await,
+            false => plain(worker, client, &live, (route, changes), request).await,
         }
     };
-    answer.unwrap_or_else(|failure| match failure {
-        Failure::Stopped(end) => stopped(worker, &live, asker, end),
-        Failure::Client => unreadable_body(worker, &live, asker),
-        Failure::Site(fault, kind) => {
+    let mut answer = match answer {
+        // Also where a site did not agree to a WebSocket: what it answers instead is an answer like any.
+        Ok(answer) => scan::examine(worker, &live, asker, answer, dest.as_ref()).await,
+        Err(Failure::Stopped(end)) => return stopped(worker, &live, asker, end),
+        Err(Failure::Client) => return unreadable_body(worker, &live, asker),
+        Err(Failure::Written(refused)) => return written(worker, &live, asker, &refused),
+        Err(Failure::Site(fault, kind)) => {
             worker.meters.upstream_error(kind);
-            site_fault(worker, &live, asker, fault)
+            return site_fault(worker, &live, asker, fault);
         }
-    })
+    };
+    if closes {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// A request and its answer on a connection that others may use before and, unless it binds the
@@ -104,16 +121,14 @@ async fn plain(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     live: &Rc<Live>,
-    (route, changes, asker): (Route, Option<Box<Changes>>, &Asker),
+    (route, changes): (Route, Option<Box<Changes>>),
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
-    // Whoever sends a coding may have sent a length too (see `Seat::take_length_seen`).
-    let closes = request.headers().contains_key(TRANSFER_ENCODING) && client.inside.is_none();
     let signs_in = headers::signs_connection_in(request.headers(), &AUTHORIZATION);
     let early = Early::new(client, &request);
     let version = request.version();
     let mut request = prepare(worker, live, request, changes, None, Some(&early));
-    scan::ask_for_known_codings(worker, live, request.headers_mut());
+    codings::ask_for_known_codings(worker, live, request.headers_mut());
     let mut route = Some(route);
     let mut tries = 1;
     loop {
@@ -140,18 +155,13 @@ async fn plain(
         };
         let unanswered = match answered {
             Ok(answer) => {
-                let answer = pass_back(worker, client, live, upstream, answer, version)?;
-                let mut answer = scan::examine(worker, live, asker, answer).await;
-                if closes {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                return Ok(answer);
+                return pass_back(worker, client, live, upstream, answer, version);
             }
             Err(unanswered) => unanswered,
         };
         let refused = progress.as_ref().and_then(|body| body.refused.take());
         if let Some((ruling, arrival)) = refused {
-            return Ok(written(worker, live, asker, (&ruling, &arrival)));
+            return Err(Failure::Written(Box::new((ruling, arrival))));
         }
         let cause = unanswered.cause;
         if cause.wants_http1() {

@@ -4,6 +4,7 @@ use crate::follow::Follower;
 use crate::heartbeat::Heartbeats;
 use crate::identify::Verifier;
 use crate::log_watch::LogWatch;
+use crate::scanner_watch::ScannerWatch;
 use crate::snapshot::Current;
 use crate::telemetry::Metrics;
 use bytes::Bytes;
@@ -36,6 +37,7 @@ pub(crate) struct Ops {
     heartbeats: Arc<Heartbeats>,
     tunnels: Arc<crate::limit::Admission>,
     verifier: Arc<Verifier>,
+    scanner: Arc<ScannerWatch>,
 }
 
 /// Set when asked for, not kept up.
@@ -154,7 +156,7 @@ impl Ops {
         (journals, log_watch): (Arc<Journals>, Arc<LogWatch>),
         heartbeats: Arc<Heartbeats>,
         tunnels: Arc<crate::limit::Admission>,
-        verifier: Arc<Verifier>,
+        (verifier, scanner): (Arc<Verifier>, Arc<ScannerWatch>),
     ) -> prometheus::Result<Self> {
         let gauges = Gauges::new(&metrics)?;
         Ok(Self {
@@ -167,6 +169,7 @@ impl Ops {
             heartbeats,
             tunnels,
             verifier,
+            scanner,
         })
     }
 
@@ -266,6 +269,8 @@ impl Ops {
                 "refused": log.refused,
                 "last_error": log.last_error,
             },
+            // Whether files go on without it, the policy says.
+            "virus_scanner": self.scanner.is_up().map(|ok| serde_json::json!({ "ok": ok })),
             // Not full yet is ready still: it is for whoever reads this to see to it.
             "disk": self.log_watch.disk().map(|disk| serde_json::json!({
                 "size_bytes": disk.size_bytes,

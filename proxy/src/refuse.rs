@@ -4,6 +4,7 @@
 use crate::body::{Incoming, Reply};
 use crate::connection::Client;
 use crate::exchange::Asked;
+use crate::files::SEC_FETCH_DEST;
 use crate::forward::ALLOWED_METHODS;
 use crate::identify::CHALLENGE;
 use crate::live::{Facts, Live};
@@ -15,8 +16,8 @@ use crate::worker::Worker;
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, PROXY_AUTHENTICATE, REFERRER_POLICY,
+    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use ledger::record::End;
@@ -26,8 +27,6 @@ use rules::level::{LevelId, PageStyle};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
 use std::rc::Rc;
-
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// When to ask again after a limit was met, in seconds (RFC 9110, 10.2.3): a queue of sign-ins is
 /// worked off by then.
@@ -381,7 +380,7 @@ pub(crate) fn written(
     worker: &Worker,
     live: &Live,
     asker: &Asker,
-    (ruling, arrival): (&Ruling, &Arrival),
+    (ruling, arrival): &(Ruling, Arrival),
 ) -> Response<Reply> {
     in_place(live, asker, said(worker, live, asker, (ruling, arrival)))
 }
@@ -682,6 +681,13 @@ fn opens_by_unblock(code: ReasonCode) -> bool {
         | Code::EncryptedHello
         | Code::NotTls
         | Code::Misdirected => false,
+        // An unblock opens a site, and never what its files do to a device.
+        Code::FileKind
+        | Code::FileHidden
+        | Code::FileSize
+        | Code::Virus
+        | Code::ScanUnavailable
+        | Code::ScanTooLarge => false,
     }
 }
 

@@ -1,160 +1,241 @@
-//! What an answer says: decoded, read and scored on its way to the client.
+//! What an answer says and is: read, and its files looked at and scanned, on its way to the client.
 //!
-//! A body is held back as long as it is short and has only begun: until then a page that is of a theme can still be
-//! replaced by ours. Later it is cut. Either is recorded as an access of its own, of the method `PAGE`, refused;
-//! what is watched for and passes is recorded as signs of the request.
+//! A body is held back as long as it is short and has only begun, and a file that is scanned for viruses until it is
+//! known to be clean: until then it can still be replaced by a page of ours. Later it is cut. Either is recorded as an
+//! access of its own, of the method `PAGE`, refused; what is watched for and passes is recorded as signs of the
+//! request.
 
 use crate::body::{Forwarded, Reply};
+use crate::clamd::Held;
+use crate::files::FileLook;
 use crate::live::{Facts, Live};
-use crate::record::{self, Arrival, now};
+use crate::record::{self, Arrival, Inside};
 use crate::refuse::{self, Asker};
-use crate::themes::{Actions, Reading};
-use crate::view::{Ruling, View};
+use crate::scanned_text::Text;
+use crate::view::Ruling;
+use crate::virus::Answer;
 use crate::worker::Worker;
 use bytes::Bytes;
-use categorizer::page::{Format, PageHead, PageLimits, PageScan, Step, Unscannable};
+use hyper::Response;
 use hyper::body::Frame;
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, Response};
-use ledger::notes::{Sign, SignSource};
-use rules::decide::ReasonCode;
+use hyper::header::HeaderValue;
+use hyper::http::response::Parts;
+use ledger::notes::Sign;
+use rules::decide::{ReasonCode, Verdict};
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
-/// The method in the record of a page that was refused for what it says.
+/// The method in the record of an answer that was refused for what it says or is.
 pub(crate) const PAGE_METHOD: &str = "PAGE";
+
+/// How long the head of a page is held back whose text does not begin to come.
+const HOLD_PAGE: Duration = Duration::from_secs(2);
+
+/// How long what had come of a body that broke off has to get to the client, before that is told.
+const LAST_BYTES: Duration = Duration::from_millis(20);
 
 /// How long the beginning of a body is held back, once it has come.
 const HOLD: Duration = Duration::from_millis(4);
+/// The same of a file: nobody sees it grow.
+const HOLD_FILE: Duration = Duration::from_millis(100);
+/// How long the head of an answer without text waits for its first bytes: some clients want it first.
+const HOLD_HEAD: Duration = Duration::from_secs(1);
 
-/// Why a body goes no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stopped {
-    /// It is of a theme that the level may not read.
-    Words,
-    /// It cannot be looked into, and the level may not read everything.
-    Unscanned(Unscannable),
+/// Why a body goes no further, or went although it could not be looked into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stopped {
+    pub(crate) code: ReasonCode,
+    /// What decided, in the words of the record.
+    pub(crate) rule: Option<Rc<str>>,
 }
 
 impl Stopped {
-    fn code(self) -> ReasonCode {
-        match self {
-            Self::Words => ReasonCode::PageWords,
-            Self::Unscanned(_) => ReasonCode::Unscanned,
-        }
+    /// For a reason that says it all.
+    pub(crate) fn because(code: ReasonCode) -> Self {
+        Self { code, rule: None }
+    }
+
+    fn ruling(&self, facts: &Facts) -> Ruling {
+        let (categories, rule) = (facts.categories, self.rule.clone());
+        Ruling { categories, rule, ..Ruling::block(self.code) }
     }
 }
 
 /// A body that is looked into.
 pub(crate) struct Scanning {
     worker: Rc<Worker>,
-    scan: PageScan,
-    reading: Reading,
-    actions: Rc<Actions>,
-    source: SignSource,
+    text: Option<Text>,
+    file: Option<FileLook>,
     /// What came and was not passed on.
     held: VecDeque<Frame<Bytes>>,
     held_bytes: u64,
-    /// What is held may be passed on.
-    released: bool,
-    /// Something was.
-    passed: bool,
-    /// The body has ended, and was judged as a whole.
-    ended: bool,
+    passed_bytes: u64,
+    /// As the site said.
+    length: Option<u64>,
+    /// The place of what is held of a file that is scanned, or was, and has not left yet.
+    place: Option<Held>,
+    first_came: Option<Instant>,
+    /// All of it came, and was judged as a whole.
+    is_whole: bool,
+    /// The head of the answer goes out, so that from now on it can only be cut.
+    head_is_out: bool,
     stopped: Option<Stopped>,
+    /// The body broke off, and what is held back goes first.
+    breaks: Option<Pin<Box<Sleep>>>,
 }
 
 impl Scanning {
-    /// For an answer; `None` where there is nothing to look for in it. The error: it cannot be looked into.
+    /// For an answer; `None` where there is nothing to look for in it. The error: it is refused.
     fn of(
         worker: &Rc<Worker>,
-        view: &View,
         live: &Live,
-        headers: &HeaderMap,
+        head: &Parts,
+        dest: Option<&HeaderValue>,
     ) -> Result<Option<Self>, Stopped> {
-        let facts = live.facts();
-        let mut actions = view.actions(facts.who.level);
-        if !actions.watch() {
+        let view = worker.view();
+        let text = Text::of(worker, &view, live, &head.headers)?;
+        let file = FileLook::of((worker, &view, live), head, dest, text.is_some())?;
+        if text.is_none() && file.is_none() {
             return Ok(None);
         }
-        if actions.block() && facts.with_access(|access| view.snapshot.is_opened(access, now())) {
-            actions = Rc::new(actions.only_watched());
-        }
-        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        let content_type = headers.get(CONTENT_TYPE).and_then(text);
-        // Without a type browsers look at the bytes, and mostly take them for a page.
-        let content_type = content_type.as_deref().unwrap_or("text/html");
-        let codings: Vec<_> = headers.get_all(CONTENT_ENCODING).iter().filter_map(text).collect();
-        let head = PageHead {
-            content_type: Some(content_type),
-            content_encoding: &codings.join(","),
-            format: None,
-            top_level_domain: facts.host.as_str().rsplit('.').next(),
-        };
-        let scan = match PageScan::new(&head, PageLimits::default()) {
-            Ok(Some(scan)) => scan,
-            Ok(None) => return Ok(None),
-            Err(why) if actions.block() => return Err(Stopped::Unscanned(why)),
-            Err(_) => return Ok(None),
-        };
-        let streams = matches!(
-            Format::of(Some(content_type)),
-            Some(Format::Events | Format::JsonStream | Format::Messages)
-        );
-        let reading = Reading::new(
-            view.snapshot.themes.clone(),
-            Rc::clone(&actions),
-            Rc::clone(&worker.theme_scratch),
-            streams,
-        );
         Ok(Some(Self {
             worker: Rc::clone(worker),
-            scan,
-            reading,
-            actions,
-            source: if streams { SignSource::Reply } else { SignSource::Page },
+            text,
+            file,
             held: VecDeque::new(),
             held_bytes: 0,
-            released: false,
-            passed: false,
-            ended: false,
+            passed_bytes: 0,
+            length: None,
+            place: None,
+            first_came: None,
+            is_whole: false,
+            head_is_out: false,
             stopped: None,
+            breaks: None,
         }))
     }
 
     /// Takes what comes next.
     pub(crate) fn take(&mut self, frame: Frame<Bytes>) {
-        if let Some(data) = frame.data_ref() {
-            let step = self.scan.push(data, &mut self.reading);
-            self.held_bytes += data.len() as u64;
-            self.held.push_back(frame);
-            self.obey(step);
-        } else {
-            self.held.push_back(frame);
+        let Some(data) = frame.data_ref() else { return self.held.push_back(frame) };
+        if self.first_came.is_none() {
+            self.first_came = Some(Instant::now());
+        }
+        let stopped = self.look_at(data);
+        self.stop(stopped);
+        self.held_bytes += data.len() as u64;
+        let data_bytes = data.len() as u64;
+        self.held.push_back(frame);
+        self.find_room(data_bytes);
+    }
+
+    fn look_at(&mut self, data: &Bytes) -> Option<Stopped> {
+        let Self { worker, text, file, .. } = self;
+        let mut stopped = None;
+        match (text, file.as_mut()) {
+            (Some(text), None) => stopped = text.push(data, &mut |_| {}).0,
+            (Some(text), Some(file)) => {
+                let (said, fault) = text.push(data, &mut |decoded| file.decoded(decoded));
+                stopped = said;
+                if let Some(why) = fault {
+                    file.broken_coding(why);
+                }
+            }
+            (None, _) => {}
+        }
+        let Some(file) = file else { return stopped };
+        let taken = file.take(data).err();
+        stopped.or(taken).or_else(|| file.check(worker))
+    }
+
+    /// Counts what is held of a file that is scanned among that of all of them.
+    fn find_room(&mut self, came: u64) {
+        let Some(file) = self.file.as_mut().filter(|file| file.is_scanned()) else { return };
+        let Some(scanner) = &self.worker.scanner else { return };
+        let bytes = if self.place.is_none() { self.held_bytes } else { came };
+        let has_room = self.place.get_or_insert_with(|| scanner.hold()).add(bytes);
+        if !has_room && let Some(scan) = file.scan() {
+            scan.no_room();
         }
     }
 
     /// The body has ended in order.
     pub(crate) fn end(&mut self) {
-        if self.ended {
+        if self.is_whole {
             return;
         }
-        let step = self.scan.end(&mut self.reading);
-        self.obey(step);
-        self.ended = true;
-        self.released = true;
+        self.is_whole = true;
+        let said = self.text.as_mut().and_then(Text::end);
+        self.stop(said);
+        let found = self.file.as_mut().and_then(|file| file.end(&self.worker));
+        self.stop(found);
+    }
+
+    /// The body broke off: what came of it may be passed on, where it would have been.
+    pub(crate) fn break_off(&mut self) {
+        let text = self.text.as_mut().map(Text::end);
+        self.stop(text.flatten());
+        let found = self.file.as_mut().and_then(|file| file.end(&self.worker));
+        self.stop(found);
+        if !self.held.is_empty() {
+            self.breaks = Some(Box::pin(sleep(LAST_BYTES)));
+        }
+    }
+
+    /// Waits until what was passed on last has gone: of a body in error hyper, and a stream that is taken back, send
+    /// nothing more.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.breaks.as_mut().map_or(Poll::Ready(()), |breaks| breaks.as_mut().poll(cx))
+    }
+
+    fn stop(&mut self, stopped: Option<Stopped>) {
+        if self.stopped.is_none() {
+            self.stopped = stopped;
+        }
     }
 
     /// What may be passed on next.
     pub(crate) fn next(&mut self) -> Option<Frame<Bytes>> {
-        if self.stopped.is_some() || !self.released {
+        if self.stopped.is_some() {
             return None;
         }
-        let frame = self.held.pop_front()?;
-        self.held_bytes -= frame.data_ref().map_or(0, |data| data.len() as u64);
-        self.passed = true;
+        let most = if self.is_released() { u64::MAX } else { self.may_trickle() };
+        if most == 0 {
+            return None;
+        }
+        let whole = self.held.front()?.data_ref().is_none_or(|data| data.len() as u64 <= most);
+        let frame = if whole {
+            self.held.pop_front()?
+        } else {
+            // It is shorter than the piece, so that it fits.
+            Frame::data(self.held.front_mut()?.data_mut()?.split_to(most as usize))
+        };
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.held_bytes -= bytes;
+        self.passed_bytes += bytes;
+        if let Some(place) = &mut self.place {
+            place.let_go(bytes);
+        }
         Some(frame)
+    }
+
+    /// How much of a file that is still scanned may go, so that its client does not give up.
+    fn may_trickle(&mut self) -> u64 {
+        let (held, went) = (self.held_bytes, self.passed_bytes);
+        let scan = self.file.as_mut().and_then(FileLook::scan).filter(|_| self.head_is_out);
+        scan.map_or(0, |scan| scan.may_go(held + went, went))
+    }
+
+    /// What is held may be passed on, all of it.
+    fn is_released(&self) -> bool {
+        let file = self.file.as_ref();
+        self.text.as_ref().is_none_or(Text::is_released)
+            && (self.is_whole || self.breaks.is_some() || file.is_none_or(FileLook::is_judged))
+            && !file.is_some_and(FileLook::is_scanned)
     }
 
     /// Bytes that came and were not passed on.
@@ -162,147 +243,188 @@ impl Scanning {
         self.held_bytes
     }
 
-    /// Whether nothing is left of a body that has ended.
-    pub(crate) fn is_over(&self) -> bool {
-        self.ended && self.held.is_empty()
+    /// What the site said of its length.
+    pub(crate) fn has_length(&mut self, length: Option<u64>) {
+        self.length = length;
     }
 
-    /// Whether the body has ended, passed on or not.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended
+    /// Bytes of that which were not passed on; `None` where the site did not say.
+    pub(crate) fn left_of_length(&self) -> Option<u64> {
+        self.length.map(|length| length.saturating_sub(self.passed_bytes))
+    }
+
+    /// Whether nothing is left of a body that has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_whole && self.held.is_empty() && self.is_released() && self.stopped.is_none()
+    }
+
+    /// Whether all of it came.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// Why it goes no further.
-    pub(crate) fn stopped(&self) -> Option<Stopped> {
-        self.stopped
+    pub(crate) fn stopped(&self) -> Option<&Stopped> {
+        self.stopped.as_ref()
+    }
+
+    /// How long it may go without a byte, where others may for so long.
+    pub(crate) fn idle_ms(&mut self, idle_ms: u64) -> u64 {
+        let scan = self.file.as_mut().and_then(FileLook::scan);
+        scan.map_or(idle_ms, |scan| scan.idle_ms(idle_ms))
+    }
+
+    /// Has the virus scanner take what came. Ready with whether anything is new; pending while it takes, and nothing
+    /// more is to be read.
+    pub(crate) fn poll_scan(&mut self, live: &Live, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(scan) = self.file.as_mut().and_then(FileLook::scan) else {
+            return Poll::Ready(false);
+        };
+        if self.head_is_out && scan.poll_trickle(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        let (answer, word) = match scan.poll(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => return Poll::Ready(false),
+            Poll::Ready(Some(answered)) => answered,
+        };
+        self.worker.meters.virus_scan(word);
+        if let Some(file) = &mut self.file {
+            file.scan_is_over();
+        }
+        let stopped = match answer {
+            Answer::Clean => None,
+            Answer::Refused(stopped) => Some(stopped),
+            Answer::Passed(passed) => record_passed(&self.worker, &live.facts(), &passed).err(),
+        };
+        self.stop(stopped);
+        Poll::Ready(true)
     }
 
     fn is_settled(&self) -> bool {
-        self.stopped.is_some() || self.released
+        self.stopped.is_some() || self.is_released()
+    }
+
+    /// Until when it is held; `None`: as long as its client waits.
+    fn holds_until(&mut self, begun: Instant) -> Option<Instant> {
+        if let Some(scan) = self.file.as_mut().and_then(FileLook::scan) {
+            return Some(scan.trickles_from());
+        }
+        match self.first_came {
+            Some(came) if self.file.as_ref().is_some_and(FileLook::is_download) => {
+                Some(came + HOLD_FILE)
+            }
+            Some(came) => Some(came + HOLD),
+            None if self.text.as_ref().is_some_and(|text| !text.is_stream()) => {
+                Some(begun + HOLD_PAGE)
+            }
+            // Who reads along may want to know that there is something to read.
+            None if self.text.is_some() => Some(begun),
+            None => Some(begun + HOLD_HEAD),
+        }
     }
 
     fn stop_holding(&mut self) {
-        self.scan.stop_holding();
-        self.released = true;
+        if let Some(text) = &mut self.text {
+            text.stop_holding();
+        }
+        let found = self.file.as_mut().and_then(|file| file.stop_waiting(&self.worker));
+        self.stop(found);
     }
 
-    fn obey(&mut self, step: Step) {
-        match step {
-            Step::Hold => {}
-            Step::Release => self.released = true,
-            Step::Flagged => self.stopped = Some(Stopped::Words),
-            Step::Unscannable(why @ (Unscannable::Bomb | Unscannable::Coding))
-                if self.actions.block() =>
-            {
-                self.stopped = Some(Stopped::Unscanned(why));
-            }
-            // Too long to read to its end, or not what it says it is: what could be read of it was.
-            Step::Unscannable(_) => self.released = true,
-        }
+    fn signs(&self) -> Vec<Sign> {
+        self.text.as_ref().map(Text::signs).unwrap_or_default()
     }
 
     /// Records what of a body that passed is watched for.
     pub(crate) fn note(&self, live: &Live) {
-        self.reading.signs(self.source).into_iter().for_each(|sign| live.add_sign(sign));
+        self.signs().into_iter().for_each(|sign| live.add_sign(sign));
     }
 
     /// Records that a body was cut after part of it was passed on.
-    pub(crate) fn note_cut(&self, live: &Live, stopped: Stopped) {
-        let view = self.worker.view();
-        let arrival = Arrival::now(&self.worker.journal);
-        let ruling = ruling(&live.facts(), stopped, self.reading.signs(self.source));
+    pub(crate) fn note_cut(&self, live: &Live) {
+        let Some(stopped) = &self.stopped else { return };
         let journal = &self.worker.journal;
-        record::refuse_page(journal, (&view, &ruling), &arrival, &live.facts(), (0, 0));
+        let arrival = Arrival::now(journal);
+        let ruling = Ruling { signs: self.signs(), ..stopped.ruling(&live.facts()) };
+        let decided = (&*self.worker.view(), &ruling);
+        record::refuse_page(journal, decided, &arrival, &live.facts(), (0, 0));
     }
 }
 
-fn ruling(facts: &Facts, stopped: Stopped, signs: Vec<Sign>) -> Ruling {
-    Ruling { categories: facts.categories, signs, ..Ruling::block(stopped.code()) }
+/// Records that an answer is passed on although it could not be looked into. The error: that cannot be recorded, so that
+/// it must not be.
+pub(crate) fn record_passed(
+    worker: &Worker,
+    facts: &Facts,
+    passed: &Stopped,
+) -> Result<(), Stopped> {
+    let arrival = Arrival::now(&worker.journal);
+    let ruling = Ruling { verdict: Verdict::Allow, ..passed.ruling(facts) };
+    let what = Inside { method: PAGE_METHOD, words: None };
+    let decided = (&*worker.view(), &ruling);
+    record::inside(&worker.journal, decided, &arrival, facts, &what, (0, 0))
+        .map_err(|_| Stopped::because(ReasonCode::LogUnavailable))
 }
 
-/// Looks into an answer: what is passed on is looked into on its way, or is a page of ours instead.
+/// Looks into an answer: what is passed on is looked into on its way, or is a page of ours instead. `dest` is what the
+/// client says that it is for.
 pub(crate) async fn examine(
     worker: &Rc<Worker>,
     live: &Rc<Live>,
     asker: &Asker,
     answer: Response<Reply>,
+    dest: Option<&HeaderValue>,
 ) -> Response<Reply> {
-    let view = worker.view();
     let (parts, body) = answer.into_parts();
     let mut body = match body {
         Reply::Forwarded(body) if !asker.is_head() && !body.is_over() => body,
         other => return Response::from_parts(parts, other),
     };
-    let scanning = match Scanning::of(worker, &view, live, &parts.headers) {
+    let (stopped, signs) = match Scanning::of(worker, live, &parts, dest) {
         Ok(None) => return Response::from_parts(parts, Reply::Forwarded(body)),
-        Ok(Some(scanning)) => scanning,
-        Err(stopped) => {
-            drop(body);
-            let ruling = ruling(&live.facts(), stopped, Vec::new());
-            return refuse::page(worker, live, asker, ruling);
+        Ok(Some(scanning)) => {
+            body.look_into(Box::new(scanning));
+            if let Err(end) = live.unless_stopped(hold(&mut body)).await {
+                body.give_up();
+                return refuse::stopped(worker, live, asker, end);
+            }
+            let Some(scanning) = body.scanning_mut() else {
+                return Response::from_parts(parts, Reply::Forwarded(body));
+            };
+            scanning.head_is_out = true;
+            match scanning.stopped.clone() {
+                None => return Response::from_parts(parts, Reply::Forwarded(body)),
+                Some(stopped) => (stopped, scanning.signs()),
+            }
         }
+        Err(stopped) => (stopped, Vec::new()),
     };
-    body.look_into(Box::new(scanning));
-    hold(&mut body).await;
-    let Some(stopped) = body.scanning().and_then(Scanning::stopped) else {
-        return Response::from_parts(parts, Reply::Forwarded(body));
-    };
-    let signs = body.scanning().map(|it| it.reading.signs(it.source)).unwrap_or_default();
     body.give_up();
     drop(body);
-    let ruling = ruling(&live.facts(), stopped, signs);
+    let ruling = Ruling { signs, ..stopped.ruling(&live.facts()) };
     refuse::page(worker, live, asker, ruling)
 }
 
 /// Reads the beginning of a body, until it may go on, must not, or has been held for long enough.
 async fn hold(body: &mut Forwarded) {
-    // The first bytes are waited for as long as a client would wait for them.
-    std::future::poll_fn(|cx| body.poll_held(cx)).await;
-    if body.scanning().is_none_or(Scanning::is_settled) || body.is_broken() {
-        return;
-    }
-    let settled = async {
-        while !body.scanning().is_none_or(Scanning::is_settled) && !body.is_broken() {
-            std::future::poll_fn(|cx| body.poll_held(cx)).await;
+    let begun = Instant::now();
+    while !body.is_broken() {
+        let Some(scanning) = body.scanning_mut().filter(|scanning| !scanning.is_settled()) else {
+            return;
+        };
+        let until = scanning.holds_until(begun);
+        let more = std::future::poll_fn(|cx| body.poll_held(cx));
+        let in_time = match until {
+            Some(until) => timeout_at(until, more).await.is_ok(),
+            None => {
+                more.await;
+                true
+            }
+        };
+        if !in_time {
+            body.scanning_mut().into_iter().for_each(Scanning::stop_holding);
+            return;
         }
-    };
-    if tokio::time::timeout(HOLD, settled).await.is_err()
-        && let Some(scanning) = body.scanning_mut()
-    {
-        scanning.stop_holding();
     }
-}
-
-/// Has a site answer in codings that can be undone, where its answer will be looked into.
-pub(crate) fn ask_for_known_codings(worker: &Worker, live: &Live, headers: &mut HeaderMap) {
-    if !worker.view().actions(live.facts().who.level).watch() {
-        return;
-    }
-    // A dictionary of an earlier answer, which we do not have (RFC 9842).
-    headers.remove("available-dictionary");
-    let mut values = headers.get_all(ACCEPT_ENCODING).iter();
-    let Some(first) = values.next() else { return };
-    if values.next().is_none() && USUAL_CODINGS.contains(&first.as_bytes()) {
-        return;
-    }
-    let known = known_codings(headers);
-    headers.insert(ACCEPT_ENCODING, known);
-}
-
-/// What browsers send, so that the usual request costs nothing.
-const USUAL_CODINGS: [&[u8]; 3] =
-    [b"gzip, deflate, br, zstd", b"gzip, deflate, br", b"gzip, deflate"];
-
-/// Those of the codings that a client takes which can be undone here, each with its weight (RFC 9110, 12.5.3).
-fn known_codings(headers: &HeaderMap) -> HeaderValue {
-    let fields = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok());
-    let known = fields.flat_map(|field| field.split(',')).map(str::trim).filter(|coding| {
-        let name = coding.split(';').next().unwrap_or_default().trim();
-        ["gzip", "x-gzip", "deflate", "br", "zstd", "identity"]
-            .iter()
-            .any(|it| it.eq_ignore_ascii_case(name))
-    });
-    let known = known.collect::<Vec<_>>().join(", ");
-    let known = if known.is_empty() { "identity" } else { &known };
-    HeaderValue::from_str(known).unwrap_or(HeaderValue::from_static("identity"))
 }

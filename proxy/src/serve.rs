@@ -3,6 +3,7 @@
 use crate::alerting;
 use crate::attest;
 use crate::authority::{self, AuthorityError};
+use crate::clamd::Scanner;
 use crate::config::Config;
 use crate::follow::{Follower, Serving};
 use crate::headers::ViaName;
@@ -15,6 +16,7 @@ use crate::ops::{self, Ops};
 use crate::record::now;
 use crate::resolve::ResolveRules;
 use crate::roots;
+use crate::scanner_watch::ScannerWatch;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
 use crate::telemetry::Metrics;
 use crate::upstream_tls::{UpstreamTls, UpstreamTlsError};
@@ -154,6 +156,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         unread_streams: config.limits.max_unread_streams,
     });
     let (stop, stopped) = watch::channel(Stop::No);
+    let scanner = config.scanner.clone().map(Scanner::new);
     let shared = Shared {
         verifier: Verifier::start(config.limits.password_checks, config.limits.password_queue)
             .map_err(system("the threads that check passwords"))?,
@@ -167,6 +170,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         journal_folder: config.state.join("journal"),
         metrics: metrics.clone(),
         heartbeats: Arc::clone(&heartbeats),
+        scanner: scanner.clone(),
         workers,
         admission: Arc::clone(&admission),
         stop: stopped.clone(),
@@ -213,9 +217,14 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
     running.attest_thread = Some(attest_thread.map_err(|error| ServeError::Attest(error.into()))?);
     let alerts_thread = alerting::start(alerting, &metrics, stopped.clone());
     running.alerts_thread = Some(alerts_thread.map_err(|error| ServeError::Alerts(error.into()))?);
+    let scanner_watch = Arc::new(ScannerWatch::new(scanner, &metrics)?);
+    scanner_watch
+        .start(stopped.clone())
+        .map_err(system("the thread that asks after the virus scanner"))?;
     if let Some(listener) = listening.ops {
         let log = (journals, log_watch);
-        let ops = Ops::new(metrics, current, follower, log, heartbeats, admission, verifier)?;
+        let watched = (verifier, scanner_watch);
+        let ops = Ops::new(metrics, current, follower, log, heartbeats, admission, watched)?;
         running.ops_thread =
             Some(ops::start(ops, listener, stopped).map_err(system("the ops thread"))?);
     }

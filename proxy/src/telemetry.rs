@@ -65,6 +65,10 @@ impl SignIn {
     }
 }
 
+/// What came of virus scans, as [`Scanned::word`](crate::clamd::Scanned::word) says it.
+const SCAN_RESULTS: [&str; 9] =
+    ["clean", "virus", "too_large", "refused", "gone", "slow", "busy", "fault", "part"];
+
 /// All counters of one process.
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -78,6 +82,7 @@ pub(crate) struct Metrics {
     accept_errors: IntCounter,
     bad_requests: IntCounter,
     cut: IntCounter,
+    virus_scans: IntCounterVec,
     upstream_connections: IntCounterVec,
     open: IntGaugeVec,
 }
@@ -148,6 +153,11 @@ impl Metrics {
                 "proxy_cut_total",
                 "Open exchanges ended because they are no longer allowed.",
             )?,
+            virus_scans: counters(
+                "proxy_virus_scans_total",
+                "Files given to the virus scanner, by what came of it.",
+                &["result"],
+            )?,
             upstream_connections: counters(
                 "proxy_upstream_connections_total",
                 "Connections to sites, new or used again.",
@@ -158,6 +168,9 @@ impl Metrics {
         };
         for kind in UpstreamError::ALL {
             metrics.upstream_errors.with_label_values(&[kind.as_str()]);
+        }
+        for result in SCAN_RESULTS {
+            metrics.virus_scans.with_label_values(&[result]);
         }
         Ok(metrics)
     }
@@ -184,6 +197,7 @@ impl Metrics {
             accept_errors: self.accept_errors.local(),
             bad_requests: self.bad_requests.local(),
             cut: self.cut.local(),
+            virus_scans: SCAN_RESULTS.map(|result| local(&self.virus_scans, result)),
             upstream_new: local(&self.upstream_connections, "new"),
             upstream_reused: local(&self.upstream_connections, "reused"),
             open_connections: gauge("connection"),
@@ -216,6 +230,7 @@ pub(crate) struct Meters {
     pub(crate) accept_errors: LocalIntCounter,
     pub(crate) bad_requests: LocalIntCounter,
     pub(crate) cut: LocalIntCounter,
+    virus_scans: [LocalIntCounter; 9],
     pub(crate) upstream_new: LocalIntCounter,
     pub(crate) upstream_reused: LocalIntCounter,
     pub(crate) open_connections: prometheus::IntGauge,
@@ -234,10 +249,18 @@ impl Meters {
         self.sign_ins[result as usize].inc();
     }
 
+    /// Counts a virus scan.
+    pub(crate) fn virus_scan(&self, result: &str) {
+        if let Some(place) = SCAN_RESULTS.iter().position(|known| *known == result) {
+            self.virus_scans[place].inc();
+        }
+    }
+
     /// Adds what was counted to the process's counters.
     pub(crate) fn flush(&self) {
         self.answer_seconds.flush();
-        self.upstream_errors.iter().chain(&self.sign_ins).for_each(LocalIntCounter::flush);
+        let labelled = self.upstream_errors.iter().chain(&self.sign_ins).chain(&self.virus_scans);
+        labelled.for_each(LocalIntCounter::flush);
         for counter in [
             &self.connections,
             &self.refused_total,

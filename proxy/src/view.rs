@@ -12,9 +12,10 @@ use rules::access::{Access, Identity};
 use rules::category::CategorySet;
 use rules::circumvent::{Found, Head, Judged, Pack, Seen};
 use rules::decide::{Reason, ReasonCode, Verdict};
+use rules::file::ScanRule;
 use rules::inspect::Inspect;
 use rules::level::LevelId;
-use rules::policy::RuleId;
+use rules::policy::{Policy, RuleId};
 use rules::time::UnixMillis;
 use rules::unblock::UnblockId;
 use std::cell::RefCell;
@@ -37,7 +38,41 @@ pub(crate) struct View {
     requests: Vec<[LocalIntCounter; 2]>,
     /// What becomes of themes, by level.
     actions: Vec<Rc<Actions>>,
+    /// What files are looked at for, by level.
+    files: Vec<Wants>,
     rules: RefCell<HashMap<RuleId, Rc<str>>>,
+}
+
+/// What files are looked at for, for one level.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    /// For kinds.
+    pub(crate) kinds: bool,
+    /// For their size.
+    pub(crate) size: bool,
+    /// For viruses.
+    pub(crate) scan: Option<ScanRule>,
+}
+
+impl Wants {
+    /// For a level of the policy.
+    pub(crate) fn of(policy: &Policy, level: LevelId) -> Self {
+        Self {
+            kinds: policy.looks_at_files(level),
+            size: policy.largest_file(level).is_some(),
+            scan: policy.virus_scan(level),
+        }
+    }
+
+    /// Whether for anything at all.
+    pub(crate) fn any(self) -> bool {
+        self.kinds || self.size || self.scan.is_some()
+    }
+
+    /// Whether for what the bytes say.
+    pub(crate) fn bytes(self) -> bool {
+        self.kinds || self.scan.is_some()
+    }
 }
 
 /// A decision in the words of the record.
@@ -87,7 +122,26 @@ impl View {
         let texts = Texts::with_own(&snapshot.texts);
         let of = |level| Rc::new(Actions::of(&snapshot.policy, level, &snapshot.themes));
         let actions = snapshot.policy.levels().iter().map(|(level, _)| of(level)).collect();
-        Rc::new(Self { snapshot, generation, texts, requests, actions, rules: RefCell::default() })
+        let files = snapshot.policy.levels().iter();
+        let files = files.map(|(level, _)| Wants::of(&snapshot.policy, level)).collect();
+        let rules = RefCell::default();
+        Rc::new(Self { snapshot, generation, texts, requests, actions, files, rules })
+    }
+
+    /// What files are looked at for, for a level: for one of an earlier policy that is gone, as for the strictest.
+    pub(crate) fn files(&self, level: LevelId) -> Wants {
+        let strictest = self.snapshot.policy.levels().strictest();
+        let files = self.files.get(level.index()).or_else(|| self.files.get(strictest.index()));
+        files.copied().unwrap_or_else(|| Wants::of(&self.snapshot.policy, strictest))
+    }
+
+    /// Who an open exchange is for, under this view.
+    pub(crate) fn who(&self, facts: &Facts) -> Rc<Identity> {
+        if facts.generation == self.generation {
+            return Rc::clone(&facts.who);
+        }
+        let nobody = || self.snapshot.policy.identify(None, facts.client);
+        Rc::new(self.identify(facts.user.as_deref(), facts.client).unwrap_or_else(nobody))
     }
 
     /// What becomes of texts of themes, for a level: for one of an earlier policy that is gone, as for the strictest.
@@ -200,7 +254,8 @@ impl View {
         Ruling { verdict, code, reason, rule, unblock, categories, signs: Vec::new() }
     }
 
-    fn rule_text(&self, id: RuleId) -> Rc<str> {
+    /// A rule's place and text.
+    pub(crate) fn rule_text(&self, id: RuleId) -> Rc<str> {
         if let Some(text) = self.rules.borrow().get(&id) {
             return Rc::clone(text);
         }
@@ -245,7 +300,6 @@ mod tests {
     use rules::access::KnownBy;
     use rules::category::Catalogue;
     use rules::host::Host;
-    use rules::policy::Policy;
     use rules::target::Scheme;
 
     const POLICY: &str = r#"

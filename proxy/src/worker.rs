@@ -3,6 +3,7 @@
 
 use crate::authority::{self, Minter};
 use crate::certificates::Certificates;
+use crate::clamd::Scanner;
 use crate::config::Config;
 use crate::dials::Dials;
 use crate::fair::Fairness;
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) authority: Arc<authority::Live>,
     pub(crate) via: ViaName,
     pub(crate) heartbeats: Arc<Heartbeats>,
+    pub(crate) scanner: Option<Scanner>,
     /// How many workers there are.
     pub(crate) workers: usize,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -97,6 +99,8 @@ pub(crate) struct Worker {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// What scoring a text needs, kept from one to the next.
     pub(crate) theme_scratch: Rc<RefCell<categorizer::theme::Scratch>>,
+    /// Scans files for viruses, where the machine file says by what.
+    pub(crate) scanner: Option<Scanner>,
     /// Shares the worker's time among its clients.
     pub(crate) fairness: Rc<Fairness>,
     /// Moves the bytes of tunnels.
@@ -154,6 +158,7 @@ impl Worker {
             authority: Arc::clone(&shared.authority),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             theme_scratch: Rc::default(),
+            scanner: shared.scanner.clone(),
             fairness: Rc::default(),
             pump: Pump::new(shared.workers),
             current: Arc::clone(&shared.current),

@@ -158,6 +158,18 @@ pub enum ReasonCode {
     UrlInside = 109,
     RawAddress = 110,
     HiddenName = 111,
+    /// A kind of file that the level may not have, or not now.
+    FileKind = 120,
+    /// An archive that cannot be looked into: encrypted, damaged, too large, nested too deep.
+    FileHidden = 121,
+    /// A file larger than the level may have.
+    FileSize = 122,
+    /// The virus scanner knows the file.
+    Virus = 123,
+    /// The virus scanner gave no answer: closed, where the policy says so.
+    ScanUnavailable = 124,
+    /// The file is larger than what the virus scanner takes: closed, where the policy says so.
+    ScanTooLarge = 125,
     /// What a page says is of a theme that the level may not read.
     PageWords = 140,
     /// What a search says is of a theme that the level may not search for.
@@ -172,7 +184,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All reason words with their numbers.
-    const ALL: [(ReasonCode, &'static str); 55] = [
+    const ALL: [(ReasonCode, &'static str); 61] = [
         (ReasonCode::Allowed, "allowed"),
         (ReasonCode::Unblock, "unblock"),
         (ReasonCode::Exception, "exception"),
@@ -223,6 +235,12 @@ impl ReasonCode {
         (ReasonCode::UrlInside, "url_inside"),
         (ReasonCode::RawAddress, "raw_address"),
         (ReasonCode::HiddenName, "hidden_name"),
+        (ReasonCode::FileKind, "file_kind"),
+        (ReasonCode::FileHidden, "file_hidden"),
+        (ReasonCode::FileSize, "file_size"),
+        (ReasonCode::Virus, "virus"),
+        (ReasonCode::ScanUnavailable, "scan_unavailable"),
+        (ReasonCode::ScanTooLarge, "scan_too_large"),
         (ReasonCode::PageWords, "page_words"),
         (ReasonCode::SearchWords, "search_words"),
         (ReasonCode::PromptWords, "prompt_words"),

@@ -15,6 +15,7 @@ pub mod decide;
 pub mod defaults;
 mod document;
 pub mod erasure;
+pub mod file;
 pub mod hold;
 pub mod host;
 pub mod inspect;

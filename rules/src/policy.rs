@@ -4,6 +4,7 @@ mod diff;
 mod inspect;
 mod read;
 mod read_alerts;
+mod read_files;
 mod read_grid;
 mod read_inspect;
 mod read_levels;
@@ -25,6 +26,7 @@ use crate::alert::AlertRules;
 use crate::category::{Catalogue, CategoryId, CategorySet};
 use crate::change::SignOffOrder;
 use crate::decide::{Decision, Reason, allow, block};
+use crate::file::{FileRules, ScanRule};
 use crate::inspect::{Inspect, TlsRules};
 use crate::level::{LevelId, Levels};
 use crate::site::Site;
@@ -150,9 +152,9 @@ impl Default for Keep {
 
 /// A cell as it holds: what it says, where, and in which words.
 #[derive(Clone, Debug)]
-struct Answer {
-    cell: Cell,
-    rule: RuleId,
+pub(crate) struct Answer {
+    pub(crate) cell: Cell,
+    pub(crate) rule: RuleId,
     /// `allow at lunch`.
     words: String,
 }
@@ -200,7 +202,7 @@ pub struct Policy {
     calendar: Calendar,
     rules: Vec<Rule>,
     /// All answers of the grid; the first is the block where nothing is written.
-    answers: Vec<Answer>,
+    pub(crate) answers: Vec<Answer>,
     grid: Vec<LevelRules>,
     exceptions: Vec<Exception>,
     opened: SiteMap<(LevelId, RuleId)>,
@@ -216,6 +218,10 @@ pub struct Policy {
     tls: TlsRules,
     tenants: Tenants,
     themes: themes::ThemeRules,
+    /// `[files]` by level.
+    pub(crate) file_rules: Vec<FileRules>,
+    pub(crate) scan_rule: ScanRule,
+    pub(crate) unchecked_files: CategorySet,
     sign_in: Vec<SignInBy>,
     tests: Vec<PolicyTest>,
     files: Vec<String>,
@@ -518,7 +524,7 @@ impl Policy {
         for category in categories.difference(rules.allowed).iter() {
             match &self.answer(access.who.level, category).cell {
                 Cell::AllowAt(week) => times.push(week),
-                cell if self.is_open(cell, access, UnixMillis(0)) => {}
+                cell if self.is_open(cell, access.who, UnixMillis(0)) => {}
                 _ => return None,
             }
         }
@@ -552,8 +558,9 @@ impl Policy {
             return block(grid(category));
         }
         let conditional = categories.intersection(rules.conditional);
-        let is_closed =
-            |category: &CategoryId| !self.is_open(&self.answer(level, *category).cell, access, now);
+        let is_closed = |category: &CategoryId| {
+            !self.is_open(&self.answer(level, *category).cell, access.who, now)
+        };
         if let Some(category) = conditional.iter().find(is_closed) {
             return block(grid(category));
         }
@@ -562,12 +569,12 @@ impl Policy {
         allow(grid(category.unwrap_or(CategoryId::UNCATEGORISED)))
     }
 
-    fn is_open(&self, cell: &Cell, access: &Access<'_>, now: UnixMillis) -> bool {
+    pub(crate) fn is_open(&self, cell: &Cell, who: &Identity, now: UnixMillis) -> bool {
         match cell {
             Cell::Allow => true,
             Cell::Block => false,
             Cell::AllowAt(times) => self.clock.holds(times, now),
-            Cell::AllowFor(role) => access.who.roles.contains(*role),
+            Cell::AllowFor(role) => who.roles.contains(*role),
         }
     }
 

@@ -182,11 +182,24 @@ impl PageScan {
     ///
     /// Once it is flagged or cannot be scanned, it says so again and looks at nothing.
     pub fn push(&mut self, bytes: &[u8], scorer: &mut dyn Scorer) -> Step {
+        self.push_with(bytes, scorer, &mut |_| {})
+    }
+
+    /// The same; `also` is given what the bytes decode to, for whoever looks at that too.
+    pub fn push_with(
+        &mut self,
+        bytes: &[u8],
+        scorer: &mut dyn Scorer,
+        also: &mut dyn FnMut(&[u8]),
+    ) -> Step {
         if let Some(last) = self.last {
             return last;
         }
         let reader = &mut self.reader;
-        let state = self.decoder.push(bytes, &mut |decoded| reader.push(decoded, scorer));
+        let state = self.decoder.push(bytes, &mut |decoded| {
+            also(decoded);
+            reader.push(decoded, scorer);
+        });
         let is_over = scorer.is_over();
         self.judge(state, is_over)
     }

@@ -3,6 +3,7 @@
 use super::alerts::RawAlerts;
 use super::limits::RawLimits;
 use super::mail::RawMail;
+use super::scanner::RawScanner;
 use super::{
     AccountSettings, AuditSettings, CaSettings, Config, ConfigFault, ListOrigin, ListSource,
     Listen, LogSettings, PortSet, Roots, Upstream,
@@ -60,6 +61,7 @@ struct RawConfig {
     #[serde(default)]
     alerts: RawAlerts,
     mail: Option<RawMail>,
+    virus_scan: Option<Spanned<RawScanner>>,
     #[serde(default)]
     accounts: RawAccounts,
     #[serde(default)]
@@ -190,6 +192,9 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
     let mail = raw.mail.as_ref().and_then(|raw| {
         super::mail::read(raw, folder, &mut |span, what, fix| reader.fault(span, what, &fix))
     });
+    let scanner = raw.virus_scan.as_ref().and_then(|raw| {
+        super::scanner::read(raw, folder, &mut |span, what, fix| reader.fault(span, what, &fix))
+    });
     let audit = reader.audit(&raw.audit, raw.mail.is_some(), &upstream.allow_private);
     let alerts = reader.alerts(&raw.alerts, raw.mail.is_some(), &upstream.allow_private);
     let accounts = reader.accounts(&raw.accounts);
@@ -211,6 +216,7 @@ pub(super) fn read(text: &str, name: &str, folder: &Path) -> Result<Config, Vec<
         audit,
         alerts,
         mail,
+        scanner,
         accounts,
         lists,
         demo: false,

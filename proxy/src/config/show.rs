@@ -1,7 +1,7 @@
 //! A checked [`Config`] as a machine file again, with every default written out: `config show`.
 
 use super::file::FORMATS;
-use super::{AlertSettings, Config, ListOrigin, ListSource, PortSet};
+use super::{AlertSettings, Config, ListOrigin, ListSource, PortSet, ScannerPlace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -95,6 +95,18 @@ pub(super) fn show(config: &Config) -> String {
             line(format!("user = {}", quoted(user)));
             line(format!("password_file = {}", path(file)));
         }
+    }
+    if let Some(scanner) = &config.scanner {
+        line("\n[virus_scan]".to_owned());
+        line(match &scanner.place {
+            ScannerPlace::Socket(socket) => format!("socket = {}", path(socket)),
+            ScannerPlace::Address(address) => format!("address = {}", quoted(&address.to_string())),
+        });
+        line(format!("connect_timeout_ms = {}", scanner.connect_timeout_ms));
+        line(format!("scan_timeout_ms = {}", scanner.scan_timeout_ms));
+        line(format!("max_file_bytes = {}", scanner.max_file_bytes));
+        line(format!("max_scans = {}", scanner.max_scans));
+        line(format!("trickle_after_ms = {}", scanner.trickle_after_ms));
     }
     line("\n[accounts]".to_owned());
     line(format!("session_idle_minutes = {}", config.accounts.session_idle_minutes));

@@ -307,6 +307,37 @@ fn sessions_of_administrators_have_bounds() {
 }
 
 #[test]
+fn a_virus_scanner_is_in_one_place_near_by() {
+    let with = |table: &str| parse(&format!("{SAMPLE}\n[virus_scan]\n{table}"));
+    let socket = with("socket = \"/run/clamav/clamd.ctl\"\nmax_scans = 3").unwrap();
+    let scanner = socket.scanner.clone().unwrap();
+    assert_eq!(scanner.place, ScannerPlace::Socket("/run/clamav/clamd.ctl".into()));
+    assert_eq!((scanner.max_scans, scanner.max_file_bytes), (3, 25 << 20));
+    assert_eq!((scanner.connect_timeout_ms, scanner.scan_timeout_ms), (2_000, 120_000));
+    assert_eq!(scanner.trickle_after_ms, 10_000);
+    let shown = Config::parse(&socket.show(), "shown", Path::new("/")).unwrap();
+    assert_eq!(shown.scanner, Some(scanner));
+    for address in ["127.0.0.1:3310", "[::1]:3310", "10.0.0.9:3310"] {
+        let config = with(&format!("address = \"{address}\"")).unwrap();
+        assert_eq!(config.scanner.unwrap().place, ScannerPlace::Address(address.parse().unwrap()));
+    }
+    let faults = [
+        ("", "does not say where clamd is"),
+        ("socket = \"/a\"\naddress = \"127.0.0.1:1\"", "in two places"),
+        ("address = \"localhost\"", "is no address and port"),
+        ("address = \"93.184.216.34:3310\"", "is not in the school's own network"),
+        ("address = \"0.0.0.0:3310\"", "is not in the school's own network"),
+        ("socket = \"/a\"\nmax_scans = 0", "max_scans is 1 to 1024, not 0"),
+        ("socket = \"/a\"\nmax_file_bytes = 4294967296", "max_file_bytes is 1 to 4294967295"),
+        ("socket = \"/a\"\nscan_timeout = 3", "no key is called `scan_timeout`"),
+    ];
+    for (table, what) in faults {
+        let found = with(table).unwrap_err();
+        assert!(found.faults()[0].what.contains(what), "{table}: {found}");
+    }
+}
+
+#[test]
 fn mail_goes_over_tls_and_with_a_name_and_a_password_or_neither() {
     let with = |mail: &str| parse(&format!("{SAMPLE}\n[mail]\n{mail}"));
     let good =

@@ -5,6 +5,7 @@
 //! has to sign for it.
 
 mod alerts;
+mod files;
 mod searches;
 mod themes;
 
@@ -105,6 +106,7 @@ impl Policy {
         self.diff_tenants(newer, &mut diff);
         alerts::diff_alerts(&self.alerts, &newer.alerts, &mut diff);
         self.diff_themes(newer, &mut diff);
+        self.diff_files(newer, &mut diff);
         diff_keep(self.keep, newer.keep, &mut diff);
         let words = |policy: &Policy| {
             policy.sign_in.iter().map(|way| way.as_str()).collect::<Vec<_>>().join(", ")
@@ -267,6 +269,7 @@ impl Policy {
             || loosens_circumvention(was, is)
             || inspect(is) > inspect(was)
             || self.loosens_themes(level, newer, new_level)
+            || self.loosens_files(level, newer, new_level)
         {
             return true;
         }

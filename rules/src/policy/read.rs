@@ -11,7 +11,7 @@ use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "school",
     "timezone",
     "terms",
@@ -28,6 +28,7 @@ const KEYS: [&str; 21] = [
     "tenants",
     "themes",
     "theme_words",
+    "files",
     "roles",
     "unblock",
     "alerts",
@@ -94,6 +95,7 @@ impl Reader<'_> {
         let tls = self.tls(root);
         let tenants = self.tenants(root, &inspect);
         let (themes, word_files) = self.themes(root, read_file);
+        let (file_rules, scan_rule, unchecked_files) = self.files(root);
         let (roles, holders) = self.roles(root);
         let unblock = self.unblock(root, &roles);
         let alerts = self.alerts(root, &holders);
@@ -129,6 +131,9 @@ impl Reader<'_> {
             tls,
             tenants,
             themes,
+            file_rules,
+            scan_rule,
+            unchecked_files,
             sign_in,
             tests,
             files,

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use toml::de::DeTable;
 
 /// The shipped rows, for cells that a policy does not have.
-const BASELINE: &str = include_str!("../../defaults/baseline.toml");
+pub(super) const BASELINE: &str = include_str!("../../defaults/baseline.toml");
 
 /// Cells as written, by level and category, as places in the list of answers.
 type Cells = HashMap<(LevelId, CategoryId), u16>;
@@ -83,7 +83,15 @@ impl Reader<'_> {
         }
     }
 
-    fn new_answer(&mut self, at: usize, place: String, name: &str, words: &str, cell: Cell) -> u16 {
+    /// Numbers a cell: its place in the list of answers.
+    pub(super) fn new_answer(
+        &mut self,
+        at: usize,
+        place: String,
+        name: &str,
+        words: &str,
+        cell: Cell,
+    ) -> u16 {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         let rule = self.rule(at, place, format!("{name} = \"{words}\""));
         if rule == RuleId(0) {
@@ -95,7 +103,7 @@ impl Reader<'_> {
     }
 
     /// `allow | block | allow at TIME | allow for @ROLE`.
-    fn cell(&mut self, at: usize, words: &str) -> Option<Cell> {
+    pub(super) fn cell(&mut self, at: usize, words: &str) -> Option<Cell> {
         let parts: Vec<&str> = words.split_whitespace().collect();
         match parts[..] {
             ["allow"] => Some(Cell::Allow),
@@ -142,6 +150,15 @@ impl Reader<'_> {
         None
     }
 
+    /// A cell of the shipped file. A test holds it to these forms; anything else is closed.
+    pub(super) fn shipped_cell(words: &str) -> Cell {
+        match words.strip_prefix("allow for @").map(Role::from_word) {
+            Some(Some(role)) => Cell::AllowFor(role),
+            None if words == "allow" => Cell::Allow,
+            _ => Cell::Block,
+        }
+    }
+
     /// The shipped rows, for the levels and categories that this policy has.
     fn baseline(&mut self) -> Cells {
         let mut document = Document::new("baseline", BASELINE);
@@ -156,12 +173,7 @@ impl Reader<'_> {
                 else {
                     continue;
                 };
-                let cell = match words.strip_prefix("allow for @").map(Role::from_word) {
-                    Some(Some(role)) => Cell::AllowFor(role),
-                    None if words == "allow" => Cell::Allow,
-                    // A test holds the shipped file to these forms; anything else is closed.
-                    _ => Cell::Block,
-                };
+                let cell = Self::shipped_cell(words);
                 if self.catalogue.locked().contains(category) && cell != Cell::Block {
                     continue;
                 }

@@ -248,7 +248,7 @@ impl Reader<'_> {
         }
     }
 
-    fn categories(&mut self, value: Option<&Value<'_>>, example: &str) -> CategorySet {
+    pub(super) fn categories(&mut self, value: Option<&Value<'_>>, example: &str) -> CategorySet {
         let Some(value) = value else { return CategorySet::EMPTY };
         let names = self.document.strings(value, example);
         names.into_iter().filter_map(|(at, name)| self.category(at, name)).collect()

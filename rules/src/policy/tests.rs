@@ -134,8 +134,7 @@ fn a_cell_is_the_levels_own_then_its_parents_then_the_baselines_then_block() {
 fn the_shipped_baseline_has_only_cells_that_it_may_have() {
     let catalogue = Catalogue::shipped();
     let table: toml::Table = toml::from_str(include_str!("../../defaults/baseline.toml")).unwrap();
-    let rows = table["grid"].as_table().unwrap();
-    assert_eq!(table.keys().collect::<Vec<_>>(), ["grid", "themes"]);
+    assert_eq!(table.keys().collect::<Vec<_>>(), ["files", "grid", "themes"]);
     for (name, row) in table["themes"].as_table().unwrap() {
         assert!(crate::theme::shipped_themes().iter().any(|theme| theme.name == *name), "{name}");
         for (level, action) in row.as_table().unwrap() {
@@ -144,8 +143,11 @@ fn the_shipped_baseline_has_only_cells_that_it_may_have() {
             assert!(ThemeAction::from_word(action.as_str().unwrap()).is_some(), "{name} {action}");
         }
     }
-    for (name, row) in rows {
-        let id = catalogue.id(name).unwrap_or_else(|| panic!("no category {name}"));
+    let rows = |part: &str| table[part].as_table().unwrap().iter();
+    for (name, row) in rows("grid").chain(rows("files")) {
+        let id = catalogue.id(name);
+        let is_file = crate::file::FileKind::from_word(name).is_some();
+        assert!(id.is_some() != is_file, "no category or kind of file {name}");
         for (level, cell) in row.as_table().unwrap() {
             let cell = cell.as_str().unwrap();
             assert!(["pupil", "guest", "staff"].contains(&level.as_str()), "{name} {level}");
@@ -154,7 +156,8 @@ fn the_shipped_baseline_has_only_cells_that_it_may_have() {
                 matches!((cell, role), ("allow" | "block", None) | (_, Some(Some(_)))),
                 "{name} {cell}"
             );
-            assert!(cell == "block" || !catalogue.locked().contains(id), "{name} is locked");
+            let is_locked = id.is_some_and(|id| catalogue.locked().contains(id));
+            assert!(cell == "block" || !is_locked, "{name} is locked");
         }
     }
 }

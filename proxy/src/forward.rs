@@ -18,7 +18,7 @@ use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Arrival, Permit};
 use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body, written};
 use crate::resolve::ResolveError;
-use crate::scan;
+use crate::scan::{self, Begun};
 use crate::searches::{Changes, strip_restrictions};
 use crate::telemetry::UpstreamError;
 use crate::typed::Prompting;
@@ -100,7 +100,11 @@ pub(crate) async fn forward(
     };
     let mut answer = match answer {
         // Also where a site did not agree to a WebSocket: what it answers instead is an answer like any.
-        Ok(answer) => scan::examine(worker, &live, asker, answer, dest.as_ref()).await,
+        Ok(answer) => match scan::begin(worker, &live, asker, answer, dest.as_ref()) {
+            Begun::Done(answer) => answer,
+            // In a box: what nobody looks into would carry its size about.
+            Begun::Held(held) => Box::pin(scan::examine(worker, &live, asker, *held)).await,
+        },
         Err(Failure::Stopped(end)) => return stopped(worker, &live, asker, end),
         Err(Failure::Client) => return unreadable_body(worker, &live, asker),
         Err(Failure::Written(refused)) => return written(worker, &live, asker, &refused),

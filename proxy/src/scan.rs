@@ -367,39 +367,64 @@ pub(crate) fn record_passed(
         .map_err(|_| Stopped::because(ReasonCode::LogUnavailable))
 }
 
-/// Looks into an answer: what is passed on is looked into on its way, or is a page of ours instead. `dest` is what the
-/// client says that it is for.
-pub(crate) async fn examine(
+/// Begins to look into an answer: it is passed on as it is, or is a page of ours, or is to be waited for with [`examine`].
+/// `dest` is what the client says that it is for.
+pub(crate) fn begin(
     worker: &Rc<Worker>,
     live: &Rc<Live>,
     asker: &Asker,
     answer: Response<Reply>,
     dest: Option<&HeaderValue>,
-) -> Response<Reply> {
+) -> Begun {
     let (parts, body) = answer.into_parts();
     let mut body = match body {
         Reply::Forwarded(body) if !asker.is_head() && !body.is_over() => body,
-        other => return Response::from_parts(parts, other),
+        other => return Begun::Done(Response::from_parts(parts, other)),
     };
-    let (stopped, signs) = match Scanning::of(worker, live, &parts, dest) {
-        Ok(None) => return Response::from_parts(parts, Reply::Forwarded(body)),
+    match Scanning::of(worker, live, &parts, dest) {
+        Ok(None) => Begun::Done(Response::from_parts(parts, Reply::Forwarded(body))),
         Ok(Some(scanning)) => {
             body.look_into(Box::new(scanning));
-            if let Err(end) = live.unless_stopped(hold(&mut body)).await {
-                body.give_up();
-                return refuse::stopped(worker, live, asker, end);
-            }
-            let Some(scanning) = body.scanning_mut() else {
-                return Response::from_parts(parts, Reply::Forwarded(body));
-            };
-            scanning.head_is_out = true;
-            match scanning.stopped.clone() {
-                None => return Response::from_parts(parts, Reply::Forwarded(body)),
-                Some(stopped) => (stopped, scanning.signs()),
-            }
+            Begun::Held(Box::new((parts, body)))
         }
-        Err(stopped) => (stopped, Vec::new()),
+        Err(stopped) => {
+            body.give_up();
+            Begun::Done(refuse::page(worker, live, asker, stopped.ruling(&live.facts())))
+        }
+    }
+}
+
+/// How an answer stands that is to be looked into.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and is kept for no time"
+)]
+pub(crate) enum Begun {
+    /// There is nothing to look for, or it is refused.
+    Done(Response<Reply>),
+    /// Its body is held back.
+    Held(Box<(Parts, Forwarded)>),
+}
+
+/// Looks into an answer: what is passed on is looked into on its way, or is a page of ours instead.
+pub(crate) async fn examine(
+    worker: &Rc<Worker>,
+    live: &Rc<Live>,
+    asker: &Asker,
+    (parts, mut body): (Parts, Forwarded),
+) -> Response<Reply> {
+    if let Err(end) = live.unless_stopped(hold(&mut body)).await {
+        body.give_up();
+        return refuse::stopped(worker, live, asker, end);
+    }
+    let Some(scanning) = body.scanning_mut() else {
+        return Response::from_parts(parts, Reply::Forwarded(body));
     };
+    scanning.head_is_out = true;
+    let Some(stopped) = scanning.stopped.clone() else {
+        return Response::from_parts(parts, Reply::Forwarded(body));
+    };
+    let signs = scanning.signs();
     body.give_up();
     drop(body);
     let ruling = Ruling { signs, ..stopped.ruling(&live.facts()) };

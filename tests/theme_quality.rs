@@ -187,7 +187,7 @@ fn the_packs_find_no_less_than_was_measured_and_are_no_oftener_wrong() {
     let [searches, texts] = report(&Themes::shipped());
     // A little below what docs/themes.md states, for what a change of a pack may move.
     for (what, lines, recall, precision) in
-        [("searches", &searches, 0.71, 0.92), ("texts", &texts, 0.41, 0.74)]
+        [("searches", &searches, 0.80, 0.91), ("texts", &texts, 0.53, 0.73)]
     {
         let counts = held_out(lines);
         assert!(counts.recall() >= recall, "{what}: recall {:.3}", counts.recall());

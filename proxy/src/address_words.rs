@@ -27,6 +27,10 @@ pub(crate) fn judge(
     if ruling.verdict != Verdict::Allow || facts.scheme == Scheme::Tunnel || !opens_page(headers) {
         return;
     }
+    // Where something is searched for its words are judged, and the rest of the address says nothing.
+    if facts.searched.is_some() {
+        return;
+    }
     let actions = view.actions(facts.who.level);
     if !actions.watch() {
         return;
@@ -34,7 +38,7 @@ pub(crate) fn judge(
     let themes = &view.snapshot.themes;
     let path = facts.path_and_query.as_ref().map_or("", |path| path.as_str());
     let reached = addressed(themes, facts.host.as_str(), path, &worker.theme_scratch);
-    let mut signs = reached.signs(themes, &actions, SignSource::Url);
+    let signs = reached.signs(themes, &actions, SignSource::Url);
     if signs.is_empty() {
         return;
     }
@@ -46,10 +50,7 @@ pub(crate) fn judge(
         let code = ReasonCode::AddressWords;
         *ruling = Ruling { categories: ruling.categories, ..Ruling::block(code) };
     }
-    // A search has told the same by its words.
-    let is_told = |theme: &str| ruling.signs.iter().any(|sign| sign.theme == theme);
-    signs.retain(|sign| !is_told(&sign.theme));
-    ruling.signs.append(&mut signs);
+    ruling.signs = signs;
 }
 
 /// Whether somebody opens a page with it, as browsers say (Fetch Metadata), or else as they ask for one.

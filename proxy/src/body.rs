@@ -219,6 +219,7 @@ impl Forwarded {
             }
             None => scanning.end(),
         }
+        scanning.note(&self.live);
         Poll::Ready(())
     }
 
@@ -254,7 +255,6 @@ impl Forwarded {
                 ready!(scanning.poll_gone(cx));
             }
             if let Some(error) = self.broken.take() {
-                scanning.note(&self.live);
                 self.live.finish(End::Upstream);
                 return Poll::Ready(Some(Err(*error)));
             }
@@ -264,7 +264,7 @@ impl Forwarded {
 
     /// All of it was looked into and passed on.
     fn scanned(&mut self) {
-        if let Some(scanning) = &self.scanning {
+        if let Some(scanning) = &mut self.scanning {
             scanning.note(&self.live);
         }
         self.end();

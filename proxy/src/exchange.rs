@@ -205,7 +205,7 @@ async fn admit(
     if facts.searched.is_some() {
         let sight = sight(refuser, view, &facts, mode);
         searches::keep_safe(view, &mut facts, &mut ruling, sight);
-        typed::judge(worker, view, &facts, &mut ruling);
+        typed::judge(worker, view, &facts, request.headers(), &mut ruling);
     }
     address_words::judge(worker, view, &facts, request.headers(), &mut ruling);
     let changes = match ruling.verdict {

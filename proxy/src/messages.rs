@@ -34,7 +34,7 @@ pub(crate) struct Messages {
     scan: Option<PageScan>,
     reading: Reading,
     /// Themes of the answers that are recorded.
-    told: usize,
+    told: Vec<String>,
 }
 
 /// The connection goes no further; that is recorded.
@@ -65,7 +65,7 @@ impl Messages {
             from_site: Frames::default(),
             scan: None,
             reading,
-            told: 0,
+            told: Vec::new(),
         }))
     }
 
@@ -115,11 +115,13 @@ impl Messages {
             *scan = Some(known).filter(|_| !matches!(step, Step::Unscannable(_)));
         });
         if flagged {
-            self.record(Ruling::block(ReasonCode::PageWords), 0);
+            self.told.clear();
+            self.record(Ruling::block(ReasonCode::PageWords));
             return self.go_on(false);
         }
         if read == Err(Unreadable) && self.actions.block() {
-            self.record(Ruling::block(ReasonCode::Unscanned), 0);
+            self.told.clear();
+            self.record(Ruling::block(ReasonCode::Unscanned));
             return self.go_on(false);
         }
         let is_recorded = self.tell();
@@ -127,12 +129,12 @@ impl Messages {
     }
 
     /// Records what was answered as an access of its own, with the signs that are new; whether it could be.
-    fn record(&mut self, ruling: Ruling, told: usize) -> bool {
+    fn record(&mut self, ruling: Ruling) -> bool {
         let view = self.worker.view();
         let facts = self.live.facts();
         let mut signs = self.reading.signs(SignSource::Reply);
-        self.told = signs.len();
-        signs.drain(..told.min(signs.len()));
+        signs.retain(|sign| !self.told.contains(&sign.theme));
+        self.told.extend(signs.iter().map(|sign| sign.theme.clone()));
         let ruling = Ruling { categories: facts.categories, signs, ..ruling };
         let arrival = Arrival::now(&self.worker.journal);
         let what = Inside { method: PAGE_METHOD, words: None };
@@ -145,8 +147,9 @@ impl Messages {
 
     /// Records themes of the answers that are in no record yet; whether that could be done.
     fn tell(&mut self) -> bool {
-        let is_new = self.reading.signs(SignSource::Reply).len() > self.told;
-        !is_new || self.record(Ruling::allow(), self.told)
+        let signs = self.reading.signs(SignSource::Reply);
+        let is_new = signs.iter().any(|sign| !self.told.contains(&sign.theme));
+        !is_new || self.record(Ruling::allow())
     }
 
     fn go_on(&self, goes_on: bool) -> Result<(), Refused> {

@@ -35,16 +35,30 @@ pub struct PolicyFile {
     /// The files it names, as written, with their content.
     pub files: BTreeMap<String, String>,
     /// What texts are scored by: the shipped words, and the policy's own.
-    pub themes: Arc<Themes>,
+    pub themes: Arc<WordsOfThemes>,
+}
+
+/// What texts are scored by. What is shipped is compiled once, and only where somebody scores a text: most commands do
+/// not.
+#[derive(Debug)]
+pub struct WordsOfThemes(Option<Themes>);
+
+impl std::ops::Deref for WordsOfThemes {
+    type Target = Themes;
+
+    fn deref(&self) -> &Themes {
+        static SHIPPED: OnceLock<Themes> = OnceLock::new();
+        self.0.as_ref().unwrap_or_else(|| SHIPPED.get_or_init(Themes::shipped))
+    }
 }
 
 /// The shipped themes with a policy's own words.
-fn themes_of(policy: &Policy) -> Result<Arc<Themes>, PolicyFault> {
-    static SHIPPED: OnceLock<Arc<Themes>> = OnceLock::new();
-    match policy.theme_packs() {
-        [] => Ok(Arc::clone(SHIPPED.get_or_init(|| Arc::new(Themes::shipped())))),
-        own => Themes::with_own(own).map(Arc::new).map_err(PolicyFault::ThemeWords),
-    }
+fn themes_of(policy: &Policy) -> Result<Arc<WordsOfThemes>, PolicyFault> {
+    let own = match policy.theme_packs() {
+        [] => None,
+        own => Some(Themes::with_own(own).map_err(PolicyFault::ThemeWords)?),
+    };
+    Ok(Arc::new(WordsOfThemes(own)))
 }
 
 /// Why a policy cannot take effect. What was in force stays so.

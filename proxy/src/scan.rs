@@ -86,6 +86,8 @@ pub(crate) struct Scanning {
     stopped: Option<Stopped>,
     /// The body broke off, and what is held back goes first.
     breaks: Option<Pin<Box<Sleep>>>,
+    /// Themes that are recorded.
+    told: Vec<String>,
 }
 
 impl Scanning {
@@ -116,6 +118,7 @@ impl Scanning {
             head_is_out: false,
             stopped: None,
             breaks: None,
+            told: Vec::new(),
         }))
     }
 
@@ -336,9 +339,30 @@ impl Scanning {
         self.text.as_ref().map(Text::signs).unwrap_or_default()
     }
 
-    /// Records what of a body that passed is watched for.
-    pub(crate) fn note(&self, live: &Live) {
-        self.signs().into_iter().for_each(|sign| live.add_sign(sign));
+    /// Records what of a body that passes is watched for, as soon as it is known: who has read enough leaves before the
+    /// end. What somebody reads along is recorded at once, as its end may be hours away.
+    pub(crate) fn note(&mut self, live: &Live) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let mut signs = self.signs();
+        signs.retain(|sign| !self.told.contains(&sign.theme));
+        if signs.is_empty() {
+            return;
+        }
+        self.told.extend(signs.iter().map(|sign| sign.theme.clone()));
+        if !self.text.as_ref().is_some_and(Text::is_stream) {
+            return signs.into_iter().for_each(|sign| live.add_sign(sign));
+        }
+        let facts = live.facts();
+        let ruling = Ruling { categories: facts.categories, signs, ..Ruling::allow() };
+        let arrival = Arrival::now(&self.worker.journal);
+        let what = Inside { method: PAGE_METHOD, words: None };
+        let decided = (&*self.worker.view(), &ruling);
+        let journal = &self.worker.journal;
+        if record::inside(journal, decided, &arrival, &facts, &what, (0, 0)).is_err() {
+            self.stop(Some(Stopped::because(ReasonCode::LogUnavailable)));
+        }
     }
 
     /// Records that a body was cut after part of it was passed on.

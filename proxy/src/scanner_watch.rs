@@ -32,10 +32,8 @@ impl ScannerWatch {
             "proxy_virus_scanner_up",
             "Whether the virus scanner answered when it was last asked.",
         )?;
-        if scanner.is_some() {
-            gauge.set(1);
-            metrics.registry().register(Box::new(gauge.clone()))?;
-        }
+        gauge.set(1);
+        metrics.registry().register(Box::new(gauge.clone()))?;
         Ok(Self { scanner, is_up: AtomicBool::new(true), gauge })
     }
 

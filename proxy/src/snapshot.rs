@@ -3,9 +3,9 @@
 
 use crate::config::Config;
 use crate::lists::{ListError, Lists, catalogue};
+use crate::policy_file::WordsOfThemes;
 use crate::policy_file::{PolicyFault, PolicyFile, in_force, record_first};
 use categorizer::index::Index;
-use categorizer::theme::Themes;
 use ledger::changes::{AppendError, ChangeLog};
 use ledger::record::Context;
 use ledger::users::{UserError, Users};
@@ -35,7 +35,7 @@ pub struct Snapshot {
     /// SHA-256 of the policy text and the files it names, hex.
     pub policy_hash: Arc<str>,
     /// What texts are scored by.
-    pub themes: Arc<Themes>,
+    pub themes: Arc<WordsOfThemes>,
     /// What sites are.
     pub index: Arc<Index>,
     /// Who may sign in.

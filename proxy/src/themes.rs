@@ -1,5 +1,6 @@
 //! Texts scored by themes: what a search, a page or a message is of, and what becomes of that for a level.
 
+use crate::policy_file::WordsOfThemes;
 use categorizer::page::Scorer;
 use categorizer::theme::{Finding, Found, Scratch, Themes};
 use ledger::notes::{Severity, Sign, SignSource};
@@ -94,6 +95,11 @@ impl Reached {
         self.for_help |= other.for_help;
     }
 
+    /// Whether it is of any theme.
+    pub(crate) fn is_of_any(&self) -> bool {
+        self.percent.iter().any(|percent| u32::from(*percent) >= FULL_PERCENT)
+    }
+
     /// The first theme that is refused of something typed: who is in danger and asks for help is not, but is seen.
     pub(crate) fn refused_typed(&self, themes: &Themes, actions: &Actions) -> Option<usize> {
         let is_passed = |theme: usize| {
@@ -167,7 +173,7 @@ pub(crate) fn addressed(
 
 /// The text of a page or an answer, scored while it comes.
 pub(crate) struct Reading {
-    themes: Arc<Themes>,
+    themes: Arc<WordsOfThemes>,
     actions: Rc<Actions>,
     scratch: Rc<RefCell<Scratch>>,
     text: String,
@@ -180,7 +186,7 @@ pub(crate) struct Reading {
 impl Reading {
     /// Nothing yet. `streams`: somebody reads along.
     pub(crate) fn new(
-        themes: Arc<Themes>,
+        themes: Arc<WordsOfThemes>,
         actions: Rc<Actions>,
         scratch: Rc<RefCell<Scratch>>,
         streams: bool,
@@ -188,6 +194,11 @@ impl Reading {
         let again = if streams { AGAIN_STREAM_BYTES } else { AGAIN_BYTES };
         let reached = Reached::default();
         Self { themes, actions, scratch, text: String::new(), scored: 0, again, reached }
+    }
+
+    /// What a part of it is that was typed.
+    pub(crate) fn typed(&self, text: &str) -> Reached {
+        typed(&self.themes, text, &self.scratch)
     }
 
     /// What it reached so far.

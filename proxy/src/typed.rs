@@ -10,48 +10,97 @@ use crate::body::{BodyError, Incoming};
 use crate::live::{Facts, Live};
 use crate::record::{self, Arrival, Inside};
 use crate::searches::Searched;
-use crate::themes::{Actions, Reading, typed};
+use crate::themes::{Actions, Reached, Reading, typed};
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
 use bytes::Bytes;
 use categorizer::page::{Codings, DecodeLimits, DecodeState, Decoder, RequestText, Scorer};
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Frame};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use ledger::notes::{MAX_WORDS_BYTES, SignSource, Words, WordsKind};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use ledger::notes::{MAX_WORDS_BYTES, Sign, SignSource, Words, WordsKind};
 use rules::decide::{ReasonCode, Verdict};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// The method in the record of what was written in a body and is of a theme.
 pub(crate) const PROMPT_METHOD: &str = "PROMPT";
 
-/// What is longer was not typed at once: it is read as a page is, and its end as something typed.
-const TYPED_BYTES: usize = 4 << 10;
+/// What is longer is judged in stretches of this length, each as something typed, and besides as a whole, as a page is.
+/// A record has room for one stretch.
+const TYPED_BYTES: usize = MAX_WORDS_BYTES;
+
+/// How much of a stretch is judged again with the next one.
+const OVERLAP_BYTES: usize = 256;
+
+/// Most stretches that are judged as typed: nobody types more.
+const MOST_STRETCHES: u32 = 64;
+
+/// Bytes of a body that are kept back until all of it, or so much, has been judged.
+const HELD_BYTES: u64 = 64 << 10;
 
 /// Judges the words of a search that the policy allows: the ruling gets its signs, or becomes a block.
-pub(crate) fn judge(worker: &Worker, view: &View, facts: &Facts, ruling: &mut Ruling) {
-    let Some(words) = facts.searched.as_ref().and_then(|searched| searched.words()) else { return };
+pub(crate) fn judge(
+    worker: &Worker,
+    view: &View,
+    facts: &Facts,
+    headers: &HeaderMap,
+    ruling: &mut Ruling,
+) {
     if ruling.verdict != Verdict::Allow {
         return;
     }
+    let judged = catch_unwind(AssertUnwindSafe(|| judged(worker, view, facts, headers)));
+    match judged {
+        Ok(None) => {}
+        Ok(Some((code, signs))) => {
+            if let Some(code) = code {
+                *ruling = Ruling { categories: ruling.categories, ..Ruling::block(code) };
+            }
+            ruling.signs = signs;
+        }
+        Err(_) => {
+            tracing::error!("judging a search failed; the request was blocked");
+            *ruling = Ruling::block(ReasonCode::Internal);
+        }
+    }
+}
+
+/// Why a search is refused, and what it is a sign of.
+fn judged(
+    worker: &Worker,
+    view: &View,
+    facts: &Facts,
+    headers: &HeaderMap,
+) -> Option<(Option<ReasonCode>, Vec<Sign>)> {
+    let words = facts.searched.as_ref()?.words()?;
     let actions = view.actions(facts.who.level);
     if !actions.watch() {
-        return;
+        return None;
     }
     let themes = &view.snapshot.themes;
     let reached = typed(themes, words.text, &worker.theme_scratch);
     let (source, code) = by_kind(words.kind);
     // Half a sentence is no sign of anything; but nobody is helped to complete one that may not be asked.
-    let signs = match words.kind {
-        WordsKind::Suggest => Vec::new(),
-        WordsKind::Search | WordsKind::Prompt => reached.signs(themes, &actions, source),
-    };
-    if reached.refused_typed(themes, &actions).is_some() {
-        *ruling = Ruling { categories: ruling.categories, ..Ruling::block(code) };
+    let is_sign = words.kind != WordsKind::Suggest && !is_embedded(headers);
+    let signs = if is_sign { reached.signs(themes, &actions, source) } else { Vec::new() };
+    Some((reached.refused_typed(themes, &actions).map(|_| code), signs))
+}
+
+/// Whether a page had it fetched, as a picture or from another site (Fetch Metadata): nobody is known to have typed it.
+fn is_embedded(headers: &HeaderMap) -> bool {
+    let says = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    match says(&SEC_FETCH_DEST) {
+        None | Some("document") => false,
+        Some("empty") => says(&SEC_FETCH_SITE) == Some("cross-site"),
+        Some(_) => true,
     }
-    ruling.signs = signs;
 }
 
 fn by_kind(kind: WordsKind) -> (SignSource, ReasonCode) {
@@ -70,41 +119,76 @@ pub(crate) struct Writing {
     actions: Rc<Actions>,
     text: RequestText,
     written: Written,
+    /// Themes that are recorded.
+    told: Vec<String>,
+    /// Whether somebody is known to have written it.
+    is_sign: bool,
 }
 
 /// What was written, as far as it came.
 struct Written {
-    /// The last [`TYPED_BYTES`] of it.
+    /// The last of it, not judged yet but for its beginning.
     last: String,
-    /// All of it, once it is longer.
+    /// All of it, once it is longer than a stretch.
     whole: Reading,
     is_long: bool,
+    stretches: u32,
+    reached: Reached,
+    /// The first stretch that is of a theme.
+    found: Option<String>,
 }
 
 impl Written {
-    fn take(&mut self, text: &str) {
-        if self.is_long {
-            self.whole.feed(text);
-        }
-        self.last.push_str(text);
-        if self.last.len() > TYPED_BYTES {
-            if !self.is_long {
-                self.is_long = true;
-                self.whole.feed(&self.last);
-            }
-            let from = self.last.ceil_char_boundary(self.last.len() - TYPED_BYTES / 2);
+    fn take(&mut self, mut text: &str) {
+        while self.last.len() + text.len() > TYPED_BYTES {
+            let fits = text.floor_char_boundary(TYPED_BYTES - self.last.len());
+            self.whole.feed(&text[..fits]);
+            self.last.push_str(&text[..fits]);
+            text = &text[fits..];
+            self.is_long = true;
+            self.judge_last();
+            let from = self.last.ceil_char_boundary(self.last.len() - OVERLAP_BYTES);
             self.last.drain(..from);
         }
+        self.whole.feed(text);
+        self.last.push_str(text);
+    }
+
+    fn judge_last(&mut self) {
+        if self.stretches == MOST_STRETCHES {
+            return;
+        }
+        self.stretches += 1;
+        let reached = self.whole.typed(&self.last);
+        if self.found.is_none() && reached.is_of_any() {
+            self.found = Some(self.last.clone());
+        }
+        self.reached.join(&reached);
+    }
+
+    /// What all of it is, as far as it came.
+    fn judged(&mut self) -> Reached {
+        // What was typed last is judged however long the rest is.
+        self.stretches = self.stretches.min(MOST_STRETCHES - 1);
+        self.judge_last();
+        let mut reached = self.reached;
+        if self.is_long {
+            self.whole.is_over_at_end();
+            reached.join(self.whole.reached());
+        }
+        reached
     }
 }
 
 impl Writing {
-    /// For what is sent as this type; `None` for nearly all: the site is no assistant, or the level is not watched, or
-    /// nobody's words are in bodies of this type.
+    /// For what is sent as this type; `None` for nearly all: the site is no assistant, or the level is not watched.
+    /// What an assistant is sent is read whatever it is called, but pictures, sounds and videos.
     pub(crate) fn of(worker: &Rc<Worker>, live: &Rc<Live>, content_type: &str) -> Option<Self> {
         let facts = live.facts();
         let searched = facts.searched.clone()?;
-        let is_form = content_type.starts_with("application/x-www-form-urlencoded");
+        let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        let is_form =
+            matches!(&*essence, "application/x-www-form-urlencoded" | "multipart/form-data");
         let kind = match searched.is_assistant() {
             true => WordsKind::Prompt,
             false if searched.is_engine() && is_form => WordsKind::Search,
@@ -112,17 +196,26 @@ impl Writing {
         };
         let view = worker.view();
         let actions = view.actions(facts.who.level);
-        if !actions.watch() {
+        let is_other = ["image/", "audio/", "video/"].iter().any(|kind| essence.starts_with(kind));
+        if !actions.watch() || is_other {
             return None;
         }
-        let text = RequestText::new(content_type)?;
+        let text = RequestText::new(content_type).or_else(|| RequestText::new("text/plain"))?;
         let themes = view.snapshot.themes.clone();
         let scratch = Rc::clone(&worker.theme_scratch);
         let whole = Reading::new(themes, Rc::clone(&actions), scratch, false);
-        let written = Written { last: String::new(), whole, is_long: false };
+        let written = Written {
+            last: String::new(),
+            whole,
+            is_long: false,
+            stretches: 0,
+            reached: Reached::default(),
+            found: None,
+        };
         let (worker, live) = (Rc::clone(worker), Rc::clone(live));
         drop(facts);
-        Some(Self { worker, live, searched, kind, actions, text, written })
+        let (told, is_sign) = (Vec::new(), true);
+        Some(Self { worker, live, searched, kind, actions, text, written, told, is_sign })
     }
 
     /// Takes the bytes that come next, decoded.
@@ -134,29 +227,40 @@ impl Writing {
     /// All of it came. What is of a theme is recorded as an access of its own; what the client is told, if the site
     /// must not get it.
     pub(crate) fn judge(mut self) -> Option<(Ruling, Arrival)> {
-        let written = &mut self.written;
-        self.text.end(&mut |text| written.take(text));
+        let Self { text, written, .. } = &mut self;
+        text.end(&mut |text| written.take(text));
+        self.judge_so_far()
+    }
+
+    /// The same for what came so far.
+    fn judge_so_far(&mut self) -> Option<(Ruling, Arrival)> {
         let view = self.worker.view();
         let themes = &view.snapshot.themes;
-        let mut reached = typed(themes, &written.last, &self.worker.theme_scratch);
-        if written.is_long {
-            written.whole.is_over_at_end();
-            reached.join(written.whole.reached());
-        }
+        let reached = self.written.judged();
         let (source, code) = by_kind(self.kind);
-        let signs = reached.signs(themes, &self.actions, source);
-        match reached.refused_typed(themes, &self.actions) {
-            Some(_) => self.record(&view, Ruling { signs, ..Ruling::block(code) }),
-            None if signs.is_empty() => None,
-            None => self.record(&view, Ruling { signs, ..Ruling::allow() }),
+        let mut signs = reached.signs(themes, &self.actions, source);
+        let is_refused = reached.refused_typed(themes, &self.actions).is_some();
+        signs.retain(|sign| is_refused || !self.told.contains(&sign.theme));
+        self.told.extend(signs.iter().map(|sign| sign.theme.clone()));
+        let is_told = !signs.is_empty();
+        if !self.is_sign {
+            signs.clear();
+        }
+        match is_refused {
+            true => self.record(&view, Ruling { signs, ..Ruling::block(code) }),
+            false if is_told => self.record(&view, Ruling { signs, ..Ruling::allow() }),
+            false => None,
         }
     }
 
     /// It cannot be read: refused where the level may not write everything.
     pub(crate) fn unread(self) -> Option<(Ruling, Arrival)> {
-        let is_refused = self.actions.block();
+        let view = self.worker.view();
         let ruling = Ruling::block(ReasonCode::Unscanned);
-        if is_refused { self.record(&self.worker.view(), ruling) } else { None }
+        match self.actions.block() {
+            true => self.record(&view, ruling),
+            false => self.record(&view, Ruling { verdict: Verdict::Allow, ..ruling }),
+        }
     }
 
     /// Records what was written. What cannot be recorded does not pass.
@@ -164,7 +268,7 @@ impl Writing {
         let facts = self.live.facts();
         let ruling = Ruling { categories: facts.categories, ..ruling };
         let arrival = Arrival::now(&self.worker.journal);
-        let text = self.written.last.trim();
+        let text = self.written.found.as_ref().unwrap_or(&self.written.last).trim();
         let text = &text[..text.floor_char_boundary(MAX_WORDS_BYTES)];
         let words = Some(Words { text, kind: self.kind, site: self.searched.name() });
         let words = words.filter(|words| !words.text.is_empty());
@@ -187,8 +291,11 @@ pub(crate) struct Prompting {
     coding: Coding,
     /// Until it was judged.
     writing: Option<Writing>,
-    /// The piece that came last.
-    held: Option<Frame<Bytes>>,
+    /// What came and was not passed on.
+    held: VecDeque<Frame<Bytes>>,
+    held_bytes: u64,
+    /// Bytes that came since it was judged last.
+    unjudged: u64,
     is_refused: bool,
     /// What the client is told.
     refused: Option<(Ruling, Arrival)>,
@@ -210,8 +317,13 @@ impl Prompting {
     ) -> Option<Box<Self>> {
         // Nearly all requests end here.
         live.facts().searched.as_ref()?;
-        let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let writing = Some(Writing::of(worker, live, content_type)?);
+        // The last one is what sites mostly take, of several.
+        let content_type = headers.get_all(CONTENT_TYPE).iter().next_back();
+        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or("");
+        let mut writing = Writing::of(worker, live, content_type)?;
+        let site = headers.get(&SEC_FETCH_SITE);
+        writing.is_sign = site.is_none_or(|site| site != "cross-site");
+        let writing = Some(writing);
         let values = headers.get_all(CONTENT_ENCODING).iter();
         // A value that is no text is no coding that is known.
         let codings: Vec<_> = values.map(|value| value.to_str().unwrap_or("?")).collect();
@@ -220,18 +332,25 @@ impl Prompting {
             Ok(codings) => Coding::Known(Decoder::new(codings, DecodeLimits::default())),
             Err(_) => Coding::Unknown,
         };
-        let (held, refused) = (None, None);
-        Some(Box::new(Self { coding, writing, held, is_refused: false, refused }))
+        Some(Box::new(Self {
+            coding,
+            writing,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            unjudged: 0,
+            is_refused: false,
+            refused: None,
+        }))
     }
 
-    /// Whether a piece came that was not passed on.
+    /// Whether something came that was not passed on.
     pub(crate) fn holds(&self) -> bool {
-        self.held.is_some()
+        !self.held.is_empty()
     }
 
     /// Bytes of it.
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.held.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64)
+        self.held_bytes
     }
 
     /// The next piece that may be passed on; the error, once the site must not get the rest.
@@ -240,33 +359,33 @@ impl Prompting {
         incoming: &mut Incoming,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut is_over = false;
         loop {
+            if is_over || incoming.is_end_stream() {
+                self.end();
+            }
             if self.is_refused {
                 return Poll::Ready(Some(Err(BodyError::Stopped)));
             }
-            if incoming.is_end_stream() {
-                self.end();
-                if self.is_refused {
-                    continue;
+            // What was judged whole goes; of what is longer, all but the last.
+            if self.writing.is_none() || self.held_bytes > HELD_BYTES {
+                let frame = self.held.pop_front();
+                let bytes = frame.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+                self.held_bytes -= bytes as u64;
+                if frame.is_some() || is_over || incoming.is_end_stream() {
+                    return Poll::Ready(frame.map(Ok));
                 }
-                return Poll::Ready(self.held.take().map(Ok));
             }
             match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
+                        self.held_bytes += data.len() as u64;
                         self.take(data);
                     }
-                    if let Some(before) = self.held.replace(frame).filter(|_| !self.is_refused) {
-                        return Poll::Ready(Some(Ok(before)));
-                    }
+                    self.held.push_back(frame);
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => {
-                    self.end();
-                    if !self.is_refused {
-                        return Poll::Ready(self.held.take().map(Ok));
-                    }
-                }
+                None => is_over = true,
             }
         }
     }
@@ -283,10 +402,15 @@ impl Prompting {
             }
             Coding::Unknown => false,
         };
+        self.unjudged += data.len() as u64;
         if !is_read {
             self.refused = self.writing.take().and_then(Writing::unread);
-            self.is_refused = self.refused.is_some();
+        } else if self.unjudged > HELD_BYTES {
+            // Before any of it goes: a site may not wait for the end.
+            self.unjudged = 0;
+            self.refused = writing.judge_so_far();
         }
+        self.is_refused = self.refused.is_some();
     }
 
     fn end(&mut self) {

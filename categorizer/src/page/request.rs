@@ -43,7 +43,7 @@ const KEYS: [&[u8]; 21] = [
 /// Takes the text out of the body of a request that comes in pieces, decoded.
 ///
 /// - JSON: values under a key of those that people write under, under none, and any with a blank in it;
-///   JSON within a string too. An assistant is sent what was said before each time, and it is all read.
+///   JSON within a string too, and its keys that have a blank in them. An assistant is sent what was said before each time, and it is all read.
 /// - Forms: all values, and JSON within them.
 /// - Multipart: all fields that are no file.
 /// - Plain text.
@@ -159,17 +159,49 @@ impl Strings for Values {
     fn end(&mut self) {
         self.is_within = false;
         let value = std::mem::take(&mut self.value);
-        if self.nesting < MAX_NESTING && is_json(&value) {
+        if self.nesting < MAX_NESTING
+            && is_json(&value)
+            && let Some(whole) = whole_json(&value)
+        {
             self.nesting += 1;
             let mut json = Json::default();
             json.push(&value, self);
             json.end(self);
             self.nesting -= 1;
+            self.text.part();
+            for key in spoken_keys(&whole) {
+                self.text.push(key.as_bytes());
+                self.text.part();
+            }
         } else if self.is_told || value.trim_ascii().contains(&b' ') {
             self.text.push(&value);
         }
         self.text.part();
     }
+}
+
+/// A value that is JSON and nothing else, behind the digits that some send its length in. What only looks so is what
+/// somebody wrote.
+fn whole_json(value: &[u8]) -> Option<serde_json::Value> {
+    let value = value.trim_ascii();
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    serde_json::from_slice(&value[digits..]).ok()
+}
+
+/// Keys that are no names, as they have a blank in them: a sentence in brackets is JSON too.
+fn spoken_keys(json: &serde_json::Value) -> Vec<&str> {
+    let (mut keys, mut left) = (Vec::new(), vec![json]);
+    while let Some(value) = left.pop() {
+        match value {
+            serde_json::Value::Array(values) => left.extend(values),
+            serde_json::Value::Object(fields) => {
+                keys.extend(fields.keys().map(String::as_str).filter(|key| key.contains(' ')));
+                left.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    keys
 }
 
 #[cfg(test)]

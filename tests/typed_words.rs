@@ -311,10 +311,7 @@ fn messages_to_an_assistant_are_read_as_they_pass_and_end_the_connection() {
     for piece in [4096, 60] {
         let mut client = socket(&daemon, KS3);
         assert!(echoed(&mut client, &frame(0x81, &prompt(HARMLESS)), piece));
-        let long = format!(
-            "{DRUGS}. {} How to get high at school without being caught.",
-            "Message my plug for mdma. ".repeat(20)
-        );
+        let long = format!("{DRUGS}. {}", "Where to buy cocaine and ketamine. ".repeat(12));
         assert!(echoed(&mut client, &frame(0x81, &prompt(&long)), piece), "watched for");
         let (half, rest) = SUICIDE.split_at(20);
         let parts = [frame(0x01, half), frame(0x80, rest)].concat();

@@ -48,7 +48,7 @@ fn what_people_wrote_is_read_from_every_kind_of_body() {
         // In brackets, so that it looks like JSON.
         ("text/plain", r#"{how do i swim ""}"#, "{how do i swim \"\"}\n"),
         ("text/plain", r#"{"how do i swim":1}"#, "how do i swim\n"),
-        ("application/json", r#"{"prompt":"{\"how to swim\": [\"x\"]}"}"#, "x\nhow to swim\n"),
+        ("application/json", r#"{"prompt":"{\"how to swim\": [\"x\"]}"}"#, "how to swim\n"),
         ("text/plain", r#"{"model":"m","prompt":"how to swim"}"#, "how to swim\n"),
     ];
     for (kind, body, expected) in cases {

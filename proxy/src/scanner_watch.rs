@@ -119,6 +119,6 @@ mod tests {
             assert_eq!((watch.is_up(), watch.gauge.get()), (Some(is_up), i64::from(is_up)));
         }
         let none = ScannerWatch::new(None, &Metrics::new().unwrap()).unwrap();
-        assert_eq!((none.is_up(), none.gauge.get()), (None, 0), "and nothing is said of it");
+        assert_eq!((none.is_up(), none.gauge.get()), (None, 1), "and nothing is away");
     }
 }

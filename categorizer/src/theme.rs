@@ -20,6 +20,7 @@ mod address;
 mod anchor;
 mod compile;
 mod disguise;
+mod gather;
 mod letters;
 mod passage;
 mod pattern;
@@ -31,8 +32,8 @@ mod typos;
 mod vocabulary;
 mod words;
 
-pub use compile::PackError;
 pub use disguise::MAX_BYTES;
+pub use gather::PackError;
 pub use pattern::BadPhrase;
 pub use score::{Finding, Found, MAX_FINDINGS, Scan, Score, Scratch, needed};
 pub use set::{Themes, ThemesBuilder};

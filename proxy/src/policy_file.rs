@@ -2,6 +2,7 @@
 //! into place.
 
 use crate::config::Config;
+use crate::leftovers;
 use categorizer::index::Index;
 use categorizer::theme::{PackError, Themes};
 use ledger::changes::{ACTOR_DAEMON, AppendError, AppendWithError, ChangeLog};
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::Read;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use thiserror::Error;
 
 /// Most bytes of a policy file or of one that it names: a device or a log given by mistake must
@@ -38,27 +39,39 @@ pub struct PolicyFile {
     pub themes: Arc<WordsOfThemes>,
 }
 
-/// What texts are scored by. What is shipped is compiled once, and only where somebody scores a text: most commands do
-/// not.
-#[derive(Debug)]
-pub struct WordsOfThemes(Option<Themes>);
+/// What texts are scored by. What is shipped is compiled where somebody scores a text first: most commands do not.
+#[derive(Debug, Default)]
+pub struct WordsOfThemes(OnceLock<Arc<Themes>>);
 
 impl std::ops::Deref for WordsOfThemes {
     type Target = Themes;
 
     fn deref(&self) -> &Themes {
-        static SHIPPED: OnceLock<Themes> = OnceLock::new();
-        self.0.as_ref().unwrap_or_else(|| SHIPPED.get_or_init(Themes::shipped))
+        self.0.get_or_init(shipped_themes)
     }
+}
+
+/// The shipped themes: compiled once, as long as somebody holds them.
+pub(crate) fn shipped_themes() -> Arc<Themes> {
+    static SHIPPED: Mutex<Weak<Themes>> = Mutex::new(Weak::new());
+    // Whoever comes while they are compiled waits for them.
+    let mut shipped = SHIPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    shipped.upgrade().unwrap_or_else(|| {
+        let themes = Arc::new(leftovers::are_given_back_during(Themes::shipped));
+        *shipped = Arc::downgrade(&themes);
+        themes
+    })
 }
 
 /// The shipped themes with a policy's own words.
 fn themes_of(policy: &Policy) -> Result<Arc<WordsOfThemes>, PolicyFault> {
-    let own = match policy.theme_packs() {
-        [] => None,
-        own => Some(Themes::with_own(own).map_err(PolicyFault::ThemeWords)?),
-    };
-    Ok(Arc::new(WordsOfThemes(own)))
+    let themes = WordsOfThemes::default();
+    if !policy.theme_packs().is_empty() {
+        let compile = || Themes::with_own(policy.theme_packs());
+        let own = leftovers::are_given_back_during(compile).map_err(PolicyFault::ThemeWords)?;
+        let _ = themes.0.set(Arc::new(own));
+    }
+    Ok(Arc::new(themes))
 }
 
 /// Why a policy cannot take effect. What was in force stays so.

@@ -525,8 +525,16 @@ fn resolve_rules(config: &Config, listening: &Listening) -> ResolveRules {
 /// Loads what decides, and notes the start in the change log, with what an earlier process left.
 async fn load(config: &Config, recovered: Option<Event>) -> Result<Snapshot, ServeError> {
     let log = ChangeLog::open(&config.state).await?;
+    // The words of themes take longer to compile than all else here: they are compiled beside it.
+    let words = std::thread::Builder::new().name("start-words".into());
+    let words = words.spawn(crate::policy_file::shipped_themes).map_err(system("a thread"))?;
     crate::demo::add_users(config, &log, now()).await?;
     let snapshot = Snapshot::load_to_serve(config, &log, now()).await?;
+    // No request waits for them, and a school that has words of its own needs no others.
+    let _ = snapshot.themes.themes();
+    words
+        .join()
+        .map_err(|_| system("the words of themes")(io::Error::other("stopped by a panic")))?;
     let event = Event::ServeStarted {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         policy_hash: snapshot.policy_hash.to_string(),

@@ -152,17 +152,17 @@ pub fn shipped_themes() -> Vec<Theme> {
         .unwrap_or_else(|faults| panic!("the shipped themes do not parse: {faults:?}"))
 }
 
-/// The packs of `defaults/themes/`.
+/// The packs of `defaults/themes/`, each read when it is asked for: together they take far more room than what is
+/// made of them.
 ///
 /// # Panics
 /// Never in a build that passed its tests: the files are part of the program.
-#[must_use]
-pub fn shipped_packs() -> Vec<Pack> {
+pub fn shipped_packs() -> impl Iterator<Item = Pack> {
     let parse = |(file, text): &(&str, &str)| {
         Pack::parse(text, file)
             .unwrap_or_else(|faults| panic!("a shipped pack does not parse: {faults:?}"))
     };
-    crate::defaults::THEME_PACKS.iter().map(parse).collect()
+    crate::defaults::THEME_PACKS.iter().map(parse)
 }
 
 #[cfg(test)]

@@ -178,7 +178,7 @@ impl Workspace {
                     };
                     let end = start + usize::from(anchored.length);
                     let Some(place) = tokens.get(start..end) else { continue };
-                    let parts = &themes.sequences[anchored.phrase as usize].parts;
+                    let parts = themes.parts(anchored.phrase);
                     let fits =
                         |(token, part): (&Token, &u32)| vocabulary.parts(token.word).contains(part);
                     if place.iter().zip(parts).all(fits) {

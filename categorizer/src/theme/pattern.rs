@@ -6,6 +6,9 @@
 //! - `=word`: exactly so;
 //! - `self-harm`: in two words or in one.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::words::words;
 
 /// How a word may vary.
@@ -15,6 +18,11 @@ pub(super) enum Form {
     Plain,
     Inflected,
     Beginning,
+}
+
+impl Form {
+    /// All of them, in their order.
+    pub(super) const ALL: [Self; 4] = [Self::Exact, Self::Plain, Self::Inflected, Self::Beginning];
 }
 
 /// A word of a phrase.
@@ -105,8 +113,18 @@ const SAID: [(&str, &str); 12] = [
     ("your self", "yourself"),
 ];
 
+/// The words by which [`SAID`] is known: the first of two, and the one.
+static SAID_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let words = SAID.iter().flat_map(|(apart, joined)| [apart.split(' ').next(), Some(joined)]);
+    words.flatten().collect()
+});
+
 /// A phrase, and the same with one or two words the other way ([`SAID`]).
 fn as_said(parts: Vec<Part>) -> Vec<Vec<Part>> {
+    // Most phrases have none of these words.
+    if !parts.iter().any(|part| SAID_WORDS.contains(part.word.as_str())) {
+        return vec![parts];
+    }
     let mut ways = vec![parts];
     for (apart, joined) in SAID {
         let Some((first, second)) = apart.split_once(' ') else { continue };
@@ -147,31 +165,28 @@ fn marked(chunk: &str) -> Result<(&str, Form), BadPhrase> {
     if marked.0.contains(['=', '~', '*']) { Err(BadPhrase::Mark) } else { Ok(marked) }
 }
 
-impl Part {
-    /// The words that it is found in; of a beginning, itself.
-    pub(super) fn spellings(&self, is_typed: bool) -> Vec<String> {
-        let word = self.word.as_str();
-        let mut all = vec![word.to_owned()];
-        let is_english = word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_lowercase());
-        if is_english && matches!(self.form, Form::Plain | Form::Inflected) {
-            all.push(plural(word));
-        }
-        if is_english && self.form == Form::Inflected {
-            for stem in stems(word) {
-                all.extend([format!("{stem}ed"), format!("{stem}ing"), format!("{stem}in")]);
-            }
-        }
-        if is_typed && is_english && self.form != Form::Exact {
-            let typed = TYPED.iter().filter(|(full, _)| *full == word);
-            all.extend(typed.map(|(_, short)| (*short).to_owned()));
-        }
-        if is_typed && word == "to" && self.form == Form::Plain {
-            all.push("2".to_owned());
-        }
-        all.sort();
-        all.dedup();
-        all
+/// The words that a part is found in; of a beginning, itself.
+pub(super) fn spellings(word: &str, form: Form, is_typed: bool) -> Vec<String> {
+    let mut all = vec![word.to_owned()];
+    let is_english = word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    if is_english && matches!(form, Form::Plain | Form::Inflected) {
+        all.push(plural(word));
     }
+    if is_english && form == Form::Inflected {
+        for stem in stems(word) {
+            all.extend([format!("{stem}ed"), format!("{stem}ing"), format!("{stem}in")]);
+        }
+    }
+    if is_typed && is_english && form != Form::Exact {
+        let typed = TYPED.iter().filter(|(full, _)| *full == word);
+        all.extend(typed.map(|(_, short)| (*short).to_owned()));
+    }
+    if is_typed && word == "to" && form == Form::Plain {
+        all.push("2".to_owned());
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// How words are typed in messages.
@@ -242,7 +257,8 @@ mod tests {
     use super::*;
 
     fn spelled(word: &str) -> Vec<String> {
-        parse(word, false).unwrap()[0][0].spellings(false)
+        let part = parse(word, false).unwrap()[0][0].clone();
+        spellings(&part.word, part.form, false)
     }
 
     #[test]
@@ -290,9 +306,8 @@ mod tests {
         );
         assert_eq!(ways("i want to die", false), ["i want to die"]);
         assert_eq!(ways("=want to die", true), ["want to die"]);
-        let you = Part { word: "you".to_owned(), form: Form::Plain };
-        assert_eq!(you.spellings(true), ["u", "ya", "you", "yous"]);
-        assert_eq!(you.spellings(false), ["you", "yous"]);
+        assert_eq!(spellings("you", Form::Plain, true), ["u", "ya", "you", "yous"]);
+        assert_eq!(spellings("you", Form::Plain, false), ["you", "yous"]);
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Words with one slip of the finger: letters in the wrong order, one left out, one doubled, a wrong
 //! vowel, s for c. Of long words only: short ones are one slip away from too many others.
 
-use std::collections::{BTreeSet, HashMap};
-
 use super::vocabulary::{UNKNOWN, Vocabulary, WordId};
 use crate::hash;
 
@@ -12,37 +10,50 @@ pub(super) const MIN_LETTERS: usize = 6;
 const MAX_LETTERS: usize = 24;
 const SEED: u64 = 0x7479_706f_0000_0001;
 
+/// Leading bits of a hash by which words are grouped: some eight of what is shipped have the same.
+const GROUP_BITS: u32 = 14;
+
 /// Known words by what is left of them without one letter.
 #[derive(Debug, Default)]
 pub(super) struct Typos {
-    /// By hash, where its words begin in `words`, and how many they are.
-    by_hash: HashMap<u64, (u32, u32)>,
-    words: Box<[WordId]>,
+    /// The hash of what is left, and the word; in order.
+    left: Box<[(u32, WordId)]>,
+    /// Where those begin in `left` that share their leading bits; one more than there are.
+    groups: Box<[u32]>,
 }
 
 impl Typos {
     /// Of all words that are long enough. One that is known is never read as another, so that those
     /// which only look like a slip need but be known.
     pub(super) fn new(vocabulary: &Vocabulary) -> Self {
-        let mut by_hash: HashMap<u64, BTreeSet<WordId>> = HashMap::new();
+        let mut left = Vec::new();
         for (id, word) in vocabulary.all() {
             if word.len() < MIN_LETTERS || !is_eligible(word) {
                 continue;
             }
-            let mut note = |hash| {
-                by_hash.entry(hash).or_default().insert(id);
-            };
-            note(hash::extend(SEED, word));
+            let mut note = |hash| left.push((hash, id));
+            note(hash_of(word));
             for_each_shorter(word, &mut note);
         }
-        let mut hashes: Vec<_> = by_hash.into_iter().collect();
-        hashes.sort_unstable();
-        let (mut starts, mut words) = (HashMap::new(), Vec::new());
-        for (hash, found) in hashes {
-            starts.insert(hash, (words.len() as u32, found.len() as u32));
-            words.extend(found);
+        left.sort_unstable();
+        left.dedup();
+        let mut groups = vec![0_u32; (1 << GROUP_BITS) + 1];
+        for &(hash, _) in &left {
+            groups[group(hash) + 1] += 1;
         }
-        Self { by_hash: starts, words: words.into() }
+        let mut first = 0;
+        for start in &mut groups {
+            first += *start;
+            *start = first;
+        }
+        Self { left: left.into(), groups: groups.into() }
+    }
+
+    /// What the words are of which this may be left. Others may have the same hash: whether it is a slip, letters say.
+    fn words(&self, hash: u32) -> impl Iterator<Item = WordId> {
+        let place = |group: usize| self.groups.get(group).map_or(0, |start| *start as usize);
+        let of_group = &self.left[place(group(hash))..place(group(hash) + 1)];
+        of_group.iter().filter(move |(other, _)| *other == hash).map(|(_, word)| *word)
     }
 
     /// The word that was meant, where it is one slip away; of several, the first by its letters.
@@ -52,22 +63,29 @@ impl Typos {
         }
         let mut best: Option<(&[u8], WordId)> = None;
         let mut look = |hash| {
-            let Some(&(start, count)) = self.by_hash.get(&hash) else { return };
-            for &id in &self.words[start as usize..(start + count) as usize] {
+            for id in self.words(hash) {
                 let word = vocabulary.letters(id);
                 if is_slip(word, written) && best.is_none_or(|(known, _)| word < known) {
                     best = Some((word, id));
                 }
             }
         };
-        look(hash::extend(SEED, written));
+        look(hash_of(written));
         for_each_shorter(written, &mut look);
         best.map_or(UNKNOWN, |(_, id)| id)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.by_hash.capacity() * (size_of::<(u64, (u32, u32))>() + 1) + size_of_val(&*self.words)
+        size_of_val(&*self.left) + size_of_val(&*self.groups)
     }
+}
+
+fn hash_of(letters: &[u8]) -> u32 {
+    (hash::extend(SEED, letters) >> 32) as u32
+}
+
+fn group(hash: u32) -> usize {
+    (hash >> (u32::BITS - GROUP_BITS)) as usize
 }
 
 fn is_eligible(word: &[u8]) -> bool {
@@ -75,12 +93,12 @@ fn is_eligible(word: &[u8]) -> bool {
 }
 
 /// The hashes of a word without each of its letters but the first, which hardly anybody gets wrong.
-fn for_each_shorter(word: &[u8], look: &mut impl FnMut(u64)) {
+fn for_each_shorter(word: &[u8], look: &mut impl FnMut(u32)) {
     let mut shorter = [0; MAX_LETTERS];
     for left_out in 1..word.len() {
         shorter[..left_out].copy_from_slice(&word[..left_out]);
         shorter[left_out..word.len() - 1].copy_from_slice(&word[left_out + 1..]);
-        look(hash::extend(SEED, &shorter[..word.len() - 1]));
+        look(hash_of(&shorter[..word.len() - 1]));
     }
 }
 
@@ -117,14 +135,13 @@ fn sound_alike(one: u8, other: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn one_slip_is_seen_through_and_two_or_another_word_are_not() {
         let known = ["suicide", "heroin", "marijuana", "cannabis", "knife", "porn", "prison"];
-        let known: BTreeMap<String, BTreeSet<u32>> =
-            known.iter().map(|word| ((*word).to_owned(), BTreeSet::from([1]))).collect();
-        let vocabulary = Vocabulary::new(&known, &BTreeMap::new());
+        let mut known = known.map(|word| (word.to_owned(), Some(1)));
+        known.sort();
+        let vocabulary = Vocabulary::new(&known, &[]);
         let typos = Typos::new(&vocabulary);
         let meant = |written: &str| {
             let id = typos.meant(&vocabulary, written.as_bytes());

@@ -1,6 +1,6 @@
 //! The words that packs know, by their letters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::hash;
 
@@ -65,6 +65,14 @@ impl Table {
     }
 }
 
+/// A word by its letters, and the number of a part that it fits, if it fits one.
+pub(super) type Spelled = (String, Option<u32>);
+
+/// The letters of a word, which stands there once for each of its parts.
+fn letters(of_one_word: &[Spelled]) -> &[u8] {
+    of_one_word.first().map_or(&[], |(word, _)| word.as_bytes())
+}
+
 /// The known words and beginnings, each with the parts of phrases that it fits.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
@@ -90,40 +98,45 @@ pub(super) fn signature(part: u32) -> u64 {
 }
 
 impl Vocabulary {
-    /// Compiles words, and beginnings of words, each with the numbers of the parts that it fits.
-    pub(super) fn new(
-        words: &BTreeMap<String, BTreeSet<u32>>,
-        beginnings: &BTreeMap<String, BTreeSet<u32>>,
-    ) -> Self {
+    /// Compiles words, and beginnings of words, each with the number of a part that it fits, or with none. Both in
+    /// order; what fits several parts stands there as often.
+    pub(super) fn new(words: &[Spelled], beginnings: &[Spelled]) -> Self {
+        let by_letters = |one: &Spelled, two: &Spelled| one.0 == two.0;
+        let words: Vec<&[Spelled]> = words.chunk_by(by_letters).collect();
+        let beginnings: Vec<&[Spelled]> = beginnings.chunk_by(by_letters).collect();
         let mut filter = vec![0_u64; 1 << FILTER_BITS];
-        for word in words.keys() {
-            let (at, bit) = place(hash::extend(SEED, word.as_bytes()));
+        for word in &words {
+            let (at, bit) = place(hash::extend(SEED, letters(word)));
             filter[at] |= 1 << bit;
         }
         let mut first_bytes = vec![0_u64; 1 << FILTER_BITS];
-        for beginning in beginnings.keys() {
-            let (at, bit) = place(first_three(beginning.as_bytes()));
+        for beginning in &beginnings {
+            let (at, bit) = place(first_three(letters(beginning)));
             first_bytes[at] |= 1 << bit;
         }
-        let lengths: BTreeSet<usize> = beginnings.keys().map(String::len).collect();
-        // A word has the parts of the beginnings that it has, too; so has a longer beginning.
-        let beginning = |word: &str| -> BTreeSet<u32> {
-            let lengths = lengths.iter().filter_map(|&length| word.get(..length));
-            lengths.filter_map(|start| beginnings.get(start)).flatten().copied().collect()
-        };
+        let lengths: BTreeSet<usize> = beginnings.iter().map(|one| letters(one).len()).collect();
         let mut part_starts = vec![0, 0];
-        let mut parts = Vec::new();
+        let mut parts: Vec<u32> = Vec::new();
         let mut signatures = vec![0];
-        let all = words.iter().chain(beginnings);
-        for (word, own) in all {
-            let own: Vec<u32> = own.union(&beginning(word)).copied().collect();
+        let mut own: Vec<u32> = Vec::new();
+        for word in words.iter().chain(&beginnings) {
+            own.clear();
+            own.extend(word.iter().filter_map(|(_, part)| *part));
+            // A word has the parts of the beginnings that it has, too; so has a longer beginning.
+            for start in lengths.iter().filter_map(|&length| letters(word).get(..length)) {
+                if let Ok(place) = beginnings.binary_search_by(|one| letters(one).cmp(start)) {
+                    own.extend(beginnings[place].iter().filter_map(|(_, part)| *part));
+                }
+            }
+            own.sort_unstable();
+            own.dedup();
             signatures.push(own.iter().fold(0, |bits, &part| bits | signature(part)));
-            parts.extend(own);
+            parts.extend_from_slice(&own);
             part_starts.push(parts.len() as u32);
         }
         Self {
-            words: Table::new(words.keys().map(String::as_bytes)),
-            beginnings: Table::new(beginnings.keys().map(String::as_bytes)),
+            words: Table::new(words.iter().map(|word| letters(word))),
+            beginnings: Table::new(beginnings.iter().map(|one| letters(one))),
             word_count: words.len() as u32,
             lengths: lengths.into_iter().rev().collect(),
             filter: filter.into(),
@@ -228,17 +241,15 @@ fn first_three(letters: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn map(entries: &[(&str, &[u32])]) -> BTreeMap<String, BTreeSet<u32>> {
-        entries
-            .iter()
-            .map(|(word, parts)| ((*word).to_owned(), parts.iter().copied().collect()))
-            .collect()
+    fn spelled(entries: &[(&str, Option<u32>)]) -> Vec<Spelled> {
+        entries.iter().map(|(word, part)| ((*word).to_owned(), *part)).collect()
     }
 
     #[test]
     fn a_word_fits_its_own_parts_and_those_of_its_beginnings() {
-        let words = map(&[("paedo", &[1]), ("to", &[2]), ("ordinary", &[])]);
-        let vocabulary = Vocabulary::new(&words, &map(&[("paed", &[7]), ("paedoph", &[9])]));
+        let words = spelled(&[("ordinary", None), ("paedo", Some(1)), ("to", Some(2))]);
+        let beginnings = spelled(&[("paed", Some(7)), ("paedoph", Some(9))]);
+        let vocabulary = Vocabulary::new(&words, &beginnings);
         let parts = |word: &str| vocabulary.parts(vocabulary.look_up(word.as_bytes())).to_vec();
         assert_eq!(parts("paedo"), [1, 7]);
         assert_eq!(parts("paeds"), [7]);

@@ -95,7 +95,7 @@ fn themes_have_a_name_and_a_severity() {
 fn the_shipped_packs_name_shipped_themes_and_their_files_say_what_they_hold() {
     let themes = shipped_themes();
     assert_eq!(themes.len(), 12);
-    let packs = shipped_packs();
+    let packs = shipped_packs().collect::<Vec<_>>();
     for pack in &packs {
         // Such as `drugs.en.toml`, or `drugs.told.en.toml` where a theme has more than one.
         let names: Vec<&str> = pack.file.split('.').collect();

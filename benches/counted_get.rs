@@ -45,12 +45,17 @@ apply = "automatic"
 max_days = 90
 "#;
 
-/// Instructions of the filter, thread by thread, while it starts, answers so many GETs on one connection,
-/// and ends.
+/// Instructions of the filter, thread by thread, while it starts, answers so many GETs of a path on one connection,
+/// and ends. What ends in `picture` is one, all else a text.
 ///
 /// # Errors
 /// It did not start, answer or end; with what it said.
-pub(crate) fn gets(binary: &Path, times: u64, keep: Option<&Path>) -> Result<Threads, Fault> {
+pub(crate) fn gets(
+    binary: &Path,
+    path: &str,
+    times: u64,
+    keep: Option<&Path>,
+) -> Result<Threads, Fault> {
     let folder = tempfile::tempdir()?;
     let origin = origin()?;
     let free = || TcpListener::bind("127.0.0.1:0")?.local_addr();
@@ -78,7 +83,7 @@ pub(crate) fn gets(binary: &Path, times: u64, keep: Option<&Path>) -> Result<Thr
         running.0.try_wait().is_ok_and(|status| status.is_some()) || is_ready(ops)
     })
     .map_err(|()| format!("schoolgate under callgrind was not ready: {}", log()))?;
-    ask(proxy, origin, times).map_err(|error| format!("{error}\n{}", log()))?;
+    ask(proxy, origin, path, times).map_err(|error| format!("{error}\n{}", log()))?;
     let pid = i32::try_from(running.0.id()).ok().and_then(Pid::from_raw).ok_or("no process")?;
     kill_process(pid, Signal::TERM)?;
     wait_until(Duration::from_millis(50), || {
@@ -113,14 +118,14 @@ fn is_ready(ops: SocketAddr) -> bool {
 }
 
 /// GETs one after another; each must be answered in full.
-fn ask(proxy: SocketAddr, origin: SocketAddr, times: u64) -> Result<(), Fault> {
+fn ask(proxy: SocketAddr, origin: SocketAddr, path: &str, times: u64) -> Result<(), Fault> {
     let mut stream = TcpStream::connect(proxy)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let name = format!("count.test:{}", origin.port());
     for _ in 0..times {
-        write!(stream, "GET http://{name}/a/page HTTP/1.1\r\nHost: {name}\r\nAccept: */*\r\n\r\n")?;
+        write!(stream, "GET http://{name}{path} HTTP/1.1\r\nHost: {name}\r\nAccept: */*\r\n\r\n")?;
         let (mut line, mut length) = (String::new(), 0);
         reader.read_line(&mut line)?;
         if !line.starts_with("HTTP/1.1 200") {
@@ -159,10 +164,14 @@ fn origin() -> Result<SocketAddr, Fault> {
 }
 
 fn serve(mut stream: TcpStream) -> std::io::Result<()> {
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n{}",
-        "x".repeat(1024)
-    );
+    let answer = |kind: &str, body: &str| {
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 1024\r\n\r\n");
+        [head.as_bytes(), &body.as_bytes()[..1024]].concat()
+    };
+    let picture = answer("image/png", &"x".repeat(1024));
+    let page = answer("text/plain", &"The river rose by two feet in the night. ".repeat(26));
+    let mut is_picture = false;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     loop {
@@ -170,8 +179,11 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
+        if line.starts_with("GET ") {
+            is_picture = line.contains("picture ");
+        }
         if line == "\r\n" {
-            stream.write_all(answer.as_bytes())?;
+            stream.write_all(if is_picture { &picture } else { &page })?;
         }
     }
 }

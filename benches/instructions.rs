@@ -37,7 +37,7 @@ struct Options {
     /// Record the counts instead of comparing them
     #[arg(long)]
     record: bool,
-    /// Count one alone: decide, look-up, search, record, store, get
+    /// Count one alone: decide, look-up, search, record, store, get, page
     #[arg(long)]
     only: Option<String>,
     /// The program under test; without it `schoolgate` beside this one's folder
@@ -58,13 +58,14 @@ struct Options {
 }
 
 /// What is counted: its name, what one of it is, and how many in the short and in the long run.
-const CASES: [(&str, &str, u64, u64); 6] = [
+const CASES: [(&str, &str, u64, u64); 7] = [
     ("decide", "a decision, one in four a block", 2_000, 42_000),
     ("look-up", "the categories of a host, one in four listed", 2_000, 42_000),
     ("search", "a search scored for all themes, one in four of one", 500, 4_500),
     ("record", "a decision and its end in the journal", 1_000, 9_000),
     ("store", "the same, put into the day's file with its proofs", 1_000, 5_000),
-    ("get", "a GET of 1 KB: the thread that serves", 200, 1_700),
+    ("get", "a GET of a picture of 1 KB: the thread that serves", 200, 1_700),
+    ("page", "the same of a text of 1 KB, whose words are scored", 200, 1_700),
 ];
 
 fn main() -> ExitCode {
@@ -188,7 +189,8 @@ fn one(options: &Options, name: &str, short: u64, long: u64) -> Result<u64, Faul
     let kept = options.keep.as_ref().map(|folder| folder.join(name));
     let count = |times, keep: Option<&Path>| -> Result<Threads, Fault> {
         let counted = match name {
-            "get" => counted_get::gets(&binary(options)?, times, keep),
+            "get" => counted_get::gets(&binary(options)?, "/a/picture", times, keep),
+            "page" => counted_get::gets(&binary(options)?, "/a/page", times, keep),
             _ => part(name, times, keep),
         };
         counted.map_err(|error| format!("{name}: {error}").into())
@@ -204,7 +206,7 @@ fn one(options: &Options, name: &str, short: u64, long: u64) -> Result<u64, Faul
         |(thread, count): (&u32, &u64)| count.saturating_sub(few.get(thread).copied().unwrap_or(0));
     let more: u64 = match name {
         // Others work by the clock.
-        "get" => many.iter().map(grew).max().unwrap_or(0),
+        "get" | "page" => many.iter().map(grew).max().unwrap_or(0),
         _ => many.values().sum::<u64>().saturating_sub(few.values().sum()),
     };
     Ok(more / (long - short))

@@ -46,21 +46,9 @@ impl ThemesBuilder {
     }
 
     /// Compiles what was added; some tenths of a second for what is shipped.
-    ///
-    /// # Panics
-    /// Never: only to pass on a panic of the thread that it uses, which has no cause to.
     #[must_use]
     pub fn finish(self) -> Themes {
-        let Self { typed, pages, help } = self;
-        // Side by side, as a start waits for both.
-        let (typed, pages) = std::thread::scope(|scope| {
-            let pages = scope.spawn(|| pages.finish());
-            (typed.finish(), pages.join())
-        });
-        match pages {
-            Ok(pages) => Themes { typed, pages, help },
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        Themes { typed: self.typed.finish(), pages: self.pages.finish(), help: self.help }
     }
 }
 

@@ -33,7 +33,7 @@ mod words;
 
 pub use engines::{Engine, ForcedBy, SafeMode};
 pub use force::{Changes, Refusal, SearchRules, Unseen};
-pub use words::MAX_WORDS;
+pub use words::{MAX_JUDGED_BYTES, MAX_WORDS};
 
 use crate::defaults::{SEARCH_ENGINES, SEARCH_TERMS};
 use crate::host::Host;
@@ -90,7 +90,10 @@ impl SearchKind {
 pub struct Terms<'s> {
     /// The words as typed: no control characters, at most [`MAX_WORDS`] characters, never empty.
     pub words: String,
-    /// Whether there were more.
+    /// The same to be judged, and not recorded: all of them, or the first and the last half of
+    /// [`MAX_JUDGED_BYTES`].
+    pub all: String,
+    /// Whether there were more than `words` has.
     pub is_cut: bool,
     /// What they were sent for.
     pub kind: SearchKind,
@@ -244,21 +247,35 @@ impl<'s> SearchSite<'s> {
         self.engine
     }
 
-    /// Whether it answers what is written to it, as assistants do.
+    /// Whether it answers what is written to this path, as assistants do. Path and query as the client wrote
+    /// them.
     #[must_use]
-    pub fn is_assistant(&self) -> bool {
-        self.sites.iter().any(|site| site.kind == SearchKind::Prompt)
+    pub fn is_assistant(&self, path_and_query: &str) -> bool {
+        self.assistant(path_and_query).is_some()
     }
 
-    /// Name for people: the assistant's, else the engine's, else that of the first site of the file.
+    /// Name for people: that of the assistant at this path, else the engine's, else that of the first site of
+    /// the file. Path and query as the client wrote them.
     #[must_use]
-    pub fn name(&self) -> &'s str {
-        let assistant = self.sites.iter().find(|site| site.kind == SearchKind::Prompt);
-        match (assistant, self.engine, self.sites.first()) {
+    pub fn name(&self, path_and_query: &str) -> &'s str {
+        match (self.assistant(path_and_query), self.engine, self.sites.first().copied()) {
             (Some(site), ..) | (None, None, Some(site)) => &site.name,
             (None, Some(engine), _) => &engine.title,
             (None, None, None) => "",
         }
+    }
+
+    fn assistant(&self, path_and_query: &str) -> Option<&'s SearchedSite> {
+        let path = seen_path(path_and_query);
+        self.sites.iter().find(|site| site.is_assistant_at(&path)).copied()
+    }
+
+    /// The path as rules see it with `{words}` in the place of the words, for those who may not see them;
+    /// `None` where it holds none. Path and query as the client wrote them.
+    #[must_use]
+    pub fn path_without_words(&self, path_and_query: &str) -> Option<String> {
+        let path = seen_path(path_and_query);
+        self.sites.iter().find_map(|site| site.without_words(&path))
     }
 
     /// The words that a request sends, from its path and query as the client wrote them; `None` where it
@@ -270,7 +287,7 @@ impl<'s> SearchSite<'s> {
         self.sites.iter().find_map(|site| {
             let words = site.words(&path, query)?;
             let (kind, is_cut) = (site.kind, words.is_cut);
-            Some(Terms { words: words.text, is_cut, kind, site: &site.name })
+            Some(Terms { words: words.text, all: words.all, is_cut, kind, site: &site.name })
         })
     }
 

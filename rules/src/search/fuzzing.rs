@@ -9,7 +9,7 @@ pub(crate) mod replay;
 
 use super::engines::Engine;
 use super::query::{is_named, pairs, split};
-use super::{MAX_WORDS, Search, SearchRules, Unseen};
+use super::{MAX_JUDGED_BYTES, MAX_WORDS, Search, SearchRules, Unseen};
 use crate::host::Host;
 use crate::level::{ImageMode, VideoMode};
 
@@ -40,6 +40,8 @@ pub fn check(host: &Host, target: &str, cookies: &[&str]) {
         assert!((1..=MAX_WORDS).contains(&length), "{length} characters");
         assert!(!terms.words.chars().any(char::is_control), "{:?}", terms.words);
         assert_eq!(terms.words, terms.words.trim());
+        assert!((terms.words.len()..=MAX_JUDGED_BYTES).contains(&terms.all.len()));
+        assert!(terms.all.starts_with(&terms.words) && !terms.all.chars().any(char::is_control));
     }
     let open = SearchRules::default();
     assert!(site.rewrite(target, cookies, &open).is_empty());

@@ -6,6 +6,8 @@ use super::words::{self, Words};
 use super::{SearchFileError, SearchKind};
 use encoding_rs::Encoding;
 use serde::Deserialize;
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// One way of searching a site.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +27,8 @@ pub(super) struct SearchedSite {
     charsets: Vec<Charset>,
     #[serde(default)]
     pub(super) kind: SearchKind,
+    #[serde(default)]
+    answers: Vec<PathPrefix>,
     #[serde(default)]
     pub(super) images: bool,
     #[serde(default)]
@@ -83,57 +87,89 @@ impl TryFrom<String> for PathTemplate {
 }
 
 impl PathTemplate {
-    /// The raw words, where a path is of this form or below it.
-    fn words<'p>(&self, path: &'p str) -> Option<&'p str> {
+    /// Where in a path the raw words stand, where it is of this form or below it.
+    fn words(&self, path: &str) -> Option<Range<usize>> {
         let mut segments = path.strip_prefix('/')?.split('/');
         let mut words = None;
+        let mut start = 1;
         for part in &self.0 {
             let segment = segments.next()?;
             match part {
                 Part::Any => {}
                 Part::Text(text) if segment.eq_ignore_ascii_case(text) => {}
                 Part::Text(_) => return None,
-                Part::Words(ending) => words = Some(segment.strip_suffix(ending.as_str())?),
+                Part::Words(ending) => {
+                    words = Some(start..start + segment.strip_suffix(ending.as_str())?.len());
+                }
             }
+            start += segment.len() + 1;
         }
         words
     }
 }
 
 impl SearchedSite {
-    /// The words of a request, where it is such a search. Of a parameter that is given twice every value
-    /// counts: which of them the site reads cannot be told.
+    /// The words of a request, where it is such a search. Every value of every parameter counts, and the
+    /// path besides: which of them the site reads cannot be told.
     pub(super) fn words(&self, path: &str, query: &str) -> Option<Words> {
-        if !self.paths.is_empty() && !self.paths.iter().any(|prefix| prefix.covers(path)) {
+        if !self.is_searched_at(path) {
             return None;
         }
-        self.in_query(query).or_else(|| {
-            let raw = self.in_path.iter().find_map(|template| template.words(path))?;
-            self.read([raw], self.dashes)
-        })
-    }
-
-    fn in_query(&self, query: &str) -> Option<Words> {
-        // Most sites read `;` as a part of the words; where that finds none, it may be a separator.
-        let by_ampersand = || query.split('&').map(|it| it.split_once('=').unwrap_or((it, "")));
-        let given = |name: &String, (raw, value)| is_named(raw, name).then_some(value);
-        self.query.iter().find_map(|name| {
-            let values = by_ampersand().filter_map(|pair| given(name, pair));
-            let rest = || self.read(pairs(query).filter_map(|pair| given(name, pair)), false);
-            self.read(values, false).or_else(rest)
-        })
-    }
-
-    fn read<'r>(&self, raw: impl IntoIterator<Item = &'r str>, dashes: bool) -> Option<Words> {
         let mut decoded = String::new();
-        for value in raw {
-            let value = if dashes { value.replace('-', "+").into() } else { value.into() };
-            let value = words::decode(value, self.charsets.iter().map(|charset| charset.0));
-            decoded.push_str(&value);
+        let mut add = |raw: Cow<'_, str>| {
+            decoded.push_str(&words::decode(raw, self.charsets.iter().map(|charset| charset.0)));
             decoded.push(' ');
+        };
+        self.in_query(query).into_iter().for_each(|value| add(value.into()));
+        if let Some(place) = self.in_path(path) {
+            let raw = &path[place];
+            add(if self.dashes { raw.replace('-', "+").into() } else { raw.into() });
         }
         words::clean(&decoded)
     }
+
+    /// The path with `{words}` in the place of the words, where it has any.
+    pub(super) fn without_words(&self, path: &str) -> Option<String> {
+        let place = self.in_path(path).filter(|_| self.is_searched_at(path))?;
+        Some(format!("{}{{words}}{}", &path[..place.start], &path[place.end..]))
+    }
+
+    /// Whether what is written at a path is for something that answers it.
+    pub(super) fn is_assistant_at(&self, path: &str) -> bool {
+        self.kind == SearchKind::Prompt && is_below(&self.answers, path)
+    }
+
+    fn is_searched_at(&self, path: &str) -> bool {
+        is_below(&self.paths, path)
+    }
+
+    fn in_path(&self, path: &str) -> Option<Range<usize>> {
+        let words = self.in_path.iter().find_map(|template| template.words(path));
+        words.filter(|place| !place.is_empty())
+    }
+
+    /// The raw values of all parameters that hold words, in the order in which the file names these.
+    fn in_query<'q>(&self, query: &'q str) -> Vec<&'q str> {
+        let mut values = Vec::new();
+        let mut add = |(raw, value): (&str, &'q str)| {
+            let place = self.query.iter().position(|name| is_named(raw, name));
+            values.extend(place.map(|place| (place, value)));
+            place.is_some()
+        };
+        for piece in query.split('&') {
+            // Most sites read `;` as a part of the words; in what has none, it may be a separator.
+            if !add(piece.split_once('=').unwrap_or((piece, ""))) {
+                pairs(piece).for_each(|pair| _ = add(pair));
+            }
+        }
+        values.sort_by_key(|(place, _)| *place);
+        values.into_iter().map(|(_, value)| value).collect()
+    }
+}
+
+/// Whether one of some paths covers a path; every path is covered by none.
+fn is_below(prefixes: &[PathPrefix], path: &str) -> bool {
+    prefixes.is_empty() || prefixes.iter().any(|prefix| prefix.covers(path))
 }
 
 #[derive(Deserialize)]

@@ -6,14 +6,18 @@ use std::borrow::Cow;
 
 /// Longest that words are kept, in characters.
 pub const MAX_WORDS: usize = 512;
-/// Longest raw value that is looked at, in bytes: [`MAX_WORDS`] of the widest characters, each byte
-/// escaped, with room for blanks.
-const MAX_RAW_BYTES: usize = 8 * 1024;
+/// Most bytes of words that are judged. Of more, the first and the last half: of a parameter that is given
+/// twice, a site reads one or the other.
+pub const MAX_JUDGED_BYTES: usize = 8 * 1024;
+/// Longest raw value that is looked at, in bytes: the longest address that is read.
+const MAX_RAW_BYTES: usize = 64 * 1024;
 
 /// Words as they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Words {
     pub(super) text: String,
+    /// All of them, up to [`MAX_JUDGED_BYTES`].
+    pub(super) all: String,
     pub(super) is_cut: bool,
 }
 
@@ -40,26 +44,28 @@ pub(super) fn decode(
 /// blank, and marks that change the direction of text or are not seen are gone: they could make a record
 /// look like another.
 pub(super) fn clean(text: &str) -> Option<Words> {
-    let mut out = String::new();
-    let mut length = 0;
-    let mut is_cut = false;
+    let mut all = String::new();
     for character in text.chars() {
         let is_blank = character.is_whitespace() || character.is_control();
-        if is_unseen(character) || is_blank && (out.is_empty() || out.ends_with(' ')) {
+        if is_unseen(character) || is_blank && (all.is_empty() || all.ends_with(' ')) {
             continue;
         }
-        if length == MAX_WORDS {
-            is_cut = !is_blank;
-            if is_cut {
-                break;
-            }
-            continue;
-        }
-        out.push(if is_blank { ' ' } else { character });
-        length += 1;
+        all.push(if is_blank { ' ' } else { character });
     }
-    out.truncate(out.trim_end().len());
-    (!out.is_empty()).then_some(Words { text: out, is_cut })
+    all.truncate(all.trim_end().len());
+    if all.is_empty() {
+        return None;
+    }
+    let end = all.char_indices().nth(MAX_WORDS).map_or(all.len(), |(place, _)| place);
+    let (text, is_cut) = (all[..end].trim_end().to_owned(), end < all.len());
+    if all.len() > MAX_JUDGED_BYTES {
+        let half = MAX_JUDGED_BYTES / 2;
+        // One byte less, for the blank between them.
+        let (first, last) =
+            (all.floor_char_boundary(half - 1), all.ceil_char_boundary(all.len() - half));
+        all.replace_range(first..last, " ");
+    }
+    Some(Words { text, all, is_cut })
 }
 
 /// Marks without a shape. The joiners of Persian, Indic scripts and emoji (U+200C, U+200D) are words'
@@ -72,6 +78,7 @@ fn is_unseen(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
     use super::*;
 
     fn text(raw: &str, charsets: &[&'static Encoding]) -> Option<String> {
@@ -127,5 +134,22 @@ mod tests {
         assert_eq!(long.map(|it| (it.text.chars().count(), it.is_cut)), Some((MAX_WORDS, true)));
         let longer = words(&"a+".repeat(8000));
         assert_eq!(longer.map(|it| (it.text.chars().count(), it.is_cut)), Some((511, true)));
+    }
+
+    #[test]
+    fn what_is_judged_is_longer_than_what_is_kept_and_of_too_much_has_both_ends() {
+        let words = |raw: &str| clean(&decode(raw.into(), std::iter::empty())).unwrap();
+        let short = words("cats+and+dogs");
+        assert_eq!(short.all, short.text);
+        let padded = words(&format!("{}+dogs", "a".repeat(MAX_WORDS)));
+        assert_eq!(padded.text, "a".repeat(MAX_WORDS));
+        assert_eq!(padded.all, format!("{} dogs", padded.text));
+        for pad in ["a", "%C3%A9", "%F0%9F%90%88", "a+"] {
+            let long = words(&format!("cats+{}+dogs", pad.repeat(5000)));
+            let length = long.all.len();
+            assert!(long.is_cut && length <= MAX_JUDGED_BYTES, "{pad}: {length}");
+            assert!(length >= 5000, "{pad}: {length}");
+            assert!(long.all.starts_with("cats ") && long.all.ends_with(" dogs"), "{pad}");
+        }
     }
 }

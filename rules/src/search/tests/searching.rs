@@ -118,6 +118,9 @@ fn a_parameter_given_twice_hides_no_words() {
         ("/search?q=kittens#q=other", "kittens"),
         ("/search?q=kit%00tens", "kit tens"),
         ("/search?q=a=b", "a=b"),
+        ("/search?q=cats&as_q=other", "cats other"),
+        ("/search?as_oq=any&as_epq=a+phrase&as_q=other&q=cats", "cats other a phrase any"),
+        ("/search?q=cats&x=1;as_q=other", "cats other"),
     ];
     for (target, words) in cases {
         let found = terms("www.google.com", target).map(|(words, ..)| words);
@@ -159,4 +162,83 @@ fn pictures_and_videos_are_told_from_pages() {
         assert_eq!(site.is_image_search(target), vertical == Images);
         assert_eq!(site.is_video(target), vertical == Videos);
     }
+}
+
+#[test]
+fn no_box_of_an_advanced_search_hides_another() {
+    let cases = [
+        ("scholar.google.co.uk", "/scholar?as_q=a&as_epq=b+c&as_oq=d", "a b c d"),
+        ("uk.search.yahoo.com", "/search?p=a&va=b&vp=c+d&vo=e", "a b c d e"),
+        ("www.bing.com", "/search?Q=b&q=a", "b a"),
+        // A site with words in its path may read those of its query, or both.
+        ("www.google.com", "/maps/search/fish+and+chips?q=cats", "cats fish and chips"),
+        ("1.cz", "/s/dogs?q=cats", "cats dogs"),
+    ];
+    for (host, target, words) in cases {
+        let found = terms(host, target).map(|(words, ..)| words);
+        assert_eq!(found.as_deref(), Some(words), "{host}{target}");
+    }
+}
+
+#[test]
+fn words_behind_many_others_are_there_to_be_judged() {
+    let pad = "a".repeat(MAX_WORDS);
+    for target in [
+        format!("/search?q=-{pad}+how+to+tie"),
+        format!("/search?q={pad}&q=how+to+tie"),
+        format!("/search?q={pad}&as_epq=how+to+tie"),
+        format!("/search?q={}&q=how+to+tie", "a".repeat(9000)),
+        format!("/search?q=how+to+tie&q={}", "a".repeat(9000)),
+    ] {
+        let terms = site("www.google.com").terms(&target).unwrap();
+        assert!(terms.all.contains("how to tie") && terms.is_cut, "{target}");
+        assert!(terms.words.len() <= MAX_WORDS && terms.all.len() <= MAX_JUDGED_BYTES);
+    }
+}
+
+#[test]
+fn a_path_is_recorded_without_its_words() {
+    let cases = [
+        ("giphy.com", "/search/two-words", Some("/search/{words}")),
+        ("giphy.com", "/search/two-words/stickers?x=1", Some("/search/{words}/stickers")),
+        ("giphy.com", "/SEARCH//two%2Dwords", Some("/SEARCH/{words}")),
+        ("www.pexels.com", "/search/two%20words%2Fmore/", Some("/search/{words}/")),
+        ("tenor.com", "/search/two-words-gifs", Some("/search/{words}-gifs")),
+        ("unsplash.com", "/s/photos/two-words?license=free", Some("/s/photos/{words}")),
+        ("www.google.com", "/maps/search/fish+and+chips/@51", Some("/maps/search/{words}/@51")),
+        ("1.cz", "/s/dogs?q=cats", Some("/s/{words}")),
+        ("scour.com", "/search/web/a", Some("/search/web/{words}")),
+        ("search.seesaa.jp", "/a/index.html", Some("/{words}/index.html")),
+        ("giphy.com", "/search/", None),
+        ("giphy.com", "/gifs/two-words", None),
+        ("www.google.com", "/search?q=a", None),
+        ("www.google.com", "*", None),
+    ];
+    for (host, target, path) in cases {
+        assert_eq!(site(host).path_without_words(target).as_deref(), path, "{host}{target}");
+    }
+}
+
+#[test]
+fn a_part_of_a_site_may_be_an_assistant() {
+    let cases = [
+        ("duckduckgo.com", "/duckchat/v1/chat", Some("Duck.ai")),
+        ("duckduckgo.com", "/x/../DuckChat/v1/chat?q=a", Some("Duck.ai")),
+        ("duckduckgo.com", "/?q=a&ia=web", None),
+        ("duckduckgo.com", "/html/", None),
+        ("duckduckgo.com", "", None),
+        ("duck.ai", "/duckchat/v1/chat", Some("Duck.ai")),
+        ("claude.ai", "/api/organizations/x", Some("Claude")),
+        ("www.google.com", "/search?q=a", None),
+    ];
+    for (host, target, name) in cases {
+        let site = site(host);
+        assert_eq!(site.is_assistant(target), name.is_some(), "{host}{target}");
+        let other = site.engine().map_or("", |engine| &engine.title);
+        assert_eq!(site.name(target), name.unwrap_or(other), "{host}{target}");
+    }
+    assert_eq!(
+        terms("duckduckgo.com", "/duckchat?q=a"),
+        Some(("a".into(), SearchKind::Prompt, "Duck.ai"))
+    );
 }

@@ -139,7 +139,7 @@ fn count(requests: &[&Request], lists: &Lists, levels: &Levels) -> Result<Counts
         counts.requests += 1;
         counts.pages.extend(request.page.clone());
         counts.blocked += u64::from(row.verdict == rules::decide::Verdict::Block);
-        if !is_embedded(&row) {
+        if !is_embedded(&row, Source::Site) {
             counts.opened += 1;
             let page = (request.person.clone(), format!("{}{:?}", row.host, row.path));
             let is_new = seen.get(&page).is_none_or(|before| row.at.0 - before >= REPEAT_MS);

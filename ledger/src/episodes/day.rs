@@ -245,7 +245,7 @@ impl EpisodeDay {
         if signs.is_empty() {
             return Vec::new();
         }
-        let (person, is_noise) = (Person::of(row), is_embedded(row));
+        let person = Person::of(row);
         // While somebody types, each letter asks anew: only what is sent in the end counts.
         let is_draft = row.words.as_ref().is_some_and(|words| words.kind == WordsKind::Suggest);
         let mut changed = Vec::new();
@@ -262,7 +262,7 @@ impl EpisodeDay {
                     row,
                     &person,
                     sign,
-                    is_draft || is_noise && !sign.source.is_typed(),
+                    is_draft || !sign.source.is_typed() && is_embedded(row, sign.source),
                 ));
             }
         }

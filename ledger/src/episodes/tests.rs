@@ -133,7 +133,10 @@ fn what_a_page_fetches_by_itself_begins_nothing_but_where_it_is_urgent_and_never
         row
     };
     let fetched = script(row(0, 0, Some("sam.p"), "a.example", "drugs"));
-    assert!(is_embedded(&fetched));
+    for source in Source::ALL {
+        let by_its_ending = matches!(source, Source::Site | Source::Url);
+        assert_eq!(is_embedded(&fetched, source), by_its_ending, "{source:?}");
+    }
     assert!(taken(&[fetched]).episodes().is_empty());
 
     let opened = row(0, 0, Some("sam.p"), "a.example", "drugs");
@@ -145,6 +148,24 @@ fn what_a_page_fetches_by_itself_begins_nothing_but_where_it_is_urgent_and_never
     let again = script(row(1, MINUTE, Some("sam.p"), "b.example", "suicide"));
     let day = taken(&[urgent, again]);
     assert_eq!((day.episodes()[0].signs, day.episodes()[0].requests), (1, 2));
+}
+
+#[test]
+fn a_page_that_was_read_counts_whatever_its_address_ends_with() {
+    for (path, source, begins) in [
+        ("/story.js", Source::Page, true),
+        ("/answer.ts", Source::Reply, true),
+        ("/search/drugs.js", Source::Search, true),
+        ("/widget.js", Source::Url, false),
+    ] {
+        let mut row = row(0, 0, Some("sam.p"), "a.example", "search-engines");
+        (row.verdict, row.path) = (Verdict::Allow, Some(path.to_owned()));
+        let sign = Sign { theme: "drugs".into(), points: 40, source, severity: High };
+        let mut day = EpisodeDay::new(DAY);
+        day.take(&row, &[sign]);
+        let counted: Vec<u32> = day.episodes().iter().map(|it| it.signs).collect();
+        assert_eq!(counted, if begins { vec![1] } else { vec![] }, "{path}");
+    }
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use crate::live::{Facts, Live, Registry, Turn};
 use crate::scan::PAGE_METHOD;
+use crate::searches::Searched;
 use crate::view::{Ruling, View};
+use hyper::http::uri::PathAndQuery;
 use ledger::journal::{Journal, RecordError, refused};
 use ledger::notes::Words;
 use ledger::record::{Decided, Depth, End, Ended};
@@ -93,7 +95,7 @@ pub(crate) fn allow(
             scheme: facts.scheme,
             host: facts.host.as_str(),
             port: facts.port,
-            path: facts.path_and_query.as_ref().map(|path| path.path()),
+            path: path(facts.path_and_query.as_ref(), facts.searched.as_deref()),
             words: facts.searched.as_ref().and_then(|searched| searched.words()),
         };
         journal.decide(&decided(view, ruling, arrival, &about))?
@@ -118,6 +120,15 @@ pub(crate) fn refuse(
     journal.refuse(&decided(view, ruling, arrival, about), ended)?;
     view.count(about.level, ruling.verdict);
     Ok(())
+}
+
+/// The path as a record has it: without the query, and without the words of a search.
+pub(crate) fn path<'a>(
+    path_and_query: Option<&'a PathAndQuery>,
+    searched: Option<&'a Searched>,
+) -> Option<&'a str> {
+    let without_words = searched.and_then(Searched::path);
+    path_and_query.map(|asked| without_words.unwrap_or_else(|| asked.path()))
 }
 
 /// What of an allowed request is recorded as an access of its own.
@@ -148,7 +159,7 @@ pub(crate) fn inside(
         scheme: facts.scheme,
         host: facts.host.as_str(),
         port: facts.port,
-        path: facts.path_and_query.as_ref().map(|path| path.path()),
+        path: path(facts.path_and_query.as_ref(), facts.searched.as_deref()),
         words: what.words,
     };
     refuse(journal, (view, ruling), arrival, &about, (status, bytes_down))

@@ -10,6 +10,7 @@ use crate::identify::CHALLENGE;
 use crate::live::{Facts, Live};
 use crate::page::{self, Kind, Page};
 use crate::record::{self, Arrival, Refused, now};
+use crate::searches::Searched;
 use crate::texts::Language;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
@@ -106,6 +107,7 @@ impl<'a> Words<'a> {
         client: &'a Client,
         unread: &'a str,
     ) -> Refused<'a> {
+        let searched = self.asked.and_then(|asked| asked.searched.as_deref());
         let path = self.asked.and_then(|asked| asked.path_and_query.as_ref());
         let unread = match &client.inside {
             Some(inside) => (Scheme::Https, inside.host.as_str(), inside.port),
@@ -121,11 +123,8 @@ impl<'a> Words<'a> {
             scheme,
             host,
             port,
-            path: path.map(|path| path.path()),
-            words: self
-                .asked
-                .and_then(|asked| asked.searched.as_ref())
-                .and_then(|searched| searched.words()),
+            path: record::path(path, searched),
+            words: searched.and_then(Searched::words),
         }
     }
 }

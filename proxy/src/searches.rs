@@ -11,7 +11,7 @@ use hyper::{Method, Uri};
 use ledger::notes::{Words, WordsKind};
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
-use rules::search::{Search, SearchKind, SearchRules, SearchSite, Terms, Unseen};
+use rules::search::{MAX_WORDS, Search, SearchKind, SearchRules, SearchSite, Terms, Unseen};
 use rules::target::Scheme;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -21,6 +21,10 @@ use std::sync::OnceLock;
 pub(crate) struct Searched {
     site: SearchSite<'static>,
     terms: Option<Terms<'static>>,
+    /// The path without the words in it, where it has any.
+    path: Option<String>,
+    name: &'static str,
+    is_assistant: bool,
 }
 
 impl Searched {
@@ -31,15 +35,18 @@ impl Searched {
         path_and_query: Option<&PathAndQuery>,
     ) -> Option<Rc<Self>> {
         let site = Search::shipped().site(host)?;
+        let target = path_and_query.map_or("", PathAndQuery::as_str);
+        let (name, is_assistant) = (site.name(target), site.is_assistant(target));
         // A browser's question before a request says nothing that the request will not say.
-        let path_and_query = path_and_query.filter(|_| method != Method::OPTIONS);
-        let terms = path_and_query.and_then(|path_and_query| site.terms(path_and_query.as_str()));
-        Some(Rc::new(Self { site, terms }))
+        let is_question = method == Method::OPTIONS;
+        let terms = if is_question { None } else { site.terms(target) };
+        let path = site.path_without_words(target);
+        Some(Rc::new(Self { site, terms, path, name, is_assistant }))
     }
 
     /// Whether it is an assistant: something that answers what is written to it.
     pub(crate) fn is_assistant(&self) -> bool {
-        self.site.is_assistant()
+        self.is_assistant
     }
 
     /// Whether it is a search engine.
@@ -49,7 +56,19 @@ impl Searched {
 
     /// Name of the site, for people.
     pub(crate) fn name(&self) -> &'static str {
-        self.site.name()
+        self.name
+    }
+
+    /// The path as a record has it, where that is not the one that was asked for: with `{words}` in the place of
+    /// words, which not everybody may see who sees paths.
+    pub(crate) fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// The words to be judged: all of them, where a record has the first. In stretches that are each as long as a
+    /// record's words and overlap by half, or many harmless words would hide a few others.
+    pub(crate) fn typed(&self) -> impl Iterator<Item = &str> {
+        stretches(self.terms.as_ref().map_or("", |terms| &*terms.all))
     }
 
     /// The words, as a record has them.
@@ -83,6 +102,21 @@ impl Searched {
             None => Ok(self.site.redial(rules)),
         }
     }
+}
+
+/// Cuts a text into stretches of [`MAX_WORDS`] characters, each of which begins in the middle of the one before; an
+/// empty text has none.
+fn stretches(text: &str) -> impl Iterator<Item = &str> {
+    let after = |text: &str, characters| {
+        text.char_indices().nth(characters).map_or(text.len(), |(place, _)| place)
+    };
+    let mut rest = Some(text).filter(|text| !text.is_empty());
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = after(text, MAX_WORDS);
+        rest = (end < text.len()).then(|| &text[after(text, MAX_WORDS / 2)..]);
+        Some(&text[..end])
+    })
 }
 
 /// Reads the shipped files, which takes milliseconds, before a request has to wait for it.
@@ -288,31 +322,5 @@ pub(crate) fn strip_restrictions(headers: &mut HeaderMap) {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
-    use super::*;
-
-    #[test]
-    fn what_a_device_says_of_accounts_is_removed_and_nothing_else() {
-        let mut headers = HeaderMap::new();
-        let kept = ["accept", "user-agent", "upgrade-insecure-requests", "x-forwarded-host"];
-        for name in kept {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
-        }
-        strip_restrictions(&mut headers);
-        assert_eq!(headers.len(), kept.len());
-        let mut names = 0;
-        for service in rules::tenants::services() {
-            for header in &service.headers {
-                let name = HeaderName::from_bytes(header.name.as_bytes()).unwrap();
-                headers.append(name.clone(), HeaderValue::from_static("own.example"));
-                headers.append(name, HeaderValue::from_static("twice.example"));
-                names += 1;
-            }
-        }
-        assert!(names >= 12);
-        strip_restrictions(&mut headers);
-        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, kept);
-    }
-}
+#[path = "searches_tests.rs"]
+mod tests;

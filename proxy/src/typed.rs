@@ -79,13 +79,17 @@ fn judged(
     facts: &Facts,
     headers: &HeaderMap,
 ) -> Option<(Option<ReasonCode>, Vec<Sign>)> {
-    let words = facts.searched.as_ref()?.words()?;
+    let searched = facts.searched.as_ref()?;
+    let words = searched.words()?;
     let actions = view.actions(facts.who.level);
     if !actions.watch() {
         return None;
     }
     let themes = &view.snapshot.themes;
-    let reached = typed(themes, words.text, &worker.theme_scratch);
+    let mut reached = Reached::default();
+    for text in searched.typed() {
+        reached.join(&typed(themes, text, &worker.theme_scratch));
+    }
     let (source, code) = by_kind(words.kind);
     // Half a sentence is no sign of anything; but nobody is helped to complete one that may not be asked.
     let is_sign = words.kind != WordsKind::Suggest && !is_embedded(headers);

@@ -28,6 +28,30 @@ fn all_words_are_judged_and_the_first_recorded() {
 }
 
 #[test]
+fn many_harmless_words_hide_no_others() {
+    let themes = categorizer::theme::Themes::shipped();
+    let mut scratch = categorizer::theme::Scratch::default();
+    let mut percent = |text: &str| {
+        let found = themes.score_typed(text, &mut scratch);
+        found.scores().map(|score| score.percent).max().unwrap_or(0)
+    };
+    let (bad, harmless) = ("painless+ways+to+kill+myself+tonight", "rivers+of+wales+".repeat(200));
+    let target = |query: String| searched(&Method::GET, "www.google.co.uk", &query);
+    for query in [
+        format!("/search?q={harmless}{bad}"),
+        format!("/search?q={bad}+{harmless}"),
+        format!("/search?q={harmless}{bad}+{harmless}"),
+        format!("/search?q={harmless}&q={bad}"),
+        format!("/search?q=-{}+{bad}", "a".repeat(MAX_WORDS)),
+    ] {
+        let highest = target(query.clone()).typed().map(&mut percent).max();
+        assert!(highest >= Some(100), "{highest:?}: {query}");
+    }
+    let highest = target(format!("/search?q={harmless}")).typed().map(&mut percent).max();
+    assert!(highest < Some(100), "{highest:?}");
+}
+
+#[test]
 fn stretches_overlap_by_half_and_leave_nothing_out() {
     let text: String = ('a'..='z').chain(['\u{e9}', '\u{1f408}']).cycle().take(1300).collect();
     let lengths: Vec<usize> = stretches(&text).map(|it| it.chars().count()).collect();
@@ -39,6 +63,14 @@ fn stretches_overlap_by_half_and_leave_nothing_out() {
 
 #[test]
 fn a_path_with_words_is_recorded_without_them_whoever_asks() {
+    for (target, recorded) in
+        [("/search/two-words?x=1", "/search/{words}"), ("/gifs/x?y=1", "/gifs/x")]
+    {
+        let asked = PathAndQuery::from_static(target);
+        let giphy = searched(&Method::GET, "giphy.com", target);
+        assert_eq!(crate::record::path(Some(&asked), Some(&giphy)), Some(recorded));
+    }
+    assert_eq!(crate::record::path(None, None), None);
     for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
         let giphy = searched(&method, "giphy.com", "/search/two-words?x=1");
         assert_eq!(giphy.path(), Some("/search/{words}"), "{method}");

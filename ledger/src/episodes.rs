@@ -7,14 +7,16 @@
 //!
 //! Browsers ask for much that nobody chose to see. What a page fetches by itself ([`visit`]) joins an
 //! episode without counting, and begins none, but where it is urgent; a page opened again within five
-//! minutes counts once.
+//! minutes counts once. A device that invents addresses of its IPv6 network begins no episodes without end ([`Person`]).
 
 mod day;
+mod person;
 mod sign;
 mod theme;
 pub mod visit;
 
-pub use day::{Confidence, Episode, EpisodeDay, EpisodeKey, MAX_RECORDS, Person, Thresholds};
+pub use day::{Episode, EpisodeDay, EpisodeKey, MAX_RECORDS, Thresholds};
+pub use person::{Confidence, Person};
 pub use sign::{Sign, Source, signs_of};
 pub use theme::{category_signs, theme_title};
 

@@ -1,5 +1,6 @@
 //! The episodes of one school day, made of its records in the order in which they are stored.
 
+use super::person::{Devices, Person};
 use super::sign::{Sign, Source};
 use super::visit::is_embedded;
 use super::{BURST_MS, GAP_MS, REPEAT_MS};
@@ -24,63 +25,6 @@ const MAX_PAGES: usize = 64;
 
 /// Most signs whose times are kept: the largest threshold that a policy may set.
 pub(crate) const MAX_TIMES: usize = 100;
-
-/// Who it is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "kind", content = "name")]
-pub enum Person {
-    /// A proven user, in lower case: names are compared without case.
-    User(String),
-    /// Nobody proved: a device, by its address.
-    Device(String),
-}
-
-impl Person {
-    fn of(row: &AccessRow) -> Self {
-        match &row.user {
-            Some(user) => Self::User(user.to_lowercase()),
-            None => Self::Device(row.client.clone()),
-        }
-    }
-
-    /// The name or the address.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::User(name) | Self::Device(name) => name,
-        }
-    }
-
-    /// How sure it is who it was.
-    #[must_use]
-    pub fn confidence(&self) -> Confidence {
-        match self {
-            Self::User(_) => Confidence::SignedIn,
-            Self::Device(_) => Confidence::DeviceOnly,
-        }
-    }
-}
-
-/// How sure it is who it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Confidence {
-    /// Nobody signed in: only which device it was is known.
-    DeviceOnly,
-    /// Somebody gave the name and its password on the device. Another may have used it since.
-    SignedIn,
-}
-
-impl Confidence {
-    /// The words for people.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DeviceOnly => "device only",
-            Self::SignedIn => "signed in",
-        }
-    }
-}
 
 /// What makes an episode the same one whenever it is made again: the record that began it, and the
 /// theme.
@@ -211,6 +155,7 @@ pub struct EpisodeDay {
     day: Date,
     episodes: Vec<Episode>,
     tracks: HashMap<(Person, String), Track>,
+    devices: Devices,
     left_out: u64,
 }
 
@@ -218,7 +163,8 @@ impl EpisodeDay {
     /// A day without records.
     #[must_use]
     pub fn new(day: Date) -> Self {
-        Self { day, episodes: Vec::new(), tracks: HashMap::new(), left_out: 0 }
+        let (episodes, tracks, devices) = (Vec::new(), HashMap::new(), Devices::default());
+        Self { day, episodes, tracks, devices, left_out: 0 }
     }
 
     /// The school day.
@@ -245,7 +191,6 @@ impl EpisodeDay {
         if signs.is_empty() {
             return Vec::new();
         }
-        let person = Person::of(row);
         // While somebody types, each letter asks anew: only what is sent in the end counts.
         let is_draft = row.words.as_ref().is_some_and(|words| words.kind == WordsKind::Suggest);
         let mut changed = Vec::new();
@@ -260,7 +205,6 @@ impl EpisodeDay {
             if !is_weaker {
                 changed.extend(self.take_sign(
                     row,
-                    &person,
                     sign,
                     is_draft || !sign.source.is_typed() && is_embedded(row, sign.source),
                 ));
@@ -269,13 +213,8 @@ impl EpisodeDay {
         changed
     }
 
-    fn take_sign(
-        &mut self,
-        row: &AccessRow,
-        person: &Person,
-        sign: &Sign,
-        is_noise: bool,
-    ) -> Option<usize> {
+    fn take_sign(&mut self, row: &AccessRow, sign: &Sign, is_noise: bool) -> Option<usize> {
+        let person = self.devices.person(row, &sign.theme);
         let key = (person.clone(), sign.theme.clone());
         let is_known = self.tracks.contains_key(&key);
         if !is_known && is_noise && sign.severity < Severity::Urgent {
@@ -307,10 +246,11 @@ impl EpisodeDay {
         track.open = Some(place);
         let of_day = track.signs;
         if begins {
+            self.devices.begin(row, &sign.theme);
             self.episodes.push(Episode {
                 key: EpisodeKey { first: row.id, theme: sign.theme.clone() },
                 day: self.day,
-                person: person.clone(),
+                person,
                 level: row.level.clone(),
                 severity: sign.severity,
                 first: row.at,

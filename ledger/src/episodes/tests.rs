@@ -1,3 +1,4 @@
+use super::person::MAX_DEVICES;
 use super::visit::is_embedded;
 use super::*;
 use crate::query::{AccessRow, Cursor};
@@ -272,7 +273,8 @@ fn an_alert_is_due_at_once_at_the_second_or_at_the_fifth() {
 fn no_more_episodes_than_the_bound_but_what_is_urgent() {
     let mut day = EpisodeDay::new(DAY);
     let device = |sequence: i64, category: &str| {
-        let address = std::net::Ipv6Addr::from(sequence as u128).to_string();
+        // Each in a network of its own: those of one are fewer.
+        let address = std::net::Ipv6Addr::from((sequence as u128) << 64).to_string();
         AccessRow { client: address, ..row(sequence, sequence, None, "a.example", category) }
     };
     for sequence in 0..50_010 {
@@ -282,6 +284,45 @@ fn no_more_episodes_than_the_bound_but_what_is_urgent() {
     assert_eq!((day.episodes().len(), day.left_out()), (50_000, 10));
     let urgent = device(60_000, "suicide");
     assert_eq!(day.take(&urgent, &category_signs(&urgent)), [50_000]);
+}
+
+#[test]
+fn a_device_that_invents_addresses_begins_no_more_urgent_episodes_than_its_network_may() {
+    let at = |sequence: i64, client: String, user, category| AccessRow {
+        client,
+        ..row(sequence, sequence, user, &format!("s{sequence}.example"), category)
+    };
+    let most = MAX_DEVICES as i64;
+    let invented = |sequence: i64| format!("2001:db8:0:7::{sequence:x}");
+    let mut rows: Vec<_> =
+        (0..4 * most).map(|place| at(place, invented(place), None, "suicide")).collect();
+    let whole = "2001:db8:0:7::/64";
+    let cases: [(String, Option<&str>, &str, &str); 6] = [
+        // Known before there were too many.
+        (invented(5), None, "suicide", "2001:db8:0:7::5"),
+        (invented(4 * most), None, "suicide", whole),
+        // Another theme, another network, an address of IPv4, and whoever signed in.
+        (invented(4 * most), None, "csam", "2001:db8:0:7::400"),
+        ("2001:db8:0:8::400".to_owned(), None, "suicide", "2001:db8:0:8::400"),
+        ("10.0.0.7".to_owned(), None, "suicide", "10.0.0.7"),
+        (invented(4 * most), Some("sam.p"), "suicide", "sam.p"),
+    ];
+    for (client, user, category, _) in &cases {
+        rows.push(at(rows.len() as i64, client.clone(), *user, category));
+    }
+    let day = taken(&rows);
+    let urgent = day.episodes().iter().filter(|it| it.key.theme == "suicide").count();
+    assert_eq!(urgent, MAX_DEVICES + 1 + 3);
+    for (row, (_, _, _, person)) in rows[4 * MAX_DEVICES..].iter().zip(&cases) {
+        let of_row = |it: &&Episode| it.person.name() == *person;
+        let episode = day.episodes().iter().filter(of_row).find(|it| it.last == row.at);
+        assert!(
+            episode.is_some_and(|it| it.due(Thresholds::default()) == Some(Urgent)),
+            "{person}"
+        );
+    }
+    let rest = day.episodes().iter().find(|it| it.person.name() == whole).expect("the rest");
+    assert_eq!((rest.requests as usize, rest.records.len()), (3 * MAX_DEVICES + 1, MAX_RECORDS));
 }
 
 fn some_rows() -> impl Strategy<Value = Vec<AccessRow>> {

@@ -270,7 +270,7 @@ fn rfc9110_5_3_other_fields_go_on_as_they_came() {
         b"Accept: */*;q=0.1",
         b"X-Inner:  a  b\tc ",
     ];
-    let head = rig.head("GET", "/kept", &[]);
+    let head = rig.head("GET", "/kept", &["Connection: close"]);
     let mut request = head.as_bytes()[..head.len() - 2].to_vec();
     for line in sent {
         request.extend_from_slice(line);
@@ -281,7 +281,7 @@ fn rfc9110_5_3_other_fields_go_on_as_they_came() {
         line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Bytes: \xff\xe9\r\n\r\n")?;
         Ok(true)
     });
-    let heard = rig.say(&[&request], std::time::Duration::from_millis(500));
+    let heard = rig.say_and_be_closed("kept", &[&request]);
     let has = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|here| here == part);
     assert!(has(&heard.bytes, b"\r\nx-bytes: \xff\xe9\r\n"), "{}", heard.text());
     let received = rig.origin.received_on(0);

@@ -1,10 +1,12 @@
 //! What pages say: refused while they are held back, cut later, watched for, and what the log has of each.
 
 use crate::client::{Answer, Client};
-use crate::daemon::{Daemon, KS2, KS3, Plan, STAFF};
+use crate::daemon::{Daemon, KS2, KS3, Plan, STAFF, wait_for};
 use crate::inspected::{Secure, authority};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// A paragraph that a page about buying drugs might have.
 const DRUGS: &str = "<p>Where to buy cocaine and ketamine online, next day delivery. Cheapest weed dealer near you, \
@@ -134,4 +136,39 @@ fn a_page_whose_site_was_opened_for_a_lesson_is_read_all_the_same() {
     let (pages, requests) = school.records(1);
     assert_eq!((pages.len(), requests.len()), (0, 1));
     assert!(requests[0]["signs"].to_string().contains("drugs"), "it is recorded: {}", requests[0]);
+}
+
+#[test]
+fn a_page_that_is_still_coming_goes_by_a_policy_that_was_tightened_meanwhile() {
+    let long = format!("{}{}{}", harmless(1_500_000), DRUGS.repeat(8), harmless(100_000));
+    let pages = [("long.html", long), ("drugs.html", DRUGS.to_owned())];
+    let school = School::with(&Plan::default(), &pages);
+    let url = school.daemon.url("library.test", "/piecewise/pages/long.html");
+    let mut client = Client::connect_from(KS3, school.daemon.proxy);
+    let authority = school.daemon.authority("library.test");
+    client.send(format!("GET {url} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes());
+    assert_eq!(client.read_head().unwrap().status, 200);
+    assert_eq!(school.get(KS3, "/pages/drugs.html").status, 200, "watched for");
+
+    let path = school.daemon.folder().join("policy.toml");
+    let policy = std::fs::read_to_string(&path).unwrap();
+    let stricter = format!("{policy}\n[themes]\ndrugs = {{ pupil = \"block\" }}\n");
+    std::fs::write(&path, stricter).unwrap();
+    school.daemon.signal(Signal::HUP);
+    wait_for("the policy", Duration::from_secs(5), || {
+        school.get(KS3, "/pages/drugs.html").status == 403
+    });
+    let mut came = 0;
+    while let Ok(more) = client.read_some()
+        && !more.is_empty()
+    {
+        came += more.len();
+    }
+    assert!(came < 1_590_000, "{came}: cut where the words are");
+    let of_it = |records: Vec<Value>| {
+        records.into_iter().find(|record| record["path"] == "/piecewise/pages/long.html")
+    };
+    wait_for("the record of its end", Duration::from_secs(5), || {
+        of_it(school.daemon.records()).is_some_and(|record| record["end"] == "cut")
+    });
 }

@@ -207,7 +207,7 @@ impl Forwarded {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_trailers(trailers);
                 }
-                scanning.take(frame);
+                scanning.take(frame, &self.live);
                 self.live.wait_at_most(scanning.idle_ms(self.idle_ms));
                 if self.incoming.is_end_stream() {
                     scanning.end();

@@ -28,6 +28,8 @@ pub(crate) struct Messages {
     worker: Rc<Worker>,
     live: Rc<Live>,
     actions: Rc<Actions>,
+    /// The view that they come from.
+    generation: u64,
     from_client: Frames,
     writing: Option<Writing>,
     from_site: Frames,
@@ -52,7 +54,8 @@ impl Messages {
         Writing::of(worker, live, WRITTEN)?;
         headers.remove(SEC_WEBSOCKET_EXTENSIONS);
         let view = worker.view();
-        let actions = view.actions(live.facts().who.level);
+        let (level, generation) = (live.facts().who.level, live.facts().generation);
+        let actions = view.actions(level);
         let scratch = Rc::clone(&worker.theme_scratch);
         let reading =
             Reading::new(view.snapshot.themes.clone(), Rc::clone(&actions), scratch, true);
@@ -60,6 +63,7 @@ impl Messages {
             worker: Rc::clone(worker),
             live: Rc::clone(live),
             actions,
+            generation,
             from_client: Frames::default(),
             writing: None,
             from_site: Frames::default(),
@@ -100,6 +104,7 @@ impl Messages {
     /// # Errors
     /// [`Refused`].
     pub(crate) fn answered(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        self.renew();
         let Self { from_site, scan, reading, .. } = self;
         let head = PageHead { format: Some(Format::Messages), ..PageHead::default() };
         let mut flagged = false;
@@ -126,6 +131,17 @@ impl Messages {
         }
         let is_recorded = self.tell();
         self.go_on(is_recorded)
+    }
+
+    /// Has answers read by the policy in force, once the connection was asked about again by that. What is asked is read
+    /// so message by message.
+    fn renew(&mut self) {
+        let (view, facts) = (self.worker.view(), self.live.facts());
+        if facts.generation != self.generation && facts.generation == view.generation {
+            self.generation = view.generation;
+            self.actions = view.actions(facts.who.level);
+            self.reading.renew(&view.snapshot.themes, Rc::clone(&self.actions));
+        }
     }
 
     /// Records what was answered as an access of its own, with the signs that are new; whether it could be.

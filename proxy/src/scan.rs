@@ -123,7 +123,10 @@ impl Scanning {
     }
 
     /// Takes what comes next.
-    pub(crate) fn take(&mut self, frame: Frame<Bytes>) {
+    pub(crate) fn take(&mut self, frame: Frame<Bytes>, live: &Live) {
+        if let Some(text) = &mut self.text {
+            text.renew(&self.worker.view(), live);
+        }
         let Some(data) = frame.data_ref() else { return self.held.push_back(frame) };
         if self.first_came.is_none() {
             self.first_came = Some(Instant::now());

@@ -1,6 +1,6 @@
 //! The text of an answer: decoded, read and scored as it comes.
 
-use crate::live::Live;
+use crate::live::{Facts, Live};
 use crate::record::now;
 use crate::scan::Stopped;
 use crate::themes::{Actions, Reading};
@@ -21,6 +21,17 @@ pub(crate) struct Text {
     source: SignSource,
     /// It may be passed on, as far as it goes.
     released: bool,
+    /// The view that its actions come from.
+    generation: u64,
+}
+
+/// What becomes of what an answer says: where its site was opened, nothing of it is refused.
+fn actions(view: &View, facts: &Facts) -> Rc<Actions> {
+    let actions = view.actions(facts.who.level);
+    if actions.block() && facts.with_access(|access| view.snapshot.is_opened(access, now())) {
+        return Rc::new(actions.only_watched());
+    }
+    actions
 }
 
 impl Text {
@@ -32,12 +43,9 @@ impl Text {
         headers: &HeaderMap,
     ) -> Result<Option<Self>, Stopped> {
         let facts = live.facts();
-        let mut actions = view.actions(facts.who.level);
+        let actions = actions(view, &facts);
         if !actions.watch() {
             return Ok(None);
-        }
-        if actions.block() && facts.with_access(|access| view.snapshot.is_opened(access, now())) {
-            actions = Rc::new(actions.only_watched());
         }
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
         let content_type = headers.get(CONTENT_TYPE).and_then(text);
@@ -71,7 +79,19 @@ impl Text {
             streams,
         );
         let source = if streams { SignSource::Reply } else { SignSource::Page };
-        Ok(Some(Self { scan, reading, actions, source, released: false }))
+        let generation = facts.generation;
+        Ok(Some(Self { scan, reading, actions, source, released: false, generation }))
+    }
+
+    /// Has what comes next read by the policy in force, once its access was asked about again by that.
+    pub(crate) fn renew(&mut self, view: &View, live: &Live) {
+        let facts = live.facts();
+        if facts.generation == self.generation || facts.generation != view.generation {
+            return;
+        }
+        self.generation = view.generation;
+        self.actions = actions(view, &facts);
+        self.reading.renew(&view.snapshot.themes, Rc::clone(&self.actions));
     }
 
     /// Whether somebody reads along, so that nothing is kept waiting.

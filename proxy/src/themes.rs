@@ -196,6 +196,22 @@ impl Reading {
         Self { themes, actions, scratch, text: String::new(), scored: 0, again, reached }
     }
 
+    /// From now on it is scored by these, and what is at hand of it again.
+    pub(crate) fn renew(&mut self, themes: &Arc<WordsOfThemes>, actions: Rc<Actions>) {
+        self.actions = actions;
+        let (before, now): (&Themes, &Themes) = (&self.themes, themes);
+        if !std::ptr::eq(before, now) {
+            self.themes = Arc::clone(themes);
+            // The places of themes may mean others now.
+            (self.reached, self.scored) = (Reached::default(), 0);
+        }
+    }
+
+    /// What it is scored by.
+    pub(crate) fn themes(&self) -> &Themes {
+        &self.themes
+    }
+
     /// What a part of it is that was typed.
     pub(crate) fn typed(&self, text: &str) -> Reached {
         typed(&self.themes, text, &self.scratch)
@@ -249,5 +265,64 @@ impl Scorer for Reading {
     fn is_over_at_end(&mut self) -> bool {
         self.score();
         self.is_refused()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
+    use super::*;
+    use crate::config::Config;
+    use crate::record::now;
+    use crate::snapshot::Snapshot;
+
+    const POLICY: &str = r#"
+school = "Example Academy"
+timezone = "Europe/London"
+order = ["staff"]
+[levels]
+staff = {}
+[grid]
+uncategorised = { staff = "allow" }
+[roles]
+dsl = ["q.whitmore"]
+[unblock]
+authorise = ["dsl"]
+"#;
+
+    const OWN: &str = r#"
+[themes]
+drugs = { staff = "block" }
+[[theme_words]]
+file = "own.txt"
+theme = "drugs"
+"#;
+
+    async fn themes_and_actions(policy: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+        std::fs::write(folder.path().join("own.txt"), "zorbleflax\n").unwrap();
+        let config = Config::parse_own_lists("", "schoolgate.toml", folder.path()).unwrap();
+        let snapshot = Snapshot::load(&config, now()).await.unwrap();
+        let level = snapshot.policy.levels().id("staff").unwrap();
+        let actions = Actions::of(&snapshot.policy, level, &snapshot.themes);
+        (snapshot.themes, Rc::new(actions))
+    }
+
+    #[tokio::test]
+    async fn what_is_still_read_goes_by_the_words_and_rows_that_are_in_force() {
+        let (before, watched) = themes_and_actions(POLICY).await;
+        let (own, blocked) = themes_and_actions(&format!("{POLICY}{OWN}")).await;
+        let mut reading = Reading::new(before.clone(), watched.clone(), Rc::default(), true);
+        reading.feed("my friend has zorbleflax");
+        assert!(!reading.is_over_at_end());
+        reading.renew(&own, blocked.clone());
+        assert!(reading.is_over_at_end(), "what came before is scored again");
+        assert_eq!(reading.signs(SignSource::Reply)[0].theme, "drugs");
+        // The same words, other rows.
+        reading.renew(&own, watched.clone());
+        assert!(!reading.is_over_at_end());
+        reading.renew(&before, blocked);
+        assert!(!reading.is_over_at_end(), "a word that was taken out counts no more");
     }
 }

@@ -239,8 +239,9 @@ impl Writing {
     /// The same for what came so far.
     fn judge_so_far(&mut self) -> Option<(Ruling, Arrival)> {
         let view = self.worker.view();
-        let themes = &view.snapshot.themes;
         let reached = self.written.judged();
+        // Those that it was read by: there may be others meanwhile.
+        let themes = self.written.whole.themes();
         let (source, code) = by_kind(self.kind);
         let mut signs = reached.signs(themes, &self.actions, source);
         let is_refused = reached.refused_typed(themes, &self.actions).is_some();

@@ -4,7 +4,9 @@
 //! kinds that no policy has a row for, want the bytes in one piece, and know neither shortcuts, registry files,
 //! HTML applications nor macros. Each signature here has its source in the format's own description.
 
+use memchr::memmem::Finder;
 use rules::file::FileKind;
+use std::sync::LazyLock;
 
 /// What a file's first bytes make of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +81,9 @@ const SIGNATURES: [(&[u8], Magic); 36] = [
     (b"\x04\x22\x4d\x18", Magic::ClosedArchive),
 ];
 
-/// Judges the first bytes: [`super::HEAD_BYTES`], or all where there are fewer.
-pub(super) fn judge(head: &[u8]) -> Magic {
+/// Judges the first bytes: [`super::HEAD_BYTES`], or all where there are fewer. Scripts are looked for where they matter:
+/// that is what takes longest.
+pub(super) fn judge(head: &[u8], seeks_scripts: bool) -> Magic {
     if is_dos(head) {
         return Magic::Kind(FileKind::Executable);
     }
@@ -99,12 +102,12 @@ pub(super) fn judge(head: &[u8]) -> Magic {
     if super::tar::is_header(head) {
         return Magic::Tar;
     }
-    if is_script(head) { Magic::ScriptText } else { Magic::Other }
+    if seeks_scripts && is_script(head) { Magic::ScriptText } else { Magic::Other }
 }
 
 /// The kind that the first bytes alone tell, where more bytes could not make it another.
 pub(super) fn kind_of(head: &[u8]) -> Option<FileKind> {
-    match judge(head) {
+    match judge(head, false) {
         Magic::Kind(kind) => Some(kind),
         _ => None,
     }
@@ -146,19 +149,24 @@ fn is_script(head: &[u8]) -> bool {
     if BEGINNINGS.iter().any(|mark| begins(mark)) {
         return true;
     }
-    const MARKS: [&[u8]; 8] = [
-        b"<hta:application",
-        b"wscript.createobject",
-        b"wscript.shell",
-        b"createobject(\"",
-        b"new activexobject(",
-        b"set-executionpolicy",
-        b"invoke-expression",
-        b"new-object net.webclient",
-    ];
     let lower = text.to_ascii_lowercase();
-    MARKS.iter().any(|mark| contains(&lower, mark))
+    MARKS.iter().any(|mark| mark.find(&lower).is_some())
 }
+
+/// What scripts say somewhere, in lower case.
+static MARKS: LazyLock<[Finder<'static>; 8]> = LazyLock::new(|| {
+    [
+        "<hta:application",
+        "wscript.createobject",
+        "wscript.shell",
+        "createobject(\"",
+        "new activexobject(",
+        "set-executionpolicy",
+        "invoke-expression",
+        "new-object net.webclient",
+    ]
+    .map(Finder::new)
+});
 
 fn contains(bytes: &[u8], mark: &[u8]) -> bool {
     memchr::memmem::find(bytes, mark).is_some()

@@ -168,7 +168,8 @@ impl Stream {
         self.is_judged = true;
         let head = std::mem::take(&mut self.head);
         let by = if self.depth == 0 { By::Bytes } else { By::Inside };
-        let magic = magic::judge(&head);
+        let seeks_scripts = !self.is_text && work.purpose == Purpose::Download;
+        let magic = magic::judge(&head, seeks_scripts);
         let is_archive = match magic {
             Magic::Other => return,
             Magic::Kind(kind) => {
@@ -176,9 +177,7 @@ impl Stream {
                 return;
             }
             Magic::ScriptText => {
-                if !self.is_text && work.purpose == Purpose::Download {
-                    work.found.add(FileKind::Script, by, None);
-                }
+                work.found.add(FileKind::Script, by, None);
                 return;
             }
             Magic::Compound => false,

@@ -41,13 +41,15 @@ pub(super) struct Tar {
 
 /// Whether a header stands here: its check sum is right. The oldest headers have nothing else to know them by.
 pub(super) fn is_header(block: &[u8]) -> bool {
-    let Some(block) = block.get(..BLOCK) else { return false };
+    let Some(block) = block.get(..BLOCK).filter(|block| block[0] != 0) else { return false };
+    // Nearly everything that is no archive has no number there.
+    let Some(expected) = number(&block[148..156]) else { return false };
     let sum: u64 = block
         .iter()
         .enumerate()
         .map(|(at, byte)| u64::from(if (148..156).contains(&at) { b' ' } else { *byte }))
         .sum();
-    block[0] != 0 && number(&block[148..156]) == Some(sum)
+    sum == expected
 }
 
 /// An octal number, or one in base 256 as GNU writes large ones.

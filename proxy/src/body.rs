@@ -208,7 +208,6 @@ impl Forwarded {
                     headers::clean_trailers(trailers);
                 }
                 scanning.take(frame, &self.live);
-                self.live.wait_at_most(scanning.idle_ms(self.idle_ms));
                 if self.incoming.is_end_stream() {
                     scanning.end();
                 }
@@ -219,6 +218,7 @@ impl Forwarded {
             }
             None => scanning.end(),
         }
+        self.live.wait_at_most(scanning.idle_ms(self.idle_ms));
         scanning.note(&self.live);
         Poll::Ready(())
     }

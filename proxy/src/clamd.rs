@@ -5,15 +5,19 @@
 //! Each scan has a connection of its own: clamd closes it after a stream that was too long, its sessions
 //! (`IDSESSION`) gain some hundredths of a millisecond (docs/files.md), and one at rest holds a thread of clamd's.
 
+mod turns;
+
 use crate::config::{ScannerPlace, ScannerSettings};
+use crate::room::{Held, Room};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
+pub(crate) use turns::Turn;
+use turns::Turns;
 
 /// Longest answer that is read, in bytes; clamd's are a line.
 const MAX_ANSWER: usize = 4_096;
@@ -84,42 +88,9 @@ impl Unavailable {
 #[derive(Clone, Debug)]
 pub struct Scanner {
     settings: Arc<ScannerSettings>,
-    running: Arc<Semaphore>,
+    turns: Arc<Turns>,
     /// Bytes of files that are held back, of all scans and of what was scanned and has not left yet.
-    held: Arc<AtomicU64>,
-}
-
-/// Bytes of one file that are held back, out of what all files together may.
-#[derive(Debug)]
-pub struct Held {
-    scanner: Scanner,
-    bytes: u64,
-}
-
-impl Held {
-    /// Counts more bytes; `false`, and nothing is counted: so many may not be held.
-    pub fn add(&mut self, bytes: u64) -> bool {
-        let most = self.scanner.most_held();
-        let held = &self.scanner.held;
-        let counted = held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-            held.checked_add(bytes).filter(|held| *held <= most)
-        });
-        self.bytes += if counted.is_ok() { bytes } else { 0 };
-        counted.is_ok()
-    }
-
-    /// So many bytes are held no longer.
-    pub fn let_go(&mut self, bytes: u64) {
-        let bytes = bytes.min(self.bytes);
-        self.bytes -= bytes;
-        self.scanner.held.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.let_go(self.bytes);
-    }
+    held: Arc<Room>,
 }
 
 trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -136,7 +107,7 @@ pub struct Scan {
     ends_at: Instant,
     /// Known before the end.
     outcome: Option<Scanned>,
-    _running: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl std::fmt::Debug for Scan {
@@ -149,8 +120,11 @@ impl Scanner {
     /// A scanner; nothing is connected yet.
     #[must_use]
     pub fn new(settings: ScannerSettings) -> Scanner {
-        let running = Arc::new(Semaphore::new(settings.max_scans));
-        Scanner { settings: Arc::new(settings), running, held: Arc::default() }
+        let turns = Arc::new(Turns::new(settings.max_scans));
+        // As many of the largest files that are scanned as may be scanned at once; a client half of that.
+        let most = settings.max_file_bytes.saturating_mul(settings.max_scans as u64);
+        let held = Room::new(most, settings.max_file_bytes.max(most / 2));
+        Scanner { settings: Arc::new(settings), turns, held }
     }
 
     /// Where it is and how long and how much it may take.
@@ -159,31 +133,52 @@ impl Scanner {
         &self.settings
     }
 
-    /// Nothing held yet of a file.
-    #[must_use]
-    pub fn hold(&self) -> Held {
-        Held { scanner: self.clone(), bytes: 0 }
+    /// Nothing held yet of a file that a client fetches.
+    pub(crate) fn hold(&self, client: IpAddr) -> Held {
+        self.held.hold(client)
     }
 
-    /// Most bytes that may be held of all files together: as many of the largest that are scanned as may be
-    /// scanned at once.
-    fn most_held(&self) -> u64 {
-        self.settings.max_file_bytes.saturating_mul(self.settings.max_scans as u64)
+    /// A turn for a client's file that is still coming, if one is left.
+    pub(crate) fn early_turn(&self, client: IpAddr) -> Option<Turn> {
+        self.turns.early(client)
     }
 
-    /// Begins a scan: waits for its turn and connects, at most `connect_timeout_ms` for both. From then on the whole
-    /// scan has `scan_timeout_ms`; the time that the site takes to send the file counts.
+    /// Begins a scan for a client: waits for its turn and connects, at most `connect_timeout_ms` for both. From then
+    /// on the whole scan has `scan_timeout_ms`; the time that the site takes to send the file counts.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn begin(&self) -> Result<Scan, Unavailable> {
-        self.begin_with(b"zINSTREAM\0").await
+    pub async fn begin(&self, client: IpAddr) -> Result<Scan, Unavailable> {
+        self.wait_and_connect(b"zINSTREAM\0", Some(client)).await
     }
 
-    async fn begin_with(&self, command: &[u8]) -> Result<Scan, Unavailable> {
-        let connect_by = Instant::now() + Duration::from_millis(self.settings.connect_timeout_ms);
-        let turn = timeout_at(connect_by, self.running.clone().acquire_owned()).await;
-        let Ok(Ok(running)) = turn else { return Err(Unavailable::Busy) };
+    /// The same with a turn that is there.
+    pub(crate) async fn begin_early(&self, turn: Turn) -> Result<Scan, Unavailable> {
+        self.connect(b"zINSTREAM\0", turn, self.connect_by()).await
+    }
+
+    fn connect_by(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.settings.connect_timeout_ms)
+    }
+
+    async fn wait_and_connect(
+        &self,
+        command: &[u8],
+        client: Option<IpAddr>,
+    ) -> Result<Scan, Unavailable> {
+        let connect_by = self.connect_by();
+        match timeout_at(connect_by, self.turns.take(client)).await {
+            Ok(Ok(turn)) => self.connect(command, turn, connect_by).await,
+            _ => Err(Unavailable::Busy),
+        }
+    }
+
+    async fn connect(
+        &self,
+        command: &[u8],
+        turn: Turn,
+        connect_by: Instant,
+    ) -> Result<Scan, Unavailable> {
         let connect = async {
             Ok::<Box<dyn Connection>, io::Error>(match &self.settings.place {
                 ScannerPlace::Socket(path) => Box::new(UnixStream::connect(path).await?),
@@ -208,7 +203,7 @@ impl Scanner {
             most: self.settings.max_file_bytes,
             ends_at: Instant::now() + Duration::from_millis(self.settings.scan_timeout_ms),
             outcome: None,
-            _running: running,
+            _turn: turn,
         };
         scan.write(command).await;
         match scan.outcome {
@@ -222,7 +217,7 @@ impl Scanner {
     /// # Errors
     /// [`Unavailable`].
     pub async fn ping(&self) -> Result<(), Unavailable> {
-        let mut scan = self.begin_with(b"zPING\0").await?;
+        let mut scan = self.wait_and_connect(b"zPING\0", None).await?;
         match scan.answer().await {
             Ok(b"PONG") => Ok(()),
             Ok(_) => Err(Unavailable::Fault),
@@ -341,28 +336,6 @@ fn read_answer(answer: &[u8]) -> Scanned {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn all_files_together_hold_no_more_than_the_largest_scans() {
-        let settings = ScannerSettings {
-            place: ScannerPlace::Socket("/nowhere".into()),
-            connect_timeout_ms: 1,
-            scan_timeout_ms: 1,
-            max_file_bytes: 100,
-            max_scans: 2,
-            trickle_after_ms: 1,
-        };
-        let scanner = Scanner::new(settings);
-        let (mut one, mut other) = (scanner.hold(), scanner.hold());
-        assert!(one.add(120) && other.add(80));
-        assert!(!other.add(1), "200 are held");
-        one.let_go(20);
-        assert!(other.add(20) && !other.add(1));
-        drop(one);
-        assert!(other.add(100) && !other.add(u64::MAX));
-        other.let_go(u64::MAX);
-        assert!(scanner.hold().add(200));
-    }
 
     #[test]
     fn an_answer_is_one_of_clamds_or_a_fault() {

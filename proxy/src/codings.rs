@@ -7,7 +7,8 @@ use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 
 /// Has a site answer in codings that can be undone, where its answer will be looked into.
 pub(crate) fn ask_for_known_codings(worker: &Worker, live: &Live, headers: &mut HeaderMap) {
-    let (view, level) = (worker.view(), live.facts().who.level);
+    let view = worker.view();
+    let level = view.who(&live.facts()).level;
     if !view.actions(level).watch() && !view.files(level).bytes() {
         return;
     }

@@ -31,6 +31,16 @@ pub(crate) fn is_document(content_type: Option<&[u8]>) -> bool {
     DOCUMENTS.iter().any(|known| sub.starts_with(known))
 }
 
+/// Whether a type is of what browsers themselves ask for in pieces, to show it: sound, film and PDF.
+pub(crate) fn is_shown_in_pieces(content_type: Option<&[u8]>) -> bool {
+    let text = content_type.map(String::from_utf8_lossy).unwrap_or_default().to_ascii_lowercase();
+    let (kind, _) = text.split_once(';').unwrap_or((&text, ""));
+    let kind = kind.trim();
+    // Of several in one field others may take another.
+    !text.contains(',')
+        && (kind.starts_with("audio/") || kind.starts_with("video/") || kind == "application/pdf")
+}
+
 /// What of a file a `206 (Partial Content)` carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
@@ -107,6 +117,21 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_document(Some(media.as_bytes())), expected, "{media}");
+        }
+    }
+
+    #[test]
+    fn sound_film_and_pdf_are_shown_in_pieces() {
+        for (media, expected) in [
+            ("video/mp4", true),
+            ("Audio/MPEG; codecs=x", true),
+            ("application/pdf", true),
+            ("application/octet-stream", false),
+            ("video/mp4, application/octet-stream", false),
+            ("image/png", false),
+            ("", false),
+        ] {
+            assert_eq!(is_shown_in_pieces(Some(media.as_bytes())), expected, "{media}");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What kind of file an answer carries, and whether its level may have it: by what its head says, by its first
 //! bytes, and by what is found inside as it comes.
 
-use crate::file_head::{Piece, is_document, joined};
+use crate::file_head::{Piece, is_document, is_shown_in_pieces, joined};
 use crate::live::Live;
 use crate::record::now;
 use crate::scan::Stopped;
 use crate::view::{View, Wants};
-use crate::virus::VirusScan;
+use crate::virus::{Beginning, VirusScan};
 use crate::worker::Worker;
 use bytes::Bytes;
 use categorizer::file::{By, Declared, Finding, Found, Look, Purpose};
@@ -19,6 +19,7 @@ use hyper::{HeaderMap, StatusCode};
 use rules::access::Identity;
 use rules::decide::ReasonCode;
 use rules::file::{FileBlock, FileKinds};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// What a browser says that an answer is for.
@@ -32,6 +33,7 @@ const HOLD_ARCHIVE_BYTES: u64 = 64 << 10;
 pub(crate) struct FileLook {
     view: Rc<View>,
     who: Rc<Identity>,
+    client: IpAddr,
     wants: Wants,
     way: Way,
     /// `None`: nothing more can be found.
@@ -42,6 +44,8 @@ pub(crate) struct FileLook {
     bytes: u64,
     /// It is saved, or may be.
     is_download: bool,
+    /// It is a piece of a file, and not all of it.
+    is_part: bool,
     /// Part of it may be passed on although its first bytes were not all there to be judged.
     is_late: bool,
     /// It is not in the coding that it is said to be in, or grows beyond bounds in it.
@@ -64,7 +68,7 @@ enum Scanning {
     /// Not, or not any more.
     No,
     /// Where its first bytes turn out to be of a kind; these came so far.
-    Perhaps(Vec<u8>),
+    Perhaps(Beginning),
     /// It is.
     Yes(Box<VirusScan>),
 }
@@ -109,29 +113,39 @@ impl FileLook {
         let is_download =
             look.purpose() == Purpose::Download || piece.is_some_and(|piece| piece.is_several);
         let is_behind = piece.is_some_and(|piece| !piece.begins);
-        if is_behind && is_download {
+        // A page's script puts pieces together, and saves what it has.
+        let is_shown = is_shown_in_pieces(declared.content_type);
+        let is_hidden = is_behind && (is_download || !is_shown);
+        if is_hidden {
             look.unreadable();
         }
+        let is_part = piece.is_some_and(|piece| !piece.is_whole);
         let (way, is_coded_unknown) = way(headers, shared);
+        let scanner = (worker.scanner.as_ref(), facts.client);
         let scanning = match wants.scan {
             None => Scanning::No,
-            Some(_) if is_behind && !is_download => Scanning::No,
-            Some(rule) if is_download || is_document(declared.content_type) => {
-                let is_part = piece.is_some_and(|piece| !piece.is_whole);
-                let (scanner, rule) = (worker.scanner.as_ref(), (rule, is_part));
-                Scanning::Yes(Box::new(VirusScan::begin(scanner, rule, length)))
+            Some(_) if is_behind && !is_hidden => Scanning::No,
+            // A viewer asks for a document piece by piece.
+            Some(rule)
+                if is_hidden
+                    || is_download
+                    || (is_document(declared.content_type) && !(is_part && is_shown)) =>
+            {
+                Scanning::Yes(Box::new(VirusScan::begin(scanner, (rule, is_part), length)))
             }
-            Some(_) => Scanning::Perhaps(Vec::new()),
+            Some(_) => Scanning::Perhaps(Beginning::of(scanner.0, scanner.1)),
         };
         let mut file = Self {
             view: Rc::clone(view),
             who,
+            client: facts.client,
             wants,
             way,
             look: wants.bytes().then_some(look),
             asked: FileKinds::default(),
             bytes: 0,
             is_download,
+            is_part,
             is_late: false,
             is_broken: false,
             scanning,
@@ -199,13 +213,13 @@ impl FileLook {
     pub(crate) fn decoded(&mut self, decoded: &[u8]) {
         self.feed(decoded);
         if let Scanning::Yes(scan) = &mut self.scanning {
-            scan.push(Bytes::copy_from_slice(decoded));
+            scan.push_copy(decoded);
         }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        if let Scanning::Perhaps(early) = &mut self.scanning {
-            early.extend_from_slice(bytes);
+        if let Scanning::Perhaps(beginning) = &mut self.scanning {
+            beginning.push(bytes);
         }
         let Some(look) = &mut self.look else { return };
         look.feed(bytes);
@@ -240,8 +254,9 @@ impl FileLook {
     /// say so.
     pub(crate) fn check(&mut self, worker: &Worker) -> Option<Stopped> {
         let blocked = if self.is_late { self.judge_early() } else { self.ask() };
-        let is_judged = self.is_late || self.look.as_ref().is_none_or(Look::has_judged_head);
-        if blocked.is_none() && is_judged {
+        let is_judged = self.look.as_ref().is_none_or(Look::has_judged_head);
+        // Where its first bytes come slowly some may have gone: of a kind, the rest is held from here on.
+        if blocked.is_none() && (is_judged || self.is_late && !self.asked.is_empty()) {
             self.decide_scan(worker);
         }
         blocked
@@ -270,12 +285,16 @@ impl FileLook {
 
     /// Its first bytes were judged: it is scanned where they are of a kind, and not where it is but a page's.
     fn decide_scan(&mut self, worker: &Worker) {
-        let Scanning::Perhaps(early) = &mut self.scanning else { return };
-        let early = std::mem::take(early);
+        let Scanning::Perhaps(beginning) = &mut self.scanning else { return };
+        let beginning = beginning.take();
         self.scanning = match self.wants.scan {
             Some(rule) if !self.asked.is_empty() => {
-                let mut scan = VirusScan::begin(worker.scanner.as_ref(), (rule, false), 0);
-                scan.push(early.into());
+                let by = (worker.scanner.as_ref(), self.client);
+                let mut scan = VirusScan::begin(by, (rule, self.is_part), 0);
+                match beginning {
+                    Some(bytes) => scan.push_copy(&bytes),
+                    None => scan.no_room(),
+                }
                 Scanning::Yes(Box::new(scan))
             }
             _ => Scanning::No,

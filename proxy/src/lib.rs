@@ -57,6 +57,7 @@ mod reach;
 mod record;
 mod refuse;
 mod resolve;
+mod room;
 mod roots;
 mod scan;
 mod scanned_text;

@@ -6,11 +6,11 @@
 //! request.
 
 use crate::body::{Forwarded, Reply};
-use crate::clamd::Held;
 use crate::files::FileLook;
 use crate::live::{Facts, Live};
 use crate::record::{self, Arrival, Inside};
 use crate::refuse::{self, Asker};
+use crate::room::Held;
 use crate::scanned_text::Text;
 use crate::view::Ruling;
 use crate::virus::Answer;
@@ -23,6 +23,7 @@ use hyper::http::response::Parts;
 use ledger::notes::Sign;
 use rules::decide::{ReasonCode, Verdict};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -68,6 +69,7 @@ impl Stopped {
 /// A body that is looked into.
 pub(crate) struct Scanning {
     worker: Rc<Worker>,
+    client: IpAddr,
     text: Option<Text>,
     file: Option<FileLook>,
     /// What came and was not passed on.
@@ -106,6 +108,7 @@ impl Scanning {
         }
         Ok(Some(Self {
             worker: Rc::clone(worker),
+            client: live.facts().client,
             text,
             file,
             held: VecDeque::new(),
@@ -163,7 +166,7 @@ impl Scanning {
         let Some(file) = self.file.as_mut().filter(|file| file.is_scanned()) else { return };
         let Some(scanner) = &self.worker.scanner else { return };
         let bytes = if self.place.is_none() { self.held_bytes } else { came };
-        let has_room = self.place.get_or_insert_with(|| scanner.hold()).add(bytes);
+        let has_room = self.place.get_or_insert_with(|| scanner.hold(self.client)).add(bytes);
         if !has_room && let Some(scan) = file.scan() {
             scan.no_room();
         }

@@ -9,10 +9,14 @@ use proxy::clamd::{Scanned, Scanner, Unavailable};
 use proxy::config::{ScannerPlace, ScannerSettings};
 use scanner::{Clamd, MARKER, VIRUS};
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+
+/// Whose files are scanned.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 20, 0, 1));
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -36,7 +40,7 @@ fn scanner_of(clamd: &Clamd) -> Scanner {
 
 /// Scans a file that comes in these pieces.
 async fn scan(scanner: &Scanner, pieces: impl IntoIterator<Item = &[u8]>) -> Scanned {
-    let mut scan = match scanner.begin().await {
+    let mut scan = match scanner.begin(CLIENT).await {
         Ok(scan) => scan,
         Err(why) => return Scanned::Unavailable(why),
     };
@@ -129,9 +133,9 @@ fn a_clamd_that_is_killed_in_a_scan_is_gone_and_then_refuses() {
     let mut clamd = Clamd::start();
     let scanner = scanner_of(&clamd);
     run(async {
-        let mut half = scanner.begin().await.unwrap();
+        let mut half = scanner.begin(CLIENT).await.unwrap();
         assert_eq!(half.feed(&[b'x'; 50_000]).await, None);
-        let waiting = scanner.begin().await.unwrap();
+        let waiting = scanner.begin(IpAddr::from([10, 20, 0, 2])).await.unwrap();
         clamd.kill();
         // Over one that was sending, and one that only waits for its answer.
         let mut fed = None;
@@ -214,7 +218,7 @@ fn an_answer_before_the_end_is_no_all_clear() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let scanner = pretended(folder.path(), 100, b"stream: OK\0", false).await;
-        let mut scan = scanner.begin().await.unwrap();
+        let mut scan = scanner.begin(CLIENT).await.unwrap();
         let mut told = None;
         for _ in 0..50 {
             told = scan.feed(&[b'x'; 1_000]).await.cloned();
@@ -254,12 +258,12 @@ fn more_scans_than_may_run_wait_and_are_then_told() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let scanner = pretended(folder.path(), 10, b"", false).await;
-        let running = scanner.begin().await.unwrap();
+        let running = scanner.begin(CLIENT).await.unwrap();
         let begun = Instant::now();
-        assert!(matches!(scanner.begin().await, Err(Unavailable::Busy)));
+        assert!(matches!(scanner.begin(CLIENT).await, Err(Unavailable::Busy)));
         assert!(begun.elapsed() >= Duration::from_millis(290));
         // A scan that is given up makes room at once.
         drop(running);
-        assert!(scanner.begin().await.is_ok());
+        assert!(scanner.begin(CLIENT).await.is_ok());
     });
 }

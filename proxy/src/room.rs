@@ -1,0 +1,113 @@
+//! Room in memory that all share: so many bytes in all, and of those so many for one client, so that none leaves the
+//! others without.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes that may be held.
+#[derive(Debug)]
+pub(crate) struct Room {
+    most: u64,
+    most_of_client: u64,
+    held: Mutex<HeldBytes>,
+}
+
+#[derive(Debug, Default)]
+struct HeldBytes {
+    all: u64,
+    by_client: HashMap<IpAddr, u64>,
+}
+
+/// Bytes that are held for a client; let go of when dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    room: Arc<Room>,
+    client: IpAddr,
+    bytes: u64,
+}
+
+impl Room {
+    /// Room for so many bytes, and for so many of one client.
+    pub(crate) fn new(most: u64, most_of_client: u64) -> Arc<Self> {
+        Arc::new(Self { most, most_of_client, held: Mutex::default() })
+    }
+
+    /// Nothing held yet for a client.
+    pub(crate) fn hold(self: &Arc<Self>, client: IpAddr) -> Held {
+        Held { room: Arc::clone(self), client, bytes: 0 }
+    }
+}
+
+impl Held {
+    /// Counts more bytes; `false`, and nothing is counted: so many may not be held.
+    pub(crate) fn add(&mut self, bytes: u64) -> bool {
+        if bytes == 0 {
+            return true;
+        }
+        let mut held = self.room.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_client = held.by_client.get(&self.client).copied().unwrap_or_default();
+        let (all, of_client) = (held.all.saturating_add(bytes), of_client.saturating_add(bytes));
+        if all > self.room.most || of_client > self.room.most_of_client {
+            return false;
+        }
+        held.all = all;
+        held.by_client.insert(self.client, of_client);
+        self.bytes += bytes;
+        true
+    }
+
+    /// Counts up to so many bytes in all; `false`, and nothing is counted: so many may not be held.
+    pub(crate) fn grow_to(&mut self, bytes: u64) -> bool {
+        bytes <= self.bytes || self.add(bytes - self.bytes)
+    }
+
+    /// So many bytes are held no longer.
+    pub(crate) fn let_go(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        let mut held = self.room.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.all -= bytes;
+        if let Some(of_client) = held.by_client.get_mut(&self.client) {
+            *of_client -= bytes;
+            if *of_client == 0 {
+                held.by_client.remove(&self.client);
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.let_go(self.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a lock that is broken is a failed test")]
+    use super::*;
+
+    #[test]
+    fn all_hold_no_more_than_there_is_room_for_and_one_client_no_more_than_its_share() {
+        let room = Room::new(400, 200);
+        let client = |last| IpAddr::from([10, 0, 0, last]);
+        let (mut one, mut again) = (room.hold(client(1)), room.hold(client(1)));
+        assert!(one.add(120) && again.add(80));
+        assert!(!again.add(1) && !one.add(u64::MAX), "a client holds 200");
+        let (mut other, mut third) = (room.hold(client(2)), room.hold(client(3)));
+        assert!(other.grow_to(150) && other.grow_to(200) && other.grow_to(10));
+        assert!(!other.grow_to(201) && !third.add(1), "400 are held");
+        one.let_go(20);
+        assert!(third.add(20) && !again.add(1));
+        drop((one, other));
+        assert!(again.add(120) && !again.add(1) && third.add(180));
+        drop(again);
+        third.let_go(u64::MAX);
+        assert!(third.add(0));
+        assert_eq!(room.held.lock().unwrap().all, 0);
+        assert!(room.held.lock().unwrap().by_client.is_empty());
+    }
+}

@@ -1,11 +1,12 @@
 //! Files on their way: refused by name, type, bytes and what archives hold, by level and role, and by size.
 
 use crate::client::{Answer, Client, basic};
-use crate::daemon::{Daemon, KS2, KS3, PASSWORD, Plan, STAFF};
+use crate::daemon::{Daemon, KS2, KS3, PASSWORD, Plan, STAFF, wait_for};
 use crate::fake_origin::gzip;
 use crate::inspected::{Secure, authority};
 use serde_json::Value;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// As programs of Windows begin.
 pub(crate) fn program(bytes: usize) -> Vec<u8> {
@@ -41,9 +42,14 @@ pub(crate) fn with(lines: &str) -> Plan {
     Plan { edits, ..Plan::default() }
 }
 
-/// The records of method `PAGE`, and the others.
+/// The records of method `PAGE`, and the others, once so many are there and each has its end.
 pub(crate) fn records(daemon: &Daemon, wanted: usize) -> (Vec<Value>, Vec<Value>) {
-    daemon.wait_records(wanted).into_iter().partition(|record| record["method"] == "PAGE")
+    let mut records = daemon.wait_records(wanted);
+    wait_for("the ends of the records", Duration::from_secs(10), || {
+        records = daemon.records();
+        records.iter().all(|record| !record["end"].is_null())
+    });
+    records.into_iter().partition(|record| record["method"] == "PAGE")
 }
 
 pub(crate) fn get(daemon: &Daemon, from: IpAddr, path: &str) -> Answer {
@@ -262,11 +268,12 @@ fn pieces_heads_and_refused_switches_are_judged_by_what_they_say() {
     };
     let octets = "application/octet-stream";
     let several = "206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\n";
-    let cases: [(&str, String, &[u8], Option<&str>); 6] = [
+    let cases: [(&str, String, &[u8], Option<&str>); 7] = [
         ("/setup.exe", part(octets, "bytes 100-105/6000"), b"middle", Some("file_kind")),
         ("/first", part("image/png", "bytes 0-5999/9000"), &exe, Some("file_kind")),
         ("/middle", part(octets, "bytes 100-105/6000"), b"middle", Some("file_hidden")),
         ("/several", several.to_owned(), b"--x\r\n\r\n--x--", Some("file_hidden")),
+        ("/image", part("image/png", "bytes 1-6/6000"), b"middle", Some("file_hidden")),
         // Players ask for films like this; what stands in the middle is no beginning.
         ("/film", part("video/mp4", "bytes 100-6099/9000"), &exe, None),
         ("/beginning", part(octets, "bytes 0-5/9000"), b"simple", None),
@@ -279,6 +286,14 @@ fn pieces_heads_and_refused_switches_are_judged_by_what_they_say() {
             None => assert_eq!((answer.status, &answer.body[..]), (206, *body), "{path}"),
         }
     }
+    // A page's script that asks for all but the first byte.
+    let url = daemon.url("library.test", "/middle");
+    let script = Client::connect_from(KS2, daemon.proxy).ask(
+        "GET",
+        &url,
+        &[("Sec-Fetch-Dest", "empty"), ("Range", "bytes=1-")],
+    );
+    assert_eq!(script.json()["reason"], "file_hidden", "{script:?}");
     // Nothing comes with these, so that nothing is refused.
     daemon.origin.answer_with("/head/setup.exe", OCTETS, &[]);
     let url = daemon.url("library.test", "/head/setup.exe");

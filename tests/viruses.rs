@@ -1,7 +1,7 @@
 //! Files and the virus scanner: held back, trickled, refused, cut, and what becomes of them without an answer.
 
 use crate::client::{Answer, Client};
-use crate::daemon::{Daemon, KS2, Plan, STAFF, wait_for};
+use crate::daemon::{Daemon, KS2, KS3, Plan, STAFF, wait_for};
 use crate::fake_origin::gzip;
 use crate::files::{get, records, with, zip};
 use crate::scanner::{Clamd, MARKER, VIRUS};
@@ -17,6 +17,12 @@ fn scanned(socket: &Path, rest: &str, machine: &str) -> Daemon {
     let plan = with(&format!("[files]\nvirus_scan = {{ pupil = \"on\"{rest} }}\n"));
     let machine = format!("[virus_scan]\nsocket = {:?}\n{machine}", socket.display().to_string());
     Daemon::start_with(&Plan { machine, ..plan })
+}
+
+/// Waits for its first answer, which comes once the words of all themes are compiled: seconds, where nothing is
+/// optimised. It leaves a record.
+fn is_quick(daemon: &Daemon) {
+    assert_eq!(get(daemon, STAFF, "/size/100").status, 200);
 }
 
 /// So many bytes with the marker at a place.
@@ -124,6 +130,7 @@ fn a_client_is_kept_while_the_scan_goes_on_and_left_with_a_piece_if_it_finds_som
         // It takes longer than others may go without a byte.
         let machine = "trickle_after_ms = 500\n[limits]\nbody_idle_timeout_ms = 2000\n";
         let daemon = scanned(&socket, "", machine);
+        is_quick(&daemon);
         daemon.origin.answer_with("/file", &head, &[(0, &file)]);
         let url = daemon.url("library.test", "/file");
         let mut client = Client::connect_from(KS2, daemon.proxy);
@@ -149,8 +156,8 @@ fn a_client_is_kept_while_the_scan_goes_on_and_left_with_a_piece_if_it_finds_som
             assert!(came == file, "{} {first:?}", came.len());
         }
         assert!(begun.elapsed() >= wait, "{:?}", begun.elapsed());
-        let (pages, requests) = records(&daemon, if is_found { 2 } else { 1 });
-        assert_eq!(requests[0]["end"], if is_found { "cut" } else { "complete" }, "{requests:?}");
+        let (pages, requests) = records(&daemon, if is_found { 3 } else { 2 });
+        assert_eq!(requests[1]["end"], if is_found { "cut" } else { "complete" }, "{requests:?}");
         assert_eq!(pages.len(), usize::from(is_found));
     }
 }
@@ -166,6 +173,7 @@ fn without_an_answer_the_policy_decides_and_the_log_has_it() {
     for daemon in [&closed, &open] {
         daemon.origin.answer_with("/file", OCTETS, &pieces);
         wait_for("the scanner to be seen", Duration::from_secs(10), || scanner_is(daemon, true));
+        is_quick(daemon);
     }
     // It is killed in the middle.
     let (refused, passed) = std::thread::scope(|scope| {
@@ -250,4 +258,93 @@ fn a_policy_that_wants_files_scanned_without_a_scanner_is_closed_and_says_so() {
     let doctor = daemon.run(&["doctor"]);
     assert!(doctor.out.contains("[virus_scan]"), "{doctor:?}");
     assert_eq!(daemon.ops_get("/readyz").unwrap().json()["virus_scanner"], serde_json::Value::Null);
+}
+
+#[test]
+fn files_that_drip_keep_the_scanner_from_nobody() {
+    let clamd = Clamd::start();
+    let daemon = scanned(&clamd.socket(), "", "max_scans = 2\n");
+    is_quick(&daemon);
+    let drops: Vec<(u64, &[u8])> = (0..100).map(|_| (200, &b"drip"[..])).collect();
+    daemon.origin.answer_with("/drips", OCTETS, &drops);
+    let url = daemon.url("library.test", "/drips");
+    let dripping: Vec<Client> = (0..6)
+        .map(|_| {
+            let mut client = Client::connect_from(KS2, daemon.proxy);
+            client.send(crate::client::request("GET", &url, &[]).as_bytes());
+            client
+        })
+        .collect();
+    std::thread::sleep(Duration::from_secs(1));
+    let file = marked(60_000, 50_000);
+    let packed = gzip(&vec![b'x'; 60_000]).unwrap();
+    let coded = format!("{OCTETS}Content-Encoding: gzip\r\n");
+    daemon.origin.answer_with("/virus", OCTETS, &[(0, &file[..30_000]), (50, &file[30_000..])]);
+    daemon.origin.answer_with("/clean", &coded, &[(0, &packed)]);
+    let begun = Instant::now();
+    assert_eq!(get(&daemon, KS3, "/virus").json()["reason"], "virus");
+    assert_eq!(get(&daemon, KS3, "/clean").body, packed);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    drop(dripping);
+}
+
+#[test]
+fn an_archive_that_is_said_to_be_a_picture_is_scanned_however_slowly_it_begins() {
+    let clamd = Clamd::start();
+    let daemon = scanned(&clamd.socket(), "", "");
+    let archive = zip(&[("notes.txt", &marked(30_000, 20_000))]);
+    let pieces: Vec<(u64, &[u8])> = archive.chunks(1_500).map(|piece| (40, piece)).collect();
+    let head = "200 OK\r\nContent-Type: image/png\r\n";
+    daemon.origin.answer_with("/slow.png", head, &pieces);
+    let url = daemon.url("library.test", "/slow.png");
+    let mut client = Client::connect_from(KS2, daemon.proxy);
+    client.send(crate::client::request("GET", &url, &[]).as_bytes());
+    assert_eq!(client.read_head().unwrap().status, 200, "its first bytes go");
+    let mut came = 0;
+    while let Ok(piece) = client.read_some() {
+        if piece.is_empty() {
+            break;
+        }
+        came += piece.len();
+    }
+    assert!(came < 8_000, "{came}: the rest is held until it was scanned, and then cut");
+    let (pages, requests) = records(&daemon, 2);
+    assert_eq!((&pages[0]["reason"], &requests[0]["end"]), (&"virus".into(), &"cut".into()));
+}
+
+#[test]
+fn pieces_of_what_viewers_show_are_not_scanned_and_others_are_refused() {
+    let clamd = Clamd::start();
+    let daemon = scanned(&clamd.socket(), "", "");
+    let archive = zip(&[("notes.txt", &marked(30_000, 20_000))]);
+    let cases: [(&str, &str, &str, &[u8], u16); 7] = [
+        ("/paper.pdf", "application/pdf", "0-5/100", b"a part", 206),
+        ("/end-of-paper.pdf", "application/pdf", "6-11/100", b"a part", 206),
+        ("/film", "video/mp4", "6-11/100", b"a part", 206),
+        ("/file", "application/octet-stream", "0-5/100", b"a part", 403),
+        ("/end-of-file", "image/png", "6-11/100", b"a part", 403),
+        // All but its last byte, which a page's script knows.
+        ("/beginning", "image/png", "0-29999/30001", &archive[..30_000], 403),
+        ("/picture", "image/png", "0-5/100", b"a part", 206),
+    ];
+    for (path, media, range, body, status) in cases {
+        let length = body.len();
+        let head = format!(
+            "206 Partial Content\r\nContent-Type: {media}\r\nContent-Range: bytes {range}\r\n\
+             Content-Length: {length}\r\n"
+        );
+        daemon.origin.answer_with(path, &head, &[(0, body)]);
+        let url = daemon.url("library.test", path);
+        let headers: &[_] = match path.ends_with("file") {
+            true => &[],
+            false => &[("Sec-Fetch-Dest", "empty")],
+        };
+        let answer = Client::connect_from(KS2, daemon.proxy).ask("GET", &url, headers);
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        if status == 403 {
+            let expected =
+                if path.starts_with("/end") { "file_hidden" } else { "scan_unavailable" };
+            assert_eq!(answer.json()["reason"], expected, "{path}");
+        }
+    }
 }

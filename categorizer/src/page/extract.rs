@@ -26,16 +26,19 @@ pub enum Format {
 
 impl Format {
     /// The format of a media type, as `Content-Type` has it. What is not read, as pictures and scripts,
-    /// has none. Without a type it is HTML: browsers look what it is, and text is found in it either way.
+    /// has none. Without a type, and with one that says nothing, it is HTML: browsers look what it is, and
+    /// text is found in it either way. Of several with commas between it is the last, as browsers take it;
+    /// the caller joins several fields so.
     ///
     /// JSON of an assistant's host is better read as [`Format::JsonStream`], which a type does not say.
     #[must_use]
     pub fn of(content_type: Option<&str>) -> Option<Self> {
-        let whole = content_type.map_or("", |value| value.split(';').next().unwrap_or("")).trim();
-        let kind = whole.to_ascii_lowercase();
+        let kind = last_type(content_type.unwrap_or_default()).map(essence).unwrap_or_default();
         match kind.as_str() {
             "" | "text/html" | "application/xhtml+xml" => Some(Self::Html),
-            "text/plain" | "text/markdown" => Some(Self::Text),
+            // Browsers look at the bytes (MIME Sniffing Standard, 7).
+            "unknown/unknown" | "application/unknown" => Some(Self::Html),
+            "text/xml" | "application/xml" => Some(Self::Html),
             "text/event-stream" => Some(Self::Events),
             "application/x-ndjson"
             | "application/ndjson"
@@ -44,15 +47,56 @@ impl Format {
             | "application/json-seq"
             | "application/stream+json" => Some(Self::JsonStream),
             "application/json" | "text/json" => Some(Self::Json),
-            _ => kind.ends_with("+json").then_some(Self::Json),
+            "multipart/byteranges" => Some(Self::Text),
+            _ if kind.ends_with("+json") => Some(Self::Json),
+            _ if kind.ends_with("+xml") => Some(Self::Html),
+            _ => kind.strip_prefix("text/").filter(|sub| !is_of_a_page(sub)).map(|_| Self::Text),
         }
     }
 }
 
-/// The value of `charset` in a `Content-Type`.
+/// Whether text of a subtype is a style or a script, which pages use and do not show.
+fn is_of_a_page(sub: &str) -> bool {
+    let sub = sub.strip_prefix("x-").unwrap_or(sub);
+    sub.starts_with("javascript") || matches!(sub, "css" | "ecmascript" | "jscript" | "livescript")
+}
+
+/// The type and subtype, in lower case.
+fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The last of several types with commas between that says something (Fetch Standard, "extract a MIME type").
+fn last_type(content_type: &str) -> Option<&str> {
+    types(content_type).filter(|item| is_type(item)).last()
+}
+
+/// Whether it is a type, and not any.
+fn is_type(item: &str) -> bool {
+    let kind = essence(item);
+    let parts = kind.split_once('/').filter(|(top, sub)| !top.is_empty() && !sub.is_empty());
+    parts.is_some() && kind != "*/*"
+}
+
+/// What stands between commas that are not within quotes.
+fn types(content_type: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    content_type.split(move |c| {
+        let was_escaped = is_escaped;
+        is_escaped = is_quoted && !was_escaped && c == '\\';
+        is_quoted ^= c == '"' && !was_escaped;
+        c == ',' && !is_quoted
+    })
+}
+
+/// The value of `charset` in a `Content-Type`; of several types the last one's, or else that of one before
+/// it that is the same.
 #[must_use]
 pub fn charset_label(content_type: &str) -> Option<&str> {
-    parameter(content_type, "charset")
+    let kind = essence(last_type(content_type)?);
+    let same = types(content_type).filter(|item| essence(item) == kind);
+    same.filter_map(|item| parameter(item, "charset")).last()
 }
 
 /// A parameter of a field's value, without its quotes.
@@ -170,6 +214,20 @@ mod tests {
             (Some("text/event-stream;charset=UTF-8"), Some(Format::Events)),
             (Some("image/png"), None),
             (Some("text/css"), None),
+            (Some("text/x-javascript"), None),
+            (Some("text/xml"), Some(Format::Html)),
+            (Some("application/atom+xml"), Some(Format::Html)),
+            (Some("image/svg+xml"), Some(Format::Html)),
+            (Some("text/markdown"), Some(Format::Text)),
+            (Some("text/vtt"), Some(Format::Text)),
+            (Some("multipart/byteranges; boundary=x"), Some(Format::Text)),
+            (Some("*/*"), Some(Format::Html)),
+            (Some("unknown/unknown"), Some(Format::Html)),
+            (Some("html"), Some(Format::Html)),
+            (Some("text/html, text/html"), Some(Format::Html)),
+            (Some("image/png, text/html"), Some(Format::Html)),
+            (Some("image/png, */*, png"), None),
+            (Some("image/png; a=\"x\\\", text/html\""), None),
         ] {
             assert_eq!(Format::of(kind), expected, "{kind:?}");
         }
@@ -181,6 +239,9 @@ mod tests {
             ("text/html; charset=utf-8", Some("utf-8")),
             ("text/html;CHARSET=\"windows-1252\"; x=y", Some("windows-1252")),
             ("text/html; charset=", None),
+            ("text/html; charset=utf-16le, text/html", Some("utf-16le")),
+            ("text/html; charset=utf-8, text/html; charset=big5", Some("big5")),
+            ("text/plain; charset=utf-8, text/html", None),
             ("text/html", None),
         ] {
             assert_eq!(charset_label(value), expected);

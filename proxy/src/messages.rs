@@ -54,8 +54,8 @@ impl Messages {
         Writing::of(worker, live, WRITTEN)?;
         headers.remove(SEC_WEBSOCKET_EXTENSIONS);
         let view = worker.view();
-        let (level, generation) = (live.facts().who.level, live.facts().generation);
-        let actions = view.actions(level);
+        let generation = live.facts().generation;
+        let actions = view.actions(view.who(&live.facts()).level);
         let scratch = Rc::clone(&worker.theme_scratch);
         let reading =
             Reading::new(view.snapshot.themes.clone(), Rc::clone(&actions), scratch, true);

@@ -81,7 +81,7 @@ fn judged(
 ) -> Option<(Option<ReasonCode>, Vec<Sign>)> {
     let searched = facts.searched.as_ref()?;
     let words = searched.words()?;
-    let actions = view.actions(facts.who.level);
+    let actions = view.actions(view.who(facts).level);
     if !actions.watch() {
         return None;
     }
@@ -199,7 +199,7 @@ impl Writing {
             false => return None,
         };
         let view = worker.view();
-        let actions = view.actions(facts.who.level);
+        let actions = view.actions(view.who(&facts).level);
         let is_other = ["image/", "audio/", "video/"].iter().any(|kind| essence.starts_with(kind));
         if !actions.watch() || is_other {
             return None;

@@ -356,5 +356,10 @@ authorise = ["dsl"]
         let ruling = view.rule(&mut facts(&larger), now());
         assert_eq!((ruling.verdict, ruling.code), (Verdict::Block, ReasonCode::Internal));
         assert!(!view.still_allows(&mut facts(&larger), false, now()), "and what is open is cut");
+        // What is asked about a level of an earlier policy is asked anew.
+        let earlier = Facts { generation: 1, ..facts(&larger) };
+        let now_as = policy.identify(None, earlier.client).level;
+        assert_eq!(view.who(&earlier).level, now_as);
+        assert_ne!(earlier.who.level, now_as);
     }
 }

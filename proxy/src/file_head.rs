@@ -1,7 +1,7 @@
 //! What the head of an answer says of the file that it carries.
 
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_RANGE, HeaderName};
+use hyper::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue};
 
 /// All values of a field, with so much between.
 pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName, between: &[u8]) -> Option<Vec<u8>> {
@@ -12,6 +12,11 @@ pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName, between: &[u8]) -> 
         joined.extend_from_slice(value.as_bytes());
     }
     Some(joined)
+}
+
+/// Its type: of several fields the last, as browsers take it.
+pub(crate) fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get_all(CONTENT_TYPE).iter().next_back().map(HeaderValue::as_bytes)
 }
 
 /// Whether a type is of documents that programs open: those may carry more than they show.
@@ -77,7 +82,6 @@ fn read_range(range: &str) -> Option<(u64, u64, Option<u64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
 
     #[test]
     fn a_piece_of_a_file_is_told_from_the_whole() {

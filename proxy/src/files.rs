@@ -1,9 +1,10 @@
 //! What kind of file an answer carries, and whether its level may have it: by what its head says, by its first
 //! bytes, and by what is found inside as it comes.
 
-use crate::file_head::{Piece, is_document, is_shown_in_pieces, joined};
+use crate::file_head::{Piece, content_type, is_document, is_shown_in_pieces, joined};
 use crate::live::Live;
 use crate::record::now;
+use crate::room::Held;
 use crate::scan::Stopped;
 use crate::view::{View, Wants};
 use crate::virus::{Beginning, VirusScan};
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use categorizer::file::{By, Declared, Finding, Found, Look, Purpose};
 use categorizer::page::{Codings, DecodeLimits, DecodeState, Decoder, Unscannable};
 use hyper::header::{
-    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue,
 };
 use hyper::http::response::Parts;
 use hyper::{HeaderMap, StatusCode};
@@ -59,8 +60,8 @@ enum Way {
     Shared,
     /// They are looked at as they are sent: they have no coding, or one that clients cannot undo either.
     AsSent,
-    /// Here.
-    Decoded(Box<Decoder>),
+    /// Here, with room for the windows of its codings.
+    Decoded(Box<Decoder>, Held),
 }
 
 /// Whether it is scanned for viruses.
@@ -101,12 +102,7 @@ impl FileLook {
         let declared = Declared {
             path: facts.path_and_query.as_ref().map(|path| path.path()),
             disposition: disposition.as_deref(),
-            // Browsers take the last.
-            content_type: headers
-                .get_all(CONTENT_TYPE)
-                .iter()
-                .next_back()
-                .map(HeaderValue::as_bytes),
+            content_type: content_type(headers),
             fetch_dest: dest.map(HeaderValue::as_bytes),
         };
         let mut look = Look::begin(&declared);
@@ -120,7 +116,7 @@ impl FileLook {
             look.unreadable();
         }
         let is_part = piece.is_some_and(|piece| !piece.is_whole);
-        let (way, is_coded_unknown) = way(headers, shared);
+        let (way, is_coded_unknown) = way(headers, shared, || worker.windows.hold(facts.client));
         let scanner = (worker.scanner.as_ref(), facts.client);
         let scanning = match wants.scan {
             None => Scanning::No,
@@ -184,11 +180,15 @@ impl FileLook {
                 self.as_sent(data);
             }
             // Nothing is looked for any more.
-            Way::Decoded(_) if self.look.is_none() && !self.is_scanned() => {}
-            Way::Decoded(mut decoder) => {
+            Way::Decoded(..) if self.look.is_none() && !self.is_scanned() => {}
+            Way::Decoded(mut decoder, mut windows) => {
                 let state = decoder.push(data, &mut |decoded| self.decoded(decoded));
-                self.way = Way::Decoded(decoder);
+                let has_room = windows.grow_to(decoder.window_bytes());
+                self.way = Way::Decoded(decoder, windows);
                 match state {
+                    DecodeState::Clean | DecodeState::Cut if !has_room => {
+                        self.broken_coding(Unscannable::Coding);
+                    }
                     DecodeState::Clean | DecodeState::Cut => {}
                     DecodeState::Broken => self.broken_coding(Unscannable::Broken),
                     DecodeState::Bomb => self.broken_coding(Unscannable::Bomb),
@@ -317,7 +317,7 @@ impl FileLook {
 
     /// The body has ended in order.
     pub(crate) fn end(&mut self, worker: &Worker) -> Option<Stopped> {
-        if let Way::Decoded(decoder) = &mut self.way {
+        if let Way::Decoded(decoder, _) = &mut self.way {
             decoder.end();
         }
         if let Some(look) = self.look.take() {
@@ -362,7 +362,7 @@ impl FileLook {
 }
 
 /// How the bytes of an answer are had, and whether their coding is not known.
-fn way(headers: &HeaderMap, shared: bool) -> (Way, bool) {
+fn way(headers: &HeaderMap, shared: bool, windows: impl FnOnce() -> Held) -> (Way, bool) {
     if shared {
         return (Way::Shared, false);
     }
@@ -371,7 +371,8 @@ fn way(headers: &HeaderMap, shared: bool) -> (Way, bool) {
     match Codings::parse(&String::from_utf8_lossy(&codings)) {
         Ok(codings) if codings.outermost_first().next().is_none() => (Way::AsSent, false),
         Ok(codings) => {
-            (Way::Decoded(Box::new(Decoder::new(codings, DecodeLimits::default()))), false)
+            let decoder = Box::new(Decoder::new(codings, DecodeLimits::default()));
+            (Way::Decoded(decoder, windows()), false)
         }
         Err(_) => (Way::AsSent, true),
     }

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Bytes by which what grows is counted.
+const STEP: u64 = 64 << 10;
+
 /// Bytes that may be held.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -57,9 +60,9 @@ impl Held {
         true
     }
 
-    /// Counts up to so many bytes in all; `false`, and nothing is counted: so many may not be held.
+    /// Counts up to so many bytes in all, and a little more so that it need not be counted often; `false`, and nothing is counted: so many may not be held.
     pub(crate) fn grow_to(&mut self, bytes: u64) -> bool {
-        bytes <= self.bytes || self.add(bytes - self.bytes)
+        bytes <= self.bytes || self.add(bytes.next_multiple_of(STEP) - self.bytes)
     }
 
     /// So many bytes are held no longer.
@@ -98,8 +101,8 @@ mod tests {
         assert!(one.add(120) && again.add(80));
         assert!(!again.add(1) && !one.add(u64::MAX), "a client holds 200");
         let (mut other, mut third) = (room.hold(client(2)), room.hold(client(3)));
-        assert!(other.grow_to(150) && other.grow_to(200) && other.grow_to(10));
-        assert!(!other.grow_to(201) && !third.add(1), "400 are held");
+        assert!(other.add(200));
+        assert!(!third.add(1), "400 are held");
         one.let_go(20);
         assert!(third.add(20) && !again.add(1));
         drop((one, other));
@@ -109,5 +112,17 @@ mod tests {
         assert!(third.add(0));
         assert_eq!(room.held.lock().unwrap().all, 0);
         assert!(room.held.lock().unwrap().by_client.is_empty());
+    }
+
+    #[test]
+    fn what_grows_is_counted_by_steps() {
+        let room = Room::new(3 * STEP, 2 * STEP);
+        let mut held = room.hold(IpAddr::from([10, 0, 0, 1]));
+        assert!(held.grow_to(0) && held.bytes == 0);
+        assert!(held.grow_to(1) && held.grow_to(STEP) && held.bytes == STEP);
+        assert!(held.grow_to(STEP + 1) && held.bytes == 2 * STEP);
+        assert!(!held.grow_to(2 * STEP + 1) && held.grow_to(10) && held.bytes == 2 * STEP);
+        drop(held);
+        assert_eq!(room.held.lock().unwrap().all, 0);
     }
 }

@@ -96,7 +96,7 @@ impl Scanning {
     /// For an answer; `None` where there is nothing to look for in it. The error: it is refused.
     fn of(
         worker: &Rc<Worker>,
-        live: &Live,
+        live: &Rc<Live>,
         head: &Parts,
         dest: Option<&HeaderValue>,
     ) -> Result<Option<Self>, Stopped> {

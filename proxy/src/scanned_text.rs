@@ -1,20 +1,28 @@
 //! The text of an answer: decoded, read and scored as it comes.
 
+use crate::file_head::{Piece, content_type, joined};
 use crate::live::{Facts, Live};
 use crate::record::now;
-use crate::scan::Stopped;
+use crate::room::Held;
+use crate::scan::{self, Stopped};
 use crate::themes::{Actions, Reading};
 use crate::view::View;
 use crate::worker::Worker;
-use categorizer::page::{Format, PageHead, PageLimits, PageScan, Step, Unscannable};
+use categorizer::page::{Codings, Format, PageHead, PageLimits, PageScan, Step, Unscannable};
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_RANGE};
 use ledger::notes::{Sign, SignSource};
+use rules::access::Access;
 use rules::decide::ReasonCode;
 use std::rc::Rc;
 
+/// Bytes that are kept to be read anew, of a body of which nothing could be decoded yet.
+const KEPT_BYTES: usize = 64 << 10;
+
 /// The text of one answer.
 pub(crate) struct Text {
+    worker: Rc<Worker>,
+    live: Rc<Live>,
     scan: PageScan,
     reading: Reading,
     actions: Rc<Actions>,
@@ -23,12 +31,31 @@ pub(crate) struct Text {
     released: bool,
     /// The view that its actions come from.
     generation: u64,
+    way: Way,
+    /// Room for the windows of its codings.
+    windows: Held,
+    /// That not all of it is read is in the log.
+    is_recorded: bool,
+}
+
+/// How its bytes are had without their coding.
+enum Way {
+    /// Decoded, as far as there is a coding.
+    Decoded,
+    /// The same; this came, and nothing was decoded yet.
+    Kept(Vec<u8>),
+    /// As they are sent: they never were in the coding that they are said to be in.
+    AsSent,
 }
 
 /// What becomes of what an answer says: where its site was opened, nothing of it is refused.
 fn actions(view: &View, facts: &Facts) -> Rc<Actions> {
-    let actions = view.actions(facts.who.level);
-    if actions.block() && facts.with_access(|access| view.snapshot.is_opened(access, now())) {
+    // Its level may be of an earlier policy.
+    let who = view.who(facts);
+    let actions = view.actions(who.level);
+    let is_opened =
+        |access: &Access<'_>| view.snapshot.is_opened(&Access { who: &who, ..*access }, now());
+    if actions.block() && facts.with_access(is_opened) {
         return Rc::new(actions.only_watched());
     }
     actions
@@ -39,7 +66,7 @@ impl Text {
     pub(crate) fn of(
         worker: &Rc<Worker>,
         view: &View,
-        live: &Live,
+        live: &Rc<Live>,
         headers: &HeaderMap,
     ) -> Result<Option<Self>, Stopped> {
         let facts = live.facts();
@@ -47,15 +74,15 @@ impl Text {
         if !actions.watch() {
             return Ok(None);
         }
-        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        let content_type = headers.get(CONTENT_TYPE).and_then(text);
+        let content_type = content_type(headers).and_then(|value| std::str::from_utf8(value).ok());
         // Without a type browsers look at the bytes, and mostly take them for a page.
-        let content_type = content_type.as_deref().unwrap_or("text/html");
+        let content_type = content_type.unwrap_or("text/html");
         let is_assistant = facts.searched.as_ref().is_some_and(|it| it.is_assistant());
-        let codings: Vec<_> = headers.get_all(CONTENT_ENCODING).iter().filter_map(text).collect();
+        let codings = joined(headers, &CONTENT_ENCODING, b",").unwrap_or_default();
+        let codings = String::from_utf8_lossy(&codings);
         let head = PageHead {
             content_type: Some(content_type),
-            content_encoding: &codings.join(","),
+            content_encoding: &codings,
             // Their answers come in pieces that go on from one to the next, whatever their type says.
             format: Format::of(Some(content_type))
                 .filter(|format| *format == Format::Json && is_assistant)
@@ -63,10 +90,13 @@ impl Text {
             top_level_domain: facts.host.as_str().rsplit('.').next(),
         };
         let scan = match PageScan::new(&head, PageLimits::default()) {
-            Ok(Some(scan)) => scan,
             Ok(None) => return Ok(None),
-            Err(_) if actions.block() => return Err(Stopped::because(ReasonCode::Unscanned)),
-            Err(_) => return Ok(None),
+            Ok(Some(scan)) if !is_piece_of_coded(headers, &codings) => scan,
+            _ if actions.block() => return Err(unread(Unscannable::Coding)),
+            _ => {
+                scan::record_passed(worker, &facts, &unread(Unscannable::Coding))?;
+                return Ok(None);
+            }
         };
         let streams = matches!(
             Format::of(Some(content_type)),
@@ -79,8 +109,20 @@ impl Text {
             streams,
         );
         let source = if streams { SignSource::Reply } else { SignSource::Page };
-        let generation = facts.generation;
-        Ok(Some(Self { scan, reading, actions, source, released: false, generation }))
+        let way = if codings.is_empty() { Way::Decoded } else { Way::Kept(Vec::new()) };
+        Ok(Some(Self {
+            worker: Rc::clone(worker),
+            live: Rc::clone(live),
+            scan,
+            reading,
+            actions,
+            source,
+            released: false,
+            generation: facts.generation,
+            way,
+            windows: worker.windows.hold(facts.client),
+            is_recorded: false,
+        }))
     }
 
     /// Has what comes next read by the policy in force, once its access was asked about again by that.
@@ -105,8 +147,33 @@ impl Text {
         data: &[u8],
         also: &mut dyn FnMut(&[u8]),
     ) -> (Option<Stopped>, Option<Unscannable>) {
-        let step = self.scan.push_with(data, &mut self.reading, also);
+        if let Way::AsSent = self.way {
+            let step = self.scan.push(data, &mut self.reading);
+            return (self.obey(step), None);
+        }
+        let mut step = self.scan.push_with(data, &mut self.reading, also);
+        if !self.windows.grow_to(self.scan.window_bytes()) {
+            step = self.scan.give_up();
+            self.windows.let_go(u64::MAX);
+        }
         let fault = if let Step::Unscannable(why) = step { Some(why) } else { None };
+        if let Way::Kept(early) = &mut self.way {
+            if self.scan.read_as_sent() {
+                let early = std::mem::take(early);
+                self.way = Way::AsSent;
+                let unrecorded = self.record_unread(Unscannable::Broken);
+                self.scan.push(&early, &mut self.reading);
+                let step = self.scan.push(data, &mut self.reading);
+                return (unrecorded.or(self.obey(step)), fault);
+            }
+            if self.scan.counts().decoded_bytes > 0 {
+                self.way = Way::Decoded;
+            } else if early.len() + data.len() <= KEPT_BYTES {
+                early.extend_from_slice(data);
+            } else {
+                self.way = Way::Decoded;
+            }
+        }
         (self.obey(step), fault)
     }
 
@@ -126,15 +193,25 @@ impl Text {
                 None
             }
             Step::Flagged => Some(Stopped::because(ReasonCode::PageWords)),
-            Step::Unscannable(Unscannable::Bomb | Unscannable::Coding) if self.actions.block() => {
-                Some(Stopped::because(ReasonCode::Unscanned))
+            Step::Unscannable(why @ (Unscannable::Bomb | Unscannable::Coding))
+                if self.actions.block() =>
+            {
+                Some(unread(why))
             }
             // Too long to read to its end, or not what it says it is: what could be read of it was.
-            Step::Unscannable(_) => {
+            Step::Unscannable(why) => {
                 self.released = true;
-                None
+                self.record_unread(why)
             }
         }
+    }
+
+    /// Records, once, that it is passed on although not all of it is read. Inside: that cannot be recorded.
+    fn record_unread(&mut self, why: Unscannable) -> Option<Stopped> {
+        if std::mem::replace(&mut self.is_recorded, true) {
+            return None;
+        }
+        scan::record_passed(&self.worker, &self.live.facts(), &unread(why)).err()
     }
 
     /// Nothing of it is held back any more.
@@ -152,4 +229,23 @@ impl Text {
     pub(crate) fn signs(&self) -> Vec<Sign> {
         self.reading.signs(self.source)
     }
+}
+
+/// What the record has of text that is not read.
+fn unread(why: Unscannable) -> Stopped {
+    Stopped { rule: Some(why.as_str().into()), ..Stopped::because(ReasonCode::Unscanned) }
+}
+
+/// Whether it is a piece of what is coded as a whole (RFC 9110, 14): a coding is undone from its beginning alone.
+fn is_piece_of_coded(headers: &HeaderMap, codings: &str) -> bool {
+    let is_several = || {
+        let content_type = content_type(headers).unwrap_or_default();
+        content_type.to_ascii_lowercase().starts_with(b"multipart/byteranges")
+    };
+    let is_piece = || {
+        let piece = Piece::of(headers);
+        headers.contains_key(CONTENT_RANGE) && !piece.is_several && !piece.is_whole
+    };
+    Codings::parse(codings).is_ok_and(|codings| codings.outermost_first().next().is_some())
+        && (is_piece() || is_several())
 }

@@ -15,6 +15,7 @@ use crate::log_watch::LogWatch;
 use crate::ops::{self, Ops};
 use crate::record::now;
 use crate::resolve::ResolveRules;
+use crate::room::Room;
 use crate::roots;
 use crate::scanner_watch::ScannerWatch;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
@@ -34,6 +35,10 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+/// Bytes of windows of content codings that are held at once, a quarter of them for one client: four of the largest there
+/// are. They fill with what is decoded, so that a page counts for no more than its own length.
+const MOST_WINDOWS: u64 = 256 << 20;
 
 /// Why the proxy does not serve.
 #[derive(Debug, Error)]
@@ -171,6 +176,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         metrics: metrics.clone(),
         heartbeats: Arc::clone(&heartbeats),
         scanner: scanner.clone(),
+        windows: Room::new(MOST_WINDOWS, MOST_WINDOWS / 4),
         workers,
         admission: Arc::clone(&admission),
         stop: stopped.clone(),

@@ -18,6 +18,7 @@ use crate::pool::{Pool, PoolLimits};
 use crate::pump::Pump;
 use crate::record::now;
 use crate::resolve::{ResolveRules, Resolver};
+use crate::room::Room;
 use crate::snapshot::Current;
 use crate::telemetry::{Meters, Metrics};
 use crate::time_slice;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) via: ViaName,
     pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) scanner: Option<Scanner>,
+    /// Room for the windows of content codings that are taken off answers.
+    pub(crate) windows: Arc<Room>,
     /// How many workers there are.
     pub(crate) workers: usize,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -99,6 +102,8 @@ pub(crate) struct Worker {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// What scoring a text needs, kept from one to the next.
     pub(crate) theme_scratch: Rc<RefCell<categorizer::theme::Scratch>>,
+    /// Room for the windows of content codings that are taken off answers.
+    pub(crate) windows: Arc<Room>,
     /// Scans files for viruses, where the machine file says by what.
     pub(crate) scanner: Option<Scanner>,
     /// Shares the worker's time among its clients.
@@ -158,6 +163,7 @@ impl Worker {
             authority: Arc::clone(&shared.authority),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             theme_scratch: Rc::default(),
+            windows: Arc::clone(&shared.windows),
             scanner: shared.scanner.clone(),
             fairness: Rc::default(),
             pump: Pump::new(shared.workers),

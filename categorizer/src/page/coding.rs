@@ -18,6 +18,19 @@ pub enum Coding {
     Zstd,
 }
 
+impl Coding {
+    /// Most bytes of memory that taking it off may need, beside what is handed on: its window. Of `zstd` the largest that
+    /// servers may use (RFC 9659), of `br` the largest that there is (RFC 7932).
+    #[must_use]
+    pub fn window_bytes(self) -> u64 {
+        match self {
+            Self::Gzip | Self::Deflate => 64 << 10,
+            Self::Zstd => 8 << 20,
+            Self::Brotli => 16 << 20,
+        }
+    }
+}
+
 /// The codings of a body, in the order in which they were put on; none is `identity`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Codings {

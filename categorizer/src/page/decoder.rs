@@ -75,6 +75,7 @@ pub struct Decoder {
 #[derive(Debug)]
 struct Layer {
     stage: Stage,
+    window: u64,
     buffer: Vec<u8>,
     made: u64,
     ended: bool,
@@ -87,6 +88,7 @@ impl Decoder {
     pub fn new(codings: Codings, limits: DecodeLimits) -> Self {
         let layer = |coding| Layer {
             stage: Stage::new(coding),
+            window: coding.window_bytes(),
             buffer: vec![0; PIECE_BYTES],
             made: 0,
             ended: false,
@@ -132,6 +134,13 @@ impl Decoder {
             self.state = DecodeState::Cut;
         }
         self.state
+    }
+
+    /// Bytes of memory that its codings' windows have come to. They fill with what is made, so that a short body
+    /// needs no more than its own length, whatever window it asks for.
+    #[must_use]
+    pub fn window_bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.made.min(layer.window)).sum()
     }
 
     /// Bytes that were taken, as they were sent.

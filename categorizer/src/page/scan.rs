@@ -238,6 +238,33 @@ impl PageScan {
         self.is_held = false;
     }
 
+    /// Bytes of memory that its codings' windows have come to.
+    #[must_use]
+    pub fn window_bytes(&self) -> u64 {
+        self.decoder.window_bytes()
+    }
+
+    /// Decodes nothing more and lets go of what that needs: the caller has no memory for it. What it says from now on.
+    pub fn give_up(&mut self) -> Step {
+        let step = self.last.unwrap_or(Step::Unscannable(Unscannable::Coding));
+        self.decoder = Decoder::new(Codings::default(), self.limits.decode);
+        self.last = Some(step);
+        step
+    }
+
+    /// Reads on as if there were no coding, where what came cannot be decoded and nothing was: whoever does
+    /// not undo the coding has the text. The caller pushes again what it pushed. `false`, and nothing is
+    /// changed, where that is not so.
+    pub fn read_as_sent(&mut self) -> bool {
+        let never_was = self.last == Some(Step::Unscannable(Unscannable::Broken))
+            && self.decoder.decoded_bytes() == 0;
+        if never_was {
+            self.decoder = Decoder::new(Codings::default(), self.limits.decode);
+            self.last = None;
+        }
+        never_was
+    }
+
     fn judge(&mut self, state: DecodeState, is_over: bool) -> Step {
         let fault = match state {
             DecodeState::Clean | DecodeState::Cut => None,

@@ -221,3 +221,25 @@ fn any_bytes_are_decoded_or_told() {
         assert_eq!(whole.1, pieces.1, "{coding}");
     }
 }
+
+#[test]
+fn a_window_fills_with_what_is_made_and_no_further() {
+    for (codings, most) in [("", 0), ("gzip", 64 << 10), ("zstd", 8 << 20), ("br", 16 << 20)] {
+        let mut decoder = Decoder::new(Codings::parse(codings).unwrap(), DecodeLimits::default());
+        let text: Vec<u8> =
+            (0..20 << 20).map(|at: u32| (at.wrapping_mul(at) >> 13) as u8).collect();
+        let mut made = 0;
+        for piece in packed(codings, &text).chunks(4_000) {
+            decoder.push(piece, &mut |part| made += part.len() as u64);
+            let expected = made.min(most)..=(made + PIECE_BYTES as u64).min(most);
+            assert!(expected.contains(&decoder.window_bytes()), "{codings}: {made}");
+        }
+        assert_eq!(decoder.window_bytes(), most, "{codings}");
+    }
+    // Two codings have two windows.
+    let twice = packed("gzip", &packed("gzip", &[7; 30_000]));
+    let mut decoder = Decoder::new(Codings::parse("gzip, gzip").unwrap(), DecodeLimits::default());
+    decoder.push(&twice, &mut |_| {});
+    let once = packed("gzip", &[7; 30_000]).len() as u64;
+    assert_eq!(decoder.window_bytes(), 30_000 + once);
+}

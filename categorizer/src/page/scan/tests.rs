@@ -193,3 +193,37 @@ fn a_long_page_is_flagged_by_phrases_before_its_end() {
     let rest = format!("ns{}", " and other words".repeat(100));
     assert_eq!(scan.push(rest.as_bytes(), &mut scorer), Step::Flagged);
 }
+
+#[test]
+fn what_never_was_in_its_coding_is_read_as_it_was_sent() {
+    let mut scorer = word("casino");
+    let mut scan = start("text/html; charset=utf-8", "gzip", PageLimits::default());
+    assert!(!scan.read_as_sent(), "nothing is wrong yet");
+    let broken = Step::Unscannable(Unscannable::Broken);
+    assert_eq!(scan.push(b"<p>a cas", &mut scorer), broken);
+    assert!(scan.read_as_sent());
+    assert_eq!(scan.push(b"<p>a cas", &mut scorer), Step::Hold);
+    assert_eq!(scan.push(b"ino", &mut scorer), Step::Flagged);
+    // What was decoded in part is another matter.
+    let mut scan = start("text/html; charset=utf-8", "gzip", PageLimits::default());
+    // A block of 11 bytes as they are, and one of a kind that there is not.
+    let coded = [&gzip(b"")[..10], &[0, 11, 0, 244, 255], b"<p>harmless", &[7, 7, 7, 7]].concat();
+    assert_eq!(scan.push(&coded, &mut word("casino")), broken);
+    assert!(!scan.read_as_sent());
+}
+
+#[test]
+fn a_scan_that_is_given_up_needs_no_memory_and_says_so_until_its_end() {
+    let mut scorer = word("casino");
+    let mut scan = start("text/html; charset=utf-8", "gzip", PageLimits::default());
+    scan.push(&gzip(b"<p>a long page")[..], &mut scorer);
+    assert!(scan.window_bytes() > 0);
+    let coding = Step::Unscannable(Unscannable::Coding);
+    assert_eq!(scan.give_up(), coding);
+    assert_eq!(scan.window_bytes(), 0);
+    assert_eq!((scan.push(b"casino", &mut scorer), scan.end(&mut scorer)), (coding, coding));
+    // What was found stands.
+    let mut scan = start("text/html; charset=utf-8", "", PageLimits::default());
+    assert_eq!(scan.push(b"<p>a casino ", &mut scorer), Step::Flagged);
+    assert_eq!(scan.give_up(), Step::Flagged);
+}

@@ -2,6 +2,7 @@
 
 use crate::client::{Answer, Client};
 use crate::daemon::{Daemon, KS2, KS3, Plan, STAFF, wait_for};
+use crate::fake_origin::gzip;
 use crate::inspected::{Secure, authority};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -171,4 +172,60 @@ fn a_page_that_is_still_coming_goes_by_a_policy_that_was_tightened_meanwhile() {
     wait_for("the record of its end", Duration::from_secs(5), || {
         of_it(school.daemon.records()).is_some_and(|record| record["end"] == "cut")
     });
+}
+
+#[test]
+fn pages_of_types_that_browsers_show_are_read_and_what_is_not_is_in_the_log() {
+    let daemon = Daemon::start_without_people();
+    let page = format!("<!doctype html><title>Page</title><body>{DRUGS}</body>");
+    let packed = gzip(page.as_bytes()).unwrap();
+    let types = [
+        "Content-Type: text/xml\r\n",
+        "Content-Type: text/vtt\r\n",
+        "Content-Type: */*\r\n",
+        "Content-Type: image/png, text/html\r\n",
+        "Content-Type: image/png\r\nContent-Type: text/html\r\n",
+        // It never was in that coding.
+        "Content-Type: text/html\r\nContent-Encoding: gzip\r\n",
+    ];
+    let get = |from: IpAddr, path: &str| {
+        let url = daemon.url("library.test", path);
+        let fields = [("Sec-Fetch-Dest", "empty")];
+        Client::connect_from(from, daemon.proxy).ask("GET", &url, &fields)
+    };
+    for (number, fields) in types.iter().enumerate() {
+        let path = format!("/shown/{number}");
+        // With a length, so that its end comes with its last byte, and not after what it is held for.
+        let head = format!("200 OK\r\n{fields}Content-Length: {}\r\n", page.len());
+        daemon.origin.answer_with(&path, &head, &[(0, page.as_bytes())]);
+        assert_eq!(get(KS2, &path).json()["reason"], "page_words", "{fields}");
+    }
+    let html = "Content-Type: text/html\r\nContent-Encoding:";
+    daemon.origin.answer_with("/coding", &format!("200 OK\r\n{html} dcb\r\n"), &[(0, &packed)]);
+    let piece = "206 Partial Content\r\nContent-Range: bytes 0-99/9000\r\n";
+    daemon.origin.answer_with("/piece", &format!("{piece}{html} gzip\r\n"), &[(0, &packed)]);
+    for path in ["/coding", "/piece"] {
+        assert_eq!(get(KS2, path).json()["reason"], "unscanned", "{path}");
+        let watched = get(STAFF, path);
+        assert!(watched.is_from_origin(), "{path}: {watched:?}");
+    }
+    // A block of 8,000 bytes as they are, and one of a kind that there is not.
+    let (block, text) = ([0, 0x40, 0x1f, 0xbf, 0xe0], harmless(8_000));
+    let broken = [&packed[..10], &block, &text.as_bytes()[..8_000], &[7, 7, 7, 7]].concat();
+    daemon.origin.answer_with("/broken", &format!("200 OK\r\n{html} gzip\r\n"), &[(0, &broken)]);
+    assert_eq!(get(KS3, "/broken").body, broken);
+    // Of each shown page two, and one more of the last; of those not read the request's and one more.
+    let pages = daemon.wait_records(6 * 2 + 1 + 2 * 4 + 2);
+    let unread: Vec<_> = pages
+        .iter()
+        .filter(|page| page["method"] == "PAGE" && page["reason"] == "unscanned")
+        .map(|page| format!("{} {} {}", page["path"], page["verdict"], page["rule"]))
+        .collect();
+    let has = |line: &str| unread.iter().filter(|it| it.replace('"', "") == line).count();
+    for path in ["/coding", "/piece"] {
+        assert_eq!(has(&format!("{path} block coding")), 1, "{unread:?}");
+        assert_eq!(has(&format!("{path} allow coding")), 1, "{unread:?}");
+    }
+    assert_eq!(has("/broken allow broken"), 1, "{unread:?}");
+    assert_eq!(has("/shown/5 allow broken"), 1, "{unread:?}");
 }

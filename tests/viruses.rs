@@ -348,3 +348,41 @@ fn pieces_of_what_viewers_show_are_not_scanned_and_others_are_refused() {
         }
     }
 }
+
+#[test]
+fn windows_of_codings_have_room_that_one_client_does_not_take_from_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = slow_scanner(folder.path(), Duration::ZERO, "stream: OK\0");
+    let daemon = scanned(&socket, "", "");
+    let coded = |bytes: usize| {
+        let mut packed = Vec::new();
+        let mut encoder = brotli::CompressorWriter::new(&mut packed, 4096, 1, 24);
+        // Of few letters, and no bomb.
+        let letters = (0..bytes as u64).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 28) as u8 & 3);
+        encoder.write_all(&letters.collect::<Vec<_>>()).unwrap();
+        drop(encoder);
+        packed
+    };
+    let head = format!("{OCTETS}Content-Encoding: br\r\n");
+    let (large, small) = (coded(18 << 20), coded(200_000));
+    // It has all but its end for a minute.
+    let end = large.len() - 10;
+    daemon.origin.answer_with("/large", &head, &[(0, &large[..end]), (60_000, &large[end..])]);
+    daemon.origin.answer_with("/small", &head, &[(0, &small)]);
+    assert_eq!(get(&daemon, KS2, "/small").body, small);
+    let url = daemon.url("library.test", "/large");
+    let coming: Vec<Client> = (0..4)
+        .map(|_| {
+            let mut client = Client::connect_from(KS2, daemon.proxy);
+            client.send(crate::client::request("GET", &url, &[]).as_bytes());
+            client
+        })
+        .collect();
+    wait_for("its windows to be full", Duration::from_secs(40), || {
+        let answer = get(&daemon, KS2, "/small");
+        answer.status == 403 && answer.json()["reason"] == "scan_unavailable"
+    });
+    assert_eq!(get(&daemon, KS3, "/small").body, small);
+    drop(coming);
+    wait_for("room", Duration::from_secs(10), || get(&daemon, KS2, "/small").body == small);
+}

@@ -5,6 +5,7 @@ use crate::daemon::{Daemon, Plan, free_port, wait_for};
 use crate::second_places::MailServer;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -150,9 +151,48 @@ fn an_urgent_sign_is_told_within_a_minute_without_a_name_and_what_is_done_about_
         assert!(case.contains(part), "{part}: {case}");
     }
     assert!(!case.contains("forbidden"), "{case}");
+    on_paper(&daemon);
     let nobody =
         daemon.run(&["case", "export", "kim", "--reason", "Case 2026-015", "--by", "q.whitmore"]);
     assert_eq!(nobody.code, 5, "{nobody:?}");
+}
+
+/// What `case export --format pdf` makes of the alert, as another program reads it.
+fn on_paper(daemon: &Daemon) {
+    let path = daemon.folder().join("case.pdf");
+    let path = path.to_str().unwrap();
+    let export =
+        ["case", "export", "A-0001", "--reason", "Case 2026-014, for CPOMS", "--by", "q.whitmore"];
+    daemon.run(&[&export[..], &["--format", "pdf", "-o", path]].concat()).ok();
+    let json = daemon.run(&[&export[..], &["--format", "json"]].concat()).ok().json();
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "for its reader alone");
+    let Ok(read) = Command::new("pdftotext").args(["-layout", path, "-"]).output() else {
+        eprintln!("passed over: pdftotext is not installed");
+        return;
+    };
+    let text = String::from_utf8(read.stdout).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let digest = json[0]["Digest of evidence"].as_str().unwrap();
+    assert_eq!(digest.len(), 64, "{json}");
+    for part in [
+        "Test Academy: safeguarding record",
+        "Case 2026-014, for CPOMS",
+        "A-0001: Illegal",
+        "Person sam",
+        "signed in: somebody gave this name and its password",
+        "Year 8",
+        "block, locked",
+        "told a.fenn by mail",
+        "looked at it",
+        "assigned it to q.whitmore",
+        "parents: Spoke to Sam",
+        &format!("Evidence SHA-256 {digest} Page 1 of 1"),
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("forbidden") && !text.contains("dreadful"), "{text}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! MyConcern). These take no file by a published format: what is given is the fields that an incident
 //! there has, a row an alert, to be entered or attached.
 
+mod paper;
+
 use crate::alerts::show::Told;
 use crate::alerts::{HANDLES_ALERTS, about, store};
 use crate::args::{CaseCommand, ReportFormat};
@@ -12,12 +14,12 @@ use crate::report::document::{Document, Section, Table, plain_csv, plain_json};
 use crate::school::{School, now};
 use crate::who::{MAX_SUBJECT_CHARS, look};
 use ledger::alerts::Alert;
-use ledger::episodes::{Person, theme_title};
+use ledger::episodes::{MAX_RECORDS, Person, theme_title};
 use proxy::snapshot::Snapshot;
 use rules::alert::AlertId;
 use rules::change::same_person;
 
-const HEADINGS: [&str; 15] = [
+const HEADINGS: [&str; 16] = [
     "Incident",
     "Student",
     "Known by",
@@ -28,6 +30,7 @@ const HEADINGS: [&str; 15] = [
     "Severity",
     "What happened",
     "Evidence",
+    "Digest of evidence",
     "Reported by",
     "Assigned to",
     "Status",
@@ -52,28 +55,29 @@ pub(crate) async fn run(school: &School, command: CaseCommand) -> Result<Exit, F
     let rows = told.iter().map(|told| row(&snapshot, told)).collect();
     let table = Table::new(&HEADINGS, rows);
     let clock = policy.clock();
-    let text = match format.into() {
-        ReportFormat::Csv => plain_csv(&table),
-        ReportFormat::Json => plain_json(&table),
+    let bytes = match format.into() {
+        ReportFormat::Csv => plain_csv(&table).into(),
+        ReportFormat::Json => plain_json(&table).into(),
+        ReportFormat::Pdf => paper::pdf(school, &snapshot, &told, &format!("{by}. {why}")).await?,
         page => {
             let document = Document {
                 title: format!("{}: safeguarding incidents", policy.school()),
                 subtitle: format!("Made {} by {by}. {why}", clock.show(now())),
-                sections: told.iter().zip(table.rows).map(|(told, row)| section(told, row)).collect(),
-                footer: vec![
-                    "A sign is no proof: a page may have been opened by mistake, and somebody else may \
-                     have used the device."
-                        .to_owned(),
-                ],
+                sections: told
+                    .iter()
+                    .zip(table.rows)
+                    .map(|(told, row)| section(told, row))
+                    .collect(),
+                footer: vec![paper::NO_PROOF.to_owned()],
                 ..Document::default()
             };
             match page {
-                ReportFormat::Md => document.markdown(),
-                _ => document.html(),
+                ReportFormat::Md => document.markdown().into(),
+                _ => document.html().into(),
             }
         }
     };
-    deliver_privately(&text, output.as_deref())
+    deliver_privately(&bytes, output.as_deref())
 }
 
 /// The alerts of a person, or the one of a number.
@@ -95,7 +99,7 @@ async fn told(school: &School, of: &str) -> Result<Vec<Told>, Failure> {
             }
         };
         if is_it {
-            kept.push(Told::read(school, &mut store, alert).await?);
+            kept.push(Told::read(school, &mut store, alert, MAX_RECORDS).await?);
         }
     }
     if kept.is_empty() { Err(none()) } else { Ok(kept) }
@@ -138,6 +142,7 @@ fn row(snapshot: &Snapshot, told: &Told) -> Vec<String> {
         alert.severity.as_str().to_owned(),
         happened,
         codes.join(" "),
+        paper::digest(&snapshot.policy, told),
         "Schoolgate, the school's web filter".to_owned(),
         alert.assigned.clone().unwrap_or_default(),
         alert.state().to_owned(),

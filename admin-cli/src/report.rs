@@ -4,6 +4,7 @@ mod blocked;
 mod called;
 pub(crate) mod document;
 pub(crate) mod https;
+mod pages;
 pub(crate) mod person;
 mod running;
 mod themes;
@@ -30,7 +31,7 @@ use proxy::snapshot::Snapshot;
 use rules::access::Role;
 use rules::decide::Verdict;
 use rules::time::{SchoolClock, UnixMillis};
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::path::Path;
 use weekly::{Figures, ListAge, Week};
 
@@ -45,6 +46,9 @@ const READS_DSL_REPORT: &[Role] = &[Role::Dsl, Role::Head, Role::Auditor];
 
 /// Who may read the technician's.
 const READS_IT_REPORT: &[Role] = &[Role::It, Role::Dsl, Role::Head, Role::Auditor];
+
+/// How a PDF begins.
+const PDF: &[u8] = b"%PDF";
 
 /// Runs a `report` command.
 pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit, Failure> {
@@ -75,22 +79,27 @@ pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit,
     }
 }
 
-fn deliver(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
+fn deliver(bytes: &[u8], output: Option<&Path>) -> Result<Exit, Failure> {
     match output {
         Some(path) => {
-            std::fs::write(path, text)
+            std::fs::write(path, bytes)
                 .map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
             note!("written to {}", path.display());
         }
-        None => std::io::stdout().lock().write_all(text.as_bytes())?,
+        None if bytes.starts_with(PDF) && std::io::stdout().is_terminal() => {
+            return Err(
+                Failure::usage("a PDF is nothing to read here").fix("give it a file: -o FILE")
+            );
+        }
+        None => std::io::stdout().lock().write_all(bytes)?,
     }
     Ok(Exit::Ok)
 }
 
 /// As [`deliver`], into a new file that nobody else on this machine can read.
-pub(crate) fn deliver_privately(text: &str, output: Option<&Path>) -> Result<Exit, Failure> {
+pub(crate) fn deliver_privately(bytes: &[u8], output: Option<&Path>) -> Result<Exit, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let Some(path) = output else { return deliver(text, None) };
+    let Some(path) = output else { return deliver(bytes, None) };
     let failed = |error: std::io::Error| {
         let failure = Failure::fault(format!("{}: {error}", path.display()));
         match error.kind() {
@@ -100,7 +109,7 @@ pub(crate) fn deliver_privately(text: &str, output: Option<&Path>) -> Result<Exi
     };
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
     note!("written to {}", path.display());
     Ok(Exit::Ok)
 }
@@ -112,7 +121,7 @@ async fn weekly(
     format: ReportFormat,
     since: Option<&str>,
     names: Option<&str>,
-) -> Result<String, Failure> {
+) -> Result<Vec<u8>, Failure> {
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
     let (word, roles) = match reader {
@@ -167,10 +176,11 @@ async fn weekly(
         checkpoint: crate::audit::standing(school, health::is_running(&school.config.state)).last,
     };
     Ok(match format {
-        ReportFormat::Html => week.document(reader).html(),
-        ReportFormat::Md => week.document(reader).markdown(),
-        ReportFormat::Csv => week.document(reader).csv(),
-        ReportFormat::Json => crate::output::json_text(format!("{:#}\n", week.json())),
+        ReportFormat::Html => week.document(reader).html().into(),
+        ReportFormat::Pdf => week.document(reader).pdf()?,
+        ReportFormat::Md => week.document(reader).markdown().into(),
+        ReportFormat::Csv => week.document(reader).csv().into(),
+        ReportFormat::Json => crate::output::json_text(format!("{:#}\n", week.json())).into(),
     })
 }
 
@@ -294,7 +304,7 @@ async fn changes(
     who: &WhoArgs,
     format: ReportFormat,
     since: Option<&str>,
-) -> Result<String, Failure> {
+) -> Result<Vec<u8>, Failure> {
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
     let subject = subject_words(&[("since", since)]);
@@ -321,9 +331,10 @@ async fn changes(
         landscape: true,
     };
     Ok(match format {
-        ReportFormat::Html => page(table).html(),
-        ReportFormat::Md => page(table).markdown(),
-        ReportFormat::Csv => plain_csv(&table),
-        ReportFormat::Json => plain_json(&table),
+        ReportFormat::Html => page(table).html().into(),
+        ReportFormat::Pdf => page(table).pdf()?,
+        ReportFormat::Md => page(table).markdown().into(),
+        ReportFormat::Csv => plain_csv(&table).into(),
+        ReportFormat::Json => plain_json(&table).into(),
     })
 }

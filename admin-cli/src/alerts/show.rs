@@ -9,7 +9,7 @@ use crate::school::{School, now, show_seconds};
 use crate::who::look;
 use ledger::alerts::watch::{episodes_of, find};
 use ledger::alerts::{Alert, AlertEvent, AlertStore, Alerts, NewEvent, Private};
-use ledger::episodes::{Episode, Person, theme_title};
+use ledger::episodes::{Episode, Person, Sign, signs_of, theme_title};
 use ledger::query::{AccessLog, AccessRow, Filter, Order};
 use rules::access::RoleSet;
 use rules::policy::Policy;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::convert::Infallible;
 
 /// Most records shown.
-const MOST_RECORDS: usize = 50;
+const MOST_SHOWN: usize = 50;
 
 /// Shows one, and notes that it was seen where the person deals with alerts.
 pub(super) async fn run(
@@ -41,7 +41,7 @@ pub(super) async fn run(
     }
     let alert = store.alerts().await.map_err(Failure::fault)?.get(id).cloned();
     let alert = alert.ok_or_else(|| no_such(id))?;
-    let told = Told::read(school, &mut store, alert).await?;
+    let told = Told::read(school, &mut store, alert, MOST_SHOWN).await?;
     match as_json {
         true => println!("{}", json_text(format!("{:#}", told.json(&policy)))),
         false => told.say(&policy)?,
@@ -56,7 +56,7 @@ pub(crate) struct Told {
     pub(crate) about: Option<Person>,
     /// As the log has it now; `None`: its records are gone.
     pub(crate) episode: Option<Episode>,
-    /// Its records, at most [`MOST_RECORDS`].
+    /// Its records, as many as were asked for.
     pub(crate) rows: Vec<AccessRow>,
     /// Outcome, by whom, when, note.
     pub(crate) notes: Vec<Option<String>>,
@@ -67,6 +67,7 @@ impl Told {
         school: &School,
         store: &mut AlertStore,
         alert: Alert,
+        most_records: usize,
     ) -> Result<Self, Failure> {
         let about = about(store, &alert).await?;
         let mut notes = Vec::with_capacity(alert.reviews.len());
@@ -86,10 +87,17 @@ impl Told {
             Err(_) => None,
         };
         let rows = match &episode {
-            Some(episode) => records(&mut log, episode).await?,
+            Some(episode) => records(&mut log, episode, most_records).await?,
             None => Vec::new(),
         };
         Ok(Self { alert, about, episode, rows, notes })
+    }
+
+    /// What a record has of the alert's theme: where it was found, and with how many points.
+    pub(crate) fn found(&self, row: &AccessRow) -> Vec<String> {
+        let of_theme = |sign: &Sign| sign.theme == self.alert.episode.theme;
+        let signs = signs_of(row, 0).into_iter().filter(of_theme);
+        signs.map(|sign| format!("{}: {} points", sign.source.as_str(), sign.points)).collect()
     }
 
     fn json(&self, policy: &Policy) -> Value {
@@ -101,6 +109,7 @@ impl Told {
             json!({
                 "at": at(row.at), "code": row.id.code(), "host": host, "path": path,
                 "reason": row.reason.as_str(), "sequence": row.cursor.to_string(),
+                "verdict": row.verdict.as_str(), "found": self.found(row),
             })
         };
         let review = |(review, note): (&ledger::alerts::Review, &Option<String>)| json!({ "at": at(review.at), "by": review.by, "outcome": review.outcome, "note": note });
@@ -186,7 +195,8 @@ impl Told {
             let (host, path) = shown_address(policy, row);
             let address = format!("{host}{}", path.unwrap_or_default());
             let (at, code) = (show_seconds(clock, row.at), row.id.code());
-            say!("  {at}  {code}  {}  {}", visible(&address), row.reason.as_str());
+            let found = self.found(row).join(", ");
+            say!("  {at}  {code}  {}  {}  {found}", visible(&address), row.reason.as_str());
         }
         if let Some(more) =
             episode.as_ref().map(|it| it.requests as usize - rows.len()).filter(|more| *more > 0)
@@ -204,9 +214,13 @@ impl Told {
 }
 
 /// The records of an episode, read one by one: there are few.
-async fn records(log: &mut AccessLog, episode: &Episode) -> Result<Vec<AccessRow>, Failure> {
+async fn records(
+    log: &mut AccessLog,
+    episode: &Episode,
+    most: usize,
+) -> Result<Vec<AccessRow>, Failure> {
     let mut rows = Vec::new();
-    for (place, _) in episode.records.iter().take(MOST_RECORDS) {
+    for (place, _) in episode.records.iter().take(most) {
         let after = place.checked_sub(1);
         let page =
             log.day_page(episode.day, &Filter::default(), Order::OldestFirst, after, 1).await;

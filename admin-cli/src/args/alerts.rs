@@ -77,7 +77,9 @@ pub(crate) enum AlertsCommand {
 pub(crate) enum CaseFormat {
     /// CSV, a row an alert
     Csv,
-    /// A page to print, or to save as PDF from the browser
+    /// A4, to attach or to print; give it a file with -o
+    Pdf,
+    /// A page for the browser
     Html,
     /// Markdown
     Md,
@@ -89,6 +91,7 @@ impl From<CaseFormat> for ReportFormat {
     fn from(format: CaseFormat) -> Self {
         match format {
             CaseFormat::Csv => Self::Csv,
+            CaseFormat::Pdf => Self::Pdf,
             CaseFormat::Html => Self::Html,
             CaseFormat::Md => Self::Md,
             CaseFormat::Json => Self::Json,
@@ -101,7 +104,7 @@ pub(crate) enum CaseCommand {
     /// One person's alerts, or one alert, in a form for CPOMS and the like
     #[command(before_help = "Examples:
   schoolgate case export A-0012 --reason \"Case 2026-014\" --format csv -o case-014.csv
-  schoolgate case export sam.p --reason \"Case 2026-014\" --format html -o case-014.html")]
+  schoolgate case export sam.p --reason \"Case 2026-014\" --format pdf -o case-014.pdf")]
     Export {
         /// A person's name as the log has it, or an alert's number
         #[arg(value_name = "PERSON|ALERT")]

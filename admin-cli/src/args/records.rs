@@ -185,6 +185,8 @@ pub(crate) enum Reader {
 pub(crate) enum ReportFormat {
     /// A page to print
     Html,
+    /// A4, to attach or to print; give it a file with -o
+    Pdf,
     /// Markdown
     Md,
     /// CSV

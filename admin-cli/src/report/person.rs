@@ -60,7 +60,7 @@ pub(super) async fn report(
     name: &str,
     reason: &str,
     format: ReportFormat,
-) -> Result<String, Failure> {
+) -> Result<Vec<u8>, Failure> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
         return Err(Failure::usage("that is no user's name").fix("write it as the log has it"));
@@ -92,16 +92,17 @@ pub(super) async fn report(
         ),
     ];
     Ok(match format {
-        ReportFormat::Html => document(policy, name, &by, &reason, tables).html(),
-        ReportFormat::Md => document(policy, name, &by, &reason, tables).markdown(),
-        ReportFormat::Csv => csv(&tables),
+        ReportFormat::Html => document(policy, name, &by, &reason, tables).html().into(),
+        ReportFormat::Pdf => document(policy, name, &by, &reason, tables).pdf()?,
+        ReportFormat::Md => document(policy, name, &by, &reason, tables).markdown().into(),
+        ReportFormat::Csv => csv(&tables).into(),
         ReportFormat::Json => {
             let [user, accesses, entries] = tables.map(|(_, table)| objects(&table));
             let value = serde_json::json!({
                 "person": name, "made_at": policy.clock().rfc3339(now()), "made_by": by,
                 "reason": reason, "user": user, "accesses": accesses, "entries": entries,
             });
-            crate::output::json_text(format!("{value:#}\n"))
+            crate::output::json_text(format!("{value:#}\n")).into()
         }
     })
 }

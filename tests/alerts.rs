@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the issue asks for, from the sign to the mail.
-const WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 /// A school whose lead and head get mail at a port, and whose alerts are posted to another.
-fn school(mail: u16, hook: u16) -> Daemon {
+pub(crate) fn school(mail: u16, hook: u16) -> Daemon {
     let machine = format!(
         "[alerts]\nwebhook = \"http://library.test:{hook}/hooks/secret-part\"\n\
          [alerts.mail]\n\"q.whitmore\" = \"lead@school.example\"\n\
@@ -36,7 +36,7 @@ fn school(mail: u16, hook: u16) -> Daemon {
 }
 
 /// A server that takes what is posted; gives the bodies.
-fn webhook() -> (u16, Receiver<String>) {
+pub(crate) fn webhook() -> (u16, Receiver<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, taken) = channel();
@@ -67,15 +67,15 @@ fn open(daemon: &Daemon, user: &str, host: &str, path: &str) {
     assert_eq!(daemon.get_as(user, &daemon.url(host, path)).status, 403);
 }
 
-fn mails(daemon: &Daemon) -> String {
+pub(crate) fn mails(daemon: &Daemon) -> String {
     std::fs::read_to_string(daemon.folder().join("mail.txt")).unwrap_or_default()
 }
 
-fn mails_to(daemon: &Daemon, address: &str) -> usize {
+pub(crate) fn mails_to(daemon: &Daemon, address: &str) -> usize {
     mails(daemon).matches(&format!("TO {address}\n")).count()
 }
 
-fn alerts(daemon: &Daemon, more: &[&str]) -> Vec<serde_json::Value> {
+pub(crate) fn alerts(daemon: &Daemon, more: &[&str]) -> Vec<serde_json::Value> {
     let mut words = vec!["alerts", "list", "--jsonl", "--by", "q.whitmore"];
     words.extend(more);
     daemon.run(&words).ok().lines()

@@ -45,6 +45,7 @@ mod secure_origin;
 mod serving;
 mod shipped;
 mod signing_in;
+mod theme_alerts;
 mod theme_quality;
 mod typed_words;
 mod viruses;

@@ -152,6 +152,7 @@ fn records(state: &Path, times: u64) -> Result<(), Fault> {
             rule: None,
             unblock: None,
             depth: Depth::Plain,
+            visit: rules::visit::Visit::Unknown,
             words: None,
             signs: &[],
         };

@@ -102,6 +102,7 @@ impl<'a> Days<'a> {
                 rule: rule.as_deref(),
                 unblock: None,
                 depth,
+                visit: rules::visit::Visit::Unknown,
                 words: None,
                 signs: &[],
             };

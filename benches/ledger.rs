@@ -83,6 +83,7 @@ impl School {
             rule: blocked.then_some("policy.toml:26 games = \"block\""),
             unblock: None,
             depth: if tunnel { Depth::Name } else { Depth::Plain },
+            visit: rules::visit::Visit::Unknown,
             words: None,
             signs: &[],
         }

@@ -52,6 +52,7 @@ fn write_day(state: &Path) {
             rule: None,
             unblock: None,
             depth: if is_tunnel { Depth::Name } else { Depth::Plain },
+            visit: rules::visit::Visit::Unknown,
             words: None,
             signs: &[],
         };

@@ -58,6 +58,7 @@ const COLUMNS: &[Column] = &[
     Column { key: "bytes_up", title: "", gives_way: 13 },
     Column { key: "policy_hash", title: "", gives_way: 13 },
     Column { key: "list_version", title: "", gives_way: 13 },
+    Column { key: "visit", title: "", gives_way: 13 },
     // For who may read them.
     Column { key: "words", title: "Words", gives_way: 2 },
     Column { key: "words_kind", title: "", gives_way: 13 },
@@ -460,7 +461,7 @@ fn line(eyes: &Eyes<'_>, row: &AccessRow) -> String {
     )
 }
 
-fn cells(eyes: &Eyes<'_>, row: &AccessRow) -> [Cell; 28] {
+fn cells(eyes: &Eyes<'_>, row: &AccessRow) -> [Cell; 29] {
     let clock = eyes.clock();
     let (host, path) = eyes.address(row);
     let number =
@@ -494,6 +495,7 @@ fn cells(eyes: &Eyes<'_>, row: &AccessRow) -> [Cell; 28] {
         number(ended.map(|ended| ended.bytes_up)),
         Cell::text(&row.policy_hash),
         Cell::text(&row.list_version),
+        Cell::text(row.visit.as_str()),
         Cell::maybe(words.map(|words| words.text.as_str())),
         Cell::maybe(words.map(|words| words.kind.as_str())),
         Cell::maybe(words.map(|words| words.site.as_str())),

@@ -221,6 +221,8 @@ async fn figures(
     Ok(Figures {
         requests: summary.requests.total(),
         blocked: summary.requests.blocked,
+        visits: summary.visits.total(),
+        visits_blocked: summary.visits.blocked,
         identified: summary
             .depths
             .iter()

@@ -533,11 +533,14 @@ fn but<'n>(changes: &'n Changes, id: UnblockId, by: &'n str) -> Vec<&'n str> {
 const SHOWN_HOSTS: usize = 10;
 
 fn print_visits(visits: &Visits) -> Result<(), Failure> {
-    let Visits { requests, people, hosts, is_cut } = visits;
+    let Visits { pages, requests, people, hosts, is_cut } = visits;
     let least = if *is_cut { "at least " } else { "" };
     let requests_word = if *requests == 1 { "request" } else { "requests" };
     let people_word = if *people == 1 { "person" } else { "people" };
-    say!("  visits  {least}{requests} {requests_word} by {least}{people} {people_word}");
+    let pages_word = if *pages == 1 { "page" } else { "pages" };
+    say!(
+        "  visits  {least}{pages} {pages_word} in {requests} {requests_word} by {least}{people} {people_word}"
+    );
     for (host, count) in hosts.iter().take(SHOWN_HOSTS) {
         say!("    {}  {count}", visible(host));
     }
@@ -555,6 +558,7 @@ fn visits_json(visits: &Visits) -> serde_json::Value {
         .map(|(host, requests)| serde_json::json!({ "host": host, "requests": requests }))
         .collect();
     serde_json::json!({
+        "visits": visits.pages,
         "requests": visits.requests,
         "people": visits.people,
         "hosts": hosts,

@@ -1,10 +1,13 @@
 //! What was visited under an unblock: which hosts, how often, by how many people. No names: who they
-//! are is asked of the log itself.
+//! are is asked of the log itself. A visit is a page that somebody opened; the same one again within five minutes is
+//! none.
 
 use crate::failure::Failure;
 use crate::log::{self, from_query_error};
 use crate::school::School;
-use ledger::query::{Cursor, Filter, Order};
+use ledger::episodes::REPEAT_MS;
+use ledger::episodes::visit::is_visit;
+use ledger::query::{AccessRow, Cursor, Filter, Order};
 use rules::change::UnblockHistory;
 use std::collections::{HashMap, HashSet};
 
@@ -20,6 +23,8 @@ const MAX_HOSTS: usize = 10_000;
 /// The counts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Visits {
+    /// Pages that somebody opened.
+    pub(crate) pages: u64,
     /// Requests.
     pub(crate) requests: u64,
     /// People; somebody without a name counts by their device.
@@ -30,6 +35,35 @@ pub(crate) struct Visits {
     pub(crate) is_cut: bool,
 }
 
+/// Most pages remembered to tell repeats by.
+const MAX_PAGES: usize = 50_000;
+
+/// What was opened lately.
+#[derive(Debug, Default)]
+struct Opened {
+    /// By person or device, host and path: when it last counted.
+    pages: HashMap<(String, String, Option<String>), i64>,
+}
+
+impl Opened {
+    /// Whether somebody opened a page that they had not opened within the last minutes.
+    fn is_new(&mut self, row: &AccessRow) -> bool {
+        if !is_visit(row) {
+            return false;
+        }
+        if self.pages.len() >= MAX_PAGES {
+            self.pages.retain(|_, at| row.at.0 - *at < REPEAT_MS);
+        }
+        let who = row.user.as_ref().map_or(row.client.clone(), |name| name.to_lowercase());
+        let page = (who, row.host.clone(), row.path.clone());
+        let is_repeat = self.pages.get(&page).is_some_and(|at| row.at.0 - at < REPEAT_MS);
+        if !is_repeat && self.pages.len() < MAX_PAGES {
+            self.pages.insert(page, row.at.0);
+        }
+        !is_repeat
+    }
+}
+
 /// Counts what an unblock has opened.
 pub(crate) async fn under(school: &School, request: &UnblockHistory) -> Result<Visits, Failure> {
     let Some((applied, _)) = &request.applied else { return Ok(Visits::default()) };
@@ -38,6 +72,7 @@ pub(crate) async fn under(school: &School, request: &UnblockHistory) -> Result<V
     let mut visits = Visits::default();
     let mut people: HashSet<(Option<String>, Option<String>)> = HashSet::new();
     let mut hosts: HashMap<String, u64> = HashMap::new();
+    let mut opened = Opened::default();
     let mut after: Option<Cursor> = None;
     loop {
         let page = access
@@ -46,6 +81,7 @@ pub(crate) async fn under(school: &School, request: &UnblockHistory) -> Result<V
             .map_err(from_query_error)?;
         for row in page.rows {
             visits.requests += 1;
+            visits.pages += u64::from(opened.is_new(&row));
             if hosts.len() < MAX_HOSTS || hosts.contains_key(&row.host) {
                 *hosts.entry(row.host).or_default() += 1;
             } else {

@@ -26,7 +26,7 @@ CREATE VIEW access_row AS
   SELECT a.sequence, a.id, a.at, p.name AS user, l.value AS level, c.address AS client,
     m.value AS method, w.scheme, h.name AS host, w.port, a.path, trim(s.names) AS categories,
     CASE w.verdict WHEN 0 THEN 'allow' ELSE 'block' END AS verdict, w.reason, r.value AS rule,
-    w.unblock, coalesce(nullif(coalesce(a."end", e."end") >> 4, 0) - 1, w.depth) AS depth,
+    w.unblock, coalesce(nullif(coalesce(a."end", e."end") >> 4, 0) - 1, w.depth & 15) AS depth,
     x.policy_hash, x.list_version, coalesce(a."end", e."end") & 15 AS "end",
     coalesce(a.status, e.status) AS status, coalesce(a.bytes_up, e.bytes_up) AS bytes_up,
     coalesce(a.bytes_down, e.bytes_down) AS bytes_down,

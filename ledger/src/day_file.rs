@@ -243,7 +243,7 @@ impl DayFile {
             reason: read.reason as u8,
             rule: read.rule.map_or(0, |rule| self.names.id(rule).0),
             unblock: read.unblock.map(|unblock| unblock.0),
-            depth: read.depth as u8,
+            depth: read.known.number(),
         };
         let (who_id, what_id) = (self.who.id((person, client, level)), self.what.id(what));
         let open =
@@ -251,7 +251,9 @@ impl DayFile {
         self.next_sequence += 1;
         self.max_id = self.max_id.max(read.id.0);
         let facts = self.facts(&open);
-        self.rollup.request(&facts, &self.set_members[category_set as usize - 1].categories);
+        let status = ended.as_ref().map(|ended| ended.status);
+        let categories = &self.set_members[category_set as usize - 1].categories;
+        self.rollup.request(&facts, categories, status);
         self.add_bytes(&facts, category_set, ended.as_ref());
         let row = AccessRow {
             sequence: open.sequence,

@@ -18,7 +18,7 @@ use crate::frame::{Found, Frames, HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
 use crate::lock::{DaysLock, Hold};
 use crate::parts::{Part, is_of_today, newest};
 use crate::payload::{self, DecisionRead, Payload};
-use crate::record::{Context, Depth, End, Ended};
+use crate::record::{AsDecided, Context, Depth, End, Ended};
 use crate::segment::{Segment, Shared};
 use crate::source::{Bytes, DayContext, Source, leftovers};
 use crate::sqlite::Position;
@@ -537,7 +537,7 @@ impl Engine {
             reason: ReasonCode::from_number(what.reason).unwrap_or(ReasonCode::Internal),
             categories: day.file.category_sets.text(what.category_set),
             unblock: what.unblock.map(UnblockId),
-            depth: Depth::from_number(what.depth).unwrap_or(Depth::Name),
+            depth: AsDecided::from_number(what.depth).map_or(Depth::Name, |known| known.depth),
         };
         self.squid.add(&line, &extras);
     }

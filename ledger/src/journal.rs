@@ -384,6 +384,7 @@ mod tests {
             rule: None,
             unblock: None,
             depth: Depth::Plain,
+            visit: rules::visit::Visit::Unknown,
             words: None,
             signs: &[],
         }

@@ -5,7 +5,7 @@
 //! context can never lend a decision the names of an older one.
 
 use crate::notes::{MAX_SITE_BYTES, MAX_WORDS_BYTES, Notes, Sign, Words, WordsKind, signs_text};
-use crate::record::{Context, Decided, Depth, Ended, scheme_from_number, scheme_number};
+use crate::record::{AsDecided, Context, Decided, Ended, scheme_from_number, scheme_number};
 use rules::category::CategorySet;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
@@ -74,8 +74,8 @@ pub struct DecisionRead<'a> {
     pub rule: Option<&'a str>,
     /// Unblock.
     pub unblock: Option<UnblockId>,
-    /// Depth.
-    pub depth: Depth,
+    /// Depth, and whether somebody opened it.
+    pub known: AsDecided,
     /// Words and signs.
     pub notes: Notes<'a>,
 }
@@ -129,8 +129,9 @@ pub fn put_decided(
     let signs = if decided.signs.is_empty() { None } else { signs_text(decided.signs) };
     let flags = flags | flag(signs.is_some(), HAS_SIGNS);
     let scheme = scheme_number(decided.scheme);
-    let (reason, depth) = (decided.reason as u8, decided.depth as u8);
-    buffer.extend_from_slice(&[flags, decided.level, scheme, depth, reason]);
+    let known = AsDecided { depth: decided.depth, visit: decided.visit };
+    let (reason, known) = (decided.reason as u8, known.number());
+    buffer.extend_from_slice(&[flags, decided.level, scheme, known, reason]);
     buffer.extend_from_slice(&decided.port.to_le_bytes());
     match decided.client {
         IpAddr::V4(address) => buffer.extend_from_slice(&address.octets()),
@@ -245,7 +246,7 @@ fn read_decided<'a>(reader: &mut Reader<'a>) -> Option<DecisionRead<'a>> {
     let flags = reader.u8()?;
     let level = reader.u8()?;
     let scheme = scheme_from_number(reader.u8()?)?;
-    let depth = Depth::from_number(reader.u8()?)?;
+    let known = AsDecided::from_number(reader.u8()?)?;
     let reason = ReasonCode::from_number(reader.u8()?)?;
     let port = reader.u16()?;
     let client = match flags & IS_V6 {
@@ -291,7 +292,7 @@ fn read_decided<'a>(reader: &mut Reader<'a>) -> Option<DecisionRead<'a>> {
         reason,
         rule,
         unblock,
-        depth,
+        known,
         notes: Notes { words: said, signs },
     })
 }
@@ -341,8 +342,9 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
     use crate::notes::{Severity, SignSource};
-    use crate::record::End;
+    use crate::record::{Depth, End};
     use proptest::prelude::*;
+    use rules::visit::Visit;
     use std::sync::Arc;
 
     fn context() -> Context {
@@ -407,6 +409,7 @@ mod tests {
             said in prop::option::of(("[a-zé ]{1,40}", 0..WordsKind::ALL.len())),
             points in prop::collection::vec(any::<u16>(), 0..3),
             how in (0..End::ALL.len(), 0..=Depth::ALL.len()),
+            visit in 0..Visit::ALL.len(),
         ) {
             let (id, at, level, port) = numbers;
             let shared = Arc::new(context());
@@ -419,6 +422,7 @@ mod tests {
                 verdict: if blocked { Verdict::Block } else { Verdict::Allow },
                 reason: if blocked { ReasonCode::Category } else { ReasonCode::Allowed },
                 rule: rule.as_deref(), unblock: unblock.map(UnblockId), depth: Depth::Name,
+                visit: Visit::ALL[visit],
                 words: said.as_ref().map(|(text, kind)| Words { text, kind: WordsKind::ALL[*kind], site: "Bing" }),
                 signs: &signs,
             };
@@ -441,7 +445,8 @@ mod tests {
             prop_assert_eq!(read.notes.words, decided.words);
             let signs = signs_text(&signs);
             prop_assert_eq!(read.notes.signs, signs.as_deref());
-            prop_assert_eq!((read.method, read.host, read.scheme, read.depth), ("GET", "example.test", Scheme::Tunnel, Depth::Name));
+            prop_assert_eq!((read.method, read.host, read.scheme), ("GET", "example.test", Scheme::Tunnel));
+            prop_assert_eq!((read.known.depth, read.known.visit), (Depth::Name, Visit::ALL[visit]));
         }
 
         #[test]

@@ -7,7 +7,7 @@
 
 use crate::notes::{self, SearchWords, Sign};
 use crate::parts::{Part, days, parts};
-use crate::record::{Depth, Ended, scheme_from_number};
+use crate::record::{AsDecided, Depth, Ended, scheme_from_number};
 use crate::sealed_day::{Ahead, SealedDay, both_signs};
 use crate::source::leftovers;
 use crate::sqlite::{open_rows_to_read, stored_positions};
@@ -17,6 +17,7 @@ use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
 use rules::unblock::UnblockId;
+use rules::visit::Visit;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use std::collections::HashMap;
@@ -172,6 +173,8 @@ pub struct AccessRow {
     pub unblock: Option<UnblockId>,
     /// How deep the proxy saw in the end; as decided while the access is open.
     pub depth: Depth,
+    /// Whether somebody opened it.
+    pub visit: Visit,
     /// SHA-256 of the policy text that decided, hex.
     pub policy_hash: String,
     /// Version of the lists that decided.
@@ -674,8 +677,10 @@ fn push_filter(sql: &mut QueryBuilder<Sqlite>, has_notes: bool, filter: &Filter)
     if let Some(depth) = filter.depth {
         // The end's number holds the depth in the end plus one from the fifth bit on, 0 where it
         // is as decided; see `Ended::end_number`.
-        sql.push(" AND coalesce(nullif(coalesce(a.\"end\", e.\"end\") >> 4, 0) - 1, w.depth) = ")
-            .push_bind(depth as i64);
+        sql.push(
+            " AND coalesce(nullif(coalesce(a.\"end\", e.\"end\") >> 4, 0) - 1, w.depth & 15) = ",
+        )
+        .push_bind(depth as i64);
     }
     if let Some(text) = &filter.text {
         sql.push(" AND (");
@@ -815,7 +820,7 @@ fn read_row(day: Date, has_notes: bool, row: &SqliteRow) -> Result<AccessRow, sq
             (noted.and_then(|noted| noted.words), signs)
         }
     };
-    let decided = Depth::from_number(small(16)?).ok_or_else(|| unknown("depth"))?;
+    let decided = AsDecided::from_number(small(16)?).ok_or_else(|| unknown("depth"))?;
     Ok(AccessRow {
         cursor: Cursor { day, sequence: number(0)? },
         id: RequestId(number(1)? as u64),
@@ -833,7 +838,8 @@ fn read_row(day: Date, has_notes: bool, row: &SqliteRow) -> Result<AccessRow, sq
         reason: ReasonCode::from_number(small(13)?).ok_or_else(|| unknown("reason"))?,
         rule: row.try_get(14)?,
         unblock: row.try_get::<Option<u32>, _>(15)?.map(UnblockId),
-        depth: ended.and_then(|ended| ended.depth).unwrap_or(decided),
+        depth: ended.and_then(|ended| ended.depth).unwrap_or(decided.depth),
+        visit: decided.visit,
         policy_hash: text(17)?,
         list_version: text(18)?,
         zone: text(19)?,

@@ -7,6 +7,7 @@ use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
 use rules::unblock::UnblockId;
+use rules::visit::Visit;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -61,6 +62,59 @@ impl Depth {
     }
 }
 
+/// What was known of an access when it was decided, beside what it asked for: one number and one word in the log.
+/// Where the visit is not known both are those of the depth alone, as they were before visits were told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AsDecided {
+    /// How deep the proxy saw.
+    pub depth: Depth,
+    /// Whether somebody opened it.
+    pub visit: Visit,
+}
+
+impl AsDecided {
+    /// Words by depth and visit.
+    const WORDS: [[&str; 4]; 3] = [
+        ["plain", "plain opened", "plain part", "plain frame"],
+        ["name", "name opened", "name part", "name frame"],
+        ["page", "page opened", "page part", "page frame"],
+    ];
+
+    /// The depth's number, and from the fifth bit on the visit's.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.depth as u8 | (self.visit as u8) << 4
+    }
+
+    /// What a number stands for; `None`: nothing.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        let (depth, visit) = (Depth::from_number(number & 15)?, Visit::from_number(number >> 4)?);
+        Some(Self { depth, visit })
+    }
+
+    /// The depth's word, and behind it the visit's, where that is known.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS[self.depth as usize][self.visit as usize]
+    }
+
+    /// What a word stands for; `None`: nothing.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let of_depth =
+            |depth: Depth| Visit::ALL.into_iter().map(move |visit| Self { depth, visit });
+        Depth::ALL.into_iter().flat_map(of_depth).find(|known| known.as_str() == word)
+    }
+}
+
+impl From<Depth> for AsDecided {
+    /// Of a visit nothing is known.
+    fn from(depth: Depth) -> Self {
+        Self { depth, visit: Visit::Unknown }
+    }
+}
+
 /// One access at the moment of its decision. Borrowed: encoding it copies nothing twice.
 #[derive(Clone, Debug)]
 pub struct Decided<'a> {
@@ -98,6 +152,8 @@ pub struct Decided<'a> {
     pub unblock: Option<UnblockId>,
     /// How deep the proxy saw.
     pub depth: Depth,
+    /// Whether somebody opened it.
+    pub visit: Visit,
     /// The words of a search.
     pub words: Option<Words<'a>>,
     /// Signs of themes, as far as they were known then: the first [`crate::notes::MAX_SIGNS`] are kept.
@@ -210,4 +266,28 @@ pub fn scheme_number(scheme: Scheme) -> u8 {
 #[must_use]
 pub fn scheme_from_number(number: u8) -> Option<Scheme> {
     [Scheme::Http, Scheme::Https, Scheme::Tunnel].get(usize::from(number)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_known_goes_there_and_back_and_depths_alone_are_as_they_were() {
+        for depth in Depth::ALL {
+            for visit in Visit::ALL {
+                let known = AsDecided { depth, visit };
+                assert_eq!(AsDecided::from_number(known.number()), Some(known));
+                assert_eq!(AsDecided::from_word(known.as_str()), Some(known));
+                let words = match visit {
+                    Visit::Unknown => depth.as_str().to_owned(),
+                    _ => format!("{} {}", depth.as_str(), visit.as_str()),
+                };
+                assert_eq!(known.as_str(), words);
+            }
+            assert_eq!(AsDecided::from(depth).number(), depth as u8);
+        }
+        assert_eq!((AsDecided::from_number(3), AsDecided::from_number(0x40)), (None, None));
+        assert_eq!(AsDecided::from_word("page closed"), None);
+    }
 }

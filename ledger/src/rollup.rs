@@ -7,10 +7,11 @@
 //! for one.
 
 use crate::insert::Insert;
-use crate::record::{Depth, Ended, scheme_number};
+use crate::record::{AsDecided, Depth, Ended, scheme_number};
 use crate::seen::Outcome;
 use rules::decide::ReasonCode;
 use rules::target::Scheme;
+use rules::visit::Visit;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -38,7 +39,7 @@ pub(crate) struct Facts {
     pub(crate) site: u32,
     pub(crate) verdict: u8,
     pub(crate) reason: u8,
-    /// As decided.
+    /// As decided, with whether somebody opened it ([`AsDecided::number`]).
     pub(crate) depth: u8,
     pub(crate) scheme: u8,
     pub(crate) host: u32,
@@ -53,6 +54,22 @@ impl Facts {
         let counts =
             self.verdict == 0 || by_category.iter().any(|reason| *reason as u8 == self.reason);
         if counts { categories } else { &[] }
+    }
+
+    fn depth_alone(&self) -> u8 {
+        AsDecided::from_number(self.depth).map_or(self.depth, |known| known.depth as u8)
+    }
+
+    /// The depth, and that it was a visit where it counts as one: somebody opened it, and was not led elsewhere. The
+    /// record of a page that was refused for what it says stands beside the one of its request.
+    fn depth_and_visit(&self, status: Option<u16>) -> u8 {
+        let is_opened =
+            AsDecided::from_number(self.depth).is_some_and(|it| it.visit == Visit::Opened);
+        let is_beside = [ReasonCode::PageWords, ReasonCode::Unscanned]
+            .iter()
+            .any(|it| *it as u8 == self.reason);
+        let leads_on = status.is_some_and(|status| (300..400).contains(&status) && status != 304);
+        if is_opened && !is_beside && !leads_on { self.depth } else { self.depth_alone() }
     }
 }
 
@@ -124,8 +141,8 @@ impl Rollup {
         }
     }
 
-    /// Counts one request.
-    pub(crate) fn request(&mut self, facts: &Facts, categories: &[u32]) {
+    /// Counts one request; `status` is what it ended with, where the end came with it.
+    pub(crate) fn request(&mut self, facts: &Facts, categories: &[u32], status: Option<u16>) {
         let hour = facts.at.div_euclid(HOUR_MS);
         for &category in std::iter::once(&ALL).chain(facts.counted(categories)) {
             self.hours.entry((hour, facts.level, category, facts.verdict)).or_default().requests +=
@@ -144,7 +161,8 @@ impl Rollup {
             self.opened.entry(facts.host).or_default().requests += 1;
         }
         let identified = facts.person != 0;
-        *self.depths.entry((facts.depth, identified, facts.level, facts.verdict)).or_default() += 1;
+        let depth = facts.depth_and_visit(status);
+        *self.depths.entry((depth, identified, facts.level, facts.verdict)).or_default() += 1;
         if identified && self.seen.insert((hour, facts.person)) {
             self.newly_seen.push((hour, facts.person));
         }
@@ -166,7 +184,7 @@ impl Rollup {
             return;
         }
         let hour = facts.at.div_euclid(HOUR_MS);
-        let depth = ended.depth.map_or(facts.depth, |depth| depth as u8);
+        let depth = ended.depth.map_or(facts.depth_alone(), |depth| depth as u8);
         let is_tunnel = facts.scheme == scheme_number(Scheme::Tunnel);
         let is_opened = is_tunnel && depth == Depth::Page as u8;
         let outcome = Outcome::of(is_tunnel && !is_opened, ended);

@@ -4,7 +4,7 @@
 use crate::notes::{Notes, Sign, Words, WordsKind, read_signs};
 use crate::parts::Part;
 use crate::query::{AccessRow, Cursor, Filter, Order, QueryError};
-use crate::record::{Depth, End, Ended};
+use crate::record::{AsDecided, Depth, End, Ended};
 use rules::change::same_person;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
@@ -119,7 +119,7 @@ impl SealedDay {
             QueryError::Sealed(sealed::Error { path: self.file.path().to_owned(), source })
         };
         let notes = notes_of(row).ok_or_else(|| unknown("words_kind"))?;
-        let decided = depth_of(row.depth).ok_or_else(|| unknown("depth"))?;
+        let decided = AsDecided::from_word(row.depth).ok_or_else(|| unknown("depth"))?;
         let ended = match &row.ended {
             None => None,
             Some(ended) => Some(Ended {
@@ -151,7 +151,8 @@ impl SealedDay {
             reason: ReasonCode::from_word(row.reason).ok_or_else(|| unknown("reason"))?,
             rule: row.rule.map(str::to_owned),
             unblock: row.unblock.map(UnblockId),
-            depth: ended.and_then(|ended| ended.depth).unwrap_or(decided),
+            depth: ended.and_then(|ended| ended.depth).unwrap_or(decided.depth),
+            visit: decided.visit,
             policy_hash: row.policy_hash.to_owned(),
             list_version: row.list_version.to_owned(),
             zone: row.zone.to_owned(),

@@ -87,6 +87,9 @@ pub struct Summary {
     pub people: BTreeMap<PersonKey, Count>,
     /// By the number of the depth as decided, and whether somebody was proved.
     pub depths: BTreeMap<(u8, bool), Count>,
+    /// Pages that somebody opened, each time that they did; those of days of before this was told are not among
+    /// them, nor what was opened through tunnels of which only the name was seen.
+    pub visits: Count,
     /// What the filter saw of what was allowed and has ended, by level.
     pub seen: BTreeMap<String, Seen>,
     /// Blocked requests by person (`None`: not proved) and the reason's number, each once. Days

@@ -34,6 +34,7 @@ use rules::host::Host;
 use rules::inspect::Inspect;
 use rules::level::LevelId;
 use rules::target::{Scheme, Target, parse_absolute, parse_connect, parse_inside};
+use rules::visit::Visit;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -109,7 +110,8 @@ pub(crate) async fn exchange(
     turn: Turn,
 ) -> Response<Reply> {
     let mut turn = Some(turn);
-    let arrival = Arrival::now(&worker.journal);
+    let mut arrival = Arrival::now(&worker.journal);
+    arrival.visit = worker.visits.of(client, &request, arrival.at);
     let asker = Asker::of(&request);
     let mut view = worker.view();
     let refuser = Refuser { worker, client, arrival: &arrival, asker: &asker };
@@ -379,6 +381,7 @@ fn facts(asked: &Asked, who: &Rc<Identity>, client: &Client, view: &View) -> Fac
         searched: asked.searched.clone(),
         dialled: None,
         sight: Sight::default(),
+        visit: Visit::Unknown,
         categories: rules::category::CategorySet::EMPTY,
         generation: view.generation,
     }

@@ -393,6 +393,7 @@ async fn agree(
             named: None,
             searched: Searched::of(&Method::CONNECT, &named, None),
             dialled: None,
+            visit: rules::visit::Visit::Unknown,
             sight: Sight::default(),
             categories: rules::category::CategorySet::EMPTY,
             generation: view.generation,

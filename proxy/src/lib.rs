@@ -78,6 +78,7 @@ mod typed;
 mod upstream_tls;
 mod view;
 mod virus;
+mod visits;
 mod webhook;
 mod websocket;
 mod wire;

@@ -13,6 +13,7 @@ use rules::category::CategorySet;
 use rules::code::RequestId;
 use rules::host::Host;
 use rules::target::{Scheme, seen_path};
+use rules::visit::Visit;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -52,6 +53,8 @@ pub(crate) struct Facts {
     pub(crate) dialled: Option<Rc<Host>>,
     /// How much of it is seen, as its search was judged by.
     pub(crate) sight: Sight,
+    /// Whether somebody opened it, as recorded.
+    pub(crate) visit: Visit,
     /// Categories, under the snapshot of `generation`.
     pub(crate) categories: CategorySet,
     /// The snapshot that `who` and `categories` come from.

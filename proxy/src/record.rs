@@ -14,6 +14,7 @@ use rules::decide::Verdict;
 use rules::level::LevelId;
 use rules::target::Scheme;
 use rules::time::UnixMillis;
+use rules::visit::Visit;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -29,6 +30,8 @@ pub(crate) struct Arrival {
     pub(crate) started: Instant,
     /// Its id.
     pub(crate) id: RequestId,
+    /// Whether somebody opened what it asks for.
+    pub(crate) visit: Visit,
 }
 
 /// The time by the machine's clock.
@@ -41,7 +44,7 @@ impl Arrival {
     /// A request that has just been read.
     pub(crate) fn now(journal: &Journal) -> Self {
         let at = now();
-        Self { at, started: Instant::now(), id: journal.next_id(at) }
+        Self { at, started: Instant::now(), id: journal.next_id(at), visit: Visit::Unknown }
     }
 }
 
@@ -80,7 +83,7 @@ pub(crate) fn allow(
     (view, ruling): (&View, &Ruling),
     arrival: &Arrival,
     method: &str,
-    facts: Facts,
+    mut facts: Facts,
     (turn, alone): (&mut Option<Turn>, bool),
 ) -> Result<Option<Permit>, RecordError> {
     if ruling.verdict != Verdict::Allow {
@@ -101,6 +104,7 @@ pub(crate) fn allow(
         journal.decide(&decided(view, ruling, arrival, &about))?
     };
     view.count(facts.who.level, Verdict::Allow);
+    facts.visit = arrival.visit;
     Ok(turn.take().map(|turn| Permit { live: registry.open(facts, pending, turn, alone) }))
 }
 
@@ -162,7 +166,9 @@ pub(crate) fn inside(
         path: path(facts.path_and_query.as_ref(), facts.searched.as_deref()),
         words: what.words,
     };
-    refuse(journal, (view, ruling), arrival, &about, (status, bytes_down))
+    // Somebody opened it as they did the request.
+    let arrival = Arrival { visit: facts.visit, ..*arrival };
+    refuse(journal, (view, ruling), &arrival, &about, (status, bytes_down))
 }
 
 /// Records that an allowed request's answer was refused for what it says. Where that cannot be recorded, it is refused
@@ -266,6 +272,7 @@ fn decided<'a>(
             Scheme::Tunnel => Depth::Name,
             Scheme::Https => Depth::Page,
         },
+        visit: arrival.visit,
         words: about.words,
         signs: &ruling.signs,
     }

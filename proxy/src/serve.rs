@@ -168,6 +168,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         resolve_rules: Arc::new(resolve_rules(&config, &listening)),
         upstream_tls: Arc::new(upstream_tls),
         authority: Arc::clone(&authority),
+        visits: Arc::default(),
         via: ViaName::new(&config.listen.name, RandomState::new().build_hasher().finish()),
         config: Arc::clone(&config),
         current: Arc::clone(&current),

@@ -346,6 +346,7 @@ authorise = ["dsl"]
                 searched: None,
                 dialled: None,
                 sight: searches::Sight::Request,
+                visit: rules::visit::Visit::Unknown,
                 categories: CategorySet::EMPTY,
                 generation: 0,
             }

@@ -24,6 +24,7 @@ use crate::telemetry::{Meters, Metrics};
 use crate::time_slice;
 use crate::upstream_tls::UpstreamTls;
 use crate::view::View;
+use crate::visits::Visits;
 use hyper::header::HeaderValue;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use ledger::journal::Journal;
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) upstream_tls: Arc<UpstreamTls>,
     pub(crate) authority: Arc<authority::Live>,
     pub(crate) via: ViaName,
+    pub(crate) visits: Arc<Visits>,
     pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) scanner: Option<Scanner>,
     /// Room for the windows of content codings that are taken off answers.
@@ -88,6 +90,8 @@ pub(crate) struct Worker {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) via: ViaName,
+    /// Pages that are being loaded.
+    pub(crate) visits: Arc<Visits>,
     pub(crate) client_http: hyper::server::conn::http1::Builder,
     pub(crate) client_http2: h2::server::Builder,
     pub(crate) upstream_http: hyper::client::conn::http1::Builder,
@@ -153,6 +157,7 @@ impl Worker {
             verifier: Arc::clone(&shared.verifier),
             admission: Arc::clone(&shared.admission),
             via: shared.via.clone(),
+            visits: Arc::clone(&shared.visits),
             client_http,
             client_http2: http2::server(limits),
             upstream_http,

@@ -28,3 +28,4 @@ pub mod tenants;
 pub mod theme;
 pub mod time;
 pub mod unblock;
+pub mod visit;

@@ -32,6 +32,10 @@ pub(crate) struct Figures {
     pub(crate) requests: u64,
     /// Of those, blocked.
     pub(crate) blocked: u64,
+    /// Pages that somebody opened, each time, where the filter saw inside.
+    pub(crate) visits: u64,
+    /// Of those, blocked.
+    pub(crate) visits_blocked: u64,
     /// Requests by a person who was proved.
     pub(crate) identified: u64,
     /// Allowed requests by depth in the end: plain http, connections by name only, requests inside
@@ -310,9 +314,7 @@ impl Week<'_> {
             headline: self.headline(),
             sections,
             footer: [
-                "Figures are requests. One page makes many of them, most without anybody's doing; visits to pages are not counted yet. \
-                 A site in several categories counts under each."
-                    .to_owned(),
+                self.counted(),
                 "Not measured yet: tries to get round the filter, harmless sites blocked by mistake.".to_owned(),
                 format!("Made {}.", clock.show(self.made_at)),
             ]
@@ -321,6 +323,18 @@ impl Week<'_> {
             .collect(),
             landscape: false,
         }
+    }
+
+    /// What the figures count.
+    fn counted(&self) -> String {
+        let Figures { visits, visits_blocked, .. } = &self.figures;
+        format!(
+            "Figures are requests, but those of themes and pupils. One page makes many requests, most without \
+             anybody's doing: {} pages were opened, {} of them blocked, where the filter saw more than a site's name. \
+             A site in several categories counts under each.",
+            thousands(*visits),
+            thousands(*visits_blocked)
+        )
     }
 
     /// The signed state of the whole log: on paper, out of reach of whoever could change the log.
@@ -650,7 +664,7 @@ impl Week<'_> {
             "passwords_set": self.passwords_set(),
             "log_bytes": self.log_bytes,
             "checkpoint": self.checkpoint.as_ref().map(|(line, _)| line),
-            "not_measured": ["visits", "upstream_errors", "searches", "circumvention", "overblocking", "checks"],
+            "not_measured": ["upstream_errors", "searches", "circumvention", "overblocking", "checks"],
         })
     }
 }

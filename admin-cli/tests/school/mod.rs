@@ -372,6 +372,7 @@ impl School {
             rule: None,
             unblock: None,
             depth: Depth::Plain,
+            visit: rules::visit::Visit::Unknown,
             words: None,
             signs: &[],
         };

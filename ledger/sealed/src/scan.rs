@@ -161,7 +161,9 @@ impl<'q> Conditions<'q> {
             let (decided, end) = (group.texts(Text::Depth)?, group.texts(Text::DepthEnd)?);
             rows.retain(|row| {
                 let row = *row as usize;
-                end.row(row).or_else(|| decided.row(row)) == Some(word)
+                // Behind a depth as decided may stand whether somebody opened it.
+                let decided = || decided.row(row).and_then(|known| known.split(' ').next());
+                end.row(row).or_else(decided) == Some(word)
             });
         }
         if !self.addresses.is_empty() && !rows.is_empty() {

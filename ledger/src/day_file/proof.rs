@@ -7,7 +7,7 @@ use crate::evidence::row::{Hash, Row, What, Who};
 use crate::evidence::salt::DaySecret;
 use crate::notes::{self, borrowed};
 use crate::pending::{NewBatch, Pending};
-use crate::record::{Depth, End, Ended, scheme_from_number};
+use crate::record::{AsDecided, Depth, End, Ended, scheme_from_number};
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
@@ -91,7 +91,7 @@ impl DayFile {
             reason: ReasonCode::from_number(what.reason).unwrap_or(ReasonCode::Internal),
             rule: (what.rule != 0).then(|| &**self.names.text(what.rule)),
             unblock: what.unblock,
-            depth: Depth::from_number(what.depth).unwrap_or(Depth::Plain),
+            known: AsDecided::from_number(what.depth).unwrap_or(Depth::Plain.into()),
         }
         .hash();
         keep(&mut self.digests.what, place, hash)

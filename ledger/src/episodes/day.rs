@@ -9,7 +9,9 @@ use crate::query::AccessRow;
 use jiff::civil::Date;
 use rules::alert::Severity;
 use rules::code::RequestId;
+use rules::decide::ReasonCode;
 use rules::time::UnixMillis;
+use rules::visit::Visit;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 
@@ -194,10 +196,11 @@ impl EpisodeDay {
         // While somebody types, each letter asks anew: only what is sent in the end counts.
         let is_draft = row.words.as_ref().is_some_and(|words| words.kind == WordsKind::Suggest);
         let mut changed = Vec::new();
-        for (place, sign) in signs.iter().enumerate() {
+        let judged: Vec<(Sign, bool)> = signs.iter().map(|sign| judged(row, sign)).collect();
+        for (place, (sign, is_widget)) in judged.iter().enumerate() {
             // Of several signs of one theme the strongest stands for all.
             let strength = |sign: &Sign| (sign.severity, sign.source, sign.points);
-            let is_weaker = signs.iter().enumerate().any(|(other, it)| {
+            let is_weaker = judged.iter().enumerate().any(|(other, (it, _))| {
                 let is_stronger = strength(it) > strength(sign);
                 it.theme == sign.theme
                     && (is_stronger || strength(it) == strength(sign) && other < place)
@@ -206,7 +209,11 @@ impl EpisodeDay {
                 changed.extend(self.take_sign(
                     row,
                     sign,
-                    is_draft || !sign.source.is_typed() && is_embedded(row, sign.source),
+                    is_draft
+                        || *is_widget
+                        || !sign.source.is_typed()
+                            && is_embedded(row, sign.source)
+                            && !is_kept(row, sign),
                 ));
             }
         }
@@ -280,6 +287,23 @@ impl EpisodeDay {
         }
         (counts || is_worse).then_some(place)
     }
+}
+
+/// A sign as it weighs, and whether it is of no account by itself. That somebody's browser asked for a site says
+/// little where a page had it ask: what of an ordinary page is refused, a widget or a picture, is never urgent and
+/// begins nothing. But pages are built of illegal pictures too, and lists name these alone: what is locked counts as
+/// high, so that one is not told at once and a second is.
+fn judged(row: &AccessRow, sign: &Sign) -> (Sign, bool) {
+    if row.visit != Visit::Part || !matches!(sign.source, Source::Site | Source::Url) {
+        return (sign.clone(), false);
+    }
+    let most = if is_kept(row, sign) { Severity::High } else { Severity::Routine };
+    (Sign { severity: sign.severity.min(most), ..sign.clone() }, !is_kept(row, sign))
+}
+
+/// Whether a sign counts though a page asked for what it is of.
+fn is_kept(row: &AccessRow, sign: &Sign) -> bool {
+    row.reason == ReasonCode::Locked && row.visit == Visit::Part && sign.source == Source::Site
 }
 
 /// What tells a repeat by: the page, or the words that somebody typed. `None`: these are not known, and not told

@@ -1,5 +1,5 @@
 use super::person::MAX_DEVICES;
-use super::visit::is_embedded;
+use super::visit::{is_embedded, is_visit};
 use super::*;
 use crate::query::{AccessRow, Cursor};
 use crate::record::Depth;
@@ -10,6 +10,7 @@ use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
+use rules::visit::Visit;
 
 const DAY: Date = date(2026, 11, 24);
 const MINUTE: i64 = 60_000;
@@ -40,6 +41,7 @@ pub(crate) fn row(
         rule: None,
         unblock: None,
         depth: Depth::Page,
+        visit: Visit::Unknown,
         policy_hash: String::new(),
         list_version: String::new(),
         zone: "Europe/London".to_owned(),
@@ -166,6 +168,70 @@ fn a_page_that_was_read_counts_whatever_its_address_ends_with() {
         day.take(&row, &[sign]);
         let counted: Vec<u32> = day.episodes().iter().map(|it| it.signs).collect();
         assert_eq!(counted, if begins { vec![1] } else { vec![] }, "{path}");
+    }
+}
+
+#[test]
+fn what_the_browser_says_a_page_fetched_is_never_urgent_and_what_was_opened_is_whatever_it_ends_in()
+{
+    let told = |sequence, at, host: &str, category: &str, visit| {
+        let row = row(sequence, at, Some("sam.p"), host, category);
+        AccessRow { visit, path: Some("/w.js".to_owned()), ..row }
+    };
+    let due = |rows: &[AccessRow]| {
+        taken(rows).episodes().iter().map(|it| it.due(Thresholds::default())).collect::<Vec<_>>()
+    };
+    for category in ["suicide", "self-harm", "adult"] {
+        assert_eq!(due(&[told(0, 0, "a.example", category, Visit::Part)]), [], "{category}");
+    }
+    assert_eq!(due(&[told(0, 0, "a.example", "suicide", Visit::Opened)]), [Some(Urgent)]);
+    // By its time alone: it might have been opened.
+    assert_eq!(due(&[told(0, 0, "a.example", "suicide", Visit::Frame)]), [Some(Urgent)]);
+    assert_eq!(due(&[told(0, 0, "a.example", "drugs", Visit::Frame)]), []);
+
+    // Beside what was opened it is counted among the requests, and makes nothing worse.
+    let rows = [
+        told(0, 0, "a.example", "weapons", Visit::Opened),
+        told(1, MINUTE, "b.example", "dangerous-acts", Visit::Part),
+    ];
+    let day = taken(&rows);
+    let [episode] = day.episodes() else { panic!("{:?}", day.episodes()) };
+    assert_eq!((episode.severity, episode.signs, episode.requests), (Routine, 1, 2));
+
+    // Illegal pictures in a page: the second page that has some is told of, and not at once.
+    let locked = |sequence, at, host: &str| AccessRow {
+        reason: ReasonCode::Locked,
+        ..told(sequence, at, host, "csam", Visit::Part)
+    };
+    let first = [locked(0, 0, "a.example"), locked(1, 300, "b.example")];
+    assert_eq!(due(&first), [None]);
+    let [one, other] = first;
+    assert_eq!(due(&[one, other, locked(2, MINUTE, "c.example")]), [Some(High)]);
+
+    // What a page says counts, whoever had it fetched.
+    let mut day = EpisodeDay::new(DAY);
+    let sign = Sign { theme: "suicide".into(), points: 40, source: Source::Page, severity: Urgent };
+    assert_eq!(day.take(&told(0, 0, "a.example", "education", Visit::Part), &[sign]), [0]);
+}
+
+#[test]
+fn pages_that_were_opened_are_visits_once() {
+    use crate::record::{End, Ended};
+    let opened = AccessRow { visit: Visit::Opened, ..row(0, 0, None, "a.example", "games") };
+    let ended = |status| {
+        let (end, depth) = (End::Complete, None);
+        Some(Ended { end, status, bytes_up: 0, bytes_down: 0, duration_us: 0, depth })
+    };
+    assert!(is_visit(&opened));
+    for (status, expected) in [(200, true), (304, true), (403, true), (301, false), (302, false)] {
+        let row = AccessRow { ended: ended(status), ..opened.clone() };
+        assert_eq!(is_visit(&row), expected, "{status}");
+    }
+    for (method, visit) in
+        [("PAGE", Visit::Opened), ("CONNECT", Visit::Unknown), ("GET", Visit::Part)]
+    {
+        let row = AccessRow { method: method.to_owned(), visit, ..opened.clone() };
+        assert!(!is_visit(&row), "{method}");
     }
 }
 

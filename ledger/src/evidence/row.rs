@@ -19,7 +19,7 @@
 //! what a row says whose hash alone is shown; see [`super::salt`].
 
 use crate::notes::Notes;
-use crate::record::{Depth, Ended};
+use crate::record::{AsDecided, Ended};
 use aws_lc_rs::digest::{SHA256, digest};
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
@@ -82,8 +82,8 @@ pub struct What<'a> {
     pub rule: Option<&'a str>,
     /// Number of the unblock that opened it.
     pub unblock: Option<u32>,
-    /// How deep the proxy saw, as decided.
-    pub depth: Depth,
+    /// How deep the proxy saw, as decided, and whether somebody opened it.
+    pub known: AsDecided,
 }
 
 /// One access.
@@ -154,7 +154,7 @@ impl What<'_> {
         if let Some(unblock) = self.unblock {
             put_number(&mut bytes, unblock.into());
         }
-        put_text(&mut bytes, self.depth.as_str());
+        put_text(&mut bytes, self.known.as_str());
         sha256(&bytes)
     }
 }
@@ -262,8 +262,9 @@ pub(crate) fn sha256(bytes: &[u8]) -> Hash {
 mod tests {
     use super::*;
     use crate::notes::{Words, WordsKind};
-    use crate::record;
+    use crate::record::{self, Depth};
     use proptest::prelude::*;
+    use rules::visit::Visit;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -295,7 +296,7 @@ mod tests {
             reason: ReasonCode::Category,
             rule: Some("policy.toml:2"),
             unblock: None,
-            depth: Depth::Plain,
+            known: Depth::Plain.into(),
         }
     }
 
@@ -390,7 +391,7 @@ mod tests {
             Who { client: "10.0.0.2", ..who },
         ];
         assert!(others.iter().all(|other| other.hash() != who.hash()));
-        let changes: [fn(&mut What<'static>); 15] = [
+        let changes: [fn(&mut What<'static>); 16] = [
             |what| what.policy_hash = "0b",
             |what| what.list_version = "l8",
             |what| what.zone = "Europe/London",
@@ -405,7 +406,8 @@ mod tests {
             |what| what.reason = ReasonCode::Locked,
             |what| what.rule = None,
             |what| what.unblock = Some(0),
-            |what| what.depth = Depth::Name,
+            |what| what.known.depth = Depth::Name,
+            |what| what.known.visit = Visit::Opened,
         ];
         for (place, change) in changes.iter().enumerate() {
             let mut other = what();

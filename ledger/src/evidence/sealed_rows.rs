@@ -7,7 +7,7 @@
 use super::batch::Batch;
 use super::row::{End, Hash, Row, What, Who};
 use super::salt::Salts;
-use crate::record::Ended;
+use crate::record::{AsDecided, Ended};
 use crate::sealed_day::{depth_of, end_of, notes_of, scheme_of, verdict_of};
 use rules::decide::ReasonCode;
 use sealed::Group;
@@ -121,7 +121,7 @@ impl<'g> Reader<'g> {
             reason: ReasonCode::from_word(values.reason)?,
             rule: values.rule,
             unblock: values.unblock,
-            depth: depth_of(values.depth)?,
+            known: AsDecided::from_word(values.depth)?,
         };
         let hash = what.hash();
         self.what.insert(key, hash);

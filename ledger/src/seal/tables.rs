@@ -2,7 +2,7 @@
 
 use crate::day_file::{What, Who, what, who};
 use crate::notes::{Notes, Words, WordsKind};
-use crate::record::{Depth, Ended, scheme_from_number};
+use crate::record::{AsDecided, Depth, Ended, scheme_from_number};
 use rules::decide::{ReasonCode, Verdict};
 use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, SqliteConnection};
@@ -132,7 +132,7 @@ impl Tables {
         let [policy_hash, list_version, zone] = numbered(&self.contexts, what.context)?;
         let scheme = scheme_from_number(what.scheme).ok_or_else(|| unknown("scheme"))?;
         let reason = ReasonCode::from_number(what.reason).ok_or_else(|| unknown("reason"))?;
-        let depth = Depth::from_number(what.depth).ok_or_else(|| unknown("depth"))?;
+        let known = AsDecided::from_number(what.depth).ok_or_else(|| unknown("depth"))?;
         let verdict = if what.verdict == 0 { Verdict::Allow } else { Verdict::Block };
         let notes = stored.notes.named()?;
         let (end, end_depth) = Ended::parts(stored.end.number).ok_or_else(|| unknown("end"))?;
@@ -160,7 +160,7 @@ impl Tables {
                 .transpose()?
                 .map(|rule| &**rule),
             unblock: what.unblock,
-            depth: depth.as_str(),
+            depth: known.as_str(),
             policy_hash,
             list_version,
             zone,

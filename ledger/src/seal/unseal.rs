@@ -9,7 +9,7 @@ use crate::day_file::{What, Who, bind_notes};
 use crate::insert::{Binder, Insert};
 use crate::intern::Tuples;
 use crate::notes::Notes;
-use crate::record::{Depth, End, Ended, scheme_number};
+use crate::record::{AsDecided, Depth, End, Ended, scheme_number};
 use crate::sealed_day::{depth_of, end_of, scheme_of};
 use crate::sqlite::{beside, schemas};
 use rules::decide::ReasonCode;
@@ -205,7 +205,7 @@ impl Interned {
                 Some(rule) => *self.names.get(rule)?,
             },
             unblock: row.unblock,
-            depth: depth_of(row.depth)? as u8,
+            depth: AsDecided::from_word(row.depth)?.number(),
         };
         let ended = row.ended?;
         let depth: Option<Depth> = match ended.depth {

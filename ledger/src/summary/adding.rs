@@ -3,9 +3,11 @@
 
 use super::tables::{Names, Tables, damaged};
 use super::{Count, Hour, PersonKey, Summary};
+use crate::record::AsDecided;
 use crate::seen::Seen;
 use rules::decide::Verdict;
 use rules::time::UnixMillis;
+use rules::visit::Visit;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Milliseconds of an hour.
@@ -124,8 +126,14 @@ impl Adding {
             Ok(())
         })?;
         tables.by_depth.each(|[depth, identified, answer, requests]| {
-            let key = (small(depth)?, identified != 0);
-            self.plain.depths.entry(key).or_default().add(verdict(answer), count(requests)?);
+            let known = AsDecided::from_number(small(depth)?);
+            let known = known.ok_or_else(|| damaged("a depth that there is not"))?;
+            let (verdict, requests) = (verdict(answer), count(requests)?);
+            let key = (known.depth as u8, identified != 0);
+            self.plain.depths.entry(key).or_default().add(verdict, requests);
+            if known.visit == Visit::Opened {
+                self.plain.visits.add(verdict, requests);
+            }
             Ok(())
         })?;
         tables.by_reason.each(|[person, reason, requests]| {

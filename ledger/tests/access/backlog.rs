@@ -64,8 +64,8 @@ async fn checked_day(path: &Path) -> HashSet<u64> {
            EXCEPT SELECT h.site, w.verdict, count(*) FROM access a JOIN what w ON w.id = a.what
              JOIN host h ON h.id = w.host GROUP BY 1, 2)",
         "SELECT count(*) FROM (
-           SELECT depth, verdict, sum(requests) FROM rollup_depth GROUP BY 1, 2
-           EXCEPT SELECT w.depth, w.verdict, count(*) FROM access a JOIN what w ON w.id = a.what
+           SELECT depth & 15, verdict, sum(requests) FROM rollup_depth GROUP BY 1, 2
+           EXCEPT SELECT w.depth & 15, w.verdict, count(*) FROM access a JOIN what w ON w.id = a.what
              GROUP BY 1, 2)",
         "SELECT count(*) FROM access_row WHERE \"end\" IS NULL",
     ];

@@ -11,6 +11,7 @@ use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
+use rules::visit::Visit;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub(crate) fn allowed(context: &Arc<Context>, id: RequestId, at: UnixMillis) -> 
         rule: None,
         unblock: None,
         depth: Depth::Plain,
+        // Of each kind some, so that every way a record goes keeps it.
+        visit: Visit::ALL[(id.0 % 4) as usize],
         words: None,
         signs: &[],
     }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use rules::decide::{ReasonCode, Verdict};
 use rules::target::Scheme;
 use rules::time::UnixMillis;
+use rules::visit::Visit;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug)]
@@ -151,6 +152,9 @@ fn recount(rows: &[AccessRow]) -> Summary {
             Scheme::Https => Depth::Page,
         };
         add(sum.depths.entry((decided as u8, row.user.is_some())).or_default(), row);
+        if row.visit == Visit::Opened {
+            add(&mut sum.visits, row);
+        }
         let counted = row.verdict == Verdict::Allow || BY_CATEGORY.contains(&row.reason);
         let categories = row.categories.iter().filter(|_| counted);
         for category in categories.map(Some).chain([None]) {

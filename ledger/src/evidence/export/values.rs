@@ -7,8 +7,8 @@ use crate::evidence::row::{End, Hash, Row as AccessRow, Salt, What, Who};
 use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::sealed_rows::Made;
 use crate::notes::{self, Notes, borrowed};
-use crate::record::{Depth, Ended, scheme_from_number};
-use crate::sealed_day::{depth_of, scheme_of, verdict_of};
+use crate::record::{AsDecided, Depth, Ended, scheme_from_number};
+use crate::sealed_day::{scheme_of, verdict_of};
 use crate::sqlite::open_rows_to_read;
 use rules::decide::{ReasonCode, Verdict};
 use serde::Serialize;
@@ -271,7 +271,7 @@ fn leaf(row: &SqliteRow, salt: &Salt, buffer: &mut Vec<u8>) -> Result<Hash, sqlx
         reason: ReasonCode::from_number(row.try_get(14)?).ok_or_else(unknown)?,
         rule: row.try_get(15)?,
         unblock: row.try_get(16)?,
-        depth: Depth::from_number(row.try_get(17)?).ok_or_else(unknown)?,
+        known: AsDecided::from_number(row.try_get(17)?).ok_or_else(unknown)?,
     };
     let noted = notes::read(row, 26)?;
     let access = AccessRow {
@@ -310,7 +310,7 @@ impl RowValues {
             reason: ReasonCode::from_word(values.reason)?.as_str(),
             rule: values.rule.map(str::to_owned),
             unblock: values.unblock,
-            depth: depth_of(values.depth)?.as_str(),
+            depth: AsDecided::from_word(values.depth)?.as_str(),
             policy_hash: values.policy_hash.to_owned(),
             list_version: values.list_version.to_owned(),
             zone: values.zone.to_owned(),
@@ -356,7 +356,7 @@ fn read_values(row: &SqliteRow) -> Result<RowValues, sqlx::Error> {
         reason: ReasonCode::from_number(row.try_get(14)?).ok_or_else(unknown)?.as_str(),
         rule: row.try_get(15)?,
         unblock: row.try_get(16)?,
-        depth: Depth::from_number(row.try_get(17)?).ok_or_else(unknown)?.as_str(),
+        depth: AsDecided::from_number(row.try_get(17)?).ok_or_else(unknown)?.as_str(),
         policy_hash: row.try_get(18)?,
         list_version: row.try_get(19)?,
         zone: row.try_get(20)?,

@@ -724,7 +724,7 @@ impl<'a> Sums<'a> {
             client: who.client,
         };
         let categories = self.members(what.category_set);
-        self.rollup.request(&facts, categories);
+        self.rollup.request(&facts, categories, row.ended.map(|ended| ended.status));
         if let Some(ended) = &row.ended {
             self.ended(&facts, what.category_set, ended);
         } else {

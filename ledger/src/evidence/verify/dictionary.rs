@@ -2,7 +2,7 @@
 //! numbers that the sums go by.
 
 use crate::evidence::row::{Hash, What, Who};
-use crate::record::{Depth, scheme_from_number};
+use crate::record::{AsDecided, scheme_from_number};
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
 use sqlx::{Row, SqliteConnection};
@@ -196,7 +196,7 @@ impl Dictionary {
                     reason: ReasonCode::from_number(small(8)?)?,
                     rule,
                     unblock,
-                    depth: Depth::from_number(small(11)?)?,
+                    known: AsDecided::from_number(small(11)?)?,
                 };
                 let entry = WhatEntry {
                     hash: what.hash(),

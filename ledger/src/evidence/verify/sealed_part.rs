@@ -11,10 +11,11 @@ use crate::evidence::row::Hash;
 use crate::evidence::salt::{DaySecret, Salts};
 use crate::evidence::sealed_rows::{Gathered, Made, Reader, is_too_large, passes};
 use crate::parts::Part;
+use crate::record::AsDecided;
 use crate::record::Ended;
 use crate::rollup::{Facts, Rollup, Stored};
 use crate::seal::sums;
-use crate::sealed_day::{depth_of, scheme_of, verdict_of};
+use crate::sealed_day::{scheme_of, verdict_of};
 use crate::sqlite::{open_rows_to_read, schemas};
 use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
@@ -399,7 +400,7 @@ impl Names {
                 site,
                 verdict: u8::from(verdict_of(values.verdict) == Some(Verdict::Block)),
                 reason: ReasonCode::from_word(values.reason).ok_or(values.reason)? as u8,
-                depth: depth_of(values.depth).ok_or(values.depth)? as u8,
+                depth: AsDecided::from_word(values.depth).ok_or(values.depth)?.number(),
                 scheme: scheme_of(values.scheme)
                     .map(crate::record::scheme_number)
                     .ok_or(values.scheme)?,
@@ -417,7 +418,7 @@ impl Names {
                 return;
             }
         };
-        self.rollup.request(&facts, &members);
+        self.rollup.request(&facts, &members, made.row.ended.map(|ended| ended.status));
         let ended: Option<Ended> = made.row.ended.or(made.end.map(|end| end.ended));
         if let Some(ended) = ended {
             self.rollup.bytes(&facts, &members, ended.bytes_up, ended.bytes_down);

@@ -49,6 +49,7 @@ mod theme_alerts;
 mod theme_quality;
 mod typed_words;
 mod viruses;
+mod visits;
 
 /// What a power cut can leave, as the ledger's own tests rebuild it.
 #[path = "../ledger/tests/access/crash.rs"]

@@ -1,6 +1,7 @@
-//! What was visited under an unblock: which hosts, how often, by how many people. No names: who they
-//! are is asked of the log itself. A visit is a page that somebody opened; the same one again within five minutes is
-//! none.
+//! Visits among records: pages that somebody opened; the same one again within five minutes is none.
+//!
+//! What was visited under an unblock: which hosts, how often, by how many people. No names: who they are is asked of
+//! the log itself.
 
 use crate::failure::Failure;
 use crate::log::{self, from_query_error};
@@ -40,14 +41,14 @@ const MAX_PAGES: usize = 50_000;
 
 /// What was opened lately.
 #[derive(Debug, Default)]
-struct Opened {
+pub(crate) struct Opened {
     /// By person or device, host and path: when it last counted.
     pages: HashMap<(String, String, Option<String>), i64>,
 }
 
 impl Opened {
     /// Whether somebody opened a page that they had not opened within the last minutes.
-    fn is_new(&mut self, row: &AccessRow) -> bool {
+    pub(crate) fn is_new(&mut self, row: &AccessRow) -> bool {
         if !is_visit(row) {
             return false;
         }
@@ -103,4 +104,62 @@ pub(crate) async fn under(school: &School, request: &UnblockHistory) -> Result<V
     visits.hosts = hosts.into_iter().collect();
     visits.hosts.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
     Ok(visits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use ledger::record::Depth;
+    use rules::code::RequestId;
+    use rules::decide::{ReasonCode, Verdict};
+    use rules::target::Scheme;
+    use rules::time::UnixMillis;
+    use rules::visit::Visit;
+
+    fn row(at: i64, user: Option<&str>, path: &str, visit: Visit) -> AccessRow {
+        AccessRow {
+            cursor: Cursor { day: date(2026, 11, 24), sequence: at },
+            id: RequestId(at as u64),
+            at: UnixMillis(at),
+            user: user.map(str::to_owned),
+            level: "ks3".to_owned(),
+            client: "10.0.0.7".to_owned(),
+            method: "GET".to_owned(),
+            scheme: Scheme::Https,
+            host: "a.example".to_owned(),
+            port: 443,
+            path: Some(path.to_owned()),
+            categories: Vec::new(),
+            verdict: Verdict::Allow,
+            reason: ReasonCode::Allowed,
+            rule: None,
+            unblock: None,
+            depth: Depth::Page,
+            visit,
+            policy_hash: String::new(),
+            list_version: String::new(),
+            zone: "Europe/London".to_owned(),
+            ended: None,
+            words: None,
+            signs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_same_page_again_within_five_minutes_is_no_visit_whoever_else_opens_it() {
+        let steps = [
+            ("opened", row(0, Some("sam.p"), "/x", Visit::Opened), true),
+            ("a picture in it", row(200, Some("sam.p"), "/x.png", Visit::Part), false),
+            ("again", row(REPEAT_MS - 1, Some("Sam.P"), "/x", Visit::Opened), false),
+            ("another page", row(REPEAT_MS - 1, Some("sam.p"), "/y", Visit::Opened), true),
+            ("by somebody else", row(REPEAT_MS - 1, Some("kim"), "/x", Visit::Opened), true),
+            ("on a device", row(REPEAT_MS - 1, None, "/x", Visit::Unknown), true),
+            ("later", row(REPEAT_MS, Some("sam.p"), "/x", Visit::Opened), true),
+        ];
+        let mut opened = Opened::default();
+        for (what, row, expected) in steps {
+            assert_eq!(opened.is_new(&row), expected, "{what}");
+        }
+    }
 }

@@ -14,10 +14,10 @@ use categorizer::theme::Scratch;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use ledger::episodes::visit::is_embedded;
+use ledger::episodes::visit::is_visit;
 use ledger::episodes::{EpisodeDay, REPEAT_MS, Sign, Source, Thresholds, category_signs};
 use ledger::query::{AccessRow, Cursor};
-use ledger::record::Depth;
+use ledger::record::{Depth, End, Ended};
 use rules::alert::Severity;
 use rules::code::RequestId;
 use rules::decide::ReasonCode;
@@ -25,15 +25,17 @@ use rules::host::Host;
 use rules::policy::ThemeAction;
 use rules::target::Scheme;
 use rules::time::UnixMillis;
+use rules::visit::{Clues, Loads, Visit, told_by};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What one recording comes to.
 #[derive(Default)]
 struct Counts {
     requests: u64,
     pages: BTreeSet<String>,
-    /// Not taken for what a page fetches by itself.
+    /// Taken for pages that somebody opened.
     opened: u64,
     /// The same without repeats of a page.
     visits: u64,
@@ -59,7 +61,7 @@ pub(crate) fn measure(
     let mut table = Table::new(
         "noise",
         "Alerts of recorded browsing, ks3",
-        "\"pages\": what the recording calls one, where it does. \"opened\": not told by the log to be fetched by a page. \
+        "\"pages\": what the recording calls one, where it does. \"opened\": not told to be fetched by a page, nor to lead elsewhere. \
          \"visits\": the same with repeats within five minutes left out. \"signs\": alerts if each request raised \
          one. \"episodes\": one person, one theme, 30 minutes. \"due\": episodes that alert somebody by the shipped \
          thresholds.",
@@ -134,12 +136,14 @@ fn count(requests: &[&Request], lists: &Lists, levels: &Levels) -> Result<Counts
     let mut days: BTreeMap<Date, EpisodeDay> = BTreeMap::new();
     let mut seen: HashMap<(String, String), i64> = HashMap::new();
     let mut scratch = Scratch::default();
+    let mut browsers = Browsers::default();
     for (sequence, request) in requests.iter().enumerate() {
-        let Some(row) = row(sequence, request, lists, levels)? else { continue };
+        let visit = browsers.visit(request);
+        let Some(row) = row((sequence, visit), request, lists, levels)? else { continue };
         counts.requests += 1;
         counts.pages.extend(request.page.clone());
         counts.blocked += u64::from(row.verdict == rules::decide::Verdict::Block);
-        if !is_embedded(&row, Source::Site) {
+        if is_visit(&row) {
             counts.opened += 1;
             let page = (request.person.clone(), format!("{}{:?}", row.host, row.path));
             let is_new = seen.get(&page).is_none_or(|before| row.at.0 - before >= REPEAT_MS);
@@ -164,9 +168,33 @@ fn count(requests: &[&Request], lists: &Lists, levels: &Levels) -> Result<Counts
     Ok(counts)
 }
 
+/// Who browses, each with a device of their own, and what they load.
+#[derive(Default)]
+struct Browsers {
+    people: HashMap<String, u32>,
+    loads: Loads,
+}
+
+impl Browsers {
+    /// What the filter would say of a request; where the recording has no heads it is not known.
+    fn visit(&mut self, request: &Request) -> Visit {
+        if request.fields.is_empty() {
+            return Visit::Unknown;
+        }
+        let next = self.people.len() as u32;
+        let number = *self.people.entry(request.person.clone()).or_insert(next);
+        let field = |name: &str| request.fields.get(name).map(String::as_str);
+        let clues = Clues::of(&request.method, request.url.path(), field);
+        let host = request.url.host_str().unwrap_or_default();
+        let client = IpAddr::V4(Ipv4Addr::from(number));
+        let page = || self.loads.page(client, host, clues.referer, UnixMillis(request.at_ms));
+        told_by(&clues).unwrap_or_else(page)
+    }
+}
+
 /// The row that the log would have.
 fn row(
-    sequence: usize,
+    (sequence, visit): (usize, Visit),
     request: &Request,
     lists: &Lists,
     levels: &Levels,
@@ -196,10 +224,18 @@ fn row(
         rule: None,
         unblock: None,
         depth: Depth::Page,
+        visit,
         policy_hash: String::new(),
         list_version: String::new(),
         zone: "Europe/London".to_owned(),
-        ended: None,
+        ended: (request.status > 0).then_some(Ended {
+            end: End::Complete,
+            status: request.status,
+            bytes_up: 0,
+            bytes_down: 0,
+            duration_us: 0,
+            depth: None,
+        }),
         words: None,
         signs: Vec::new(),
     }))

@@ -77,6 +77,26 @@ pub struct Clues<'a> {
     pub referer: Option<&'a str>,
 }
 
+impl<'a> Clues<'a> {
+    /// All that fields say; `field` gives one by its name in small letters.
+    pub fn of(method: &'a str, path: &'a str, field: impl Fn(&str) -> Option<&'a str>) -> Self {
+        Self {
+            method,
+            path,
+            websocket: field("upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket")),
+            dest: field("sec-fetch-dest"),
+            mode: field("sec-fetch-mode"),
+            purpose: field("sec-purpose").or_else(|| field("purpose")),
+            accept: field("accept"),
+            agent: field("user-agent"),
+            requested_with: field("x-requested-with"),
+            has_origin: field("origin").is_some(),
+            content_type: field("content-type"),
+            referer: field("referer"),
+        }
+    }
+}
+
 /// Methods that no click makes: a script asked.
 const OF_SCRIPTS: [&str; 6] = ["OPTIONS", "HEAD", "PUT", "PATCH", "DELETE", "TRACE"];
 

@@ -75,20 +75,7 @@ fn asked(capture: &Value) -> Vec<Asked> {
 
 fn visit(asked: &Asked, client: IpAddr, loads: &mut Loads) -> Visit {
     let field = |name: &str| asked.fields.get(name).map(String::as_str);
-    let clues = Clues {
-        method: &asked.method,
-        path: &asked.path,
-        websocket: field("upgrade").is_some(),
-        dest: field("sec-fetch-dest"),
-        mode: field("sec-fetch-mode"),
-        purpose: field("sec-purpose").or(field("purpose")),
-        accept: field("accept"),
-        agent: field("user-agent"),
-        requested_with: field("x-requested-with"),
-        has_origin: field("origin").is_some(),
-        content_type: field("content-type"),
-        referer: field("referer"),
-    };
+    let clues = Clues::of(&asked.method, &asked.path, field);
     told_by(&clues).unwrap_or_else(|| loads.page(client, &asked.host, clues.referer, asked.at))
 }
 

@@ -5,12 +5,14 @@
 //! may stand in an entry beside it, so that somebody reads the report before it is handed over; it says so.
 
 use super::document::{Document, Section, Table};
+use super::weekly::thousands;
 use crate::actions_log;
 use crate::args::{ReportFormat, WhoArgs};
 use crate::failure::Failure;
 use crate::hold;
 use crate::log;
 use crate::school::{School, from_append_error, now, show_seconds};
+use crate::visits::Opened;
 use crate::who::{MAX_SUBJECT_CHARS, look, subject_words};
 use ledger::query::{AccessRow, Filter, Order};
 use ledger::users::UserRow;
@@ -43,6 +45,7 @@ const ACCESS_HEADINGS: &[&str] = &[
     "Rule",
     "Unblock",
     "Depth",
+    "Visit",
     "End",
     "Status",
     "Bytes up",
@@ -76,6 +79,8 @@ pub(super) async fn report(
     }
     let by = look(school, policy, who, READS_PERSON, "report person", &subject).await?;
     let accesses = accesses(school, name).await?;
+    let mut opened = Opened::default();
+    let visits = accesses.iter().filter(|row| opened.is_new(row)).count() as u64;
     let change_log = school.change_log().await?;
     let entries = change_log.entries_after(0).await.map_err(from_append_error)?;
     let mut told = Vec::new();
@@ -92,15 +97,17 @@ pub(super) async fn report(
         ),
     ];
     Ok(match format {
-        ReportFormat::Html => document(policy, name, &by, &reason, tables).html().into(),
-        ReportFormat::Pdf => document(policy, name, &by, &reason, tables).pdf()?,
-        ReportFormat::Md => document(policy, name, &by, &reason, tables).markdown().into(),
+        ReportFormat::Html => document(policy, name, (&by, &reason), visits, tables).html().into(),
+        ReportFormat::Pdf => document(policy, name, (&by, &reason), visits, tables).pdf()?,
+        ReportFormat::Md => {
+            document(policy, name, (&by, &reason), visits, tables).markdown().into()
+        }
         ReportFormat::Csv => csv(&tables).into(),
         ReportFormat::Json => {
             let [user, accesses, entries] = tables.map(|(_, table)| objects(&table));
             let value = serde_json::json!({
                 "person": name, "made_at": policy.clock().rfc3339(now()), "made_by": by,
-                "reason": reason, "user": user, "accesses": accesses, "entries": entries,
+                "reason": reason, "user": user, "visits": visits, "accesses": accesses, "entries": entries,
             });
             crate::output::json_text(format!("{value:#}\n")).into()
         }
@@ -195,6 +202,7 @@ fn access_table(policy: &Policy, rows: &[AccessRow]) -> Table {
             row.rule.clone().unwrap_or_default(),
             row.unblock.map(|id| id.to_string()).unwrap_or_default(),
             row.depth.as_str().to_owned(),
+            row.visit.as_str().to_owned(),
             ended.map(|it| it.end.as_str().to_owned()).unwrap_or_default(),
             number(ended.map(|it| u64::from(it.status))),
             number(ended.map(|it| it.bytes_up)),
@@ -208,8 +216,8 @@ fn access_table(policy: &Policy, rows: &[AccessRow]) -> Table {
 fn document(
     policy: &Policy,
     name: &str,
-    by: &str,
-    reason: &str,
+    (by, reason): (&str, &str),
+    visits: u64,
     tables: [(&str, Table); 3],
 ) -> Document {
     let section = |(heading, table): (&str, Table)| Section {
@@ -223,6 +231,11 @@ fn document(
         headline: String::new(),
         sections: tables.into_iter().map(section).collect(),
         footer: vec![
+            format!(
+                "Pages opened: {}, the same one again within five minutes left out. The rest of the requests are what \
+                 pages fetched (\"part\", \"frame\") and what leads elsewhere; what is \"unknown\" counts as opened.",
+                thousands(visits)
+            ),
             "Entries of the change log may name other people beside this one: read it before it is handed over."
                 .to_owned(),
             "Addresses of illegal content are hidden. Requests that nobody was proved to have made are not here, \

@@ -10,6 +10,7 @@ use ledger::episodes::REPEAT_MS;
 use ledger::episodes::visit::is_visit;
 use ledger::query::{AccessRow, Cursor, Filter, Order};
 use rules::change::UnblockHistory;
+use rules::visit::Visit;
 use std::collections::{HashMap, HashSet};
 
 /// Rows asked for at a time.
@@ -20,6 +21,14 @@ const MAX_ROWS: usize = 500_000;
 
 /// Most hosts that are counted apart.
 const MAX_HOSTS: usize = 10_000;
+
+/// What was answered, and where it is known whether somebody opened it: `locked (opened)`.
+pub(crate) fn answer(answer: &str, visit: Visit) -> String {
+    match visit {
+        Visit::Unknown => answer.to_owned(),
+        Visit::Opened | Visit::Part | Visit::Frame => format!("{answer} ({})", visit.as_str()),
+    }
+}
 
 /// The counts.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,7 +124,6 @@ mod tests {
     use rules::decide::{ReasonCode, Verdict};
     use rules::target::Scheme;
     use rules::time::UnixMillis;
-    use rules::visit::Visit;
 
     fn row(at: i64, user: Option<&str>, path: &str, visit: Visit) -> AccessRow {
         AccessRow {

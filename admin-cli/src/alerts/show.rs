@@ -6,6 +6,7 @@ use crate::failure::{Exit, Failure};
 use crate::log::{self, from_query_error, shown_address};
 use crate::output::{json_text, visible};
 use crate::school::{School, now, show_seconds};
+use crate::visits::answer;
 use crate::who::look;
 use ledger::alerts::watch::{episodes_of, find};
 use ledger::alerts::{Alert, AlertEvent, AlertStore, Alerts, NewEvent, Private};
@@ -109,7 +110,7 @@ impl Told {
             json!({
                 "at": at(row.at), "code": row.id.code(), "host": host, "path": path,
                 "reason": row.reason.as_str(), "sequence": row.cursor.to_string(),
-                "verdict": row.verdict.as_str(), "found": self.found(row),
+                "verdict": row.verdict.as_str(), "visit": row.visit.as_str(), "found": self.found(row),
             })
         };
         let review = |(review, note): (&ledger::alerts::Review, &Option<String>)| json!({ "at": at(review.at), "by": review.by, "outcome": review.outcome, "note": note });
@@ -196,7 +197,8 @@ impl Told {
             let address = format!("{host}{}", path.unwrap_or_default());
             let (at, code) = (show_seconds(clock, row.at), row.id.code());
             let found = self.found(row).join(", ");
-            say!("  {at}  {code}  {}  {}  {found}", visible(&address), row.reason.as_str());
+            let answer = answer(row.reason.as_str(), row.visit);
+            say!("  {at}  {code}  {}  {answer}  {found}", visible(&address));
         }
         if let Some(more) =
             episode.as_ref().map(|it| it.requests as usize - rows.len()).filter(|more| *more > 0)

@@ -9,8 +9,10 @@ use crate::failure::Failure;
 use crate::health;
 use crate::log::shown_address;
 use crate::school::{School, now, show_seconds};
+use crate::visits::answer;
 use ledger::alerts::{AlertEntry, AlertEvent, Channel, Private};
 use ledger::episodes::{Confidence, Person, theme_title};
+use ledger::query::AccessRow;
 use paper::{Block, Paper, Table};
 use proxy::snapshot::Snapshot;
 use rules::policy::Policy;
@@ -36,6 +38,11 @@ pub(super) async fn pdf(
         blocks.extend(alert(snapshot, told, done));
     }
     blocks.push(Block::Small(NO_PROOF.to_owned()));
+    blocks.push(Block::Small(
+        "Behind an answer stands what the browser said: \"opened\" as a page of its own, or fetched as a \"part\" of \
+         another page, such as a picture; a \"frame\" is taken for one by where it came from and how soon."
+            .to_owned(),
+    ));
     blocks.push(Block::Small(
         "The digest of evidence is the SHA-256 of a line for each record: code, time, verdict, reason, address, and \
          what was found, with spaces between. The same records give it again, in every format of this export."
@@ -117,13 +124,13 @@ fn alert(snapshot: &Snapshot, told: &Told, done: Vec<Vec<String>>) -> Vec<Block>
         ("Digest of evidence", digest(policy, told)),
     ];
     let facts = facts.map(|(name, value)| (name.to_owned(), value)).to_vec();
-    let access = |row: &_| {
+    let access = |row: &AccessRow| {
         let (host, path) = shown_address(policy, row);
         vec![
             show_seconds(clock, row.at),
             row.id.code(),
             format!("{host}{}", path.unwrap_or_default()),
-            format!("{}, {}", row.verdict.as_str(), row.reason.as_str()),
+            answer(&format!("{}, {}", row.verdict.as_str(), row.reason.as_str()), row.visit),
             told.found(row).join(", "),
         ]
     };

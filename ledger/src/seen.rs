@@ -126,7 +126,7 @@ pub(crate) async fn add_day(
              FROM rollup_ended r JOIN name l ON l.id = r.level GROUP BY 1, 2, 3, 4"
         }
         false => {
-            "SELECT l.value, CASE r.depth WHEN 0 THEN 0 ELSE 2 END, r.depth, 0, sum(r.requests)
+            "SELECT l.value, CASE r.depth & 15 WHEN 0 THEN 0 ELSE 2 END, r.depth & 15, 0, sum(r.requests)
              FROM rollup_depth r JOIN name l ON l.id = r.level WHERE r.verdict = 0 GROUP BY 1, 2, 3"
         }
     };

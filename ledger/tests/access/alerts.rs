@@ -13,6 +13,7 @@ use ledger::record::{Context, Decided, End};
 use rules::alert::Severity;
 use rules::category::{CategoryId, CategorySet};
 use rules::time::UnixMillis;
+use rules::visit::Visit;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -50,7 +51,8 @@ fn refuse(
     let at = UnixMillis(at);
     let id = journal.next_id(at);
     let (user, categories) = (Some(user), of(category));
-    let decided = Decided { user, host, categories, ..blocked(context, id, at) };
+    let visit = Visit::Opened;
+    let decided = Decided { user, host, categories, visit, ..blocked(context, id, at) };
     journal.refuse(&decided, refused(403, 900, 50)).unwrap();
     id.0
 }

@@ -168,7 +168,7 @@ fn on_paper(daemon: &Daemon) {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600, "for its reader alone");
-    let Ok(read) = Command::new("pdftotext").args(["-layout", path, "-"]).output() else {
+    let Ok(read) = Command::new("pdftotext").args(["-raw", path, "-"]).output() else {
         eprintln!("passed over: pdftotext is not installed");
         return;
     };
@@ -183,7 +183,8 @@ fn on_paper(daemon: &Daemon) {
         "Person sam",
         "signed in: somebody gave this name and its password",
         "Year 8",
-        "block, locked",
+        // Cells that flow over two lines are read line by line.
+        "block, site: 10",
         "told a.fenn by mail",
         "looked at it",
         "assigned it to q.whitmore",

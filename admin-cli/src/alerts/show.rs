@@ -193,8 +193,7 @@ impl Told {
             say!("  reviewed   {} by {by}, {outcome}{}", clock.show(review.at), visible(&note));
         }
         for row in rows {
-            let (host, path) = shown_address(policy, row);
-            let address = format!("{host}{}", path.unwrap_or_default());
+            let address = address(policy, row);
             let (at, code) = (show_seconds(clock, row.at), row.id.code());
             let found = self.found(row).join(", ");
             let answer = answer(row.reason.as_str(), row.visit);
@@ -212,6 +211,16 @@ impl Told {
             );
         }
         Ok(())
+    }
+}
+
+/// Host and path in one. What stands for a locked path is no path, and stands apart.
+pub(crate) fn address(policy: &Policy, row: &AccessRow) -> String {
+    let (host, path) = shown_address(policy, row);
+    match path {
+        Some(path) if path.starts_with('/') => format!("{host}{path}"),
+        Some(hidden) => format!("{host} {hidden}"),
+        None => host,
     }
 }
 

@@ -3,11 +3,10 @@
 //! records.
 
 use super::year_or_level;
-use crate::alerts::show::Told;
+use crate::alerts::show::{Told, address};
 use crate::alerts::store;
 use crate::failure::Failure;
 use crate::health;
-use crate::log::shown_address;
 use crate::school::{School, now, show_seconds};
 use crate::visits::answer;
 use ledger::alerts::{AlertEntry, AlertEvent, Channel, Private};
@@ -76,11 +75,10 @@ pub(super) async fn pdf(
 pub(super) fn digest(policy: &Policy, told: &Told) -> String {
     let mut text = String::new();
     for row in &told.rows {
-        let (host, path) = shown_address(policy, row);
         let (at, code) = (policy.clock().rfc3339(row.at), row.id.code());
         let (verdict, reason) = (row.verdict.as_str(), row.reason.as_str());
         let found = told.found(row).join(", ");
-        let address = format!("{host}{}", path.unwrap_or_default());
+        let address = address(policy, row);
         text.push_str(&format!("{code} {at} {verdict} {reason} {address} {found}\n"));
     }
     sum(&text)
@@ -125,11 +123,10 @@ fn alert(snapshot: &Snapshot, told: &Told, done: Vec<Vec<String>>) -> Vec<Block>
     ];
     let facts = facts.map(|(name, value)| (name.to_owned(), value)).to_vec();
     let access = |row: &AccessRow| {
-        let (host, path) = shown_address(policy, row);
         vec![
             show_seconds(clock, row.at),
             row.id.code(),
-            format!("{host}{}", path.unwrap_or_default()),
+            address(policy, row),
             answer(&format!("{}, {}", row.verdict.as_str(), row.reason.as_str()), row.visit),
             told.found(row).join(", "),
         ]

@@ -20,7 +20,7 @@ use ledger::query::{AccessRow, Cursor};
 use ledger::record::{Depth, End, Ended};
 use rules::alert::Severity;
 use rules::code::RequestId;
-use rules::decide::ReasonCode;
+use rules::decide::{ReasonCode, Verdict};
 use rules::host::Host;
 use rules::policy::ThemeAction;
 use rules::target::Scheme;
@@ -40,6 +40,8 @@ struct Counts {
     /// The same without repeats of a page.
     visits: u64,
     blocked: u64,
+    /// Of those, taken for pages that somebody opened.
+    blocked_opened: u64,
     /// Requests that carry a sign, themes counted apart.
     signs: u64,
     episodes: u64,
@@ -72,6 +74,7 @@ pub(crate) fn measure(
             "opened",
             "visits",
             "blocked",
+            "opened and blocked",
             "signs",
             "episodes",
             "due",
@@ -113,6 +116,7 @@ impl Counts {
         self.opened += other.opened;
         self.visits += other.visits;
         self.blocked += other.blocked;
+        self.blocked_opened += other.blocked_opened;
         self.signs += other.signs;
         self.episodes += other.episodes;
         self.due += other.due;
@@ -126,8 +130,9 @@ impl Counts {
 fn cells(name: &str, counts: &Counts) -> Vec<Cell> {
     let pages = counts.pages.len() as u64;
     let pages = if pages == 0 { Cell::from("-") } else { Cell::from(pages) };
-    let Counts { requests, opened, visits, blocked, signs, episodes, due, .. } = *counts;
-    let rest = [opened, visits, blocked, signs, episodes, due].map(Cell::Count);
+    let Counts { requests, opened, visits, blocked, blocked_opened, signs, episodes, due, .. } =
+        *counts;
+    let rest = [opened, visits, blocked, blocked_opened, signs, episodes, due].map(Cell::Count);
     [Cell::from(name), Cell::from(requests), pages].into_iter().chain(rest).collect()
 }
 
@@ -142,9 +147,10 @@ fn count(requests: &[&Request], lists: &Lists, levels: &Levels) -> Result<Counts
         let Some(row) = row((sequence, visit), request, lists, levels)? else { continue };
         counts.requests += 1;
         counts.pages.extend(request.page.clone());
-        counts.blocked += u64::from(row.verdict == rules::decide::Verdict::Block);
+        counts.blocked += u64::from(row.verdict == Verdict::Block);
         if is_visit(&row) {
             counts.opened += 1;
+            counts.blocked_opened += u64::from(row.verdict == Verdict::Block);
             let page = (request.person.clone(), format!("{}{:?}", row.host, row.path));
             let is_new = seen.get(&page).is_none_or(|before| row.at.0 - before >= REPEAT_MS);
             if is_new {

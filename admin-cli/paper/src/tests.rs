@@ -114,9 +114,8 @@ fn long_cases_flow_over_pages_with_their_headings_again_and_long_addresses_wrap(
         joined.contains("end60") && joined.contains("end61"),
         "the end of what was wrapped is there"
     );
-    assert_eq!(
+    assert!(
         joined.matches("part-of-a-path/").count() + 7 * 3 >= 7 * 130,
-        true,
         "{}",
         joined.matches("part-of-a-path/").count()
     );

@@ -3,17 +3,11 @@
 
 use crate::body::Incoming;
 use crate::connection::Client;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, ORIGIN, REFERER, UPGRADE, USER_AGENT};
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request};
 use rules::time::UnixMillis;
 use rules::visit::{Clues, Loads, Visit, told_by};
 use std::sync::{Mutex, PoisonError};
-
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-const PURPOSE: HeaderName = HeaderName::from_static("purpose");
-const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// The pages that are being loaded.
 #[derive(Debug, Default)]
@@ -34,24 +28,67 @@ impl Visits {
     }
 }
 
-/// What a head says. Most requests say all in their first two fields.
+/// What a head says, read in one go: each look-up of a name that is not there costs more than its fields do. Where the
+/// browser says itself what it asks for, the rest is not looked into.
 fn clues<'h>(method: &'h str, path: &'h str, headers: &'h HeaderMap) -> Clues<'h> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let dest = text(SEC_FETCH_DEST);
-    let told = Clues { method, path, dest, mode: text(SEC_FETCH_MODE), ..Clues::default() };
-    match dest {
-        Some(dest) if dest != "document" => told,
-        Some(_) => Clues { purpose: text(SEC_PURPOSE), ..told },
-        None => Clues {
-            websocket: text(UPGRADE).is_some_and(|to| to.eq_ignore_ascii_case("websocket")),
-            purpose: text(SEC_PURPOSE).or_else(|| text(PURPOSE)),
-            accept: text(ACCEPT),
-            agent: text(USER_AGENT),
-            requested_with: text(X_REQUESTED_WITH),
-            has_origin: headers.contains_key(ORIGIN),
-            content_type: text(CONTENT_TYPE),
-            referer: text(REFERER),
-            ..told
-        },
+    let mut found = Found::default();
+    for (name, value) in headers {
+        let place = match name.as_str() {
+            "sec-fetch-dest" => &mut found.dest,
+            "sec-fetch-mode" => &mut found.mode,
+            "sec-purpose" | "purpose" => &mut found.purpose,
+            "accept" => &mut found.accept,
+            "user-agent" => &mut found.agent,
+            "x-requested-with" => &mut found.requested_with,
+            "origin" => &mut found.origin,
+            "content-type" => &mut found.content_type,
+            "referer" => &mut found.referer,
+            "upgrade" => &mut found.upgrade,
+            _ => continue,
+        };
+        place.get_or_insert(value);
     }
+    let text = |value: Option<&'h HeaderValue>| value.and_then(|value| value.to_str().ok());
+    let told = Clues {
+        method,
+        path,
+        dest: text(found.dest),
+        mode: text(found.mode),
+        purpose: text(found.purpose),
+        ..Clues::default()
+    };
+    if told.dest.is_some() {
+        return told;
+    }
+    Clues {
+        websocket: found.upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket")),
+        accept: beginning(found.accept),
+        agent: beginning(found.agent),
+        requested_with: text(found.requested_with),
+        has_origin: found.origin.is_some(),
+        content_type: text(found.content_type),
+        referer: text(found.referer),
+        ..told
+    }
+}
+
+/// The fields that say something, each the first of its name.
+#[derive(Default)]
+struct Found<'h> {
+    dest: Option<&'h HeaderValue>,
+    mode: Option<&'h HeaderValue>,
+    purpose: Option<&'h HeaderValue>,
+    accept: Option<&'h HeaderValue>,
+    agent: Option<&'h HeaderValue>,
+    requested_with: Option<&'h HeaderValue>,
+    origin: Option<&'h HeaderValue>,
+    content_type: Option<&'h HeaderValue>,
+    referer: Option<&'h HeaderValue>,
+    upgrade: Option<&'h HeaderValue>,
+}
+
+/// As much of a field as is looked at, where that is how it begins.
+fn beginning(value: Option<&HeaderValue>) -> Option<&str> {
+    let bytes = value?.as_bytes();
+    std::str::from_utf8(&bytes[..bytes.len().min(16)]).ok()
 }

@@ -215,6 +215,29 @@ fn what_the_browser_says_a_page_fetched_is_never_urgent_and_what_was_opened_is_w
 }
 
 #[test]
+fn what_is_listed_as_advertising_besides_begins_an_episode_where_it_was_opened_or_read() {
+    let listed = |visit| {
+        let mut row = AccessRow { visit, ..row(0, 0, None, "a.example", "suicide") };
+        row.categories.push("trackers".to_owned());
+        row
+    };
+    for (visit, source, expected) in [
+        (Visit::Opened, Source::Site, false),
+        (Visit::Opened, Source::Page, false),
+        (Visit::Unknown, Source::Site, true),
+        (Visit::Unknown, Source::Page, false),
+        (Visit::Part, Source::Reply, false),
+    ] {
+        assert_eq!(is_embedded(&listed(visit), source), expected, "{visit:?} {source:?}");
+    }
+    let drugs = AccessRow {
+        categories: vec!["drugs".into(), "advertising".into()],
+        ..listed(Visit::Opened)
+    };
+    assert_eq!(taken(&[drugs]).episodes().len(), 1);
+}
+
+#[test]
 fn pages_that_were_opened_are_visits_once() {
     use crate::record::{End, Ended};
     let opened = AccessRow { visit: Visit::Opened, ..row(0, 0, None, "a.example", "games") };
@@ -227,9 +250,12 @@ fn pages_that_were_opened_are_visits_once() {
         let row = AccessRow { ended: ended(status), ..opened.clone() };
         assert_eq!(is_visit(&row), expected, "{status}");
     }
-    for (method, visit) in
-        [("PAGE", Visit::Opened), ("CONNECT", Visit::Unknown), ("GET", Visit::Part)]
-    {
+    for (method, visit) in [
+        ("PAGE", Visit::Opened),
+        ("PROMPT", Visit::Opened),
+        ("CONNECT", Visit::Unknown),
+        ("GET", Visit::Part),
+    ] {
         let row = AccessRow { method: method.to_owned(), visit, ..opened.clone() };
         assert!(!is_visit(&row), "{method}");
     }

@@ -13,7 +13,8 @@ const WIDGETS: [&str; 2] = ["advertising", "trackers"];
 
 /// Whether an access with a sign of this source was made by a page or a program rather than by somebody who opened
 /// something. What was read counts, whoever had it fetched: an assistant's answers are fetched by scripts, and any page
-/// may be called `story.js`.
+/// may be called `story.js`. A site that lists call advertising or trackers besides is taken for a widget only where
+/// nothing but its address is known, and the browser does not say that it was opened.
 #[must_use]
 pub fn is_embedded(row: &AccessRow, source: Source) -> bool {
     let is_by_address = matches!(source, Source::Site | Source::Url);
@@ -25,14 +26,20 @@ pub fn is_embedded(row: &AccessRow, source: Source) -> bool {
                 || is_of_scripts(&row.method)
         }
     };
-    is_told || row.categories.iter().any(|category| WIDGETS.contains(&category.as_str()))
+    let may_be_widget = is_by_address && row.visit != Visit::Opened;
+    is_told || may_be_widget && is_widget(row)
+}
+
+fn is_widget(row: &AccessRow) -> bool {
+    row.categories.iter().any(|category| WIDGETS.contains(&category.as_str()))
 }
 
 /// Whether somebody opened a page by it: not what leads elsewhere, as the page is what it leads to, and not the
-/// record of a page's words, which stands beside that of its request.
+/// records of a page's words and of what was written on it, which stand beside those of its requests.
 #[must_use]
 pub fn is_visit(row: &AccessRow) -> bool {
     let status = row.ended.map_or(0, |ended| ended.status);
     let leads_on = (300..400).contains(&status) && status != 304;
-    !is_embedded(row, Source::Site) && !leads_on && row.method != "CONNECT" && row.method != "PAGE"
+    let is_beside = matches!(row.method.as_str(), "CONNECT" | "PAGE" | "PROMPT");
+    !is_embedded(row, Source::Site) && !leads_on && !is_beside
 }

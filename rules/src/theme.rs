@@ -23,6 +23,10 @@ pub const MAX_NEAR: u16 = 24;
 pub const DEFAULT_NEAR: u16 = 5;
 /// Most phrases that sets may make of one that names them.
 pub const MAX_EXPANDED: usize = 4_000;
+/// Most phrases of one pack, each counted as what its sets make of it, the words of the sets themselves too.
+pub const MAX_PHRASES: usize = 200_000;
+/// Most bytes that these come to.
+pub const MAX_PHRASES_BYTES: usize = 16 << 20;
 
 /// How soon somebody must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

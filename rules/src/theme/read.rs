@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::{
-    DEFAULT_NEAR, Group, MAX_EXPANDED, MAX_NEAR, MAX_THEMES, MAX_WEIGHT, Pack, Phrase, PolicyError,
-    Severity, Theme,
+    DEFAULT_NEAR, Group, MAX_EXPANDED, MAX_NEAR, MAX_PHRASES, MAX_PHRASES_BYTES, MAX_THEMES,
+    MAX_WEIGHT, Pack, Phrase, PolicyError, Severity, Theme,
 };
 use crate::document::{Document, Value, suggest};
 
@@ -96,15 +96,15 @@ fn read_pack(document: &mut Document<'_>, root: &DeTable<'_>, file: &str) -> Pac
     let reviewed = reviewed.and_then(|value| document.truth(value, "reviewed = false"));
     let typed_only = root.get("typed_only");
     let typed_only = typed_only.and_then(|value| document.truth(value, "typed_only = true"));
-    let sets = read_sets(document, root);
-    let innocent = phrases(document, root, "innocent", &sets);
-    let ordinary = phrases(document, root, "ordinary", &sets);
+    let mut sets = read_sets(document, root);
+    let innocent = phrases(document, root, "innocent", &mut sets);
+    let ordinary = phrases(document, root, "ordinary", &mut sets);
     const EXAMPLE: &str = "[[group]] weight = 100, any = [\"word\"]";
     let tables = match root.get("group") {
         Some(value) => document.tables(value, EXAMPLE),
         None => Vec::new(),
     };
-    let groups = tables.into_iter().filter_map(|(at, table)| group(document, at, table, &sets));
+    let groups = tables.into_iter().filter_map(|(at, table)| group(document, at, table, &mut sets));
     let groups = groups.collect();
     Pack {
         file: file.to_owned(),
@@ -122,7 +122,7 @@ fn group(
     document: &mut Document<'_>,
     at: usize,
     table: &DeTable<'_>,
-    sets: &Sets,
+    sets: &mut Sets,
 ) -> Option<Group> {
     document.only_keys(table, "[[group]]", &GROUP_KEYS);
     if let Some(value) = table.get("about") {
@@ -175,12 +175,31 @@ fn weight(document: &mut Document<'_>, value: &Value<'_>) -> Option<i32> {
     weight
 }
 
-/// Words by the name of their set.
-type Sets = BTreeMap<String, Vec<String>>;
+/// The sets of a pack, and how much was made of them so far.
+#[derive(Default)]
+struct Sets {
+    /// Words by the name of their set.
+    words: BTreeMap<String, Vec<String>>,
+    phrases: usize,
+    bytes: usize,
+}
+
+impl Sets {
+    /// Counts phrases that are to be made; `false`: the pack may have no so many, and none is made any more.
+    fn may_make(&mut self, phrases: usize, bytes: usize) -> bool {
+        self.phrases = self.phrases.saturating_add(phrases);
+        self.bytes = self.bytes.saturating_add(bytes);
+        !self.are_full()
+    }
+
+    fn are_full(&self) -> bool {
+        self.phrases > MAX_PHRASES || self.bytes > MAX_PHRASES_BYTES
+    }
+}
 
 fn read_sets(document: &mut Document<'_>, root: &DeTable<'_>) -> Sets {
     const EXAMPLE: &str = "drug = [\"weed\", \"ketamine\"]";
-    let mut sets = Sets::new();
+    let mut sets = Sets::default();
     let Some(value) = root.get("sets") else { return sets };
     let Some(table) = document.table(value, EXAMPLE) else { return sets };
     for (at, name, value) in Document::rows(table) {
@@ -195,9 +214,9 @@ fn read_sets(document: &mut Document<'_>, root: &DeTable<'_>) -> Sets {
         // A set may name those that stand before it.
         let mut words = Vec::new();
         for (at, text) in texts {
-            words.extend(expand(document, at, text, &sets));
+            words.extend(expand(document, at, text, &mut sets));
         }
-        sets.insert(name.to_owned(), words);
+        sets.words.insert(name.to_owned(), words);
     }
     sets
 }
@@ -206,7 +225,7 @@ fn phrases(
     document: &mut Document<'_>,
     table: &DeTable<'_>,
     key: &str,
-    sets: &Sets,
+    sets: &mut Sets,
 ) -> Vec<Phrase> {
     let Some(value) = table.get(key) else { return Vec::new() };
     let mut phrases = Vec::new();
@@ -219,7 +238,11 @@ fn phrases(
 }
 
 /// The phrases that `buy <drug> online` stands for: one for each word of the set.
-fn expand(document: &mut Document<'_>, at: usize, text: &str, sets: &Sets) -> Vec<String> {
+fn expand(document: &mut Document<'_>, at: usize, text: &str, sets: &mut Sets) -> Vec<String> {
+    // That there are too many was told with the first.
+    if sets.are_full() {
+        return Vec::new();
+    }
     let mut done = vec![String::new()];
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('<') {
@@ -227,8 +250,8 @@ fn expand(document: &mut Document<'_>, at: usize, text: &str, sets: &Sets) -> Ve
             document.fault(at, format!("\"{text}\" has a < without a >"), "write it like <drug>");
             return Vec::new();
         };
-        let Some(words) = sets.get(name) else {
-            let fix = suggest(name, sets.keys().map(String::as_str))
+        let Some(words) = sets.words.get(name) else {
+            let fix = suggest(name, sets.words.keys().map(String::as_str))
                 .unwrap_or_else(|| format!("add it to [sets]: {name} = [\"word\"]"));
             document.fault(at, format!("no set called \"{name}\" before this"), fix);
             return Vec::new();
@@ -238,11 +261,27 @@ fn expand(document: &mut Document<'_>, at: usize, text: &str, sets: &Sets) -> Ve
             document.fault(at, what, "use with = [...] in place of one of the sets");
             return Vec::new();
         }
+        let lengths = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+        let (starts, ends) = (done.len(), words.len());
+        let bytes = lengths(&done)
+            .saturating_mul(ends)
+            .saturating_add(lengths(words).saturating_mul(starts))
+            .saturating_add(before.len().saturating_mul(starts * ends));
+        if bytes > MAX_PHRASES_BYTES {
+            sets.may_make(0, bytes);
+            too_many(document, at, text);
+            return Vec::new();
+        }
         done = done
             .iter()
             .flat_map(|start| words.iter().map(move |word| format!("{start}{before}{word}")))
             .collect();
         rest = after;
+    }
+    let bytes = done.iter().map(|phrase| phrase.len() + rest.len()).sum();
+    if !sets.may_make(done.len(), bytes) {
+        too_many(document, at, text);
+        return Vec::new();
     }
     done.iter_mut().for_each(|phrase| phrase.push_str(rest));
     if let Some(blank) = done.iter().find(|phrase| phrase.trim().is_empty()) {
@@ -251,6 +290,20 @@ fn expand(document: &mut Document<'_>, at: usize, text: &str, sets: &Sets) -> Ve
         return Vec::new();
     }
     done
+}
+
+fn too_many(document: &mut Document<'_>, at: usize, text: &str) {
+    // It may be the text that is too long.
+    let text: String = text.chars().take(80).collect();
+    let most = MAX_PHRASES_BYTES >> 20;
+    let what = format!(
+        "with \"{text}\" the pack has more than {MAX_PHRASES} phrases, or {most} MiB of them"
+    );
+    document.fault(
+        at,
+        what,
+        "use with = [...] in place of some of the sets, or make two packs of it",
+    );
 }
 
 fn needed_text<'v>(

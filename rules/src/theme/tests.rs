@@ -92,6 +92,29 @@ fn themes_have_a_name_and_a_severity() {
 }
 
 #[test]
+fn a_pack_has_so_many_phrases_in_all_and_no_more() {
+    let words: Vec<String> = (0..MAX_EXPANDED).map(|number| format!("\"w{number}\"")).collect();
+    let pack = |words: &[String], any: &str| {
+        let sets = format!("[sets]\na = [{}]\n", words.join(","));
+        let text = format!(
+            "theme = \"x\"\nlanguage = \"en\"\n{sets}[[group]]\nweight = 1\nany = [\n{any}]\n"
+        );
+        Pack::parse(&text, "x.toml")
+    };
+    // The set itself, and 49 lines of it.
+    let fits = MAX_PHRASES / MAX_EXPANDED - 1;
+    assert!(pack(&words, &"\"<a>\",\n".repeat(fits)).is_ok());
+    let faults = pack(&words, &"\"<a>\",\n".repeat(fits + 1_000)).unwrap_err();
+    assert_eq!(faults.len(), 1, "told once");
+    assert_eq!(faults[0].place, format!("x.toml:{}", 8 + fits));
+    assert!(faults[0].what.contains("more than 200000 phrases"), "{}", faults[0].what);
+    // Few words, and long ones.
+    let long = vec![format!("\"{}\"", "x".repeat(60_000)); 10];
+    let faults = pack(&long, &"\"<a> <a>\",\n".repeat(3)).unwrap_err();
+    assert_eq!((faults.len(), &*faults[0].place), (1, "x.toml:9"));
+}
+
+#[test]
 fn the_shipped_packs_name_shipped_themes_and_their_files_say_what_they_hold() {
     let themes = shipped_themes();
     assert_eq!(themes.len(), 12);

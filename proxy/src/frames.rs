@@ -30,6 +30,7 @@ pub(crate) struct Frames {
     message: Kind,
     is_last: bool,
     text: Vec<u8>,
+    is_lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,12 +47,21 @@ impl Frames {
     /// Takes the bytes that come next, however they are cut.
     ///
     /// # Errors
-    /// [`Unreadable`]: what follows cannot be read either.
+    /// [`Unreadable`], once: where the next frame begins is not known then, and what follows is not looked into.
     pub(crate) fn push(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         out: &mut dyn FnMut(Piece<'_>),
     ) -> Result<(), Unreadable> {
+        if self.is_lost {
+            return Ok(());
+        }
+        let read = self.read(bytes, out);
+        self.is_lost = read.is_err();
+        read
+    }
+
+    fn read(&mut self, mut bytes: &[u8], out: &mut dyn FnMut(Piece<'_>)) -> Result<(), Unreadable> {
         while !bytes.is_empty() {
             if self.left > 0 {
                 let count = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
@@ -216,6 +226,12 @@ mod tests {
         ] {
             assert_eq!(messages(bytes, 1), Err(Unreadable), "{bytes:x?}");
         }
+        // It is told once; what looks like a message behind it may be anything.
+        let (mut frames, mut pieces) = (Frames::default(), 0);
+        let mut push = |bytes: &[u8]| frames.push(bytes, &mut |_| pieces += 1);
+        assert_eq!(push(&[0xc1, 0x01, 0x41]), Err(Unreadable));
+        assert_eq!(push(&[0x81, 0x01, 0x41, 0xc1, 0x00]), Ok(()));
+        assert_eq!(pieces, 0);
         assert_eq!(messages(&[0x81, 0x00], 1).unwrap(), [b""]);
         assert!(messages(&[0x82, 0x01, 0x41], 1).unwrap().is_empty(), "binary");
     }

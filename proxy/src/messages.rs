@@ -17,7 +17,7 @@ use hyper::HeaderMap;
 use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
 use ledger::notes::SignSource;
 use ledger::record::End;
-use rules::decide::ReasonCode;
+use rules::decide::{ReasonCode, Verdict};
 use std::rc::Rc;
 
 /// What is sent to assistants is JSON, or plain.
@@ -124,12 +124,18 @@ impl Messages {
             self.record(Ruling::block(ReasonCode::PageWords));
             return self.go_on(false);
         }
-        if read == Err(Unreadable) && self.actions.block() {
-            self.told.clear();
-            self.record(Ruling::block(ReasonCode::Unscanned));
-            return self.go_on(false);
-        }
         let is_recorded = self.tell();
+        if read == Err(Unreadable) {
+            let ruling = Ruling::block(ReasonCode::Unscanned);
+            if self.actions.block() {
+                self.told.clear();
+                self.record(ruling);
+                return self.go_on(false);
+            }
+            // It passes from here on unread: that is recorded, once.
+            let is_told = self.record(Ruling { verdict: Verdict::Allow, ..ruling });
+            return self.go_on(is_recorded && is_told);
+        }
         self.go_on(is_recorded)
     }
 

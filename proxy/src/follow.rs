@@ -489,6 +489,8 @@ impl Follow {
     }
 
     fn swap(&self, snapshot: Snapshot) {
+        // Where a policy has no words of its own any more, nobody may have needed the shipped ones until now.
+        snapshot.themes.make_ready();
         self.current.store(Arc::new(snapshot));
         lock(&self.shared.status).swaps += 1;
         self.ticks.send_modify(|ticks| *ticks += 1);

@@ -49,6 +49,7 @@ impl Bench {
         let config =
             Arc::new(Config::parse_own_lists(text, "schoolgate.toml", folder.path()).unwrap());
         let snapshot = Snapshot::load(&config, now()).await.unwrap();
+        snapshot.themes.make_ready();
         let current: Current = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
         let follower = Follower::start(Arc::clone(&config), Arc::clone(&current)).unwrap();
         let bench = Self { folder, config, current, follower };
@@ -145,6 +146,7 @@ async fn a_changed_policy_is_live_within_a_second_recorded_and_kept() {
     bench.wait("a policy", async |snapshot| snapshot.policy.school() == "Sample School").await;
     let hash = bench.current.load().policy_hash.clone();
     assert_ne!(hash, first);
+    assert!(bench.current.load().themes.is_ready(), "no request waits for the words of themes");
     let entries = bench.log().await.entries_of(&["policy_applied"]).await.unwrap();
     assert_eq!(entries.len(), 2, "{entries:?}");
     let Event::PolicyApplied { hash: recorded, reason, .. } = &entries[1].event else { panic!() };

@@ -43,6 +43,18 @@ pub struct PolicyFile {
 #[derive(Debug, Default)]
 pub struct WordsOfThemes(OnceLock<Arc<Themes>>);
 
+impl WordsOfThemes {
+    /// Compiles what is not yet: before requests are answered by it, which would all wait for that.
+    pub(crate) fn make_ready(&self) {
+        let _: &Themes = self;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.get().is_some()
+    }
+}
+
 impl std::ops::Deref for WordsOfThemes {
     type Target = Themes;
 

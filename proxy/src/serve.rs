@@ -538,7 +538,7 @@ async fn load(config: &Config, recovered: Option<Event>) -> Result<Snapshot, Ser
     crate::demo::add_users(config, &log, now()).await?;
     let snapshot = Snapshot::load_to_serve(config, &log, now()).await?;
     // No request waits for them, and a school that has words of its own needs no others.
-    let _ = snapshot.themes.themes();
+    snapshot.themes.make_ready();
     words
         .join()
         .map_err(|_| system("the words of themes")(io::Error::other("stopped by a panic")))?;

@@ -2,11 +2,23 @@
 //! others without.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes by which what grows is counted.
 const STEP: u64 = 64 << 10;
+
+/// Bytes of each that grows which are not counted: however many others hold much, each has so many. How many there
+/// are at once is bounded by the connections and their streams.
+const FREE_OF_EACH: u64 = 256 << 10;
+
+/// The client of an address. A device may take any address of its IPv6 network, which is a /64.
+pub(crate) fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 => v4,
+    }
+}
 
 /// Bytes that may be held.
 #[derive(Debug)]
@@ -38,7 +50,7 @@ impl Room {
 
     /// Nothing held yet for a client.
     pub(crate) fn hold(self: &Arc<Self>, client: IpAddr) -> Held {
-        Held { room: Arc::clone(self), client, bytes: 0 }
+        Held { room: Arc::clone(self), client: client_of(client), bytes: 0 }
     }
 }
 
@@ -60,8 +72,10 @@ impl Held {
         true
     }
 
-    /// Counts up to so many bytes in all, and a little more so that it need not be counted often; `false`, and nothing is counted: so many may not be held.
+    /// Counts up to so many bytes in all but for the first 256 KiB, and a little more so that it need not be counted
+    /// often; `false`, and nothing is counted: so many may not be held.
     pub(crate) fn grow_to(&mut self, bytes: u64) -> bool {
+        let bytes = bytes.saturating_sub(FREE_OF_EACH);
         bytes <= self.bytes || self.add(bytes.next_multiple_of(STEP) - self.bytes)
     }
 
@@ -115,14 +129,30 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_is_counted_by_steps() {
+    fn what_grows_is_counted_by_steps_behind_its_first_bytes() {
         let room = Room::new(3 * STEP, 2 * STEP);
         let mut held = room.hold(IpAddr::from([10, 0, 0, 1]));
-        assert!(held.grow_to(0) && held.bytes == 0);
-        assert!(held.grow_to(1) && held.grow_to(STEP) && held.bytes == STEP);
-        assert!(held.grow_to(STEP + 1) && held.bytes == 2 * STEP);
-        assert!(!held.grow_to(2 * STEP + 1) && held.grow_to(10) && held.bytes == 2 * STEP);
-        drop(held);
+        let mut grow_to = |bytes| (held.grow_to(bytes), held.bytes);
+        assert_eq!(grow_to(FREE_OF_EACH), (true, 0));
+        assert_eq!(grow_to(FREE_OF_EACH + 1), (true, STEP));
+        assert_eq!(grow_to(FREE_OF_EACH + STEP), (true, STEP));
+        assert_eq!(grow_to(FREE_OF_EACH + STEP + 1), (true, 2 * STEP));
+        assert_eq!(grow_to(FREE_OF_EACH + 2 * STEP + 1), (false, 2 * STEP));
+        assert_eq!(grow_to(10), (true, 2 * STEP));
+        let mut other = room.hold(IpAddr::from([10, 0, 0, 2]));
+        assert!(other.add(STEP) && !other.add(1), "all is held");
+        assert!(room.hold(IpAddr::from([10, 0, 0, 3])).grow_to(FREE_OF_EACH), "of each");
+        drop((held, other));
         assert_eq!(room.held.lock().unwrap().all, 0);
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_client() {
+        let room = Room::new(400, 200);
+        let hold = |address: &str| room.hold(address.parse().unwrap());
+        let (mut one, mut other) = (hold("2001:db8::1"), hold("2001:db8::ffff:0:0:2"));
+        assert!(one.add(200) && !other.add(1));
+        assert!(hold("2001:db8:0:1::1").add(200));
+        assert_eq!(client_of("::ffff:10.0.0.1".parse().unwrap()), IpAddr::from([10, 0, 0, 1]));
     }
 }

@@ -39,6 +39,8 @@ use tokio::sync::watch;
 /// Bytes of windows of content codings that are held at once, a quarter of them for one client: four of the largest there
 /// are. They fill with what is decoded, so that a page counts for no more than its own length.
 const MOST_WINDOWS: u64 = 256 << 20;
+/// Of those for one client: one of the largest there are, or many pages.
+const MOST_WINDOWS_OF_CLIENT: u64 = MOST_WINDOWS / 16;
 
 /// Why the proxy does not serve.
 #[derive(Debug, Error)]
@@ -177,7 +179,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         metrics: metrics.clone(),
         heartbeats: Arc::clone(&heartbeats),
         scanner: scanner.clone(),
-        windows: Room::new(MOST_WINDOWS, MOST_WINDOWS / 4),
+        windows: Room::new(MOST_WINDOWS, MOST_WINDOWS_OF_CLIENT),
         workers,
         admission: Arc::clone(&admission),
         stop: stopped.clone(),

@@ -89,8 +89,11 @@ impl Unavailable {
 pub struct Scanner {
     settings: Arc<ScannerSettings>,
     turns: Arc<Turns>,
-    /// Bytes of files that are held back, of all scans and of what was scanned and has not left yet.
+    /// Bytes of files that are held back, of all scans.
     held: Arc<Room>,
+    /// Bytes of what was scanned and has not left yet: however slowly clients take that, it keeps no others from being
+    /// scanned.
+    leaving: Arc<Room>,
 }
 
 trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -121,10 +124,12 @@ impl Scanner {
     #[must_use]
     pub fn new(settings: ScannerSettings) -> Scanner {
         let turns = Arc::new(Turns::new(settings.max_scans));
-        // As many of the largest files that are scanned as may be scanned at once; a client half of that.
+        // As many of the largest files that are scanned as may be scanned at once; a client a quarter of that, as of
+        // the turns.
         let most = settings.max_file_bytes.saturating_mul(settings.max_scans as u64);
-        let held = Room::new(most, settings.max_file_bytes.max(most / 2));
-        Scanner { settings: Arc::new(settings), turns, held }
+        let most_of_client = settings.max_file_bytes.max(most / 4);
+        let room = || Room::new(most, most_of_client);
+        Scanner { settings: Arc::new(settings), turns, held: room(), leaving: room() }
     }
 
     /// Where it is and how long and how much it may take.
@@ -136,6 +141,12 @@ impl Scanner {
     /// Nothing held yet of a file that a client fetches.
     pub(crate) fn hold(&self, client: IpAddr) -> Held {
         self.held.hold(client)
+    }
+
+    /// What is held of a file was scanned, and waits only for its client. Where that has too much of it already, it
+    /// goes on counting among what is scanned.
+    pub(crate) fn leaves(&self, held: &mut Held) {
+        held.move_to(&self.leaving);
     }
 
     /// A turn for a client's file that is still coming, if one is left.

@@ -79,6 +79,14 @@ impl Held {
         bytes <= self.bytes || self.add(bytes.next_multiple_of(STEP) - self.bytes)
     }
 
+    /// Counts all of it in another room, if there is so much left in that; else it stays where it is.
+    pub(crate) fn move_to(&mut self, room: &Arc<Room>) {
+        let mut moved = room.hold(self.client);
+        if moved.add(self.bytes) {
+            *self = moved;
+        }
+    }
+
     /// So many bytes are held no longer.
     pub(crate) fn let_go(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
@@ -154,5 +162,26 @@ mod tests {
         assert!(one.add(200) && !other.add(1));
         assert!(hold("2001:db8:0:1::1").add(200));
         assert_eq!(client_of("::ffff:10.0.0.1".parse().unwrap()), IpAddr::from([10, 0, 0, 1]));
+    }
+
+    #[test]
+    fn what_moves_is_counted_where_it_went_if_there_is_room() {
+        let (from, to) = (Room::new(400, 200), Room::new(400, 200));
+        let client = IpAddr::from([10, 0, 0, 1]);
+        let (mut one, mut other) = (from.hold(client), from.hold(client));
+        assert!(one.add(150));
+        one.move_to(&to);
+        assert!(other.add(200));
+        other.move_to(&to);
+        let all = |room: &Room| room.held.lock().unwrap().all;
+        assert_eq!((all(&from), all(&to)), (200, 150), "no more than 200 there");
+        one.let_go(100);
+        other.move_to(&to);
+        assert_eq!((all(&from), all(&to)), (200, 50));
+        other.let_go(50);
+        other.move_to(&to);
+        assert_eq!((all(&from), all(&to)), (0, 200));
+        drop((one, other));
+        assert_eq!((all(&from), all(&to)), (0, 0));
     }
 }

@@ -301,6 +301,9 @@ impl Scanning {
         if let Some(file) = &mut self.file {
             file.scan_is_over();
         }
+        if let (Some(scanner), Some(place)) = (&self.worker.scanner, &mut self.place) {
+            scanner.leaves(place);
+        }
         let stopped = match answer {
             Answer::Clean => None,
             Answer::Refused(stopped) => Some(stopped),

@@ -307,6 +307,23 @@ mod tests {
     use crate::config::{ScannerPlace, ScannerSettings};
 
     #[test]
+    fn a_client_holds_a_quarter_and_what_was_scanned_leaves_room_for_what_waits() {
+        let scanner = Scanner::new(ScannerSettings {
+            place: ScannerPlace::Socket("/nowhere".into()),
+            connect_timeout_ms: 1,
+            scan_timeout_ms: 1,
+            max_file_bytes: 100,
+            max_scans: 8,
+            trickle_after_ms: 1,
+        });
+        let client = IpAddr::from([10, 0, 0, 1]);
+        let mut file = scanner.hold(client);
+        assert!(file.add(200) && !scanner.hold(client).add(1));
+        scanner.leaves(&mut file);
+        assert!(scanner.hold(client).add(200), "it waits for its client alone");
+    }
+
+    #[test]
     fn what_is_kept_without_its_coding_counts_until_it_is_given_up() {
         let scanner = Scanner::new(ScannerSettings {
             place: ScannerPlace::Socket("/nowhere".into()),

@@ -4,6 +4,7 @@
 //! is still coming gets one only where others are left: half of all, and one of its client's own, are for files that
 //! are there whole. However slowly files come, those that are there find a turn.
 
+use crate::room::client_of;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +78,7 @@ impl Turns {
     }
 
     fn of_client(&self, client: IpAddr) -> OfClient {
+        let client = client_of(client);
         let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = by_client.get(&client) {
             return known.clone();
@@ -125,6 +127,14 @@ mod tests {
             let kept = turns.by_client.lock().unwrap().len();
             assert_eq!(kept, 2, "the one that has a turn, and the last");
         }
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_have_the_turns_of_one_client() {
+        let turns = Turns::new(8);
+        let early = |address: &str| turns.early(address.parse().unwrap());
+        let _one = early("2001:db8::1").unwrap();
+        assert!(early("2001:db8::2").is_none() && early("2001:db8:0:1::1").is_some());
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Visits {
 }
 
 /// What a head says, read in one go: each look-up of a name that is not there costs more than its fields do. Where the
-/// browser says itself what it asks for, the rest is not looked into.
+/// browser says itself what it asks for, no more is looked into than what shows that this was written over.
 fn clues<'h>(method: &'h str, path: &'h str, headers: &'h HeaderMap) -> Clues<'h> {
     let mut found = Found::default();
     for (name, value) in headers {
@@ -44,6 +44,7 @@ fn clues<'h>(method: &'h str, path: &'h str, headers: &'h HeaderMap) -> Clues<'h
             "content-type" => &mut found.content_type,
             "referer" => &mut found.referer,
             "upgrade" => &mut found.upgrade,
+            "upgrade-insecure-requests" => &mut found.upgrades,
             _ => continue,
         };
         place.get_or_insert(value);
@@ -55,6 +56,9 @@ fn clues<'h>(method: &'h str, path: &'h str, headers: &'h HeaderMap) -> Clues<'h
         dest: text(found.dest),
         mode: text(found.mode),
         purpose: text(found.purpose),
+        accept: beginning(found.accept),
+        upgrades: found.upgrades.is_some_and(|value| value.as_bytes() == b"1"),
+        requested_with: text(found.requested_with),
         ..Clues::default()
     };
     if told.dest.is_some() {
@@ -62,9 +66,7 @@ fn clues<'h>(method: &'h str, path: &'h str, headers: &'h HeaderMap) -> Clues<'h
     }
     Clues {
         websocket: found.upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket")),
-        accept: beginning(found.accept),
         agent: beginning(found.agent),
-        requested_with: text(found.requested_with),
         has_origin: found.origin.is_some(),
         content_type: text(found.content_type),
         referer: text(found.referer),
@@ -85,10 +87,34 @@ struct Found<'h> {
     content_type: Option<&'h HeaderValue>,
     referer: Option<&'h HeaderValue>,
     upgrade: Option<&'h HeaderValue>,
+    upgrades: Option<&'h HeaderValue>,
 }
 
 /// As much of a field as is looked at, where that is how it begins.
 fn beginning(value: Option<&HeaderValue>) -> Option<&str> {
     let bytes = value?.as_bytes();
     std::str::from_utf8(&bytes[..bytes.len().min(16)]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_calls_a_page_a_picture_is_looked_into() {
+        let told = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields.iter().map(|(name, value)| {
+                (hyper::header::HeaderName::from_static(name), HeaderValue::from_static(value))
+            });
+            let headers: HeaderMap = fields.collect();
+            told_by(&clues("GET", "/", &headers))
+        };
+        let picture = ("sec-fetch-dest", "image");
+        assert_eq!(told(&[picture, ("accept", "image/png,*/*;q=0.8")]), Some(Visit::Part));
+        let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        assert_eq!(told(&[picture, html]), Some(Visit::Opened));
+        assert_eq!(told(&[("upgrade-insecure-requests", "1"), picture]), Some(Visit::Opened));
+        let script = ("x-requested-with", "XMLHttpRequest");
+        assert_eq!(told(&[picture, html, script]), Some(Visit::Part));
+    }
 }

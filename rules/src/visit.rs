@@ -67,6 +67,8 @@ pub struct Clues<'a> {
     pub accept: Option<&'a str>,
     /// `User-Agent`.
     pub agent: Option<&'a str>,
+    /// Whether there is `Upgrade-Insecure-Requests: 1`, which browsers send with pages alone.
+    pub upgrades: bool,
     /// `X-Requested-With`.
     pub requested_with: Option<&'a str>,
     /// Whether there is an `Origin`.
@@ -89,6 +91,7 @@ impl<'a> Clues<'a> {
             purpose: field("sec-purpose").or_else(|| field("purpose")),
             accept: field("accept"),
             agent: field("user-agent"),
+            upgrades: field("upgrade-insecure-requests") == Some("1"),
             requested_with: field("x-requested-with"),
             has_origin: field("origin").is_some(),
             content_type: field("content-type"),
@@ -148,11 +151,27 @@ pub fn told_by(clues: &Clues<'_>) -> Option<Visit> {
         (Some(dest), _) if FRAMES.contains(&dest) => Some(Visit::Part),
         // Asked for by a site's service worker, for somebody who opens a page.
         (Some(_), Some("navigate")) => Some(Visit::Opened),
+        // An extension may have written over what the browser said of it.
+        (Some(_), _) if asks_for_page(clues) => Some(Visit::Opened),
         (Some(_), _) => Some(Visit::Part),
         (None, Some("navigate")) => None,
         (None, Some(_)) => Some(Visit::Part),
         (None, None) => by_accept(clues),
     }
+}
+
+/// Whether it has what browsers send where they open a page, and pages' scripts do not.
+fn asks_for_page(clues: &Clues<'_>) -> bool {
+    clues.upgrades || is_html_first(clues) && !is_xml_http(clues)
+}
+
+fn is_html_first(clues: &Clues<'_>) -> bool {
+    clues.accept.is_some_and(|accept| accept.starts_with("text/html"))
+}
+
+/// Whether a script's library says that it asks.
+fn is_xml_http(clues: &Clues<'_>) -> bool {
+    clues.requested_with.is_some_and(|it| it.eq_ignore_ascii_case("XMLHttpRequest"))
 }
 
 /// Who asked, where there is no fetch metadata.
@@ -162,16 +181,15 @@ fn by_accept(clues: &Clues<'_>) -> Option<Visit> {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         OF_FORMS.iter().any(|form| form.eq_ignore_ascii_case(kind))
     };
-    let is_script =
-        clues.requested_with.is_some_and(|it| it.eq_ignore_ascii_case("XMLHttpRequest"))
-            || is_get && clues.has_origin
-            || !is_get && clues.content_type.is_some_and(|kind| !of_form(kind))
-            || is_part(clues.path)
-            || clues.referer.is_some_and(|from| is_part(path_of(from)));
+    let is_script = is_xml_http(clues)
+        || is_get && clues.has_origin
+        || !is_get && clues.content_type.is_some_and(|kind| !of_form(kind))
+        || is_part(clues.path)
+        || clues.referer.is_some_and(|from| is_part(path_of(from)));
     let accept = clues.accept.unwrap_or_default();
     if is_script {
         Some(Visit::Part)
-    } else if accept.starts_with("text/html") || accept.starts_with("application/x") {
+    } else if is_html_first(clues) || accept.starts_with("application/x") {
         None
     } else if clues.agent.is_some_and(|agent| agent.starts_with("Mozilla/")) {
         // All browsers accept HTML where they open a page.
@@ -211,6 +229,30 @@ mod tests {
             ("a frame", secure("iframe", "navigate"), Some(Visit::Part)),
             ("a picture", secure("image", "no-cors"), Some(Visit::Part)),
             ("a fetch", secure("empty", "cors"), Some(Visit::Part)),
+            (
+                "a page that is called a picture",
+                Clues { accept: Some(HTML), ..secure("image", "no-cors") },
+                Some(Visit::Opened),
+            ),
+            (
+                "the same, by what else comes with it",
+                Clues { upgrades: true, ..secure("empty", "cors") },
+                Some(Visit::Opened),
+            ),
+            (
+                "a script that puts HTML into its page",
+                Clues {
+                    accept: Some("text/html, */*; q=0.01"),
+                    requested_with: Some("XMLHttpRequest"),
+                    ..secure("empty", "cors")
+                },
+                Some(Visit::Part),
+            ),
+            (
+                "a frame, as it is sent",
+                Clues { accept: Some(HTML), upgrades: true, ..secure("iframe", "navigate") },
+                Some(Visit::Part),
+            ),
             ("a service worker's page", secure("empty", "navigate"), Some(Visit::Opened)),
             (
                 "fetched in case",

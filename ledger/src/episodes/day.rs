@@ -2,7 +2,7 @@
 
 use super::person::{Devices, Person};
 use super::sign::{Sign, Source};
-use super::visit::is_embedded;
+use super::visit::{is_embedded, may_be_opened};
 use super::{BURST_MS, GAP_MS, REPEAT_MS};
 use crate::notes::WordsKind;
 use crate::query::AccessRow;
@@ -128,9 +128,21 @@ struct Track {
     counted: Option<UnixMillis>,
     /// What counted lately, with when.
     pages: VecDeque<(u64, UnixMillis)>,
+    /// What was last taken for a frame by its time alone, with when.
+    framed: Option<(u64, UnixMillis)>,
 }
 
 impl Track {
+    /// Whether what is taken for a frame is the second within an episode's time, and neither the same nor of one page
+    /// with the first. Pages rarely have two such, and who goes from one refused site to the next has.
+    fn is_second_frame(&mut self, page: u64, at: UnixMillis) -> bool {
+        let first = self.framed.replace((page, at));
+        first.is_some_and(|(known, then)| {
+            let passed = (at.0 - then.0).abs();
+            known != page && (BURST_MS..GAP_MS).contains(&passed)
+        })
+    }
+
     /// Whether a sign tells of something new, and not of the same page again.
     fn is_new(&mut self, page: Option<u64>, sign: &Sign, at: UnixMillis) -> bool {
         let within = |then: UnixMillis, span: i64| (at.0 - then.0).abs() < span;
@@ -224,10 +236,16 @@ impl EpisodeDay {
         let person = self.devices.person(row, &sign.theme);
         let key = (person.clone(), sign.theme.clone());
         let is_known = self.tracks.contains_key(&key);
-        if !is_known && is_noise && sign.severity < Severity::Urgent {
+        let may_be_opened = may_be_opened(row, sign.source);
+        if !is_known && is_noise && !may_be_opened && sign.severity < Severity::Urgent {
             return None;
         }
         let track = self.tracks.entry(key).or_default();
+        let page = page_of(row, sign);
+        let is_second = may_be_opened
+            && sign.severity < Severity::Urgent
+            && page.is_some_and(|page| track.is_second_frame(page, row.at));
+        let is_noise = is_noise && !is_second;
         let open = track.open.filter(|place| {
             let episode = &self.episodes[*place];
             row.at.0 < episode.last.0.saturating_add(GAP_MS)
@@ -244,7 +262,7 @@ impl EpisodeDay {
             }
         }
         // The one urgent sign must count, whatever it is.
-        let counts = (!is_noise && track.is_new(page_of(row, sign), sign, row.at)) || begins;
+        let counts = (!is_noise && track.is_new(page, sign, row.at)) || begins;
         if counts {
             track.signs += 1;
             track.counted = Some(row.at);
@@ -292,8 +310,12 @@ impl EpisodeDay {
 /// A sign as it weighs, and whether it is of no account by itself. That somebody's browser asked for a site says
 /// little where a page had it ask: what of an ordinary page is refused, a widget or a picture, is never urgent and
 /// begins nothing. But pages are built of illegal pictures too, and lists name these alone: what is locked counts as
-/// high, so that one is not told at once and a second is.
+/// high, so that one is not told at once and a second is. What is taken for a frame by its time alone is routine, where
+/// it is not urgent.
 fn judged(row: &AccessRow, sign: &Sign) -> (Sign, bool) {
+    if may_be_opened(row, sign.source) && sign.severity < Severity::Urgent {
+        return (Sign { severity: Severity::Routine, ..sign.clone() }, false);
+    }
     if row.visit != Visit::Part || !matches!(sign.source, Source::Site | Source::Url) {
         return (sign.clone(), false);
     }

@@ -189,6 +189,23 @@ fn what_the_browser_says_a_page_fetched_is_never_urgent_and_what_was_opened_is_w
     assert_eq!(due(&[told(0, 0, "a.example", "suicide", Visit::Frame)]), [Some(Urgent)]);
     assert_eq!(due(&[told(0, 0, "a.example", "drugs", Visit::Frame)]), []);
 
+    // A second one within an episode's time may be the next of some that somebody opened; both at once are one page's.
+    let framed = |sequence, at, host: &str| told(sequence, at, host, "weapons", Visit::Frame);
+    for (host, at, expected) in [
+        ("b.example", MINUTE, 1),
+        ("b.example", 29 * MINUTE, 1),
+        ("b.example", 1_900, 0),
+        ("a.example", MINUTE, 0),
+        ("b.example", 30 * MINUTE, 0),
+    ] {
+        let day = taken(&[framed(0, 0, "a.example"), framed(1, at, host)]);
+        let begun: Vec<_> = day.episodes().iter().map(|it| (it.severity, it.signs)).collect();
+        assert_eq!(begun, vec![(Routine, 1); expected], "{host} {at}");
+    }
+    let high = |sequence, at, host: &str| told(sequence, at, host, "extremism", Visit::Frame);
+    let day = taken(&[high(0, 0, "a.example"), high(1, MINUTE, "b.example")]);
+    assert_eq!(day.episodes().iter().map(|it| it.severity).collect::<Vec<_>>(), [Routine]);
+
     // Beside what was opened it is counted among the requests, and makes nothing worse.
     let rows = [
         told(0, 0, "a.example", "weapons", Visit::Opened),

@@ -30,6 +30,12 @@ pub fn is_embedded(row: &AccessRow, source: Source) -> bool {
     is_told || may_be_widget && is_widget(row)
 }
 
+/// Whether a refused site was taken for a frame by its time alone, and may have been opened: a result that is chosen as
+/// soon as it is there, in a browser that does not say what it opens.
+pub(super) fn may_be_opened(row: &AccessRow, source: Source) -> bool {
+    row.visit == Visit::Frame && source == Source::Site && !is_widget(row)
+}
+
 fn is_widget(row: &AccessRow) -> bool {
     row.categories.iter().any(|category| WIDGETS.contains(&category.as_str()))
 }

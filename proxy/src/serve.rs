@@ -36,8 +36,8 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Bytes of windows of content codings that are held at once, a quarter of them for one client: four of the largest there
-/// are. They fill with what is decoded, so that a page counts for no more than its own length.
+/// Bytes of windows of content codings that are held at once beside the first of each body. They fill with what is
+/// decoded, so that a page counts for no more than its own length.
 const MOST_WINDOWS: u64 = 256 << 20;
 /// Of those for one client: one of the largest there are, or many pages.
 const MOST_WINDOWS_OF_CLIENT: u64 = MOST_WINDOWS / 16;

@@ -44,6 +44,8 @@ pub(super) trait Strings {
     /// A part of the value, its escapes read.
     fn take(&mut self, part: &[u8]);
     fn end(&mut self);
+    /// What is in no value: a part of a key, its escapes read, or what stands outside of strings.
+    fn beside(&mut self, _part: &[u8]) {}
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +147,9 @@ impl Json {
     }
 
     fn between(&mut self, byte: u8, strings: &mut impl Strings) {
+        if byte != b'"' {
+            strings.beside(&[byte]);
+        }
         match byte {
             b'"' => {
                 self.state = State::Inside;
@@ -204,6 +209,7 @@ impl Json {
             strings.take(part);
             return;
         }
+        strings.beside(part);
         let room = &mut self.key[self.key_length..];
         for (to, byte) in room.iter_mut().zip(part) {
             *to = byte.to_ascii_lowercase();

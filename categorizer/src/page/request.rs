@@ -46,7 +46,9 @@ const KEYS: [&[u8]; 21] = [
 ///   JSON within a string too, and its keys that have a blank in them. An assistant is sent what was said before each time, and it is all read.
 /// - Forms: all values, and JSON within them.
 /// - Multipart: all fields that are no file.
-/// - Plain text.
+/// - Plain text. What is JSON is read as such, as some pages send it so, which browsers let them send anywhere, and as web
+///   sockets say of nothing what it is. Of what begins as JSON and is longer than [`MAX_VALUE_BYTES`], so that whether it
+///   is shows too late, keys and what stands outside of strings are text too.
 ///
 /// Values are parted. Memory is bounded by some [`MAX_VALUE_BYTES`].
 #[derive(Debug)]
@@ -90,12 +92,16 @@ impl RequestText {
                 Kind::Json(json) => json.push(piece, &mut self.values),
                 Kind::Form(form) => form.push(piece, &mut self.values),
                 Kind::Multipart(multipart) => multipart.push(piece, &mut self.values),
-                // Some pages send JSON as plain text, which browsers let them send anywhere.
-                Kind::Plain if !self.values.is_within => self.values.begin_value(true),
-                Kind::Plain => {}
-            }
-            if let Kind::Plain = self.kind {
-                self.values.take(piece);
+                Kind::Plain => {
+                    if !self.values.is_within {
+                        self.values.begin_value(true);
+                    }
+                    if self.values.is_full(piece) && begins_json(&self.values.value) {
+                        self.kind = Kind::Json(self.values.long_json(piece));
+                    } else {
+                        self.values.take(piece);
+                    }
+                }
             }
             self.values.text.read(out);
         }
@@ -125,6 +131,8 @@ struct Values {
     is_long: bool,
     is_within: bool,
     nesting: u8,
+    /// Whether nothing is left out, as it may be no JSON.
+    is_all_text: bool,
 }
 
 impl Values {
@@ -135,12 +143,27 @@ impl Values {
         self.is_within = true;
         self.is_told = is_told;
     }
+
+    /// Whether it is longer with this than what is judged as a whole.
+    fn is_full(&self, part: &[u8]) -> bool {
+        !self.is_long && self.value.len() + part.len() > MAX_VALUE_BYTES
+    }
+
+    /// Reads the value, which goes on with this part, as JSON from its beginning.
+    fn long_json(&mut self, part: &[u8]) -> Json {
+        let value = std::mem::take(&mut self.value);
+        (self.is_within, self.is_all_text) = (false, true);
+        let mut json = Json::default();
+        json.push(&value, self);
+        json.push(part, self);
+        json
+    }
 }
 
 impl Strings for Values {
     fn begin(&mut self, place: &Place) {
         let key = place.key();
-        self.begin_value(key.is_empty() || KEYS.contains(&key));
+        self.begin_value(self.is_all_text || key.is_empty() || KEYS.contains(&key));
     }
 
     fn take(&mut self, part: &[u8]) {
@@ -178,6 +201,20 @@ impl Strings for Values {
         }
         self.text.part();
     }
+
+    fn beside(&mut self, part: &[u8]) {
+        // Of JSON within a value that is told as a whole.
+        if self.is_all_text && self.nesting == 0 {
+            self.text.push(part);
+        }
+    }
+}
+
+/// Whether a value begins as JSON does, behind the digits that some send its length in.
+fn begins_json(value: &[u8]) -> bool {
+    let value = value.trim_ascii_start();
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    matches!(value[digits..].trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// A value that is JSON and nothing else, behind the digits that some send its length in. What only looks so is what

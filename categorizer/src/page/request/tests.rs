@@ -61,6 +61,25 @@ fn what_people_wrote_is_read_from_every_kind_of_body() {
 }
 
 #[test]
+fn long_json_in_plain_text_is_read_without_its_escapes_and_nothing_of_it_is_left_out() {
+    let long = "word ".repeat(MAX_VALUE_BYTES / 4);
+    let json = r#" 17 {"id":"b7","messages":[{"content":"LONG"},{"content":"how\nto \u0073wim"},{"a key":["x"]}],
+        "v":"{\"parts\":[\"far out\"]}"} and then"#;
+    let prose = "[LONG] he said \"swim\" and went";
+    for size in [1_000, 100_000] {
+        let read = text_of("text/plain", &json.replace("LONG", &long), size);
+        for wanted in ["how to swim\n", "a key", "x\n", "far out\n", "and then"] {
+            assert!(read.contains(wanted), "{wanted}: {:?}", &read[read.len() - 200..]);
+        }
+        let read = text_of("text/plain", &prose.replace("LONG", &long), size);
+        assert!(read.ends_with("word ] he said swim\nand went\n"), "{}", &read[read.len() - 50..]);
+        // Nothing else is taken for it.
+        let read = text_of("text/plain", &format!("{long} \\u0073wim"), size);
+        assert!(read.ends_with("word \\u0073wim\n"));
+    }
+}
+
+#[test]
 fn a_body_of_any_size_is_read_within_bounds() {
     let kinds = [
         ("application/json", "{\"content\":\""),
@@ -71,6 +90,8 @@ fn a_body_of_any_size_is_read_within_bounds() {
         ),
         ("multipart/form-data; boundary=b", "--b\r\nX: "),
         ("text/plain", ""),
+        ("text/plain", "{\"content\":\""),
+        ("text/plain", "["),
     ];
     for (kind, start) in kinds {
         for piece in ["word ", "\r\n-", "%", "[\"", "\\u"] {

@@ -204,7 +204,13 @@ fn pages_of_types_that_browsers_show_are_read_and_what_is_not_is_in_the_log() {
     daemon.origin.answer_with("/coding", &format!("200 OK\r\n{html} dcb\r\n"), &[(0, &packed)]);
     let piece = "206 Partial Content\r\nContent-Range: bytes 0-99/9000\r\n";
     daemon.origin.answer_with("/piece", &format!("{piece}{html} gzip\r\n"), &[(0, &packed)]);
-    for path in ["/coding", "/piece"] {
+    // Of what is said in it nothing shows in so few bytes.
+    let plain = format!("{piece}Content-Type: text/html\r\n");
+    daemon.origin.answer_with("/bytes", &plain, &[(0, &page.as_bytes()[..100])]);
+    let whole = plain.replace("0-99/9000", "0-99/100");
+    daemon.origin.answer_with("/whole", &whole, &[(0, &harmless(100).as_bytes()[..100])]);
+    assert!(get(KS2, "/whole").is_from_origin());
+    for path in ["/coding", "/piece", "/bytes"] {
         assert_eq!(get(KS2, path).json()["reason"], "unscanned", "{path}");
         let watched = get(STAFF, path);
         assert!(watched.is_from_origin(), "{path}: {watched:?}");
@@ -215,16 +221,16 @@ fn pages_of_types_that_browsers_show_are_read_and_what_is_not_is_in_the_log() {
     daemon.origin.answer_with("/broken", &format!("200 OK\r\n{html} gzip\r\n"), &[(0, &broken)]);
     assert_eq!(get(KS3, "/broken").body, broken);
     // Of each shown page two, and one more of the last; of those not read the request's and one more.
-    let pages = daemon.wait_records(6 * 2 + 1 + 2 * 4 + 2);
+    let pages = daemon.wait_records(6 * 2 + 1 + 3 * 4 + 1 + 2);
     let unread: Vec<_> = pages
         .iter()
         .filter(|page| page["method"] == "PAGE" && page["reason"] == "unscanned")
         .map(|page| format!("{} {} {}", page["path"], page["verdict"], page["rule"]))
         .collect();
     let has = |line: &str| unread.iter().filter(|it| it.replace('"', "") == line).count();
-    for path in ["/coding", "/piece"] {
-        assert_eq!(has(&format!("{path} block coding")), 1, "{unread:?}");
-        assert_eq!(has(&format!("{path} allow coding")), 1, "{unread:?}");
+    for (path, why) in [("/coding", "coding"), ("/piece", "coding"), ("/bytes", "piece")] {
+        assert_eq!(has(&format!("{path} block {why}")), 1, "{unread:?}");
+        assert_eq!(has(&format!("{path} allow {why}")), 1, "{unread:?}");
     }
     assert_eq!(has("/broken allow broken"), 1, "{unread:?}");
     assert_eq!(has("/shown/5 allow broken"), 1, "{unread:?}");

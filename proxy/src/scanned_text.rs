@@ -9,8 +9,9 @@ use crate::themes::{Actions, Reading};
 use crate::view::View;
 use crate::worker::Worker;
 use categorizer::page::{Codings, Format, PageHead, PageLimits, PageScan, Step, Unscannable};
-use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_RANGE};
+use hyper::http::response::Parts;
+use hyper::{HeaderMap, StatusCode};
 use ledger::notes::{Sign, SignSource};
 use rules::access::Access;
 use rules::decide::ReasonCode;
@@ -67,8 +68,9 @@ impl Text {
         worker: &Rc<Worker>,
         view: &View,
         live: &Rc<Live>,
-        headers: &HeaderMap,
+        head: &Parts,
     ) -> Result<Option<Self>, Stopped> {
+        let headers = &head.headers;
         let facts = live.facts();
         let actions = actions(view, &facts);
         if !actions.watch() {
@@ -80,7 +82,7 @@ impl Text {
         let is_assistant = facts.searched.as_ref().is_some_and(|it| it.is_assistant());
         let codings = joined(headers, &CONTENT_ENCODING, b",").unwrap_or_default();
         let codings = String::from_utf8_lossy(&codings);
-        let head = PageHead {
+        let page = PageHead {
             content_type: Some(content_type),
             content_encoding: &codings,
             // Their answers come in pieces that go on from one to the next, whatever their type says.
@@ -89,9 +91,20 @@ impl Text {
                 .map(|_| Format::JsonStream),
             top_level_domain: facts.host.as_str().rsplit('.').next(),
         };
-        let scan = match PageScan::new(&head, PageLimits::default()) {
+        let is_coded = Codings::parse(&codings)
+            .is_ok_and(|codings| codings.outermost_first().next().is_some());
+        // `Content-Range` of another answer says nothing.
+        let is_piece =
+            (is_coded || head.status == StatusCode::PARTIAL_CONTENT) && is_piece(headers);
+        let scan = match PageScan::new(&page, PageLimits::default()) {
             Ok(None) => return Ok(None),
-            Ok(Some(scan)) if !is_piece_of_coded(headers, &codings) => scan,
+            Ok(Some(scan)) if !is_piece => scan,
+            // Each piece may be too short for what is said to show.
+            Ok(Some(scan)) if !is_coded && !actions.block() => {
+                scan::record_passed(worker, &facts, &piece())?;
+                scan
+            }
+            Ok(Some(_)) if !is_coded => return Err(piece()),
             _ if actions.block() => return Err(unread(Unscannable::Coding)),
             _ => {
                 scan::record_passed(worker, &facts, &unread(Unscannable::Coding))?;
@@ -236,16 +249,18 @@ fn unread(why: Unscannable) -> Stopped {
     Stopped { rule: Some(why.as_str().into()), ..Stopped::because(ReasonCode::Unscanned) }
 }
 
-/// Whether it is a piece of what is coded as a whole (RFC 9110, 14): a coding is undone from its beginning alone.
-fn is_piece_of_coded(headers: &HeaderMap, codings: &str) -> bool {
+/// The same of a piece of text that has no coding.
+fn piece() -> Stopped {
+    Stopped { rule: Some("piece".into()), ..Stopped::because(ReasonCode::Unscanned) }
+}
+
+/// Whether it is a piece of what was asked for (RFC 9110, 14), or several. A coding is undone from its beginning alone, and
+/// whoever asks for a few hundred bytes at a time gets all of a page that nobody has read as a whole.
+fn is_piece(headers: &HeaderMap) -> bool {
     let is_several = || {
         let content_type = content_type(headers).unwrap_or_default();
         content_type.to_ascii_lowercase().starts_with(b"multipart/byteranges")
     };
-    let is_piece = || {
-        let piece = Piece::of(headers);
-        headers.contains_key(CONTENT_RANGE) && !piece.is_several && !piece.is_whole
-    };
-    Codings::parse(codings).is_ok_and(|codings| codings.outermost_first().next().is_some())
-        && (is_piece() || is_several())
+    let piece = Piece::of(headers);
+    headers.contains_key(CONTENT_RANGE) && !piece.is_several && !piece.is_whole || is_several()
 }

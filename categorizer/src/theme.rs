@@ -35,7 +35,7 @@ mod words;
 pub use disguise::MAX_BYTES;
 pub use gather::PackError;
 pub use pattern::BadPhrase;
-pub use score::{Finding, Found, MAX_FINDINGS, Scan, Score, Scratch, needed};
+pub use score::{Finding, Found, HELP_FIRST, MAX_FINDINGS, Scan, Score, Scratch, needed};
 pub use set::{Themes, ThemesBuilder};
 
 #[cfg(test)]

@@ -66,9 +66,12 @@ impl Searched {
     }
 
     /// The words to be judged: all of them, where a record has the first. In stretches that are each as long as a
-    /// record's words and overlap by half, or many harmless words would hide a few others.
+    /// record's words and overlap by half, or many harmless words would hide a few others. Where the search excludes some,
+    /// once more without them.
     pub(crate) fn typed(&self) -> impl Iterator<Item = &str> {
-        stretches(self.terms.as_ref().map_or("", |terms| &*terms.all))
+        let terms = self.terms.as_ref();
+        let asked = terms.and_then(|terms| terms.asked.as_deref()).unwrap_or("");
+        stretches(terms.map_or("", |terms| &*terms.all)).chain(stretches(asked))
     }
 
     /// The words, as a record has them.

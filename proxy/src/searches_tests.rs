@@ -23,6 +23,8 @@ fn all_words_are_judged_and_the_first_recorded() {
     }
     let short = searched(&Method::GET, "www.google.co.uk", "/search?q=how+to+tie");
     assert_eq!(short.typed().collect::<Vec<_>>(), ["how to tie"]);
+    let excluding = searched(&Method::GET, "www.google.co.uk", "/search?q=how+to+tie+-a+NOT+knot");
+    assert_eq!(excluding.typed().collect::<Vec<_>>(), ["how to tie -a NOT knot", "how to tie"]);
     assert_eq!(short.words().unwrap().text, "how to tie");
     assert_eq!(searched(&Method::GET, "www.google.co.uk", "/search").typed().count(), 0);
 }

@@ -20,6 +20,7 @@
 
 mod cookies;
 mod engines;
+mod excluded;
 mod force;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -93,6 +94,10 @@ pub struct Terms<'s> {
     /// The same to be judged, and not recorded: all of them, or the first and the last half of
     /// [`MAX_JUDGED_BYTES`].
     pub all: String,
+    /// The same without what the search excludes (`-word`, `NOT word`), where it excludes any: such words are not
+    /// asked for, and do not speak against what is. Never of a prompt. Some sites read a dash as no more than
+    /// that, so that `all` is to be judged too.
+    pub asked: Option<String>,
     /// Whether there were more than `words` has.
     pub is_cut: bool,
     /// What they were sent for.
@@ -287,7 +292,9 @@ impl<'s> SearchSite<'s> {
         self.sites.iter().find_map(|site| {
             let words = site.words(&path, query)?;
             let (kind, is_cut) = (site.kind, words.is_cut);
-            Some(Terms { words: words.text, all: words.all, is_cut, kind, site: &site.name })
+            let is_prompt = kind == SearchKind::Prompt;
+            let asked = if is_prompt { None } else { excluded::without_excluded(&words.all) };
+            Some(Terms { words: words.text, all: words.all, asked, is_cut, kind, site: &site.name })
         })
     }
 

@@ -1,10 +1,11 @@
 //! Compiling what was gathered of packs into one immutable set.
 
-use rules::theme::Theme;
+use rules::theme::{MAX_THEMES, Theme};
 
 use super::anchor::{Anchored, Wanted, wanted};
 use super::gather::{GatheredPart, GatheredUse, Gatherer};
 use super::pattern::{self, Form};
+use super::score::most_against;
 use super::sound::Sounds;
 use super::typos::Typos;
 use super::vocabulary::Vocabulary;
@@ -146,6 +147,7 @@ impl Gatherer {
             lines,
             rules: self.rules.into(),
             files: self.files.into(),
+            most_against: most_against(&self.themes, is_typed),
             themes: self.themes.into(),
         }
     }
@@ -196,6 +198,8 @@ pub(super) struct Compiled {
     pub(super) rules: Box<[Rule]>,
     pub(super) files: Box<[String]>,
     pub(super) themes: Box<[Theme]>,
+    /// By theme, the most that what speaks against takes off ([`most_against`]).
+    pub(super) most_against: [u8; MAX_THEMES],
 }
 
 impl Compiled {

@@ -1,6 +1,6 @@
 //! Scoring a text: by passages, then as a whole.
 
-use rules::theme::{FULL, MAX_THEMES};
+use rules::theme::{FULL, MAX_THEMES, Theme};
 
 use super::address::Address;
 use super::compile::Compiled;
@@ -35,11 +35,35 @@ pub fn needed(words: u64) -> i64 {
     paragraph.max(full * root / 100)
 }
 
+/// Themes by which somebody is in danger who types: looking for help too makes that no less so.
+pub const HELP_FIRST: [&str; 2] = ["self-harm", "suicide"];
+
+/// Weight from which a phrase is of its theme whatever speaks against it, in a short text.
+const INEXCUSABLE: i32 = 250;
+/// Hundredths of what is needed that are taken off at most: else, where a phrase is [`INEXCUSABLE`], and for
+/// [`HELP_FIRST`] of what was typed.
+const MOST_AGAINST: u8 = 200;
+const MOST_AGAINST_INEXCUSABLE: u8 = 150;
+const MOST_AGAINST_DANGER: u8 = 100;
+
+/// By theme, the hundredths of what a text needs that what speaks against takes off at most.
+pub(super) fn most_against(themes: &[Theme], is_typed: bool) -> [u8; MAX_THEMES] {
+    let mut most = [MOST_AGAINST; MAX_THEMES];
+    for (most, theme) in most.iter_mut().zip(themes) {
+        if is_typed && HELP_FIRST.contains(&&*theme.name) {
+            *most = MOST_AGAINST_DANGER;
+        }
+    }
+    most
+}
+
 /// What a text holds of one theme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Score {
     /// The weights of the different phrases that were found. What speaks against is taken off, at most
-    /// twice what the text [`needed`]: nobody makes a plan to die a lesson by adding words to it.
+    /// twice what the text [`needed`]; of something typed, once what it needs for [`HELP_FIRST`]; and half as
+    /// much again where a phrase weighs [`INEXCUSABLE`]: nobody makes a plan to die a lesson by adding words
+    /// to it.
     pub points: i64,
     /// Hundredths of what is needed: from 100 on, the text is of the theme. The larger of two: of the
     /// whole text, and of its worst passage of some 1,000 words.
@@ -73,15 +97,20 @@ struct Sum {
     points_for: i64,
     points_against: i64,
     phrases: u32,
+    is_inexcusable: bool,
 }
 
 impl Sum {
-    fn points(&self, needed: i64) -> i64 {
-        self.points_for - self.points_against.min(2 * needed)
+    fn points(&self, needed: i64, most_against: u8) -> i64 {
+        let most = match self.is_inexcusable {
+            true => most_against.min(MOST_AGAINST_INEXCUSABLE),
+            false => most_against,
+        };
+        self.points_for - self.points_against.min(needed * i64::from(most) / 100)
     }
 
-    fn percent(&self, needed: i64) -> u32 {
-        u32::try_from(self.points(needed).max(0) * 100 / needed).unwrap_or(u32::MAX)
+    fn percent(&self, needed: i64, most_against: u8) -> u32 {
+        u32::try_from(self.points(needed, most_against).max(0) * 100 / needed).unwrap_or(u32::MAX)
     }
 }
 
@@ -106,6 +135,8 @@ pub struct Scratch {
     is_through: bool,
     /// Hundredths of what [`needed`] says that this kind of text needs.
     needed_percent: i64,
+    /// That of the set it is scored by.
+    most_against: [u8; MAX_THEMES],
     /// By use: the reading of a text, and the passage, in which it counted last.
     counted: Vec<(u64, u64)>,
     text: u64,
@@ -190,6 +221,7 @@ impl Scratch {
         self.through = Reading::default();
         self.is_through = false;
         self.needed_percent = needed_percent;
+        self.most_against = themes.most_against;
         self.findings.clear();
         self.findings.reserve(MAX_FINDINGS);
         self.text += 1;
@@ -249,8 +281,8 @@ impl Scratch {
             }
         }
         let needed = needed(words) * self.needed_percent / 100;
-        for (worst, sum) in reading.worst.iter_mut().zip(sums) {
-            *worst = sum.percent(needed).max(*worst);
+        for ((worst, sum), most) in reading.worst.iter_mut().zip(sums).zip(self.most_against) {
+            *worst = sum.percent(needed, most).max(*worst);
         }
     }
 
@@ -277,6 +309,7 @@ fn add(sums: &mut [Sum; MAX_THEMES], themes: &Compiled, hit: &Hit) {
         if rule.weight > 0 {
             sum.points_for += i64::from(rule.weight);
             sum.phrases += 1;
+            sum.is_inexcusable |= rule.weight >= INEXCUSABLE;
         } else {
             sum.points_against -= i64::from(rule.weight);
         }
@@ -350,18 +383,19 @@ impl<'s> Found<'s> {
 impl Scratch {
     /// A theme's score, and whether it is that of the reading through disguises.
     fn score(&self, theme: usize) -> (Score, bool) {
-        let plain = self.plain.score(theme, self.needed_percent);
-        let through = self.through.score(theme, self.needed_percent);
+        let (needed, most) = (self.needed_percent, self.most_against[theme]);
+        let plain = self.plain.score(theme, needed, most);
+        let through = self.through.score(theme, needed, most);
         if through.percent > plain.percent { (through, true) } else { (plain, false) }
     }
 }
 
 impl Reading {
-    fn score(&self, theme: usize, needed_percent: i64) -> Score {
+    fn score(&self, theme: usize, needed_percent: i64, most_against: u8) -> Score {
         let (sum, needed) = (self.sums[theme], needed(self.words) * needed_percent / 100);
         Score {
-            points: sum.points(needed),
-            percent: sum.percent(needed).max(self.worst[theme]),
+            points: sum.points(needed, most_against),
+            percent: sum.percent(needed, most_against).max(self.worst[theme]),
             phrases: sum.phrases,
         }
     }

@@ -91,7 +91,25 @@ fn what_speaks_against_takes_off_at_most_twice_what_is_needed() {
     let against = "[[group]]\nweight = -90\nany = [\"x\", \"y\", \"z\"]\n[[group]]\nweight = 250\nany = [\"bad\"]\n";
     let themes = compiled(&[("a", against)]);
     assert_eq!(points(&themes, "bad x")[0], 160);
-    assert_eq!(points(&themes, "bad x y z")[0], 50);
+    assert_eq!(points(&themes, "bad x y z")[0], 100, "250 is excused by nothing");
+    let excused = against.replace("250", "240");
+    assert_eq!(points(&compiled(&[("a", &excused)]), "bad x y z")[0], 40);
+}
+
+#[test]
+fn helplines_take_no_more_than_is_needed_off_what_somebody_in_danger_types() {
+    let mut builder = ThemesBuilder::new(vec![theme("suicide"), theme("drugs")]);
+    for (theme, text) in [
+        ("suicide", "[[group]]\nweight = 220\nany = [\"bad\"]\n"),
+        ("drugs", "[[group]]\nweight = 220\nany = [\"bad\"]\n"),
+        ("all", "[[group]]\nweight = -120\nany = [\"x\", \"y\"]\n"),
+    ] {
+        let text = format!("theme = \"{theme}\"\nlanguage = \"en\"\n{text}");
+        builder.add(&Pack::parse(&text, &format!("{theme}.en.toml")).unwrap()).unwrap();
+    }
+    let themes = builder.finish();
+    assert_eq!(typed(&themes, "bad x y"), [120, 20]);
+    assert_eq!(points(&themes, "bad x y"), [20, 20], "a page may be a lesson's");
 }
 
 #[test]

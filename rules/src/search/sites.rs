@@ -189,6 +189,34 @@ pub(super) fn parse(text: &str) -> Result<Vec<SearchedSite>, SearchFileError> {
                 site.name
             )));
         }
+        // All that is written to the host would be for the assistant: messages between people too.
+        let is_shared = |pattern: &String| {
+            let others = sites.iter().filter(|other| !std::ptr::eq(*other, site));
+            others.flat_map(|other| &other.hosts).any(|other| may_cover_the_same(pattern, other))
+        };
+        if site.kind == SearchKind::Prompt
+            && site.answers.is_empty()
+            && !site.paths.is_empty()
+            && site.hosts.iter().any(is_shared)
+        {
+            return Err(SearchFileError(format!(
+                "site {}: a prompt at some paths of a host that other sites name too has answers",
+                site.name
+            )));
+        }
     }
     Ok(sites)
+}
+
+/// Whether two patterns name the same host, or one of them hosts below a part of the other.
+fn may_cover_the_same(one: &str, other: &str) -> bool {
+    let plain = |pattern: &str| {
+        let front = ["www.", "m."].iter().find_map(|front| pattern.strip_prefix(front));
+        front.unwrap_or(pattern).to_ascii_lowercase()
+    };
+    let (one, other) = (plain(one), plain(other));
+    let is_below = |pattern: &str, host: &str| {
+        pattern.strip_prefix('*').is_some_and(|whole| host.trim_start_matches('*').ends_with(whole))
+    };
+    one == other || is_below(&one, &other) || is_below(&other, &one)
 }

@@ -308,6 +308,36 @@ fn faults_in_the_files_are_found() {
 }
 
 #[test]
+fn an_assistant_on_a_site_of_people_is_one_at_its_own_paths_alone() {
+    for (path, is_grok) in [
+        ("/i/grok", true),
+        ("/i/api/2/grok/add_response.json", true),
+        ("/i/api/1.1/dm/new2.json", false),
+        ("/i/api/graphql/x/CreateTweet", false),
+        ("/", false),
+    ] {
+        assert_eq!(site("x.com").is_assistant(path), is_grok, "{path}");
+    }
+    for host in ["grok.x.com", "poe.com", "neo.character.ai", "graph.meta.ai", "ws.chatgpt.com"] {
+        assert!(site(host).is_assistant("/any"), "{host}");
+    }
+    let [words, all] = ["/search?q=weed+-nhs", "/i/grok?q=weed+-nhs"].map(|target| {
+        let terms = site("x.com").terms(target).unwrap();
+        (terms.all, terms.asked)
+    });
+    assert_eq!(words, ("weed -nhs".to_owned(), Some("weed".to_owned())));
+    assert_eq!(all, ("weed -nhs".to_owned(), None), "nobody excludes words of a prompt");
+    for (host, is_fault) in [("x.example", true), ("*.example", true), ("y.example", false)] {
+        let text = format!(
+            "site=[{{ name='X', hosts=['{host}'], query=['q'] }}, {{ name='A', hosts=['www.x.example'], \
+             paths=['/a'], query=['q'], kind='prompt' }}]"
+        );
+        let parsed = super::sites::parse(&text);
+        assert_eq!(parsed.is_err_and(|it| it.0.contains("answers")), is_fault, "{host}");
+    }
+}
+
+#[test]
 fn the_page_for_the_technician_names_what_is_forced_and_how() {
     let page = include_str!("../../../docs/search.md");
     for engine in Search::shipped().engines() {

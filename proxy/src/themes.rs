@@ -2,7 +2,7 @@
 
 use crate::policy_file::WordsOfThemes;
 use categorizer::page::Scorer;
-use categorizer::theme::{Finding, Found, Scratch, Themes};
+use categorizer::theme::{Finding, Found, HELP_FIRST, Scratch, Themes};
 use ledger::notes::{Severity, Sign, SignSource};
 use rules::level::LevelId;
 use rules::policy::{Policy, ThemeAction};
@@ -66,9 +66,6 @@ impl Actions {
     }
 }
 
-/// Themes by which somebody is in danger who asks: whoever looks for help with them too must find it.
-pub(crate) const HELP_FIRST: [&str; 2] = ["self-harm", "suicide"];
-
 /// What a look for help takes off in the packs, or more (`all.en.toml`, "A look for help").
 const HELP_WEIGHT: i32 = -120;
 
@@ -76,8 +73,10 @@ const HELP_WEIGHT: i32 = -120;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reached {
     percent: [u16; MAX_THEMES],
-    /// It also looks for help: a helpline, somebody to talk to.
+    /// A part of it looks for help: a helpline, somebody to talk to.
     for_help: bool,
+    /// A bit for each theme that a part is of which does not look for help itself.
+    without_help: u32,
 }
 
 impl Reached {
@@ -93,18 +92,41 @@ impl Reached {
             *reached = (*reached).max(more);
         }
         self.for_help |= other.for_help;
+        self.without_help |= other.without_help;
     }
 
-    /// Whether it is of any theme.
-    pub(crate) fn is_of_any(&self) -> bool {
-        self.percent.iter().any(|percent| u32::from(*percent) >= FULL_PERCENT)
+    /// Takes in what all of the text reached, its parts being here: a theme that none of them is of by itself looks
+    /// for help where any of them does.
+    pub(crate) fn join_whole(&mut self, whole: &Self) {
+        if !self.for_help {
+            self.without_help |= whole.is_of() & !self.is_of();
+        }
+        self.join(whole);
+    }
+
+    /// A bit for each theme that it is of.
+    fn is_of(&self) -> u32 {
+        let of = |(theme, percent): (usize, &u16)| {
+            u32::from(u32::from(*percent) >= FULL_PERCENT) << theme
+        };
+        self.percent.iter().enumerate().map(of).sum()
+    }
+
+    /// How much something typed matters to a level: whether it is refused, and the most that it reached of a theme
+    /// that is not off, in hundredths.
+    pub(crate) fn matters(&self, themes: &Themes, actions: &Actions) -> (bool, u16) {
+        let known = self.percent.iter().enumerate().take(themes.themes().len());
+        let watched = known.filter(|(theme, _)| actions.get(*theme) != ThemeAction::Off);
+        let most = watched.map(|(_, percent)| *percent).max().unwrap_or(0);
+        (self.refused_typed(themes, actions).is_some(), most)
     }
 
     /// The first theme that is refused of something typed: who is in danger and asks for help is not, but is seen.
+    /// What is written elsewhere in the same text is no such question.
     pub(crate) fn refused_typed(&self, themes: &Themes, actions: &Actions) -> Option<usize> {
         let is_passed = |theme: usize| {
             let name = themes.themes().get(theme).map_or("", |theme| &*theme.name);
-            self.for_help && HELP_FIRST.contains(&name)
+            self.without_help >> theme & 1 == 0 && HELP_FIRST.contains(&name)
         };
         self.themes(actions)
             .find(|&(theme, _, action)| action == ThemeAction::Block && !is_passed(theme))
@@ -156,6 +178,9 @@ pub(crate) fn typed(themes: &Themes, text: &str, scratch: &RefCell<Scratch>) -> 
         finding.weight <= HELP_WEIGHT && finding.themes.count_ones() as usize > MAX_THEMES / 4
     };
     reached.for_help = found.findings().any(is_help);
+    if !reached.for_help {
+        reached.without_help = reached.is_of();
+    }
     reached
 }
 
@@ -217,6 +242,11 @@ impl Reading {
         typed(&self.themes, text, &self.scratch)
     }
 
+    /// How much a part of it matters that was typed.
+    pub(crate) fn matters(&self, part: &Reached) -> (bool, u16) {
+        part.matters(&self.themes, &self.actions)
+    }
+
     /// What it reached so far.
     pub(crate) fn reached(&self) -> &Reached {
         &self.reached
@@ -269,14 +299,14 @@ impl Scorer for Reading {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
     use super::*;
     use crate::config::Config;
     use crate::record::now;
     use crate::snapshot::Snapshot;
 
-    const POLICY: &str = r#"
+    pub(crate) const POLICY: &str = r#"
 school = "Example Academy"
 timezone = "Europe/London"
 order = ["staff"]
@@ -298,7 +328,7 @@ file = "own.txt"
 theme = "drugs"
 "#;
 
-    async fn themes_and_actions(policy: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
+    pub(crate) async fn themes_and_actions(policy: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
         std::fs::write(folder.path().join("own.txt"), "zorbleflax\n").unwrap();

@@ -18,7 +18,7 @@ use categorizer::page::{Codings, DecodeLimits, DecodeState, Decoder, RequestText
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Frame};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
-use ledger::notes::{MAX_WORDS_BYTES, Sign, SignSource, Words, WordsKind};
+use ledger::notes::{MAX_WORDS_BYTES, Severity, Sign, SignSource, Words, WordsKind};
 use rules::decide::{ReasonCode, Verdict};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +28,7 @@ use std::task::{Context, Poll, ready};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 
 /// The method in the record of what was written in a body and is of a theme.
 pub(crate) const PROMPT_METHOD: &str = "PROMPT";
@@ -92,16 +93,29 @@ fn judged(
     }
     let (source, code) = by_kind(words.kind);
     // Half a sentence is no sign of anything; but nobody is helped to complete one that may not be asked.
-    let is_sign = words.kind != WordsKind::Suggest && !is_embedded(headers);
-    let signs = if is_sign { reached.signs(themes, &actions, source) } else { Vec::new() };
+    let is_sign = words.kind != WordsKind::Suggest;
+    let mut signs = if is_sign { reached.signs(themes, &actions, source) } else { Vec::new() };
+    if is_embedded(headers) {
+        soften(&mut signs);
+    }
     Some((reached.refused_typed(themes, &actions).map(|_| code), signs))
 }
 
+/// What nobody is known to have typed is a sign all the same: programs and local pages say of what somebody typed that
+/// a page had it fetched. It has nobody called at once.
+fn soften(signs: &mut [Sign]) {
+    signs.iter_mut().for_each(|sign| sign.severity = sign.severity.min(Severity::High));
+}
+
 /// Whether a page had it fetched, as a picture or from another site (Fetch Metadata): nobody is known to have typed it.
+/// A frame may hold a page that somebody searches in.
 fn is_embedded(headers: &HeaderMap) -> bool {
     let says = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    if says(&SEC_FETCH_USER) == Some("?1") {
+        return false;
+    }
     match says(&SEC_FETCH_DEST) {
-        None | Some("document") => false,
+        None | Some("document" | "iframe" | "frame" | "embed" | "object") => false,
         Some("empty") => says(&SEC_FETCH_SITE) == Some("cross-site"),
         Some(_) => true,
     }
@@ -125,8 +139,8 @@ pub(crate) struct Writing {
     written: Written,
     /// Themes that are recorded.
     told: Vec<String>,
-    /// Whether somebody is known to have written it.
-    is_sign: bool,
+    /// Whether nobody is known to have written it.
+    is_embedded: bool,
 }
 
 /// What was written, as far as it came.
@@ -138,8 +152,8 @@ struct Written {
     is_long: bool,
     stretches: u32,
     reached: Reached,
-    /// The first stretch that is of a theme.
-    found: Option<String>,
+    /// The stretch that [matters](Reading::matters) most to the level, and how much: the words of a record.
+    found: Option<((bool, u16), String)>,
 }
 
 impl Written {
@@ -164,8 +178,9 @@ impl Written {
         }
         self.stretches += 1;
         let reached = self.whole.typed(&self.last);
-        if self.found.is_none() && reached.is_of_any() {
-            self.found = Some(self.last.clone());
+        let matters = self.whole.matters(&reached);
+        if matters > self.found.as_ref().map_or((false, 0), |(most, _)| *most) {
+            self.found = Some((matters, self.last.clone()));
         }
         self.reached.join(&reached);
     }
@@ -178,7 +193,7 @@ impl Written {
         let mut reached = self.reached;
         if self.is_long {
             self.whole.is_over_at_end();
-            reached.join(self.whole.reached());
+            reached.join_whole(self.whole.reached());
         }
         reached
     }
@@ -218,8 +233,8 @@ impl Writing {
         };
         let (worker, live) = (Rc::clone(worker), Rc::clone(live));
         drop(facts);
-        let (told, is_sign) = (Vec::new(), true);
-        Some(Self { worker, live, searched, kind, actions, text, written, told, is_sign })
+        let (told, is_embedded) = (Vec::new(), false);
+        Some(Self { worker, live, searched, kind, actions, text, written, told, is_embedded })
     }
 
     /// Takes the bytes that come next, decoded.
@@ -248,14 +263,17 @@ impl Writing {
         signs.retain(|sign| is_refused || !self.told.contains(&sign.theme));
         self.told.extend(signs.iter().map(|sign| sign.theme.clone()));
         let is_told = !signs.is_empty();
-        if !self.is_sign {
-            signs.clear();
+        if self.is_embedded {
+            soften(&mut signs);
         }
-        match is_refused {
+        let told = match is_refused {
             true => self.record(&view, Ruling { signs, ..Ruling::block(code) }),
             false if is_told => self.record(&view, Ruling { signs, ..Ruling::allow() }),
-            false => None,
-        }
+            false => return None,
+        };
+        // What is told of next is something else.
+        self.written.found = None;
+        told
     }
 
     /// It cannot be read: refused where the level may not write everything.
@@ -273,7 +291,7 @@ impl Writing {
         let facts = self.live.facts();
         let ruling = Ruling { categories: facts.categories, ..ruling };
         let arrival = Arrival::now(&self.worker.journal);
-        let text = self.written.found.as_ref().unwrap_or(&self.written.last).trim();
+        let text = self.written.found.as_ref().map_or(&self.written.last, |(_, text)| text).trim();
         let text = &text[..text.floor_char_boundary(MAX_WORDS_BYTES)];
         let words = Some(Words { text, kind: self.kind, site: self.searched.name() });
         let words = words.filter(|words| !words.text.is_empty());
@@ -326,8 +344,7 @@ impl Prompting {
         let content_type = headers.get_all(CONTENT_TYPE).iter().next_back();
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or("");
         let mut writing = Writing::of(worker, live, content_type)?;
-        let site = headers.get(&SEC_FETCH_SITE);
-        writing.is_sign = site.is_none_or(|site| site != "cross-site");
+        writing.is_embedded = is_embedded(headers);
         let writing = Some(writing);
         let values = headers.get_all(CONTENT_ENCODING).iter();
         // A value that is no text is no coding that is known.
@@ -430,3 +447,7 @@ impl Prompting {
         self.refused.take()
     }
 }
+
+#[cfg(test)]
+#[path = "typed_tests.rs"]
+mod tests;

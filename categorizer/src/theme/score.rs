@@ -41,10 +41,10 @@ pub const HELP_FIRST: [&str; 2] = ["self-harm", "suicide"];
 /// Weight from which a phrase is of its theme whatever speaks against it, in a short text.
 const INEXCUSABLE: i32 = 250;
 /// Hundredths of what is needed that are taken off at most: else, where a phrase is [`INEXCUSABLE`], and for
-/// [`HELP_FIRST`] of what was typed.
+/// [`HELP_FIRST`] of what was typed: one look for help.
 const MOST_AGAINST: u8 = 200;
 const MOST_AGAINST_INEXCUSABLE: u8 = 150;
-const MOST_AGAINST_DANGER: u8 = 100;
+const MOST_AGAINST_DANGER: u8 = 120;
 
 /// By theme, the hundredths of what a text needs that what speaks against takes off at most.
 pub(super) fn most_against(themes: &[Theme], is_typed: bool) -> [u8; MAX_THEMES] {
@@ -61,9 +61,9 @@ pub(super) fn most_against(themes: &[Theme], is_typed: bool) -> [u8; MAX_THEMES]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Score {
     /// The weights of the different phrases that were found. What speaks against is taken off, at most
-    /// twice what the text [`needed`]; of something typed, once what it needs for [`HELP_FIRST`]; and half as
-    /// much again where a phrase weighs [`INEXCUSABLE`]: nobody makes a plan to die a lesson by adding words
-    /// to it.
+    /// twice what the text [`needed`], and one and a half times that where a phrase weighs 250; of what
+    /// somebody typed, no more than one look for help for [`HELP_FIRST`]: nobody makes a plan to die a
+    /// lesson by adding words to it.
     pub points: i64,
     /// Hundredths of what is needed: from 100 on, the text is of the theme. The larger of two: of the
     /// whole text, and of its worst passage of some 1,000 words.

@@ -97,7 +97,7 @@ fn what_speaks_against_takes_off_at_most_twice_what_is_needed() {
 }
 
 #[test]
-fn helplines_take_no_more_than_is_needed_off_what_somebody_in_danger_types() {
+fn helplines_take_no_more_than_one_off_what_somebody_in_danger_types() {
     let mut builder = ThemesBuilder::new(vec![theme("suicide"), theme("drugs")]);
     for (theme, text) in [
         ("suicide", "[[group]]\nweight = 220\nany = [\"bad\"]\n"),
@@ -108,7 +108,7 @@ fn helplines_take_no_more_than_is_needed_off_what_somebody_in_danger_types() {
         builder.add(&Pack::parse(&text, &format!("{theme}.en.toml")).unwrap()).unwrap();
     }
     let themes = builder.finish();
-    assert_eq!(typed(&themes, "bad x y"), [120, 20]);
+    assert_eq!(typed(&themes, "bad x y"), [100, 20]);
     assert_eq!(points(&themes, "bad x y"), [20, 20], "a page may be a lesson's");
 }
 

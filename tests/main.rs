@@ -50,6 +50,7 @@ mod theme_quality;
 mod typed_words;
 mod viruses;
 mod visits;
+mod words_replayed;
 
 /// What a power cut can leave, as the ledger's own tests rebuild it.
 #[path = "../ledger/tests/access/crash.rs"]

@@ -36,7 +36,7 @@ pub(crate) async fn run(school: &School, command: PolicyCommand) -> Result<Exit,
             let subject = subject_words(&[("since", span.0), ("until", span.1)]);
             look(school, &snapshot.policy, &who, READS_LOG, "policy replay", &subject).await?;
             let new = read(school, &file, snapshot.policy.catalogue())?;
-            replay::run(school, &snapshot, &new.policy, span, print.format()).await
+            replay::run(school, &snapshot, &new, span, print.format()).await
         }
         PolicyCommand::Apply { file, reason, review, change } => {
             let name = shown(&file);

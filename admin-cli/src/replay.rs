@@ -2,7 +2,8 @@
 //!
 //! Each recorded access is decided twice, by the policy in force and by the proposed one, with the
 //! same lists, people, unblocks and blocks: what differs is the policy alone, so a policy without a
-//! change has no difference. Whether the policy in force still decides as was recorded is counted
+//! change has no difference. So are the words that were searched for or asked, as far as they are recorded: by the themes
+//! and the school's own words of both. They are not shown. Whether the policy in force still decides as was recorded is counted
 //! too, for what has changed since then (people, lists, the policy itself) is not in the proposal.
 
 use crate::failure::{Exit, Failure};
@@ -11,8 +12,11 @@ use crate::output::{Cell, Column, Format, Sheet};
 use crate::report::weekly::thousands;
 use crate::school::{School, range};
 use crate::words;
+use ledger::notes::WordsKind;
 use ledger::query::{AccessRow, Cursor, Filter, Order};
+use proxy::policy_file::PolicyFile;
 use proxy::snapshot::Snapshot;
+use proxy::trial::{JudgedWords, WordsTrial};
 use rules::access::{Access, Identity};
 use rules::change::{Changes, RequestKind};
 use rules::circumvent::{Pack, Seen, Technique, judge};
@@ -59,7 +63,7 @@ const COLUMNS: &[Column] = &[
 pub(crate) async fn run(
     school: &School,
     snapshot: &Snapshot,
-    proposed: &Policy,
+    proposed: &PolicyFile,
     (since, until): (Option<&str>, Option<&str>),
     format: Format,
 ) -> Result<Exit, Failure> {
@@ -105,6 +109,12 @@ struct Counts {
     other_lists: u64,
     /// The same, with the same policy and lists: the person, an unblock or a block has changed.
     other: u64,
+    /// Judged, with words that were typed.
+    typed: u64,
+    /// Of those, a sign of a theme by the proposed policy and not by the one in force.
+    newly_signs: u64,
+    /// The other way round.
+    no_longer_signs: u64,
 }
 
 /// How a site would change.
@@ -121,6 +131,8 @@ struct Change {
 struct Replay<'a> {
     snapshot: &'a Snapshot,
     proposed: &'a Policy,
+    /// What words come to by the policy in force, and by the proposed one.
+    words: [WordsTrial; 2],
     /// Unblocks as they once held, each for the time when it did.
     unblocks: Vec<Unblock>,
     counts: Counts,
@@ -131,10 +143,12 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(snapshot: &'a Snapshot, proposed: &'a Policy) -> Self {
+    fn new(snapshot: &'a Snapshot, proposed: &'a PolicyFile) -> Self {
+        let now = WordsTrial::new(&snapshot.policy, &snapshot.themes);
         Self {
             snapshot,
-            proposed,
+            proposed: &proposed.policy,
+            words: [now, WordsTrial::new(&proposed.policy, &proposed.themes)],
             unblocks: once(&snapshot.changes),
             counts: Counts::default(),
             changes: HashMap::new(),
@@ -183,6 +197,12 @@ impl<'a> Replay<'a> {
             judge(policy, changes, &access, found.as_ref(), &of, row.at).decision
         };
         let (now, then) = (answer(&self.snapshot.policy), answer(self.proposed));
+        let typed = row.words.as_ref().map(|typed| {
+            let judged =
+                |trial: &WordsTrial, policy: &Policy| trial.judge(who(policy).level, &typed.text);
+            let [by_now, by_then] = &self.words;
+            [judged(by_now, &self.snapshot.policy), judged(by_then, self.proposed)]
+        });
         // It was told by what the log does not keep: a query, a method, a field.
         let is_unseen = Technique::of(row.reason).is_some() && found.is_none();
         if is_unseen && now.verdict == Verdict::Allow {
@@ -190,7 +210,26 @@ impl<'a> Replay<'a> {
             return;
         }
         self.counts.judged += 1;
-        if now.verdict != row.verdict {
+        if let (Some([now, then]), Some(typed)) = (&typed, &row.words) {
+            self.counts.typed += 1;
+            // Half a sentence is no sign of anything.
+            if typed.kind != WordsKind::Suggest {
+                let is_new = |one: &JudgedWords, other: &JudgedWords| {
+                    u64::from(one.signs.iter().any(|sign| !other.signs.contains(sign)))
+                };
+                self.counts.newly_signs += is_new(then, now);
+                self.counts.no_longer_signs += is_new(now, then);
+            }
+        }
+        let [refused_now, refused_then] =
+            typed.map(|both| both.map(|judged| judged.refused)).unwrap_or_default();
+        let verdict = |decision: &Decision, refused: &Option<String>| match refused {
+            Some(_) => Verdict::Block,
+            None => decision.verdict,
+        };
+        let (now_verdict, then_verdict) =
+            (verdict(&now, &refused_now), verdict(&then, &refused_then));
+        if now_verdict != row.verdict {
             let counts = &mut self.counts;
             *match row {
                 _ if row.policy_hash != *self.snapshot.policy_hash => &mut counts.other_policy,
@@ -198,13 +237,17 @@ impl<'a> Replay<'a> {
                 _ => &mut counts.other,
             } += 1;
         }
-        if now.verdict != then.verdict {
-            self.add(row, &then);
+        if now_verdict != then_verdict {
+            let because = match refused_then.filter(|_| then.verdict == Verdict::Allow) {
+                Some(theme) => format!("what was typed is of the theme {theme}"),
+                None => words::because(self.proposed, &then),
+            };
+            self.add(row, then_verdict, because);
         }
     }
 
-    fn add(&mut self, row: &AccessRow, then: &Decision) {
-        let key = (then.verdict, row.host.clone());
+    fn add(&mut self, row: &AccessRow, verdict: Verdict, because: String) {
+        let key = (verdict, row.host.clone());
         if self.changes.len() >= MAX_SITES && !self.changes.contains_key(&key) {
             self.beyond += 1;
             return;
@@ -212,7 +255,7 @@ impl<'a> Replay<'a> {
         let change = self.changes.entry(key).or_default();
         change.requests += 1;
         if change.examples.is_empty() {
-            change.because = words::because(self.proposed, then);
+            change.because = because;
         }
         if change.examples.len() < EXAMPLES {
             change.examples.push(row.id.code());
@@ -261,6 +304,14 @@ impl<'a> Replay<'a> {
             thousands(opened),
             thousands(blocked)
         );
+        if counts.typed > 0 {
+            note!(
+                "{} of them with words that were typed: {} newly a sign of a theme, {} no longer",
+                thousands(counts.typed),
+                thousands(counts.newly_signs),
+                thousands(counts.no_longer_signs)
+            );
+        }
         if self.beyond > 0 {
             note!("{} more requests to further sites would change", thousands(self.beyond));
         }
@@ -319,6 +370,8 @@ fn is_by_policy(reason: ReasonCode) -> bool {
             | ReasonCode::OutsideTimes
             | ReasonCode::NotNominated
             | ReasonCode::Uncategorised
+            | ReasonCode::SearchWords
+            | ReasonCode::PromptWords
     ) || Technique::of(reason).is_some()
 }
 

@@ -72,6 +72,7 @@ mod telemetry;
 pub mod texts;
 mod themes;
 mod time_slice;
+pub mod trial;
 pub mod trickle;
 mod tunnel;
 mod typed;

@@ -140,6 +140,11 @@ impl Reached {
             .map(|(theme, ..)| theme)
     }
 
+    /// The themes that it is of and that are not off, by their places.
+    pub(crate) fn of(&self, actions: &Actions) -> impl Iterator<Item = usize> {
+        self.themes(actions).map(|(theme, ..)| theme)
+    }
+
     /// What is recorded of it.
     pub(crate) fn signs(
         &self,

@@ -1,0 +1,73 @@
+//! A policy with other words and themes, tried on what was searched for.
+
+use crate::client::Client;
+use crate::daemon::{Daemon, KS3, Plan};
+
+const ENGINE: &str = "www.google.co.uk";
+
+fn search(daemon: &Daemon, words: &str) -> u16 {
+    let url = daemon.url(ENGINE, &format!("/search?q={}", words.replace(' ', "+")));
+    Client::connect_from(KS3, daemon.proxy).ask("GET", &url, &[("Accept", "text/html")]).status
+}
+
+#[test]
+fn words_of_a_proposed_policy_are_tried_on_what_was_searched_for() {
+    let hosts =
+        vec![(ENGINE, vec!["127.0.0.1"]), ("forcesafesearch.google.com", vec!["127.0.0.1"])];
+    let daemon = Daemon::start_with(&Plan { hosts, ..Plan::default() });
+    assert_eq!(search(&daemon, "painless ways to kill myself tonight"), 403);
+    assert_eq!(search(&daemon, "where to buy cocaine and ketamine near me"), 404, "watched for");
+    assert_eq!(search(&daemon, "who sells blorptine in town"), 404);
+    assert_eq!(search(&daemon, "how do volcanoes form"), 404);
+    daemon.wait_records(4);
+
+    let folder = daemon.folder();
+    let policy = std::fs::read_to_string(folder.join("policy.toml")).unwrap();
+    let replayed = |name: &str, more: &str| {
+        std::fs::write(folder.join(name), format!("{policy}\n{more}")).unwrap();
+        let file = folder.join(name);
+        let ran =
+            daemon.run(&["policy", "replay", file.to_str().unwrap(), "--since", "1h", "--jsonl"]);
+        let ran = ran.ok();
+        let secret = ["painless", "cocaine", "blorptine", "volcanoes"];
+        assert!(
+            !secret.iter().any(|word| ran.out.contains(word) || ran.err.contains(word)),
+            "{ran:?}"
+        );
+        (ran.lines(), ran.err.clone())
+    };
+    let (rows, told) = replayed("same.toml", "");
+    assert_eq!(rows.len(), 0, "{rows:?}");
+    assert!(
+        told.contains(
+            "4 of them with words that were typed: 0 newly a sign of a theme, 0 no longer"
+        ),
+        "{told}"
+    );
+    assert!(
+        !told.contains("recorded otherwise"),
+        "what was refused for its words is refused again: {told}"
+    );
+
+    std::fs::write(folder.join("ours.txt"), "blorptine\n").unwrap();
+    let (rows, told) = replayed(
+        "stricter.toml",
+        "[[theme_words]]\nfile = \"ours.txt\"\ntheme = \"drugs\"\n[themes]\ndrugs = { pupil = \"block\" }\n",
+    );
+    assert!(told.contains("1 newly a sign of a theme, 0 no longer"), "{told}");
+    let [row] = &rows[..] else { panic!("{rows:?} {told}") };
+    assert_eq!((&row["change"], &row["site"]), (&"blocked".into(), &ENGINE.into()), "{row}");
+    assert_eq!(row["requests"], 2, "{row}");
+    assert_eq!(row["because"], "what was typed is of the theme drugs", "{row}");
+
+    let (rows, told) = replayed(
+        "looser.toml",
+        "[themes]\nsuicide = { pupil = \"off\" }\nself-harm = { pupil = \"off\" }\n",
+    );
+    assert!(told.contains("0 newly a sign of a theme, 1 no longer"), "{told}");
+    assert_eq!(
+        (&rows[0]["change"], &rows[0]["site"]),
+        (&"opened".into(), &ENGINE.into()),
+        "{rows:?}"
+    );
+}

@@ -205,33 +205,35 @@ fn serve(mut stream: TcpStream, pages: &[Pages]) -> std::io::Result<()> {
     }
 }
 
-/// Milliseconds until the first byte of one page.
+/// Milliseconds until the first byte of one page; `None` where it is refused.
 fn fetch(
     stream: &mut BufReader<TcpStream>,
     origin: SocketAddr,
     (set, page): (usize, usize),
-) -> f64 {
+) -> Option<f64> {
     let begun = Instant::now();
     let name = format!("count.test:{}", origin.port());
     let asked = format!(
         "GET http://{name}/{set}/{page} HTTP/1.1\r\nHost: {name}\r\nAccept-Encoding: gzip, deflate\r\n\r\n"
     );
     stream.get_mut().write_all(asked.as_bytes()).unwrap();
-    let (mut line, mut length, mut first) = (String::new(), 0, None);
+    let (mut line, mut length, mut first, mut is_refused) = (String::new(), 0, None, false);
     while line != "\r\n" {
         line.clear();
         stream.read_line(&mut line).unwrap();
         if first.is_none() {
             first = Some(begun.elapsed());
-            assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+            is_refused = line.starts_with("HTTP/1.1 403");
+            assert!(is_refused || line.starts_with("HTTP/1.1 200"), "{line}");
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
         }
     }
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    first.unwrap().as_secs_f64() * 1e3
+    // A page that is refused later is cut.
+    is_refused |= stream.read_exact(&mut body).is_err();
+    (!is_refused).then(|| first.unwrap().as_secs_f64() * 1e3)
 }
 
 fn main() {
@@ -248,12 +250,21 @@ fn main() {
     ];
     println!("first byte: middle and 99th of 100, ms; processor time of the filter for a page, us");
     for (set, group) in pages.iter().enumerate() {
+        // Those that are refused are not measured.
+        let is_passed = |page: &usize| {
+            let mut stream = BufReader::new(TcpStream::connect(filters[1].1.proxy).unwrap());
+            fetch(&mut stream, origin, (set, *page)).is_some()
+        };
+        let passed: Vec<usize> = (0..group.answers.len()).filter(is_passed).collect();
+        if passed.len() < group.answers.len() {
+            println!("{}: {} refused", group.what, group.answers.len() - passed.len());
+        }
         for round in 0..ROUNDS {
             for (what, filter) in &filters {
                 let mut stream = BufReader::new(TcpStream::connect(filter.proxy).unwrap());
                 let mut go = |count: usize| -> Vec<f64> {
-                    let pages = (0..group.answers.len()).cycle().take(count);
-                    pages.map(|page| fetch(&mut stream, origin, (set, page))).collect()
+                    let pages = passed.iter().cycle().take(count);
+                    pages.filter_map(|page| fetch(&mut stream, origin, (set, *page))).collect()
                 };
                 // The first pages fill caches.
                 go(FETCHES / 10);

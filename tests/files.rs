@@ -272,7 +272,7 @@ fn pieces_heads_and_refused_switches_are_judged_by_what_they_say() {
         ("/setup.exe", part(octets, "bytes 100-105/6000"), b"middle", Some("file_kind")),
         ("/first", part("image/png", "bytes 0-5999/9000"), &exe, Some("file_kind")),
         ("/middle", part(octets, "bytes 100-105/6000"), b"middle", Some("file_hidden")),
-        ("/several", several.to_owned(), b"--x\r\n\r\n--x--", Some("file_hidden")),
+        ("/several", several.to_owned(), b"--x\r\n\r\n--x--", Some("unscanned")),
         ("/image", part("image/png", "bytes 1-6/6000"), b"middle", Some("file_hidden")),
         // Players ask for films like this; what stands in the middle is no beginning.
         ("/film", part("video/mp4", "bytes 100-6099/9000"), &exe, None),

@@ -364,11 +364,12 @@ fn windows_of_codings_have_room_that_one_client_does_not_take_from_the_others() 
         packed
     };
     let head = format!("{OCTETS}Content-Encoding: br\r\n");
-    let (large, small) = (coded(18 << 20), coded(200_000));
+    let (large, small, tiny) = (coded(18 << 20), coded(1_000_000), coded(200_000));
     // It has all but its end for a minute.
     let end = large.len() - 10;
     daemon.origin.answer_with("/large", &head, &[(0, &large[..end]), (60_000, &large[end..])]);
     daemon.origin.answer_with("/small", &head, &[(0, &small)]);
+    daemon.origin.answer_with("/tiny", &head, &[(0, &tiny)]);
     assert_eq!(get(&daemon, KS2, "/small").body, small);
     let url = daemon.url("library.test", "/large");
     let coming: Vec<Client> = (0..4)
@@ -382,6 +383,7 @@ fn windows_of_codings_have_room_that_one_client_does_not_take_from_the_others() 
         let answer = get(&daemon, KS2, "/small");
         answer.status == 403 && answer.json()["reason"] == "scan_unavailable"
     });
+    assert_eq!(get(&daemon, KS2, "/tiny").body, tiny, "the first 256 KiB are never refused");
     assert_eq!(get(&daemon, KS3, "/small").body, small);
     drop(coming);
     wait_for("room", Duration::from_secs(10), || get(&daemon, KS2, "/small").body == small);

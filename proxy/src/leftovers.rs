@@ -19,6 +19,13 @@ pub fn are_given_back_by(function: fn()) {
     let _ = GIVE_BACK.set(function);
 }
 
+/// Gives back what threads had that have ended.
+pub(crate) fn are_given_back() {
+    if let Some(give_back) = GIVE_BACK.get() {
+        give_back();
+    }
+}
+
 /// Does work that frees much; a thread of the caller's priority gives it back meanwhile and at the end.
 pub(crate) fn are_given_back_during<T>(work: impl FnOnce() -> T) -> T {
     match GIVE_BACK.get() {

@@ -544,6 +544,7 @@ async fn load(config: &Config, recovered: Option<Event>) -> Result<Snapshot, Ser
     words
         .join()
         .map_err(|_| system("the words of themes")(io::Error::other("stopped by a panic")))?;
+    crate::leftovers::are_given_back();
     let event = Event::ServeStarted {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         policy_hash: snapshot.policy_hash.to_string(),

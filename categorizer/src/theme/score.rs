@@ -138,9 +138,9 @@ pub struct Scratch {
     /// That of the set it is scored by.
     most_against: [u8; MAX_THEMES],
     /// By use: the reading of a text, and the passage, in which it counted last.
-    counted: Vec<(u64, u64)>,
-    text: u64,
-    passage: u64,
+    counted: Vec<(u32, u32)>,
+    text: u32,
+    passage: u32,
     findings: Vec<Kept>,
 }
 
@@ -213,6 +213,11 @@ impl Scratch {
         let uses = themes.uses.len();
         if self.counted.len() < uses {
             self.counted.resize(uses, (0, 0));
+        }
+        if self.text.max(self.passage) > u32::MAX / 2 {
+            // No text has so many passages that they end before the next one begins.
+            self.counted.fill((0, 0));
+            (self.text, self.passage) = (0, 0);
         }
         self.workspace.prepare(themes);
         self.workspace.tokens.reserve(PASSAGE_WORDS);

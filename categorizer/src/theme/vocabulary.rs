@@ -16,9 +16,10 @@ const FILTER_BITS: u32 = 12;
 /// Texts, each with a number, looked up without allocation.
 #[derive(Debug)]
 struct Table {
-    /// The hash, and the number. Two texts with one hash are taken for one, as nobody meets them by chance
-    /// (one in 2^50 for a set of this size), and who made one would but be found to have said a word.
-    slots: Box<[(u64, u32)]>,
+    /// The upper half of the hash, and the number, where the lower bits of the hash say. Two texts with one hash are taken
+    /// for one, as nobody meets them by chance (one word in 2^30), and who made one would but be found to have said a
+    /// word.
+    slots: Box<[(u32, u32)]>,
     bytes: Box<[u8]>,
     /// Where each text begins, by number; one more than there are.
     starts: Box<[u32]>,
@@ -38,7 +39,7 @@ impl Table {
             while slots[slot].1 != 0 {
                 slot = (slot + 1) & (size - 1);
             }
-            slots[slot] = (hash, number);
+            slots[slot] = (upper(hash), number);
         }
         Self { slots: slots.into(), bytes: bytes.into(), starts: starts.into() }
     }
@@ -48,7 +49,7 @@ impl Table {
         let mut slot = hash as usize & (self.slots.len() - 1);
         loop {
             let (known, number) = self.slots[slot];
-            if number == 0 || known == hash {
+            if number == 0 || known == upper(hash) {
                 return number;
             }
             slot = (slot + 1) & (self.slots.len() - 1);
@@ -221,6 +222,11 @@ impl Vocabulary {
             + size_of_val(&*self.parts)
             + size_of_val(&*self.signatures)
     }
+}
+
+#[inline]
+fn upper(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[inline]

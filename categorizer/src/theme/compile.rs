@@ -127,14 +127,11 @@ impl Gatherer {
         }
         let (uses, lines) = number_uses(self.uses, &phrase_ranks, &mut sequences);
         let (wanted, singles) = wanted(&vocabulary, &anchored);
+        // Phrases of one word are found by it, and need no looking for.
+        anchored.iter_mut().for_each(|list| list.retain(|one| one.length > 1));
         let mut anchor_starts = vec![0];
-        for list in &mut anchored {
-            // Phrases of one word are found by it, and need no looking for.
-            list.retain(|one| one.length > 1);
-            list.sort_unstable_by_key(|one| (one.other_at, one.other, one.phrase));
-            let first = anchor_starts.last().copied().unwrap_or(0);
-            let before = list.partition_point(|one| one.other_at < 0);
-            anchor_starts.extend([first + before as u32, first + list.len() as u32]);
+        for list in &anchored {
+            anchor_starts.push(anchor_starts.last().copied().unwrap_or(0) + list.len() as u32);
         }
         Compiled {
             wanted: wanted.into(),
@@ -191,10 +188,9 @@ pub(super) struct Compiled {
     pub(super) singles: Box<[u32]>,
     pub(super) sequences: Box<[Sequence]>,
     sequence_parts: Box<[u32]>,
-    /// Where the phrases of a part begin in `anchored`, first those that are known by the word before it, then those by
-    /// the word after it; and where the last end.
+    /// Where the phrases of a part begin in `anchored`; one more than there are parts.
     anchor_starts: Box<[u32]>,
-    /// Phrases by the part that they are looked for by, in the order of the other part that they are known by.
+    /// Phrases by the part that they are looked for by.
     anchored: Box<[Anchored]>,
     /// What phrases are to groups, those of a phrase side by side; and the lines of the packs.
     pub(super) uses: Box<[Use]>,
@@ -240,14 +236,10 @@ impl Compiled {
         &self.sequence_parts[first as usize..(first + length) as usize]
     }
 
-    /// The phrases that are looked for by a part, and of which another stands beside it: before it or after it.
+    /// The phrases that are looked for by a part.
     #[inline]
-    pub(super) fn anchored(&self, part: u32, after: bool, other: u32) -> &[Anchored] {
-        let run = part as usize * 2 + usize::from(after);
-        let run =
-            &self.anchored[self.anchor_starts[run] as usize..self.anchor_starts[run + 1] as usize];
-        let first = run.partition_point(|one| one.other < other);
-        let same = run[first..].iter().take_while(|one| one.other == other).count();
-        &run[first..first + same]
+    pub(super) fn anchored(&self, part: u32) -> &[Anchored] {
+        let part = part as usize;
+        &self.anchored[self.anchor_starts[part] as usize..self.anchor_starts[part + 1] as usize]
     }
 }

@@ -12,7 +12,7 @@
 
 use super::anchor::Wanted;
 use super::compile::{Compiled, Role, Rule, Use};
-use super::vocabulary::WordId;
+use super::vocabulary::{WordId, signature};
 
 /// How far off an `unless` is heard, in words.
 pub(super) const UNLESS_WORDS: u32 = 12;
@@ -166,26 +166,23 @@ impl Workspace {
             if before & beside(at.checked_sub(1)) == 0 && after & beside(Some(at + 1)) == 0 {
                 continue;
             }
-            let fits = |(token, part): (&Token, &u32)| vocabulary.parts(token.word).contains(part);
-            for (is_after, wanted, other) in
-                [(false, before, at.checked_sub(1)), (true, after, Some(at + 1))]
-            {
-                let Some(other) = other.and_then(|at| tokens.get(at)) else { continue };
-                if wanted & vocabulary.signature(other.word) == 0 {
-                    continue;
-                }
-                let others = vocabulary.parts(other.word);
-                let pairs = vocabulary.parts(token.word).iter();
-                let pairs = pairs.flat_map(|part| others.iter().map(move |other| (part, other)));
-                for anchored in
-                    pairs.flat_map(|(part, other)| themes.anchored(*part, is_after, *other))
-                {
+            for &part in vocabulary.parts(token.word) {
+                for anchored in themes.anchored(part) {
+                    let other = at.wrapping_add_signed(isize::from(anchored.other_at));
+                    let Some(other) = tokens.get(other) else { continue };
+                    if vocabulary.signature(other.word) & signature(anchored.other) == 0 {
+                        continue;
+                    }
                     let Some(start) = at.checked_sub(usize::from(anchored.before)) else {
                         continue;
                     };
-                    let length = usize::from(anchored.length);
-                    let Some(place) = tokens.get(start..start + length) else { continue };
-                    if place.iter().zip(themes.parts(anchored.phrase)).all(fits) {
+                    let end = start + usize::from(anchored.length);
+                    let Some(place) = tokens.get(start..end) else { continue };
+                    let parts = themes.parts(anchored.phrase);
+                    let fits =
+                        |(token, part): (&Token, &u32)| vocabulary.parts(token.word).contains(part);
+                    if place.iter().zip(parts).all(fits) {
+                        let length = usize::from(anchored.length);
                         events.push(Event::new(start, length, anchored.phrase));
                     }
                 }

@@ -99,6 +99,10 @@ struct Options {
     /// The schoolgate program; without it a release build is made
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Have schoolgate read what it passes on for words and kinds of files, as it does in a school. Without it neither it
+    /// nor the peers do
+    #[arg(long)]
+    reads: bool,
     /// Share the processors instead of giving the proxy its own
     #[arg(long)]
     no_pinning: bool,
@@ -192,6 +196,7 @@ fn run(options: &Options) -> Result<bool, String> {
         pinning: !options.no_pinning,
         wanted: &wanted,
         groups: Groups::of(&rows, with_lists),
+        reads: options.reads,
     })?;
     eprintln!("  everybody runs after {:.0} s", setting_up.elapsed().as_secs_f64());
     table.warnings.append(&mut line_up.missing);

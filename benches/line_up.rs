@@ -88,6 +88,8 @@ pub(crate) struct Setting<'a> {
     pub wanted: &'a [&'static str],
     /// What is measured.
     pub groups: Groups,
+    /// Whether what is passed on is read for words and kinds of files, as a school has it; the peers read nothing.
+    pub reads: bool,
 }
 
 /// Everybody, running.
@@ -187,22 +189,33 @@ impl LineUp {
         let sites_file = self.folder.join(sites::AUTHORITY);
         let word = if inspecting { "schoolgate-inspecting" } else { "schoolgate" };
         eprintln!("  starting {word}");
-        let started = Schoolgate::start(&schoolgate::Setting {
-            binary: setting.binary,
-            folder: &self.folder.join(word),
-            lists: &self.lists(),
-            school: &self.ground.school,
-            workers: 1,
-            origin_port: self.ground.plain.port(),
-            tls_port: Some(self.ground.secure.port()),
-            inspection: inspecting.then_some(Inspection {
-                sites: &sites_file,
-                guests: true,
-                limits: "",
-            }),
-            pinning: &self.pinning,
-        })?;
-        let does = "filters by name and records every request, for 16 people and three levels";
+        let unread = schoolgate::nothing_read();
+        let policy = if setting.reads { "" } else { &*unread };
+        let besides = schoolgate::Besides { policy, ..Default::default() };
+        let started = Schoolgate::start_with(
+            &schoolgate::Setting {
+                binary: setting.binary,
+                folder: &self.folder.join(word),
+                lists: &self.lists(),
+                school: &self.ground.school,
+                workers: 1,
+                origin_port: self.ground.plain.port(),
+                tls_port: Some(self.ground.secure.port()),
+                inspection: inspecting.then_some(Inspection {
+                    sites: &sites_file,
+                    guests: true,
+                    limits: "",
+                }),
+                pinning: &self.pinning,
+            },
+            &besides,
+        )?;
+        let does = match setting.reads {
+            true => {
+                "filters by name, words and kinds of files, and records every request, for 16 people and three levels"
+            }
+            false => "filters by name and records every request, for 16 people and three levels",
+        };
         let mut entrant = Entrant::new(OURS, does, Some(started.process.pid()));
         if inspecting {
             entrant.inspected = Some(Inspected {

@@ -70,6 +70,16 @@ pub(crate) struct Besides<'a> {
     pub at_rest: Option<&'a Preparation<'a>>,
 }
 
+/// Rows by which nothing of a body is looked at: neither its words nor what kind of file it is.
+pub(crate) fn nothing_read() -> String {
+    let cells = |word: &str| LEVELS.map(|level| format!("{level} = \"{word}\"")).join(", ");
+    let themes = rules::theme::shipped_themes().into_iter();
+    let themes = themes.map(|theme| format!("{} = {{ {} }}\n", theme.name, cells("off")));
+    let files = rules::file::FileKind::all();
+    let files = files.map(|kind| format!("{} = {{ {} }}\n", kind.as_str(), cells("allow")));
+    format!("[themes]\n{}[files]\n{}", themes.collect::<String>(), files.collect::<String>())
+}
+
 /// What is done to a state folder; the error is a sentence.
 pub(crate) type Preparation<'a> = dyn Fn(&Path) -> Result<(), String> + 'a;
 

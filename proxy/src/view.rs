@@ -297,24 +297,11 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::record::now;
+    use crate::themes::tests::POLICY;
     use rules::access::KnownBy;
     use rules::category::Catalogue;
     use rules::host::Host;
     use rules::target::Scheme;
-
-    const POLICY: &str = r#"
-school = "Example Academy"
-timezone = "Europe/London"
-order = ["staff"]
-[levels]
-staff = {}
-[grid]
-uncategorised = { staff = "allow" }
-[roles]
-dsl = ["q.whitmore"]
-[unblock]
-authorise = ["dsl"]
-"#;
 
     #[tokio::test]
     async fn a_fault_while_deciding_is_a_block_with_the_reason_internal() {

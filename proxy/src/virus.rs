@@ -306,16 +306,21 @@ mod tests {
     use super::*;
     use crate::config::{ScannerPlace, ScannerSettings};
 
-    #[test]
-    fn a_client_holds_a_quarter_and_what_was_scanned_leaves_room_for_what_waits() {
-        let scanner = Scanner::new(ScannerSettings {
+    /// One that nobody answers for.
+    fn scanner(max_scans: usize) -> Scanner {
+        Scanner::new(ScannerSettings {
             place: ScannerPlace::Socket("/nowhere".into()),
             connect_timeout_ms: 1,
             scan_timeout_ms: 1,
             max_file_bytes: 100,
-            max_scans: 8,
+            max_scans,
             trickle_after_ms: 1,
-        });
+        })
+    }
+
+    #[test]
+    fn a_client_holds_a_quarter_and_what_was_scanned_leaves_room_for_what_waits() {
+        let scanner = scanner(8);
         let client = IpAddr::from([10, 0, 0, 1]);
         let mut file = scanner.hold(client);
         assert!(file.add(200) && !scanner.hold(client).add(1));
@@ -325,14 +330,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_without_its_coding_counts_until_it_is_given_up() {
-        let scanner = Scanner::new(ScannerSettings {
-            place: ScannerPlace::Socket("/nowhere".into()),
-            connect_timeout_ms: 1,
-            scan_timeout_ms: 1,
-            max_file_bytes: 100,
-            max_scans: 1,
-            trickle_after_ms: 1,
-        });
+        let scanner = scanner(1);
         let client = IpAddr::from([10, 0, 0, 1]);
         let is_full = || !scanner.hold(client).add(1);
         let mut beginning = Beginning::of(Some(&scanner), client);

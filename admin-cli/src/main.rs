@@ -35,6 +35,7 @@ mod log;
 mod log_seal;
 mod log_visitors;
 mod login;
+mod memory;
 mod policy;
 mod prompt;
 mod replay;
@@ -61,22 +62,8 @@ use failure::{Exit, Failure};
 use school::School;
 use std::process::ExitCode;
 
-/// The C library's allocator keeps ever more of what thousands of short connections leave free in between
-/// (docs/adr/0012-allocator.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Gives back to the system at once what is free.
-fn give_back() {
-    #[allow(unsafe_code, reason = "the allocator's crate has no safe function for it")]
-    // SAFETY: it may be called on any thread at any time (mimalloc, `mi_collect`).
-    unsafe {
-        libmimalloc_sys::mi_collect(true);
-    }
-}
-
 fn main() -> ExitCode {
-    proxy::leftovers::are_given_back_by(give_back);
+    proxy::leftovers::are_given_back_by(memory::give_back);
     let exit = match run(Cli::parse()) {
         Ok(exit) => exit,
         Err(failure) => {

@@ -2,6 +2,7 @@
 
 use crate::args::{LogFormat, ServeArgs};
 use crate::failure::{Exit, Failure};
+use crate::memory;
 use crate::output::visible;
 use crate::school::{School, from_snapshot_error, now};
 use proxy::policy_file::PolicyFile;
@@ -11,11 +12,15 @@ use tracing_subscriber::EnvFilter;
 
 /// Runs the filter until it is stopped.
 pub(crate) fn run(school: School, args: &ServeArgs) -> Result<Exit, Failure> {
+    memory::starts();
     start_messages(args.log_format)?;
     let demo = school.config.demo;
     let warnings = policy_warnings(&school);
-    proxy::serve(school.config, |running| greet(running, demo, &warnings))
-        .map_err(from_serve_error)?;
+    proxy::serve(school.config, |running| {
+        memory::started();
+        greet(running, demo, &warnings);
+    })
+    .map_err(from_serve_error)?;
     Ok(Exit::Ok)
 }
 

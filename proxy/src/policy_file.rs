@@ -69,7 +69,7 @@ pub(crate) fn shipped_themes() -> Arc<Themes> {
     // Whoever comes while they are compiled waits for them.
     let mut shipped = SHIPPED.lock().unwrap_or_else(PoisonError::into_inner);
     shipped.upgrade().unwrap_or_else(|| {
-        let themes = Arc::new(leftovers::are_given_back_during(Themes::shipped));
+        let themes = Arc::new(leftovers::are_given_back_but(Themes::shipped));
         *shipped = Arc::downgrade(&themes);
         themes
     })
@@ -80,7 +80,7 @@ fn themes_of(policy: &Policy) -> Result<Arc<WordsOfThemes>, PolicyFault> {
     let themes = WordsOfThemes::default();
     if !policy.theme_packs().is_empty() {
         let compile = || Themes::with_own(policy.theme_packs());
-        let own = leftovers::are_given_back_during(compile).map_err(PolicyFault::ThemeWords)?;
+        let own = leftovers::are_given_back_but(compile).map_err(PolicyFault::ThemeWords)?;
         let _ = themes.0.set(Arc::new(own));
     }
     Ok(Arc::new(themes))

@@ -178,7 +178,7 @@ fn number_uses(
 }
 
 /// Packs, compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub(super) vocabulary: Vocabulary,
     pub(super) typos: Typos,

@@ -54,7 +54,7 @@ impl ThemesBuilder {
 
 /// Packs, compiled. Immutable: any number of threads score by one set, each with a
 /// [`Scratch`](super::Scratch) of its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Themes {
     pub(super) typed: Compiled,
     pub(super) pages: Compiled,

@@ -5,8 +5,6 @@
 //! consonants may differ, as most short words are one vowel away from another. As everywhere here, only
 //! words that no pack knows are looked at.
 
-use std::collections::HashMap;
-
 use super::vocabulary::{UNKNOWN, Vocabulary, WordId};
 use crate::hash;
 
@@ -19,25 +17,31 @@ const ROUGH_FROM: usize = 5;
 const SEED: u64 = 0x736f_756e_6400_0001;
 
 /// Known words by how they sound.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sounds {
-    /// By hash of the sounds.
-    by_sound: HashMap<u64, WordId>,
+    /// Hashes of the sounds, in order.
+    hashes: Box<[u64]>,
+    /// What word each is of.
+    words: Box<[WordId]>,
 }
 
 impl Sounds {
     pub(super) fn new(vocabulary: &Vocabulary) -> Self {
         // Of words that sound alike, the shortest is meant, and of those the first.
-        let mut found: HashMap<u64, (usize, WordId)> = HashMap::new();
+        let mut found: Vec<(u64, usize, WordId)> = Vec::new();
         for (id, word) in vocabulary.all() {
             if word.len() >= MIN_LETTERS.1
                 && let Some(sound) = sound(word)
             {
-                let one = (word.len(), id);
-                found.entry(sound).and_modify(|known| *known = one.min(*known)).or_insert(one);
+                found.push((sound, word.len(), id));
             }
         }
-        Self { by_sound: found.into_iter().map(|(sound, (_, id))| (sound, id)).collect() }
+        found.sort_unstable();
+        found.dedup_by_key(|one| one.0);
+        Self {
+            hashes: found.iter().map(|one| one.0).collect(),
+            words: found.iter().map(|one| one.2).collect(),
+        }
     }
 
     /// The word that sounds like what was written.
@@ -45,12 +49,12 @@ impl Sounds {
         if written.len() < MIN_LETTERS.0 {
             return UNKNOWN;
         }
-        let found = sound(written).and_then(|sound| self.by_sound.get(&sound));
-        found.copied().unwrap_or(UNKNOWN)
+        let place = sound(written).and_then(|sound| self.hashes.binary_search(&sound).ok());
+        place.and_then(|place| self.words.get(place)).copied().unwrap_or(UNKNOWN)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.by_sound.capacity() * (size_of::<(u64, WordId)>() + 1)
+        size_of_val(&*self.hashes) + size_of_val(&*self.words)
     }
 }
 

@@ -14,7 +14,7 @@ const SEED: u64 = 0x7479_706f_0000_0001;
 const GROUP_BITS: u32 = 14;
 
 /// Known words by what is left of them without one letter.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Typos {
     /// The hash of what is left, and the word; in order.
     left: Box<[(u32, WordId)]>,

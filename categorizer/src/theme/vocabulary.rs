@@ -14,7 +14,7 @@ const SEED: u64 = 0x7468_656d_6573_0001;
 const FILTER_BITS: u32 = 12;
 
 /// Texts, each with a number, looked up without allocation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Table {
     /// The upper half of the hash, and the number, where the lower bits of the hash say. Two texts with one hash are taken
     /// for one, as nobody meets them by chance (one word in 2^30), and who made one would but be found to have said a
@@ -75,7 +75,7 @@ fn letters(of_one_word: &[Spelled]) -> &[u8] {
 }
 
 /// The known words and beginnings, each with the parts of phrases that it fits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Vocabulary {
     words: Table,
     beginnings: Table,

@@ -43,13 +43,13 @@ pub(super) struct Rule {
 /// Words in a row.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sequence {
-    /// Where its parts begin among all of [`Compiled::sequence_parts`], and how many there are.
+    /// Where its parts begin among all of [`Compiled::sequence_parts`]; they end where the next one's begin.
     first: u32,
-    length: u32,
     /// The themes for which it is innocent.
     pub(super) innocent: u32,
-    /// Where its uses begin among all, those in an `any` first; where the others begin; and where all end.
-    pub(super) uses: (u32, u32, u32),
+    /// Where its uses begin among all, those in an `any` first, and where the others begin; they end where the next
+    /// one's begin.
+    uses: (u32, u32),
 }
 
 impl Gatherer {
@@ -97,7 +97,7 @@ impl Gatherer {
         let vocabulary = Vocabulary::new(&known, &beginnings);
         drop((known, beginnings));
 
-        let mut sequences = Vec::with_capacity(phrases.len());
+        let mut sequences = Vec::with_capacity(phrases.len() + 1);
         let mut sequence_parts = Vec::new();
         let mut anchored = vec![Vec::new(); parts.len()];
         let mut phrase_ranks = vec![0; phrases.len()];
@@ -119,12 +119,12 @@ impl Gatherer {
             });
             sequences.push(Sequence {
                 first: sequence_parts.len() as u32,
-                length: of.len() as u32,
                 innocent: self.innocent[*number as usize],
-                uses: (0, 0, 0),
+                uses: (0, 0),
             });
             sequence_parts.extend(of.iter().map(|&part| part as u32));
         }
+        sequences.push(Sequence { first: sequence_parts.len() as u32, ..Sequence::default() });
         let (uses, lines) = number_uses(self.uses, &phrase_ranks, &mut sequences);
         let (wanted, singles) = wanted(&vocabulary, &anchored);
         // Phrases of one word are found by it, and need no looking for.
@@ -166,12 +166,13 @@ fn number_uses(
     let counts = |one: &GatheredUse| one.of.role == Role::Part(0);
     gathered.sort_unstable_by_key(|one| (one.phrase, !counts(one), one.of, one.line));
     gathered.dedup_by_key(|one| (one.phrase, one.of));
+    let mut of_phrases = gathered.chunk_by(|one, two| one.phrase == two.phrase).peekable();
     let mut first = 0;
-    for of_phrase in gathered.chunk_by(|one, two| one.phrase == two.phrase) {
-        let counting = of_phrase.iter().filter(|one| counts(one)).count() as u32;
-        let end = first + of_phrase.len() as u32;
-        sequences[of_phrase[0].phrase as usize].uses = (first, first + counting, end);
-        first = end;
+    for (number, sequence) in (0..).zip(sequences) {
+        let own = of_phrases.next_if(|of_phrase| of_phrase[0].phrase == number).unwrap_or_default();
+        let counting = own.iter().filter(|one| counts(one)).count() as u32;
+        sequence.uses = (first, first + counting);
+        first += own.len() as u32;
     }
     let uses = gathered.iter().map(|one| one.of).collect();
     (uses, gathered.iter().map(|one| one.line).collect())
@@ -186,6 +187,7 @@ pub(super) struct Compiled {
     /// By word.
     pub(super) wanted: Box<[Wanted]>,
     pub(super) singles: Box<[u32]>,
+    /// By phrase, and one more, where those end.
     pub(super) sequences: Box<[Sequence]>,
     sequence_parts: Box<[u32]>,
     /// Where the phrases of a part begin in `anchored`; one more than there are parts.
@@ -205,7 +207,7 @@ pub(super) struct Compiled {
 impl Compiled {
     /// Different phrases, sets filled in.
     pub(super) fn phrases(&self) -> usize {
-        self.sequences.len()
+        self.sequences.len() - 1
     }
 
     /// Different words, in all their forms.
@@ -232,8 +234,17 @@ impl Compiled {
     /// The numbers of the parts of a phrase.
     #[inline]
     pub(super) fn parts(&self, phrase: u32) -> &[u32] {
-        let Sequence { first, length, .. } = self.sequences[phrase as usize];
-        &self.sequence_parts[first as usize..(first + length) as usize]
+        let phrase = phrase as usize;
+        let [first, end] = [phrase, phrase + 1].map(|at| self.sequences[at].first as usize);
+        &self.sequence_parts[first..end]
+    }
+
+    /// Where the uses of a phrase begin among all, those in an `any` first; where the others begin; and where all end.
+    #[inline]
+    pub(super) fn uses_of(&self, phrase: u32) -> (u32, u32, u32) {
+        let phrase = phrase as usize;
+        let (first, others) = self.sequences[phrase].uses;
+        (first, others, self.sequences[phrase + 1].uses.0)
     }
 
     /// The phrases that are looked for by a part.

@@ -217,13 +217,13 @@ impl Workspace {
         let none = u64::from(self.passage) << LISTS;
         // First those that count, as nothing is found without one: what is only near often stands alone.
         for (phrase, ..) in live.iter() {
-            let (first, others, _) = themes.sequences[*phrase as usize].uses;
+            let (first, others, _) = themes.uses_of(*phrase);
             for of in &themes.uses[first as usize..others as usize] {
                 present[of.group as usize] = none | 1;
             }
         }
         for (phrase, ..) in live.iter() {
-            let (_, others, last) = themes.sequences[*phrase as usize].uses;
+            let (_, others, last) = themes.uses_of(*phrase);
             for of in &themes.uses[others as usize..last as usize] {
                 let present = &mut present[of.group as usize];
                 if let Role::Part(part) = of.role
@@ -234,7 +234,7 @@ impl Workspace {
             }
         }
         for (phrase, start, end) in live.iter_mut() {
-            let (first, _, last) = themes.sequences[*phrase as usize].uses;
+            let (first, _, last) = themes.uses_of(*phrase);
             *start = uses.len() as u32;
             for number in first..last {
                 let group = themes.uses[number as usize].group as usize;

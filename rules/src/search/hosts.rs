@@ -165,6 +165,8 @@ impl<T: Copy> HostTable<T> {
             Front::Below => fronts.len(),
             _ => fronts.iter().position(|(it, _)| *it == Front::Below).unwrap_or(fronts.len()),
         };
+        // Most have one, and room for four would be made for it.
+        fronts.reserve_exact(1);
         fronts.insert(place, (front, value));
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The program's allocator, and when it gives back what is free.
 
 use std::ffi::{c_int, c_long};
+use std::time::Duration;
 
 /// The C library's allocator keeps ever more of what thousands of short connections leave free in between
 /// (docs/adr/0012-allocator.md).
@@ -13,6 +14,9 @@ const PURGE_DELAY: c_int = 15;
 
 /// mimalloc's own choice of it. A worker that waited for each page to be given back would answer later.
 const USUAL_MILLISECONDS: c_long = 1_000;
+
+/// How long after everything runs the start counts as over: its threads sign the log's first head and end.
+const AFTER: Duration = Duration::from_secs(1);
 
 /// Gives back to the system at once what is free.
 pub(crate) fn give_back() {
@@ -29,10 +33,17 @@ pub(crate) fn starts() {
     delay(0);
 }
 
-/// Everything runs: what is free is kept for a while again, since it is soon asked for.
+/// Everything runs: once the start's own threads have ended, what is free is kept for a while again, since it is soon
+/// asked for.
 pub(crate) fn started() {
-    give_back();
-    delay(USUAL_MILLISECONDS);
+    let rest = || {
+        std::thread::sleep(AFTER);
+        give_back();
+        delay(USUAL_MILLISECONDS);
+    };
+    if std::thread::Builder::new().name("schoolgate-free".to_owned()).spawn(rest).is_err() {
+        delay(USUAL_MILLISECONDS);
+    }
 }
 
 fn delay(milliseconds: c_long) {
@@ -65,6 +76,11 @@ mod tests {
         starts();
         assert_eq!(delay_now(), 0);
         started();
+        let began = std::time::Instant::now();
+        while delay_now() == 0 && began.elapsed() < 20 * AFTER {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         assert_eq!(delay_now(), USUAL_MILLISECONDS);
+        assert!(began.elapsed() >= AFTER / 2, "the start's own threads still run");
     }
 }

@@ -83,15 +83,34 @@ impl Themes {
     /// # Panics
     /// Never in a build that passed its tests, as above.
     pub fn with_own(packs: &[Pack]) -> Result<Self, Vec<PackError>> {
-        let mut builder = ThemesBuilder::new(rules::theme::shipped_themes());
-        for pack in rules::theme::shipped_packs() {
-            if let Err(errors) = builder.add(&pack) {
+        let ThemesBuilder { mut typed, mut pages, help } =
+            ThemesBuilder::new(rules::theme::shipped_themes());
+        let shipped: Vec<Pack> = rules::theme::shipped_packs().collect();
+        let add_shipped = |to: &mut Gatherer, pack: &Pack| {
+            if let Err(errors) = to.add(pack) {
                 panic!("a shipped pack does not compile: {}", errors[0]);
             }
-        }
-        let added = packs.iter().filter_map(|pack| builder.add(pack).err());
-        let errors: Vec<PackError> = added.flatten().collect();
-        if errors.is_empty() { Ok(builder.finish()) } else { Err(errors) }
+        };
+        std::thread::scope(|scope| {
+            // A start waits for this, and has a processor to spare more often than not.
+            let (shipped, own) = (&shipped, packs);
+            let pages = scope.spawn(move || {
+                let read = |pack: &&Pack| !pack.typed_only;
+                shipped.iter().filter(read).for_each(|pack| add_shipped(&mut pages, pack));
+                // What is wrong with it is told below.
+                own.iter().filter(read).for_each(|pack| drop(pages.add(pack)));
+                pages.finish()
+            });
+            shipped.iter().for_each(|pack| add_shipped(&mut typed, pack));
+            let added = own.iter().filter_map(|pack| typed.add(pack).err());
+            let errors: Vec<PackError> = added.flatten().collect();
+            if !errors.is_empty() {
+                return Err(errors);
+            }
+            let typed = typed.finish();
+            let pages = pages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok(Self { typed, pages, help })
+        })
     }
 
     /// The themes, in the order in which scores are given.

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 
 /// Longest that words are kept, in characters.
 pub const MAX_WORDS: usize = 512;
-/// Most bytes of words that are judged; engines refuse addresses of a quarter of that. Of more, the first and the last
+/// Most bytes of words that are judged; engines refuse addresses of half of that. Of more, the first and the last
 /// half, which is not all that a site may read.
-pub const MAX_JUDGED_BYTES: usize = 32 * 1024;
+pub const MAX_JUDGED_BYTES: usize = 16 * 1024;
 /// Most different values that are judged each by itself; no form has so many boxes.
 pub const MAX_VALUES: usize = 64;
 /// Longest raw value that is looked at, in bytes: the longest address that is read. Of a longer one not all is judged.
@@ -186,10 +186,10 @@ mod tests {
         assert_eq!(padded.text, "a".repeat(MAX_WORDS));
         assert_eq!(padded.all, format!("{} dogs", padded.text));
         for pad in ["a", "%C3%A9", "%F0%9F%90%88", "a+"] {
-            let long = words(&format!("cats+{}+dogs", pad.repeat(5000)));
+            let long = words(&format!("cats+{}+dogs", pad.repeat(4000)));
             assert!(long.is_cut && long.is_whole, "{pad}");
             let pads = pad.replace("%C3%A9", "é").replace("%F0%9F%90%88", "🐈").replace('+', " ");
-            let expected = format!("cats {} dogs", pads.repeat(5000)).replace("  ", " ");
+            let expected = format!("cats {} dogs", pads.repeat(4000)).replace("  ", " ");
             assert_eq!(long.all, expected, "{pad}: all of it");
         }
         let longer = words(&format!("cats+{}+dogs", "é".repeat(20_000)));

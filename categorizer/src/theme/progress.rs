@@ -37,7 +37,7 @@ impl Themes {
 impl Scratch {
     fn read_on(&mut self, themes: &Compiled, text: &str, progress: &mut Progress) {
         self.prepare(themes, 100);
-        std::mem::swap(&mut self.workspace.tokens, &mut progress.tokens);
+        self.workspace.tokens.extend_from_slice(&progress.tokens);
         self.splitter = std::mem::take(&mut progress.splitter);
         self.plain = progress.plain;
         for &number in &progress.counted {
@@ -51,12 +51,10 @@ impl Scratch {
         progress.counted.append(&mut self.newly);
         progress.plain = self.plain;
         progress.splitter = self.splitter.clone();
-        let words = self.workspace.tokens.len();
+        // Before they are judged, which marks some of them.
+        progress.tokens.clear();
+        progress.tokens.extend_from_slice(&self.workspace.tokens);
         self.end(themes);
-        let tokens = &mut self.workspace.tokens;
-        tokens.truncate(words);
-        tokens.iter_mut().for_each(|token| token.innocent = 0);
-        std::mem::swap(tokens, &mut progress.tokens);
     }
 }
 

@@ -7,7 +7,7 @@
 mod allocations;
 
 use allocations::ALLOCATIONS;
-use categorizer::theme::{Scratch, Themes};
+use categorizer::theme::{Progress, Scratch, Themes};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -81,6 +81,46 @@ fn real_pages(folder: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
+/// A page of sentences that are harmless and hard to tell from others: they share words with a theme.
+fn hard_page() -> std::io::Result<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/themes");
+    let text = std::fs::read_to_string(folder.join("texts.tsv"))?;
+    let sentences =
+        text.lines().filter_map(|line| match line.split('\t').collect::<Vec<_>>()[..] {
+            [_, "", _, _, "en", sentence] => Some(format!("{sentence}\n")),
+            _ => None,
+        });
+    let mut page: String = sentences.cycle().take(2_000).collect();
+    page.truncate(page.floor_char_boundary(PAGE_BYTES));
+    Ok(page)
+}
+
+/// What a page costs that comes in pieces and is judged after each: each passage once, or all of it again each time.
+fn coming_in_pieces(themes: &Themes, page: &str) {
+    let mut scratch = Scratch::default();
+    for pieces in [2, 4, 8] {
+        let ends: Vec<usize> = (1..=pieces)
+            .map(|piece| page.floor_char_boundary(page.len() * piece / pieces))
+            .collect();
+        let once = measure(|| {
+            let (mut progress, mut from) = (Progress::default(), 0);
+            for &end in &ends {
+                let found = themes.read_on(&page[from..end], &mut progress, &mut scratch);
+                black_box(found.score(0));
+                from = end;
+            }
+        });
+        let again = measure(|| {
+            for &end in &ends {
+                black_box(themes.score_page(black_box(&page[..end]), &mut scratch).score(0));
+            }
+        });
+        println!(
+            "{once:>9.1} us  the same in {pieces} pieces, each judged as it comes; all again each time: {again:.1}"
+        );
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let started = Instant::now();
     let themes = Themes::shipped();
@@ -136,6 +176,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             text.len() >> 10
         );
     }
+    let hard = hard_page()?;
+    row("16 KB of hard sentences", None, &hard, false);
+    coming_in_pieces(&themes, &hard);
     for (what, piece) in [
         ("phrases", "how to kill myself "),
         ("words of many groups", "how to get my school sex "),

@@ -16,6 +16,15 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 /// A school whose lead and head get mail at a port, and whose alerts are posted to another.
 pub(crate) fn school(mail: u16, hook: u16) -> Daemon {
+    school_with(mail, hook, Vec::new())
+}
+
+/// The same, with further hosts.
+pub(crate) fn school_with(
+    mail: u16,
+    hook: u16,
+    hosts: Vec<(&'static str, Vec<&'static str>)>,
+) -> Daemon {
     let machine = format!(
         "[alerts]\nwebhook = \"http://library.test:{hook}/hooks/secret-part\"\n\
          [alerts.mail]\n\"q.whitmore\" = \"lead@school.example\"\n\
@@ -29,7 +38,7 @@ pub(crate) fn school(mail: u16, hook: u16) -> Daemon {
         "dsl = [\"q.whitmore\"]\nhead = [\"a.fenn\"]".to_owned(),
     );
     let edits = vec![head, ("[unblock]".to_owned(), alerts)];
-    let plan = Plan { machine, edits, people: true, inspected: true, ..Plan::default() };
+    let plan = Plan { machine, edits, hosts, people: true, inspected: true, ..Plan::default() };
     let daemon = Daemon::start_with(&plan);
     std::fs::write(daemon.folder().join("mail-password"), "right horse\n").unwrap();
     daemon

@@ -2,7 +2,7 @@
 //!
 //! [`WAYS`] has a line for each way on which such a sign comes about. Whatever the way, the same must follow.
 
-use crate::alerts::{WITHIN, alerts, mails, mails_to, school, webhook};
+use crate::alerts::{WITHIN, alerts, mails, mails_to, school_with, webhook};
 use crate::daemon::{Daemon, free_port, wait_for};
 use crate::second_places::MailServer;
 use serde_json::Value;
@@ -12,9 +12,22 @@ use std::time::Instant;
 const PAGE: &str = "<!doctype html><title>Quiet</title><body><p>How to kill yourself without pain. The easiest way to end \
                     your life, painless ways to die, how many paracetamol it takes to die, how to tie a noose.</p></body>";
 
+/// An engine, and what somebody searches for there.
+const ENGINE: &str = "www.google.co.uk";
+const SEARCH: &str = "/search?q=painless+ways+to+kill+myself+tonight";
+
 /// Words that are of no business but the reader's and the lead's.
-const PRIVATE: [&str; 6] =
-    ["sam", "library.test", "quiet", "noose", "paracetamol", "kill yourself"];
+const PRIVATE: [&str; 9] = [
+    "sam",
+    "library.test",
+    "quiet",
+    "noose",
+    "paracetamol",
+    "kill yourself",
+    ENGINE,
+    "painless",
+    "kill myself",
+];
 
 /// How somebody comes upon a theme.
 struct Way {
@@ -22,20 +35,31 @@ struct Way {
     source: &'static str,
     /// Does it, as a user, and gives the answer's status.
     opens: fn(&Daemon, &str) -> u16,
-    /// The path in the record.
+    /// The host and the path in the record.
+    host: &'static str,
     path: &'static str,
     /// What a pupil is answered.
     status: u16,
 }
 
-const WAYS: [Way; 1] = [Way {
-    source: "page",
-    opens: |daemon, user| {
-        daemon.get_as(user, &daemon.url("library.test", "/pages/quiet.html")).status
+const WAYS: [Way; 2] = [
+    Way {
+        source: "page",
+        opens: |daemon, user| {
+            daemon.get_as(user, &daemon.url("library.test", "/pages/quiet.html")).status
+        },
+        host: "library.test",
+        path: "/pages/quiet.html",
+        status: 403,
     },
-    path: "/pages/quiet.html",
-    status: 403,
-}];
+    Way {
+        source: "search",
+        opens: |daemon, user| daemon.get_as(user, &daemon.url(ENGINE, SEARCH)).status,
+        host: ENGINE,
+        path: "/search",
+        status: 403,
+    },
+];
 
 fn shown(daemon: &Daemon, alert: &str) -> Value {
     daemon.run(&["alerts", "show", alert, "--json", "--by", "q.whitmore"]).ok().json()
@@ -45,7 +69,8 @@ fn shown(daemon: &Daemon, alert: &str) -> Value {
 fn what_somebody_reads_of_an_urgent_theme_is_told_to_two_people_within_a_minute() {
     let (hook, posted) = webhook();
     let port = free_port();
-    let daemon = school(port, hook);
+    let hosts = [ENGINE, "forcesafesearch.google.com"].map(|host| (host, vec!["127.0.0.1"]));
+    let daemon = school_with(port, hook, hosts.to_vec());
     let pages = tempfile::tempdir().unwrap();
     std::fs::write(pages.path().join("quiet.html"), PAGE).unwrap();
     daemon.origin.add_folder("pages", pages.path().to_owned());
@@ -53,7 +78,7 @@ fn what_somebody_reads_of_an_urgent_theme_is_told_to_two_people_within_a_minute(
 
     // Staff may read it, and nobody watches what they read.
     for way in &WAYS {
-        assert_eq!((way.opens)(&daemon, "ms.obi"), 200, "{}", way.source);
+        assert_ne!((way.opens)(&daemon, "ms.obi"), 403, "{}", way.source);
     }
     let of_staff = daemon.wait_records(WAYS.len());
     let has_signs = |record: &&Value| record["signs"].to_string().contains(':');
@@ -62,7 +87,7 @@ fn what_somebody_reads_of_an_urgent_theme_is_told_to_two_people_within_a_minute(
     for (number, way) in WAYS.iter().enumerate() {
         let begun = Instant::now();
         // Another pupil each time, so that each is an alert of its own.
-        let user = ["sam", "kim"][number];
+        let user = ["kim", "sam"][number];
         assert_eq!((way.opens)(&daemon, user), way.status, "{}", way.source);
         let posted = posted.recv_timeout(WITHIN).unwrap();
         // Its head names the host that it is posted to, which is the origin's too.
@@ -101,13 +126,13 @@ fn what_somebody_reads_of_an_urgent_theme_is_told_to_two_people_within_a_minute(
             "{shown}"
         );
         let record = &shown["records"][0];
-        assert_eq!((&record["host"], &record["path"]), (&"library.test".into(), &way.path.into()));
+        assert_eq!((&record["host"], &record["path"]), (&way.host.into(), &way.path.into()));
         let found = record["found"][0].as_str().unwrap();
         let points = found.strip_prefix(&format!("{}: ", way.source)).unwrap();
         assert!(points.trim_end_matches(" points").parse::<u32>().unwrap() > 0, "{found}");
         let said = daemon.run(&["alerts", "show", &alert, "--by", "q.whitmore"]).ok().out;
         assert!(
-            said.contains(&format!("library.test{}", way.path)) && said.contains(found),
+            said.contains(&format!("{}{}", way.host, way.path)) && said.contains(found),
             "{said}"
         );
     }

@@ -1,7 +1,8 @@
 //! A policy with other words and themes, tried on what was searched for.
 
 use crate::client::Client;
-use crate::daemon::{Daemon, KS3, Plan};
+use crate::daemon::{Daemon, KS3, Plan, wait_for};
+use std::time::Duration;
 
 const ENGINE: &str = "www.google.co.uk";
 
@@ -70,4 +71,34 @@ fn words_of_a_proposed_policy_are_tried_on_what_was_searched_for() {
         (&"opened".into(), &ENGINE.into()),
         "{rows:?}"
     );
+
+    // Whoever applies one has it tried, and whoever authorises it sees what came of that.
+    let applied = |name: &str| {
+        let file = folder.join(name);
+        let reason = ["--reason", "Words of the town's own", "--by", "j.cho"];
+        let line = [&["policy", "apply", file.to_str().unwrap()], &reason[..]].concat();
+        daemon.run(&line).ok().out
+    };
+    let asked = applied("looser.toml");
+    let shown = daemon.run(&["unblock", "show", "U-0001"]).ok().out;
+    for told in [&asked, &shown] {
+        assert!(told.contains("  replay  tried on 4 records of "), "{told}");
+        for line in [
+            "  0 newly refused, 1 newly passed\n",
+            "  ks3, typed words of self-harm: 0 newly refused, 1 newly passed\n",
+            "  4 with words that were typed: 0 newly a sign of a theme, 1 no longer\n",
+        ] {
+            assert!(told.contains(line), "{line}: {told}");
+        }
+        assert!(!told.contains("painless"), "{told}");
+    }
+    let closed = applied("stricter.toml");
+    assert!(closed.contains("stricter.toml applied"), "waits for nobody: {closed}");
+    assert!(
+        closed.contains("ks3, typed words of drugs: 2 newly refused, 0 newly passed"),
+        "{closed}"
+    );
+    wait_for("the words in force", Duration::from_secs(20), || {
+        search(&daemon, "who sells blorptine in town") == 403
+    });
 }

@@ -18,7 +18,7 @@ pub(crate) use alerts::{AlertsCommand, CaseCommand};
 pub(crate) use audit::AuditCommand;
 pub(crate) use backup::BackupCommand;
 pub(crate) use ca::{CaCommand, CaFormat, NewArgs};
-pub(crate) use changes::{BlockArgs, BlockCommand, PolicyCommand, UnblockCommand};
+pub(crate) use changes::{BlockArgs, BlockCommand, PolicyCommand, ReplayArgs, UnblockCommand};
 pub(crate) use lesson::LessonCommand;
 pub(crate) use look::{CertificateCommand, InspectCommand};
 pub(crate) use machine::{ConfigCommand, ListsCommand, PasswordArgs, UserCommand};

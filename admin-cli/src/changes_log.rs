@@ -3,6 +3,7 @@
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet};
 use crate::school::{from_append_error, now, range};
+use crate::tried;
 use ledger::changes::ChangeLog;
 use rules::change::{ChangeEntry, Changes, Event, RequestKind, UnblockHistory, UnblockState};
 use rules::time::{SchoolClock, UnixMillis};
@@ -73,10 +74,14 @@ fn unblock_row(
         }
     };
     let state = changes.state(history.id, at).map_or("", UnblockState::as_str);
+    let replayed = match &history.kind {
+        RequestKind::Policy(what) => tried::words(what.replayed.as_ref()),
+        _ => String::new(),
+    };
     Row {
         at: history.asked_at,
         cells: [
-            format!("{} ({}, {state})", crate::requests::subject(history), history.id),
+            format!("{}{replayed} ({}, {state})", crate::requests::subject(history), history.id),
             date(history.asked_at),
             format!("{}: {}", history.requested_by, history.reason),
             authorised,
@@ -111,7 +116,7 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
         {
             return None;
         }
-        Event::PolicyApplied { hash, reason, summary, request: None } => {
+        Event::PolicyApplied { hash, reason, summary, request: None, replayed } => {
             let authoriser = entries.iter().rev().find_map(|earlier| match &earlier.event {
                 Event::PolicyAuthorised { hash: yes, .. }
                     if yes == hash && earlier.sequence < entry.sequence =>
@@ -121,7 +126,8 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
                 _ => None,
             });
             review = earliest_review(summary).unwrap_or_default();
-            (crate::requests::policy_words(summary), reason.clone(), authoriser.unwrap_or_default())
+            let what = crate::requests::policy_words(summary) + &tried::words(replayed.as_ref());
+            (what, reason.clone(), authoriser.unwrap_or_default())
         }
         Event::ListRolledBack { list, version } => {
             (format!("list {list} back to {version}"), String::new(), String::new())

@@ -50,6 +50,7 @@ mod shell;
 mod since;
 mod status;
 mod terminal;
+mod tried;
 mod unblock;
 mod user;
 mod visits;

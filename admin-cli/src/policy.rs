@@ -1,6 +1,6 @@
 //! `policy`: looking at, testing, applying and rolling back the school's decisions.
 
-use crate::args::{ChangeArgs, PolicyCommand};
+use crate::args::{ChangeArgs, PolicyCommand, ReplayArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::replay;
@@ -9,13 +9,14 @@ use crate::school::{
     Acting, School, from_append_error, from_change_error, from_policy_errors, from_snapshot_error,
     moment, now,
 };
+use crate::tried::{self, Wanted};
 use crate::who::{READS_LOG, look, person, subject_words};
 use ledger::changes::ChangeLog;
 use proxy::lists::Lists;
 use proxy::policy_file::{PolicyFault, PolicyFile};
 use proxy::snapshot::Snapshot;
 use rules::category::Catalogue;
-use rules::change::{Event, POLICY_ROLES, change_policy};
+use rules::change::{Event, POLICY_ROLES, Replayed, change_policy};
 use rules::policy::{PolicyDiff, TestFailure};
 use std::path::{Path, PathBuf};
 
@@ -38,15 +39,17 @@ pub(crate) async fn run(school: &School, command: PolicyCommand) -> Result<Exit,
             let new = read(school, &file, snapshot.policy.catalogue())?;
             replay::run(school, &snapshot, &new, span, print.format()).await
         }
-        PolicyCommand::Apply { file, reason, review, change } => {
-            let name = shown(&file);
-            let order = Order { file: &file, name, reason, review, change, verb: "apply" };
+        PolicyCommand::Apply { file, reason, review, replay, change } => {
+            let (name, replay) = (shown(&file), wanted(replay));
+            let order = Order { file: &file, name, reason, review, replay, change, verb: "apply" };
             apply(school, order).await
         }
-        PolicyCommand::Rollback { reason, to, review, change } => {
+        PolicyCommand::Rollback { reason, to, review, replay, change } => {
+            let replay = wanted(replay);
             let (name, file) = earlier(school, to.as_deref()).await?;
             same_files(school, &file).await?;
-            let order = Order { file: &file, name, reason, review, change, verb: "rollback" };
+            let verb = "rollback";
+            let order = Order { file: &file, name, reason, review, replay, change, verb };
             apply(school, order).await
         }
     }
@@ -149,8 +152,13 @@ struct Order<'a> {
     name: String,
     reason: String,
     review: Option<String>,
+    replay: Wanted,
     change: ChangeArgs,
     verb: &'static str,
+}
+
+fn wanted(replay: ReplayArgs) -> Wanted {
+    Wanted { days: replay.replay_days, without: replay.without_replay }
 }
 
 async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
@@ -175,6 +183,11 @@ async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
     print_diff(&diff)?;
     let clock = old.clock();
     let review = order.review.as_deref().map(|text| moment(clock, text, true)).transpose()?;
+    let replayed = tried::try_out(school, &snapshot, &new, &order.replay, diff.loosens).await;
+    tried::print(Some(&replayed), clock)?;
+    if let (Replayed::Failed { why }, false) = (&replayed, diff.loosens) {
+        note!("warning: the policy could not be tried on what was recorded: {}", visible(why));
+    }
     if !order.change.dry_run {
         // What a new policy is compared with must stand in the log itself.
         record_first(school, &log, &snapshot).await?;
@@ -184,7 +197,8 @@ async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
     let at = now();
     let mut events = acting
         .append(|changes| {
-            let event = change_policy(changes, old, hashes, &diff, &by, &order.reason, review, at)
+            let tested = (&diff, replayed);
+            let event = change_policy(changes, old, hashes, tested, &by, &order.reason, review, at)
                 .map_err(|error| from_change_error(error, old, POLICY_ROLES))?;
             Ok(vec![(by.clone(), event)])
         })

@@ -18,12 +18,13 @@ use proxy::policy_file::PolicyFile;
 use proxy::snapshot::Snapshot;
 use proxy::trial::{JudgedWords, WordsTrial};
 use rules::access::{Access, Identity};
-use rules::change::{Changes, RequestKind};
+use rules::change::{Changes, MAX_SHARES, RequestKind, Share, Trial};
 use rules::circumvent::{Pack, Seen, Technique, judge};
 use rules::decide::{Decision, ReasonCode, Verdict};
 use rules::host::Host;
 use rules::policy::Policy;
 use rules::site::Site;
+use rules::time::UnixMillis;
 use rules::unblock::Unblock;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
@@ -94,9 +95,9 @@ pub(crate) async fn run(
 
 /// What became of the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
+pub(crate) struct Counts {
     /// All of the range.
-    records: u64,
+    pub(crate) records: u64,
     /// Decided twice.
     judged: u64,
     /// Decided by no policy: bad requests, ports, certificates, faults, bans.
@@ -128,7 +129,7 @@ struct Change {
     examples: Vec<String>,
 }
 
-struct Replay<'a> {
+pub(crate) struct Replay<'a> {
     snapshot: &'a Snapshot,
     proposed: &'a Policy,
     /// What words come to by the policy in force, and by the proposed one.
@@ -136,6 +137,8 @@ struct Replay<'a> {
     /// Unblocks as they once held, each for the time when it did.
     unblocks: Vec<Unblock>,
     counts: Counts,
+    /// Newly refused and newly passing, by level and by the theme of what was typed.
+    shares: HashMap<(String, Option<String>), [u64; 2]>,
     changes: HashMap<(Verdict, String), Change>,
     /// Differences of sites beyond [`MAX_SITES`].
     beyond: u64,
@@ -143,7 +146,8 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(snapshot: &'a Snapshot, proposed: &'a PolicyFile) -> Self {
+    /// Nothing tried yet.
+    pub(crate) fn new(snapshot: &'a Snapshot, proposed: &'a PolicyFile) -> Self {
         let now = WordsTrial::new(&snapshot.policy, &snapshot.themes);
         Self {
             snapshot,
@@ -151,6 +155,7 @@ impl<'a> Replay<'a> {
             words: [now, WordsTrial::new(&proposed.policy, &proposed.themes)],
             unblocks: once(&snapshot.changes),
             counts: Counts::default(),
+            shares: HashMap::new(),
             changes: HashMap::new(),
             beyond: 0,
             pairs: 0,
@@ -158,7 +163,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Decides one recorded access by both policies.
-    fn judge(&mut self, row: &AccessRow) {
+    pub(crate) fn judge(&mut self, row: &AccessRow) {
         self.counts.records += 1;
         let Some(host) = Host::parse(&row.host).ok().filter(|_| is_by_policy(row.reason)) else {
             self.counts.not_by_policy += 1;
@@ -238,11 +243,58 @@ impl<'a> Replay<'a> {
             } += 1;
         }
         if now_verdict != then_verdict {
+            let is_refused = then_verdict == Verdict::Block;
+            let (decision, theme) = match is_refused {
+                true => (&then, &refused_then),
+                false => (&now, &refused_now),
+            };
+            // The site itself decides before what is typed there.
+            let theme = theme.clone().filter(|_| decision.verdict == Verdict::Allow);
+            let level = &self.snapshot.policy.levels().get(who(&self.snapshot.policy).level).name;
+            let share = self.shares.entry((level.clone(), theme)).or_default();
+            share[usize::from(!is_refused)] += 1;
             let because = match refused_then.filter(|_| then.verdict == Verdict::Allow) {
                 Some(theme) => format!("what was typed is of the theme {theme}"),
                 None => words::because(self.proposed, &then),
             };
             self.add(row, then_verdict, because);
+        }
+    }
+
+    /// What became of the records so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The same for the record of the change, whose range the caller knows.
+    pub(crate) fn trial(&self) -> Trial {
+        let shares = self.shares.iter().map(|((level, theme), [refused, passed])| Share {
+            level: level.clone(),
+            theme: theme.clone(),
+            refused: *refused,
+            passed: *passed,
+        });
+        let mut shares: Vec<Share> = shares.collect();
+        let all = |share: &Share| share.refused + share.passed;
+        shares.sort_by(|one, other| {
+            let names = |share: &Share| (share.level.clone(), share.theme.clone());
+            all(other).cmp(&all(one)).then_with(|| names(one).cmp(&names(other)))
+        });
+        let [refused, passed] =
+            self.shares.values().fold([0, 0], |sum, share| [sum[0] + share[0], sum[1] + share[1]]);
+        shares.truncate(MAX_SHARES);
+        Trial {
+            from: UnixMillis(0),
+            until: UnixMillis(0),
+            whole: true,
+            records: self.counts.records,
+            judged: self.counts.judged,
+            typed: self.counts.typed,
+            refused,
+            passed,
+            newly_signs: self.counts.newly_signs,
+            no_longer_signs: self.counts.no_longer_signs,
+            shares,
         }
     }
 

@@ -247,6 +247,9 @@ pub(crate) fn from_change_error_for(
             Failure::not_permitted(what).fix("ask for it again; it is then compared with what is now")
         }
         ChangeError::PolicyMoved => Failure::fault(what).fix("try again"),
+        ChangeError::NotReplayed { .. } => Failure::fault(what).detail("nothing applied").fix(
+            "mend that, or give the reason why it need not be: --without-replay \"...\"",
+        ),
         ChangeError::NotRevocable { id } => Failure::not_permitted(what)
             .fix(format!("change it back; see `undo` of: schoolgate unblock show {id}")),
         ChangeError::NoStandingYes(_) => {

@@ -15,15 +15,16 @@ use crate::school::{
     Acting, School, from_append_error, from_change_error, from_change_error_for, moment, now,
 };
 use crate::since::Since;
+use crate::tried;
 use crate::visits::{self, Visits};
 use crate::who::{READS_CHANGES, READS_REQUESTS, look, person, subject_words};
 use ledger::changes::ChangeLog;
 use proxy::snapshot::Snapshot;
 use rules::access::Role;
 use rules::change::{
-    ChangeError, Changes, Event, RequestKind, SignOff, UnblockHistory, UnblockState, apply_unblock,
-    authorise_unblock, closing_roles, confirm_unblock, extend_unblock, refuse_unblock,
-    require_role, revoke_unblock,
+    ChangeError, Changes, Event, Replayed, RequestKind, SignOff, UnblockHistory, UnblockState,
+    apply_unblock, authorise_unblock, closing_roles, confirm_unblock, extend_unblock,
+    refuse_unblock, require_role, revoke_unblock,
 };
 use rules::policy::Policy;
 use rules::site::Site;
@@ -222,6 +223,9 @@ impl Desk<'_> {
         let (id, clock) = (history.id, self.policy.clock());
         let would = if change.dry_run { "would be " } else { "" };
         say!("{id}  {}", visible(&requests::done_words(history, would, step.done(), clock)));
+        if let (SignOff::Authorise, RequestKind::Policy(what)) = (step, &history.kind) {
+            tried::print(what.replayed.as_ref(), clock)?;
+        }
         if change.dry_run {
             return Ok(Exit::Ok);
         }
@@ -457,6 +461,7 @@ impl Desk<'_> {
                 "requested_by": unblock.requested_by,
                 "reason": unblock.reason,
                 "what": requests::subject(unblock),
+                "replay": replay_of(unblock),
                 "order": unblock.order,
                 "checks": unblock.checks,
                 "visits": visits.as_ref().map(visits_json),
@@ -478,6 +483,7 @@ impl Desk<'_> {
                 for line in &what.summary {
                     say!("    {}", visible(line));
                 }
+                tried::print(what.replayed.as_ref(), clock)?;
             }
             RequestKind::List(_) | RequestKind::Lift(_) => {
                 say!("  kind    {}", visible(&requests::subject(history)));
@@ -549,6 +555,14 @@ fn print_visits(visits: &Visits) -> Result<(), Failure> {
         more => say!("    and {more} more hosts"),
     }
     Ok(())
+}
+
+/// What came of trying a policy on what was recorded; null where nobody did, or it is none.
+fn replay_of(request: &UnblockHistory) -> Option<&Replayed> {
+    match &request.kind {
+        RequestKind::Policy(what) => what.replayed.as_ref(),
+        _ => None,
+    }
 }
 
 fn visits_json(visits: &Visits) -> serde_json::Value {

@@ -186,8 +186,11 @@ impl Look {
         for name in given.iter().chain(&from_path) {
             let is_given = given.contains(name);
             // Sites forget the type of their scripts, and browsers say what they are for over https alone.
-            let is_used = !is_given && declared.fetch_dest.is_none() && name::is_page_script(name);
-            for kind in name::kinds(name).filter(|kind| !(is_used && *kind == FileKind::Script)) {
+            let is_used = |kind: FileKind| {
+                let may_be = kind == FileKind::Script && !is_given && declared.fetch_dest.is_none();
+                may_be && name::is_page_script(name)
+            };
+            for kind in name::kinds(name).filter(|kind| !is_used(*kind)) {
                 if purpose == Purpose::Download || (is_given && kind != FileKind::Script) {
                     found.add(kind, By::Name, Some(name));
                 }

@@ -24,6 +24,7 @@ mod gather;
 mod letters;
 mod passage;
 mod pattern;
+mod progress;
 mod score;
 mod set;
 mod sound;
@@ -35,6 +36,7 @@ mod words;
 pub use disguise::MAX_BYTES;
 pub use gather::PackError;
 pub use pattern::BadPhrase;
+pub use progress::Progress;
 pub use score::{Finding, Found, HELP_FIRST, MAX_FINDINGS, Scan, Score, Scratch, needed};
 pub use set::{Themes, ThemesBuilder};
 

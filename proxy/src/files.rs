@@ -110,8 +110,8 @@ impl FileLook {
             look.purpose() == Purpose::Download || piece.is_some_and(|piece| piece.is_several);
         let is_behind = piece.is_some_and(|piece| !piece.begins);
         // A page's script puts pieces together, and saves what it has.
-        let is_shown = is_shown_in_pieces(declared.content_type);
-        let is_hidden = is_behind && (is_download || !is_shown);
+        let is_shown = || is_shown_in_pieces(declared.content_type);
+        let is_hidden = is_behind && (is_download || !is_shown());
         if is_hidden {
             look.unreadable();
         }
@@ -125,7 +125,7 @@ impl FileLook {
             Some(rule)
                 if is_hidden
                     || is_download
-                    || (is_document(declared.content_type) && !(is_part && is_shown)) =>
+                    || (is_document(declared.content_type) && !(is_part && is_shown())) =>
             {
                 Scanning::Yes(Box::new(VirusScan::begin(scanner, (rule, is_part), length)))
             }

@@ -260,8 +260,13 @@ async fn an_applied_policy_that_was_not_put_into_the_file_is_put_there_and_an_ed
     let file = PolicyFile::read_beside(&draft, bench.folder.path(), &catalogue).unwrap();
     file.keep(&bench.config.state).unwrap();
     let (hash, summary) = (file.hash.clone(), Vec::new());
-    let applied =
-        Event::PolicyApplied { hash, reason: "fewer games".into(), summary, request: None };
+    let applied = Event::PolicyApplied {
+        hash,
+        reason: "fewer games".into(),
+        summary,
+        request: None,
+        replayed: None,
+    };
     log.append(now(), "j.cho", applied).await.unwrap();
     bench.wait("in force", async |snapshot| *snapshot.policy_hash == file.hash).await;
     let text = || std::fs::read_to_string(bench.path("policy.toml")).unwrap();
@@ -347,7 +352,13 @@ async fn a_policy_applied_by_a_person_is_recorded_once_under_their_name() {
     let file = PolicyFile::read_beside(&draft, bench.folder.path(), &catalogue).unwrap();
     file.keep(&bench.config.state).unwrap();
     let (hash, summary) = (file.hash.clone(), Vec::new());
-    let applied = Event::PolicyApplied { hash, reason: "new name".into(), summary, request: None };
+    let applied = Event::PolicyApplied {
+        hash,
+        reason: "new name".into(),
+        summary,
+        request: None,
+        replayed: None,
+    };
     log.append(now(), "j.cho", applied).await.unwrap();
     file.put_in_place(&bench.config).unwrap();
     bench.wait("an applied policy", async |snapshot| *snapshot.policy_hash == file.hash).await;

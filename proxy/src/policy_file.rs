@@ -353,7 +353,8 @@ pub async fn record_first(
     let hash = file.hash.clone();
     let appended = log.append_with(now, |changes| {
         let (reason, summary) = ("first policy".to_owned(), Vec::new());
-        let event = Event::PolicyApplied { hash, reason, summary, request: None };
+        let (request, replayed) = (None, None);
+        let event = Event::PolicyApplied { hash, reason, summary, request, replayed };
         let events = match changes.policy {
             None => vec![(ACTOR_DAEMON.to_owned(), event)],
             Some(_) => Vec::new(),

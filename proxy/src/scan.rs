@@ -60,7 +60,8 @@ impl Stopped {
         Self { code, rule: None }
     }
 
-    fn ruling(&self, facts: &Facts) -> Ruling {
+    /// The block that comes of it.
+    pub(crate) fn ruling(&self, facts: &Facts) -> Ruling {
         let (categories, rule) = (facts.categories, self.rule.clone());
         Ruling { categories, rule, ..Ruling::block(self.code) }
     }

@@ -71,14 +71,16 @@ impl Text {
         head: &Parts,
     ) -> Result<Option<Self>, Stopped> {
         let headers = &head.headers;
+        let content_type = content_type(headers).and_then(|value| std::str::from_utf8(value).ok());
+        // Without a type browsers look at the bytes, and mostly take them for a page.
+        let content_type = content_type.unwrap_or("text/html");
+        // Most answers are pictures, styles and scripts, of which nothing more needs to be known.
+        let Some(format) = Format::of(Some(content_type)) else { return Ok(None) };
         let facts = live.facts();
         let actions = actions(view, &facts);
         if !actions.watch() {
             return Ok(None);
         }
-        let content_type = content_type(headers).and_then(|value| std::str::from_utf8(value).ok());
-        // Without a type browsers look at the bytes, and mostly take them for a page.
-        let content_type = content_type.unwrap_or("text/html");
         let is_assistant = facts.searched.as_ref().is_some_and(|it| it.is_assistant());
         let codings = joined(headers, &CONTENT_ENCODING, b",").unwrap_or_default();
         let codings = String::from_utf8_lossy(&codings);
@@ -86,9 +88,10 @@ impl Text {
             content_type: Some(content_type),
             content_encoding: &codings,
             // Their answers come in pieces that go on from one to the next, whatever their type says.
-            format: Format::of(Some(content_type))
-                .filter(|format| *format == Format::Json && is_assistant)
-                .map(|_| Format::JsonStream),
+            format: Some(match format {
+                Format::Json if is_assistant => Format::JsonStream,
+                format => format,
+            }),
             top_level_domain: facts.host.as_str().rsplit('.').next(),
         };
         let is_coded = Codings::parse(&codings)
@@ -111,10 +114,7 @@ impl Text {
                 return Ok(None);
             }
         };
-        let streams = matches!(
-            Format::of(Some(content_type)),
-            Some(Format::Events | Format::JsonStream | Format::Messages)
-        );
+        let streams = matches!(format, Format::Events | Format::JsonStream | Format::Messages);
         let reading = Reading::new(
             view.snapshot.themes.clone(),
             Rc::clone(&actions),

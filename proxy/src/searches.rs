@@ -67,11 +67,18 @@ impl Searched {
 
     /// The words to be judged: all of them, where a record has the first. In stretches that are each as long as a
     /// record's words and overlap by half, or many harmless words would hide a few others. Where the search excludes some,
-    /// once more without them.
+    /// once more without them; of several parameters, those of each by itself too.
     pub(crate) fn typed(&self) -> impl Iterator<Item = &str> {
-        let terms = self.terms.as_ref();
-        let asked = terms.and_then(|terms| terms.asked.as_deref()).unwrap_or("");
-        stretches(terms.map_or("", |terms| &*terms.all)).chain(stretches(asked))
+        let texts = self
+            .terms
+            .iter()
+            .flat_map(|terms| [&terms.all].into_iter().chain(&terms.asked).chain(&terms.each));
+        texts.flat_map(|text| stretches(text))
+    }
+
+    /// Whether these are all words that the site may read: there may be more than are judged.
+    pub(crate) fn is_typed_whole(&self) -> bool {
+        self.terms.as_ref().is_none_or(|terms| terms.is_whole)
     }
 
     /// The words, as a record has them.

@@ -15,6 +15,8 @@ fn all_words_are_judged_and_the_first_recorded() {
         format!("/search?q={pad}&q=how+to+tie"),
         format!("/search?q={many}&as_epq=how+to+tie"),
         format!("/search?q=how+to+tie&as_q={many}"),
+        format!("/search?q={many}+how+to+tie+{many}"),
+        format!("/search?q={many}&q=how+to+tie&q={many}"),
     ] {
         let searched = searched(&Method::GET, "www.google.co.uk", &target);
         assert!(searched.typed().any(|text| text.contains("how to tie")), "{target}");
@@ -26,7 +28,11 @@ fn all_words_are_judged_and_the_first_recorded() {
     let excluding = searched(&Method::GET, "www.google.co.uk", "/search?q=how+to+tie+-a+NOT+knot");
     assert_eq!(excluding.typed().collect::<Vec<_>>(), ["how to tie -a NOT knot", "how to tie"]);
     assert_eq!(short.words().unwrap().text, "how to tie");
-    assert_eq!(searched(&Method::GET, "www.google.co.uk", "/search").typed().count(), 0);
+    let two = searched(&Method::GET, "www.google.co.uk", "/search?q=how+to+tie&as_q=a+-b");
+    let texts = ["how to tie a -b", "how to tie a", "a", "how to tie", "a -b"];
+    assert_eq!(two.typed().collect::<Vec<_>>(), texts);
+    let none = searched(&Method::GET, "www.google.co.uk", "/search");
+    assert!(none.typed().count() == 0 && none.is_typed_whole());
 }
 
 #[test]
@@ -45,6 +51,7 @@ fn many_harmless_words_hide_no_others() {
         format!("/search?q={harmless}{bad}+{harmless}"),
         format!("/search?q={harmless}&q={bad}"),
         format!("/search?q=-{}+{bad}", "a".repeat(MAX_WORDS)),
+        format!("/search?q={bad}&q=childline+lesson+essay+gcse"),
     ] {
         let highest = target(query.clone()).typed().map(&mut percent).max();
         assert!(highest >= Some(100), "{highest:?}: {query}");

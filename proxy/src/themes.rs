@@ -2,7 +2,7 @@
 
 use crate::policy_file::WordsOfThemes;
 use categorizer::page::Scorer;
-use categorizer::theme::{Finding, Found, HELP_FIRST, Scratch, Themes};
+use categorizer::theme::{Finding, Found, HELP_FIRST, Progress, Scratch, Themes};
 use ledger::notes::{Severity, Sign, SignSource};
 use rules::level::LevelId;
 use rules::policy::{Policy, ThemeAction};
@@ -20,8 +20,8 @@ const STRETCH_BYTES: usize = 64 << 10;
 /// What of a stretch is judged again with the next one: a phrase may stand across the border.
 const OVERLAP_BYTES: usize = 2 << 10;
 
-/// New text after which a body that is still coming is scored again, in bytes: at least this, and half of what was
-/// scored already, so that all scorings together cost no more than three of the whole.
+/// New text after which it is asked again what a body holds that is still coming, in bytes: at least this, and half of what
+/// was scored already. Each time the last passage is judged again, of at most 1,024 words; those before are not.
 const AGAIN_BYTES: usize = 2 << 10;
 
 /// The same for what a person reads while it comes.
@@ -207,6 +207,9 @@ pub(crate) struct Reading {
     actions: Rc<Actions>,
     scratch: Rc<RefCell<Scratch>>,
     text: String,
+    /// How far it was read, and by which bytes of `text`.
+    progress: Progress,
+    read: usize,
     /// Bytes of `text` that were scored last.
     scored: usize,
     again: usize,
@@ -222,8 +225,17 @@ impl Reading {
         streams: bool,
     ) -> Self {
         let again = if streams { AGAIN_STREAM_BYTES } else { AGAIN_BYTES };
-        let reached = Reached::default();
-        Self { themes, actions, scratch, text: String::new(), scored: 0, again, reached }
+        Self {
+            themes,
+            actions,
+            scratch,
+            text: String::new(),
+            progress: Progress::default(),
+            read: 0,
+            scored: 0,
+            again,
+            reached: Reached::default(),
+        }
     }
 
     /// From now on it is scored by these, and what is at hand of it again.
@@ -234,6 +246,7 @@ impl Reading {
             self.themes = Arc::clone(themes);
             // The places of themes may mean others now.
             (self.reached, self.scored) = (Reached::default(), 0);
+            (self.progress, self.read) = (Progress::default(), 0);
         }
     }
 
@@ -266,8 +279,10 @@ impl Reading {
         if self.scored == self.text.len() {
             return;
         }
-        self.reached.raise(&self.themes.score_page(&self.text, &mut self.scratch.borrow_mut()));
-        self.scored = self.text.len();
+        let Self { themes, text, progress, scratch, read, .. } = self;
+        let mut scratch = scratch.borrow_mut();
+        self.reached.raise(&themes.read_on(&text[*read..], progress, &mut scratch));
+        (*read, self.scored) = (text.len(), text.len());
     }
 
     fn is_refused(&self) -> bool {
@@ -285,6 +300,7 @@ impl Scorer for Reading {
             self.score();
             let keep = self.text.ceil_char_boundary(self.text.len() - OVERLAP_BYTES);
             self.text.drain(..keep);
+            (self.progress, self.read) = (Progress::default(), 0);
             self.scored = self.text.len();
         }
         self.text.push_str(text);

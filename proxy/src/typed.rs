@@ -9,6 +9,7 @@
 use crate::body::{BodyError, Incoming};
 use crate::live::{Facts, Live};
 use crate::record::{self, Arrival, Inside};
+use crate::scan::{self, Stopped};
 use crate::searches::Searched;
 use crate::themes::{Actions, Reached, Reading, typed};
 use crate::view::{Ruling, View};
@@ -60,9 +61,9 @@ pub(crate) fn judge(
     let judged = catch_unwind(AssertUnwindSafe(|| judged(worker, view, facts, headers)));
     match judged {
         Ok(None) => {}
-        Ok(Some((code, signs))) => {
-            if let Some(code) = code {
-                *ruling = Ruling { categories: ruling.categories, ..Ruling::block(code) };
+        Ok(Some((refused, signs))) => {
+            if let Some(refused) = refused {
+                *ruling = refused.ruling(facts);
             }
             ruling.signs = signs;
         }
@@ -79,7 +80,7 @@ fn judged(
     view: &View,
     facts: &Facts,
     headers: &HeaderMap,
-) -> Option<(Option<ReasonCode>, Vec<Sign>)> {
+) -> Option<(Option<Stopped>, Vec<Sign>)> {
     let searched = facts.searched.as_ref()?;
     let words = searched.words()?;
     let actions = view.actions(view.who(facts).level);
@@ -98,7 +99,19 @@ fn judged(
     if is_embedded(headers) {
         soften(&mut signs);
     }
-    Some((reached.refused_typed(themes, &actions).map(|_| code), signs))
+    let refused = reached.refused_typed(themes, &actions).map(|_| Stopped::because(code));
+    let refused = refused.or_else(|| match searched.is_typed_whole() {
+        true => None,
+        // What is not judged could be what the site reads.
+        false if actions.block() => Some(too_long()),
+        false => scan::record_passed(worker, facts, &too_long()).err(),
+    });
+    Some((refused, signs))
+}
+
+/// What the record has of a search that is longer than what is judged.
+fn too_long() -> Stopped {
+    Stopped { rule: Some("too_long".into()), ..Stopped::because(ReasonCode::Unscanned) }
 }
 
 /// What nobody is known to have typed is a sign all the same: programs and local pages say of what somebody typed that

@@ -9,6 +9,7 @@ mod keyed;
 mod lesson;
 mod look;
 mod order;
+mod replayed;
 mod school;
 
 pub use act::{
@@ -25,6 +26,7 @@ pub use keyed::{KEYED_MILLIS, Keyed, KeyedUntil, SETTING_UP_MILLIS};
 pub use lesson::{Lesson, Yes, standing_yes, start_lesson};
 pub use look::{CertificateException, InspectWhat, PrivacyLift, ask_certificate, ask_inspect};
 pub use order::{SignOff, SignOffOrder};
+pub use replayed::{MAX_SHARES, Replayed, Share, Trial};
 pub use school::{POLICY_ROLES, PolicyFound, ask_lift, ask_list, change_policy, policy_file_found};
 
 use crate::access::Role;
@@ -115,6 +117,9 @@ pub enum Event {
         summary: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<UnblockId>,
+        /// Whether it was tried on recorded accesses; not said of what a file says by itself, nor in older logs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replayed: Option<Replayed>,
     },
     /// An authoriser says yes to a policy that opens more than before; its `PolicyApplied` follows.
     /// Since then a request says who asked and who said yes (`PolicyAsked`).
@@ -378,6 +383,8 @@ pub enum ChangeError {
     NobodyProved { by: String, action: &'static str },
     #[error("the policy in force is another one by now")]
     PolicyMoved,
+    #[error("the policy could not be tried on what was recorded: {why}")]
+    NotReplayed { why: String },
     #[error("{id} cannot be revoked: it is in force, and does not end by itself")]
     NotRevocable { id: UnblockId },
     #[error(

@@ -34,7 +34,7 @@ mod words;
 
 pub use engines::{Engine, ForcedBy, SafeMode};
 pub use force::{Changes, Refusal, SearchRules, Unseen};
-pub use words::{MAX_JUDGED_BYTES, MAX_WORDS};
+pub use words::{MAX_JUDGED_BYTES, MAX_VALUES, MAX_WORDS};
 
 use crate::defaults::{SEARCH_ENGINES, SEARCH_TERMS};
 use crate::host::Host;
@@ -44,6 +44,7 @@ use serde::Deserialize;
 use sites::SearchedSite;
 use std::sync::OnceLock;
 use thiserror::Error;
+use words::Words;
 
 /// Why one of the two files cannot be used: what is wrong, and where.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -91,15 +92,21 @@ impl SearchKind {
 pub struct Terms<'s> {
     /// The words as typed: no control characters, at most [`MAX_WORDS`] characters, never empty.
     pub words: String,
-    /// The same to be judged, and not recorded: all of them, or the first and the last half of
-    /// [`MAX_JUDGED_BYTES`].
+    /// The same to be judged, and not recorded: all of them, or, where that is not [whole](Self::is_whole), the first
+    /// and the last half of [`MAX_JUDGED_BYTES`].
     pub all: String,
     /// The same without what the search excludes (`-word`, `NOT word`), where it excludes any: such words are not
     /// asked for, and do not speak against what is. Never of a prompt. Some sites read a dash as no more than
     /// that, so that `all` is to be judged too.
     pub asked: Option<String>,
+    /// Where several parameters have words: those of each by itself, and without what it excludes. The site may read one
+    /// of them alone, and what stands in the others must not hide it. At most twice [`MAX_VALUES`] texts.
+    pub each: Vec<String>,
     /// Whether there were more than `words` has.
     pub is_cut: bool,
+    /// Whether all that the site may read is there to be judged: not of more than [`MAX_JUDGED_BYTES`], nor of more than
+    /// [`MAX_VALUES`] different values.
+    pub is_whole: bool,
     /// What they were sent for.
     pub kind: SearchKind,
     /// Name of the site, for people.
@@ -290,11 +297,17 @@ impl<'s> SearchSite<'s> {
         let (path, query) = query::split(path_and_query);
         let (path, query) = (seen_path(path), query.unwrap_or_default());
         self.sites.iter().find_map(|site| {
-            let words = site.words(&path, query)?;
-            let (kind, is_cut) = (site.kind, words.is_cut);
+            let Words { text: words, all, values, is_cut, is_whole } = site.words(&path, query)?;
+            let (kind, site) = (site.kind, &*site.name);
             let is_prompt = kind == SearchKind::Prompt;
-            let asked = if is_prompt { None } else { excluded::without_excluded(&words.all) };
-            Some(Terms { words: words.text, all: words.all, asked, is_cut, kind, site: &site.name })
+            let asked = |text: &str| match is_prompt {
+                true => None,
+                false => excluded::without_excluded(text),
+            };
+            let mut each: Vec<String> = values.iter().filter_map(|value| asked(value)).collect();
+            each.extend(values);
+            let asked = asked(&all);
+            Some(Terms { words, all, asked, each, is_cut, is_whole, kind, site })
         })
     }
 

@@ -197,6 +197,17 @@ pub(crate) enum UnblockCommand {
     },
 }
 
+/// How a new policy is tried on what was recorded before it is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Try it on the records of so many days, however long that takes; else of 7, for 10 s at most
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=366))]
+    pub(crate) replay_days: Option<u16>,
+    /// Do not try it on what was recorded; say why
+    #[arg(long, value_name = "REASON", conflicts_with = "replay_days")]
+    pub(crate) without_replay: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Look for faults; run nothing
@@ -256,6 +267,8 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_name = "WHEN")]
         review: Option<String>,
         #[command(flatten)]
+        replay: ReplayArgs,
+        #[command(flatten)]
         change: ChangeArgs,
     },
     /// Put the policy before this one back in force
@@ -272,6 +285,8 @@ pub(crate) enum PolicyCommand {
         /// When somebody looks again at what it opens; after `max_days` when not given
         #[arg(long, value_name = "WHEN")]
         review: Option<String>,
+        #[command(flatten)]
+        replay: ReplayArgs,
         #[command(flatten)]
         change: ChangeArgs,
     },

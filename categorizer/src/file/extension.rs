@@ -54,6 +54,9 @@ const DOCUMENTS: &str = "3mf cbz docx dotx epub fcstd flipchart ggb gwb h5p idml
 const TEXTS: &str = "c cpp cs css csv go h htm html ini java json log md pdf php py rb rs rst rtf svg tex text ts tsv \
      txt xml yaml yml";
 
+/// Bytes of the longest of [`DOCUMENTS`] and [`TEXTS`].
+const LONGEST_END: usize = 9;
+
 static BY_END: LazyLock<HashMap<&str, FileKind>> = LazyLock::new(|| {
     let ends = |(kind, ends): &(FileKind, &'static str)| {
         let kind = *kind;
@@ -90,12 +93,18 @@ pub(super) fn kind(end: &str) -> Option<FileKind> {
 
 /// Whether a name is one of a document that is a zip archive inside.
 pub(super) fn is_document(name: &str) -> bool {
-    DOCUMENT_ENDS.contains(of(name).to_ascii_lowercase().as_str())
+    has_end(name, &DOCUMENT_ENDS)
 }
 
 /// Whether a name is one of text that is shown, not run.
 pub(super) fn is_text(name: &str) -> bool {
-    TEXT_ENDS.contains(of(name).to_ascii_lowercase().as_str())
+    has_end(name, &TEXT_ENDS)
+}
+
+fn has_end(name: &str, ends: &HashSet<&str>) -> bool {
+    let end = of(name);
+    // None is longer, and the largest part of all addresses has none.
+    (1..=LONGEST_END).contains(&end.len()) && ends.contains(end.to_ascii_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -113,5 +122,7 @@ mod tests {
             assert!(!is_other, "{end} is a document or text as well");
         }
         assert!(known.len() > 200, "{}", known.len());
+        let longest = DOCUMENT_ENDS.iter().chain(TEXT_ENDS.iter()).map(|end| end.len()).max();
+        assert_eq!(longest, Some(LONGEST_END));
     }
 }

@@ -87,7 +87,8 @@ pub(super) fn judge(head: &[u8], seeks_scripts: bool) -> Magic {
     if is_dos(head) {
         return Magic::Kind(FileKind::Executable);
     }
-    if let Some((mark, magic)) = SIGNATURES.iter().find(|(mark, _)| head.starts_with(mark)) {
+    let begins = |mark: &[u8]| head.first() == mark.first() && head.starts_with(mark);
+    if let Some((mark, magic)) = SIGNATURES.iter().find(|(mark, _)| begins(mark)) {
         // bzip2's block size is a digit: "BZh" alone begins words.
         let is_word = *mark == b"BZh" && !head.get(3).is_some_and(u8::is_ascii_digit);
         return if is_word { Magic::Other } else { *magic };

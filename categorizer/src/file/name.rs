@@ -38,6 +38,9 @@ pub(super) fn percent_decoded(text: &str) -> String {
 /// A name without what nobody sees: control characters, marks of writing direction (U+202E turns
 /// `annexe[...]fdp.exe` around), joiners of no width.
 pub(super) fn clean(name: &str) -> String {
+    if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return name.to_owned();
+    }
     let is_unseen = |c: char| {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'

@@ -12,10 +12,11 @@
 use super::stream::Stream;
 use super::{By, MAX_ENTRIES, MAX_RATIO, SMALL_BYTES, Work};
 use flate2::{Decompress, FlushDecompress, Status};
-use memchr::memmem;
+use memchr::memmem::Finder;
 use rules::file::FileKind;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::LazyLock;
 
 /// Fixed bytes of a local header and of one of the central directory, behind their signatures.
 const LOCAL: usize = 26;
@@ -355,10 +356,13 @@ impl Zip {
     }
 }
 
+/// How all signatures begin; prepared once, as most bodies are short.
+static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"PK"));
+
 /// Where the first signature ends.
 fn find_signature(bytes: &[u8]) -> Option<usize> {
     let is_ours = |at: &usize| matches!(bytes.get(at + 2..at + 4), Some(&[1, 2] | &[3, 4]));
-    memmem::find_iter(bytes, b"PK").find(is_ours).map(|at| at + 4)
+    MARK.find_iter(bytes).find(is_ours).map(|at| at + 4)
 }
 
 /// How many bytes follow the fixed ones; `None` where they cannot be a header's.

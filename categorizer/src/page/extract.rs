@@ -4,6 +4,7 @@ use super::events::{Documents, Events, Messages};
 use super::html::Html;
 use super::json::{Json, Place, Strings};
 use super::text::Text;
+use std::borrow::Cow;
 
 /// How the text of a body is told from what is around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Format {
     #[must_use]
     pub fn of(content_type: Option<&str>) -> Option<Self> {
         let kind = last_type(content_type.unwrap_or_default()).map(essence).unwrap_or_default();
-        match kind.as_str() {
+        match &*kind {
             "" | "text/html" | "application/xhtml+xml" => Some(Self::Html),
             // Browsers look at the bytes (MIME Sniffing Standard, 7).
             "unknown/unknown" | "application/unknown" => Some(Self::Html),
@@ -62,18 +63,30 @@ fn is_of_a_page(sub: &str) -> bool {
 }
 
 /// The type and subtype, in lower case.
-fn essence(media_type: &str) -> String {
-    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+fn essence(media_type: &str) -> Cow<'_, str> {
+    let essence = written_essence(media_type);
+    // Nearly all are written so.
+    match essence.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => essence.to_ascii_lowercase().into(),
+        false => essence.into(),
+    }
+}
+
+fn written_essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim()
 }
 
 /// The last of several types with commas between that says something (Fetch Standard, "extract a MIME type").
 fn last_type(content_type: &str) -> Option<&str> {
+    if !content_type.contains(',') {
+        return Some(content_type).filter(|item| is_type(item));
+    }
     types(content_type).filter(|item| is_type(item)).last()
 }
 
 /// Whether it is a type, and not any.
 fn is_type(item: &str) -> bool {
-    let kind = essence(item);
+    let kind = written_essence(item);
     let parts = kind.split_once('/').filter(|(top, sub)| !top.is_empty() && !sub.is_empty());
     parts.is_some() && kind != "*/*"
 }

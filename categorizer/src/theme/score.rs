@@ -12,7 +12,7 @@ use super::vocabulary::UNKNOWN;
 use super::words::{Splitter, Word};
 
 /// Words that are judged at once. A page of any length needs no more room.
-const PASSAGE_WORDS: usize = 1024;
+pub(super) const PASSAGE_WORDS: usize = 1024;
 /// Words at the edges of a passage that only lend it context: they are judged with their neighbours.
 const MARGIN_WORDS: usize = rules::theme::MAX_NEAR as usize + 2 * MAX_PARTS + UNLESS_WORDS as usize;
 /// Most findings that are kept for an explanation.
@@ -115,8 +115,8 @@ impl Sum {
 }
 
 /// One reading of a text: as it is, or through its disguises.
-#[derive(Debug, Default)]
-struct Reading {
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reading {
     sums: [Sum; MAX_THEMES],
     /// The worst passage's percent, by theme.
     worst: [u32; MAX_THEMES],
@@ -126,11 +126,11 @@ struct Reading {
 /// What a thread keeps from text to text, so that scoring allocates nothing once it is warm.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    workspace: Workspace,
-    splitter: Splitter,
+    pub(super) workspace: Workspace,
+    pub(super) splitter: Splitter,
     pub(super) disguised: Disguised,
     pub(super) address: Address,
-    plain: Reading,
+    pub(super) plain: Reading,
     through: Reading,
     is_through: bool,
     /// Hundredths of what [`needed`] says that this kind of text needs.
@@ -138,8 +138,10 @@ pub struct Scratch {
     /// That of the set it is scored by.
     most_against: [u8; MAX_THEMES],
     /// By use: the reading of a text, and the passage, in which it counted last.
-    counted: Vec<(u32, u32)>,
-    text: u32,
+    pub(super) counted: Vec<(u32, u32)>,
+    /// The uses that counted first since the text, or the passages of it that are kept, were begun.
+    pub(super) newly: Vec<u32>,
+    pub(super) text: u32,
     passage: u32,
     findings: Vec<Kept>,
 }
@@ -209,7 +211,7 @@ impl<'s> Scan<'s> {
 }
 
 impl Scratch {
-    fn prepare(&mut self, themes: &Compiled, needed_percent: i64) {
+    pub(super) fn prepare(&mut self, themes: &Compiled, needed_percent: i64) {
         let uses = themes.uses.len();
         if self.counted.len() < uses {
             self.counted.resize(uses, (0, 0));
@@ -227,31 +229,37 @@ impl Scratch {
         self.is_through = false;
         self.needed_percent = needed_percent;
         self.most_against = themes.most_against;
+        self.newly.clear();
         self.findings.clear();
         self.findings.reserve(MAX_FINDINGS);
         self.text += 1;
     }
 
-    fn feed(&mut self, themes: &Compiled, text: &str) {
+    pub(super) fn feed(&mut self, themes: &Compiled, text: &str) {
         // Taken out, so that a word can be told to the rest while the splitter goes on.
         let mut splitter = std::mem::take(&mut self.splitter);
         splitter.feed(text, &mut |word| self.push(themes, word));
         self.splitter = splitter;
     }
 
-    fn push(&mut self, themes: &Compiled, word: Word<'_>) {
+    /// Judges the passage, if it is whole, before the word behind it.
+    pub(super) fn make_room(&mut self, themes: &Compiled) {
         if self.workspace.tokens.len() == PASSAGE_WORDS {
             self.judge(themes, PASSAGE_WORDS - MARGIN_WORDS);
             self.workspace.tokens.drain(..PASSAGE_WORDS - 2 * MARGIN_WORDS);
             self.workspace.tokens.iter_mut().for_each(|token| token.innocent = 0);
         }
+    }
+
+    fn push(&mut self, themes: &Compiled, word: Word<'_>) {
+        self.make_room(themes);
         self.plain.words += 1;
         let Word { letters, start, end } = word;
         let word = if letters.is_empty() { UNKNOWN } else { themes.vocabulary.look_up(letters) };
         self.workspace.tokens.push(Token { word, innocent: 0, start, end, joined: 0 });
     }
 
-    fn end(&mut self, themes: &Compiled) {
+    pub(super) fn end(&mut self, themes: &Compiled) {
         let mut splitter = std::mem::take(&mut self.splitter);
         splitter.finish(&mut |word| self.push(themes, word));
         self.judge(themes, usize::MAX);
@@ -268,7 +276,7 @@ impl Scratch {
         // The rest that a long page ends with is no short text.
         let words = if is_first { length } else { PASSAGE_WORDS as u64 };
         let mut sums = [Sum::default(); MAX_THEMES];
-        let Self { workspace, counted, findings, .. } = self;
+        let Self { workspace, counted, newly, findings, .. } = self;
         let (hits, tokens) = workspace.judge(themes);
         for hit in hits {
             if (hit.start as usize) < from || hit.start as usize >= until {
@@ -278,6 +286,7 @@ impl Scratch {
             let is_new = (counted.0 != self.text, counted.1 != self.passage);
             *counted = (self.text, self.passage);
             if is_new.0 {
+                newly.push(hit.number);
                 keep(findings, hit, tokens, self.is_through);
                 add(&mut reading.sums, themes, hit);
             }

@@ -16,7 +16,7 @@ pub(super) struct Word<'a> {
 }
 
 /// Cuts a text that comes in pieces.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Splitter {
     letters: [u8; MAX_WORD_BYTES],
     length: usize,
@@ -108,6 +108,11 @@ impl Splitter {
         let length = if self.is_long { 0 } else { self.length };
         out(Word { letters: &self.letters[..length], start: self.start, end: self.end });
         (self.length, self.is_long) = (0, false);
+    }
+
+    /// Whether a word has begun that has not ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.length > 0
     }
 
     #[inline]

@@ -84,6 +84,7 @@ mod tests {
                 reason: String::new(),
                 summary: vec![],
                 request: None,
+                replayed: None,
             },
         };
         ChangeEntry { sequence: 0, at: UnixMillis(at), actor: "schoolgate".into(), event }

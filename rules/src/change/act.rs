@@ -230,6 +230,7 @@ fn apply(request: &UnblockHistory, by: &str) -> Vec<(String, Event)> {
             reason: request.reason.clone(),
             summary: what.summary.clone(),
             request: Some(id),
+            replayed: what.replayed.clone(),
         }),
         RequestKind::List(what) if what.rollback => {
             Some(Event::ListRolledBack { list: what.list.clone(), version: what.version.clone() })

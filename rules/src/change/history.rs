@@ -1,7 +1,7 @@
 //! Everything known of one request: what it would change, what was done about it, where it stands.
 
 use super::order::{SignOff, SignOffOrder};
-use super::{ChangeError, InspectWhat, is_person, same_person};
+use super::{ChangeError, InspectWhat, Replayed, is_person, same_person};
 use crate::decide::ReasonCode;
 use crate::time::UnixMillis;
 use crate::unblock::{BlockId, Scope, UnblockId};
@@ -62,6 +62,9 @@ pub struct PolicyRequest {
     pub base: String,
     /// What differs between the two, a line each.
     pub summary: Vec<String>,
+    /// Whether it was tried on recorded accesses first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<Replayed>,
 }
 
 /// A version of a list that somebody wants in force.

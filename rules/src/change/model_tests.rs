@@ -428,7 +428,7 @@ fn step(bench: &mut Bench, model: &mut Model, who: &str, what: &Try) -> Result<(
                 &bench.changes,
                 &bench.policy,
                 (&old, &new),
-                &diff,
+                (&diff, untried()),
                 who,
                 WHY,
                 None,
@@ -681,12 +681,16 @@ proptest! {
     }
 }
 
+fn untried() -> Replayed {
+    Replayed::NoRecords { from: UnixMillis(0), until: START }
+}
+
 struct PolicyFirst;
 
 impl PolicyFirst {
     fn event() -> Event {
         let (hash, reason) = (name_of(0), "first policy".to_owned());
-        Event::PolicyApplied { hash, reason, summary: Vec::new(), request: None }
+        Event::PolicyApplied { hash, reason, summary: Vec::new(), request: None, replayed: None }
     }
 }
 
@@ -714,7 +718,7 @@ fn a_file_asks_once_for_each_text_and_by_name_a_person_takes_its_place() {
         &bench.changes,
         &bench.policy,
         (&old, "policy-2"),
-        &diff,
+        (&diff, untried()),
         "q.whitmore",
         WHY,
         None,

@@ -4,7 +4,8 @@
 use super::act::{check_end, check_reason, check_some_reason};
 use super::history::{ListRequest, PolicyRequest, UnblockState};
 use super::{
-    ChangeError, Changes, DAY_MILLIS, Event, LAPSE_SCHOOL_DAYS, PROGRAM, require_role, same_person,
+    ChangeError, Changes, DAY_MILLIS, Event, LAPSE_SCHOOL_DAYS, PROGRAM, Replayed, require_role,
+    same_person,
 };
 use crate::access::Role;
 use crate::policy::{Policy, PolicyDiff};
@@ -34,16 +35,17 @@ pub enum PolicyFound {
 }
 
 /// Checks a new policy and makes its event: in force at once where `diff` opens nothing, else a
-/// request. `in_force` and `new` are hashes.
+/// request. `in_force` and `new` are hashes; `replayed` is what came of trying it on recorded accesses,
+/// which nothing that opens goes without, unless somebody says why.
 ///
 /// # Errors
-/// [`ChangeError`]: no role, no reason, review, or another policy in force than was compared with.
+/// [`ChangeError`]: no role, no reason, review, not tried, or another policy in force than was compared with.
 #[allow(clippy::too_many_arguments, reason = "the fields of the request form")]
 pub fn change_policy(
     changes: &Changes,
     policy: &Policy,
     (in_force, new): (&str, &str),
-    diff: &PolicyDiff,
+    (diff, replayed): (&PolicyDiff, Replayed),
     by: &str,
     reason: &str,
     review: Option<UnixMillis>,
@@ -54,24 +56,35 @@ pub fn change_policy(
         return Err(ChangeError::PolicyMoved);
     }
     let reason = check_some_reason(reason)?;
-    if diff.loosens {
-        check_reason(&reason)?;
-        let review = review_date(policy, review, now)?;
-        return Ok(ask_policy(changes, policy, (in_force, new), diff, &reason, review, now));
+    if let Replayed::Left { reason } = &replayed {
+        check_some_reason(reason)?;
     }
-    Ok(applied(new, diff, &reason))
+    let tested = (diff, Some(replayed));
+    if !diff.loosens {
+        return Ok(applied(new, tested, &reason));
+    }
+    check_reason(&reason)?;
+    match &tested.1 {
+        Some(Replayed::Left { reason }) => check_reason(reason)?,
+        Some(Replayed::Failed { why }) => {
+            return Err(ChangeError::NotReplayed { why: why.clone() });
+        }
+        _ => {}
+    }
+    let review = review_date(policy, review, now)?;
+    Ok(ask_policy(changes, policy, (in_force, new), tested, &reason, review, now))
 }
 
-fn applied(hash: &str, diff: &PolicyDiff, reason: &str) -> Event {
+fn applied(hash: &str, (diff, replayed): (&PolicyDiff, Option<Replayed>), reason: &str) -> Event {
     let (hash, reason) = (hash.to_owned(), reason.to_owned());
-    Event::PolicyApplied { hash, reason, summary: diff.lines.clone(), request: None }
+    Event::PolicyApplied { hash, reason, summary: diff.lines.clone(), request: None, replayed }
 }
 
 fn ask_policy(
     changes: &Changes,
     policy: &Policy,
     (base, hash): (&str, &str),
-    diff: &PolicyDiff,
+    (diff, replayed): (&PolicyDiff, Option<Replayed>),
     reason: &str,
     review: UnixMillis,
     now: UnixMillis,
@@ -79,7 +92,7 @@ fn ask_policy(
     let (base, hash) = (base.to_owned(), hash.to_owned());
     Event::PolicyAsked {
         id: changes.next_unblock(),
-        what: PolicyRequest { hash, base, summary: diff.lines.clone() },
+        what: PolicyRequest { hash, base, summary: diff.lines.clone(), replayed },
         reason: reason.to_owned(),
         review,
         lapses: policy.clock().after_school_days(now, LAPSE_SCHOOL_DAYS),
@@ -104,7 +117,7 @@ pub fn policy_file_found(
         return PolicyFound::Moved;
     }
     if !diff.loosens {
-        return PolicyFound::Tightens(applied(found, diff, FILE_CHANGED));
+        return PolicyFound::Tightens(applied(found, (diff, None), FILE_CHANGED));
     }
     if let Some(known) = changes.policy_request(found, in_force) {
         let is_withdrawn =
@@ -118,7 +131,8 @@ pub fn policy_file_found(
         }
     }
     let review = UnixMillis(now.0.saturating_add(max_millis(policy)));
-    let ask = ask_policy(changes, policy, (in_force, found), diff, FILE_CHANGED, review, now);
+    let ask =
+        ask_policy(changes, policy, (in_force, found), (diff, None), FILE_CHANGED, review, now);
     PolicyFound::Waits(changes.next_unblock(), Some(ask))
 }
 

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 
+mod replayed;
+
 use super::*;
 use crate::category::{Catalogue, CategorySet};
 use crate::decide::ReasonCode;

@@ -9,7 +9,7 @@ pub(crate) mod replay;
 
 use super::engines::Engine;
 use super::query::{is_named, pairs, split};
-use super::{MAX_JUDGED_BYTES, MAX_WORDS, Search, SearchRules, Unseen};
+use super::{MAX_JUDGED_BYTES, MAX_VALUES, MAX_WORDS, Search, SearchRules, Terms, Unseen};
 use crate::host::Host;
 use crate::level::{ImageMode, VideoMode};
 
@@ -40,8 +40,7 @@ pub fn check(host: &Host, target: &str, cookies: &[&str]) {
         assert!((1..=MAX_WORDS).contains(&length), "{length} characters");
         assert!(!terms.words.chars().any(char::is_control), "{:?}", terms.words);
         assert_eq!(terms.words, terms.words.trim());
-        assert!((terms.words.len()..=MAX_JUDGED_BYTES).contains(&terms.all.len()));
-        assert!(terms.all.starts_with(&terms.words) && !terms.all.chars().any(char::is_control));
+        are_judged(&terms);
     }
     let open = SearchRules::default();
     assert!(site.rewrite(target, cookies, &open).is_empty());
@@ -75,6 +74,22 @@ pub fn check(host: &Host, target: &str, cookies: &[&str]) {
         let (old, new) = (others(old_query.unwrap_or_default()), others(query.unwrap_or_default()));
         assert_eq!(old, new, "other parameters are kept, in their order");
     }
+}
+
+/// What is judged keeps its bounds, and has what is recorded.
+fn are_judged(terms: &Terms<'_>) {
+    let Terms { words, all, each, is_cut, .. } = terms;
+    assert!((words.len()..=MAX_JUDGED_BYTES).contains(&all.len()));
+    assert!(all.starts_with(words) && !all.chars().any(char::is_control));
+    assert!(*is_cut || words == all, "what is not cut is recorded as it is judged");
+    assert!(each.len() <= 2 * MAX_VALUES && each.len() != 1);
+    let bytes: usize = each.iter().map(String::len).sum();
+    assert!(bytes <= 2 * MAX_JUDGED_BYTES, "{bytes} bytes");
+    for value in each {
+        assert!(!value.is_empty() && value == value.trim() && !value.chars().any(char::is_control));
+    }
+    // Behind those without what they exclude stand the values themselves.
+    assert!(each.last().is_none_or(|last| all.contains(&**last)));
 }
 
 /// No parameter of the engine's has another value than the safe one, nor stands there twice.

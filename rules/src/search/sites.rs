@@ -115,17 +115,19 @@ impl SearchedSite {
         if !self.is_searched_at(path) {
             return None;
         }
-        let mut decoded = String::new();
+        let mut decoded = Vec::new();
+        let mut is_whole = true;
         let mut add = |raw: Cow<'_, str>| {
-            decoded.push_str(&words::decode(raw, self.charsets.iter().map(|charset| charset.0)));
-            decoded.push(' ');
+            is_whole &= raw.len() <= words::MAX_RAW_BYTES;
+            decoded.push(words::decode(raw, self.charsets.iter().map(|charset| charset.0)));
         };
         self.in_query(query).into_iter().for_each(|value| add(value.into()));
         if let Some(place) = self.in_path(path) {
             let raw = &path[place];
             add(if self.dashes { raw.replace('-', "+").into() } else { raw.into() });
         }
-        words::clean(&decoded)
+        let words = words::clean(&decoded)?;
+        Some(Words { is_whole: words.is_whole && is_whole, ..words })
     }
 
     /// The path with `{words}` in the place of the words, where it has any.

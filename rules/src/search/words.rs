@@ -6,11 +6,13 @@ use std::borrow::Cow;
 
 /// Longest that words are kept, in characters.
 pub const MAX_WORDS: usize = 512;
-/// Most bytes of words that are judged. Of more, the first and the last half: of a parameter that is given
-/// twice, a site reads one or the other.
-pub const MAX_JUDGED_BYTES: usize = 8 * 1024;
-/// Longest raw value that is looked at, in bytes: the longest address that is read.
-const MAX_RAW_BYTES: usize = 64 * 1024;
+/// Most bytes of words that are judged; engines refuse addresses of half of that. Of more, the first and the last
+/// half, which is not all that a site may read.
+pub const MAX_JUDGED_BYTES: usize = 16 * 1024;
+/// Most different values that are judged each by itself; no form has so many boxes.
+pub const MAX_VALUES: usize = 64;
+/// Longest raw value that is looked at, in bytes: the longest address that is read. Of a longer one not all is judged.
+pub(super) const MAX_RAW_BYTES: usize = 64 * 1024;
 
 /// Words as they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +20,11 @@ pub(super) struct Words {
     pub(super) text: String,
     /// All of them, up to [`MAX_JUDGED_BYTES`].
     pub(super) all: String,
+    /// The different values, cleaned, where there are several and all of them are judged.
+    pub(super) values: Vec<String>,
     pub(super) is_cut: bool,
+    /// Whether all of them are to be judged.
+    pub(super) is_whole: bool,
 }
 
 /// The text of a raw value: UTF-8 if it is that, else the first of the encodings that reads it without
@@ -40,32 +46,67 @@ pub(super) fn decode(
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Words from decoded text; `None` where nothing is left. Control characters and white space become one
-/// blank, and marks that change the direction of text or are not seen are gone: they could make a record
-/// look like another.
-pub(super) fn clean(text: &str) -> Option<Words> {
+/// Words from the decoded values of parameters; `None` where nothing is left.
+pub(super) fn clean(values: &[String]) -> Option<Words> {
     let mut all = String::new();
-    for character in text.chars() {
-        let is_blank = character.is_whitespace() || character.is_control();
-        if is_unseen(character) || is_blank && (all.is_empty() || all.ends_with(' ')) {
-            continue;
-        }
-        all.push(if is_blank { ' ' } else { character });
-    }
+    values.iter().for_each(|value| clean_into(&mut all, value));
     all.truncate(all.trim_end().len());
     if all.is_empty() {
         return None;
     }
     let end = all.char_indices().nth(MAX_WORDS).map_or(all.len(), |(place, _)| place);
     let (text, is_cut) = (all[..end].trim_end().to_owned(), end < all.len());
+    let values = different(values);
+    let is_whole = all.len() <= MAX_JUDGED_BYTES && values.len() <= MAX_VALUES;
+    if !is_whole {
+        cut_middle(&mut all);
+    }
+    let values = if is_whole { values } else { Vec::new() };
+    Some(Words { text, all, values, is_cut, is_whole })
+}
+
+/// Adds a value, and a blank behind it. Control characters and white space become one blank, and marks that change the
+/// direction of text or are not seen are gone: they could make a record look like another.
+fn clean_into(all: &mut String, value: &str) {
+    for character in value.chars().chain([' ']) {
+        let is_blank = character.is_whitespace() || character.is_control();
+        if is_unseen(character) || is_blank && (all.is_empty() || all.ends_with(' ')) {
+            continue;
+        }
+        all.push(if is_blank { ' ' } else { character });
+    }
+}
+
+/// Each value by itself, cleaned; none where there is but one. Of several a site may read one alone: what the others say
+/// must neither hide it nor speak against it. At most one more than [`MAX_VALUES`].
+fn different(values: &[String]) -> Vec<String> {
+    if values.len() < 2 {
+        return Vec::new();
+    }
+    let mut different: Vec<String> = Vec::new();
+    for value in values {
+        let mut cleaned = String::new();
+        clean_into(&mut cleaned, value);
+        cleaned.truncate(cleaned.trim_end().len());
+        if !cleaned.is_empty() && !different.contains(&cleaned) {
+            different.push(cleaned);
+        }
+        if different.len() > MAX_VALUES {
+            break;
+        }
+    }
+    if different.len() < 2 { Vec::new() } else { different }
+}
+
+/// Leaves the first and the last half of what is judged at most.
+fn cut_middle(all: &mut String) {
+    let half = MAX_JUDGED_BYTES / 2;
     if all.len() > MAX_JUDGED_BYTES {
-        let half = MAX_JUDGED_BYTES / 2;
         // One byte less, for the blank between them.
         let (first, last) =
             (all.floor_char_boundary(half - 1), all.ceil_char_boundary(all.len() - half));
         all.replace_range(first..last, " ");
     }
-    Some(Words { text, all, is_cut })
 }
 
 /// Marks without a shape. The joiners of Persian, Indic scripts and emoji (U+200C, U+200D) are words'
@@ -82,7 +123,7 @@ mod tests {
     use super::*;
 
     fn text(raw: &str, charsets: &[&'static Encoding]) -> Option<String> {
-        clean(&decode(raw.into(), charsets.iter().copied())).map(|words| words.text)
+        clean(&[decode(raw.into(), charsets.iter().copied())]).map(|words| words.text)
     }
 
     #[test]
@@ -125,7 +166,7 @@ mod tests {
 
     #[test]
     fn length_is_bounded_in_characters_and_said() {
-        let words = |raw: &str| clean(&decode(raw.into(), std::iter::empty()));
+        let words = |raw: &str| clean(&[decode(raw.into(), std::iter::empty())]);
         let fits = words(&"é".repeat(MAX_WORDS));
         assert_eq!(fits.map(|it| (it.text.chars().count(), it.is_cut)), Some((MAX_WORDS, false)));
         let blanks = words(&format!("{}++", "é".repeat(MAX_WORDS)));
@@ -138,18 +179,41 @@ mod tests {
 
     #[test]
     fn what_is_judged_is_longer_than_what_is_kept_and_of_too_much_has_both_ends() {
-        let words = |raw: &str| clean(&decode(raw.into(), std::iter::empty())).unwrap();
+        let words = |raw: &str| clean(&[decode(raw.into(), std::iter::empty())]).unwrap();
         let short = words("cats+and+dogs");
         assert_eq!(short.all, short.text);
         let padded = words(&format!("{}+dogs", "a".repeat(MAX_WORDS)));
         assert_eq!(padded.text, "a".repeat(MAX_WORDS));
         assert_eq!(padded.all, format!("{} dogs", padded.text));
         for pad in ["a", "%C3%A9", "%F0%9F%90%88", "a+"] {
-            let long = words(&format!("cats+{}+dogs", pad.repeat(5000)));
-            let length = long.all.len();
-            assert!(long.is_cut && length <= MAX_JUDGED_BYTES, "{pad}: {length}");
-            assert!(length >= 5000, "{pad}: {length}");
-            assert!(long.all.starts_with("cats ") && long.all.ends_with(" dogs"), "{pad}");
+            let long = words(&format!("cats+{}+dogs", pad.repeat(4000)));
+            assert!(long.is_cut && long.is_whole, "{pad}");
+            let pads = pad.replace("%C3%A9", "é").replace("%F0%9F%90%88", "🐈").replace('+', " ");
+            let expected = format!("cats {} dogs", pads.repeat(4000)).replace("  ", " ");
+            assert_eq!(long.all, expected, "{pad}: all of it");
         }
+        let longer = words(&format!("cats+{}+dogs", "é".repeat(20_000)));
+        assert!(!longer.is_whole && longer.values.is_empty());
+        assert!((MAX_JUDGED_BYTES - 4..=MAX_JUDGED_BYTES).contains(&longer.all.len()));
+        assert!(longer.all.starts_with("cats ") && longer.all.ends_with(" dogs"));
+    }
+
+    #[test]
+    fn of_several_values_each_is_there_by_itself_once() {
+        let of = |values: &[&str]| {
+            let values: Vec<String> = values.iter().map(|&value| value.to_owned()).collect();
+            clean(&values).unwrap()
+        };
+        let words = of(&["two  words", "\u{200b}", "other", "two words ", ""]);
+        assert_eq!(words.all, "two words other two words");
+        assert_eq!(words.values, ["two words", "other"]);
+        for one in [&["cats"][..], &["cats", "", "cats "], &["cats", " "]] {
+            assert_eq!(of(one).values, [""; 0], "{one:?}");
+        }
+        let numbers: Vec<String> = (0..=MAX_VALUES).map(|number| number.to_string()).collect();
+        let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        let (most, more) = (of(&numbers[1..]), of(&numbers));
+        assert_eq!((most.values.len(), most.is_whole), (MAX_VALUES, true));
+        assert_eq!((more.values.len(), more.is_whole), (0, false));
     }
 }

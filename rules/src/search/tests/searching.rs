@@ -189,11 +189,41 @@ fn words_behind_many_others_are_there_to_be_judged() {
         format!("/search?q={pad}&as_epq=how+to+tie"),
         format!("/search?q={}&q=how+to+tie", "a".repeat(9000)),
         format!("/search?q=how+to+tie&q={}", "a".repeat(9000)),
+        format!("/search?q={0}+how+to+tie+{0}", "a".repeat(8000)),
+        format!("/search?q={0}&q=how+to+tie&q={0}", "a".repeat(8000)),
     ] {
         let terms = site("www.google.com").terms(&target).unwrap();
         assert!(terms.all.contains("how to tie") && terms.is_cut, "{target}");
         assert!(terms.words.len() <= MAX_WORDS && terms.all.len() <= MAX_JUDGED_BYTES);
+        assert!(terms.is_whole, "{target}");
     }
+    let pad = "a".repeat(MAX_JUDGED_BYTES / 2);
+    let terms = site("www.google.com").terms(&format!("/search?q={pad}+how+to+tie+{pad}")).unwrap();
+    assert!(!terms.all.contains("how to tie") && !terms.is_whole, "what is not there is said");
+    let pad = "+".repeat(70_000);
+    let terms = site("www.google.com").terms(&format!("/search?q=a{pad}how+to+tie")).unwrap();
+    assert!(terms.all == "a" && !terms.is_whole, "{terms:?}");
+}
+
+#[test]
+fn the_words_of_each_parameter_are_judged_by_themselves_too() {
+    let cases = [
+        ("/search?q=kittens", "kittens", &[][..]),
+        ("/search?q=kittens&q=kittens", "kittens kittens", &[]),
+        ("/search?q=kittens&oq=kit", "kittens", &[]),
+        ("/search?q=a+b&q=c", "a b c", &["a b", "c"]),
+        ("/search?q=a+-b&q=c", "a -b c", &["a", "a -b", "c"]),
+        ("/search?q=c&as_epq=a+b", "c a b", &["c", "a b"]),
+        ("/maps/search/fish+and+chips?q=cats", "cats fish and chips", &["cats", "fish and chips"]),
+    ];
+    for (target, all, each) in cases {
+        let terms = site("www.google.com").terms(target).unwrap();
+        assert_eq!((&*terms.all, terms.is_whole), (all, true), "{target}");
+        assert_eq!(terms.each, each, "{target}");
+    }
+    let many: String = (0..=MAX_VALUES).map(|number| format!("&q=x{number}")).collect();
+    let terms = site("www.google.com").terms(&format!("/search?{many}")).unwrap();
+    assert!(!terms.is_whole && terms.each.is_empty(), "{terms:?}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
-use super::*;
 use crate::policy_file::{PolicyFault, PolicyFile};
 use crate::themes::tests::POLICY;
 use rules::category::Catalogue;
@@ -153,7 +152,7 @@ fn what_lists_include_is_found_where_it_was_copied_to() {
         (
             &row("p/of/weightedphraselist", "illegal"),
             "p/of/weightedphraselist",
-            "p/etc/e2guardian/lists/phraselists/",
+            "p/lists/phraselists/",
         ),
     ] {
         let names = ["bets/weighted", "drink/weighted", "off/weighted"]
@@ -166,18 +165,9 @@ fn what_lists_include_is_found_where_it_was_copied_to() {
         ];
         let policy = read(rows, &files).unwrap();
         assert_eq!(score(&policy, "illegal", "gin, roulette and chess"), 100, "{lists}");
-        assert_eq!(
-            policy.policy.files(),
-            [top, &*names[0], &*names[1]]
-                .map(str::to_owned)
-                .as_slice()
-                .iter()
-                .cloned()
-                .collect::<std::collections::BTreeSet<_>>()
-                .into_iter()
-                .collect::<Vec<_>>(),
-            "{lists}"
-        );
+        let mut expected = [top, &names[0], &names[1]];
+        expected.sort_unstable();
+        assert_eq!(policy.policy.files(), expected, "{lists}");
     }
 }
 
@@ -241,7 +231,7 @@ fn what_is_read_and_what_is_not_is_told() {
     }
     let warnings = policy.policy.warnings().join("\n");
     for expected in [
-        "policy.toml:13: p: 2 lines that cannot be read and are passed over: p/weighted:2 has a < that is not closed; \
+        "policy.toml:14: p: 2 lines that cannot be read and are passed over: p/weighted:2 has a < that is not closed; \
          p/weighted:3 has no weight",
         "p: 1 lines that say more than is heeded: p/weighted:4 has words after it without a #",
         "p: 1 files that are not read, as their names say no kind of list: p/COPYRIGHT",
@@ -262,9 +252,9 @@ fn what_cannot_be_read_at_all_is_a_fault_and_nothing_is_taken() {
             &[("p/weighted", &b"\x1f\x8b\x08gz\n"[..]), ("p/banned", b"<a b>\n")][..],
             "p/weighted:1: nothing of it can be read as a phrase list",
         ),
-        (&drugs, &[("p/weighted", b"# none\n")], "policy.toml:13: there is no phrase in p; "),
-        (&drugs, &[("p/list.txt", b"<a><1>\n")], "policy.toml:13: there is no phrase in p; "),
-        (&one, &[], "policy.toml:13: cannot read p/weighted: No such file"),
+        (&drugs, &[("p/weighted", b"# none\n")], "policy.toml:14: there is no phrase in p; "),
+        (&drugs, &[("p/list.txt", b"<a><1>\n")], "policy.toml:14: there is no phrase in p; "),
+        (&one, &[], "policy.toml:14: cannot read p/weighted: No such file"),
         (
             &row("p/mine", "drugs"),
             &[("p/mine", b"<a b>\n")],

@@ -31,6 +31,7 @@ mod log_full;
 mod log_troubles;
 mod machine_file;
 mod page_words;
+mod phrase_lists;
 mod power_cut;
 mod quality_tool;
 mod replay_tool;

@@ -1,12 +1,15 @@
-//! `check --words` and `check --page`: what themes a text is of, which phrases say so, and what becomes of it.
+//! `check --words` and `check --page`: what themes a text is of, which phrases say so, and what becomes of it. The phrase
+//! lists that a policy names count for pages alone.
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use categorizer::page::{PageHead, PageLimits, PageScan, Scorer};
 use categorizer::theme::{Found, Scratch};
+use proxy::phrases::{FoundPhrase, PhraseLists};
 use proxy::snapshot::Snapshot;
 use rules::level::LevelId;
 use rules::policy::ThemeAction;
+use rules::theme::MAX_THEMES;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -46,14 +49,21 @@ pub(crate) fn run(
             (themes.score_page(&page, &mut scratch), &*page)
         }
     };
+    let lists = themes.lists().filter(|_| matches!(text, Text::Page(_)));
+    let by_lists = lists.map(|lists| ByLists::of(lists, read));
     let mut blocked = false;
     let mut rows = Vec::new();
     for ((place, theme), score) in themes.themes().iter().enumerate().zip(found.scores()) {
-        let phrases = phrases(&found, place, read);
-        if score.percent == 0 && phrases.is_empty() {
+        let mut phrases = phrases(&found, place, read);
+        let mut percent = score.percent;
+        if let Some(by_lists) = &by_lists {
+            percent = percent.max(by_lists.percent(place));
+            phrases.extend(by_lists.phrases(place));
+        }
+        if percent == 0 && phrases.is_empty() {
             continue;
         }
-        let is_of = score.percent >= 100;
+        let is_of = percent >= 100;
         let action = match is_of {
             true => snapshot.policy.theme_action(level, &theme.name),
             false => ThemeAction::Off,
@@ -61,7 +71,7 @@ pub(crate) fn run(
         blocked |= action == ThemeAction::Block;
         rows.push([
             Cell::text(theme.name.to_string()),
-            Cell::number(score.percent),
+            Cell::number(percent),
             Cell::text(if is_of { action.as_str() } else { "below" }),
             Cell::text(theme.severity.as_str()),
             Cell::list(&phrases),
@@ -99,6 +109,35 @@ fn phrases(found: &Found<'_>, theme: usize, text: &str) -> Vec<String> {
             format!("{:+} {words} ({}:{})", finding.weight, finding.file, finding.line)
         })
         .collect()
+}
+
+/// What a page reaches by phrase lists, and by which phrases.
+struct ByLists<'l> {
+    lists: &'l PhraseLists,
+    percent: [u16; MAX_THEMES],
+    found: Vec<FoundPhrase<'l>>,
+}
+
+impl<'l> ByLists<'l> {
+    fn of(lists: &'l PhraseLists, text: &str) -> Self {
+        Self { lists, percent: lists.score(text), found: lists.found(text) }
+    }
+
+    fn percent(&self, theme: usize) -> u32 {
+        self.percent.get(theme).copied().unwrap_or(0).into()
+    }
+
+    /// `phrase lists: 70`, and then `+40 of 100 roulette (phrases/gambling/weighted:12)`.
+    fn phrases(&self, theme: usize) -> Vec<String> {
+        let counts = |found: &&FoundPhrase<'_>| found.theme.is_none_or(|its| its == theme);
+        let found = self.found.iter().filter(counts).filter(|_| self.lists.are_of(theme));
+        let mut lines: Vec<String> =
+            found.map(|it| format!("{} {} ({}:{})", it.does, it.words, it.file, it.line)).collect();
+        if !lines.is_empty() {
+            lines.insert(0, format!("phrase lists: {}", self.percent(theme)));
+        }
+        lines
+    }
 }
 
 /// The text of a page.

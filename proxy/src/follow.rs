@@ -263,7 +263,7 @@ impl Follow {
     ) -> Result<Follow, AppendError> {
         let log = Arc::new(ChangeLog::open(&config.state).await?);
         let snapshot = current.load_full();
-        let policy_files = policy_paths(&config.policy, &snapshot.policy.files());
+        let policy_files = policy_paths(&config.policy, &snapshot.policy);
         // The daemon read these before this thread began; a change in between shows as one, since
         // a policy of another hash is then found.
         let policy_seen = looks(&policy_files);

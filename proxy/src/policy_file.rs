@@ -3,6 +3,8 @@
 
 use crate::config::Config;
 use crate::leftovers;
+use crate::named_file::Content;
+use crate::phrases::{self, PhraseLists, Shelf};
 use categorizer::index::Index;
 use categorizer::theme::{PackError, Themes};
 use ledger::changes::{ACTOR_DAEMON, AppendError, AppendWithError, ChangeLog};
@@ -23,6 +25,9 @@ use thiserror::Error;
 /// not fill the memory.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
+/// Most bytes of what was kept of all files of a policy, with what JSON adds to them.
+const MAX_KEPT_BYTES: u64 = 1 << 30;
+
 /// A policy that was read and understood.
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
@@ -34,16 +39,32 @@ pub struct PolicyFile {
     /// file's name and content: `sha256sum policy.toml` gives it for a policy in one file.
     pub hash: String,
     /// The files it names, as written, with their content.
-    pub files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, Content>,
     /// What texts are scored by: the shipped words, and the policy's own.
     pub themes: Arc<WordsOfThemes>,
 }
 
 /// What texts are scored by. What is shipped is compiled where somebody scores a text first: most commands do not.
 #[derive(Debug, Default)]
-pub struct WordsOfThemes(OnceLock<Arc<Themes>>);
+pub struct WordsOfThemes {
+    themes: OnceLock<Arc<Themes>>,
+    lists: Option<Arc<PhraseLists>>,
+}
 
 impl WordsOfThemes {
+    /// The phrase lists that pages are scored by besides, where the policy names any.
+    #[must_use]
+    pub fn lists(&self) -> Option<&PhraseLists> {
+        self.lists.as_deref()
+    }
+
+    /// Whether a text reaches by these what it does by others.
+    pub(crate) fn are_the_same(&self, others: &Self) -> bool {
+        let (these, those): (&Themes, &Themes) = (self, others);
+        let lists = |words: &Self| words.lists.as_ref().map(Arc::as_ptr);
+        std::ptr::eq(these, those) && lists(self) == lists(others)
+    }
+
     /// Compiles what is not yet: before requests are answered by it, which would all wait for that.
     pub(crate) fn make_ready(&self) {
         let _: &Themes = self;
@@ -51,7 +72,7 @@ impl WordsOfThemes {
 
     #[cfg(test)]
     pub(crate) fn is_ready(&self) -> bool {
-        self.0.get().is_some()
+        self.themes.get().is_some()
     }
 }
 
@@ -59,7 +80,7 @@ impl std::ops::Deref for WordsOfThemes {
     type Target = Themes;
 
     fn deref(&self) -> &Themes {
-        self.0.get_or_init(shipped_themes)
+        self.themes.get_or_init(shipped_themes)
     }
 }
 
@@ -75,15 +96,28 @@ pub(crate) fn shipped_themes() -> Arc<Themes> {
     })
 }
 
-/// The shipped themes with a policy's own words.
-fn themes_of(policy: &Policy) -> Result<Arc<WordsOfThemes>, PolicyFault> {
-    let themes = WordsOfThemes::default();
+/// A policy's words: the shipped themes with its own, and its phrase lists. Their files are among its own afterwards.
+fn words_of(
+    policy: Policy,
+    shelf: &Shelf<'_>,
+    files: &mut BTreeMap<String, Content>,
+) -> Result<(Policy, Arc<WordsOfThemes>), PolicyFault> {
+    let mut policy = policy;
+    let mut themes = WordsOfThemes::default();
+    if !policy.phrase_lists().is_empty() {
+        let read = leftovers::are_given_back_during(|| phrases::read(&policy, shelf));
+        if let Some((lists, read, contents)) = read.map_err(PolicyFault::Policy)? {
+            files.extend(contents);
+            policy = policy.with_phrases(read);
+            themes.lists = Some(lists);
+        }
+    }
     if !policy.theme_packs().is_empty() {
         let compile = || Themes::with_own(policy.theme_packs());
         let own = leftovers::are_given_back_but(compile).map_err(PolicyFault::ThemeWords)?;
-        let _ = themes.0.set(Arc::new(own));
+        let _ = themes.themes.set(Arc::new(own));
     }
-    Ok(Arc::new(themes))
+    Ok((policy, Arc::new(themes)))
 }
 
 /// Why a policy cannot take effect. What was in force stays so.
@@ -192,13 +226,13 @@ impl PolicyFile {
         let files = RefCell::new(BTreeMap::new());
         let read = |file: &str| {
             let content = read_text(&folder.join(file)).map_err(|e| e.to_string())?;
-            files.borrow_mut().insert(file.to_owned(), content.clone());
+            files.borrow_mut().insert(file.to_owned(), content.clone().into_bytes().into());
             Ok(content)
         };
         let policy =
             Policy::parse(&text, name, catalogue.clone(), &read).map_err(PolicyFault::Policy)?;
-        let files = files.into_inner();
-        let themes = themes_of(&policy)?;
+        let mut files = files.into_inner();
+        let (policy, themes) = words_of(policy, &Shelf::Beside(folder), &mut files)?;
         Ok(PolicyFile { policy, hash: hash(&text, &files), text, files, themes })
     }
 
@@ -249,17 +283,21 @@ impl PolicyFile {
         let path = state.join("policy").join(format!("{hash}.toml"));
         let unreadable = |source| PolicyFault::Read { path: path.display().to_string(), source };
         let text = read_text(&path).map_err(unreadable)?;
-        let files =
-            read_text(&path.with_file_name(format!("{hash}.files.json"))).map_err(unreadable)?;
-        let files: BTreeMap<String, String> =
+        let files = path.with_file_name(format!("{hash}.files.json"));
+        let files = read_text_of(&files, MAX_KEPT_BYTES).map_err(unreadable)?;
+        let mut files: BTreeMap<String, Content> =
             serde_json::from_str(&files).map_err(std::io::Error::other).map_err(unreadable)?;
         if self::hash(&text, &files) != hash {
             return Err(unreadable(std::io::Error::other("is not what was kept")));
         }
-        let read = |file: &str| files.get(file).cloned().ok_or_else(|| "was not kept".to_owned());
+        let read = |file: &str| {
+            let text = files.get(file).and_then(Content::text);
+            text.map(str::to_owned).ok_or_else(|| "was not kept".to_owned())
+        };
         let policy = Policy::parse(&text, "policy.toml", catalogue.clone(), &read)
             .map_err(PolicyFault::Policy)?;
-        let themes = themes_of(&policy)?;
+        let kept = files.clone();
+        let (policy, themes) = words_of(policy, &Shelf::Kept(&kept), &mut files)?;
         Ok(PolicyFile { policy, hash: hash.to_owned(), text, files, themes })
     }
 
@@ -368,25 +406,29 @@ pub async fn record_first(
     }
 }
 
-fn hash(text: &str, files: &BTreeMap<String, String>) -> String {
+fn hash(text: &str, files: &BTreeMap<String, Content>) -> String {
     let mut hash = Sha256::new();
     hash.update(text);
     for (name, content) in files {
         hash.update([0]);
         hash.update(name);
         hash.update([0]);
-        hash.update(content);
+        hash.update(content.bytes());
     }
     crate::lists::hex(&hash.finalize())
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
+    read_text_of(path, MAX_FILE_BYTES)
+}
+
+fn read_text_of(path: &Path, most_bytes: u64) -> std::io::Result<String> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(std::io::Error::other("is no plain file"));
     }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(std::io::Error::other("is larger than 16 MiB"));
+    if metadata.len() > most_bytes {
+        return Err(std::io::Error::other(format!("is larger than {} MiB", most_bytes >> 20)));
     }
     std::fs::read_to_string(path)
 }

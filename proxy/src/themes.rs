@@ -61,6 +61,11 @@ impl Actions {
         self.blocks
     }
 
+    /// Whether a theme is not looked for.
+    pub(crate) fn is_off(&self, theme: usize) -> bool {
+        self.get(theme) == ThemeAction::Off
+    }
+
     fn get(&self, theme: usize) -> ThemeAction {
         self.by_theme.get(theme).copied().unwrap_or(ThemeAction::Watch)
     }
@@ -83,6 +88,13 @@ impl Reached {
     fn raise(&mut self, found: &Found<'_>) {
         for (reached, score) in self.percent.iter_mut().zip(found.scores()) {
             *reached = (*reached).max(u16::try_from(score.percent).unwrap_or(u16::MAX));
+        }
+    }
+
+    /// Takes in what a page reached by the policy's phrase lists.
+    fn raise_by_lists(&mut self, percent: [u16; MAX_THEMES]) {
+        for (reached, more) in self.percent.iter_mut().zip(percent) {
+            *reached = (*reached).max(more);
         }
     }
 
@@ -214,6 +226,8 @@ pub(crate) struct Reading {
     scored: usize,
     again: usize,
     reached: Reached,
+    /// Whether phrase lists count, which were made for whole pages.
+    by_lists: bool,
 }
 
 impl Reading {
@@ -235,14 +249,19 @@ impl Reading {
             scored: 0,
             again,
             reached: Reached::default(),
+            by_lists: true,
         }
+    }
+
+    /// The same for what was typed: by the words of themes alone.
+    pub(crate) fn without_lists(self) -> Self {
+        Self { by_lists: false, ..self }
     }
 
     /// From now on it is scored by these, and what is at hand of it again.
     pub(crate) fn renew(&mut self, themes: &Arc<WordsOfThemes>, actions: Rc<Actions>) {
         self.actions = actions;
-        let (before, now): (&Themes, &Themes) = (&self.themes, themes);
-        if !std::ptr::eq(before, now) {
+        if !self.themes.are_the_same(themes) {
             self.themes = Arc::clone(themes);
             // The places of themes may mean others now.
             (self.reached, self.scored) = (Reached::default(), 0);
@@ -282,6 +301,12 @@ impl Reading {
         let Self { themes, text, progress, scratch, read, .. } = self;
         let mut scratch = scratch.borrow_mut();
         self.reached.raise(&themes.read_on(&text[*read..], progress, &mut scratch));
+        if self.by_lists
+            && let Some(lists) = themes.lists()
+            && lists.are_for(&self.actions)
+        {
+            self.reached.raise_by_lists(lists.score(text));
+        }
         (*read, self.scored) = (text.len(), text.len());
     }
 
@@ -352,7 +377,9 @@ theme = "drugs"
     pub(crate) async fn themes_and_actions(policy: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
-        std::fs::write(folder.path().join("own.txt"), "zorbleflax\n").unwrap();
+        let list =
+            if policy.contains("[[phrase_list]]") { "<zorbleflax>\n" } else { "zorbleflax\n" };
+        std::fs::write(folder.path().join("own.txt"), list).unwrap();
         let config = Config::parse_own_lists("", "schoolgate.toml", folder.path()).unwrap();
         let snapshot = Snapshot::load(&config, now()).await.unwrap();
         let level = snapshot.policy.levels().id("staff").unwrap();
@@ -375,5 +402,50 @@ theme = "drugs"
         assert!(!reading.is_over_at_end());
         reading.renew(&before, blocked);
         assert!(!reading.is_over_at_end(), "a word that was taken out counts no more");
+    }
+
+    const LISTS: &str = r#"
+[themes]
+drugs = { staff = "block" }
+bullying = { staff = "off" }
+[[phrase_list]]
+file = "own.txt"
+theme = "drugs"
+kind = "banned"
+"#;
+
+    #[tokio::test]
+    async fn phrase_lists_count_for_pages_and_not_for_what_is_typed() {
+        let (lists, blocked) = themes_and_lists(LISTS).await;
+        let reading = || Reading::new(lists.clone(), blocked.clone(), Rc::default(), false);
+        for (mut reading, expected) in [(reading(), true), (reading().without_lists(), false)] {
+            reading.feed("where to get zorbleflax");
+            assert_eq!(reading.is_over_at_end(), expected);
+            assert_eq!(reading.signs(SignSource::Page).len(), usize::from(expected));
+            assert_eq!(reading.typed("zorbleflax"), Reached::default());
+        }
+        // A level for which the theme is off pays nothing.
+        let (lists, off) = themes_and_lists(&LISTS.replace("\"drugs\"", "\"bullying\"")).await;
+        assert!(!lists.lists().unwrap().are_for(&off));
+        let mut reading = Reading::new(lists, off, Rc::default(), false);
+        reading.feed("where to get zorbleflax");
+        assert!(!reading.is_over_at_end());
+    }
+
+    #[tokio::test]
+    async fn what_is_still_read_goes_by_the_lists_that_are_in_force() {
+        let (before, blocked) = themes_and_lists("[themes]\ndrugs = { staff = \"block\" }").await;
+        let (lists, _) = themes_and_lists(LISTS).await;
+        let mut reading = Reading::new(before.clone(), blocked.clone(), Rc::default(), true);
+        reading.feed("my friend has zorbleflax");
+        assert!(!reading.is_over_at_end());
+        reading.renew(&lists, blocked.clone());
+        assert!(reading.is_over_at_end(), "what came before is scored again");
+        reading.renew(&before, blocked.clone());
+        assert!(!reading.is_over_at_end(), "a list that was taken out counts no more");
+    }
+
+    async fn themes_and_lists(rows: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
+        themes_and_actions(&format!("{POLICY}{rows}")).await
     }
 }

@@ -235,7 +235,7 @@ impl Writing {
         let text = RequestText::new(content_type).or_else(|| RequestText::new("text/plain"))?;
         let themes = view.snapshot.themes.clone();
         let scratch = Rc::clone(&worker.theme_scratch);
-        let whole = Reading::new(themes, Rc::clone(&actions), scratch, false);
+        let whole = Reading::new(themes, Rc::clone(&actions), scratch, false).without_lists();
         let written = Written {
             last: String::new(),
             whole,

@@ -2,12 +2,14 @@
 
 mod diff;
 mod inspect;
+mod phrase_lists;
 mod read;
 mod read_alerts;
 mod read_files;
 mod read_grid;
 mod read_inspect;
 mod read_levels;
+mod read_phrase_lists;
 mod read_rules;
 mod read_tenants;
 mod read_themes;
@@ -18,6 +20,7 @@ mod trial;
 pub use crate::document::PolicyError;
 pub use diff::{LevelChanges, PolicyDiff};
 pub use inspect::InspectSite;
+pub use phrase_lists::{FULL_WEIGHT, PhraseKind, PhraseList, PhraseWeights, PhrasesRead};
 pub use themes::ThemeAction;
 pub use trial::TestFailure;
 
@@ -218,6 +221,10 @@ pub struct Policy {
     tls: TlsRules,
     tenants: Tenants,
     themes: themes::ThemeRules,
+    phrase_lists: Vec<PhraseList>,
+    /// Those in which lists were looked for.
+    phrase_folders: Vec<String>,
+    phrase_weights: std::sync::Arc<PhraseWeights>,
     /// `[files]` by level.
     pub(crate) file_rules: Vec<FileRules>,
     pub(crate) scan_rule: ScanRule,

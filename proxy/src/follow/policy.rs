@@ -11,7 +11,7 @@ use crate::policy_file::{PolicyFault, PolicyFile, placed, record_first, set_plac
 use crate::snapshot::Snapshot;
 use ledger::changes::{ACTOR_DAEMON, AppendError, AppendWithError};
 use rules::change::{PolicyFound, policy_file_found};
-use rules::policy::PolicyDiff;
+use rules::policy::{Policy, PolicyDiff};
 use rules::unblock::UnblockId;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Follow {
                 self.refuse(Part::Policy, "put the policy in force", &fault.to_string()).await?;
             }
             Ok(kept) => {
-                let files = policy_paths(&self.config.policy, &kept.policy.files());
+                let files = policy_paths(&self.config.policy, &kept.policy);
                 self.swap(snapshot.with_policy(kept, now()));
                 self.watch_files(files);
                 self.not_in_force = None;
@@ -104,7 +104,7 @@ impl Follow {
             }
             Ok(file) => file,
         };
-        self.watch_files(policy_paths(&self.config.policy, &file.policy.files()));
+        self.watch_files(policy_paths(&self.config.policy, &file.policy));
         let is_in_force = file.hash == *snapshot.policy_hash;
         if !is_in_force && placed(&self.config.state).as_deref() == Some(&file.hash) {
             // Nobody has changed it: what is in force now has not been written there yet.
@@ -226,9 +226,10 @@ fn waits_words(id: UnblockId, diff: &PolicyDiff) -> String {
     )
 }
 
-/// The policy file and those it names.
-pub(super) fn policy_paths(policy: &Path, files: &[String]) -> Vec<PathBuf> {
-    let folder = policy.parent().unwrap_or(Path::new(""));
-    let named = files.iter().map(|file| folder.join(file));
-    std::iter::once(policy.to_owned()).chain(named).collect()
+/// The policy file, the files it names, and the folders whose lists it names.
+pub(super) fn policy_paths(path: &Path, policy: &Policy) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let (files, folders) = (policy.files(), policy.folders());
+    let named = files.iter().chain(folders).map(|name| folder.join(name));
+    std::iter::once(path.to_owned()).chain(named).collect()
 }

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod files;
+mod phrase_lists;
 mod searches;
 mod themes;
 
@@ -106,6 +107,7 @@ impl Policy {
         self.diff_tenants(newer, &mut diff);
         alerts::diff_alerts(&self.alerts, &newer.alerts, &mut diff);
         self.diff_themes(newer, &mut diff);
+        self.diff_phrase_lists(newer, &mut diff);
         self.diff_files(newer, &mut diff);
         diff_keep(self.keep, newer.keep, &mut diff);
         let words = |policy: &Policy| {

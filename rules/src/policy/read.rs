@@ -11,7 +11,7 @@ use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "school",
     "timezone",
     "terms",
@@ -28,6 +28,7 @@ const KEYS: [&str; 22] = [
     "tenants",
     "themes",
     "theme_words",
+    "phrase_list",
     "files",
     "roles",
     "unblock",
@@ -95,6 +96,7 @@ impl Reader<'_> {
         let tls = self.tls(root);
         let tenants = self.tenants(root, &inspect);
         let (themes, word_files) = self.themes(root, read_file);
+        let phrase_lists = self.phrase_lists(root);
         let (file_rules, scan_rule, unchecked_files) = self.files(root);
         let (roles, holders) = self.roles(root);
         let unblock = self.unblock(root, &roles);
@@ -131,6 +133,9 @@ impl Reader<'_> {
             tls,
             tenants,
             themes,
+            phrase_lists,
+            phrase_folders: Vec::new(),
+            phrase_weights: Default::default(),
             file_rules,
             scan_rule,
             unchecked_files,

@@ -73,7 +73,7 @@ impl Reader<'_> {
     }
 
     /// The place of a theme, or a fault.
-    fn theme(&mut self, at: usize, name: &str) -> Option<usize> {
+    pub(super) fn theme(&mut self, at: usize, name: &str) -> Option<usize> {
         let place = themes().iter().position(|theme| theme.name == name);
         if place.is_none() {
             let known = themes().iter().map(|theme| theme.name.as_str());

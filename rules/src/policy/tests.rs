@@ -2,6 +2,7 @@
 
 mod alerts;
 mod differences;
+mod phrase_lists;
 mod searches;
 mod themes;
 

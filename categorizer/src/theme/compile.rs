@@ -19,11 +19,32 @@ pub(super) enum Role {
     Unless,
 }
 
-/// A phrase in a group.
+/// A phrase in a group: the group's number, and in the two lowest bits the role there, as there are many of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Use {
-    pub(super) group: u32,
-    pub(super) role: Role,
+pub(super) struct Use(u32);
+
+impl Use {
+    /// `group`: less than 2^30.
+    pub(super) fn new(group: u32, role: Role) -> Self {
+        let role = match role {
+            Role::Part(part) => u32::from(part),
+            Role::Unless => 3,
+        };
+        Self(group << 2 | role)
+    }
+
+    #[inline]
+    pub(super) fn group(self) -> usize {
+        (self.0 >> 2) as usize
+    }
+
+    #[inline]
+    pub(super) fn role(self) -> Role {
+        match self.0 & 3 {
+            3 => Role::Unless,
+            part => Role::Part(part as u8),
+        }
+    }
 }
 
 /// A group, without its phrases.
@@ -163,7 +184,7 @@ fn number_uses(
     for one in &mut gathered {
         one.phrase = phrase_ranks[one.phrase as usize];
     }
-    let counts = |one: &GatheredUse| one.of.role == Role::Part(0);
+    let counts = |one: &GatheredUse| one.of.role() == Role::Part(0);
     gathered.sort_unstable_by_key(|one| (one.phrase, !counts(one), one.of, one.line));
     gathered.dedup_by_key(|one| (one.phrase, one.of));
     let mut of_phrases = gathered.chunk_by(|one, two| one.phrase == two.phrase).peekable();

@@ -178,7 +178,7 @@ impl Gatherer {
         let roles = (0..).zip(lists).map(|(part, list)| (Role::Part(part), list));
         for (role, list) in roles.chain([(Role::Unless, &group.unless)]) {
             for phrase in list {
-                self.phrase(pack, phrase, errors, Is::Used(Use { group: number, role }));
+                self.phrase(pack, phrase, errors, Is::Used(Use::new(number, role)));
             }
         }
     }

@@ -11,7 +11,7 @@
 //! to the last part seen.
 
 use super::anchor::Wanted;
-use super::compile::{Compiled, Role, Rule, Use};
+use super::compile::{Compiled, Role, Rule};
 use super::vocabulary::{WordId, signature};
 
 /// How far off an `unless` is heard, in words.
@@ -219,14 +219,14 @@ impl Workspace {
         for (phrase, ..) in live.iter() {
             let (first, others, _) = themes.uses_of(*phrase);
             for of in &themes.uses[first as usize..others as usize] {
-                present[of.group as usize] = none | 1;
+                present[of.group()] = none | 1;
             }
         }
         for (phrase, ..) in live.iter() {
             let (_, others, last) = themes.uses_of(*phrase);
             for of in &themes.uses[others as usize..last as usize] {
-                let present = &mut present[of.group as usize];
-                if let Role::Part(part) = of.role
+                let present = &mut present[of.group()];
+                if let Role::Part(part) = of.role()
                     && *present > none
                 {
                     *present |= 1 << part;
@@ -237,7 +237,7 @@ impl Workspace {
             let (first, _, last) = themes.uses_of(*phrase);
             *start = uses.len() as u32;
             for number in first..last {
-                let group = themes.uses[number as usize].group as usize;
+                let group = themes.uses[number as usize].group();
                 let all = (1 << themes.rules[group].parts) - 1;
                 if present[group] == none | all {
                     uses.push(number);
@@ -270,7 +270,8 @@ impl Workspace {
         let innocent = tokens.iter().fold(0, |bits, token| bits | token.innocent);
         for place in first..last {
             let number = self.uses[place as usize];
-            let Use { group, role } = themes.uses[number as usize];
+            let of = themes.uses[number as usize];
+            let (group, role) = (of.group() as u32, of.role());
             let rule = &themes.rules[group as usize];
             let part = match role {
                 Role::Unless => {

@@ -6,6 +6,14 @@ mod judging;
 use super::fuzzing::Lines;
 use super::*;
 
+/// Those whose every subdomain is somebody's are meant whole (`insert_all_of`).
+#[test]
+fn of_public_suffixes_only_those_are_shipped_that_are_meant() {
+    let mut suffixes = Pack::shipped().hosts.public_suffixes();
+    suffixes.sort_unstable();
+    assert_eq!(suffixes, ["torproject.net", "translate.goog", "ts.net"]);
+}
+
 /// What a request is found to be: technique, grade, and hosts within.
 fn found(url: &str) -> Option<(Technique, Grade, String)> {
     found_with(url, "GET", false, &[])

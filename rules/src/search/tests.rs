@@ -20,6 +20,11 @@ const NONE: SearchRules = SearchRules {
 };
 const CHILD: SearchRules = SearchRules { child_engines: true, ..SAFE };
 
+#[test]
+fn no_shipped_pattern_is_a_public_suffix() {
+    assert_eq!(Search::shipped().hosts.public_suffixes(), [""; 0]);
+}
+
 fn site(host: &str) -> SearchSite<'static> {
     let found = Search::shipped().site(&Host::parse(host).unwrap());
     found.unwrap_or_else(|| panic!("{host} is in no file"))

@@ -124,12 +124,12 @@ fn commands_tell_what_was_read_and_which_phrase_of_which_list_counts() {
     let told = daemon.run(&["policy", "validate"]).ok();
     assert!(
         told.out.contains(
-            "phrases of phrases/weightedphraselist for drugs: 3 read of 3 files, 1 lines of 6 passed over"
+            "phrases of phrases/weightedphraselist for drugs: 3 read (files: 3; lines passed over: 1 of 6)"
         ),
         "{told:?}"
     );
     assert!(
-        told.out.contains("phrases of phrases/strict for drugs: 1 read of 1 files"),
+        told.out.contains("phrases of phrases/strict for drugs: 1 read (files: 1; "),
         "{told:?}"
     );
     assert!(

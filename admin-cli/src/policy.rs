@@ -82,7 +82,7 @@ fn validate(school: &School, file: Option<PathBuf>) -> Result<Exit, Failure> {
     }
     for list in read.themes.lists().map(PhraseLists::reports).unwrap_or_default() {
         say!(
-            "phrases of {} for {}: {} read of {} files, {} lines of {} passed over",
+            "phrases of {} for {}: {} read (files: {}; lines passed over: {} of {})",
             visible(&list.file),
             visible(&list.theme),
             thousands(list.phrases),

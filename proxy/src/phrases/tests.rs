@@ -195,7 +195,7 @@ fn another_list_of_the_same_name_is_not_taken_for_one_that_is_not_there() {
         let policy = read(&row("phrases", "drugs"), &files).unwrap();
         let warnings = policy.policy.warnings().join("\n");
         let expected =
-            format!("1 files that are included and not there: phrases/weighted_all:2 {path}");
+            format!("files that are included and not there: 1 (phrases/weighted_all:2 {path})");
         assert!(warnings.contains(&expected), "{warnings}");
         assert_eq!(score(&policy, "drugs", "roulette and gin"), 60);
     }
@@ -231,10 +231,10 @@ fn what_is_read_and_what_is_not_is_told() {
     }
     let warnings = policy.policy.warnings().join("\n");
     for expected in [
-        "policy.toml:14: p: 2 lines that cannot be read and are passed over: p/weighted:2 has a < that is not closed; \
+        "policy.toml:14: p: lines that cannot be read and are passed over: 2 (p/weighted:2 has a < that is not closed; \
          p/weighted:3 has no weight",
-        "p: 1 lines that say more than is heeded: p/weighted:4 has words after it without a #",
-        "p: 1 files that are not read, as their names say no kind of list: p/COPYRIGHT",
+        "p: lines that say more than is heeded: 1 (p/weighted:4 has words after it without a #",
+        "p: files that are not read, as their names say no kind of list: 1 (p/COPYRIGHT)",
     ] {
         assert!(warnings.contains(expected), "{expected}: {warnings}");
     }
@@ -285,7 +285,7 @@ fn a_list_for_every_theme_only_speaks_for_pages() {
     let warnings = policy.policy.warnings().join("\n");
     assert!(
         warnings.contains(
-            "good: 1 phrases that count for no theme, as they weigh against pages: good/weighted:2"
+            "good: phrases that count for no theme, as they weigh against pages: 1 (good/weighted:2)"
         ),
         "{warnings}"
     );
@@ -313,7 +313,11 @@ fn hostile_files_are_faults_and_not_read() {
     symlink("weighted", round.path().join("p/weighted_same")).unwrap();
     let policy = read_in(round.path()).unwrap();
     assert!(
-        policy.policy.warnings().join("\n").contains("links to folders that are not read: p/again")
+        policy
+            .policy
+            .warnings()
+            .join("\n")
+            .contains("links to folders that are not read: 1 (p/again)")
     );
     assert_eq!(score(&policy, "drugs", "gin"), 30);
 

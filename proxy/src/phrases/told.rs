@@ -27,14 +27,14 @@ impl Told {
         }
     }
 
-    /// `policy.toml:26: phrases: 5 lines cannot be read: phrases/a:3 has no weight; and 4 more`.
+    /// `policy.toml:26: phrases: lines that cannot be read: 5 (phrases/a:3 has no weight; and 4 more)`.
     pub(super) fn warning(&self, row: &PhraseList, what: &str) -> Option<String> {
         let Self { count, examples } = self;
         let more = match count - examples.len() as u64 {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        let told = format!("{count} {what}: {}{more}", examples.join("; "));
+        let told = format!("{what}: {count} ({}{more})", examples.join("; "));
         (*count > 0).then(|| format!("{}: {}: {told}", row.place, row.file))
     }
 }

@@ -29,6 +29,7 @@ mod learned;
 mod live;
 mod log_full;
 mod log_troubles;
+mod long_searches;
 mod machine_file;
 mod page_words;
 mod phrase_lists;

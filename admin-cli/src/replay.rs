@@ -6,6 +6,8 @@
 //! and the school's own words of both. They are not shown. Whether the policy in force still decides as was recorded is counted
 //! too, for what has changed since then (people, lists, the policy itself) is not in the proposal.
 
+mod trial;
+
 use crate::failure::{Exit, Failure};
 use crate::log::{self, from_query_error};
 use crate::output::{Cell, Column, Format, Sheet};
@@ -18,13 +20,12 @@ use proxy::policy_file::PolicyFile;
 use proxy::snapshot::Snapshot;
 use proxy::trial::{JudgedWords, WordsTrial};
 use rules::access::{Access, Identity};
-use rules::change::{Changes, MAX_SHARES, RequestKind, Share, Trial};
+use rules::change::{Changes, RequestKind};
 use rules::circumvent::{Pack, Seen, Technique, judge};
 use rules::decide::{Decision, ReasonCode, Verdict};
 use rules::host::Host;
 use rules::policy::Policy;
 use rules::site::Site;
-use rules::time::UnixMillis;
 use rules::unblock::Unblock;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
@@ -243,58 +244,16 @@ impl<'a> Replay<'a> {
             } += 1;
         }
         if now_verdict != then_verdict {
-            let is_refused = then_verdict == Verdict::Block;
-            let (decision, theme) = match is_refused {
-                true => (&then, &refused_then),
-                false => (&now, &refused_now),
-            };
-            // The site itself decides before what is typed there.
-            let theme = theme.clone().filter(|_| decision.verdict == Verdict::Allow);
-            let level = &self.snapshot.policy.levels().get(who(&self.snapshot.policy).level).name;
-            let share = self.shares.entry((level.clone(), theme)).or_default();
-            share[usize::from(!is_refused)] += 1;
+            let level = who(&self.snapshot.policy).level;
+            match then_verdict {
+                Verdict::Block => self.count_share(level, &then, refused_then.as_ref(), [1, 0]),
+                Verdict::Allow => self.count_share(level, &now, refused_now.as_ref(), [0, 1]),
+            }
             let because = match refused_then.filter(|_| then.verdict == Verdict::Allow) {
                 Some(theme) => format!("what was typed is of the theme {theme}"),
                 None => words::because(self.proposed, &then),
             };
             self.add(row, then_verdict, because);
-        }
-    }
-
-    /// What became of the records so far.
-    pub(crate) fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// The same for the record of the change, whose range the caller knows.
-    pub(crate) fn trial(&self) -> Trial {
-        let shares = self.shares.iter().map(|((level, theme), [refused, passed])| Share {
-            level: level.clone(),
-            theme: theme.clone(),
-            refused: *refused,
-            passed: *passed,
-        });
-        let mut shares: Vec<Share> = shares.collect();
-        let all = |share: &Share| share.refused + share.passed;
-        shares.sort_by(|one, other| {
-            let names = |share: &Share| (share.level.clone(), share.theme.clone());
-            all(other).cmp(&all(one)).then_with(|| names(one).cmp(&names(other)))
-        });
-        let [refused, passed] =
-            self.shares.values().fold([0, 0], |sum, share| [sum[0] + share[0], sum[1] + share[1]]);
-        shares.truncate(MAX_SHARES);
-        Trial {
-            from: UnixMillis(0),
-            until: UnixMillis(0),
-            whole: true,
-            records: self.counts.records,
-            judged: self.counts.judged,
-            typed: self.counts.typed,
-            refused,
-            passed,
-            newly_signs: self.counts.newly_signs,
-            no_longer_signs: self.counts.no_longer_signs,
-            shares,
         }
     }
 

@@ -3,6 +3,7 @@
 //! The newest records first, for a bounded time: who changes a policy waits for it. What only tightens waits less, and
 //! goes on where the records cannot be read: nothing that closes may be held up.
 
+use crate::failure::Failure;
 use crate::output::visible;
 use crate::replay::Replay;
 use crate::report::weekly::thousands;
@@ -184,10 +185,7 @@ pub(crate) fn words(replayed: Option<&Replayed>) -> String {
 }
 
 /// Prints it below what differs.
-pub(crate) fn print(
-    replayed: Option<&Replayed>,
-    clock: &SchoolClock,
-) -> Result<(), crate::failure::Failure> {
+pub(crate) fn print(replayed: Option<&Replayed>, clock: &SchoolClock) -> Result<(), Failure> {
     for (place, line) in lines(replayed, clock).iter().enumerate() {
         let label = if place == 0 { "replay  " } else { "        " };
         say!("  {label}{}", visible(line));
@@ -196,6 +194,7 @@ pub(crate) fn print(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 mod tests {
     use super::*;
 

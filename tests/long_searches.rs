@@ -1,0 +1,57 @@
+//! Searches that are long, or stand in several parameters: nothing of them goes unjudged.
+
+use crate::client::Client;
+use crate::daemon::{KS3, STAFF};
+use crate::typed_words::{ENGINE, SUICIDE, school};
+use serde_json::Value;
+use std::net::IpAddr;
+
+#[test]
+fn nothing_that_an_engine_may_read_of_a_long_search_goes_unjudged() {
+    let daemon = school(false);
+    let ask = |from: IpAddr, query: &str| {
+        let url = daemon.url(ENGINE, &format!("/search?{}", query.replace(' ', "+")));
+        Client::connect_from(from, daemon.proxy).ask("GET", &url, &[])
+    };
+    let harmless = "rivers and hills of wales ".repeat(400);
+    assert!(harmless.len() > 10_000);
+    let half = &harmless[..6500];
+    let against = "childline helpline lesson essay homework gcse";
+    let refused = [
+        format!("q={half}{SUICIDE} {half}"),
+        format!("q={half}&q={SUICIDE}&q={half}"),
+        format!("q={harmless}&q={SUICIDE}"),
+        format!("q={SUICIDE}&as_q={harmless}"),
+        // What another parameter says speaks for nothing.
+        format!("q={against}&q={SUICIDE}"),
+        format!("q={SUICIDE}&as_oq={against}"),
+    ];
+    for query in &refused {
+        let answer = ask(KS3, query);
+        assert_eq!(
+            (answer.status, &answer.json()["reason"]),
+            (403, &"search_words".into()),
+            "{query}"
+        );
+    }
+    assert_eq!(ask(KS3, &format!("q={harmless}")).status, 404, "a long one that is harmless");
+    let too_long = format!("q={}", harmless.repeat(4));
+    let unread = ask(KS3, &too_long);
+    assert_eq!((unread.status, &unread.json()["reason"]), (403, &"unscanned".into()));
+    let too_many: String = (0..100).map(|number| format!("&q=x{number}")).collect();
+    assert_eq!(ask(KS3, &too_many).json()["reason"], "unscanned");
+    assert_eq!(ask(STAFF, &too_long).status, 404, "where nothing is refused it passes");
+    assert_eq!(daemon.origin.asked().len(), 2);
+
+    let records = daemon.records_for_lead(11);
+    let is = |record: &&Value| record["reason"] == "unscanned";
+    let unread: Vec<&Value> = records.iter().filter(is).collect();
+    let told = |record: &&Value| {
+        [&record["verdict"], &record["method"], &record["rule"]].map(Clone::clone)
+    };
+    let told: Vec<[Value; 3]> = unread.iter().map(told).collect();
+    let blocked = ["block", "GET", "too_long"].map(Value::from);
+    let passed = ["allow", "PAGE", "too_long"].map(Value::from);
+    assert_eq!(told, [blocked.clone(), blocked, passed], "{unread:?}");
+    assert!(unread[0]["words"].as_str().unwrap().starts_with("rivers and hills"));
+}

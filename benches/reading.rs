@@ -3,7 +3,7 @@
 //! Prints how long it takes from asking to the head of the answer and to the first byte of a page over a connection that
 //! is kept, and the filter's processor time for a page: with no theme watched for, and with those that are shipped for
 //! pupils. Pages: one of 16 KB made of this repository's labelled texts, plain and in gzip, and with
-//! `SCHOOLGATE_SHARED` the real pages there, whole. The program is `schoolgate` beside this one's folder, or what
+//! `SCHOOLGATE_SHARED` the real pages there, whole, and all of e2guardian's phrase lists beside the packs. The program is `schoolgate` beside this one's folder, or what
 //! `SCHOOLGATE_BINARY` names.
 
 #![allow(
@@ -51,6 +51,22 @@ fn nothing() -> String {
     format!("[themes]\n{}", rules::theme::shipped_themes().iter().map(row).collect::<String>())
 }
 
+/// Phrase lists that count for much less than a page needs: none is to be refused.
+const LISTS: &str =
+    "[[phrase_list]]\nfile = \"phrases\"\ntheme = \"pornography\"\nlimit = 1000000\n";
+
+/// A folder with all below it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => std::fs::write(to, std::fs::read(entry.path()).unwrap()).unwrap(),
+        }
+    }
+}
+
 struct Filter {
     child: Child,
     proxy: SocketAddr,
@@ -58,8 +74,12 @@ struct Filter {
 }
 
 impl Filter {
-    fn start(binary: &Path, themes: &str, origin: SocketAddr) -> Self {
+    /// `lists`: a folder of phrase lists, which the policy finds as `phrases`.
+    fn start(binary: &Path, themes: &str, lists: Option<&Path>, origin: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        if let Some(lists) = lists {
+            copy(lists, &folder.path().join("phrases"));
+        }
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (proxy, ops) = (free(), free());
         let machine = format!(
@@ -244,16 +264,23 @@ fn main() {
     let binary = std::env::var_os("SCHOOLGATE_BINARY").map_or_else(beside, PathBuf::from);
     let pages = Arc::new(pages());
     let origin = origin(Arc::clone(&pages));
-    let filters = [
-        ("nothing read", Filter::start(&binary, &nothing(), origin)),
-        ("read", Filter::start(&binary, "", origin)),
+    let mut filters = vec![
+        ("nothing read", Filter::start(&binary, &nothing(), None, origin)),
+        ("read", Filter::start(&binary, "", None, origin)),
     ];
+    let lists = std::env::var_os("SCHOOLGATE_SHARED")
+        .map(|shared| PathBuf::from(shared).join("data/phrases/e2guardian-debian"));
+    if let Some(lists) = lists.filter(|lists| lists.is_dir()) {
+        filters.push(("lists too", Filter::start(&binary, LISTS, Some(&lists), origin)));
+    }
     println!("first byte: middle and 99th of 100, ms; processor time of the filter for a page, us");
     for (set, group) in pages.iter().enumerate() {
         // Those that are refused are not measured.
         let is_passed = |page: &usize| {
-            let mut stream = BufReader::new(TcpStream::connect(filters[1].1.proxy).unwrap());
-            fetch(&mut stream, origin, (set, *page)).is_some()
+            filters.iter().all(|(_, filter)| {
+                let mut stream = BufReader::new(TcpStream::connect(filter.proxy).unwrap());
+                fetch(&mut stream, origin, (set, *page)).is_some()
+            })
         };
         let passed: Vec<usize> = (0..group.answers.len()).filter(is_passed).collect();
         if passed.len() < group.answers.len() {

@@ -53,7 +53,7 @@ fn nothing() -> String {
 
 /// Phrase lists that count for much less than a page needs: none is to be refused.
 const LISTS: &str =
-    "[[phrase_list]]\nfile = \"phrases\"\ntheme = \"pornography\"\nlimit = 1000000\n";
+    "[[phrase_list]]\nfile = \"phrases\"\ntheme = \"pornography\"\nlimit = 10000\n";
 
 /// A folder with all below it.
 fn copy(from: &Path, to: &Path) {
@@ -90,7 +90,7 @@ impl Filter {
         );
         std::fs::write(folder.path().join("schoolgate.toml"), machine).unwrap();
         std::fs::write(folder.path().join("policy.toml"), format!("{POLICY}{themes}")).unwrap();
-        let child = Command::new(binary)
+        let mut child = Command::new(binary)
             .args(["serve", "--config", "schoolgate.toml"])
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -104,6 +104,7 @@ impl Filter {
             std::thread::sleep(Duration::from_millis(50));
         }
         std::thread::sleep(Duration::from_secs(1));
+        assert!(child.try_wait().unwrap().is_none(), "the filter ended");
         Self { child, proxy, _folder: folder }
     }
 

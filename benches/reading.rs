@@ -51,9 +51,9 @@ fn nothing() -> String {
     format!("[themes]\n{}", rules::theme::shipped_themes().iter().map(row).collect::<String>())
 }
 
-/// Phrase lists that count for much less than a page needs: none is to be refused.
-const LISTS: &str =
-    "[[phrase_list]]\nfile = \"phrases\"\ntheme = \"pornography\"\nlimit = 10000\n";
+/// Phrase lists for a theme of which nothing is refused.
+const LISTS: &str = "[themes]\npornography = { pupil = \"watch\" }\n\
+    [[phrase_list]]\nfile = \"phrases\"\ntheme = \"pornography\"\n";
 
 /// A folder with all below it.
 fn copy(from: &Path, to: &Path) {

@@ -27,6 +27,7 @@ mod pattern;
 mod score;
 mod set;
 mod sound;
+mod speech;
 mod split;
 mod typos;
 mod vocabulary;

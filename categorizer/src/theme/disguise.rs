@@ -7,7 +7,7 @@
 //! - Words run together: `killmyself`. They count only for what stands wholly in them, as `therapist`
 //!   is none of its halves.
 //! - Digits that are spoken: `h8`, `every1`.
-//! - Words written as they sound: `nife` ([`sound`](super::sound)), or as they are spoken: `cuttin`, `dealah`.
+//! - Words written as they sound: `nife` ([`sound`](super::sound)), or are spoken: `cuttin` ([`speech`](super::speech)).
 //! - One slip in a long word: `sucide` ([`typos`](super::typos)).
 //!
 //! Only what is no known word is looked at, and only if it becomes one is it anything else than before.
@@ -16,6 +16,7 @@
 use super::compile::Compiled;
 use super::letters::{self, Folded};
 use super::passage::Token;
+use super::speech;
 use super::split::{LETTERS, Splits};
 use super::vocabulary::{UNKNOWN, WordId};
 use super::words::MAX_WORD_BYTES;
@@ -243,31 +244,9 @@ fn seen_through(themes: &Compiled, spelling: &Spelling) -> WordId {
         word => return word,
     }
     match themes.sounds.meant(spelling.bytes()) {
-        UNKNOWN => as_spoken_in_town(themes, spelling.bytes()),
+        UNKNOWN => speech::meant(vocabulary, spelling.bytes()),
         word => word,
     }
-}
-
-/// Endings and sounds of everyday speech that people write down: `cuttin`, `dealah`, `fings`.
-fn as_spoken_in_town(themes: &Compiled, written: &[u8]) -> WordId {
-    /// What is written, what is meant, and how many letters there must be besides.
-    const ENDINGS: [(&[u8], &[u8], usize); 3] =
-        [(b"in", b"ing", 3), (b"ah", b"er", 3), (b"a", b"er", 4)];
-    let mut word = [0; MAX_WORD_BYTES];
-    let mut look = |parts: [&[u8]; 2]| {
-        let length = parts[0].len() + parts[1].len();
-        let room = word.get_mut(..length)?;
-        let (first, last) = room.split_at_mut(parts[0].len());
-        first.copy_from_slice(parts[0]);
-        last.copy_from_slice(parts[1]);
-        Some(themes.vocabulary.whole(room)).filter(|&found| found != UNKNOWN)
-    };
-    let ended = ENDINGS.iter().find_map(|(ending, meant, least)| {
-        let stem = written.strip_suffix(*ending).filter(|stem| stem.len() >= *least)?;
-        look([stem, *meant])
-    });
-    let lisped = || look([b"th", written.strip_prefix(b"f").filter(|rest| rest.len() >= 4)?]);
-    ended.or_else(lisped).unwrap_or(UNKNOWN)
 }
 
 /// Signs that stand for letters within words.

@@ -187,7 +187,7 @@ fn the_packs_find_no_less_than_was_measured_and_are_no_oftener_wrong() {
     let [searches, texts] = report(&Themes::shipped());
     // A little below what docs/themes.md states, for what a change of a pack may move.
     for (what, lines, recall, precision) in
-        [("searches", &searches, 0.80, 0.91), ("texts", &texts, 0.53, 0.73)]
+        [("searches", &searches, 0.84, 0.925), ("texts", &texts, 0.63, 0.73)]
     {
         let counts = held_out(lines);
         assert!(counts.recall() >= recall, "{what}: recall {:.3}", counts.recall());
@@ -196,10 +196,10 @@ fn the_packs_find_no_less_than_was_measured_and_are_no_oftener_wrong() {
     for theme in THEMES {
         let lines = searches.iter().filter(|it| it.line.is_held_out() && it.line.language == "en");
         let precision = count(lines, theme).precision();
-        assert!(precision >= 0.85, "{theme}: precision {precision:.3}");
+        assert!(precision >= 0.86, "{theme}: precision {precision:.3}");
     }
     // Lessons and help are what a filter must not be wrong about.
-    for (kind, most_in_hundred) in [("curriculum", 2), ("help", 11)] {
+    for (kind, most_in_hundred) in [("curriculum", 2), ("help", 9)] {
         let lines = searches.iter().filter(|it| it.line.is_held_out() && it.line.kind == kind);
         let found = lines.clone().filter(|it| !it.found.is_empty()).count();
         let all = lines.count();

@@ -28,6 +28,7 @@ mod progress;
 mod score;
 mod set;
 mod sound;
+mod speech;
 mod split;
 mod typos;
 mod vocabulary;

@@ -7,7 +7,7 @@
 //! - Words run together: `killmyself`. They count only for what stands wholly in them, as `therapist`
 //!   is none of its halves.
 //! - Digits that are spoken: `h8`, `every1`.
-//! - Words written as they sound: `nife` ([`sound`](super::sound)).
+//! - Words written as they sound: `nife` ([`sound`](super::sound)), or are spoken: `cuttin` ([`speech`](super::speech)).
 //! - One slip in a long word: `sucide` ([`typos`](super::typos)).
 //!
 //! Only what is no known word is looked at, and only if it becomes one is it anything else than before.
@@ -16,6 +16,7 @@
 use super::compile::Compiled;
 use super::letters::{self, Folded};
 use super::passage::Token;
+use super::speech;
 use super::split::{LETTERS, Splits};
 use super::vocabulary::{UNKNOWN, WordId};
 use super::words::MAX_WORD_BYTES;
@@ -239,7 +240,11 @@ fn seen_through(themes: &Compiled, spelling: &Spelling) -> WordId {
         }
     }
     match themes.typos.meant(vocabulary, spelling.bytes()) {
-        UNKNOWN => themes.sounds.meant(spelling.bytes()),
+        UNKNOWN => {}
+        word => return word,
+    }
+    match themes.sounds.meant(spelling.bytes()) {
+        UNKNOWN => speech::meant(vocabulary, spelling.bytes()),
         word => word,
     }
 }

@@ -1,6 +1,7 @@
 //! Gathering packs: every word and every phrase once, by number, and what each is for.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use rules::theme::{ALL, Group, MAX_THEMES, Pack, Phrase, Theme};
 
@@ -98,6 +99,10 @@ pub(super) struct Gatherer {
     pub(super) uses: Vec<GatheredUse>,
     pub(super) ordinary: HashSet<String>,
     count: usize,
+    /// Of the pack that is being added, by the text of a phrase, where its numbers stand in `read_numbers`: a set
+    /// is put into many groups, and reading its phrases again for each would take half of all the time.
+    read: HashMap<Box<str>, Range<usize>>,
+    read_numbers: Vec<u32>,
 }
 
 impl Gatherer {
@@ -116,6 +121,8 @@ impl Gatherer {
             uses: Vec::new(),
             ordinary: HashSet::new(),
             count: 0,
+            read: HashMap::new(),
+            read_numbers: Vec::new(),
         }
     }
 
@@ -132,6 +139,8 @@ impl Gatherer {
         }
         let file = self.files.len() as u32;
         self.files.push(pack.file.clone());
+        self.read.clear();
+        self.read_numbers.clear();
         let mut errors = Vec::new();
         for phrase in &pack.innocent {
             self.phrase(pack, phrase, &mut errors, Is::Innocent(themes));
@@ -185,12 +194,27 @@ impl Gatherer {
 
     fn phrase(&mut self, pack: &Pack, phrase: &Phrase, errors: &mut Vec<PackError>, is: Is) {
         let file = || pack.file.clone();
-        match pattern::parse(&phrase.text, self.is_typed) {
-            Ok(_) if self.count >= MAX_PHRASES => errors.push(PackError::Full { file: file() }),
-            Ok(ways) => {
-                self.count += ways.len();
+        if self.count >= MAX_PHRASES {
+            return errors.push(PackError::Full { file: file() });
+        }
+        let numbers = match self.read.get(phrase.text.as_str()) {
+            Some(numbers) => Ok(numbers.clone()),
+            None => pattern::parse(&phrase.text, self.is_typed).map(|ways| {
+                let first = self.read_numbers.len();
                 for way in ways {
-                    let (number, line) = (self.number(way), phrase.line as u32);
+                    let number = self.number(way);
+                    self.read_numbers.push(number);
+                }
+                let numbers = first..self.read_numbers.len();
+                self.read.insert(phrase.text.as_str().into(), numbers.clone());
+                numbers
+            }),
+        };
+        match numbers {
+            Ok(numbers) => {
+                self.count += numbers.len();
+                let line = phrase.line as u32;
+                for &number in &self.read_numbers[numbers] {
                     match is {
                         Is::Innocent(themes) => self.innocent[number as usize] |= themes,
                         Is::Used(of) => self.uses.push(GatheredUse { phrase: number, of, line }),

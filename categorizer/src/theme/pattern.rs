@@ -190,7 +190,7 @@ pub(super) fn spellings(word: &str, form: Form, is_typed: bool) -> Vec<String> {
 }
 
 /// How words are typed in messages.
-const TYPED: [(&str, &str); 22] = [
+const TYPED: [(&str, &str); 40] = [
     ("you", "u"),
     ("you", "ya"),
     ("your", "ur"),
@@ -213,6 +213,24 @@ const TYPED: [(&str, &str); 22] = [
     ("school", "skool"),
     ("mates", "m8s"),
     ("gonna", "gunna"),
+    ("what", "wot"),
+    ("the", "da"),
+    ("without", "wivout"),
+    ("before", "b4"),
+    ("tomorrow", "tmrw"),
+    ("tomorrow", "tomoz"),
+    ("tonight", "2nite"),
+    ("someone", "sum1"),
+    ("someone", "sumone"),
+    ("about", "abt"),
+    ("really", "rly"),
+    ("nothing", "nuffin"),
+    ("anyone", "ne1"),
+    ("think", "fink"),
+    ("love", "luv"),
+    ("friend", "frend"),
+    ("dont", "dnt"),
+    ("cant", "cnt"),
 ];
 
 const VOWELS: [u8; 5] = *b"aeiou";

@@ -46,6 +46,12 @@ const MOST_AGAINST: u8 = 200;
 const MOST_AGAINST_INEXCUSABLE: u8 = 150;
 const MOST_AGAINST_DANGER: u8 = 120;
 
+/// Weight up to which a phrase says that somebody else is meant, or a service of help: of a text of no more than a
+/// paragraph nothing is left then, unless a phrase is [`INEXCUSABLE`].
+const EXCUSING: i32 = -250;
+/// What a paragraph needs, in points: more has room for two matters.
+const PARAGRAPH: i64 = FULL as i64 * 3 / 2;
+
 /// By theme, the hundredths of what a text needs that what speaks against takes off at most.
 pub(super) fn most_against(themes: &[Theme], is_typed: bool) -> [u8; MAX_THEMES] {
     let mut most = [MOST_AGAINST; MAX_THEMES];
@@ -63,7 +69,8 @@ pub struct Score {
     /// The weights of the different phrases that were found. What speaks against is taken off, at most
     /// twice what the text [`needed`], and one and a half times that where a phrase weighs 250; of what
     /// somebody typed, no more than one look for help for [`HELP_FIRST`]: nobody makes a plan to die a
-    /// lesson by adding words to it.
+    /// lesson by adding words to it. Nothing is left of a short text where a phrase of -250 or less says that
+    /// somebody else is meant.
     pub points: i64,
     /// Hundredths of what is needed: from 100 on, the text is of the theme. The larger of two: of the
     /// whole text, and of its worst passage of some 1,000 words.
@@ -98,10 +105,14 @@ struct Sum {
     points_against: i64,
     phrases: u32,
     is_inexcusable: bool,
+    is_excused: bool,
 }
 
 impl Sum {
     fn points(&self, needed: i64, most_against: u8) -> i64 {
+        if self.is_excused && !self.is_inexcusable && needed <= PARAGRAPH {
+            return 0;
+        }
         let most = match self.is_inexcusable {
             true => most_against.min(MOST_AGAINST_INEXCUSABLE),
             false => most_against,
@@ -326,6 +337,7 @@ fn add(sums: &mut [Sum; MAX_THEMES], themes: &Compiled, hit: &Hit) {
             sum.is_inexcusable |= rule.weight >= INEXCUSABLE;
         } else {
             sum.points_against -= i64::from(rule.weight);
+            sum.is_excused |= rule.weight <= EXCUSING;
         }
     }
 }

@@ -113,6 +113,23 @@ fn helplines_take_no_more_than_one_off_what_somebody_in_danger_types() {
 }
 
 #[test]
+fn who_asks_for_somebody_else_is_excused_in_a_short_text_but_not_what_nothing_excuses() {
+    let pack = "[[group]]\nweight = 150\nany = [\"die\", \"end\"]\n\
+        [[group]]\nweight = -300\nany = [\"friend\"]\nunless = [\"myself\"]\n\
+        [[group]]\nweight = 250\nany = [\"bad\"]\n";
+    let mut builder = ThemesBuilder::new(vec![theme("suicide"), theme("b")]);
+    let text = format!("theme = \"suicide\"\nlanguage = \"en\"\n{pack}");
+    builder.add(&Pack::parse(&text, "suicide.en.toml").unwrap()).unwrap();
+    let themes = builder.finish();
+    assert_eq!(typed(&themes, "die end")[0], 300);
+    assert_eq!(typed(&themes, "die end friend")[0], 0);
+    assert_eq!(typed(&themes, "die end friend myself")[0], 300, "of oneself too");
+    assert_eq!(typed(&themes, "die end bad friend")[0], 430, "one look for help is taken off");
+    let long = format!("die end friend{}", " word".repeat(250));
+    assert!(typed(&themes, &long)[0] > 0, "a long text has room for two matters");
+}
+
+#[test]
 fn groups_of_all_themes_count_for_each_and_innocent_phrases_for_their_own() {
     let themes = compiled(&[
         ("a", "innocent = [\"bad luck\"]\n[[group]]\nweight = 50\nany = [\"bad\"]\n"),
@@ -205,6 +222,15 @@ fn words_are_known_as_they_sound_as_digits_are_spoken_and_as_they_are_typed() {
         ["nife", "h8", "hide from every1", "want 2 stab u", "wanna stabb you", "im sad", "my🔪"]
     {
         assert_eq!(typed(&themes, text)[0], 100, "{text}");
+    }
+    let pack =
+        "[[group]]\nweight = 100\nany = [\"cutting\", \"dealer\", \"things\", \"without mum\"]\n";
+    let spoken = compiled(&[("a", pack)]);
+    for text in ["cuttin", "deala", "dealah", "fings", "wivout mum", "cuttign"] {
+        assert_eq!(typed(&spoken, text)[0], 100, "{text}");
+    }
+    for text in ["cutin", "dela", "ins", "without"] {
+        assert_eq!(typed(&spoken, text)[0], 0, "{text}");
     }
     for text in ["nive", "8", "h8h8", "18", "k9", "💐", "2 4 8"] {
         assert_eq!(typed(&themes, text)[0], 0, "{text}");

@@ -1,11 +1,16 @@
 //! Words with one slip of the finger: letters in the wrong order, one left out, one doubled, a wrong
-//! vowel, s for c. Of long words only: short ones are one slip away from too many others.
+//! vowel, s for c, in words of eight letters a neighbouring key. Of long words only: short ones are one slip away
+//! from too many others; of five letters two may have changed places.
 
 use super::vocabulary::{UNKNOWN, Vocabulary, WordId};
 use crate::hash;
 
 /// Fewest letters of a word that is known in spite of a slip.
 pub(super) const MIN_LETTERS: usize = 6;
+/// Letters of a word in which two may have changed places, besides.
+const SWAPPED_LETTERS: usize = 5;
+/// From how many letters on a key may have been missed by one.
+const MISSED_KEY_LETTERS: usize = 8;
 /// Longest word that is looked at for one.
 const MAX_LETTERS: usize = 24;
 const SEED: u64 = 0x7479_706f_0000_0001;
@@ -61,6 +66,11 @@ impl Typos {
         if written.len() + 1 < MIN_LETTERS || !is_eligible(written) {
             return UNKNOWN;
         }
+        if written.len() == SWAPPED_LETTERS
+            && let Some(word) = swapped(vocabulary, written)
+        {
+            return word;
+        }
         let mut best: Option<(&[u8], WordId)> = None;
         let mut look = |hash| {
             for id in self.words(hash) {
@@ -78,6 +88,16 @@ impl Typos {
     pub(super) fn memory_bytes(&self) -> usize {
         size_of_val(&*self.left) + size_of_val(&*self.groups)
     }
+}
+
+/// The known word that this is with two neighbouring letters changed round, none of them the first.
+fn swapped(vocabulary: &Vocabulary, written: &[u8]) -> Option<WordId> {
+    let mut word = [0; SWAPPED_LETTERS];
+    (1..written.len() - 1).find_map(|at| {
+        word.copy_from_slice(written);
+        word.swap(at, at + 1);
+        Some(vocabulary.whole(&word)).filter(|&found| found != UNKNOWN)
+    })
 }
 
 fn hash_of(letters: &[u8]) -> u32 {
@@ -121,7 +141,9 @@ fn is_slip(word: &[u8], written: &[u8]) -> bool {
             word_after == written_after
         }
         ([one, word_after @ ..], [first, written_after @ ..]) => {
-            word.len() == written.len() && sound_alike(*one, *first) && word_after == written_after
+            let is_alike = sound_alike(*one, *first)
+                || word.len() >= MISSED_KEY_LETTERS && are_neighbours(*one, *first);
+            word.len() == written.len() && is_alike && word_after == written_after
         }
         _ => false,
     }
@@ -132,13 +154,20 @@ fn sound_alike(one: u8, other: u8) -> bool {
     ALIKE.iter().any(|letters| letters.contains(&one) && letters.contains(&other))
 }
 
+/// Whether two keys lie side by side in a row.
+fn are_neighbours(one: u8, other: u8) -> bool {
+    const ROWS: [&[u8]; 3] = [b"qwertyuiop", b"asdfghjkl", b"zxcvbnm"];
+    ROWS.iter().any(|row| row.windows(2).any(|two| two == [one, other] || two == [other, one]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn one_slip_is_seen_through_and_two_or_another_word_are_not() {
-        let known = ["suicide", "heroin", "marijuana", "cannabis", "knife", "porn", "prison"];
+        let known =
+            ["suicide", "heroin", "marijuana", "cannabis", "knife", "porn", "prison", "harming"];
         let mut known = known.map(|word| (word.to_owned(), Some(1)));
         known.sort();
         let vocabulary = Vocabulary::new(&known, &[]);
@@ -168,6 +197,13 @@ mod tests {
             ("suicide", ""),
             ("knif", ""),
             ("pron", ""),
+            ("kinfe", "knife"),
+            ("nkife", ""),
+            ("cannabiz", "cannabis"),
+            ("cannavis", "cannabis"),
+            ("marijuara", ""),
+            ("harmong", "harming"),
+            ("harmibg", ""),
             ("priosn", "prison"),
             ("", ""),
             ("suicideszzzzzzzzzzzzzzzzzzzzzzzzz", ""),

@@ -2,7 +2,7 @@
 
 use crate::policy_file::WordsOfThemes;
 use categorizer::page::Scorer;
-use categorizer::theme::{Finding, Found, HELP_FIRST, Progress, Scratch, Themes};
+use categorizer::theme::{Found, HELP_FIRST, Progress, Scratch, Themes};
 use ledger::notes::{Severity, Sign, SignSource};
 use rules::level::LevelId;
 use rules::policy::{Policy, ThemeAction};
@@ -70,9 +70,6 @@ impl Actions {
         self.by_theme.get(theme).copied().unwrap_or(ThemeAction::Watch)
     }
 }
-
-/// What a look for help takes off in the packs, or more (`all.en.toml`, "A look for help").
-const HELP_WEIGHT: i32 = -120;
 
 /// The highest that a text reached of each theme, in hundredths of what is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,10 +188,7 @@ pub(crate) fn typed(themes: &Themes, text: &str, scratch: &RefCell<Scratch>) -> 
     let mut scratch = scratch.borrow_mut();
     let found = themes.score_typed(text, &mut scratch);
     reached.raise(&found);
-    let is_help = |finding: Finding<'_>| {
-        finding.weight <= HELP_WEIGHT && finding.themes.count_ones() as usize > MAX_THEMES / 4
-    };
-    reached.for_help = found.findings().any(is_help);
+    reached.for_help = found.findings().any(|finding| finding.is_help);
     if !reached.for_help {
         reached.without_help = reached.is_of();
     }

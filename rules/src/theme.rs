@@ -104,6 +104,8 @@ pub struct Group {
     pub near: u16,
     /// Whether `with` must follow `any`, and `also` must follow both.
     pub in_order: bool,
+    /// Whether whoever says so looks for help.
+    pub is_help: bool,
 }
 
 /// One file of phrases.

@@ -56,6 +56,8 @@ pub(super) struct Rule {
     /// Words that may stand between the first part and the last.
     pub(super) near: u32,
     pub(super) in_order: bool,
+    /// Whether whoever says so looks for help.
+    pub(super) is_help: bool,
     /// How many lists must be met: 1 to 3.
     pub(super) parts: u8,
     pub(super) pack: u32,

@@ -181,6 +181,7 @@ impl Gatherer {
             weight: group.weight,
             near: u32::from(group.near),
             in_order: group.in_order,
+            is_help: group.is_help,
             parts: lists.clone().count() as u8,
             pack: file,
         });

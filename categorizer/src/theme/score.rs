@@ -46,11 +46,13 @@ const MOST_AGAINST: u8 = 200;
 const MOST_AGAINST_INEXCUSABLE: u8 = 150;
 const MOST_AGAINST_DANGER: u8 = 120;
 
-/// Weight up to which a phrase says that somebody else is meant, or a service of help: of a text of no more than a
-/// paragraph nothing is left then, unless a phrase is [`INEXCUSABLE`].
+/// Weight up to which a phrase of one theme says that somebody else is meant, or a service of help: [`MOST_EXCUSED`] is
+/// taken off then, unless a phrase is [`INEXCUSABLE`]. What says much more of the theme is of it all the same: such
+/// phrases can be added to any search.
 const EXCUSING: i32 = -250;
-/// What a paragraph needs, in points: more has room for two matters.
-const PARAGRAPH: i64 = FULL as i64 * 3 / 2;
+const MOST_EXCUSED: u8 = 250;
+/// Words of a text that may be excused so: more have room for two matters.
+const EXCUSED_WORDS: u64 = 48;
 
 /// By theme, the hundredths of what a text needs that what speaks against takes off at most.
 pub(super) fn most_against(themes: &[Theme], is_typed: bool) -> [u8; MAX_THEMES] {
@@ -69,8 +71,8 @@ pub struct Score {
     /// The weights of the different phrases that were found. What speaks against is taken off, at most
     /// twice what the text [`needed`], and one and a half times that where a phrase weighs 250; of what
     /// somebody typed, no more than one look for help for [`HELP_FIRST`]: nobody makes a plan to die a
-    /// lesson by adding words to it. Nothing is left of a short text where a phrase of -250 or less says that
-    /// somebody else is meant.
+    /// lesson by adding words to it. Two and a half times of a short text where a phrase of one theme, of -250 or
+    /// less, says that somebody else is meant.
     pub points: i64,
     /// Hundredths of what is needed: from 100 on, the text is of the theme. The larger of two: of the
     /// whole text, and of its worst passage of some 1,000 words.
@@ -90,6 +92,8 @@ pub struct Finding<'t> {
     pub line: u32,
     /// Points.
     pub weight: i32,
+    /// Whether whoever says so looks for help.
+    pub is_help: bool,
     /// From the first to the last word that it took, in bytes of the text.
     pub start: u64,
     /// Where the last of them ends.
@@ -109,19 +113,19 @@ struct Sum {
 }
 
 impl Sum {
-    fn points(&self, needed: i64, most_against: u8) -> i64 {
-        if self.is_excused && !self.is_inexcusable && needed <= PARAGRAPH {
-            return 0;
-        }
+    /// `words`: how many the text has.
+    fn points(&self, words: u64, needed: i64, most_against: u8) -> i64 {
         let most = match self.is_inexcusable {
             true => most_against.min(MOST_AGAINST_INEXCUSABLE),
+            false if self.is_excused && words <= EXCUSED_WORDS => MOST_EXCUSED,
             false => most_against,
         };
         self.points_for - self.points_against.min(needed * i64::from(most) / 100)
     }
 
-    fn percent(&self, needed: i64, most_against: u8) -> u32 {
-        u32::try_from(self.points(needed, most_against).max(0) * 100 / needed).unwrap_or(u32::MAX)
+    fn percent(&self, words: u64, needed: i64, most_against: u8) -> u32 {
+        let points = self.points(words, needed, most_against);
+        u32::try_from(points.max(0) * 100 / needed).unwrap_or(u32::MAX)
     }
 }
 
@@ -307,7 +311,7 @@ impl Scratch {
         }
         let needed = needed(words) * self.needed_percent / 100;
         for ((worst, sum), most) in reading.worst.iter_mut().zip(sums).zip(self.most_against) {
-            *worst = sum.percent(needed, most).max(*worst);
+            *worst = sum.percent(words, needed, most).max(*worst);
         }
     }
 
@@ -337,7 +341,7 @@ fn add(sums: &mut [Sum; MAX_THEMES], themes: &Compiled, hit: &Hit) {
             sum.is_inexcusable |= rule.weight >= INEXCUSABLE;
         } else {
             sum.points_against -= i64::from(rule.weight);
-            sum.is_excused |= rule.weight <= EXCUSING;
+            sum.is_excused |= rule.weight <= EXCUSING && rule.themes.is_power_of_two();
         }
     }
 }
@@ -398,6 +402,7 @@ impl<'s> Found<'s> {
                 file: &themes.files[rule.pack as usize],
                 line,
                 weight: rule.weight,
+                is_help: rule.is_help,
                 start: kept.start,
                 end: kept.end,
                 disguised: kept.disguised,
@@ -418,10 +423,11 @@ impl Scratch {
 
 impl Reading {
     fn score(&self, theme: usize, needed_percent: i64, most_against: u8) -> Score {
-        let (sum, needed) = (self.sums[theme], needed(self.words) * needed_percent / 100);
+        let (sum, words) = (self.sums[theme], self.words);
+        let needed = needed(words) * needed_percent / 100;
         Score {
-            points: sum.points(needed, most_against),
-            percent: sum.percent(needed, most_against).max(self.worst[theme]),
+            points: sum.points(words, needed, most_against),
+            percent: sum.percent(words, needed, most_against).max(self.worst[theme]),
             phrases: sum.phrases,
         }
     }

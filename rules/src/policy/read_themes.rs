@@ -224,6 +224,7 @@ impl Reader<'_> {
             unless: Vec::new(),
             near: crate::theme::DEFAULT_NEAR,
             in_order: false,
+            is_help: false,
         };
         Pack {
             file: file.to_owned(),

@@ -12,8 +12,8 @@ use crate::document::{Document, Value, suggest};
 
 const PACK_KEYS: [&str; 8] =
     ["theme", "language", "reviewed", "typed_only", "sets", "innocent", "ordinary", "group"];
-const GROUP_KEYS: [&str; 8] =
-    ["weight", "any", "with", "also", "unless", "near", "in_order", "about"];
+const GROUP_KEYS: [&str; 9] =
+    ["weight", "any", "with", "also", "unless", "near", "in_order", "help", "about"];
 const THEME_KEYS: [&str; 5] = ["name", "title", "about", "severity", "help"];
 
 pub(super) fn themes(text: &str, file: &str) -> Result<Vec<Theme>, Vec<PolicyError>> {
@@ -139,6 +139,14 @@ fn group(
     let near = near.and_then(|value| document.number(value, 0..=MAX_NEAR, "near = 5"));
     let in_order = table.get("in_order");
     let in_order = in_order.and_then(|value| document.truth(value, "in_order = true"));
+    let help = table.get("help").and_then(|value| document.truth(value, "help = true"));
+    if help == Some(true) && weight.is_some_and(|weight| weight > 0) {
+        document.fault(
+            at,
+            "a look for help that speaks for a theme",
+            "give it a weight less than 0",
+        );
+    }
     let mut of = |key| phrases(document, table, key, sets);
     let (any, with, also, unless) = (of("any"), of("with"), of("also"), of("unless"));
     // Where there is one that cannot be read, that was told.
@@ -161,6 +169,7 @@ fn group(
         unless,
         near: near.unwrap_or(DEFAULT_NEAR),
         in_order: in_order.unwrap_or(false),
+        is_help: help.unwrap_or(false),
     })
 }
 

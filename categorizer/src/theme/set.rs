@@ -83,7 +83,7 @@ impl Themes {
     /// # Panics
     /// Never in a build that passed its tests, as above.
     pub fn with_own(packs: &[Pack]) -> Result<Self, Vec<PackError>> {
-        let ThemesBuilder { mut typed, mut pages, help } =
+        let ThemesBuilder { mut typed, pages, help } =
             ThemesBuilder::new(rules::theme::shipped_themes());
         let shipped: Vec<Pack> = rules::theme::shipped_packs().collect();
         let add_shipped = |to: &mut Gatherer, pack: &Pack| {
@@ -91,26 +91,27 @@ impl Themes {
                 panic!("a shipped pack does not compile: {}", errors[0]);
             }
         };
-        std::thread::scope(|scope| {
-            // A start waits for this, and has a processor to spare more often than not.
-            let (shipped, own) = (&shipped, packs);
-            let pages = scope.spawn(move || {
-                let read = |pack: &&Pack| !pack.typed_only;
-                shipped.iter().filter(read).for_each(|pack| add_shipped(&mut pages, pack));
-                // What is wrong with it is told below.
-                own.iter().filter(read).for_each(|pack| drop(pages.add(pack)));
-                pages.finish()
-            });
+        let compile_pages = |mut pages: Gatherer| {
+            let read = |pack: &&Pack| !pack.typed_only;
+            shipped.iter().filter(read).for_each(|pack| add_shipped(&mut pages, pack));
+            // What is wrong with it is told of what is typed.
+            packs.iter().filter(read).for_each(|pack| drop(pages.add(pack)));
+            pages.finish()
+        };
+        let (mut pages, mut compiled_pages) = (Some(pages), None);
+        let typed = std::thread::scope(|scope| {
+            // A start waits for this, and has a processor to spare more often than not. Where there is no thread to be
+            // had it is done below.
+            let beside = || compiled_pages = pages.take().map(compile_pages);
+            let _ = std::thread::Builder::new().spawn_scoped(scope, beside);
             shipped.iter().for_each(|pack| add_shipped(&mut typed, pack));
-            let added = own.iter().filter_map(|pack| typed.add(pack).err());
+            let added = packs.iter().filter_map(|pack| typed.add(pack).err());
             let errors: Vec<PackError> = added.flatten().collect();
-            if !errors.is_empty() {
-                return Err(errors);
-            }
-            let typed = typed.finish();
-            let pages = pages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok(Self { typed, pages, help })
-        })
+            if errors.is_empty() { Ok(typed.finish()) } else { Err(errors) }
+        })?;
+        let pages = compiled_pages.or_else(|| pages.map(compile_pages));
+        let pages = pages.expect("compiled by either");
+        Ok(Self { typed, pages, help })
     }
 
     /// The themes, in the order in which scores are given.

@@ -49,6 +49,7 @@ async fn help_that_stands_elsewhere_in_a_body_passes_nothing() {
     for (text, expected) in [
         (SUICIDE.to_owned(), true),
         (format!("childline number, {SUICIDE}"), false),
+        (format!("task 1, crossword, {SUICIDE}"), true),
         (format!("childline number. {far} {SUICIDE}"), true),
         (format!("{SUICIDE}. {far} childline number"), true),
         (format!("childline number, {SUICIDE}. {far}"), false),

@@ -198,6 +198,7 @@ async fn apply(school: &School, order: Order<'_>) -> Result<Exit, Failure> {
     print_diff(&diff)?;
     let clock = old.clock();
     let review = order.review.as_deref().map(|text| moment(clock, text, true)).transpose()?;
+    order.replay.check(diff.loosens)?;
     let replayed = tried::try_out(school, &snapshot, &new, &order.replay, diff.loosens).await;
     tried::print(Some(&replayed), clock)?;
     if let (Replayed::Failed { why }, false) = (&replayed, diff.loosens) {

@@ -1,7 +1,8 @@
 //! A new policy tried on recorded accesses before it is asked for or put in force, and the words for what came of that.
 //!
 //! The newest records first, for a bounded time: who changes a policy waits for it. What only tightens waits less, and
-//! goes on where the records cannot be read: nothing that closes may be held up.
+//! goes on where the records cannot be read: nothing that closes may be held up. Where the last days have no records, as in
+//! holidays, the newest that there are stand for them.
 
 use crate::failure::Failure;
 use crate::output::visible;
@@ -20,6 +21,9 @@ use tokio::time::{Instant, timeout_at};
 /// Days back that are tried where nobody says how many.
 const DAYS: u16 = 7;
 
+/// Fewest days back for what opens anything: whoever authorises it is to see what a school week says of it.
+const FEWEST_DAYS: u16 = 7;
+
 /// How long trying takes at most where nobody says how many days.
 const AT_MOST: Duration = Duration::from_secs(10);
 
@@ -32,6 +36,10 @@ const PAGE_ROWS: usize = 2_000;
 /// How long nothing is said of how far it has come.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// Said below all counts: by phrase lists, themes of pages and `[files]` none of them changes, whatever these open.
+const NOT_TRIED: &str =
+    "what pages and files hold is in no record: changes to what they are judged by were not tried";
+
 const DAY_MILLIS: i64 = 86_400_000;
 
 /// What was asked for.
@@ -41,6 +49,27 @@ pub(crate) struct Wanted {
     pub(crate) days: Option<u16>,
     /// Why not at all.
     pub(crate) without: Option<String>,
+}
+
+impl Wanted {
+    /// Whether it may be tried on so few days; `loosens`: it opens something.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub(crate) fn check(&self, loosens: bool) -> Result<(), Failure> {
+        match self.days {
+            Some(days) if loosens && days < FEWEST_DAYS => {
+                let what = format!("what opens anything is tried on at least {FEWEST_DAYS} days");
+                let fix = format!(
+                    "say --replay-days {FEWEST_DAYS} or more, or leave it out for {DAYS} days and \
+                     at most {} s",
+                    AT_MOST.as_secs()
+                );
+                Err(Failure::usage(what).fix(fix))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Tries a policy; `loosens`: it opens something.
@@ -59,44 +88,42 @@ pub(crate) async fn try_out(
     let from = UnixMillis(until.0 - days * DAY_MILLIS);
     let mut replay = Replay::new(snapshot, proposed);
     let at_most = if loosens { AT_MOST } else { AT_MOST_TIGHTENING };
-    let deadline = wanted.days.is_none().then(|| Instant::now() + at_most);
+    let bound = || Instant::now() + at_most;
     let mut records = Records {
         log: AccessLog::new(&school.config.state),
         filter: Filter { since: Some(from), until: Some(until), ..Filter::default() },
         after: None,
-        deadline,
+        deadline: wanted.days.is_none().then(bound),
     };
-    let (mut told, mut oldest) = (Instant::now(), until);
-    let whole = loop {
-        match records.next().await {
-            Ok(Some(page)) => {
-                page.rows.iter().for_each(|row| replay.judge(row));
-                oldest = page.rows.last().map_or(oldest, |row| row.at.min(oldest));
-                records.after = page.next;
-                if page.next.is_none() {
-                    break true;
-                }
-            }
-            Ok(None) => break false,
-            Err(why) => return Replayed::Failed { why },
-        }
-        if told.elapsed() > QUIET && std::io::stderr().is_terminal() {
-            told = Instant::now();
-            note!("tried on {} records so far", thousands(replay.counts().records));
-        }
-    };
-    match replay.counts().records {
-        0 if whole => Replayed::NoRecords { from, until },
-        0 => Replayed::Failed {
+    let mut read = records.judge_by(&mut replay).await;
+    let has_none = matches!(read, Ok(Judged { whole: true, span: None }));
+    if has_none {
+        // Nobody asked for all that was ever recorded: this is bounded, however many days were.
+        records.deadline.get_or_insert_with(bound);
+        records.filter.since = None;
+        read = records.judge_by(&mut replay).await;
+    }
+    match read {
+        Err(why) => Replayed::Failed { why },
+        Ok(Judged { whole: true, span: None }) => Replayed::NoRecords { from, until },
+        Ok(Judged { whole: false, span: None }) => Replayed::Failed {
             why: format!("no record could be read within {} s", at_most.as_secs()),
         },
-        _ => Replayed::Tried(Trial {
-            from: if whole { from } else { oldest },
-            until,
-            whole,
+        Ok(Judged { whole, span: Some((oldest, newest)) }) => Replayed::Tried(Trial {
+            from: if whole && !has_none { from } else { oldest },
+            until: if has_none { UnixMillis(newest.0 + 1) } else { until },
+            whole: whole && !has_none,
             ..replay.trial()
         }),
     }
+}
+
+/// What was judged.
+struct Judged {
+    /// All that there is.
+    whole: bool,
+    /// When the oldest and the newest were; none: there were none.
+    span: Option<(UnixMillis, UnixMillis)>,
 }
 
 /// The records, the newest first.
@@ -108,6 +135,28 @@ struct Records {
 }
 
 impl Records {
+    /// Judges them from the newest on, as far as there is time. The error: why they cannot be read.
+    async fn judge_by(&mut self, replay: &mut Replay<'_>) -> Result<Judged, String> {
+        let (mut told, mut span) = (Instant::now(), None);
+        self.after = None;
+        loop {
+            let Some(page) = self.next().await? else { return Ok(Judged { whole: false, span }) };
+            for row in &page.rows {
+                replay.judge(row);
+                let (oldest, newest) = span.unwrap_or((row.at, row.at));
+                span = Some((row.at.min(oldest), row.at.max(newest)));
+            }
+            self.after = page.next;
+            if page.next.is_none() {
+                return Ok(Judged { whole: true, span });
+            }
+            if told.elapsed() > QUIET && std::io::stderr().is_terminal() {
+                told = Instant::now();
+                note!("tried on {} records so far", thousands(replay.counts().records));
+            }
+        }
+    }
+
     /// The next of them; `None`: there is no time for more. The error: why they cannot be read.
     async fn next(&mut self) -> Result<Option<Page>, String> {
         let Self { log, filter, after, deadline } = self;
@@ -162,6 +211,7 @@ pub(crate) fn lines(replayed: Option<&Replayed>, clock: &SchoolClock) -> Vec<Str
             thousands(trial.no_longer_signs)
         ));
     }
+    lines.push(NOT_TRIED.to_owned());
     lines
 }
 
@@ -232,9 +282,11 @@ mod tests {
                 "  ks3: 1,000 newly refused, 0 newly passed",
                 "  ks3, typed words of drugs: 3 newly refused, 0 newly passed",
                 "40 with words that were typed: 2 newly a sign of a theme, 1 no longer",
+                NOT_TRIED,
             ]
         );
-        assert_eq!(tried(whole).len(), 2);
+        let counts = "1,003 newly refused, 0 newly passed";
+        assert_eq!(tried(whole)[1..], [counts, NOT_TRIED]);
         let failed = Replayed::Failed { why: "a fault".into() };
         let left = Replayed::Left { reason: "The log is being moved".into() };
         for (replayed, line, few) in [
@@ -255,5 +307,19 @@ mod tests {
             assert_eq!(words(replayed.as_ref()), few);
         }
         assert!(words(Some(&Replayed::Tried(trial))).contains("tried on 12,345 records"));
+    }
+
+    #[test]
+    fn what_opens_is_tried_on_a_week_at_least() {
+        let wanted = |days| Wanted { days, without: None };
+        for (days, loosens, may) in [
+            (Some(1), true, false),
+            (Some(6), true, false),
+            (Some(7), true, true),
+            (None, true, true),
+            (Some(1), false, true),
+        ] {
+            assert_eq!(wanted(days).check(loosens).is_ok(), may, "{days:?} {loosens}");
+        }
     }
 }

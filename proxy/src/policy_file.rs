@@ -1,6 +1,9 @@
 //! The policy on disk: read with the files it names, tested against the lists, hashed, kept, put
 //! into place.
 
+mod hash;
+
+use self::hash::hash;
 use crate::config::Config;
 use crate::leftovers;
 use crate::named_file::Content;
@@ -12,7 +15,6 @@ use rules::category::Catalogue;
 use rules::change::{Changes, Event};
 use rules::policy::{Policy, PolicyError, TestFailure};
 use rules::time::UnixMillis;
-use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -36,7 +38,8 @@ pub struct PolicyFile {
     /// Its text.
     pub text: String,
     /// SHA-256 in hex of the text alone, or, where it names files, of the text followed by each
-    /// file's name and content: `sha256sum policy.toml` gives it for a policy in one file.
+    /// file's name and content, with their lengths where any holds a byte 0: `sha256sum policy.toml` gives it for a policy
+    /// in one file.
     pub hash: String,
     /// The files it names, as written, with their content.
     pub files: BTreeMap<String, Content>,
@@ -287,7 +290,7 @@ impl PolicyFile {
         let files = read_text_of(&files, MAX_KEPT_BYTES).map_err(unreadable)?;
         let mut files: BTreeMap<String, Content> =
             serde_json::from_str(&files).map_err(std::io::Error::other).map_err(unreadable)?;
-        if self::hash(&text, &files) != hash {
+        if self::hash::hash(&text, &files) != hash {
             return Err(unreadable(std::io::Error::other("is not what was kept")));
         }
         let read = |file: &str| {
@@ -404,18 +407,6 @@ pub async fn record_first(
         Err(AppendWithError::Log(error)) => Err(error.into()),
         Err(AppendWithError::Refused(never)) => match never {},
     }
-}
-
-fn hash(text: &str, files: &BTreeMap<String, Content>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(text);
-    for (name, content) in files {
-        hash.update([0]);
-        hash.update(name);
-        hash.update([0]);
-        hash.update(content.bytes());
-    }
-    crate::lists::hex(&hash.finalize())
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {

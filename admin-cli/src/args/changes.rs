@@ -200,7 +200,8 @@ pub(crate) enum UnblockCommand {
 /// How a new policy is tried on what was recorded before it is asked for.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// Try it on the records of so many days, however long that takes; else of 7, for 10 s at most
+    /// Try it on the records of so many days, at least 7 where it opens anything, however long that takes; else of 7, for
+    /// 10 s at most. Where there are none, on the newest of any age
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=366))]
     pub(crate) replay_days: Option<u16>,
     /// Do not try it on what was recorded; say why

@@ -59,10 +59,9 @@ fn what_was_tried_stands_in_the_request_for_the_one_who_authorises() {
         let tried = ran.out.split_once("  replay  tried on 3 records of ").unwrap().1;
         let lines: Vec<&str> = tried.lines().map(str::trim).collect();
         assert!(lines[0].ends_with(", 3 of them judged"), "{ran:?}");
-        assert_eq!(
-            lines[1..3],
-            ["2 newly refused, 1 newly passed", "ks2: 2 newly refused, 1 newly passed"]
-        );
+        let counts = ["2 newly refused, 1 newly passed", "ks2: 2 newly refused, 1 newly passed"];
+        assert_eq!(lines[1..3], counts);
+        assert!(lines[3].ends_with("changes to what they are judged by were not tried"), "{ran:?}");
     }
     let told = json(&school.run("unblock show U-0001 --json", &[]));
     let tried = &told["replay"]["tried"];
@@ -73,6 +72,34 @@ fn what_was_tried_stands_in_the_request_for_the_one_who_authorises() {
         rows.out.contains("; tried on 3 records: 2 newly refused, 1 newly passed (U-0001"),
         "{rows:?}"
     );
+}
+
+#[test]
+fn what_opens_is_tried_on_a_week_or_on_the_newest_records_of_any_age() {
+    let school = School::new();
+    policies(&school);
+    const DAY: i64 = 86_400_000;
+    let record = ("", "ks2", "unknown.test", "/", "uncategorised", false);
+    let records = [record, ("", "ks2", "library.test", "/", "education", true)];
+    school.log_because(rules::decide::ReasonCode::Category, &[30 * DAY, 20 * DAY], &records);
+    let few = apply(&school, "wide.toml", &["--replay-days", "6"]);
+    assert_eq!(few.code, USAGE, "{few:?}");
+    assert!(few.err.contains("what opens anything is tried on at least 7 days"), "{few:?}");
+    assert!(school.run("unblock list", &[]).err.contains("no unblocks"), "nothing was asked for");
+
+    let tight = apply(&school, "tight.toml", &["--dry-run", "--replay-days", "1"]);
+    let wide = apply(&school, "wide.toml", &["--dry-run"]);
+    let asked = apply(&school, "wide.toml", &["--replay-days", "7"]);
+    for ran in [&tight, &wide, &asked] {
+        assert_eq!(ran.code, OK, "{ran:?}");
+        assert!(ran.out.contains("  replay  tried on the newest 2 records of "), "{ran:?}");
+    }
+    assert!(tight.out.contains("1 newly refused, 0 newly passed"), "{tight:?}");
+    let told = json(&school.run("unblock show U-0001 --json", &[]));
+    let tried = &told["replay"]["tried"];
+    assert_eq!((&tried["whole"], &tried["records"]), (&false.into(), &2.into()), "{told}");
+    let whole = apply(&school, "wide.toml", &["--dry-run", "--replay-days", "25"]);
+    assert!(whole.out.contains("  replay  tried on 1 records of "), "{whole:?}");
 }
 
 #[test]

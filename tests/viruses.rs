@@ -372,16 +372,21 @@ fn windows_of_codings_have_room_that_one_client_does_not_take_from_the_others() 
     daemon.origin.answer_with("/tiny", &head, &[(0, &tiny)]);
     assert_eq!(get(&daemon, KS2, "/small").body, small);
     let url = daemon.url("library.test", "/large");
-    let coming: Vec<Client> = (0..4)
-        .map(|_| {
-            let mut client = Client::connect_from(KS2, daemon.proxy);
-            client.send(crate::client::request("GET", &url, &[]).as_bytes());
-            client
-        })
-        .collect();
-    wait_for("its windows to be full", Duration::from_secs(40), || {
+    let is_full = || {
         let answer = get(&daemon, KS2, "/small");
         answer.status == 403 && answer.json()["reason"] == "scan_unavailable"
+    };
+    // One after the other: of several that grow at once none may find room for all of its window.
+    let mut coming = Vec::new();
+    wait_for("its windows to be full", Duration::from_secs(60), || {
+        let mut client = Client::connect_from(KS2, daemon.proxy);
+        client.send(crate::client::request("GET", &url, &[]).as_bytes());
+        coming.push(client);
+        let begun = std::time::Instant::now();
+        while !is_full() && begun.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        is_full()
     });
     assert_eq!(get(&daemon, KS2, "/tiny").body, tiny, "the first 256 KiB are never refused");
     assert_eq!(get(&daemon, KS3, "/small").body, small);

@@ -13,7 +13,7 @@ pub const MAX_SHARES: usize = 64;
 pub enum Replayed {
     /// Each of these records was decided by the policy in force, and by the new one.
     Tried(Trial),
-    /// The log had no records of that time.
+    /// The log had no records of that time, nor older ones.
     NoRecords {
         /// First instant.
         from: UnixMillis,
@@ -40,7 +40,7 @@ pub struct Trial {
     /// First instant after them.
     pub until: UnixMillis,
     /// Whether the policy was tried on all records of the days that were asked for. If not, on the newest: there was no
-    /// time for more.
+    /// time for more, or none were of those days.
     pub whole: bool,
     /// All of that time.
     pub records: u64,

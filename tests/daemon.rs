@@ -352,6 +352,16 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn records_for_lead(&self, wanted: usize) -> Vec<Value> {
         self.wait_records(wanted);
+        // The end of what passed is recorded by itself; something may still go on.
+        let goes_on = |record: &Value| {
+            record["verdict"] == "allow"
+                && record["end"].is_null()
+                && !["PAGE", "PROMPT"].contains(&record["method"].as_str().unwrap_or_default())
+        };
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(5) && self.records().iter().any(goes_on) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
         let query = ["log", "query", "--since", "24h", "--jsonl", "--by", "q.whitmore"];
         let mut records = self.run(&query).ok().lines();
         records.sort_by_key(|record| record["code"].as_str().unwrap().to_owned());

@@ -1,7 +1,7 @@
 //! The GETs whose instructions are counted: the whole program under callgrind, with a made-up site behind
 //! it.
 
-use crate::callgrind::{self, Threads};
+use crate::callgrind;
 use rustix::process::{Pid, Signal, kill_process};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +14,9 @@ type Fault = Box<dyn Error + Send + Sync>;
 
 /// Longest wait for a program that valgrind slows down fifty times to get ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a thread that serves carries out. Others work by the clock.
+const SERVES: &str = "proxy::worker::run";
 
 /// Ends with the program.
 struct Running(Child);
@@ -45,7 +48,7 @@ apply = "automatic"
 max_days = 90
 "#;
 
-/// Instructions of the filter, thread by thread, while it starts, answers so many GETs of a path on one connection,
+/// Instructions of the thread that serves, while the filter starts, answers so many GETs of a path on one connection,
 /// and ends. What ends in `picture` is one, all else a text.
 ///
 /// # Errors
@@ -55,7 +58,7 @@ pub(crate) fn gets(
     path: &str,
     times: u64,
     keep: Option<&Path>,
-) -> Result<Threads, Fault> {
+) -> Result<u64, Fault> {
     let folder = tempfile::tempdir()?;
     let origin = origin()?;
     let free = || TcpListener::bind("127.0.0.1:0")?.local_addr();
@@ -69,7 +72,7 @@ pub(crate) fn gets(
     std::fs::write(folder.path().join("schoolgate.toml"), machine)?;
     std::fs::write(folder.path().join("policy.toml"), POLICY)?;
     let counts = tempfile::tempdir()?;
-    let child = callgrind::under(binary, counts.path())
+    let child = callgrind::under(binary, counts.path(), Some(SERVES))
         .args(["serve", "--config", "schoolgate.toml"])
         .current_dir(folder.path())
         .stdin(Stdio::null())

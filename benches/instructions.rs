@@ -22,7 +22,6 @@ mod counted;
 mod counted_get;
 
 use bounds::{Bounds, Recorded};
-use callgrind::Threads;
 use clap::Parser;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -187,7 +186,7 @@ fn record(bounds: &mut Bounds, kind: String, here: Recorded) -> Result<(), Fault
 /// Instructions of one: the short and the long run, side by side.
 fn one(options: &Options, name: &str, short: u64, long: u64) -> Result<u64, Fault> {
     let kept = options.keep.as_ref().map(|folder| folder.join(name));
-    let count = |times, keep: Option<&Path>| -> Result<Threads, Fault> {
+    let count = |times, keep: Option<&Path>| -> Result<u64, Fault> {
         let counted = match name {
             "get" => counted_get::gets(&binary(options)?, "/a/picture", times, keep),
             "page" => counted_get::gets(&binary(options)?, "/a/page", times, keep),
@@ -202,20 +201,15 @@ fn one(options: &Options, name: &str, short: u64, long: u64) -> Result<u64, Faul
     });
     let few = few.map_err(|_| format!("{name}: the short run broke off"))??;
     let many = many?;
-    let grew =
-        |(thread, count): (&u32, &u64)| count.saturating_sub(few.get(thread).copied().unwrap_or(0));
-    let more: u64 = match name {
-        // Others work by the clock.
-        "get" | "page" => many.iter().map(grew).max().unwrap_or(0),
-        _ => many.values().sum::<u64>().saturating_sub(few.values().sum()),
-    };
+    let more = many.checked_sub(few);
+    let more = more.ok_or_else(|| format!("{name}: the long run took fewer than the short one"))?;
     Ok(more / (long - short))
 }
 
 /// A part of it, in a process of its own.
-fn part(name: &str, times: u64, keep: Option<&Path>) -> Result<Threads, Fault> {
+fn part(name: &str, times: u64, keep: Option<&Path>) -> Result<u64, Fault> {
     let folder = tempfile::tempdir()?;
-    let output = callgrind::under(&std::env::current_exe()?, folder.path())
+    let output = callgrind::under(&std::env::current_exe()?, folder.path(), None)
         .args(["--part", name, "--times", &times.to_string()])
         .stdin(Stdio::null())
         .output()?;

@@ -24,6 +24,11 @@ instructions *options:
 quality *options:
     cargo bench --locked --bench quality -- {{options}}
 
+# Learns what words weigh from the lines in rules/defaults/lines (docs/themes.md); `just learn --try-on FILE` says what is
+# found of a file that was left out.
+learn *options:
+    cargo bench --locked --bench learn -- {{options}}
+
 # Every measurement; claims of speed in the documents come from these. The soak alone takes ten minutes.
 bench-all:
     cargo bench --workspace --locked

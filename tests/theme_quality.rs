@@ -187,7 +187,7 @@ fn the_packs_find_no_less_than_was_measured_and_are_no_oftener_wrong() {
     let [searches, texts] = report(&Themes::shipped());
     // A little below what docs/themes.md states, for what a change of a pack may move.
     for (what, lines, recall, precision) in
-        [("searches", &searches, 0.84, 0.925), ("texts", &texts, 0.63, 0.73)]
+        [("searches", &searches, 0.86, 0.93), ("texts", &texts, 0.78, 0.86)]
     {
         let counts = held_out(lines);
         assert!(counts.recall() >= recall, "{what}: recall {:.3}", counts.recall());

@@ -85,7 +85,7 @@ fn words_of_a_proposed_policy_are_tried_on_what_was_searched_for() {
         assert!(told.contains("  replay  tried on 4 records of "), "{told}");
         for line in [
             "  0 newly refused, 1 newly passed\n",
-            "  ks3, typed words of self-harm: 0 newly refused, 1 newly passed\n",
+            "  ks3, typed words of suicide: 0 newly refused, 1 newly passed\n",
             "  4 with words that were typed: 0 newly a sign of a theme, 1 no longer\n",
         ] {
             assert!(told.contains(line), "{line}: {told}");

@@ -55,6 +55,9 @@ pub(crate) fn run(
     let mut rows = Vec::new();
     for ((place, theme), score) in themes.themes().iter().enumerate().zip(found.scores()) {
         let mut phrases = phrases(&found, place, read);
+        if score.weighed > 0 || score.weighed < 0 && !phrases.is_empty() {
+            phrases.push(by_words(&themes.weighed_words(read, place), score.weighed, read));
+        }
         let mut percent = score.percent;
         if let Some(by_lists) = &by_lists {
             percent = percent.max(by_lists.percent(place));
@@ -64,8 +67,10 @@ pub(crate) fn run(
             continue;
         }
         let is_of = percent >= 100;
+        let may_refuse = score.may_refuse() || percent > score.percent;
         let action = match is_of {
-            true => snapshot.policy.theme_action(level, &theme.name),
+            true if may_refuse => snapshot.policy.theme_action(level, &theme.name),
+            true => snapshot.policy.theme_action(level, &theme.name).min(ThemeAction::Watch),
             false => ThemeAction::Off,
         };
         blocked |= action == ThemeAction::Block;
@@ -109,6 +114,25 @@ fn phrases(found: &Found<'_>, theme: usize, text: &str) -> Vec<String> {
             format!("{:+} {words} ({}:{})", finding.weight, finding.file, finding.line)
         })
         .collect()
+}
+
+/// Most words that are named of those by which a text weighs something.
+const MOST_WORDS: usize = 4;
+
+/// What the words of something typed weigh together, and the heaviest of them: `+62 by its words (locked +20, fridge +17)`.
+fn by_words(words: &[(std::ops::Range<usize>, i16)], weighed: i16, text: &str) -> String {
+    let mut same: Vec<_> =
+        words.iter().filter(|(_, points)| points.signum() == weighed.signum()).collect();
+    same.sort_by_key(|(place, points)| (std::cmp::Reverse(points.abs()), place.start));
+    let named = same
+        .iter()
+        .take(MOST_WORDS)
+        .map(|(place, points)| format!("{} {points:+}", text.get(place.clone()).unwrap_or("")));
+    let named: Vec<String> = named.collect();
+    match named.is_empty() {
+        true => format!("{weighed:+} by its words"),
+        false => format!("{weighed:+} by its words ({})", named.join(", ")),
+    }
 }
 
 /// What a page reaches by phrase lists, and by which phrases.

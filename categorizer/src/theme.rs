@@ -32,6 +32,7 @@ mod speech;
 mod split;
 mod typos;
 mod vocabulary;
+mod weights;
 mod words;
 
 pub use disguise::MAX_BYTES;
@@ -40,6 +41,7 @@ pub use pattern::BadPhrase;
 pub use progress::Progress;
 pub use score::{Finding, Found, HELP_FIRST, MAX_FINDINGS, Scan, Score, Scratch, needed};
 pub use set::{Themes, ThemesBuilder};
+pub use weights::features;
 
 #[cfg(test)]
 mod tests;

@@ -204,10 +204,11 @@ async fn admit(
     let mut ruling = view.rule_with(&mut facts, Some(seen_head(request, &fields)), arrival.at);
     let is_tunnel = asked.scheme == Scheme::Tunnel && ruling.verdict == Verdict::Allow;
     let mode = is_tunnel.then(|| inspect::mode(worker, view, &facts));
+    let mut passes_unread = false;
     if facts.searched.is_some() {
         let sight = sight(refuser, view, &facts, mode);
         searches::keep_safe(view, &mut facts, &mut ruling, sight);
-        typed::judge(worker, view, &facts, request.headers(), &mut ruling);
+        passes_unread = typed::judge(worker, view, &facts, request.headers(), &mut ruling);
     }
     address_words::judge(worker, view, &facts, request.headers(), &mut ruling);
     let changes = match ruling.verdict {
@@ -230,6 +231,13 @@ async fn admit(
             worker.pool.give_back(upstream);
         }
         return Err(NotAdmitted::Stale);
+    }
+    // Only now, as what is stale is judged again.
+    if passes_unread
+        && ruling.verdict == Verdict::Allow
+        && typed::record_unread(worker, &facts).is_err()
+    {
+        return Err(turned(asked, Refusal::Code(ReasonCode::LogUnavailable)));
     }
     let log = (&worker.journal, &worker.registry);
     let method = request.method().as_str();

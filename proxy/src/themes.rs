@@ -79,12 +79,15 @@ pub(crate) struct Reached {
     for_help: bool,
     /// A bit for each theme that a part is of which does not look for help itself.
     without_help: u32,
+    /// A bit for each theme for which something typed may be refused ([`Score::may_refuse`]).
+    may_refuse: u32,
 }
 
 impl Reached {
     fn raise(&mut self, found: &Found<'_>) {
-        for (reached, score) in self.percent.iter_mut().zip(found.scores()) {
+        for (theme, (reached, score)) in self.percent.iter_mut().zip(found.scores()).enumerate() {
             *reached = (*reached).max(u16::try_from(score.percent).unwrap_or(u16::MAX));
+            self.may_refuse |= u32::from(score.may_refuse()) << theme;
         }
     }
 
@@ -102,6 +105,7 @@ impl Reached {
         }
         self.for_help |= other.for_help;
         self.without_help |= other.without_help;
+        self.may_refuse |= other.may_refuse;
     }
 
     /// Takes in what all of the text reached, its parts being here: a theme that none of them is of by itself looks
@@ -131,11 +135,13 @@ impl Reached {
     }
 
     /// The first theme that is refused of something typed: who is in danger and asks for help is not, but is seen.
-    /// What is written elsewhere in the same text is no such question.
+    /// What is written elsewhere in the same text is no such question. Nor is what words alone say, without a phrase,
+    /// unless they say it clearly.
     pub(crate) fn refused_typed(&self, themes: &Themes, actions: &Actions) -> Option<usize> {
         let is_passed = |theme: usize| {
             let name = themes.themes().get(theme).map_or("", |theme| &*theme.name);
-            self.without_help >> theme & 1 == 0 && HELP_FIRST.contains(&name)
+            self.may_refuse >> theme & 1 == 0
+                || self.without_help >> theme & 1 == 0 && HELP_FIRST.contains(&name)
         };
         self.themes(actions)
             .find(|&(theme, _, action)| action == ThemeAction::Block && !is_passed(theme))

@@ -47,40 +47,55 @@ const MOST_STRETCHES: u32 = 64;
 /// Bytes of a body that are kept back until all of it, or so much, has been judged.
 const HELD_BYTES: u64 = 64 << 10;
 
-/// Judges the words of a search that the policy allows: the ruling gets its signs, or becomes a block.
+/// Judges the words of a search that the policy allows: the ruling gets its signs, or becomes a block. Says whether it
+/// passes though it was not judged whole, which [`record_unread`] records.
 pub(crate) fn judge(
     worker: &Worker,
     view: &View,
     facts: &Facts,
     headers: &HeaderMap,
     ruling: &mut Ruling,
-) {
+) -> bool {
     if ruling.verdict != Verdict::Allow {
-        return;
+        return false;
     }
     let judged = catch_unwind(AssertUnwindSafe(|| judged(worker, view, facts, headers)));
     match judged {
         Ok(None) => {}
-        Ok(Some((refused, signs))) => {
-            if let Some(refused) = refused {
+        Ok(Some(judged)) => {
+            if let Some(refused) = judged.refused {
                 *ruling = refused.ruling(facts);
             }
-            ruling.signs = signs;
+            ruling.signs = judged.signs;
+            return judged.passes_unread;
         }
         Err(_) => {
             tracing::error!("judging a search failed; the request was blocked");
             *ruling = Ruling::block(ReasonCode::Internal);
         }
     }
+    false
+}
+
+/// Records that a search passed which was not judged whole.
+///
+/// # Errors
+/// The log cannot be written: nothing passes.
+pub(crate) fn record_unread(worker: &Worker, facts: &Facts) -> Result<(), Stopped> {
+    scan::record_passed(worker, facts, &too_long())
+}
+
+/// What became of a search.
+struct Judged {
+    /// Why it is refused.
+    refused: Option<Stopped>,
+    signs: Vec<Sign>,
+    /// Whether it passes though it was not judged whole.
+    passes_unread: bool,
 }
 
 /// Why a search is refused, and what it is a sign of.
-fn judged(
-    worker: &Worker,
-    view: &View,
-    facts: &Facts,
-    headers: &HeaderMap,
-) -> Option<(Option<Stopped>, Vec<Sign>)> {
+fn judged(worker: &Worker, view: &View, facts: &Facts, headers: &HeaderMap) -> Option<Judged> {
     let searched = facts.searched.as_ref()?;
     let words = searched.words()?;
     let actions = view.actions(view.who(facts).level);
@@ -100,13 +115,10 @@ fn judged(
         soften(&mut signs);
     }
     let refused = reached.refused_typed(themes, &actions).map(|_| Stopped::because(code));
-    let refused = refused.or_else(|| match searched.is_typed_whole() {
-        true => None,
-        // What is not judged could be what the site reads.
-        false if actions.block() => Some(too_long()),
-        false => scan::record_passed(worker, facts, &too_long()).err(),
-    });
-    Some((refused, signs))
+    let is_unread = !searched.is_typed_whole();
+    // What is not judged could be what the site reads.
+    let refused = refused.or_else(|| (is_unread && actions.block()).then(too_long));
+    Some(Judged { passes_unread: is_unread && refused.is_none(), refused, signs })
 }
 
 /// What the record has of a search that is longer than what is judged.

@@ -4,6 +4,7 @@
 use super::disguise::MAX_BYTES;
 use super::score::{Found, Scratch};
 use super::set::Themes;
+use super::weights;
 
 /// Hundredths of what a search needs that an address needs. Its words name a thing, and tell of nobody.
 const NEEDED_PERCENT: i64 = 200;
@@ -78,7 +79,7 @@ impl Themes {
         if !self.is_help(host) {
             address.read(host, path_and_query);
         }
-        self.pages.read_plainly(&address.words, NEEDED_PERCENT, scratch);
+        self.pages.read_plainly(&address.words, NEEDED_PERCENT, weights::NOTHING, scratch);
         scratch.address = address;
         Found::new(&self.pages, scratch)
     }

@@ -58,6 +58,8 @@ pub(super) struct Rule {
     pub(super) in_order: bool,
     /// Whether whoever says so looks for help.
     pub(super) is_help: bool,
+    /// Whether it is a school's own.
+    pub(super) is_own: bool,
     /// How many lists must be met: 1 to 3.
     pub(super) parts: u8,
     pub(super) pack: u32,

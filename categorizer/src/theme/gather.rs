@@ -87,6 +87,8 @@ enum Is {
 #[derive(Debug)]
 pub(super) struct Gatherer {
     pub(super) is_typed: bool,
+    /// Whether the packs that are added now are a school's own.
+    pub(super) is_own: bool,
     pub(super) themes: Vec<Theme>,
     pub(super) files: Vec<String>,
     pub(super) rules: Vec<Rule>,
@@ -112,6 +114,7 @@ impl Gatherer {
         themes.truncate(MAX_THEMES);
         Self {
             is_typed,
+            is_own: false,
             themes,
             files: Vec::new(),
             rules: Vec::new(),
@@ -182,6 +185,7 @@ impl Gatherer {
             near: u32::from(group.near),
             in_order: group.in_order,
             is_help: group.is_help,
+            is_own: self.is_own,
             parts: lists.clone().count() as u8,
             pack: file,
         });

@@ -9,6 +9,7 @@ use super::passage::{Hit, Token, UNLESS_WORDS, Workspace};
 use super::pattern::MAX_PARTS;
 use super::set::Themes;
 use super::vocabulary::UNKNOWN;
+use super::weights::{self, Points, Weighing};
 use super::words::{Splitter, Word};
 
 /// Words that are judged at once. A page of any length needs no more room.
@@ -79,6 +80,21 @@ pub struct Score {
     pub percent: u32,
     /// How many different phrases were found that speak for it.
     pub phrases: u32,
+    /// What of the points comes of what the words weigh, where phrases or none stand: for it, or against it.
+    pub weighed: i16,
+}
+
+impl Score {
+    /// Hundredths from which a text is refused in which no phrase speaks for the theme: what words weigh together is
+    /// a reason to look sooner than it is one to refuse.
+    const ALONE_PERCENT: u32 = 125;
+
+    /// Whether a text that is of the theme may be refused for it, and not only be told of.
+    #[must_use]
+    pub fn may_refuse(&self) -> bool {
+        let least = if self.phrases == 0 { Self::ALONE_PERCENT } else { 100 };
+        self.percent >= least
+    }
 }
 
 /// A phrase that was found, for an explanation to those who may see one.
@@ -106,6 +122,8 @@ pub struct Finding<'t> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     points_for: i64,
+    /// Those of them that are of a school's own packs.
+    points_own: i64,
     points_against: i64,
     phrases: u32,
     is_inexcusable: bool,
@@ -113,18 +131,21 @@ struct Sum {
 }
 
 impl Sum {
-    /// `words`: how many the text has.
-    fn points(&self, words: u64, needed: i64, most_against: u8) -> i64 {
+    /// `words`: how many the text has; `weighed`: what these weigh, for the theme or against it.
+    fn points(&self, words: u64, needed: i64, most_against: u8, weighed: i16) -> i64 {
         let most = match self.is_inexcusable {
             true => most_against.min(MOST_AGAINST_INEXCUSABLE),
             false if self.is_excused && words <= EXCUSED_WORDS => MOST_EXCUSED,
             false => most_against,
         };
-        self.points_for - self.points_against.min(needed * i64::from(most) / 100)
+        // What weighs against it takes nothing from a school's own words, nor from what no lesson may excuse.
+        let weighed = i64::from(if self.is_inexcusable { weighed.max(0) } else { weighed });
+        let points_for = self.points_own + (self.points_for - self.points_own + weighed).max(0);
+        points_for - self.points_against.min(needed * i64::from(most) / 100)
     }
 
-    fn percent(&self, words: u64, needed: i64, most_against: u8) -> u32 {
-        let points = self.points(words, needed, most_against);
+    fn percent(&self, words: u64, needed: i64, most_against: u8, weighed: i16) -> u32 {
+        let points = self.points(words, needed, most_against, weighed);
         u32::try_from(points.max(0) * 100 / needed).unwrap_or(u32::MAX)
     }
 }
@@ -145,6 +166,9 @@ pub struct Scratch {
     pub(super) splitter: Splitter,
     pub(super) disguised: Disguised,
     pub(super) address: Address,
+    weighing: Weighing,
+    /// What the words of the text weigh.
+    weighed: Points,
     pub(super) plain: Reading,
     through: Reading,
     is_through: bool,
@@ -175,7 +199,11 @@ impl Themes {
     /// first [`MAX_BYTES`] are read through disguises and slips (`su1cide`, `p o r n`, `sucide`); of
     /// the two readings, each theme has the higher score.
     pub fn score_typed<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
-        self.typed.read_plainly(text, 100, scratch);
+        let weighed = match &self.weights {
+            Some(weights) => weights.weigh(text, &mut scratch.weighing),
+            None => weights::NOTHING,
+        };
+        self.typed.read_plainly(text, 100, weighed, scratch);
         let end = text.floor_char_boundary(text.len().min(MAX_BYTES));
         scratch.read_through(&self.typed, &text[..end]);
         Found { themes: &self.typed, scratch }
@@ -184,7 +212,7 @@ impl Themes {
     /// Scores the text of a page, or of anything that came from elsewhere, without packs that are only
     /// for what is typed. Mark-up is the caller's to take out.
     pub fn score_page<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
-        self.pages.read_plainly(text, 100, scratch);
+        self.pages.read_plainly(text, 100, weights::NOTHING, scratch);
         Found { themes: &self.pages, scratch }
     }
 
@@ -196,9 +224,17 @@ impl Themes {
 }
 
 impl Compiled {
-    /// Reads a text as it stands. `needed_percent`: hundredths of what [`needed`] says that it needs.
-    pub(super) fn read_plainly(&self, text: &str, needed_percent: i64, scratch: &mut Scratch) {
+    /// Reads a text as it stands. `needed_percent`: hundredths of what [`needed`] says that it needs; `weighed`: what
+    /// its words weigh.
+    pub(super) fn read_plainly(
+        &self,
+        text: &str,
+        needed_percent: i64,
+        weighed: Points,
+        scratch: &mut Scratch,
+    ) {
         scratch.prepare(self, needed_percent);
+        scratch.weighed = weighed;
         scratch.feed(self, text);
         scratch.end(self);
     }
@@ -242,6 +278,7 @@ impl Scratch {
         self.plain = Reading::default();
         self.through = Reading::default();
         self.is_through = false;
+        self.weighed = weights::NOTHING;
         self.needed_percent = needed_percent;
         self.most_against = themes.most_against;
         self.newly.clear();
@@ -310,8 +347,9 @@ impl Scratch {
             }
         }
         let needed = needed(words) * self.needed_percent / 100;
-        for ((worst, sum), most) in reading.worst.iter_mut().zip(sums).zip(self.most_against) {
-            *worst = sum.percent(words, needed, most).max(*worst);
+        let of_theme = sums.iter().zip(self.most_against).zip(self.weighed);
+        for (worst, ((sum, most), weighed)) in reading.worst.iter_mut().zip(of_theme) {
+            *worst = sum.percent(words, needed, most, weighed).max(*worst);
         }
     }
 
@@ -337,6 +375,7 @@ fn add(sums: &mut [Sum; MAX_THEMES], themes: &Compiled, hit: &Hit) {
         }
         if rule.weight > 0 {
             sum.points_for += i64::from(rule.weight);
+            sum.points_own += if rule.is_own { i64::from(rule.weight) } else { 0 };
             sum.phrases += 1;
             sum.is_inexcusable |= rule.weight >= INEXCUSABLE;
         } else {
@@ -415,20 +454,22 @@ impl Scratch {
     /// A theme's score, and whether it is that of the reading through disguises.
     fn score(&self, theme: usize) -> (Score, bool) {
         let (needed, most) = (self.needed_percent, self.most_against[theme]);
-        let plain = self.plain.score(theme, needed, most);
-        let through = self.through.score(theme, needed, most);
+        let weighed = self.weighed[theme];
+        let plain = self.plain.score(theme, needed, most, weighed);
+        let through = self.through.score(theme, needed, most, weighed);
         if through.percent > plain.percent { (through, true) } else { (plain, false) }
     }
 }
 
 impl Reading {
-    fn score(&self, theme: usize, needed_percent: i64, most_against: u8) -> Score {
+    fn score(&self, theme: usize, needed_percent: i64, most_against: u8, weighed: i16) -> Score {
         let (sum, words) = (self.sums[theme], self.words);
         let needed = needed(words) * needed_percent / 100;
         Score {
-            points: sum.points(words, needed, most_against),
-            percent: sum.percent(words, needed, most_against).max(self.worst[theme]),
+            points: sum.points(words, needed, most_against, weighed),
+            percent: sum.percent(words, needed, most_against, weighed).max(self.worst[theme]),
             phrases: sum.phrases,
+            weighed,
         }
     }
 }

@@ -7,6 +7,7 @@ use rules::theme::{Pack, Theme};
 
 use super::compile::Compiled;
 use super::gather::{Gatherer, PackError};
+use super::weights::Weights;
 
 /// Gathers packs; [`ThemesBuilder::finish`] compiles them.
 #[derive(Debug)]
@@ -48,7 +49,8 @@ impl ThemesBuilder {
     /// Compiles what was added; some tenths of a second for what is shipped.
     #[must_use]
     pub fn finish(self) -> Themes {
-        Themes { typed: self.typed.finish(), pages: self.pages.finish(), help: self.help }
+        let (typed, pages) = (self.typed.finish(), self.pages.finish());
+        Themes { typed, pages, help: self.help, weights: None }
     }
 }
 
@@ -60,6 +62,8 @@ pub struct Themes {
     pub(super) pages: Compiled,
     /// Hosts of help, in order.
     pub(super) help: Box<[Box<str>]>,
+    /// What words weigh, beside the packs that are shipped.
+    pub(super) weights: Option<Weights>,
 }
 
 impl Themes {
@@ -105,13 +109,28 @@ impl Themes {
             let beside = || compiled_pages = pages.take().map(compile_pages);
             let _ = std::thread::Builder::new().spawn_scoped(scope, beside);
             shipped.iter().for_each(|pack| add_shipped(&mut typed, pack));
+            typed.is_own = true;
             let added = packs.iter().filter_map(|pack| typed.add(pack).err());
             let errors: Vec<PackError> = added.flatten().collect();
             if errors.is_empty() { Ok(typed.finish()) } else { Err(errors) }
         })?;
         let pages = compiled_pages.or_else(|| pages.map(compile_pages));
         let pages = pages.expect("compiled by either");
-        Ok(Self { typed, pages, help })
+        let weights = Some(Weights::new(&typed.themes));
+        Ok(Self { typed, pages, help, weights })
+    }
+
+    /// The same without what words weigh: by phrases alone.
+    #[must_use]
+    pub fn without_weights(self) -> Self {
+        Self { weights: None, ..self }
+    }
+
+    /// The words of something typed by which it weighs for or against the theme at a place of [`Self::themes`]: where
+    /// they stand, in bytes, and their points.
+    #[must_use]
+    pub fn weighed_words(&self, text: &str, theme: usize) -> Vec<(std::ops::Range<usize>, i16)> {
+        self.weights.as_ref().map_or_else(Vec::new, |weights| weights.explain(text, theme))
     }
 
     /// The themes, in the order in which scores are given.

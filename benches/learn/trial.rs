@@ -1,0 +1,72 @@
+//! What is found of lines that were not learned from: by phrases alone, by words alone, and by both.
+
+use super::labelled_texts::{HARMLESS, THEMES};
+use super::lines::Line;
+use super::model::Model;
+
+type Points = [f32; THEMES.len()];
+
+pub(crate) fn report(model: &Model, lines: &[Line]) {
+    let weighed: Vec<Points> = lines.iter().map(|line| model.weigh(line)).collect();
+    let by_phrases: Vec<Points> = lines.iter().map(|line| line.points).collect();
+    let both = |line: &Line, weighed: &Points| {
+        let mut both = line.points;
+        both.iter_mut().zip(weighed).for_each(|(both, one)| *both += one.clamp(-80.0, 130.0));
+        both
+    };
+    let both: Vec<Points> = lines.iter().zip(&weighed).map(|(line, it)| both(line, it)).collect();
+    for (name, points) in [("phrases", &by_phrases), ("words", &weighed), ("both", &both)] {
+        for from in [60.0, 80.0, 90.0, 100.0, 110.0, 120.0] {
+            row(&format!("{name} {from}"), lines, points, from);
+        }
+        themes(lines, points, 100.0);
+    }
+}
+
+fn row(name: &str, lines: &[Line], points: &[Points], from: f32) {
+    let is_found = |points: &Points| points.iter().any(|&one| one >= from);
+    let (mut concerning, mut found, mut wrong) = (0, 0, 0);
+    let mut kinds = [(0, 0); HARMLESS.len()];
+    for (line, points) in lines.iter().zip(points) {
+        let is_found = is_found(points);
+        if line.concerns() {
+            concerning += 1;
+            found += usize::from(is_found);
+        } else {
+            wrong += usize::from(is_found);
+            if let Some(at) = HARMLESS.iter().position(|kind| *kind == line.kind) {
+                kinds[at].0 += usize::from(is_found);
+                kinds[at].1 += 1;
+            }
+        }
+    }
+    let kinds: Vec<String> = HARMLESS
+        .iter()
+        .zip(kinds)
+        .map(|(kind, (found, all))| format!("{kind} {:.1} %", share(found, all) * 100.0))
+        .collect();
+    println!(
+        "{name:<14} recall {:.3} precision {:.3}  {}",
+        share(found, concerning),
+        share(found, found + wrong),
+        kinds.join(" ")
+    );
+}
+
+fn themes(lines: &[Line], points: &[Points], from: f32) {
+    let cells = (0..THEMES.len()).map(|theme| {
+        let (mut of, mut found, mut wrong) = (0, 0, 0);
+        for (line, points) in lines.iter().zip(points) {
+            let is_found = points[theme] >= from;
+            of += usize::from(line.is_of[theme]);
+            found += usize::from(line.is_of[theme] && is_found);
+            wrong += usize::from(!line.concerns() && is_found);
+        }
+        format!("{:.6} {:.2}/{:.2}", THEMES[theme], share(found, of), share(found, found + wrong))
+    });
+    println!("    {}", cells.collect::<Vec<_>>().join("  "));
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole.max(1) as f64
+}

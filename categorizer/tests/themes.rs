@@ -9,8 +9,9 @@ use std::path::Path;
 
 use categorizer::theme::{Scratch, Themes};
 
-/// Of some 3,280 searches.
-const MOST_WRONG: usize = 400;
+/// Of some 3,280 searches. None was wrong by the packs of loose combinations that had been made with them (ADR 23); no more than
+/// these may become so.
+const MOST_WRONG: usize = 39;
 
 fn cases() -> Vec<(Vec<String>, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/themes/searches.tsv");
@@ -28,7 +29,7 @@ fn cases() -> Vec<(Vec<String>, String)> {
 
 #[test]
 fn searches_are_of_their_themes_and_lessons_of_none() {
-    // Nearly all of them hold a phrase; what words weigh besides may take a few of them wrongly.
+    // Many hold no phrase that is left: what words weigh finds them, and may take a few of them wrongly.
     let by_phrases = wrong_by(&Themes::shipped().without_weights());
     let by_both = wrong_by(&Themes::shipped());
     println!("wrong by phrases: {by_phrases}, by both: {by_both}");

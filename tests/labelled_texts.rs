@@ -74,7 +74,7 @@ pub(crate) fn files() -> [(char, Vec<Labelled>); 2] {
 }
 
 /// Letters and digits in lower case: what is left of a line when its punctuation is stripped.
-fn stripped(text: &str) -> String {
+pub(crate) fn stripped(text: &str) -> String {
     text.to_lowercase().chars().filter(|character| character.is_alphanumeric()).collect()
 }
 

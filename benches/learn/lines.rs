@@ -1,7 +1,7 @@
 //! Labelled lines, with what the packs say of them.
 
-use super::labelled_texts::{HARMLESS, THEMES, files};
-use categorizer::theme::{Scratch, Themes, features};
+use super::labelled_texts::{HARMLESS, THEMES, files, stripped};
+use categorizer::theme::{Scratch, Themes, features, needed};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(crate) struct Line {
     pub(crate) is_of: [bool; THEMES.len()],
     /// `concerning`, or what kind of harmless line.
     pub(crate) kind: String,
-    /// By theme, points by phrases.
+    /// By theme, points by phrases, in hundredths of what the text needs.
     pub(crate) points: [f32; THEMES.len()],
     /// What it is weighed by, window by window.
     pub(crate) windows: Vec<Vec<String>>,
@@ -72,19 +72,15 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Line>, String> {
                 continue;
             }
             let found = themes.score_typed(text, &mut scratch);
+            let needed = needed(text.split_whitespace().count() as u64) as f32;
             lines.push(Line {
                 file: file.clone(),
                 is_of,
                 kind: kind.to_owned(),
-                points: places.map(|place| found.score(place).points as f32),
+                points: places.map(|place| found.score(place).points as f32 * 100.0 / needed),
                 windows: features(text),
             });
         }
     }
     Ok(lines)
-}
-
-/// Letters and digits in lower case.
-fn stripped(text: &str) -> String {
-    text.to_lowercase().chars().filter(|character| character.is_alphanumeric()).collect()
 }

@@ -3,7 +3,8 @@
 use super::labelled_texts::THEMES;
 use super::lines::Line;
 use super::regression::{self, Learned, Sparse};
-use std::collections::HashMap;
+use categorizer::theme::name_hash;
+use std::collections::{HashMap, HashSet};
 
 /// How it is learned. The figures are those by which files that were left out were found best.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,6 +21,9 @@ pub(crate) struct Learning {
     /// How often all lines are gone through
     #[arg(long, default_value_t = 20)]
     rounds: usize,
+    /// The share of a line's names that are passed over each time
+    #[arg(long, default_value_t = 0.4)]
+    passed_over: f32,
     /// What 100 points by phrases are given as, in logits
     #[arg(long, default_value_t = 3.0)]
     given: f32,
@@ -84,6 +88,9 @@ pub(crate) fn learn(lines: &[Line], learning: &Learning) -> Model {
     others.sort_by(|one, other| other.0.total_cmp(&one.0));
     let mut kept: Vec<usize> = (0..names.len()).filter(|&at| is_word(&names[at])).collect();
     kept.extend(others.iter().take(learning.most).map(|(_, at)| *at));
+    // Two names with one hash cannot be told apart: words first, then the heavier one.
+    let mut hashes = HashSet::new();
+    kept.retain(|&at| hashes.insert(name_hash(&names[at])));
     kept.sort_unstable();
     names = kept.into_iter().map(|at| std::mem::take(&mut names[at])).collect();
     let mut model = fit(lines, &names, learning, Some(&whole));
@@ -151,7 +158,12 @@ fn fit(lines: &[Line], names: &[String], learning: &Learning, before: Option<&Mo
                 }
             }
         }
-        regression::learn(&sparse, names.len(), learning.c, learning.rounds)
+        let how = regression::Learning {
+            c: learning.c,
+            rounds: learning.rounds,
+            passed_over: learning.passed_over,
+        };
+        regression::learn(&sparse, names.len(), how)
     };
     let (even, odd) = std::thread::scope(|scope| {
         let of = |rest: usize| (0..THEMES.len()).filter(move |theme| theme % 2 == rest);

@@ -1,5 +1,16 @@
 //! Logistic regression of sparse lines, with what is given of each.
 
+/// How it is learned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Learning {
+    /// How cheap large weights are.
+    pub(crate) c: f32,
+    /// How often all lines are gone through; at least once.
+    pub(crate) rounds: usize,
+    /// The share of names that are passed over.
+    pub(crate) passed_over: f32,
+}
+
 /// A line: the numbers of its names, each of which counts `1 / sqrt(how many)`.
 pub(crate) struct Sparse {
     pub(crate) names: Vec<u32>,
@@ -24,9 +35,11 @@ impl Learned {
     }
 }
 
-/// Learns by stochastic gradients whose steps shrink by what each weight has moved (AdaGrad). Large weights cost `1 / c`
-/// times half their square.
-pub(crate) fn learn(lines: &[Sparse], names: usize, c: f32, rounds: usize) -> Learned {
+/// Learns by stochastic gradients whose steps shrink by what each weight has moved (AdaGrad), and takes the mean of the later
+/// half of the rounds. Large weights cost `1 / c` times half their square. Each time a line is seen, each of its names is
+/// passed over by chance, so that no line rests on one of them.
+pub(crate) fn learn(lines: &[Sparse], names: usize, how: Learning) -> Learned {
+    let Learning { c, rounds, passed_over } = how;
     const STEP: f32 = 0.5;
     let mut counts = vec![0_u32; names];
     lines.iter().flat_map(|line| &line.names).for_each(|&name| counts[name as usize] += 1);
@@ -34,15 +47,19 @@ pub(crate) fn learn(lines: &[Sparse], names: usize, c: f32, rounds: usize) -> Le
     let (mut moved, mut moved_nothing) = (vec![1e-3_f32; names], 1e-3_f32);
     let mut order: Vec<u32> = (0..lines.len() as u32).collect();
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..rounds {
+    let mut mean = Learned { weights: vec![0.0; names], nothing: 0.0 };
+    let mut seen = Vec::new();
+    for round in 0..rounds {
         chance.shuffle(&mut order);
         for &at in &order {
             let line = &lines[at as usize];
-            let sum = learned.sum(&line.names) + line.given;
+            seen.clear();
+            seen.extend(line.names.iter().filter(|_| !chance.is_within(passed_over)));
+            let sum = learned.sum(&seen) + line.given;
             let wanted = if line.is_of { 1.0 } else { 0.0 };
             let error = (1.0 / (1.0 + (-sum).exp()) - wanted) * line.weight;
-            let share = error / (line.names.len().max(1) as f32).sqrt();
-            for &name in &line.names {
+            let share = error / (seen.len().max(1) as f32).sqrt();
+            for &name in &seen {
                 let name = name as usize;
                 let weight = &mut learned.weights[name];
                 let slope = share + *weight / (c * counts[name] as f32);
@@ -52,20 +69,38 @@ pub(crate) fn learn(lines: &[Sparse], names: usize, c: f32, rounds: usize) -> Le
             moved_nothing += error * error;
             learned.nothing -= STEP * error / moved_nothing.sqrt();
         }
+        if round >= rounds / 2 {
+            let share = 1.0 / (rounds - rounds / 2) as f32;
+            mean.weights
+                .iter_mut()
+                .zip(&learned.weights)
+                .for_each(|(mean, one)| *mean += one * share);
+            mean.nothing += learned.nothing * share;
+        }
     }
-    learned
+    mean
 }
 
-/// The same order each time (xorshift of 64 bits).
+/// The same each time (xorshift of 64 bits).
 struct Chance(u64);
 
 impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// Whether something happens that does so in this share of cases.
+    fn is_within(&mut self, share: f32) -> bool {
+        const BITS: u32 = 24;
+        ((self.next() >> (u64::BITS - BITS)) as f32) < share * (1_u32 << BITS) as f32
+    }
+
     fn shuffle(&mut self, order: &mut [u32]) {
         for end in (1..order.len()).rev() {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            order.swap(end, (self.0 % (end as u64 + 1)) as usize);
+            order.swap(end, (self.next() % (end as u64 + 1)) as usize);
         }
     }
 }

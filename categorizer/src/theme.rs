@@ -22,6 +22,7 @@ mod compile;
 mod disguise;
 mod gather;
 mod letters;
+mod parted;
 mod passage;
 mod pattern;
 mod progress;
@@ -41,7 +42,7 @@ pub use pattern::BadPhrase;
 pub use progress::Progress;
 pub use score::{Finding, Found, HELP_FIRST, MAX_FINDINGS, Scan, Score, Scratch, needed};
 pub use set::{Themes, ThemesBuilder};
-pub use weights::features;
+pub use weights::{bounds, features, name_hash};
 
 #[cfg(test)]
 mod tests;

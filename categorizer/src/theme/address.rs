@@ -2,9 +2,8 @@
 //! disguised word in one is an identifier.
 
 use super::disguise::MAX_BYTES;
-use super::score::{Found, Scratch};
+use super::score::{Found, Scratch, TextKind};
 use super::set::Themes;
-use super::weights;
 
 /// Hundredths of what a search needs that an address needs. Its words name a thing, and tell of nobody.
 const NEEDED_PERCENT: i64 = 200;
@@ -79,9 +78,10 @@ impl Themes {
         if !self.is_help(host) {
             address.read(host, path_and_query);
         }
-        self.pages.read_plainly(&address.words, NEEDED_PERCENT, weights::NOTHING, scratch);
+        let kind = TextKind::Page { needed_percent: NEEDED_PERCENT };
+        self.compiled.read_plainly(&address.words, kind, scratch);
         scratch.address = address;
-        Found::new(&self.pages, scratch)
+        Found::new(&self.compiled, scratch)
     }
 
     /// Whether a host in lower case is one that themes name for help, or below one: `www.childline.org.uk`.

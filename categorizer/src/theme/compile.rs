@@ -60,6 +60,8 @@ pub(super) struct Rule {
     pub(super) is_help: bool,
     /// Whether it is a school's own.
     pub(super) is_own: bool,
+    /// Whether it is for what is typed alone, and not for pages.
+    pub(super) is_typed_only: bool,
     /// How many lists must be met: 1 to 3.
     pub(super) parts: u8,
     pub(super) pack: u32,
@@ -83,7 +85,6 @@ impl Gatherer {
     /// Words, parts and phrases are numbered in the order of their letters, so that the order of groups and packs
     /// changes nothing.
     pub(super) fn finish(self) -> Compiled {
-        let is_typed = self.is_typed;
         let mut texts: Vec<(&str, u32)> =
             self.words.iter().map(|(word, number)| (&**word, *number)).collect();
         texts.sort_unstable();
@@ -111,8 +112,7 @@ impl Gatherer {
         known.extend(self.ordinary.iter().map(|word| (word.clone(), None)));
         for (number, part) in (0..).zip(&parts) {
             let of_form = if part.form() == Form::Beginning { &mut beginnings } else { &mut known };
-            let spellings =
-                pattern::spellings(texts[part.word() as usize].0, part.form(), is_typed);
+            let spellings = pattern::spellings(texts[part.word() as usize].0, part.form());
             of_form.extend(spellings.into_iter().map(|spelling| (spelling, Some(number))));
         }
         for spelled in [&mut known, &mut beginnings] {
@@ -161,8 +161,8 @@ impl Gatherer {
         Compiled {
             wanted: wanted.into(),
             singles: singles.into(),
-            typos: if is_typed { Typos::new(&vocabulary) } else { Typos::default() },
-            sounds: if is_typed { Sounds::new(&vocabulary) } else { Sounds::default() },
+            typos: Typos::new(&vocabulary),
+            sounds: Sounds::new(&vocabulary),
             vocabulary,
             sequences: sequences.into(),
             sequence_parts: sequence_parts.into(),
@@ -172,7 +172,7 @@ impl Gatherer {
             lines,
             rules: self.rules.into(),
             files: self.files.into(),
-            most_against: most_against(&self.themes, is_typed),
+            most_against: most_against(&self.themes),
             themes: self.themes.into(),
         }
     }
@@ -225,7 +225,7 @@ pub(super) struct Compiled {
     pub(super) rules: Box<[Rule]>,
     pub(super) files: Box<[String]>,
     pub(super) themes: Box<[Theme]>,
-    /// By theme, the most that what speaks against takes off ([`most_against`]).
+    /// By theme, the most that what speaks against takes off of what is typed ([`most_against`]).
     pub(super) most_against: [u8; MAX_THEMES],
 }
 

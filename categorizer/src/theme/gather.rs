@@ -86,7 +86,6 @@ enum Is {
 /// Gathers packs; [`Gatherer::finish`] compiles them.
 #[derive(Debug)]
 pub(super) struct Gatherer {
-    pub(super) is_typed: bool,
     /// Whether the packs that are added now are a school's own.
     pub(super) is_own: bool,
     pub(super) themes: Vec<Theme>,
@@ -109,11 +108,9 @@ pub(super) struct Gatherer {
 
 impl Gatherer {
     /// For these themes. At most [`MAX_THEMES`] are taken.
-    /// `is_typed`: for what people type, as they type it.
-    pub(super) fn new(mut themes: Vec<Theme>, is_typed: bool) -> Self {
+    pub(super) fn new(mut themes: Vec<Theme>) -> Self {
         themes.truncate(MAX_THEMES);
         Self {
-            is_typed,
             is_own: false,
             themes,
             files: Vec::new(),
@@ -155,10 +152,7 @@ impl Gatherer {
             }
             self.group(pack, group, themes, file, &mut errors);
         }
-        // On pages nothing is taken for a misspelling, so that a word which only says it is none needs no place.
-        if self.is_typed {
-            self.ordinary.extend(pack.ordinary.iter().flat_map(|word| words(word)));
-        }
+        self.ordinary.extend(pack.ordinary.iter().flat_map(|word| words(word)));
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
@@ -186,6 +180,7 @@ impl Gatherer {
             in_order: group.in_order,
             is_help: group.is_help,
             is_own: self.is_own,
+            is_typed_only: pack.typed_only,
             parts: lists.clone().count() as u8,
             pack: file,
         });
@@ -204,7 +199,7 @@ impl Gatherer {
         }
         let numbers = match self.read.get(phrase.text.as_str()) {
             Some(numbers) => Ok(numbers.clone()),
-            None => pattern::parse(&phrase.text, self.is_typed).map(|ways| {
+            None => pattern::parse(&phrase.text).map(|ways| {
                 let first = self.read_numbers.len();
                 for way in ways {
                     let number = self.number(way);

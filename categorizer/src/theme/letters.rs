@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
-use crate::phrase::normalise::is_unseen;
+pub(super) use crate::phrase::normalise::is_unseen;
 
 /// What becomes of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ fn fold_any(letter: char, out: &mut impl FnMut(Folded)) {
     });
 }
 
-fn is_apostrophe(letter: char) -> bool {
+pub(super) fn is_apostrophe(letter: char) -> bool {
     matches!(
         letter,
         '\'' | '`' | '\u{b4}' | '\u{2b9}' | '\u{2bb}'

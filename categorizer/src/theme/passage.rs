@@ -102,12 +102,15 @@ pub(super) struct Workspace {
     unless: Vec<(u32, u32)>,
     hits: Vec<Hit>,
     passage: u32,
+    /// Whether what is only for what is typed is passed over.
+    is_page: bool,
 }
 
 impl Workspace {
-    /// Makes room for a set.
-    pub(super) fn prepare(&mut self, themes: &Compiled) {
+    /// Makes room for a set. `is_page`: whether what is only for what is typed is passed over.
+    pub(super) fn prepare(&mut self, themes: &Compiled, is_page: bool) {
         self.tokens.clear();
+        self.is_page = is_page;
         if self.seen.len() < themes.rules.len() {
             self.seen.resize(themes.rules.len(), Default::default());
             self.present.resize(themes.rules.len(), 0);
@@ -204,7 +207,7 @@ impl Workspace {
     /// Notes which groups have something of each of their lists: most lack one, and their phrases need
     /// no more than this, once a passage.
     fn note_lists(&mut self, themes: &Compiled) {
-        let Self { events, present, placed, live, uses, .. } = self;
+        let Self { events, present, placed, live, uses, is_page, .. } = self;
         live.clear();
         uses.clear();
         for event in events.iter() {
@@ -238,8 +241,9 @@ impl Workspace {
             *start = uses.len() as u32;
             for number in first..last {
                 let group = themes.uses[number as usize].group();
-                let all = (1 << themes.rules[group].parts) - 1;
-                if present[group] == none | all {
+                let rule = &themes.rules[group];
+                let all = (1 << rule.parts) - 1;
+                if present[group] == none | all && !(*is_page && rule.is_typed_only) {
                     uses.push(number);
                 }
             }

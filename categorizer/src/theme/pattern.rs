@@ -56,9 +56,9 @@ pub enum BadPhrase {
     Mark,
 }
 
-/// The ways in which a phrase may be written: one, or two if it has a hyphen; more in what is typed, where
-/// `want to` is `wanna`.
-pub(super) fn parse(text: &str, is_typed: bool) -> Result<Vec<Vec<Part>>, BadPhrase> {
+/// The ways in which a phrase may be written: one, or two if it has a hyphen; more where it has words that are often
+/// said as one, as `want to` is `wanna`.
+pub(super) fn parse(text: &str) -> Result<Vec<Vec<Part>>, BadPhrase> {
     let mut apart = Vec::new();
     let mut joined = Vec::new();
     for chunk in text.split_whitespace() {
@@ -91,7 +91,7 @@ pub(super) fn parse(text: &str, is_typed: bool) -> Result<Vec<Vec<Part>>, BadPhr
         0 => Err(BadPhrase::Blank),
         1..=MAX_PARTS => {
             let ways = if apart == joined { vec![apart] } else { vec![apart, joined] };
-            Ok(if is_typed { ways.into_iter().flat_map(as_said).collect() } else { ways })
+            Ok(ways.into_iter().flat_map(as_said).collect())
         }
         _ => Err(BadPhrase::Long),
     }
@@ -166,7 +166,7 @@ fn marked(chunk: &str) -> Result<(&str, Form), BadPhrase> {
 }
 
 /// The words that a part is found in; of a beginning, itself.
-pub(super) fn spellings(word: &str, form: Form, is_typed: bool) -> Vec<String> {
+pub(super) fn spellings(word: &str, form: Form) -> Vec<String> {
     let mut all = vec![word.to_owned()];
     let is_english = word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_lowercase());
     if is_english && matches!(form, Form::Plain | Form::Inflected) {
@@ -177,11 +177,11 @@ pub(super) fn spellings(word: &str, form: Form, is_typed: bool) -> Vec<String> {
             all.extend([format!("{stem}ed"), format!("{stem}ing"), format!("{stem}in")]);
         }
     }
-    if is_typed && is_english && form != Form::Exact {
+    if is_english && form != Form::Exact {
         let typed = TYPED.iter().filter(|(full, _)| *full == word);
         all.extend(typed.map(|(_, short)| (*short).to_owned()));
     }
-    if is_typed && word == "to" && form == Form::Plain {
+    if word == "to" && form == Form::Plain {
         all.push("2".to_owned());
     }
     all.sort();
@@ -275,8 +275,8 @@ mod tests {
     use super::*;
 
     fn spelled(word: &str) -> Vec<String> {
-        let part = parse(word, false).unwrap()[0][0].clone();
-        spellings(&part.word, part.form, false)
+        let part = parse(word).unwrap()[0][0].clone();
+        spellings(&part.word, part.form)
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_hyphen_is_a_space_or_nothing() {
-        let ways = parse("self-harm~ now", false).unwrap();
+        let ways = parse("self-harm~ now").unwrap();
         let words: Vec<Vec<&str>> =
             ways.iter().map(|way| way.iter().map(|part| part.word.as_str()).collect()).collect();
         assert_eq!(words, [vec!["self", "harm", "now"], vec!["selfharm", "now"]]);
@@ -310,22 +310,17 @@ mod tests {
 
     #[test]
     fn what_is_typed_is_found_as_it_is_typed() {
-        let ways = |text: &str, is_typed| -> Vec<String> {
-            let ways = parse(text, is_typed).unwrap();
+        let ways = |text: &str| -> Vec<String> {
+            let ways = parse(text).unwrap();
             let words = |way: &Vec<Part>| {
                 way.iter().map(|part| part.word.clone()).collect::<Vec<_>>().join(" ")
             };
             ways.iter().map(words).collect()
         };
-        assert_eq!(ways("i want to die", true), ["i want to die", "i wanna die"]);
-        assert_eq!(
-            ways("im going to", true),
-            ["im going to", "im gonna", "i am going to", "i am gonna"]
-        );
-        assert_eq!(ways("i want to die", false), ["i want to die"]);
-        assert_eq!(ways("=want to die", true), ["want to die"]);
-        assert_eq!(spellings("you", Form::Plain, true), ["u", "ya", "you", "yous"]);
-        assert_eq!(spellings("you", Form::Plain, false), ["you", "yous"]);
+        assert_eq!(ways("i want to die"), ["i want to die", "i wanna die"]);
+        assert_eq!(ways("im going to"), ["im going to", "im gonna", "i am going to", "i am gonna"]);
+        assert_eq!(ways("=want to die"), ["want to die"]);
+        assert_eq!(spellings("you", Form::Plain), ["u", "ya", "you", "yous"]);
     }
 
     #[test]
@@ -339,7 +334,7 @@ mod tests {
             ("a b c d e f g h i j k", BadPhrase::Long),
             (&"a".repeat(100), BadPhrase::Long),
         ] {
-            assert_eq!(parse(text, false), Err(why), "{text}");
+            assert_eq!(parse(text), Err(why), "{text}");
         }
     }
 }

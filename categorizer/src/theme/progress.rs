@@ -5,7 +5,7 @@
 
 use super::compile::Compiled;
 use super::passage::Token;
-use super::score::{Found, PASSAGE_WORDS, Reading, Scratch};
+use super::score::{Found, PASSAGE_WORDS, Reading, Scratch, TextKind};
 use super::set::Themes;
 use super::words::Splitter;
 
@@ -29,14 +29,14 @@ impl Themes {
         progress: &mut Progress,
         scratch: &'s mut Scratch,
     ) -> Found<'s> {
-        scratch.read_on(&self.pages, text, progress);
-        Found::new(&self.pages, scratch)
+        scratch.read_on(&self.compiled, text, progress);
+        Found::new(&self.compiled, scratch)
     }
 }
 
 impl Scratch {
     fn read_on(&mut self, themes: &Compiled, text: &str, progress: &mut Progress) {
-        self.prepare(themes, 100);
+        self.prepare(themes, TextKind::PAGE);
         self.workspace.tokens.extend_from_slice(&progress.tokens);
         self.splitter = std::mem::take(&mut progress.splitter);
         self.plain = progress.plain;

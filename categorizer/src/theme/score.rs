@@ -5,6 +5,7 @@ use rules::theme::{FULL, MAX_THEMES, Theme};
 use super::address::Address;
 use super::compile::Compiled;
 use super::disguise::{Disguised, MAX_BYTES};
+use super::parted::parted;
 use super::passage::{Hit, Token, UNLESS_WORDS, Workspace};
 use super::pattern::MAX_PARTS;
 use super::set::Themes;
@@ -39,6 +40,9 @@ pub fn needed(words: u64) -> i64 {
 /// Themes by which somebody is in danger who types: looking for help too makes that no less so.
 pub const HELP_FIRST: [&str; 2] = ["self-harm", "suicide"];
 
+/// Weight from which a phrase is hardly said otherwise: what words weigh does not undo it.
+const PLAIN: i32 = 150;
+
 /// Weight from which a phrase is of its theme whatever speaks against it, in a short text.
 const INEXCUSABLE: i32 = 250;
 /// Hundredths of what is needed that are taken off at most: else, where a phrase is [`INEXCUSABLE`], and for
@@ -55,15 +59,30 @@ const MOST_EXCUSED: u8 = 250;
 /// Words of a text that may be excused so: more have room for two matters.
 const EXCUSED_WORDS: u64 = 48;
 
-/// By theme, the hundredths of what a text needs that what speaks against takes off at most.
-pub(super) fn most_against(themes: &[Theme], is_typed: bool) -> [u8; MAX_THEMES] {
+/// By theme, the hundredths of what a typed text needs that what speaks against takes off at most.
+pub(super) fn most_against(themes: &[Theme]) -> [u8; MAX_THEMES] {
     let mut most = [MOST_AGAINST; MAX_THEMES];
     for (most, theme) in most.iter_mut().zip(themes) {
-        if is_typed && HELP_FIRST.contains(&&*theme.name) {
+        if HELP_FIRST.contains(&&*theme.name) {
             *most = MOST_AGAINST_DANGER;
         }
     }
     most
+}
+
+/// What is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TextKind {
+    /// What somebody typed, and what its words weigh.
+    Typed { weighed: Points },
+    /// What comes from elsewhere, and hundredths of what [`needed`] says that it needs: packs for what is typed are
+    /// passed over.
+    Page { needed_percent: i64 },
+}
+
+impl TextKind {
+    /// A page as it is.
+    pub(super) const PAGE: Self = Self::Page { needed_percent: 100 };
 }
 
 /// What a text holds of one theme.
@@ -126,21 +145,26 @@ struct Sum {
     points_own: i64,
     points_against: i64,
     phrases: u32,
+    /// Whether a phrase is [`PLAIN`].
+    is_plain: bool,
     is_inexcusable: bool,
     is_excused: bool,
 }
 
 impl Sum {
-    /// `words`: how many the text has; `weighed`: what these weigh, for the theme or against it.
+    /// `words`: how many the text has; `weighed`: what these weigh, for the theme or against it, in hundredths of what is
+    /// needed.
     fn points(&self, words: u64, needed: i64, most_against: u8, weighed: i16) -> i64 {
         let most = match self.is_inexcusable {
             true => most_against.min(MOST_AGAINST_INEXCUSABLE),
             false if self.is_excused && words <= EXCUSED_WORDS => MOST_EXCUSED,
             false => most_against,
         };
-        // What weighs against it takes nothing from a school's own words, nor from what no lesson may excuse.
-        let weighed = i64::from(if self.is_inexcusable { weighed.max(0) } else { weighed });
-        let points_for = self.points_own + (self.points_for - self.points_own + weighed).max(0);
+        // What weighs against it takes nothing from a school's own words, nor from what no lesson may excuse; and of a
+        // phrase that is hardly said otherwise it leaves enough.
+        let weighed = in_points(if self.is_inexcusable { weighed.max(0) } else { weighed }, needed);
+        let left = if self.is_plain { needed.min(self.points_for - self.points_own) } else { 0 };
+        let points_for = self.points_own + (self.points_for - self.points_own + weighed).max(left);
         points_for - self.points_against.min(needed * i64::from(most) / 100)
     }
 
@@ -148,6 +172,11 @@ impl Sum {
         let points = self.points(words, needed, most_against, weighed);
         u32::try_from(points.max(0) * 100 / needed).unwrap_or(u32::MAX)
     }
+}
+
+/// What words weigh, given in hundredths of what is needed.
+fn in_points(weighed: i16, needed: i64) -> i64 {
+    i64::from(weighed) * needed / 100
 }
 
 /// One reading of a text: as it is, or through its disguises.
@@ -199,42 +228,35 @@ impl Themes {
     /// first [`MAX_BYTES`] are read through disguises and slips (`su1cide`, `p o r n`, `sucide`); of
     /// the two readings, each theme has the higher score.
     pub fn score_typed<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
+        let text = &*parted(text);
         let weighed = match &self.weights {
             Some(weights) => weights.weigh(text, &mut scratch.weighing),
             None => weights::NOTHING,
         };
-        self.typed.read_plainly(text, 100, weighed, scratch);
+        self.compiled.read_plainly(text, TextKind::Typed { weighed }, scratch);
         let end = text.floor_char_boundary(text.len().min(MAX_BYTES));
-        scratch.read_through(&self.typed, &text[..end]);
-        Found { themes: &self.typed, scratch }
+        scratch.read_through(&self.compiled, &text[..end]);
+        Found { themes: &self.compiled, scratch }
     }
 
     /// Scores the text of a page, or of anything that came from elsewhere, without packs that are only
     /// for what is typed. Mark-up is the caller's to take out.
     pub fn score_page<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
-        self.pages.read_plainly(text, 100, weights::NOTHING, scratch);
-        Found { themes: &self.pages, scratch }
+        self.compiled.read_plainly(text, TextKind::PAGE, scratch);
+        Found { themes: &self.compiled, scratch }
     }
 
     /// Starts with a page whose text comes in pieces.
     pub fn start<'s>(&'s self, scratch: &'s mut Scratch) -> Scan<'s> {
-        scratch.prepare(&self.pages, 100);
-        Scan { themes: &self.pages, scratch }
+        scratch.prepare(&self.compiled, TextKind::PAGE);
+        Scan { themes: &self.compiled, scratch }
     }
 }
 
 impl Compiled {
-    /// Reads a text as it stands. `needed_percent`: hundredths of what [`needed`] says that it needs; `weighed`: what
-    /// its words weigh.
-    pub(super) fn read_plainly(
-        &self,
-        text: &str,
-        needed_percent: i64,
-        weighed: Points,
-        scratch: &mut Scratch,
-    ) {
-        scratch.prepare(self, needed_percent);
-        scratch.weighed = weighed;
+    /// Reads a text as it stands.
+    pub(super) fn read_plainly(&self, text: &str, kind: TextKind, scratch: &mut Scratch) {
+        scratch.prepare(self, kind);
         scratch.feed(self, text);
         scratch.end(self);
     }
@@ -262,7 +284,7 @@ impl<'s> Scan<'s> {
 }
 
 impl Scratch {
-    pub(super) fn prepare(&mut self, themes: &Compiled, needed_percent: i64) {
+    pub(super) fn prepare(&mut self, themes: &Compiled, kind: TextKind) {
         let uses = themes.uses.len();
         if self.counted.len() < uses {
             self.counted.resize(uses, (0, 0));
@@ -272,15 +294,18 @@ impl Scratch {
             self.counted.fill((0, 0));
             (self.text, self.passage) = (0, 0);
         }
-        self.workspace.prepare(themes);
+        self.workspace.prepare(themes, matches!(kind, TextKind::Page { .. }));
         self.workspace.tokens.reserve(PASSAGE_WORDS);
         self.splitter = Splitter::default();
         self.plain = Reading::default();
         self.through = Reading::default();
         self.is_through = false;
-        self.weighed = weights::NOTHING;
-        self.needed_percent = needed_percent;
-        self.most_against = themes.most_against;
+        (self.weighed, self.needed_percent, self.most_against) = match kind {
+            TextKind::Typed { weighed } => (weighed, 100, themes.most_against),
+            TextKind::Page { needed_percent } => {
+                (weights::NOTHING, needed_percent, [MOST_AGAINST; MAX_THEMES])
+            }
+        };
         self.newly.clear();
         self.findings.clear();
         self.findings.reserve(MAX_FINDINGS);
@@ -377,6 +402,7 @@ fn add(sums: &mut [Sum; MAX_THEMES], themes: &Compiled, hit: &Hit) {
             sum.points_for += i64::from(rule.weight);
             sum.points_own += if rule.is_own { i64::from(rule.weight) } else { 0 };
             sum.phrases += 1;
+            sum.is_plain |= rule.weight >= PLAIN;
             sum.is_inexcusable |= rule.weight >= INEXCUSABLE;
         } else {
             sum.points_against -= i64::from(rule.weight);
@@ -456,6 +482,10 @@ impl Scratch {
         let (needed, most) = (self.needed_percent, self.most_against[theme]);
         let weighed = self.weighed[theme];
         let plain = self.plain.score(theme, needed, most, weighed);
+        // A reading that was not made says nothing.
+        if !self.is_through {
+            return (plain, false);
+        }
         let through = self.through.score(theme, needed, most, weighed);
         if through.percent > plain.percent { (through, true) } else { (plain, false) }
     }
@@ -469,7 +499,64 @@ impl Reading {
             points: sum.points(words, needed, most_against, weighed),
             percent: sum.percent(words, needed, most_against, weighed).max(self.worst[theme]),
             phrases: sum.phrases,
-            weighed,
+            weighed: in_points(weighed, needed) as i16,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rules::theme::Pack;
+
+    /// A set with what words weigh in place of the shipped table: so much for its theme, whatever the text.
+    fn percent(groups: &str, text: &str, weighed: i16) -> u32 {
+        let pack = format!("theme = \"drugs\"\nlanguage = \"en\"\nreviewed = true\n{groups}");
+        let pack =
+            Pack::parse(&pack, "drugs.en.toml").unwrap_or_else(|faults| panic!("{faults:?}"));
+        let mut builder = super::super::ThemesBuilder::new(rules::theme::shipped_themes());
+        builder.add(&pack).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let themes = builder.finish();
+        let place = themes.themes().iter().position(|theme| theme.name == "drugs");
+        let place = place.unwrap_or_else(|| panic!("a shipped theme"));
+        let mut points = weights::NOTHING;
+        points[place] = weighed;
+        let mut scratch = Scratch::default();
+        themes.compiled.read_plainly(text, TextKind::Typed { weighed: points }, &mut scratch);
+        scratch.read_through(&themes.compiled, text);
+        scratch.score(place).0.percent
+    }
+
+    fn group(weight: i32, phrase: &str) -> String {
+        format!("[[group]]\nweight = {weight}\nany = [\"{phrase}\"]\n")
+    }
+
+    #[test]
+    fn what_words_weigh_does_not_undo_a_phrase_that_is_hardly_said_otherwise() {
+        let text = "zorble at the castle";
+        assert_eq!(percent(&group(100, "zorble"), text, -80), 20);
+        assert_eq!(percent(&group(149, "zorble"), text, -80), 69);
+        assert_eq!(percent(&group(150, "zorble"), text, -80), 100);
+        assert_eq!(percent(&group(180, "zorble"), text, -50), 130);
+        assert_eq!(percent(&group(250, "zorble"), text, -80), 250);
+    }
+
+    /// Where nothing is disguised there is one reading, and what speaks against counts in it.
+    #[test]
+    fn a_reading_that_was_not_made_says_nothing() {
+        let against = group(-100, "castle");
+        assert_eq!(percent(&against, "the castle", 130), 30);
+        assert_eq!(percent(&against, "the river", 130), 130);
+    }
+
+    #[test]
+    fn what_words_weigh_is_of_what_the_text_needs() {
+        for words in [4, 16, 30, 48, 400] {
+            assert_eq!(
+                percent(&group(100, "zorble"), &"river ".repeat(words), 120),
+                120,
+                "{words}"
+            );
         }
     }
 }

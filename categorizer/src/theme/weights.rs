@@ -2,9 +2,9 @@
 //!
 //! Phrases find what somebody thought of. What is said round about, in words that each mean nothing, is found by many
 //! small weights: each word, pair of words and piece of a word of a text has one for each theme, learned from the lines
-//! in `rules/defaults/lines` on top of what phrases say (`benches/learn.rs`). Their sum is points like those of phrases,
-//! for or against, within bounds: so much speaks for a theme that a short search is of it by this alone, and never so much
-//! against that a phrase which is hardly said otherwise counts for nothing. See `docs/adr/0023-learned-weights.md`.
+//! in `rules/defaults/lines` on top of what phrases say (`benches/learn`). Their sum is points like those of phrases,
+//! for or against, within bounds: so much speaks for a theme that a text is of it by this alone, and never so much
+//! against that a phrase of 150 points or more is not enough. See `docs/adr/0023-learned-weights.md`.
 //!
 //! English alone was learned: a window of words of which half are not known is not weighed.
 
@@ -20,11 +20,19 @@ use features::Words;
 use table::{THEMES, Table};
 
 /// Words that are weighed together; a longer text in windows, each half over the one before, and the most counts.
-const WINDOW_WORDS: usize = 24;
-/// The most points for a theme, and against it; and against one by which somebody is in danger who types.
+const WINDOW_WORDS: usize = 48;
+/// The most points for a theme, and against it; and against one by which somebody is in danger who types. In hundredths of
+/// what the text needs.
 const MOST_FOR: f32 = 130.0;
 const MOST_AGAINST: f32 = 80.0;
 const MOST_AGAINST_DANGER: f32 = 50.0;
+
+/// The most that words weigh against a theme, below 0, and for it.
+#[must_use]
+pub fn bounds(theme: &str) -> (f32, f32) {
+    let against = if HELP_FIRST.contains(&theme) { MOST_AGAINST_DANGER } else { MOST_AGAINST };
+    (-against, MOST_FOR)
+}
 
 /// Points that a weight of one stands for, and the themes, each with the points of a text of which nothing is known.
 const HEAD: (f32, &[(&str, f32)]) = include!(concat!(env!("OUT_DIR"), "/weights.rs"));
@@ -78,12 +86,9 @@ impl Weights {
             return points;
         }
         for ((place, most), (name, _)) in self.places.iter().zip(most).zip(HEAD.1) {
-            let against = match HELP_FIRST.contains(name) {
-                true => MOST_AGAINST_DANGER,
-                false => MOST_AGAINST,
-            };
+            let (least, most_for) = bounds(name);
             if let Some(place) = points.get_mut(place.map_or(MAX_THEMES, usize::from)) {
-                *place = most.clamp(-against, MOST_FOR).round() as i16;
+                *place = most.clamp(least, most_for).round() as i16;
             }
         }
         points
@@ -132,11 +137,18 @@ impl Weights {
 }
 
 impl Words {
-    /// Whether at least half of the words of a window are known: else it is of another language.
+    /// Whether at least half of the words of a window are known: else it is of another language. Pictures, numbers and
+    /// words of other alphabets say nothing of that.
     fn is_known(&self, window: Range<usize>) -> bool {
-        let (table, words) = (table(), window.len());
-        let is_known = |&word: &usize| table.find(table::hash(&[self.letters(word)])).is_some();
-        words > 0 && window.filter(is_known).count() * 2 >= words
+        let table = table();
+        let (mut words, mut known) = (0, 0);
+        for letters in window.map(|word| self.letters(word)) {
+            if letters.iter().any(u8::is_ascii_lowercase) {
+                words += 1;
+                known += usize::from(table.find(table::hash(&[letters])).is_some());
+            }
+        }
+        words > 0 && known * 2 >= words
     }
 }
 
@@ -174,6 +186,12 @@ fn weigh(words: &Words, window: Range<usize>, entries: &mut Vec<u32>) -> [f32; T
         *points = sum as f32 * scale + nothing;
     }
     points
+}
+
+/// By what a name is known in the table: two names of one hash cannot both be in it.
+#[must_use]
+pub fn name_hash(name: &str) -> u32 {
+    table::hash(&[name.as_bytes()])
 }
 
 /// The names of what a text is weighed by, each once, window by window: for learning what they weigh.
@@ -233,6 +251,54 @@ mod tests {
         for typed in ["3rd", "18s", "a4", "2026"] {
             assert!(names(typed).iter().any(|name| name == typed), "{typed}");
         }
+    }
+
+    #[test]
+    fn signs_letters_of_other_alphabets_and_digits_set_apart_are_read_as_letters() {
+        for (typed, word) in [
+            ("sn@cks", "snacks"),
+            ("sn!cks", "snicks"),
+            ("$nack$", "snack"),
+            ("sn\u{430}\u{441}ks", "snacks"),
+            ("s n 4 c k s", "snacks"),
+        ] {
+            assert!(names(typed).iter().any(|name| name == word), "{typed}: {:?}", names(typed));
+        }
+        for (typed, word) in [
+            ("1 2 3 4", "3"),
+            ("help! me", "help"),
+            ("someone@home", "someone"),
+            ("\u{440}\u{43e}\u{442}", "\u{440}\u{43e}\u{442}"),
+            ("a 4", "4"),
+        ] {
+            assert!(names(typed).iter().any(|name| name == word), "{typed}: {:?}", names(typed));
+        }
+    }
+
+    #[test]
+    fn pictures_numbers_and_other_alphabets_beside_a_text_take_nothing_from_it() {
+        let text = "they keep hiding my bag and laughing";
+        let found = |text: &str| {
+            let mut scratch = Scratch::default();
+            let found = SHIPPED.score_typed(text, &mut scratch);
+            found.themes_from(100).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(found(text), ["bullying"]);
+        for beside in ["\u{1f600} ".repeat(12), "7 ".repeat(12), "图书馆 ".repeat(12)] {
+            assert!(points(&format!("{text} {beside}")) != NOTHING, "{beside}");
+        }
+        assert_eq!(found(&text.replace(' ', "`")), ["bullying"]);
+    }
+
+    /// However many words stand around them.
+    #[test]
+    fn words_alone_are_enough_in_a_long_text() {
+        let told = "they keep hiding my bag and laughing when i look for it and then they film me and send it round \
+                    and nobody sits with me now and i eat my lunch in the toilets so that they do not find me again";
+        assert!(told.split(' ').count() > 36);
+        let mut scratch = Scratch::default();
+        let found = SHIPPED.score_typed(told, &mut scratch);
+        assert!(found.themes_from(100).any(|theme| theme == "bullying"));
     }
 
     #[test]

@@ -11,12 +11,15 @@
 use std::ops::Range;
 
 use super::super::disguise::MAX_BYTES;
+use super::super::letters::look_alike;
 use super::super::words::{Splitter, Word};
 
 /// Most words of a text that are read.
 const MAX_WORDS: usize = 1_024;
 /// Most letters of a word of which pieces are taken.
 const MAX_LETTERS: usize = 24;
+/// Most letters before a sign that stands for one: `d!e`, `n@ked`.
+const MAX_BEFORE_SIGN: usize = 3;
 /// Fewest letters set apart that are taken for a word.
 const MIN_APART: usize = 3;
 /// Letters of a piece.
@@ -37,20 +40,27 @@ pub(super) struct Read {
 pub(super) struct Words {
     letters: Vec<u8>,
     words: Vec<Read>,
+    /// The text, where signs in it stand for letters.
+    text: String,
 }
 
 impl Words {
-    /// Reads a text: at most its first [`MAX_BYTES`]. Digits that stand for letters are read as these, and letters set
-    /// apart as a word.
+    /// Reads a text: at most its first [`MAX_BYTES`]. Digits, signs and letters of other alphabets that stand for letters
+    /// are read as these, and letters set apart as a word.
     pub(super) fn read(&mut self, text: &str) {
-        let Self { letters, words } = self;
+        let Self { letters, words, text: changed } = self;
         letters.clear();
         words.clear();
         let text = &text[..text.floor_char_boundary(text.len().min(MAX_BYTES))];
+        let text = if without_signs(text, changed) { changed.as_str() } else { text };
         let mut out = |word: Word<'_>| {
             if words.len() < MAX_WORDS && !word.letters.is_empty() {
                 let first = letters.len();
-                letters.extend_from_slice(word.letters);
+                if word.letters.is_ascii() || !word.letters.iter().any(u8::is_ascii_lowercase) {
+                    letters.extend_from_slice(word.letters);
+                } else {
+                    without_look_alikes(word.letters, letters);
+                }
                 undisguise(&mut letters[first..]);
                 words.push(Read {
                     letters: (first as u32, letters.len() as u32),
@@ -67,21 +77,32 @@ impl Words {
 
     /// Joins letters that stand apart.
     fn join(&mut self) {
-        let is_letter = |word: &Read, letters: &[u8]| {
-            word.letters.1 - word.letters.0 == 1
-                && letters[word.letters.0 as usize].is_ascii_lowercase()
+        let letter = |word: &Read, letters: &[u8]| {
+            (word.letters.1 - word.letters.0 == 1).then(|| letters[word.letters.0 as usize])
         };
         let (mut from, mut to) = (0, 0);
         while from < self.words.len() {
-            let apart = self.words[from..].iter().take_while(|word| is_letter(word, &self.letters));
-            let apart = apart.count();
-            let taken = if apart >= MIN_APART { apart } else { 1 };
+            let apart = self.words[from..].iter().map_while(|word| letter(word, &self.letters));
+            let (mut apart, mut letters, mut taken) = (apart.peekable(), 0, 1);
+            // From a letter to a letter, with a digit for a letter here and there.
+            if apart.peek().is_some_and(u8::is_ascii_lowercase) {
+                for (count, one) in (1..).zip(apart) {
+                    letters += usize::from(one.is_ascii_lowercase());
+                    if count >= MIN_APART && one.is_ascii_lowercase() && letters * 2 > count {
+                        taken = count;
+                    }
+                }
+            }
             let (first, last) = (self.words[from], self.words[from + taken - 1]);
             self.words[to] = Read {
                 letters: (first.letters.0, last.letters.1),
                 start: first.start,
                 end: last.end,
             };
+            if taken > 1 {
+                let [start, end] = [first.letters.0, last.letters.1].map(|at| at as usize);
+                undisguise(&mut self.letters[start..end]);
+            }
             (from, to) = (from + taken, to + 1);
         }
         self.words.truncate(to);
@@ -122,6 +143,35 @@ impl Words {
                 pieces(word, &mut |piece| out(&[b"~", piece], at, at));
             }
         }
+    }
+}
+
+/// Puts letters for signs that stand for them, and says whether there are any. As many bytes as before.
+fn without_signs(text: &str, changed: &mut String) -> bool {
+    if memchr::memchr3(b'!', b'@', b'$', text.as_bytes()).is_none() {
+        return false;
+    }
+    changed.clear();
+    let mut before = 0;
+    for (at, letter) in text.char_indices() {
+        let is_between =
+            before > 0 && text.as_bytes().get(at + 1).is_some_and(u8::is_ascii_alphabetic);
+        changed.push(match letter {
+            '!' if is_between && before <= MAX_BEFORE_SIGN => 'i',
+            '@' if is_between && before <= MAX_BEFORE_SIGN => 'a',
+            '$' if is_between => 's',
+            _ => letter,
+        });
+        before = if letter.is_ascii_alphabetic() { before + 1 } else { 0 };
+    }
+    true
+}
+
+/// Adds the letters of a word that is partly Latin, with Latin ones for those that look like them.
+fn without_look_alikes(word: &[u8], letters: &mut Vec<u8>) {
+    for letter in String::from_utf8_lossy(word).chars() {
+        let letter = look_alike(letter).unwrap_or(letter);
+        letters.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
     }
 }
 

@@ -57,9 +57,17 @@ pub(crate) fn pack(text: &str) -> Result<Packed, String> {
         let wrong = |what: &str| format!("line {number}: {what}: {line}");
         let cells: Vec<&str> = line.split('\t').collect();
         match cells[..] {
-            ["!unit", unit] => packed.unit = unit.parse().map_err(|_| wrong("no number"))?,
+            ["!unit", unit] if packed.unit == 0.0 => {
+                packed.unit = unit.parse().map_err(|_| wrong("no number"))?;
+                if packed.unit <= 0.0 || !packed.unit.is_finite() {
+                    return Err(wrong("no weight is of such a unit"));
+                }
+            }
             ["!theme", name, points] => {
                 let points = points.parse().map_err(|_| wrong("no number"))?;
+                if packed.themes.iter().any(|(one, _)| one == name) {
+                    return Err(wrong("the theme is there already"));
+                }
                 packed.themes.push((name.to_owned(), points));
             }
             [name, weights] => {
@@ -74,6 +82,9 @@ pub(crate) fn pack(text: &str) -> Result<Packed, String> {
             }
             _ => return Err(wrong("neither a head nor a name and its weights")),
         }
+    }
+    if packed.unit == 0.0 {
+        return Err("no line says what unit weights are of".to_owned());
     }
     if packed.themes.len() != THEMES {
         return Err(format!("{} themes, and not {THEMES}", packed.themes.len()));

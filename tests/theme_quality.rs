@@ -187,7 +187,7 @@ fn the_packs_find_no_less_than_was_measured_and_are_no_oftener_wrong() {
     let [searches, texts] = report(&Themes::shipped());
     // A little below what docs/themes.md states, for what a change of a pack may move.
     for (what, lines, recall, precision) in
-        [("searches", &searches, 0.86, 0.93), ("texts", &texts, 0.78, 0.86)]
+        [("searches", &searches, 0.90, 0.95), ("texts", &texts, 0.83, 0.90)]
     {
         let counts = held_out(lines);
         assert!(counts.recall() >= recall, "{what}: recall {:.3}", counts.recall());
@@ -199,7 +199,7 @@ fn the_packs_find_no_less_than_was_measured_and_are_no_oftener_wrong() {
         assert!(precision >= 0.86, "{theme}: precision {precision:.3}");
     }
     // Lessons and help are what a filter must not be wrong about.
-    for (kind, most_in_hundred) in [("curriculum", 2), ("help", 9)] {
+    for (kind, most_in_hundred) in [("curriculum", 1), ("help", 6)] {
         let lines = searches.iter().filter(|it| it.line.is_held_out() && it.line.kind == kind);
         let found = lines.clone().filter(|it| !it.found.is_empty()).count();
         let all = lines.count();

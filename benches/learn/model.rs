@@ -34,7 +34,7 @@ pub(crate) struct Learning {
     #[arg(long, default_value_t = 4.0)]
     least: f32,
     /// Points that are added for each theme
-    #[arg(long, default_value_t = -10.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = -20.0, allow_negative_numbers = true)]
     shift: f32,
 }
 

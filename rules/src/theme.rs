@@ -120,7 +120,7 @@ pub struct Pack {
     /// Whether somebody who grew up with the language has read it.
     pub reviewed: bool,
     /// Whether it is only for what somebody typed, and not for pages: loose combinations, which stand on
-    /// any page somewhere. What it calls innocent is so on pages too.
+    /// any page somewhere.
     pub typed_only: bool,
     /// Phrases within which no word of the theme counts.
     pub innocent: Vec<Phrase>,

@@ -8,7 +8,8 @@ use super::pattern::{self, Form};
 use super::score::most_against;
 use super::sound::Sounds;
 use super::typos::Typos;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Vocabulary, WordId};
+use std::collections::HashSet;
 
 /// What a phrase is to a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,11 +73,20 @@ pub(super) struct Rule {
 pub(super) struct Sequence {
     /// Where its parts begin among all of [`Compiled::sequence_parts`]; they end where the next one's begin.
     first: u32,
-    /// The themes for which it is innocent.
-    pub(super) innocent: u32,
+    /// The themes for which it is innocent, and those for which it is so in what is typed alone.
+    innocent: u32,
+    innocent_typed: u32,
     /// Where its uses begin among all, those in an `any` first, and where the others begin; they end where the next
     /// one's begin.
     uses: (u32, u32),
+}
+
+impl Sequence {
+    /// The themes for which it is innocent where it was read.
+    #[inline]
+    pub(super) fn innocent(&self, is_page: bool) -> u32 {
+        if is_page { self.innocent } else { self.innocent | self.innocent_typed }
+    }
 }
 
 impl Gatherer {
@@ -109,17 +119,27 @@ impl Gatherer {
         let numbered = |part: &GatheredPart| parts.binary_search(part).unwrap_or_default();
 
         let (mut known, mut beginnings) = (Vec::new(), Vec::new());
+        let mut short: HashSet<String> = HashSet::new();
         known.extend(self.ordinary.iter().map(|word| (word.clone(), None)));
         for (number, part) in (0..).zip(&parts) {
             let of_form = if part.form() == Form::Beginning { &mut beginnings } else { &mut known };
-            let spellings = pattern::spellings(texts[part.word() as usize].0, part.form());
-            of_form.extend(spellings.into_iter().map(|spelling| (spelling, Some(number))));
+            let (spellings, typed) = pattern::spellings(texts[part.word() as usize].0, part.form());
+            short.extend(typed.iter().cloned());
+            of_form.extend(
+                spellings.into_iter().chain(typed).map(|spelling| (spelling, Some(number))),
+            );
         }
         for spelled in [&mut known, &mut beginnings] {
             spelled.sort_unstable();
             spelled.dedup();
         }
         let vocabulary = Vocabulary::new(&known, &beginnings);
+        // What a pack names itself is none of them.
+        short.retain(|word| !self.words.contains_key(word.as_str()));
+        let mut shorthand = vec![false; vocabulary.ids().len()];
+        for word in &short {
+            shorthand[vocabulary.look_up(word.as_bytes()) as usize] = true;
+        }
         drop((known, beginnings));
 
         let mut sequences = Vec::with_capacity(phrases.len() + 1);
@@ -144,7 +164,8 @@ impl Gatherer {
             });
             sequences.push(Sequence {
                 first: sequence_parts.len() as u32,
-                innocent: self.innocent[*number as usize],
+                innocent: self.innocent[*number as usize].0,
+                innocent_typed: self.innocent[*number as usize].1,
                 uses: (0, 0),
             });
             sequence_parts.extend(of.iter().map(|&part| part as u32));
@@ -164,6 +185,7 @@ impl Gatherer {
             typos: Typos::new(&vocabulary),
             sounds: Sounds::new(&vocabulary),
             vocabulary,
+            shorthand: shorthand.into(),
             sequences: sequences.into(),
             sequence_parts: sequence_parts.into(),
             anchor_starts: anchor_starts.into(),
@@ -207,6 +229,8 @@ fn number_uses(
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub(super) vocabulary: Vocabulary,
+    /// By word, whether it only stands for another as it is typed.
+    shorthand: Box<[bool]>,
     pub(super) typos: Typos,
     pub(super) sounds: Sounds,
     /// By word.
@@ -230,6 +254,12 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
+    /// Whether a word only stands for another as it is typed: `2`, `ur`.
+    #[inline]
+    pub(super) fn is_shorthand(&self, word: WordId) -> bool {
+        self.shorthand[word as usize]
+    }
+
     /// Different phrases, sets filled in.
     pub(super) fn phrases(&self) -> usize {
         self.sequences.len() - 1

@@ -95,8 +95,8 @@ pub(super) struct Gatherer {
     pub(super) words: HashMap<Box<str>, u32>,
     /// Phrases, numbered so too.
     pub(super) phrases: HashMap<Box<[GatheredPart]>, u32>,
-    /// By phrase, the themes for which it is innocent.
-    pub(super) innocent: Vec<u32>,
+    /// By phrase, the themes for which it is innocent, and those for which it is so in what is typed alone.
+    pub(super) innocent: Vec<(u32, u32)>,
     pub(super) uses: Vec<GatheredUse>,
     pub(super) ordinary: HashSet<String>,
     count: usize,
@@ -216,7 +216,10 @@ impl Gatherer {
                 let line = phrase.line as u32;
                 for &number in &self.read_numbers[numbers] {
                     match is {
-                        Is::Innocent(themes) => self.innocent[number as usize] |= themes,
+                        Is::Innocent(themes) => {
+                            let (everywhere, typed) = &mut self.innocent[number as usize];
+                            *(if pack.typed_only { typed } else { everywhere }) |= themes;
+                        }
                         Is::Used(of) => self.uses.push(GatheredUse { phrase: number, of, line }),
                     }
                 }
@@ -244,7 +247,7 @@ impl Gatherer {
         let next = self.phrases.len() as u32;
         let number = *self.phrases.entry(parts).or_insert(next);
         if number == next {
-            self.innocent.push(0);
+            self.innocent.push((0, 0));
         }
         number
     }

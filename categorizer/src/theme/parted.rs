@@ -7,11 +7,11 @@ use super::letters::{is_apostrophe, is_unseen};
 /// Fewest such marks in a text that is read so: `rock'n'roll` has two.
 const FEWEST: usize = 3;
 
-/// A text with blanks for the marks, as many bytes, where they stand between letters more often than blanks do: nobody
-/// writes so, and sites read such a mark as a blank.
+/// A text with blanks for the marks, as many bytes, where they stand between letters more often than blanks do: few
+/// write so, and sites read such a mark as a blank.
 pub(super) fn parted(text: &str) -> Cow<'_, str> {
     let joins = joins(text).count();
-    let blanks = text.chars().filter(|letter| letter.is_whitespace()).count();
+    let blanks = text.split_whitespace().count().saturating_sub(1);
     if joins < FEWEST || joins <= blanks {
         return Cow::Borrowed(text);
     }

@@ -103,7 +103,7 @@ pub(super) struct Workspace {
     hits: Vec<Hit>,
     passage: u32,
     /// Whether what is only for what is typed is passed over.
-    is_page: bool,
+    pub(super) is_page: bool,
 }
 
 impl Workspace {
@@ -194,9 +194,9 @@ impl Workspace {
     }
 
     fn mask(&mut self, themes: &Compiled) {
-        let Self { tokens, events, .. } = self;
+        let Self { tokens, events, is_page, .. } = self;
         for event in events {
-            let innocent = themes.sequences[event.phrase() as usize].innocent;
+            let innocent = themes.sequences[event.phrase() as usize].innocent(*is_page);
             if innocent != 0 {
                 let masked = &mut tokens[event.start() as usize..event.end() as usize];
                 masked.iter_mut().for_each(|token| token.innocent |= innocent);
@@ -253,11 +253,11 @@ impl Workspace {
 
     /// Leaves what has something to count or to mask, in the order of the text.
     fn keep_live(&mut self, themes: &Compiled) {
-        let Self { events, placed, live, .. } = self;
+        let Self { events, placed, live, is_page, .. } = self;
         events.retain(|event| {
             let (_, place) = placed[event.phrase() as usize];
             let (phrase, first, last) = live[place as usize];
-            first < last || themes.sequences[phrase as usize].innocent != 0
+            first < last || themes.sequences[phrase as usize].innocent(*is_page) != 0
         });
         events.sort_unstable();
         events.dedup();

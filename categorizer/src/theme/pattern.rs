@@ -165,9 +165,10 @@ fn marked(chunk: &str) -> Result<(&str, Form), BadPhrase> {
     if marked.0.contains(['=', '~', '*']) { Err(BadPhrase::Mark) } else { Ok(marked) }
 }
 
-/// The words that a part is found in; of a beginning, itself.
-pub(super) fn spellings(word: &str, form: Form) -> Vec<String> {
-    let mut all = vec![word.to_owned()];
+/// The words that a part is found in; of a beginning, itself. And the short ones that are typed for it: on a page `4` is no
+/// `for`.
+pub(super) fn spellings(word: &str, form: Form) -> (Vec<String>, Vec<String>) {
+    let (mut all, mut short) = (vec![word.to_owned()], Vec::new());
     let is_english = word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_lowercase());
     if is_english && matches!(form, Form::Plain | Form::Inflected) {
         all.push(plural(word));
@@ -179,14 +180,14 @@ pub(super) fn spellings(word: &str, form: Form) -> Vec<String> {
     }
     if is_english && form != Form::Exact {
         let typed = TYPED.iter().filter(|(full, _)| *full == word);
-        all.extend(typed.map(|(_, short)| (*short).to_owned()));
+        short.extend(typed.map(|(_, short)| (*short).to_owned()));
     }
     if word == "to" && form == Form::Plain {
-        all.push("2".to_owned());
+        short.push("2".to_owned());
     }
     all.sort();
     all.dedup();
-    all
+    (all, short)
 }
 
 /// How words are typed in messages.
@@ -276,7 +277,7 @@ mod tests {
 
     fn spelled(word: &str) -> Vec<String> {
         let part = parse(word).unwrap()[0][0].clone();
-        spellings(&part.word, part.form)
+        spellings(&part.word, part.form).0
     }
 
     #[test]
@@ -320,7 +321,9 @@ mod tests {
         assert_eq!(ways("i want to die"), ["i want to die", "i wanna die"]);
         assert_eq!(ways("im going to"), ["im going to", "im gonna", "i am going to", "i am gonna"]);
         assert_eq!(ways("=want to die"), ["want to die"]);
-        assert_eq!(spellings("you", Form::Plain), ["u", "ya", "you", "yous"]);
+        let you =
+            (vec!["you".to_owned(), "yous".to_owned()], vec!["u".to_owned(), "ya".to_owned()]);
+        assert_eq!(spellings("you", Form::Plain), you);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Scoring a text: by passages, then as a whole.
 
 use rules::theme::{FULL, MAX_THEMES, Theme};
+use std::borrow::Cow;
 
 use super::address::Address;
 use super::compile::Compiled;
@@ -10,7 +11,7 @@ use super::passage::{Hit, Token, UNLESS_WORDS, Workspace};
 use super::pattern::MAX_PARTS;
 use super::set::Themes;
 use super::vocabulary::UNKNOWN;
-use super::weights::{self, Points, Weighing};
+use super::weights::{self, Points, Weighing, Weights};
 use super::words::{Splitter, Word};
 
 /// Words that are judged at once. A page of any length needs no more room.
@@ -228,7 +229,8 @@ impl Themes {
     /// first [`MAX_BYTES`] are read through disguises and slips (`su1cide`, `p o r n`, `sucide`); of
     /// the two readings, each theme has the higher score.
     pub fn score_typed<'s>(&'s self, text: &str, scratch: &'s mut Scratch) -> Found<'s> {
-        let text = &*parted(text);
+        let read = self.read_as(text, &mut scratch.weighing);
+        let text = &*read;
         let weighed = match &self.weights {
             Some(weights) => weights.weigh(text, &mut scratch.weighing),
             None => weights::NOTHING,
@@ -237,6 +239,17 @@ impl Themes {
         let end = text.floor_char_boundary(text.len().min(MAX_BYTES));
         scratch.read_through(&self.compiled, &text[..end]);
         Found { themes: &self.compiled, scratch }
+    }
+
+    /// A text whose words somebody joined, with these apart: where they are known then, as else it was cut within words.
+    fn read_as<'t>(&self, text: &'t str, weighing: &mut Weighing) -> Cow<'t, str> {
+        let apart = parted(text);
+        let is_joined = matches!(apart, Cow::Owned(_));
+        if is_joined && self.weights.is_some() && Weights::knows(&apart, weighing) {
+            apart
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 
     /// Scores the text of a page, or of anything that came from elsewhere, without packs that are only
@@ -332,7 +345,11 @@ impl Scratch {
         self.make_room(themes);
         self.plain.words += 1;
         let Word { letters, start, end } = word;
-        let word = if letters.is_empty() { UNKNOWN } else { themes.vocabulary.look_up(letters) };
+        let mut word =
+            if letters.is_empty() { UNKNOWN } else { themes.vocabulary.look_up(letters) };
+        if self.workspace.is_page && themes.is_shorthand(word) {
+            word = UNKNOWN;
+        }
         self.workspace.tokens.push(Token { word, innocent: 0, start, end, joined: 0 });
     }
 

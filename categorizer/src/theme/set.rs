@@ -7,7 +7,6 @@ use rules::theme::{Pack, Theme};
 
 use super::compile::Compiled;
 use super::gather::{Gatherer, PackError};
-use super::parted::parted;
 use super::weights::Weights;
 
 /// Gathers packs; [`ThemesBuilder::finish`] compiles them.
@@ -102,7 +101,7 @@ impl Themes {
     /// they stand, in bytes, and their points.
     #[must_use]
     pub fn weighed_words(&self, text: &str, theme: usize) -> Vec<(std::ops::Range<usize>, i16)> {
-        self.weights.as_ref().map_or_else(Vec::new, |weights| weights.explain(&parted(text), theme))
+        self.weights.as_ref().map_or_else(Vec::new, |weights| weights.explain(text, theme))
     }
 
     /// The themes, in the order in which scores are given.

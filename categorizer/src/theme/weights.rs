@@ -15,6 +15,7 @@ use std::ops::Range;
 
 use rules::theme::{MAX_THEMES, Theme};
 
+use super::letters::is_picture;
 use super::score::HELP_FIRST;
 use features::Words;
 use table::{THEMES, Table};
@@ -26,6 +27,9 @@ const WINDOW_WORDS: usize = 48;
 const MOST_FOR: f32 = 130.0;
 const MOST_AGAINST: f32 = 80.0;
 const MOST_AGAINST_DANGER: f32 = 50.0;
+
+/// The most points of one word for a theme: what it is said of is not known.
+const MOST_FOR_ONE: f32 = 90.0;
 
 /// The most that words weigh against a theme, below 0, and for it.
 #[must_use]
@@ -86,12 +90,27 @@ impl Weights {
             return points;
         }
         for ((place, most), (name, _)) in self.places.iter().zip(most).zip(HEAD.1) {
-            let (least, most_for) = bounds(name);
+            let (mut least, mut most_for) = bounds(name);
+            if words.len() == 1 {
+                most_for = MOST_FOR_ONE;
+            }
+            // What stands behind may say what these words do not.
+            if !words.is_whole() {
+                least = 0.0;
+            }
             if let Some(place) = points.get_mut(place.map_or(MAX_THEMES, usize::from)) {
                 *place = most.clamp(least, most_for).round() as i16;
             }
         }
         points
+    }
+
+    /// Whether a text is of known words, three in four of them at least.
+    pub(super) fn knows(text: &str, weighing: &mut Weighing) -> bool {
+        let words = &mut weighing.words;
+        words.read(text);
+        let known = (0..words.len()).filter(|&word| words.is_word(word)).count();
+        known > 0 && known * 4 >= words.len() * 3
     }
 
     /// The words of a text by which it weighs something for a theme, each with its points, as they stand; the
@@ -137,19 +156,30 @@ impl Weights {
 }
 
 impl Words {
-    /// Whether at least half of the words of a window are known: else it is of another language. Pictures, numbers and
-    /// words of other alphabets say nothing of that.
+    /// Whether the word at a place is known.
+    fn is_word(&self, place: usize) -> bool {
+        table().find(table::hash(&[self.letters(place)])).is_some()
+    }
+
+    /// Whether at least half of the words of a window are known: else it is of another language. Pictures and numbers say
+    /// nothing of that.
     fn is_known(&self, window: Range<usize>) -> bool {
-        let table = table();
+        let counts = |word: &usize| !is_picture_or_number(self.letters(*word));
         let (mut words, mut known) = (0, 0);
-        for letters in window.map(|word| self.letters(word)) {
-            if letters.iter().any(u8::is_ascii_lowercase) {
-                words += 1;
-                known += usize::from(table.find(table::hash(&[letters])).is_some());
-            }
+        for word in window.filter(counts) {
+            words += 1;
+            known += usize::from(self.is_word(word));
         }
         words > 0 && known * 2 >= words
     }
+}
+
+fn is_picture_or_number(letters: &[u8]) -> bool {
+    let is_picture = || {
+        let first = std::str::from_utf8(letters).ok().and_then(|letters| letters.chars().next());
+        first.is_some_and(is_picture)
+    };
+    letters.iter().all(u8::is_ascii_digit) || !letters.is_ascii() && is_picture()
 }
 
 fn table() -> Table<'static> {
@@ -276,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_numbers_and_other_alphabets_beside_a_text_take_nothing_from_it() {
+    fn pictures_numbers_and_marks_take_too_little_from_a_text_to_hide_it() {
         let text = "they keep hiding my bag and laughing";
         let found = |text: &str| {
             let mut scratch = Scratch::default();
@@ -285,10 +315,25 @@ mod tests {
         };
         let is_found = |text: &str| found(text).iter().any(|theme| theme == "bullying");
         assert!(is_found(text));
-        for beside in ["\u{1f600} ".repeat(12), "7 ".repeat(12), "图书馆 ".repeat(12)] {
-            assert!(points(&format!("{text} {beside}")) != NOTHING, "{beside}");
+        for beside in ["\u{1f600} ".repeat(12), "7 ".repeat(12)] {
+            assert!(is_found(&format!("{text} {beside}")), "{beside}");
         }
         assert!(is_found(&text.replace(' ', "`")));
+    }
+
+    #[test]
+    fn one_word_is_of_no_theme_by_what_it_weighs() {
+        for word in ["lol", "white", "boring", "toilets", "dear", "weekends"] {
+            assert!(points(word).iter().all(|points| *points < 100), "{word}");
+        }
+    }
+
+    /// What is behind the first kilobytes is judged by phrases, and what was read takes nothing from it.
+    #[test]
+    fn of_a_text_that_is_not_read_whole_nothing_speaks_against_a_theme() {
+        let lesson = "what is the water cycle and how do rivers shape the land ";
+        assert!(points(&lesson.repeat(70)).iter().any(|one| *one < 0));
+        assert!(points(&lesson.repeat(90)).iter().all(|one| *one >= 0));
     }
 
     /// However many words stand around them.
@@ -315,6 +360,8 @@ mod tests {
             "gdzie jest najblizsza biblioteka szkolna",
             "Ymhle mae'r llyfrgell agosaf",
             "图书馆在哪里",
+            "你好 今天 怎么样 lol",
+            "كيف حالك اليوم homework",
         ] {
             assert_eq!(points(text), NOTHING, "{text}");
         }

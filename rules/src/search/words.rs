@@ -65,13 +65,12 @@ pub(super) fn clean(values: &[String]) -> Option<Words> {
     Some(Words { text, all, values, is_cut, is_whole })
 }
 
-/// Adds a value, and a blank behind it. Control characters, white space and the space of no width become one blank, and marks that change the
+/// Adds a value, and a blank behind it. Control characters and white space become one blank, and marks that change the
 /// direction of text or are not seen are gone: they could make a record look like another.
 fn clean_into(all: &mut String, value: &str) {
     for character in value.chars().chain([' ']) {
-        let is_blank =
-            character.is_whitespace() || character.is_control() || character == '\u{200b}';
-        if is_unseen(character) && !is_blank || is_blank && (all.is_empty() || all.ends_with(' ')) {
+        let is_blank = character.is_whitespace() || character.is_control();
+        if is_unseen(character) || is_blank && (all.is_empty() || all.ends_with(' ')) {
             continue;
         }
         all.push(if is_blank { ' ' } else { character });

@@ -42,18 +42,22 @@ pub(super) struct Words {
     words: Vec<Read>,
     /// The text, where signs in it stand for letters.
     text: String,
+    /// Whether not all of the text was read.
+    is_cut: bool,
 }
 
 impl Words {
     /// Reads a text: at most its first [`MAX_BYTES`]. Digits, signs and letters of other alphabets that stand for letters
     /// are read as these, and letters set apart as a word.
     pub(super) fn read(&mut self, text: &str) {
-        let Self { letters, words, text: changed } = self;
+        let Self { letters, words, text: changed, is_cut } = self;
         letters.clear();
         words.clear();
+        *is_cut = text.len() > MAX_BYTES;
         let text = &text[..text.floor_char_boundary(text.len().min(MAX_BYTES))];
         let text = if without_signs(text, changed) { changed.as_str() } else { text };
         let mut out = |word: Word<'_>| {
+            *is_cut |= words.len() == MAX_WORDS;
             if words.len() < MAX_WORDS && !word.letters.is_empty() {
                 let first = letters.len();
                 if word.letters.is_ascii() || !word.letters.iter().any(u8::is_ascii_lowercase) {
@@ -106,6 +110,11 @@ impl Words {
             (from, to) = (from + taken, to + 1);
         }
         self.words.truncate(to);
+    }
+
+    /// Whether all of the text was read.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_cut
     }
 
     pub(super) fn len(&self) -> usize {

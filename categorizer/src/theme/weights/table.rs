@@ -65,6 +65,9 @@ pub(crate) fn pack(text: &str) -> Result<Packed, String> {
             }
             ["!theme", name, points] => {
                 let points = points.parse().map_err(|_| wrong("no number"))?;
+                if !f32::is_finite(points) {
+                    return Err(wrong("no such points"));
+                }
                 if packed.themes.iter().any(|(one, _)| one == name) {
                     return Err(wrong("the theme is there already"));
                 }
@@ -163,11 +166,25 @@ mod tests {
             ("word\t0", "line 14: no weight"),
             ("word", "line 14: neither"),
             ("!theme\tone more\t0", "13 themes"),
+            ("!theme\tt3\t0", "line 14: the theme is there already"),
+            ("!theme\tone more\tNaN", "line 14: no such points"),
+            ("!unit\t0.5", "line 14: no weight"),
             ("word\t0:1\nword\t1:1", "have one hash"),
         ] {
             let error = pack(&format!("{}{line}\n", head())).map(drop).unwrap_err();
             assert!(error.contains(told), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn without_a_unit_that_weights_are_of_there_is_no_table() {
+        for (head_of, told) in
+            [("0", "no weight is of"), ("-1", "no weight is of"), ("inf", "no weight is of")]
+        {
+            let error = pack(&head().replace("0.5", head_of)).map(drop).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+        assert!(pack(&head().replace("!unit\t0.5\n", "")).is_err());
     }
 
     proptest! {

@@ -11,7 +11,7 @@
 //! let themes = Themes::shipped();
 //! let mut scratch = Scratch::default();
 //! let found = themes.score_typed("where to buy ketamine", &mut scratch);
-//! assert_eq!(found.themes_from(100).collect::<Vec<_>>(), ["drugs"]);
+//! assert!(found.themes_from(100).any(|theme| theme == "drugs"));
 //! let found = themes.score_typed("how does weed killer work", &mut scratch);
 //! assert_eq!(found.themes_from(100).count(), 0);
 //! ```

@@ -76,6 +76,8 @@ pub(super) struct Sequence {
     /// The themes for which it is innocent, and those for which it is so in what is typed alone.
     innocent: u32,
     innocent_typed: u32,
+    /// Whether it is only what another is said as: on a page it is nothing.
+    pub(super) is_said: bool,
     /// Where its uses begin among all, those in an `any` first, and where the others begin; they end where the next
     /// one's begin.
     uses: (u32, u32),
@@ -85,7 +87,11 @@ impl Sequence {
     /// The themes for which it is innocent where it was read.
     #[inline]
     pub(super) fn innocent(&self, is_page: bool) -> u32 {
-        if is_page { self.innocent } else { self.innocent | self.innocent_typed }
+        match is_page {
+            true if self.is_said => 0,
+            true => self.innocent,
+            false => self.innocent | self.innocent_typed,
+        }
     }
 }
 
@@ -166,6 +172,7 @@ impl Gatherer {
                 first: sequence_parts.len() as u32,
                 innocent: self.innocent[*number as usize].0,
                 innocent_typed: self.innocent[*number as usize].1,
+                is_said: self.is_said[*number as usize],
                 uses: (0, 0),
             });
             sequence_parts.extend(of.iter().map(|&part| part as u32));

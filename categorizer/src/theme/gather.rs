@@ -97,6 +97,8 @@ pub(super) struct Gatherer {
     pub(super) phrases: HashMap<Box<[GatheredPart]>, u32>,
     /// By phrase, the themes for which it is innocent, and those for which it is so in what is typed alone.
     pub(super) innocent: Vec<(u32, u32)>,
+    /// By phrase, whether it is only what others are said as.
+    pub(super) is_said: Vec<bool>,
     pub(super) uses: Vec<GatheredUse>,
     pub(super) ordinary: HashSet<String>,
     count: usize,
@@ -118,6 +120,7 @@ impl Gatherer {
             words: HashMap::new(),
             phrases: HashMap::new(),
             innocent: Vec::new(),
+            is_said: Vec::new(),
             uses: Vec::new(),
             ordinary: HashSet::new(),
             count: 0,
@@ -201,8 +204,9 @@ impl Gatherer {
             Some(numbers) => Ok(numbers.clone()),
             None => pattern::parse(&phrase.text).map(|ways| {
                 let first = self.read_numbers.len();
-                for way in ways {
+                for (way, is_said) in ways {
                     let number = self.number(way);
+                    self.is_said[number as usize] &= is_said;
                     self.read_numbers.push(number);
                 }
                 let numbers = first..self.read_numbers.len();
@@ -248,6 +252,7 @@ impl Gatherer {
         let number = *self.phrases.entry(parts).or_insert(next);
         if number == next {
             self.innocent.push((0, 0));
+            self.is_said.push(true);
         }
         number
     }

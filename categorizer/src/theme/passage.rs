@@ -239,6 +239,8 @@ impl Workspace {
         for (phrase, start, end) in live.iter_mut() {
             let (first, _, last) = themes.uses_of(*phrase);
             *start = uses.len() as u32;
+            let is_passed_over = *is_page && themes.sequences[*phrase as usize].is_said;
+            let last = if is_passed_over { first } else { last };
             for number in first..last {
                 let group = themes.uses[number as usize].group();
                 let rule = &themes.rules[group];

@@ -57,8 +57,8 @@ pub enum BadPhrase {
 }
 
 /// The ways in which a phrase may be written: one, or two if it has a hyphen; more where it has words that are often
-/// said as one, as `want to` is `wanna`.
-pub(super) fn parse(text: &str) -> Result<Vec<Vec<Part>>, BadPhrase> {
+/// said as one, as `want to` is `wanna`. Of each, whether it is only said so: pages are read as they are.
+pub(super) fn parse(text: &str) -> Result<Vec<(Vec<Part>, bool)>, BadPhrase> {
     let mut apart = Vec::new();
     let mut joined = Vec::new();
     for chunk in text.split_whitespace() {
@@ -91,7 +91,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Vec<Part>>, BadPhrase> {
         0 => Err(BadPhrase::Blank),
         1..=MAX_PARTS => {
             let ways = if apart == joined { vec![apart] } else { vec![apart, joined] };
-            Ok(ways.into_iter().flat_map(as_said).collect())
+            let said = |way| as_said(way).into_iter().enumerate().map(|(at, way)| (way, at > 0));
+            Ok(ways.into_iter().flat_map(said).collect())
         }
         _ => Err(BadPhrase::Long),
     }
@@ -276,7 +277,7 @@ mod tests {
     use super::*;
 
     fn spelled(word: &str) -> Vec<String> {
-        let part = parse(word).unwrap()[0][0].clone();
+        let part = parse(word).unwrap()[0].0[0].clone();
         spellings(&part.word, part.form).0
     }
 
@@ -303,24 +304,31 @@ mod tests {
     #[test]
     fn a_hyphen_is_a_space_or_nothing() {
         let ways = parse("self-harm~ now").unwrap();
-        let words: Vec<Vec<&str>> =
-            ways.iter().map(|way| way.iter().map(|part| part.word.as_str()).collect()).collect();
+        let words: Vec<Vec<&str>> = ways
+            .iter()
+            .map(|(way, _)| way.iter().map(|part| part.word.as_str()).collect())
+            .collect();
         assert_eq!(words, [vec!["self", "harm", "now"], vec!["selfharm", "now"]]);
-        assert_eq!((ways[0][0].form, ways[0][1].form), (Form::Exact, Form::Inflected));
+        assert_eq!((ways[0].0[0].form, ways[0].0[1].form), (Form::Exact, Form::Inflected));
     }
 
     #[test]
     fn what_is_typed_is_found_as_it_is_typed() {
-        let ways = |text: &str| -> Vec<String> {
-            let ways = parse(text).unwrap();
+        let ways = |text: &str, is_typed: bool| -> Vec<String> {
+            let ways = parse(text).unwrap().into_iter();
+            let ways: Vec<_> = ways.filter(|way| is_typed || !way.1).map(|way| way.0).collect();
             let words = |way: &Vec<Part>| {
                 way.iter().map(|part| part.word.clone()).collect::<Vec<_>>().join(" ")
             };
             ways.iter().map(words).collect()
         };
-        assert_eq!(ways("i want to die"), ["i want to die", "i wanna die"]);
-        assert_eq!(ways("im going to"), ["im going to", "im gonna", "i am going to", "i am gonna"]);
-        assert_eq!(ways("=want to die"), ["want to die"]);
+        assert_eq!(ways("i want to die", true), ["i want to die", "i wanna die"]);
+        assert_eq!(
+            ways("im going to", true),
+            ["im going to", "im gonna", "i am going to", "i am gonna"]
+        );
+        assert_eq!(ways("i want to die", false), ["i want to die"]);
+        assert_eq!(ways("=want to die", true), ["want to die"]);
         let you =
             (vec!["you".to_owned(), "yous".to_owned()], vec!["u".to_owned(), "ya".to_owned()]);
         assert_eq!(spellings("you", Form::Plain), you);

@@ -242,7 +242,7 @@ impl Themes {
     }
 
     /// A text whose words somebody joined, with these apart: where they are known then, as else it was cut within words.
-    fn read_as<'t>(&self, text: &'t str, weighing: &mut Weighing) -> Cow<'t, str> {
+    pub(super) fn read_as<'t>(&self, text: &'t str, weighing: &mut Weighing) -> Cow<'t, str> {
         let apart = parted(text);
         let is_joined = matches!(apart, Cow::Owned(_));
         if is_joined && self.weights.is_some() && Weights::knows(&apart, weighing) {

@@ -101,7 +101,9 @@ impl Themes {
     /// they stand, in bytes, and their points.
     #[must_use]
     pub fn weighed_words(&self, text: &str, theme: usize) -> Vec<(std::ops::Range<usize>, i16)> {
-        self.weights.as_ref().map_or_else(Vec::new, |weights| weights.explain(text, theme))
+        self.weights.as_ref().map_or_else(Vec::new, |weights| {
+            weights.explain(&self.read_as(text, &mut Default::default()), theme)
+        })
     }
 
     /// The themes, in the order in which scores are given.

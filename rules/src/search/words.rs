@@ -20,7 +20,8 @@ pub(super) struct Words {
     pub(super) text: String,
     /// All of them, up to [`MAX_JUDGED_BYTES`].
     pub(super) all: String,
-    /// The different values, cleaned, where there are several and all of them are judged.
+    /// What is judged besides, where all is: the different values, cleaned, where there are several; and those in which
+    /// marks that are not seen stand between words, with blanks in their place.
     pub(super) values: Vec<String>,
     pub(super) is_cut: bool,
     /// Whether all of them are to be judged.
@@ -49,32 +50,68 @@ pub(super) fn decode(
 /// Words from the decoded values of parameters; `None` where nothing is left.
 pub(super) fn clean(values: &[String]) -> Option<Words> {
     let mut all = String::new();
-    values.iter().for_each(|value| clean_into(&mut all, value));
+    values.iter().for_each(|value| clean_into(&mut all, value, Unseen::Gone));
     all.truncate(all.trim_end().len());
     if all.is_empty() {
         return None;
     }
     let end = all.char_indices().nth(MAX_WORDS).map_or(all.len(), |(place, _)| place);
     let (text, is_cut) = (all[..end].trim_end().to_owned(), end < all.len());
-    let values = different(values);
-    let is_whole = all.len() <= MAX_JUDGED_BYTES && values.len() <= MAX_VALUES;
-    if !is_whole {
+    let mut each = different(values);
+    let is_whole = all.len() <= MAX_JUDGED_BYTES && each.len() <= MAX_VALUES;
+    if is_whole {
+        each.extend(parted(values, &all));
+    } else {
         cut_middle(&mut all);
+        each.clear();
     }
-    let values = if is_whole { values } else { Vec::new() };
+    let values = each;
     Some(Words { text, all, values, is_cut, is_whole })
 }
 
-/// Adds a value, and a blank behind it. Control characters and white space become one blank, and marks that change the
-/// direction of text or are not seen are gone: they could make a record look like another.
-fn clean_into(all: &mut String, value: &str) {
+/// What becomes of marks that are not seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unseen {
+    Gone,
+    Blank,
+}
+
+/// Adds a value, and a blank behind it. Control characters and white space become one blank; marks that change the
+/// direction of text or are not seen are gone from what is kept, as they could make a record look like another.
+fn clean_into(all: &mut String, value: &str, unseen: Unseen) {
     for character in value.chars().chain([' ']) {
-        let is_blank = character.is_whitespace() || character.is_control();
-        if is_unseen(character) || is_blank && (all.is_empty() || all.ends_with(' ')) {
+        let is_gone = is_unseen(character);
+        let is_blank = is_gone || character.is_whitespace() || character.is_control();
+        if is_gone && unseen == Unseen::Gone || is_blank && (all.is_empty() || all.ends_with(' ')) {
             continue;
         }
         all.push(if is_blank { ' ' } else { character });
     }
+}
+
+/// A value by itself.
+fn cleaned(value: &str, unseen: Unseen) -> String {
+    let mut cleaned = String::new();
+    clean_into(&mut cleaned, value, unseen);
+    cleaned.truncate(cleaned.trim_end().len());
+    cleaned
+}
+
+/// Values in which unseen marks may part words, which a site may read as it reads blanks, with blanks for them: else
+/// `how(zero-width space)to` would be one word that nobody knows. None where that is what is judged anyway.
+fn parted(values: &[String], all: &str) -> Vec<String> {
+    let mut parted: Vec<String> = Vec::new();
+    for value in values.iter().filter(|value| value.contains(is_unseen)) {
+        let apart = cleaned(value, Unseen::Blank);
+        if apart != all
+            && !apart.is_empty()
+            && !parted.contains(&apart)
+            && parted.len() < MAX_VALUES
+        {
+            parted.push(apart);
+        }
+    }
+    parted
 }
 
 /// Each value by itself, cleaned; none where there is but one. Of several a site may read one alone: what the others say
@@ -85,9 +122,7 @@ fn different(values: &[String]) -> Vec<String> {
     }
     let mut different: Vec<String> = Vec::new();
     for value in values {
-        let mut cleaned = String::new();
-        clean_into(&mut cleaned, value);
-        cleaned.truncate(cleaned.trim_end().len());
+        let cleaned = cleaned(value, Unseen::Gone);
         if !cleaned.is_empty() && !different.contains(&cleaned) {
             different.push(cleaned);
         }
@@ -148,6 +183,28 @@ mod tests {
         for (raw, expected) in cases {
             assert_eq!(text(raw, &[]).as_deref(), expected, "{raw}");
         }
+    }
+
+    #[test]
+    fn words_between_unseen_marks_are_judged_apart_too() {
+        let values = |raw: &[&str]| {
+            let decoded: Vec<String> =
+                raw.iter().map(|raw| decode((*raw).into(), std::iter::empty())).collect();
+            let words = clean(&decoded).unwrap();
+            (words.text, words.values)
+        };
+        let (text, judged) = values(&["how%E2%80%8Bto%E2%81%A0tie%E2%80%8B+a"]);
+        assert_eq!(text, "howtotie a");
+        assert_eq!(judged, ["how to tie a"]);
+        let (_, judged) = values(&["cats", "two%C2%ADdogs"]);
+        assert_eq!(judged, ["cats", "twodogs", "two dogs"]);
+        for plain in ["how+to+tie", "%E2%80%8Bhow+to%E2%80%8B+tie%E2%80%8B"] {
+            let (text, judged) = values(&[plain]);
+            assert_eq!((text.as_str(), judged.len()), ("how to tie", 0), "{plain}");
+        }
+        let many: Vec<String> = (0..1000).map(|n| format!("a\u{200b}{}", n % 60)).collect();
+        let judged = clean(&many).unwrap().values;
+        assert!(judged.len() <= 2 * MAX_VALUES, "{}", judged.len());
     }
 
     #[test]

@@ -198,8 +198,8 @@ pub(crate) async fn open(
             }
         }
         Way::Unseen { live, upstream } => {
-            let dialled: Vec<SocketAddr> = upstream.peer_addr().into_iter().collect();
-            match Box::pin(agree(worker, &live, &hello, asked, &dialled, Inspect::Name)).await {
+            let dialled = || upstream.peer_addr().into_iter().collect();
+            match Box::pin(agree(worker, &live, &hello, asked, dialled, Inspect::Name)).await {
                 Ok(agreed) => {
                     let Some(live) = agreed.recorded(worker, live, turn) else { return };
                     let upstream = Wire::Plain(upstream);
@@ -210,7 +210,8 @@ pub(crate) async fn open(
             }
         }
         Way::Inside { live, addresses } => {
-            let agreed = agree(worker, &live, &hello, asked, &addresses, Inspect::Page);
+            let dialled = || addresses.clone();
+            let agreed = agree(worker, &live, &hello, asked, dialled, Inspect::Page);
             let agreed = Box::pin(agreed).await;
             match agreed {
                 Ok(Agreed { host, mode: Inspect::Page, other }) => {
@@ -338,7 +339,7 @@ async fn agree(
     live: &Rc<Live>,
     hello: &Hello,
     asked: Authority<'_>,
-    dialled: &[SocketAddr],
+    dialled: impl FnOnce() -> Vec<SocketAddr>,
     mode: Inspect,
 ) -> Result<Agreed, Box<(Host, Ruling)>> {
     let view = worker.view();
@@ -410,6 +411,7 @@ async fn agree(
     let leads_to = facts.dialled.as_deref().unwrap_or(&named);
     let common = Box::pin(worker.resolver.addresses(leads_to, asked.port)).await;
     let mut common = common.unwrap_or_default();
+    let dialled = dialled();
     common.retain(|address| {
         dialled.iter().any(|other| other.ip().to_canonical() == address.ip().to_canonical())
     });

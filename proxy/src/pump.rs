@@ -6,13 +6,14 @@
 //! through a pipe within the kernel.
 
 use crate::pipes::{Filled, Pipe, Pipes};
+use rustix::net::SendFlags;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Bytes read at once.
@@ -94,6 +95,8 @@ struct Direction<'a> {
     /// More comes at once than the buffer holds.
     bulk: bool,
     unflushed: bool,
+    /// What the reader failed with behind what is left.
+    failed: Option<io::Error>,
     state: State,
 }
 
@@ -107,7 +110,8 @@ enum State {
 impl<'a> Direction<'a> {
     fn new(pump: &'a Pump) -> Self {
         let (left, gone, pipe) = (Vec::new(), 0, None);
-        Self { pump, left, gone, pipe, bulk: false, unflushed: false, state: State::Running }
+        let (bulk, unflushed, failed) = (false, false, None);
+        Self { pump, left, gone, pipe, bulk, unflushed, failed, state: State::Running }
     }
 
     fn has_ended(&self) -> bool {
@@ -127,6 +131,9 @@ impl<'a> Direction<'a> {
                 State::Running => {
                     ready!(self.poll_left(cx, writer))?;
                     ready!(self.poll_pipe(cx, writer))?;
+                    if let Some(failed) = self.failed.take() {
+                        return Poll::Ready(Err(failed));
+                    }
                     if reads >= READS_A_TURN || moved >= BYTES_A_TURN {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
@@ -265,16 +272,28 @@ impl<'a> Direction<'a> {
             Poll::Ready(done) => done?,
             Poll::Pending => return self.poll_rest(cx, writer),
         }
-        let mut piece = read.filled();
-        let count = piece.len();
-        if count == 0 {
+        if read.filled().is_empty() {
             self.state = State::Ending;
             return Poll::Ready(Ok(0));
         }
+        let is_last = match poll_end(cx, reader, writer, &mut read) {
+            Poll::Ready(Ok(is_last)) => is_last,
+            Poll::Ready(Err(error)) => {
+                self.failed = Some(error);
+                false
+            }
+            Poll::Pending => false,
+        };
+        let mut piece = read.filled();
+        let count = piece.len();
         self.bulk = count == BUFFER_BYTES;
         self.unflushed = true;
         while !piece.is_empty() {
-            match poll_write(cx, writer, piece) {
+            let written = match is_last {
+                true => poll_write_last(cx, writer, piece),
+                false => poll_write(cx, writer, piece),
+            };
+            match written {
                 Poll::Ready(written) => piece = &piece[written?..],
                 Poll::Pending => {
                     self.left.extend_from_slice(piece);
@@ -282,6 +301,9 @@ impl<'a> Direction<'a> {
                     return Poll::Pending;
                 }
             }
+        }
+        if is_last {
+            self.state = State::Ending;
         }
         Poll::Ready(Ok(count))
     }
@@ -317,6 +339,47 @@ fn poll_write(
             Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             written => return Poll::Ready(written),
         }
+    }
+}
+
+/// Reads on where that tells, for nothing, whether the reader's end stands behind what was read: tokio asks a socket that
+/// gave less than was asked for again only if it has ended.
+fn poll_end(
+    cx: &mut Context<'_>,
+    reader: &mut impl End,
+    writer: &impl End,
+    read: &mut ReadBuf<'_>,
+) -> Poll<io::Result<bool>> {
+    if read.remaining() == 0 || reader.socket().is_none() || writer.socket().is_none() {
+        return Poll::Ready(Ok(false));
+    }
+    let before = read.filled().len();
+    match ready!(Pin::new(reader).poll_read(cx, read)) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Poll::Ready(Ok(false)),
+        done => Poll::Ready(done.map(|()| read.filled().len() == before)),
+    }
+}
+
+/// Writes the last bytes to a socket, which is told of the end at once: both go in one packet then.
+fn poll_write_last(
+    cx: &mut Context<'_>,
+    writer: &mut impl End,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    let Some(socket) = writer.socket() else { return poll_write(cx, writer, bytes) };
+    let written = loop {
+        ready!(socket.poll_write_ready(cx))?;
+        let written = socket.try_io(Interest::WRITABLE, || {
+            Ok(rustix::net::send(socket, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?)
+        });
+        if !is_to_be_tried_again(&written) {
+            break written;
+        }
+    };
+    writer.went(&written);
+    match written {
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        written => Poll::Ready(written),
     }
 }
 

@@ -386,3 +386,58 @@ async fn urgent_data_in_bulk_holds_up_nothing() {
     };
     LocalSet::new().run_until(all).await;
 }
+
+#[tokio::test]
+async fn last_words_and_the_end_behind_them_come_whole_whoever_ends_first() {
+    let all = async {
+        for (client_first, size) in [(true, 24), (false, 24), (true, 60_000), (false, 3_000_000)] {
+            let Tunnel { client, site, moving, came, went, client_failed, .. } = tunnel().await;
+            let (first, second) = if client_first { (client, site) } else { (site, client) };
+            let (said, answered) = (some(size, 9), some(17, 8));
+            let speaks = async {
+                let mut first = first;
+                first.write_all(&said).await.unwrap();
+                first.shutdown().await.unwrap();
+                let mut heard = Vec::new();
+                first.read_to_end(&mut heard).await.unwrap();
+                heard
+            };
+            let answers = async {
+                let mut second = second;
+                let mut heard = Vec::new();
+                // The end comes though the other way is open.
+                second.read_to_end(&mut heard).await.unwrap();
+                second.write_all(&answered).await.unwrap();
+                second.shutdown().await.unwrap();
+                heard
+            };
+            let (first_heard, second_heard) =
+                in_time(async { tokio::join!(speaks, answers) }).await;
+            in_time(moving).await.unwrap().unwrap();
+            assert!(first_heard == answered && second_heard == said, "{client_first}, {size}");
+            let counted = if client_first { (came, went) } else { (went, came) };
+            assert_eq!((counted.0.get(), counted.1.get()), (size as u64, 17), "{client_first}");
+            assert!(!client_failed.get());
+        }
+    };
+    LocalSet::new().run_until(all).await;
+}
+
+#[tokio::test]
+async fn what_came_before_a_reset_is_passed_on_and_the_reset_is_told_from_an_end() {
+    let all = async {
+        for client_goes in [true, false] {
+            let Tunnel { client, site, moving, client_failed, .. } = tunnel().await;
+            let (mut goes, mut stays) = if client_goes { (client, site) } else { (site, client) };
+            goes.write_all(&some(1000, 6)).await.unwrap();
+            goes.set_zero_linger().unwrap();
+            drop(goes);
+            let mut heard = vec![0; 1000];
+            in_time(stays.read_exact(&mut heard)).await.unwrap();
+            assert!(heard == some(1000, 6));
+            assert!(in_time(moving).await.unwrap().is_err(), "client goes: {client_goes}");
+            assert_eq!(client_failed.get(), client_goes);
+        }
+    };
+    LocalSet::new().run_until(all).await;
+}

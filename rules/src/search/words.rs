@@ -60,7 +60,8 @@ pub(super) fn clean(values: &[String]) -> Option<Words> {
     let mut each = different(values);
     let is_whole = all.len() <= MAX_JUDGED_BYTES && each.len() <= MAX_VALUES;
     if is_whole {
-        each.extend(parted(values, &all));
+        let apart = parted(values, |apart| apart == all || each.iter().any(|it| it == apart));
+        each.extend(apart);
     } else {
         cut_middle(&mut all);
         each.clear();
@@ -98,16 +99,13 @@ fn cleaned(value: &str, unseen: Unseen) -> String {
 }
 
 /// Values in which unseen marks may part words, which a site may read as it reads blanks, with blanks for them: else
-/// `how(zero-width space)to` would be one word that nobody knows. None where that is what is judged anyway.
-fn parted(values: &[String], all: &str) -> Vec<String> {
+/// `how(zero-width space)to` would be one word that nobody knows. None that is judged anyway.
+fn parted(values: &[String], is_judged: impl Fn(&str) -> bool) -> Vec<String> {
     let mut parted: Vec<String> = Vec::new();
     for value in values.iter().filter(|value| value.contains(is_unseen)) {
         let apart = cleaned(value, Unseen::Blank);
-        if apart != all
-            && !apart.is_empty()
-            && !parted.contains(&apart)
-            && parted.len() < MAX_VALUES
-        {
+        let is_new = !apart.is_empty() && !is_judged(&apart) && !parted.contains(&apart);
+        if is_new && parted.len() < MAX_VALUES {
             parted.push(apart);
         }
     }
@@ -198,6 +196,8 @@ mod tests {
         assert_eq!(judged, ["how to tie a"]);
         let (_, judged) = values(&["cats", "two%C2%ADdogs"]);
         assert_eq!(judged, ["cats", "twodogs", "two dogs"]);
+        let (_, judged) = values(&["cats", "%E2%80%8Bdogs"]);
+        assert_eq!(judged, ["cats", "dogs"]);
         for plain in ["how+to+tie", "%E2%80%8Bhow+to%E2%80%8B+tie%E2%80%8B"] {
             let (text, judged) = values(&[plain]);
             assert_eq!((text.as_str(), judged.len()), ("how to tie", 0), "{plain}");

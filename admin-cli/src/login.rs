@@ -33,10 +33,14 @@ pub(crate) async fn setup(school: &School, args: &SetupArgs) -> Result<Exit, Fai
     if log.accounts().count(now()).await.map_err(from_append_error)?.ever > 0 {
         return Err(from_account_error(AccountError::AlreadySetUp));
     }
+    let name = args.name.trim();
+    let policy = school.policy_for_people().await;
+    if let Some(policy) = policy.as_deref().filter(|_| !args.yes) {
+        must_have_role(policy, name)?;
+    }
     let secrets = Secrets { no_input: args.no_input };
     let file = args.password.password_file.as_deref();
     let password = good_password(&secrets.choose("Password: ", file)?)?;
-    let name = args.name.trim();
     let made = log.accounts().set_up(&machine_account(), now(), name, &password).await;
     let code = made.map_err(from_account_error)?;
     let shown = visible(name);
@@ -52,8 +56,39 @@ pub(crate) async fn setup(school: &School, args: &SetupArgs) -> Result<Exit, Fai
         if key.exists() { "" } else { "; the filter makes it at its first start" }
     );
     say!("  next    schoolgate login {shown}");
-    warn_without_role(school.policy_for_people().await.as_deref(), name);
+    warn_without_role(policy.as_deref(), name);
     Ok(Exit::Ok)
+}
+
+/// The first administrator must be able to do something: nobody else could put the name into the policy,
+/// since that is signed off by people who have accounts.
+fn must_have_role(policy: &Policy, name: &str) -> Result<(), Failure> {
+    if policy.roles(name) != RoleSet::default() {
+        return Ok(());
+    }
+    let mut known: Vec<&str> = Vec::new();
+    for holder in Role::ALL.iter().flat_map(|role| policy.holders(*role)) {
+        if !known.iter().any(|other| same_person(other, holder)) {
+            known.push(holder);
+        }
+    }
+    let nearest = rules::nearest(name, known.iter().copied());
+    known.sort_by_key(|other| Some(*other) != nearest);
+    let names: Vec<String> =
+        known.iter().map(|name| format!("{name} ({})", role_words(policy, name))).collect();
+    let failure = Failure::usage(format!(
+        "[roles] of the policy does not name {name}: this account could do next to nothing"
+    ));
+    Err(match (nearest, names.is_empty()) {
+        (_, true) => failure.fix("put the name behind its role first, e.g. it = [\"NAME\"]"),
+        (Some(near), _) => failure
+            .fix(format!("did you mean {near}? schoolgate setup {near}"))
+            .detail(format!("named are: {}", names.join(", "))),
+        (None, _) => failure.fix(format!(
+            "set up one of those named: {}; or put the name into [roles] before the filter's first start",
+            names.join(", ")
+        )),
+    })
 }
 
 /// Tells of an account that may do next to nothing.
@@ -283,5 +318,37 @@ pub(crate) fn from_account_error(error: AccountError) -> Failure {
         }
         AccountError::Log(error) => from_append_error(error),
         _ => Failure::usage(what),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+mod tests {
+    use super::*;
+    use rules::category::Catalogue;
+
+    fn policy(roles: &str) -> Policy {
+        let text = format!(
+            "school = \"Example\"\ntimezone = \"Europe/London\"\norder = [\"pupil\", \"staff\"]\n\
+             [levels]\npupil = {{}}\nstaff = {{}}\n[roles]\n{roles}\n\
+             [unblock]\nauthorise = [\"dsl\"]\napply = \"automatic\"\nmax_days = 30\n"
+        );
+        Policy::parse(&text, "policy.toml", Catalogue::shipped(), &|_| Err("no file".into()))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_first_account_without_a_role_is_refused_with_the_name_that_was_meant() {
+        let policy = policy("it = [\"j.cho\"]\ndsl = [\"q.whitmore\", \"j.cho\"]");
+        assert!(must_have_role(&policy, "J.Cho").is_ok());
+        let said = must_have_role(&policy, "j.cgo").unwrap_err();
+        assert_eq!(said.exit, Exit::Usage);
+        let text = said.text();
+        assert!(text.contains("fix: did you mean j.cho? schoolgate setup j.cho"), "{text}");
+        let named = "named are: j.cho (";
+        assert!(text.contains(named) && text.contains("q.whitmore (dsl)"), "{text}");
+        assert_eq!(text.matches("j.cho (").count(), 1, "{text}");
+        let text = must_have_role(&policy, "somebody").unwrap_err().text();
+        assert!(text.contains("set up one of those named:"), "{text}");
     }
 }

@@ -79,6 +79,16 @@ fn set_up() -> (School, String) {
     (school, code)
 }
 
+#[test]
+fn a_first_account_that_may_do_nothing_is_refused_before_a_password_is_asked_for() {
+    let school = School::new();
+    let slip = school.run_plain("setup j.cgo", &[], b"");
+    assert_eq!(slip.code, USAGE, "{slip:?}");
+    assert!(slip.err.contains("did you mean j.cho? schoolgate setup j.cho"), "{slip:?}");
+    let meant = school.run_plain("setup n.ew --yes", &[], format!("{JOE}\n").as_bytes());
+    assert!(meant.code == OK && meant.err.contains("does not name n.ew"), "{meant:?}");
+}
+
 /// The same with q.whitmore logged in too.
 fn of_two() -> School {
     let (school, _) = set_up();

@@ -226,7 +226,8 @@ pub(crate) fn suggest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) 
 }
 
 /// The known word nearest to a mistyped one: at most a third of its letters away.
-pub(crate) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+#[must_use]
+pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let word = word.to_lowercase();
     let most = (word.chars().count() / 3).max(1);
     known

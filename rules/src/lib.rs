@@ -29,3 +29,5 @@ pub mod theme;
 pub mod time;
 pub mod unblock;
 pub mod visit;
+
+pub use document::nearest;

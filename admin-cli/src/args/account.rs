@@ -11,6 +11,9 @@ pub(crate) struct SetupArgs {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
+    /// Make it though `[roles]` of the policy does not name it: such an account may do next to nothing
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// Never ask anything; fail where an answer is needed
     #[arg(long)]
     pub(crate) no_input: bool,

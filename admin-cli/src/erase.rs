@@ -18,6 +18,7 @@ use jiff::Span;
 use jiff::civil::Date;
 use ledger::changes::ChangeLog;
 use ledger::pseudonym::Pseudonyms;
+use ledger::query::Filter;
 use ledger::retention::{KEPT_OPEN_DAYS, Outcome, Why};
 use rules::access::Role;
 use rules::change::{Event, LAPSE_SCHOOL_DAYS, same_person};
@@ -112,6 +113,8 @@ async fn ask(school: &School, of: &str, why: &str, change: &ChangeArgs) -> Resul
         .await?;
     let would = if change.dry_run { "would be " } else { "" };
     say!("{id}  {would}asked: erase what the requests of {} say", visible(name));
+    let fitting = Filter { user: Some(name.to_owned()), ..Filter::default() };
+    hold::tell_fitting(school, &snapshot, &fitting).await?;
     say!("  next  another person: schoolgate retention erase carry-out {id} --person NAME");
     if let Some(lapses) = lapses {
         say!("  lapses  {}", policy.clock().show(lapses));

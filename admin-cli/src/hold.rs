@@ -11,11 +11,14 @@ use crate::school::{
 };
 use crate::who::{look, person};
 use ledger::changes::ChangeLog;
-use rules::access::Role;
+use ledger::query::Filter;
+use proxy::snapshot::Snapshot;
+use rules::access::{KnownBy, Role, UserFacts};
 use rules::change::{Event, same_person};
 use rules::hold::{HoldId, HoldScope, Holds};
 use rules::site::Site;
 use rules::time::UnixMillis;
+use std::sync::Arc;
 
 /// Who makes, sees and lifts holds.
 const MAY_HOLD: &[Role] = &[Role::Dsl, Role::Head];
@@ -109,6 +112,13 @@ async fn add(
     let next = holds.last.checked_add(1).ok_or_else(|| Failure::fault("no number is left"))?;
     let id = HoldId(next);
     let words = scope.words(&|at| clock.show(at));
+    let fitting = Filter {
+        user: scope.person.clone(),
+        site: scope.site.clone(),
+        since: scope.from,
+        until: scope.until,
+        ..Filter::default()
+    };
     acting
         .append(|changes| match changes.size == size {
             true => Ok(vec![(by.clone(), Event::HoldAdded { id, scope, reason })]),
@@ -117,8 +127,70 @@ async fn add(
         .await?;
     let would = if change.dry_run { "would be " } else { "" };
     say!("{id}  {would}kept: {}", visible(&words));
+    // After the hold: what cannot be counted is held all the same.
+    tell_fitting(school, &snapshot, &fitting).await?;
     say!("  undo  another person: schoolgate retention hold lift {id} --reason TEXT");
     Ok(Exit::Ok)
+}
+
+/// Says how many records fit so far, where that can be counted, and warns of a name that nobody has: a slip
+/// would leave the records of the person who was meant as they are.
+pub(crate) async fn tell_fitting(
+    school: &School,
+    snapshot: &Snapshot,
+    fitting: &Filter,
+) -> Result<(), Failure> {
+    let count = count(school, fitting).await;
+    match count {
+        Some(1) => say!("  fits  1 record so far"),
+        Some(count) => say!("  fits  {count} records so far"),
+        None => {}
+    }
+    let Some(name) = fitting.user.as_deref().filter(|name| !is_known(snapshot, name)) else {
+        return Ok(());
+    };
+    let of_name = match count {
+        Some(0) => count_of_name(school, name).await,
+        count => count,
+    };
+    if of_name.is_none_or(|count| count == 0) {
+        let users = snapshot.users.iter().map(|user| &*user.facts.name);
+        let [what, fix] = doubt(name, of_name.is_some(), rules::nearest(name, users));
+        note!("warning: {}", visible(&what));
+        note!("  fix: {}", visible(&fix));
+    }
+    Ok(())
+}
+
+async fn count_of_name(school: &School, name: &str) -> Option<u64> {
+    count(school, &Filter { user: Some(name.to_owned()), ..Filter::default() }).await
+}
+
+/// How many records fit; `None` where the log cannot be read.
+async fn count(school: &School, filter: &Filter) -> Option<u64> {
+    let mut log = crate::log::open(school).await.ok()?;
+    let visitors = log.visitors(filter).await.ok()?;
+    Some(visitors.iter().map(|visitor| visitor.requests).sum())
+}
+
+/// Whether a user or a row of `[who]` has this name.
+fn is_known(snapshot: &Snapshot, name: &str) -> bool {
+    let facts = UserFacts { name: Arc::from(name), ..UserFacts::default() };
+    let nowhere = std::net::Ipv4Addr::UNSPECIFIED.into();
+    snapshot.users.find(name).is_some()
+        || snapshot.policy.identify(Some(&facts), nowhere).known_by == KnownBy::User
+}
+
+/// What is said of a name that no user has: a warning and what to do.
+fn doubt(name: &str, was_counted: bool, nearest: Option<&str>) -> [String; 2] {
+    let no_record = if was_counted { ", and no record has the name" } else { "" };
+    let what = format!("no user is called {name}{no_record}: this reaches nobody's records so far");
+    let fix = match nearest {
+        Some(near) => format!("did you mean {near}?"),
+        None => "check the name; names in the log: schoolgate log visitors --since \"this term\""
+            .to_owned(),
+    };
+    [what, fix]
 }
 
 async fn list(school: &School, who: &WhoArgs, print: &PrintArgs) -> Result<Exit, Failure> {

@@ -307,3 +307,29 @@ fn a_weekly_report_names_people_only_for_who_may_and_says_why() {
     );
     assert!(page.out.contains(&format!("{} sam.p", pseudonym.as_str().unwrap())), "{page:?}");
 }
+
+#[test]
+fn a_name_that_nobody_has_is_doubted_where_records_are_held_or_erased() {
+    let school = old_days();
+    school.user("sam.p", "ks2", &[]);
+    let reason = ["--reason", "the coroner asked for it"];
+    let hold = |name: &str| {
+        school.run(&format!("retention hold add --person {name} --by q.whitmore"), &reason)
+    };
+    let slip = hold("sam.pp");
+    assert_eq!(slip.code, OK, "a hold may come before its person: {slip:?}");
+    assert!(slip.out.contains("fits  0 records so far"), "{slip:?}");
+    assert!(slip.err.contains("warning: no user is called sam.pp, and no record has"), "{slip:?}");
+    assert!(slip.err.contains("fix: did you mean sam.p?"), "{slip:?}");
+    let right = hold("SAM.P");
+    assert!(!right.err.contains("warning: no user"), "{right:?}");
+    assert!(right.out.contains("fits  5 records so far"), "{right:?}");
+    let ask = |name: &str| {
+        let line = format!("retention erase ask {name} --by q.whitmore");
+        school.run(&line, &["--reason", "parents' letter of 3 March"])
+    };
+    let slip = ask("sam.pp");
+    assert!(slip.code == OK && slip.err.contains("warning: no user is called sam.pp"), "{slip:?}");
+    let right = ask("sam.p");
+    assert!(!right.err.contains("warning: no user"), "{right:?}");
+}

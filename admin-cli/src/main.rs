@@ -65,7 +65,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     proxy::leftovers::are_given_back_by(memory::give_back);
-    let exit = match run(Cli::parse()) {
+    let exit = match run(Cli::parse_from(shell::with_help(std::env::args_os()))) {
         Ok(exit) => exit,
         Err(failure) => {
             failure.print();

@@ -51,7 +51,7 @@ use std::path::PathBuf;
     max_term_width = 110
 )]
 pub(crate) struct Cli {
-    /// The machine file; without it ./schoolgate.toml, else the built-in example school
+    /// The machine file; without it ./schoolgate.toml, else the example school that `serve` made in ./state
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(subcommand)]
@@ -248,6 +248,28 @@ and the one-time code, where two-step log-in is on.")]
     Man(ManArgs),
 }
 
+impl Command {
+    /// Whether it says something without a school: what it is given is judged as the built-in example school
+    /// would judge it, or brings its school along.
+    pub(crate) fn works_without_school(&self) -> bool {
+        match self {
+            Command::Serve(_)
+            | Command::Config(_)
+            | Command::Check(_)
+            | Command::Completions(_)
+            | Command::Man(_) => true,
+            Command::Policy(command) => matches!(
+                command,
+                PolicyCommand::Validate { file: Some(_) } | PolicyCommand::Test { file: Some(_) }
+            ),
+            Command::Backup(command) => {
+                matches!(command, BackupCommand::Verify { .. } | BackupCommand::Restore { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
 /// How to print data.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
@@ -386,6 +408,7 @@ pub(crate) struct ManArgs {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 mod tests {
     use super::*;
     use clap::CommandFactory;
@@ -416,6 +439,20 @@ mod tests {
         let help = help.unwrap_or_default();
         let code = help.lines().nth(1).and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
         assert!(rules::code::RequestId::from_code(code).is_ok(), "{code}: {help}");
+    }
+
+    #[test]
+    fn only_what_needs_no_school_runs_where_there_is_none() {
+        let works = |line: &str| {
+            Cli::try_parse_from(line.split(' ')).unwrap().command.works_without_school()
+        };
+        for line in ["check x.test --as ks3", "policy test new.toml", "config validate", "serve"] {
+            assert!(works(&format!("schoolgate {line}")), "{line}");
+        }
+        for line in ["status", "setup j.cho", "policy test", "log query", "backup create b.tar.gz"]
+        {
+            assert!(!works(&format!("schoolgate {line}")), "{line}");
+        }
     }
 
     #[test]

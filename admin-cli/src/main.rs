@@ -82,8 +82,16 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Man(args) => shell::man(&args),
         Command::Serve(args) => serve::run(School::open(config)?, &args),
         Command::Config(command) => config::run(&School::open(config)?, &command),
-        Command::Doctor(args) => runtime()?.block_on(doctor::run(config, &args)),
+        Command::Doctor(args) => {
+            School::is_here(config)?;
+            runtime()?.block_on(doctor::run(config, &args))
+        }
         command => {
+            match School::is_here(config) {
+                Err(failure) if !command.works_without_school() => return Err(failure),
+                Err(_) => note!("no school in this folder: the built-in example school answers"),
+                Ok(()) => {}
+            }
             let asks_status = matches!(command, Command::Status(_));
             let school = School::open(config).map_err(|failure| match asks_status {
                 true => failure.detail("a running filter keeps the machine file that it had"),

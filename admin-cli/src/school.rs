@@ -37,6 +37,28 @@ impl School {
         Ok(School { config })
     }
 
+    /// Fails where no machine file is given and the current folder has neither one nor the state of the
+    /// built-in example school: what is asked would be answered of a school that nobody runs, made new.
+    pub(crate) fn is_here(config: Option<&Path>) -> Result<(), Failure> {
+        match Config::load(config) {
+            Ok(config) if config.demo && !config.state.is_dir() => {
+                let here = std::env::current_dir().unwrap_or_default();
+                let file = proxy::config::FILE_NAME;
+                Err(Failure::new(
+                    Exit::BadConfig,
+                    format!(
+                        "no school in this folder: {} has no {file} and no {}",
+                        here.display(),
+                        config.state.display()
+                    ),
+                )
+                .fix("name the machine file with --config FILE, or cd to the folder where schoolgate serve runs"))
+            }
+            // What is wrong with the file is said by whoever opens it.
+            _ => Ok(()),
+        }
+    }
+
     /// Policy, lists, people and changes as they are in force. Where the policy's file says something
     /// else, or has a fault, a warning says so.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, Failure> {

@@ -157,6 +157,33 @@ fn the_grammar_is_checked_and_documented() {
 }
 
 #[test]
+fn where_there_is_no_school_nothing_is_answered_of_another_one() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| {
+        let program = std::process::Command::new(env!("CARGO_BIN_EXE_schoolgate"))
+            .args(words)
+            .current_dir(nowhere.path())
+            .output()
+            .unwrap();
+        (program.status.code(), String::from_utf8_lossy(&program.stderr).into_owned())
+    };
+    for words in
+        [&["status"][..], &["doctor"], &["setup", "j.cho", "--no-input"], &["log", "query"]]
+    {
+        let (code, said) = run(words);
+        assert_eq!(code, Some(BAD_CONFIG), "{words:?}: {said}");
+        assert!(said.contains("no school in this folder: /"), "{words:?}: {said}");
+        assert!(said.contains("fix: name the machine file with --config FILE, or cd"), "{said}");
+        assert!(!nowhere.path().join("state").exists(), "{words:?} made one");
+    }
+    assert_eq!(run(&["config", "validate"]).0, Some(OK));
+    assert_eq!(run(&["help", "unblock"]).0, Some(OK));
+    let (code, said) = run(&["check", "library.test", "--as", "STAFF"]);
+    assert!(code == Some(OK) || code == Some(10), "{code:?}: {said}");
+    assert!(said.contains("the built-in example school answers"), "{said}");
+}
+
+#[test]
 fn a_change_log_missing_from_a_school_in_use_is_refused_and_says_what_to_do() {
     let school = School::new();
     school.log(&[("sam.p", "ks3", "library.test", "/", "education", true)]);

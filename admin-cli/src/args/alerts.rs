@@ -4,7 +4,7 @@ use super::{ChangeArgs, PrintArgs, ReportFormat, WhoArgs};
 use clap::{Subcommand, ValueEnum};
 use ledger::alerts::Outcome;
 use rules::alert::Severity;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
@@ -87,6 +87,20 @@ pub(crate) enum CaseFormat {
     Json,
 }
 
+impl CaseFormat {
+    /// The format that a file's name ends in, if it is one of these.
+    pub(crate) fn of_ending(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?.to_lowercase();
+        let ending = if ending == "htm" { "html" } else { &ending };
+        Self::from_str(ending, true).ok()
+    }
+
+    /// As `--format` says it.
+    pub(crate) fn word(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
 impl From<CaseFormat> for ReportFormat {
     fn from(format: CaseFormat) -> Self {
         match format {
@@ -112,9 +126,9 @@ pub(crate) enum CaseCommand {
         /// Why it is given out, in at least ten letters; recorded
         #[arg(long)]
         reason: String,
-        /// How to write it
-        #[arg(long, value_enum, default_value_t = CaseFormat::Csv)]
-        format: CaseFormat,
+        /// How to write it; as the file's name ends when not given, else CSV
+        #[arg(long, value_enum)]
+        format: Option<CaseFormat>,
         /// Into this new file, which nobody else on this machine can read
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,

@@ -230,8 +230,21 @@ pub(crate) fn range(
         ))
         .fix("give an --until after --since"));
     }
-    note!("range: {} to {}", clock.show(from), clock.show(to));
+    let left_out = until.map_or_else(|| left_out(clock, from, to, now()), |_| String::new());
+    note!("range: {} to {}{left_out}", clock.show(from), clock.show(to));
     Ok((from, to))
+}
+
+/// What is said of a range such as `yesterday`, which is over and leaves today out.
+fn left_out(clock: &SchoolClock, from: UnixMillis, to: UnixMillis, now: UnixMillis) -> String {
+    let today = clock.day(now);
+    match to <= clock.day_bounds(today).0 {
+        true => {
+            let first = clock.day(from);
+            format!(" (ends before today; --since {first} runs to now)")
+        }
+        false => String::new(),
+    }
 }
 
 /// The sentence for a person who may not do something, with whom to ask.
@@ -406,4 +419,24 @@ pub(crate) fn not_yet(what: &str, other: &str) -> Failure {
          helped with it or had it made (schoolgate account list)",
         visible(other)
     ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_that_leaves_today_out_says_so() {
+        let clock = SchoolClock::new("Europe/London", &[]).unwrap();
+        let now = clock.moment("2026-11-26T10:00:00Z", UnixMillis(0), false).unwrap();
+        let said = |since: &str| {
+            let (from, to) = clock.range(since, now).unwrap();
+            left_out(&clock, from, to, now)
+        };
+        assert_eq!(said("yesterday"), " (ends before today; --since 2026-11-25 runs to now)");
+        assert_eq!(said("last week"), " (ends before today; --since 2026-11-16 runs to now)");
+        assert_eq!(said("2026-11-25"), "");
+        assert_eq!(said("2h"), "");
+    }
 }

@@ -57,7 +57,8 @@ pub(crate) enum LogCommand {
         /// RFC 3339, a date, 2h, yesterday, "last week", "this term"; today when not given
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
-        /// First instant that is not wanted; now when not given
+        /// First instant that is not wanted; now when not given, but the end of a --since that is a whole day,
+        /// week, month or term ("yesterday", "last week")
         #[arg(long, value_name = "WHEN")]
         until: Option<String>,
         /// At most this many records, counted from the oldest (with --newest-first: the newest)
@@ -108,7 +109,8 @@ pub(crate) enum LogCommand {
         /// RFC 3339, a date, 2h, yesterday, "last week", "this term"; today when not given
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
-        /// First instant that is not wanted; now when not given
+        /// First instant that is not wanted; now when not given, but the end of a --since that is a whole day,
+        /// week, month or term ("yesterday", "last week")
         #[arg(long, value_name = "WHEN")]
         until: Option<String>,
         #[command(flatten)]
@@ -145,7 +147,8 @@ pub(crate) enum LogCommand {
         /// RFC 3339, a date, 2h, yesterday, "last week", "this term"; today when not given
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
-        /// First instant that is not wanted; now when not given
+        /// First instant that is not wanted; now when not given, but the end of a --since that is a whole day,
+        /// week, month or term ("yesterday", "last week")
         #[arg(long, value_name = "WHEN")]
         until: Option<String>,
         #[command(flatten)]

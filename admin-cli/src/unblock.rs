@@ -91,6 +91,16 @@ pub(crate) async fn run(school: &School, command: UnblockCommand) -> Result<Exit
     }
 }
 
+/// When it ends; of what does not end by itself, the day by which it is reviewed.
+fn until_words(ends: bool, until: UnixMillis, clock: &SchoolClock) -> String {
+    if ends {
+        return clock.show(until);
+    }
+    // A review by a day is due at the midnight after it.
+    let last = UnixMillis(until.0.saturating_sub(1));
+    format!("review {}", clock.civil(last).strftime("%-d %b %Y"))
+}
+
 /// The number that `U-0001` stands for.
 pub(crate) fn unblock_id(text: &str) -> Result<UnblockId, Failure> {
     numbered(text, 'U').map(UnblockId).ok_or_else(|| {
@@ -418,7 +428,10 @@ impl Desk<'_> {
                 Cell::text(&history.site),
                 Cell::text(history.scope.to_string()),
                 time(history.from),
-                time(history.until),
+                Cell::new(
+                    until_words(history.kind.ends(), history.until, clock),
+                    clock.rfc3339(history.until),
+                ),
                 Cell::text(&history.requested_by),
                 time(history.asked_at),
                 Cell::maybe(history.authorised.as_ref().map(|(_, by)| by.as_str())),
@@ -615,4 +628,20 @@ fn steps(history: &UnblockHistory, clock: &SchoolClock) -> Vec<(UnixMillis, Stri
     }
     steps.sort_by_key(|(at, _)| *at);
     steps
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_end_has_a_day_of_review_in_the_column_of_ends() {
+        let clock = SchoolClock::new("Europe/London", &[]).unwrap();
+        let at = |text: &str| clock.moment(text, UnixMillis(0), false).unwrap();
+        let midnight = at("2027-03-01T00:00:00Z");
+        assert_eq!(until_words(false, midnight, &clock), "review 28 Feb 2027");
+        assert_eq!(until_words(false, at("2027-02-28T09:00:00Z"), &clock), "review 28 Feb 2027");
+        assert_eq!(until_words(true, midnight, &clock), "Mon 1 Mar 2027 00:00 GMT");
+    }
 }

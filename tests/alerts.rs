@@ -137,7 +137,12 @@ fn an_urgent_sign_is_told_within_a_minute_without_a_name_and_what_is_done_about_
 
     let wrong = daemon.run(&["alerts", "assign", "A-0001", "j.cho", "--by", "q.whitmore"]);
     assert_eq!(wrong.code, 2, "{wrong:?}");
-    daemon.run(&["alerts", "assign", "A-0001", "q.whitmore", "--by", "q.whitmore"]).ok();
+    let absent = ["alerts", "assign", "A-0001", "a.fenn", "--dry-run", "--by", "q.whitmore"];
+    let absent = daemon.run(&absent).ok();
+    assert!(absent.err.contains("warning: a.fenn has no account"), "{absent:?}");
+    let there = ["alerts", "assign", "A-0001", "q.whitmore", "--by", "q.whitmore"];
+    let there = daemon.run(&there).ok();
+    assert!(!there.err.contains("has no account"), "{there:?}");
     assert_eq!(alerts(&daemon, &["--mine"]).len(), 1);
     let note = ["--note", "Spoke to Sam; parents come on Monday"];
     let review = ["alerts", "review", "A-0001", "--outcome", "parents", "--by", "q.whitmore"];

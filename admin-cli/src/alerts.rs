@@ -4,6 +4,7 @@ pub(crate) mod show;
 
 use crate::args::{AlertsCommand, ChangeArgs, PrintArgs, WhoArgs};
 use crate::failure::{Exit, Failure};
+use crate::login::from_account_error;
 use crate::output::{Cell, Column, Sheet, visible};
 use crate::school::{Acting, School, from_append_error, from_time_error, now};
 use crate::who::{look, person, subject_words};
@@ -145,12 +146,18 @@ async fn assign(
         ))
         .fix(format!("name one of: {}", visible(&names.join(", ")))));
     }
+    let account = log.accounts().find(user).await.map_err(from_account_error)?;
     let assigned = AlertEvent::Assigned { alert: id, to: user.to_owned() };
     let done = format!("assigned to {user}");
     handle(school, &log, &by, id, vec![NewEvent::new(&by, assigned)], &done, change).await?;
     let would = if change.dry_run { "would be " } else { "" };
     say!("{id}  {would}assigned to {}", visible(user));
     say!("  next  schoolgate alerts review {id} --outcome OUTCOME --note TEXT");
+    if account.is_none() {
+        let user = visible(user);
+        note!("warning: {user} has no account, and can neither see the alert nor review it");
+        note!("  fix: schoolgate account add {user}");
+    }
     Ok(Exit::Ok)
 }
 

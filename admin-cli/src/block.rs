@@ -202,19 +202,22 @@ pub(crate) fn known_scope(text: &str, snapshot: &Snapshot) -> Result<Scope, Fail
     if !known {
         return Err(bad());
     }
-    warn_of_unknown_group(&scope, snapshot);
+    if let Some([what, fix]) = unknown_group(&scope, snapshot) {
+        note!("warning: {}", visible(&what));
+        note!("  fix: {}", visible(&fix));
+    }
     Ok(scope)
 }
 
-/// Says that nobody is in a group or class: what is opened or closed for it then reaches nobody.
-pub(crate) fn warn_of_unknown_group(scope: &Scope, snapshot: &Snapshot) {
-    let Scope::Group(group) = scope else { return };
+/// That nobody is in a group or class, so that what is opened or closed for it reaches nobody; and what to do.
+pub(crate) fn unknown_group(scope: &Scope, snapshot: &Snapshot) -> Option<[String; 2]> {
+    let Scope::Group(group) = scope else { return None };
     let nowhere = std::net::Ipv4Addr::UNSPECIFIED.into();
     let facts = UserFacts { groups: Arc::from([group.clone()]), ..UserFacts::default() };
     let is_named = snapshot.policy.identify(Some(&facts), nowhere).known_by == KnownBy::Group;
     let is_in = |own: &String| own.eq_ignore_ascii_case(group);
     if is_named || snapshot.users.iter().any(|user| user.facts.groups.iter().any(is_in)) {
-        return;
+        return None;
     }
     let mut known: Vec<&str> = snapshot
         .users
@@ -223,17 +226,16 @@ pub(crate) fn warn_of_unknown_group(scope: &Scope, snapshot: &Snapshot) {
         .collect();
     known.sort_unstable();
     known.dedup();
-    note!(
-        "warning: nobody is in group \"{}\", and [who] does not name it: this reaches nobody",
-        visible(group)
-    );
-    match known.is_empty() {
-        true => note!("  fix: put people into it: schoolgate user add, or user import"),
+    let what =
+        format!("nobody is in group \"{group}\", and [who] does not name it: this reaches nobody");
+    let fix = match known.is_empty() {
+        true => "put people into it: schoolgate user add, or user import".to_owned(),
         false => {
             let known = first_of(known.into_iter().map(str::to_owned));
-            note!("  fix: check the name; groups with people in them are {}", visible(&known));
+            format!("check the name; groups with people in them are {known}")
         }
-    }
+    };
+    Some([what, fix])
 }
 
 /// The number in `B-0001`, `U-0001` or plain `1`.

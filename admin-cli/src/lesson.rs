@@ -2,7 +2,7 @@
 //! it, else by a request like any other.
 
 use crate::args::{ChangeArgs, LessonCommand};
-use crate::block::warn_of_unknown_group;
+use crate::block::unknown_group;
 use crate::check;
 use crate::companions::{self, Companions};
 use crate::failure::{Exit, Failure};
@@ -81,7 +81,14 @@ async fn start(
     }
     let site = Site::parse(wanted.site).map_err(|error| Failure::usage(error.to_string()))?;
     let scope = Scope::Group(class.to_owned());
-    warn_of_unknown_group(&scope, snapshot);
+    // A class that nobody is in is a slip: the lesson would open nothing, or wait for a yes to nothing.
+    match unknown_group(&scope, snapshot) {
+        Some([what, fix]) if !change.yes => {
+            return Err(Failure::usage(what).fix(format!("{fix}; or all the same: --yes")));
+        }
+        Some([what, _]) => note!("warning: {}", visible(&what)),
+        None => {}
+    }
     let at = now();
     let until = moment(clock, wanted.until, true)?;
     let reason = wanted.reason.unwrap_or_else(|| format!("a lesson with class {class}, by {by}"));

@@ -92,13 +92,13 @@ fn outside_of_the_standing_yes_a_lesson_is_a_request_and_locked_is_neither() {
 fn a_lesson_for_a_class_that_nobody_is_in_says_so_and_a_waiting_one_is_refused_not_ended() {
     let school = teaching();
     let line = "lesson start --open arcade.test --until 45m --by m.obi --class";
-    let nobody = ok(school.run(line, &["7X"]));
-    let said =
-        "warning: nobody is in group \"7X\", and [who] does not name it: this reaches nobody";
-    assert!(
-        nobody.err.contains(said) && nobody.err.contains("people in them are 7B"),
-        "{nobody:?}"
-    );
+    let slip = school.run(line, &["7X"]);
+    let said = "nobody is in group \"7X\", and [who] does not name it: this reaches nobody";
+    assert!(slip.code == USAGE && slip.err.contains(said), "{slip:?}");
+    assert!(slip.err.contains("people in them are 7B; or all the same: --yes"), "{slip:?}");
+    assert_eq!(ok(school.run("lesson list --json", &[])).out.trim(), "[]");
+    let nobody = ok(school.run(line, &["7X", "--yes"]));
+    assert!(nobody.err.contains(&format!("warning: {said}")), "{nobody:?}");
     for known in ["7b", "Year 7"] {
         let known = ok(school.run(line, &[known]));
         assert!(!known.err.contains("reaches nobody"), "{known:?}");

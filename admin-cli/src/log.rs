@@ -14,6 +14,7 @@ use ledger::query::{AccessLog, AccessRow, Cursor, Filter, Order, QueryError};
 use ledger::record::{Depth, End, Ended};
 use ledger::squid;
 use rules::access::Role;
+use rules::change::require_role;
 use rules::code::RequestId;
 use rules::decide::{ReasonCode, Verdict};
 use rules::policy::Policy;
@@ -564,7 +565,7 @@ pub(crate) async fn explain(school: &School, args: &ExplainArgs) -> Result<Exit,
     let (code, json) = (args.code.concat(), args.json);
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
-    look(school, policy, &args.who, READS_REQUESTS, "explain", &code).await?;
+    let by = look(school, policy, &args.who, READS_REQUESTS, "explain", &code).await?;
     let row = find(school, &code).await?;
     let clock = policy.clock();
     let host = rules::host::Host::parse(&row.host);
@@ -606,11 +607,12 @@ pub(crate) async fn explain(school: &School, args: &ExplainArgs) -> Result<Exit,
     say!("  when       {}", clock.show(row.at));
     say!("  level      {}", visible(&row.level));
     if let Some(initials) = initials {
-        say!(
-            "  person     {} (full name: schoolgate log show {})",
-            visible(&initials),
-            row.id.code()
-        );
+        // Said to those alone who may run it.
+        let further = match require_role(policy, &by, READS_LOG) {
+            Ok(()) => format!(" (full name: schoolgate log show {})", row.id.code()),
+            Err(_) => String::new(),
+        };
+        say!("  person     {}{further}", visible(&initials));
     }
     say!("  because    {}", words::sentence(row.reason));
     if let Some(rule) = &row.rule {

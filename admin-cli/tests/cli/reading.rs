@@ -52,6 +52,10 @@ fn the_log_is_filtered_paged_and_explained() {
 
     let explained = school.run("explain", &[&codes[0].to_lowercase()]);
     assert_eq!(explained.code, OK, "{explained:?}");
+    let by = |name: &str| school.run("explain --by", &[name, &codes[0]]).out;
+    assert!(by("j.cho").contains("full name: schoolgate log show"), "{}", by("j.cho"));
+    assert!(by("m.obi").contains("  person  "), "{}", by("m.obi"));
+    assert!(!by("m.obi").contains("log show"), "who may not run it: {}", by("m.obi"));
     assert!(
         explained.out.contains("BLOCKED") && explained.out.contains("own-games"),
         "{explained:?}"

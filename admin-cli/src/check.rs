@@ -102,7 +102,7 @@ pub(crate) async fn look_at(
 pub(crate) fn subject(snapshot: &Snapshot, text: &str) -> Result<Identity, Failure> {
     let policy = &snapshot.policy;
     let nowhere = Ipv4Addr::UNSPECIFIED.into();
-    if let Some(level) = policy.levels().id(text) {
+    if let Some(level) = policy.levels().named(text) {
         return Ok(Identity { level, known_by: KnownBy::Group, ..policy.identify(None, nowhere) });
     }
     if let Some(group) = text.strip_prefix('@').or_else(|| text.strip_prefix("group:")) {

@@ -193,6 +193,13 @@ impl Levels {
         self.by_name.get(name).copied()
     }
 
+    /// The level that a person means: of this name, else the one of this name in other capitals.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<LevelId> {
+        let same = |level: &Level| level.name.to_lowercase() == name.to_lowercase();
+        self.id(name).or_else(|| self.iter().find(|(_, level)| same(level)).map(|(id, _)| id))
+    }
+
     /// The level at a place of the same policy.
     #[must_use]
     pub fn get(&self, id: LevelId) -> &Level {

@@ -59,10 +59,11 @@ impl Scope {
         if name.is_empty() || name.chars().any(char::is_control) {
             return None;
         }
+        let level = policy.levels().named(name);
+        let level = level.map(|level| Scope::Level(policy.levels().get(level).name.clone()));
         match prefix {
-            "" if policy.levels().id(name).is_some() => Some(Scope::Level(name.to_owned())),
+            "" | "level" if level.is_some() => level,
             "" | "user" => Some(Scope::User(name.to_lowercase())),
-            "level" if policy.levels().id(name).is_some() => Some(Scope::Level(name.to_owned())),
             "group" => Some(Scope::Group(name.to_owned())),
             _ => None,
         }

@@ -94,6 +94,31 @@ fn an_unblock_goes_from_asked_to_live_to_ended() {
 }
 
 #[test]
+fn what_is_live_is_told_so_before_who_may_authorise_it() {
+    let policy = policy("automatic");
+    let mut changes = asked_by("j.cho", &policy);
+    let yes = authorise_unblock(&changes, &policy, ID, "q.whitmore", NOW).unwrap();
+    fold_all(&mut changes, NOW, yes);
+    for by in ["j.cho", "k.lane", "d.deputy"] {
+        let again = authorise_unblock(&changes, &policy, ID, by, NOW);
+        let is_told = matches!(again, Err(ChangeError::WrongState { state: "live", .. }));
+        assert!(is_told, "{by}: {again:?}");
+    }
+    let stranger = authorise_unblock(&changes, &policy, ID, "t.obi", NOW);
+    assert!(matches!(stranger, Err(ChangeError::NoRole { .. })), "{stranger:?}");
+}
+
+#[test]
+fn a_scope_names_a_level_in_any_capitals() {
+    let policy = policy("automatic");
+    for text in ["ks3", "KS3", "level:Ks3"] {
+        let scope = Scope::parse(text, &policy);
+        assert_eq!(scope, Some(Scope::Level("ks3".into())), "{text}");
+    }
+    assert_eq!(Scope::parse("KS9", &policy), Some(Scope::User("ks9".into())));
+}
+
+#[test]
 fn whoever_asked_cannot_authorise_whatever_the_case_of_the_name() {
     let policy = policy("automatic");
     let changes = asked_by("Q.WHITMORE ", &policy);

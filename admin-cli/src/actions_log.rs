@@ -36,6 +36,7 @@ pub(crate) async fn print(
     wanted: &Wanted<'_>,
     format: Format,
 ) -> Result<Exit, Failure> {
+    wanted.event.map_or(Ok(()), must_be_event)?;
     let (from, to) = range(clock, wanted.since, wanted.until, "today")?;
     let log = school.change_log().await?;
     let entries = log.entries_after(0).await.map_err(from_append_error)?;
@@ -56,6 +57,24 @@ pub(crate) async fn print(
         note!("no entries");
     }
     Ok(Exit::Ok)
+}
+
+/// A slip in an event's word would pass for "nothing happened".
+fn must_be_event(word: &str) -> Result<(), Failure> {
+    // What reads the log knows every word there is, and names them where one is none.
+    let read = serde_json::from_value::<Event>(serde_json::json!({ "event": word }));
+    let said = read.err().map(|error| error.to_string()).unwrap_or_default();
+    if !said.starts_with("unknown variant") {
+        return Ok(());
+    }
+    let (_, known) = said.split_once(", expected one of ").unwrap_or_default();
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let failure = Failure::usage(format!("no event called \"{word}\""));
+    let list = format!("one of {}", known.join(", "));
+    Err(match rules::nearest(word, known) {
+        Some(near) => failure.fix(format!("did you mean {near}?")).detail(list),
+        None => failure.fix(list),
+    })
 }
 
 fn is_wanted(entry: &ChangeEntry, event: &str, wanted: &Wanted<'_>) -> bool {
@@ -100,6 +119,17 @@ mod tests {
         let (word, detail) = words(&event, &clock).unwrap();
         assert_eq!(word, "user_banned");
         assert_eq!(detail, "reason: a; b; until: 1970-01-01T01:00:00.001+01:00; user: sam.p");
+    }
+
+    #[test]
+    fn a_word_that_is_no_events_is_refused_with_those_that_are() {
+        for word in ["looked", "user_banned", "unblock_asked", "serve_started"] {
+            assert!(must_be_event(word).is_ok(), "{word}");
+        }
+        let text = must_be_event("lookd").unwrap_err().text();
+        assert!(text.contains("no event called \"lookd\"\n  fix: did you mean looked?"), "{text}");
+        let text = must_be_event("nothing_like_it").unwrap_err().text();
+        assert!(text.contains("fix: one of ") && text.contains("user_banned, "), "{text}");
     }
 
     #[test]

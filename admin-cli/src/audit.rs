@@ -3,7 +3,7 @@
 mod told;
 
 use crate::args::{AuditCommand, ChangeArgs, LogFilters};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, unreadable};
 use crate::output::{json_text, visible};
 use crate::school::{School, from_append_error, now, range};
 use crate::who::{MAX_SUBJECT_CHARS, machine_account, named, person};
@@ -70,7 +70,7 @@ async fn run_verify(
     let read = |path: &PathBuf| {
         std::fs::read_to_string(path)
             .map(|text| (path.display().to_string(), text))
-            .map_err(|error| Failure::not_found(format!("{}: {error}", path.display())))
+            .map_err(|error| unreadable(Exit::NotFound, path, &error))
     };
     let snapshot = school.snapshot().await.ok();
     let clock = snapshot.as_ref().map(|snapshot| snapshot.policy.clock().clone());

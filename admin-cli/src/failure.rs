@@ -1,6 +1,8 @@
 //! How a command ends: the exit codes of the manual, and errors that say what, where and what to do.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::path::Path;
 
 /// How a command ends, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +133,18 @@ impl Failure {
     }
 }
 
+/// A file that was named and cannot be read.
+pub(crate) fn unreadable(exit: Exit, path: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(exit, format!("{}: {error}", path.display()));
+    match error.kind() {
+        ErrorKind::NotFound if path.is_absolute() => failure.fix("check the path"),
+        ErrorKind::NotFound => failure.fix("check the path; it is read from the current folder"),
+        ErrorKind::PermissionDenied => failure.fix("see that this user may read it"),
+        ErrorKind::IsADirectory => failure.fix("name a file, not a folder"),
+        _ => failure,
+    }
+}
+
 /// A reader that has gone away (`| head`) is no fault; any other write or read error is.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
@@ -160,6 +174,14 @@ mod tests {
             "error: you asked for U-0137, so you cannot authorise it\n  fix: ask Q. Whitmore (DSL)\n"
         );
         assert_eq!(failure.exit as u8, 4);
+    }
+
+    #[test]
+    fn a_missing_file_is_told_with_what_to_do() {
+        let missing = std::io::Error::from(ErrorKind::NotFound);
+        let text = unreadable(Exit::NotFound, Path::new("new.toml"), &missing).text();
+        assert!(text.starts_with("error: new.toml: "), "{text}");
+        assert!(text.contains("fix: check the path; it is read from the current folder"), "{text}");
     }
 
     #[test]

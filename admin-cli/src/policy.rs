@@ -1,7 +1,7 @@
 //! `policy`: looking at, testing, applying and rolling back the school's decisions.
 
 use crate::args::{ChangeArgs, PolicyCommand, ReplayArgs};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, unreadable};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use crate::replay;
 use crate::report::weekly::thousands;
@@ -339,7 +339,7 @@ fn from_policy_fault(fault: PolicyFault) -> Failure {
                 std::io::ErrorKind::NotFound => Exit::NotFound,
                 _ => Exit::BadConfig,
             };
-            Failure::new(exit, format!("{path}: {source}"))
+            unreadable(exit, Path::new(&path), &source)
         }
         PolicyFault::Policy(errors) => from_policy_errors(&errors),
         PolicyFault::ThemeWords(_) => Failure::new(Exit::BadConfig, fault.to_string()),

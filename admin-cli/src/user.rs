@@ -398,7 +398,7 @@ fn needs_reason(reason: &str) -> Result<(), Failure> {
 fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
     let exit =
         if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Fault };
-    Failure::new(exit, format!("{}: {error}", file.display()))
+    crate::failure::unreadable(exit, file, error)
 }
 
 fn from_user_error(error: UserError) -> Failure {

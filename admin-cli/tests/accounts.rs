@@ -65,14 +65,19 @@ fn files(school: &School, folder: &str) -> Vec<PathBuf> {
     files
 }
 
+/// The emergency code that a `setup` printed.
+fn code_of(made: &Ran) -> String {
+    let code =
+        made.out.lines().find_map(|line| line.strip_prefix("emergency code, shown this once: "));
+    code.unwrap_or_else(|| panic!("{made:?}")).to_owned()
+}
+
 /// A school with j.cho, who has set it up and is logged in; the emergency code.
 fn set_up() -> (School, String) {
     let school = School::new();
     let made = school.run_plain("setup j.cho", &[], format!("{JOE}\n").as_bytes());
     assert_eq!(made.code, OK, "{made:?}");
-    let code =
-        made.out.lines().find_map(|line| line.strip_prefix("emergency code, shown this once: "));
-    let code = code.unwrap_or_else(|| panic!("{made:?}")).to_owned();
+    let code = code_of(&made);
     let opened = school.run_plain("login j.cho", &[], format!("{JOE}\n").as_bytes());
     assert_eq!(opened.code, OK, "{opened:?}");
     assert!(opened.out.starts_with("logged in as j.cho (it) until "), "{opened:?}");
@@ -87,6 +92,12 @@ fn a_first_account_that_may_do_nothing_is_refused_before_a_password_is_asked_for
     assert!(slip.err.contains("did you mean j.cho? schoolgate setup j.cho"), "{slip:?}");
     let meant = school.run_plain("setup n.ew --yes", &[], format!("{JOE}\n").as_bytes());
     assert!(meant.code == OK && meant.err.contains("does not name n.ew"), "{meant:?}");
+    // The way out, as docs/accounts.md has it.
+    let code = format!("{}\n", code_of(&meant));
+    assert_eq!(school.run_plain("login --break-glass", &[], code.as_bytes()).code, OK);
+    let line = "account add j.cho --by break-glass";
+    let added = school.run_plain(line, &[], format!("{JOE}\n").as_bytes());
+    assert_eq!(added.code, OK, "{added:?}");
 }
 
 /// The same with q.whitmore logged in too.
@@ -150,11 +161,11 @@ fn setup_makes_the_first_account_once_and_shows_the_emergency_code_once() {
     assert!(said.contains("break_glass_made"), "{said}");
 
     let unnamed = School::new();
-    let made = unnamed.run_plain("setup x.y", &[], b"another good password\n");
+    let made = unnamed.run_plain("setup x.y --yes", &[], b"another good password\n");
     assert!(made.err.contains("[roles] of the policy does not name x.y"), "{made:?}");
     assert!(made.out.contains("state/audit/key.pub kept elsewhere"), "{made:?}");
     assert!(made.out.contains("at its first start"), "the key is not there yet: {made:?}");
-    let short = School::new().run_plain("setup x.y", &[], b"short\n");
+    let short = School::new().run_plain("setup j.cho", &[], b"short\n");
     assert_eq!(short.code, USAGE, "{short:?}");
     let file = School::new();
     file.write("first.txt", &format!("{JOE}\n"));

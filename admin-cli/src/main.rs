@@ -60,7 +60,7 @@ mod words;
 use args::{Cli, Command};
 use clap::Parser;
 use failure::{Exit, Failure};
-use school::School;
+use school::{Example, School};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -87,10 +87,14 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             runtime()?.block_on(doctor::run(config, &args))
         }
         command => {
-            match School::is_here(config) {
-                Err(failure) if !command.works_without_school() => return Err(failure),
-                Err(_) => note!("no school in this folder: the built-in example school answers"),
-                Ok(()) => {}
+            let example = match School::is_here(config) {
+                Err(_) if command.asks_any_school() => Some(Example::new()?),
+                Err(failure) if !command.brings_its_school() => return Err(failure),
+                _ => None,
+            };
+            if let Some(example) = &example {
+                note!("no school in this folder: the built-in example school answers");
+                return runtime()?.block_on(ask(&example.school()?, command));
             }
             let asks_status = matches!(command, Command::Status(_));
             let school = School::open(config).map_err(|failure| match asks_status {

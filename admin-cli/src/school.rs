@@ -14,7 +14,7 @@ use rules::decide::ReasonCode;
 use rules::inspect::CertificateFaults;
 use rules::policy::{Policy, PolicyError};
 use rules::time::{SchoolClock, TimeError, UnixMillis};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -129,6 +129,40 @@ impl School {
     /// The change log, opened for reading and appending.
     pub(crate) async fn change_log(&self) -> Result<ChangeLog, Failure> {
         ChangeLog::open(&self.config.state).await.map_err(from_append_error)
+    }
+}
+
+/// The built-in example school in a folder of its own, which goes away with it: where there is no school, an
+/// answer leaves none behind that later commands would take for one.
+pub(crate) struct Example {
+    folder: PathBuf,
+}
+
+impl Example {
+    /// Makes the folder.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let name = format!("schoolgate-example-{}-{}", std::process::id(), now().0);
+        let folder = std::env::temp_dir().join(name);
+        // A folder that somebody else has laid there is an error.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| Failure::fault(format!("{}: {error}", folder.display())))?;
+        Ok(Self { folder })
+    }
+
+    /// The school.
+    pub(crate) fn school(&self) -> Result<School, Failure> {
+        let config = Config::embedded(&self.folder).map_err(|error| from_config_error(&error))?;
+        Ok(School { config })
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // What is left behind is in a folder for what may be removed.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

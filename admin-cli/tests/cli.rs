@@ -181,6 +181,8 @@ fn where_there_is_no_school_nothing_is_answered_of_another_one() {
     let (code, said) = run(&["check", "library.test", "--as", "STAFF"]);
     assert!(code == Some(OK) || code == Some(10), "{code:?}: {said}");
     assert!(said.contains("the built-in example school answers"), "{said}");
+    assert!(!nowhere.path().join("state").exists(), "check made a school");
+    assert_eq!(run(&["status"]).0, Some(BAD_CONFIG), "after check too");
 }
 
 #[test]

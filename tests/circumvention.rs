@@ -1,7 +1,7 @@
 //! Ways round the filter, each as a client sends it: what comes of it, and what the log says.
 
 use crate::client::Client;
-use crate::daemon::{Daemon, GUEST, KS3, Plan, STAFF, repository};
+use crate::daemon::{Daemon, GUEST, KS3, Plan, STAFF, repository, wait_for};
 use crate::inspected::{Secure, authority};
 use serde::Deserialize;
 use serde_json::Value;
@@ -102,7 +102,11 @@ fn hiding_hello(name: &str) -> Vec<u8> {
 
 /// Sends one request and waits for what comes of it; the status of the answer.
 fn send(daemon: &Daemon, level: &str, request: &Request) -> u16 {
-    let mut client = Client::connect_from(address(level), daemon.proxy);
+    send_from(daemon, address(level), request)
+}
+
+fn send_from(daemon: &Daemon, from: IpAddr, request: &Request) -> u16 {
+    let mut client = Client::connect_from(from, daemon.proxy);
     let is_tunnel = request.wire[0].starts_with("CONNECT");
     let origin = if is_tunnel { daemon.origin.https } else { daemon.origin.http };
     let head = format!("{}\r\n\r\n", request.wire.join("\r\n"));
@@ -231,4 +235,140 @@ fn what_a_person_tried_can_be_counted() {
     ];
     let tried = daemon.run(&query).ok().lines();
     assert_eq!(tried.len(), 2, "{tried:#?}");
+}
+
+/// How somebody tries a technique, each time by another page or another server; `{n}` is which time it is.
+const DELIBERATE: [(&str, &[&str]); 9] = [
+    (
+        "vpn",
+        &["CONNECT s{n}.cloudflareclient.com:443 HTTP/1.1", "Host: s{n}.cloudflareclient.com:443"],
+    ),
+    (
+        "vpn",
+        &[
+            "GET http://plain.test/.well-known/masque/udp/192.0.2.{n}/443/ HTTP/1.1",
+            "Host: plain.test",
+        ],
+    ),
+    (
+        "remote_desktop",
+        &["CONNECT relay-{n}.net.anydesk.com:443 HTTP/1.1", "Host: relay-{n}.net.anydesk.com:443"],
+    ),
+    (
+        "tor",
+        &["CONNECT expyuzz{n}wqqyqhjn.onion:443 HTTP/1.1", "Host: expyuzz{n}wqqyqhjn.onion:443"],
+    ),
+    (
+        "web_proxy",
+        &[
+            "GET http://plain.test/x{n}/uggcf%3A%2F%2Fpnfvab.rknzcyr.pbz%2F HTTP/1.1",
+            "Host: plain.test",
+        ],
+    ),
+    // Of most web proxies nothing else is seen.
+    (
+        "web_proxy",
+        &[
+            "GET http://s{n}.example.net/uv/uv.bundle.js HTTP/1.1",
+            "Host: s{n}.example.net",
+            "Sec-Fetch-Dest: script",
+            "Sec-Fetch-Mode: no-cors",
+        ],
+    ),
+    (
+        "translated_copy",
+        &[
+            "GET http://casino-example-com.translate.goog/{n} HTTP/1.1",
+            "Host: casino-example-com.translate.goog",
+        ],
+    ),
+    (
+        "stored_copy",
+        &[
+            "GET http://web.archive.org/web/202{n}id_/https://casino.example.com/ HTTP/1.1",
+            "Host: web.archive.org",
+        ],
+    ),
+    (
+        "url_inside",
+        &[
+            "GET http://plain.test/fetch{n}/https://casino.example.com/ HTTP/1.1",
+            "Host: plain.test",
+        ],
+    ),
+];
+
+/// What browsers, phones and applications do by themselves.
+const BY_ITSELF: [(&str, &[&str]); 5] = [
+    ("doh", &["CONNECT s{n}.dns.nextdns.io:443 HTTP/1.1", "Host: s{n}.dns.nextdns.io:443"]),
+    ("dot", &["CONNECT s{n}.example.net:853 HTTP/1.1", "Host: s{n}.example.net:853"]),
+    ("private_relay", &["CONNECT mask.icloud.com:443 HTTP/1.1", "Host: mask.icloud.com:443"]),
+    ("raw_address", &["CONNECT 203.0.113.{n}:443 HTTP/1.1", "Host: 203.0.113.{n}:443"]),
+    ("hidden_name", &["CONNECT cloudflare-ech.com:443 HTTP/1.1", "Host: cloudflare-ech.com:443"]),
+];
+
+/// How often a sign makes a routine alert.
+const OFTEN: usize = 5;
+
+#[test]
+fn each_technique_that_is_tried_often_enough_is_an_alert_and_what_devices_do_by_themselves_is_none()
+{
+    let daemon = school();
+    let tried = |device: IpAddr, (reason, wire): (&str, &[&str]), time: usize| {
+        let fill = |line: &&str| line.replace("{n}", &time.to_string());
+        let request = Request {
+            what: format!("{reason} {time}"),
+            level: Vec::new(),
+            wire: wire.iter().map(fill).collect(),
+            hello: None,
+            reason: None,
+            categories: Vec::new(),
+        };
+        let status = send_from(&daemon, device, &request);
+        assert!([403, 200].contains(&status), "{}: {status}", request.what);
+    };
+    let device = |place: usize| IpAddr::from([127, 23, 9, 1 + u8::try_from(place).unwrap()]);
+    let alerts = || daemon.run(&["alerts", "list", "--jsonl", "--by", "q.whitmore"]).ok().lines();
+    let (often, phone) = (DELIBERATE.len(), device(DELIBERATE.len()));
+    for time in 1..=OFTEN {
+        for (place, way) in DELIBERATE.into_iter().enumerate() {
+            tried(device(place), way, time);
+        }
+        for way in BY_ITSELF {
+            for again in 0..OFTEN {
+                tried(phone, way, OFTEN * time + again);
+            }
+        }
+        if time < OFTEN {
+            // What is asked for within two seconds is one page.
+            std::thread::sleep(std::time::Duration::from_millis(2_100));
+        } else {
+            break;
+        }
+        let records = time * (often + BY_ITSELF.len() * OFTEN);
+        assert_eq!(daemon.wait_records(records).len(), records);
+        assert_eq!(alerts().len(), 0, "{time} times are not often enough");
+    }
+    wait_for("an alert of each", std::time::Duration::from_secs(60), || alerts().len() >= often);
+    let records = daemon.wait_records(OFTEN * (often + BY_ITSELF.len() * OFTEN));
+    for (reason, _) in DELIBERATE.iter().chain(&BY_ITSELF) {
+        let of_it = records.iter().filter(|it| it["reason"] == *reason && it["verdict"] == "block");
+        assert!(of_it.count() >= OFTEN, "{reason} was refused as something else");
+    }
+    let mut about = Vec::new();
+    for alert in alerts() {
+        assert_eq!(
+            (&alert["theme"], &alert["severity"]),
+            (&"circumvention".into(), &"routine".into()),
+            "{alert}"
+        );
+        let id = alert["alert"].as_str().unwrap();
+        let shown = daemon.run(&["alerts", "show", id, "--json", "--by", "q.whitmore"]).ok().json();
+        assert_eq!(shown["signs"], OFTEN, "{shown}");
+        about.push(shown["about"]["name"].as_str().unwrap().to_owned());
+    }
+    about.sort();
+    let mut everybody: Vec<String> = (0..often).map(|it| device(it).to_string()).collect();
+    everybody.sort();
+    assert_eq!(about, everybody, "each who tried, and not the device {phone}");
 }

@@ -7,7 +7,8 @@
 //!
 //! Browsers ask for much that nobody chose to see. What a page fetches by itself ([`visit`]) joins an
 //! episode without counting, and begins none, but where it is urgent; a page opened again within five
-//! minutes counts once. A device that invents addresses of its IPv6 network begins no episodes without end ([`Person`]).
+//! minutes counts once. Ways round the filter that devices try by themselves all day begin none either. A
+//! device that invents addresses of its IPv6 network begins no episodes without end ([`Person`]).
 
 mod day;
 mod person;

@@ -2,6 +2,7 @@
 
 use super::person::{Devices, Person};
 use super::sign::{Sign, Source};
+use super::theme::{CIRCUMVENTION, is_of_device, is_of_tool};
 use super::visit::{is_embedded, may_be_opened};
 use super::{BURST_MS, GAP_MS, REPEAT_MS};
 use crate::notes::WordsKind;
@@ -85,6 +86,10 @@ pub struct Episode {
     of_day: u32,
     /// When signs that are high counted, the last ones.
     high: VecDeque<UnixMillis>,
+    /// When signs that count came to be known and how severe each is, the last ones.
+    known: VecDeque<(UnixMillis, Severity)>,
+    /// When the last urgent one did, though it may be a repeat.
+    urgent: Option<UnixMillis>,
 }
 
 impl Episode {
@@ -105,8 +110,24 @@ impl Episode {
         }
     }
 
-    fn counts(&mut self, at: UnixMillis, sign: &Sign) {
+    /// Whether what came since somebody was done with it is to be told again: anything urgent, though it is a repeat,
+    /// a sign that is high, or as many of any kind as make a routine alert.
+    #[must_use]
+    pub fn is_due_again(&self, closed: UnixMillis, thresholds: Thresholds) -> bool {
+        let since = |at: UnixMillis| at > closed;
+        let mut severities = self.known.iter().filter(|(at, _)| since(*at)).map(|(_, it)| *it);
+        self.urgent.is_some_and(since)
+            || severities.clone().count() >= thresholds.routine as usize
+            || severities.any(|severity| severity >= Severity::High)
+    }
+
+    fn counts(&mut self, row: &AccessRow, sign: &Sign) {
+        let at = row.at;
         self.signs += 1;
+        if self.known.len() == MAX_TIMES {
+            self.known.pop_front();
+        }
+        self.known.push_back((known_at(row, sign), sign.severity));
         self.points = self.points.saturating_add(u32::from(sign.points));
         if sign.severity >= Severity::High {
             if self.high.len() == MAX_TIMES {
@@ -130,6 +151,8 @@ struct Track {
     pages: VecDeque<(u64, UnixMillis)>,
     /// What was last taken for a frame by its time alone, with when.
     framed: Option<(u64, UnixMillis)>,
+    /// What devices do by themselves that counted: each once a day.
+    habits: Vec<ReasonCode>,
 }
 
 impl Track {
@@ -237,7 +260,10 @@ impl EpisodeDay {
         let key = (person.clone(), sign.theme.clone());
         let is_known = self.tracks.contains_key(&key);
         let may_be_opened = may_be_opened(row, sign.source);
-        if !is_known && is_noise && !may_be_opened && sign.severity < Severity::Urgent {
+        // A device asks all day long: it tells something only of somebody who tries other ways too, and once.
+        let is_habit = sign.theme == CIRCUMVENTION && is_of_device(row);
+        let is_idle = is_noise && !may_be_opened && sign.severity < Severity::Urgent;
+        if !is_known && (is_idle || is_habit) {
             return None;
         }
         let track = self.tracks.entry(key).or_default();
@@ -252,6 +278,9 @@ impl EpisodeDay {
                 && row.at.0 > episode.first.0.saturating_sub(GAP_MS)
         });
         let begins = open.is_none();
+        if is_habit && (begins || is_noise || track.habits.contains(&row.reason)) {
+            return None;
+        }
         if begins && sign.severity < Severity::Urgent {
             if is_noise {
                 return None;
@@ -263,10 +292,15 @@ impl EpisodeDay {
         }
         // The one urgent sign must count, whatever it is.
         let counts = (!is_noise && track.is_new(page, sign, row.at)) || begins;
-        if counts {
-            track.signs += 1;
+        if is_habit {
+            if !counts {
+                return None;
+            }
+            track.habits.push(row.reason);
+        } else if counts {
             track.counted = Some(row.at);
         }
+        track.signs += u32::from(counts);
         let place = open.unwrap_or(self.episodes.len());
         track.open = Some(place);
         let of_day = track.signs;
@@ -287,13 +321,17 @@ impl EpisodeDay {
                 records: Vec::new(),
                 of_day: 0,
                 high: VecDeque::new(),
+                known: VecDeque::new(),
+                urgent: None,
             });
         }
         let episode = &mut self.episodes[place];
         let is_worse = sign.severity > episode.severity;
         episode.severity = episode.severity.max(sign.severity);
         episode.first = episode.first.min(row.at);
-        episode.last = episode.last.max(row.at);
+        if !is_habit {
+            episode.last = episode.last.max(row.at);
+        }
         episode.requests = episode.requests.saturating_add(1);
         episode.strongest = episode.strongest.max(sign.source);
         episode.of_day = of_day;
@@ -301,9 +339,13 @@ impl EpisodeDay {
             episode.records.push((row.cursor.sequence, row.id));
         }
         if counts {
-            episode.counts(row.at, sign);
+            episode.counts(row, sign);
         }
-        (counts || is_worse).then_some(place)
+        let is_urgent = sign.severity == Severity::Urgent;
+        if is_urgent {
+            episode.urgent = episode.urgent.max(Some(known_at(row, sign)));
+        }
+        (counts || is_worse || is_urgent).then_some(place)
     }
 }
 
@@ -325,11 +367,22 @@ fn judged(row: &AccessRow, sign: &Sign) -> (Sign, bool) {
 
 /// Whether a sign counts though a page asked for what it is of.
 fn is_kept(row: &AccessRow, sign: &Sign) -> bool {
-    row.reason == ReasonCode::Locked && row.visit == Visit::Part && sign.source == Source::Site
+    let is_locked = row.reason == ReasonCode::Locked && row.visit == Visit::Part;
+    sign.source == Source::Site
+        && (is_locked
+            || sign.theme == CIRCUMVENTION && row.visit != Visit::Frame && is_of_tool(row))
 }
 
-/// What tells a repeat by: the page, or the words that somebody typed. `None`: these are not known, and not told
-/// by the address.
+/// When a sign came to be known: what a page or an assistant says, as the last of it was read, which may be long after
+/// it was asked for.
+fn known_at(row: &AccessRow, sign: &Sign) -> UnixMillis {
+    let is_read = matches!(sign.source, Source::Page | Source::Reply | Source::Prompt);
+    let took = row.ended.filter(|_| is_read).map_or(0, |ended| ended.duration_us / 1_000);
+    UnixMillis(row.at.0.saturating_add(i64::try_from(took).unwrap_or(i64::MAX)))
+}
+
+/// What tells a repeat by: the page, or the words that somebody typed; of a way round by what it fetches, the site.
+/// `None`: these are not known, and not told by the address.
 fn page_of(row: &AccessRow, sign: &Sign) -> Option<u64> {
     let words = row.words.as_ref().map(|words| words.text.trim().to_lowercase());
     let typed = words.filter(|_| sign.source.is_typed());
@@ -341,6 +394,9 @@ fn page_of(row: &AccessRow, sign: &Sign) -> Option<u64> {
     let mut hasher = std::hash::DefaultHasher::new();
     match typed {
         Some(words) => words.hash(&mut hasher),
+        None if sign.theme == CIRCUMVENTION && is_of_tool(row) && is_embedded(row, sign.source) => {
+            row.host.hash(&mut hasher);
+        }
         None => (&row.host, &row.path).hash(&mut hasher),
     }
     Some(hasher.finish())

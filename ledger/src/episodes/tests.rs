@@ -322,23 +322,194 @@ fn the_same_search_counts_once_in_five_minutes_and_what_is_still_being_typed_not
     assert_eq!(signs_of(&rows[2], 1), []);
 }
 
+/// Who wants to open a site of suicide says so whatever rule was the first to say no; of what is routine the level might
+/// be allowed the site, so that only a category that decided counts. What was refused after its category was allowed
+/// is no more of a sign than having opened it.
 #[test]
-fn categories_are_signs_only_where_they_decided() {
+fn urgent_and_high_categories_are_signs_whatever_rule_refused_and_routine_ones_where_they_decided()
+{
     let blocked = row(0, 0, None, "a.example", "csam");
     let cases = [
-        (Verdict::Block, ReasonCode::Locked, 1),
-        (Verdict::Block, ReasonCode::Category, 1),
-        (Verdict::Block, ReasonCode::Banned, 0),
-        (Verdict::Block, ReasonCode::OutsideTimes, 0),
-        (Verdict::Allow, ReasonCode::Allowed, 0),
+        (Verdict::Block, ReasonCode::Locked, [1, 1, 1]),
+        (Verdict::Block, ReasonCode::Category, [1, 1, 1]),
+        (Verdict::Block, ReasonCode::NotNominated, [1, 1, 1]),
+        (Verdict::Block, ReasonCode::NotOnList, [1, 1, 0]),
+        (Verdict::Block, ReasonCode::Banned, [1, 1, 0]),
+        (Verdict::Block, ReasonCode::SiteBlocked, [1, 1, 0]),
+        (Verdict::Block, ReasonCode::OutsideTimes, [1, 1, 0]),
+        // Beside that it is a way round.
+        (Verdict::Block, ReasonCode::TranslatedCopy, [2, 2, 1]),
+        (Verdict::Block, ReasonCode::StoredCopy, [2, 2, 1]),
+        (Verdict::Block, ReasonCode::UrlInside, [2, 2, 1]),
+        (Verdict::Block, ReasonCode::TlsExpired, [0, 0, 0]),
+        (Verdict::Block, ReasonCode::SignIn, [0, 0, 0]),
+        (Verdict::Allow, ReasonCode::Allowed, [0, 0, 0]),
+        (Verdict::Allow, ReasonCode::Unblock, [0, 0, 0]),
     ];
     for (verdict, reason, expected) in cases {
-        let row = AccessRow { verdict, reason, ..blocked.clone() };
-        assert_eq!(category_signs(&row).len(), expected, "{reason:?}");
+        for (category, expected) in ["suicide", "drugs", "adult"].into_iter().zip(expected) {
+            let categories = vec![category.to_owned()];
+            let row = AccessRow { verdict, reason, categories, ..blocked.clone() };
+            assert_eq!(category_signs(&row).len(), expected, "{reason:?} {category}");
+        }
     }
     let both = AccessRow { categories: vec!["gore".into(), "dangerous-acts".into()], ..blocked };
     let signs = category_signs(&both);
     assert_eq!((signs.len(), signs[0].severity), (1, High), "one theme, the higher severity");
+}
+
+/// Somebody is kept from a way round.
+fn way_round(sequence: i64, at: i64, host: &str, reason: ReasonCode) -> AccessRow {
+    AccessRow { reason, ..row(sequence, at, Some("sam.p"), host, "uncategorised") }
+}
+
+#[test]
+fn every_technique_that_was_refused_is_a_routine_sign_of_ways_round_and_only_one() {
+    use rules::circumvent::Technique;
+    let reasons: Vec<ReasonCode> =
+        Technique::all().map(Technique::code).chain([ReasonCode::EncryptedHello]).collect();
+    assert_eq!(reasons.len(), 13);
+    for reason in reasons {
+        let mut row = way_round(0, 0, "a.example", reason);
+        row.categories = vec!["vpn".to_owned(), "proxy".to_owned()];
+        let signs: Vec<_> =
+            category_signs(&row).into_iter().map(|it| (it.theme, it.severity)).collect();
+        assert_eq!(signs, [("circumvention".to_owned(), Routine)], "{reason:?}");
+        row.verdict = Verdict::Allow;
+        assert_eq!(category_signs(&row), [], "{reason:?}");
+    }
+}
+
+#[test]
+fn who_tries_ways_round_is_an_alert_and_what_devices_do_all_day_by_themselves_is_none() {
+    use ReasonCode::{
+        Doh, Dot, EncryptedHello, HiddenName, PrivateRelay, RawAddress, RemoteDesktop, StoredCopy,
+        Tor, TranslatedCopy, UrlInside, Vpn, WebProxy,
+    };
+    let due = |rows: &[AccessRow]| {
+        taken(rows).episodes().last().and_then(|it| it.due(Thresholds::default()))
+    };
+    let tries = |reason: ReasonCode, times: i64, visit: Visit| -> Vec<AccessRow> {
+        let row = |place: i64| AccessRow {
+            visit,
+            ..way_round(place, place * MINUTE, &format!("s{place}.example"), reason)
+        };
+        (0..times).map(row).collect()
+    };
+    for reason in [Vpn, RemoteDesktop, Tor, WebProxy, TranslatedCopy, StoredCopy, UrlInside] {
+        for visit in [Visit::Opened, Visit::Unknown] {
+            assert_eq!(due(&tries(reason, 4, visit)), None, "{reason:?}");
+            assert_eq!(due(&tries(reason, 5, visit)), Some(Routine), "{reason:?}");
+        }
+        // A program that asks again and again.
+        let mut again = tries(reason, 240, Visit::Unknown);
+        for (place, row) in again.iter_mut().enumerate() {
+            (row.host, row.at) = ("s.example".to_owned(), UnixMillis(place as i64 * 5_000));
+        }
+        let day = taken(&again);
+        assert_eq!((day.episodes()[0].signs, day.episodes()[0].requests), (4, 240));
+    }
+    let own = [Doh, Dot, PrivateRelay, RawAddress, HiddenName, EncryptedHello];
+    for reason in own {
+        assert_eq!(taken(&tries(reason, 400, Visit::Unknown)).episodes(), [], "{reason:?}");
+        assert_eq!(due(&tries(reason, 5, Visit::Opened)), Some(Routine), "{reason:?}");
+    }
+    // All of them, again and again.
+    let mut all: Vec<AccessRow> = Vec::new();
+    for place in 0..360 {
+        let reason = own[place as usize % own.len()];
+        all.push(way_round(place, place * MINUTE, &format!("s{place}.example"), reason));
+    }
+    assert_eq!(taken(&all).episodes(), []);
+
+    // Beside what somebody tries each counts once a day, and goes on no episode.
+    let mut all: Vec<AccessRow> = Vec::new();
+    for place in 0..60 {
+        let reason = [Doh, PrivateRelay][place as usize % 2];
+        all.push(way_round(place, place * MINUTE, "d.example", reason));
+    }
+    for (place, at) in [(60, 0), (61, 10 * MINUTE), (62, 59 * MINUTE)] {
+        all.push(way_round(place, at + 30_000, &format!("s{place}.example"), Vpn));
+    }
+    all.sort_by_key(|row| row.at);
+    let day = taken(&all);
+    let made: Vec<_> = day
+        .episodes()
+        .iter()
+        .map(|it| (it.signs, it.requests, it.due(Thresholds::default())))
+        .collect();
+    assert_eq!(made, [(4, 4, None), (1, 1, Some(Routine))]);
+}
+
+#[test]
+fn a_web_proxys_own_scripts_tell_of_it_once_in_five_minutes_and_parts_of_other_pages_do_not() {
+    use ReasonCode::{RemoteDesktop, UrlInside, Vpn, WebProxy};
+    let fetched = |reason, rule: Option<&str>, visit, path: &str| {
+        let row = |place: i64| AccessRow {
+            rule: rule.map(str::to_owned),
+            visit,
+            path: Some(format!("/{place}{path}")),
+            ..way_round(place, place * 10_000, "games.example", reason)
+        };
+        let rows: Vec<_> = (0..40).map(row).collect();
+        taken(&rows).episodes().iter().map(|it| (it.signs, it.requests)).collect::<Vec<_>>()
+    };
+    let found = Some("circumvention: Ultraviolet");
+    for (reason, rule, visit, path, expected) in [
+        (WebProxy, found, Visit::Part, "/uv/uv.bundle.js", vec![(2, 40)]),
+        (WebProxy, found, Visit::Unknown, "/uv/uv.bundle.js", vec![(2, 40)]),
+        (RemoteDesktop, found, Visit::Part, "/websockify", vec![(2, 40)]),
+        // Known by a list alone; an advertisement; a picture whose place stands in a path.
+        (WebProxy, None, Visit::Part, "/a.png", vec![]),
+        (Vpn, found, Visit::Part, "/a.png", vec![]),
+        (UrlInside, found, Visit::Part, "/a.png", vec![]),
+    ] {
+        assert_eq!(fetched(reason, rule, visit, path), expected, "{reason:?} {rule:?} {visit:?}");
+    }
+}
+
+#[test]
+fn what_came_since_an_alert_was_closed_is_due_again_if_it_is_urgent_high_or_often_enough() {
+    let thresholds = Thresholds::default();
+    let again = |rows: &[AccessRow], closed: i64| {
+        let day = taken(rows);
+        day.episodes().last().is_some_and(|it| it.is_due_again(UnixMillis(closed), thresholds))
+    };
+    let minutes = [0, 1, 2, 3, 4, 10, 11, 12, 13, 14];
+    for (category, closed, expected) in [
+        ("suicide", 14, false),
+        ("suicide", 13, true),
+        ("drugs", 14, false),
+        ("drugs", 13, true),
+        ("adult", 9, true),
+        ("adult", 10, false),
+    ] {
+        let rows = at_minutes(&minutes, category);
+        assert_eq!(again(&rows, closed * MINUTE), expected, "{category} {closed}");
+    }
+    // The same page again within five minutes counts where it is urgent.
+    for (category, expected) in [("suicide", true), ("drugs", false)] {
+        let mut rows = at_minutes(&[0, 3], category);
+        rows[1].host = rows[0].host.clone();
+        assert_eq!(again(&rows, MINUTE), expected, "{category}");
+    }
+    // What a page says came when it had been read, not when it was asked for.
+    let mut day = EpisodeDay::new(DAY);
+    let mut read = row(0, 0, Some("sam.p"), "a.example", "education");
+    let (end, depth) = (crate::record::End::Complete, None);
+    let duration_us = 20 * 60_000_000;
+    read.ended = Some(crate::record::Ended {
+        end,
+        status: 200,
+        bytes_up: 0,
+        bytes_down: 0,
+        duration_us,
+        depth,
+    });
+    let sign = Sign { theme: "drugs".into(), points: 40, source: Source::Page, severity: High };
+    day.take(&read, &[sign]);
+    assert!(day.episodes()[0].is_due_again(UnixMillis(19 * MINUTE), thresholds));
+    assert!(!day.episodes()[0].is_due_again(UnixMillis(20 * MINUTE), thresholds));
 }
 
 #[test]

@@ -7,10 +7,18 @@
 use super::sign::{Sign, Source};
 use crate::query::AccessRow;
 use rules::alert::Severity::{self, High, Routine, Urgent};
+use rules::circumvent::{Technique, is_attempt};
 use rules::decide::{ReasonCode, Verdict};
+use rules::visit::Visit;
 
 /// Points of a blocked site. It is a weak sign: people follow links without knowing where they lead.
 const SITE_POINTS: u16 = 10;
+
+/// How the rule of a record begins that the pack of techniques was refused by.
+const FOUND_BY: &str = "circumvention: ";
+
+/// The theme of ways round the filter.
+pub(super) const CIRCUMVENTION: &str = "circumvention";
 
 /// Category, theme, severity.
 const CATEGORIES: [(&str, &str, Severity); 25] = [
@@ -37,8 +45,8 @@ const CATEGORIES: [(&str, &str, Severity); 25] = [
     ("gore", "violence", Routine),
     ("adult", "pornography", Routine),
     ("mature", "pornography", Routine),
-    ("vpn", "circumvention", Routine),
-    ("proxy", "circumvention", Routine),
+    ("vpn", CIRCUMVENTION, Routine),
+    ("proxy", CIRCUMVENTION, Routine),
 ];
 
 /// Short name, name for people.
@@ -53,7 +61,7 @@ const TITLES: [(&str, &str); 12] = [
     ("self-harm", "Self-harm"),
     ("suicide", "Suicide"),
     ("violence", "Violence"),
-    ("circumvention", "Ways round the filter"),
+    (CIRCUMVENTION, "Ways round the filter"),
     ("ai-misuse", "Misuse of AI"),
 ];
 
@@ -63,20 +71,28 @@ pub fn theme_title(theme: &str) -> &str {
     TITLES.iter().find(|(name, _)| *name == theme).map_or(theme, |(_, title)| title)
 }
 
-/// The signs that a blocked access carries by its categories, one for each theme. What was blocked for
-/// another reason (a ban, the school's own block, a time of day) is none: the category did not decide.
+/// The signs that a blocked access carries by its categories and its reason, one for each theme.
+///
+/// Whoever wants to open a site of suicide says so whatever rule was the first to say no: the list of the youngest, a
+/// translated copy, a ban, the school's own block. So where the category did not decide, those that are urgent or high
+/// count all the same, and routine ones do not, as the level may be allowed them. What was refused behind a decision that
+/// allowed the category, such as a certificate or a file, is no sign, as opening it would have been none.
+///
+/// A way round the filter that was refused is a sign by itself, whatever the site.
 #[must_use]
 pub fn category_signs(row: &AccessRow) -> Vec<Sign> {
-    let decided =
-        matches!(row.reason, ReasonCode::Locked | ReasonCode::Category | ReasonCode::NotNominated);
-    if row.verdict != Verdict::Block || !decided {
+    let Some(least) = least_severity(row.reason).filter(|_| row.verdict == Verdict::Block) else {
         return Vec::new();
-    }
+    };
     let mut signs: Vec<Sign> = Vec::new();
-    for (category, theme, severity) in CATEGORIES {
-        if !row.categories.iter().any(|name| name == category) {
-            continue;
-        }
+    let by_category = CATEGORIES
+        .into_iter()
+        .filter(|(category, _, severity)| {
+            *severity >= least && row.categories.iter().any(|name| name == category)
+        })
+        .map(|(_, theme, severity)| (theme, severity));
+    let by_reason = is_attempt(row.reason).then_some((CIRCUMVENTION, Routine));
+    for (theme, severity) in by_category.chain(by_reason) {
         match signs.iter_mut().find(|sign| sign.theme == theme) {
             Some(sign) => sign.severity = sign.severity.max(severity),
             None => signs.push(Sign {
@@ -88,4 +104,45 @@ pub fn category_signs(row: &AccessRow) -> Vec<Sign> {
         }
     }
     signs
+}
+
+/// From which severity on a category of what was refused for this reason is a sign; `None`: the reason has nothing to
+/// do with what somebody wanted to open.
+fn least_severity(reason: ReasonCode) -> Option<Severity> {
+    match reason {
+        ReasonCode::Locked | ReasonCode::Category | ReasonCode::NotNominated => Some(Routine),
+        ReasonCode::Banned
+        | ReasonCode::SiteBlocked
+        | ReasonCode::NotOnList
+        | ReasonCode::OutsideTimes => Some(High),
+        reason => is_attempt(reason).then_some(High),
+    }
+}
+
+/// Whether a device does such a thing by itself, day in, day out, because it was made to: names looked up out of sight,
+/// Private Relay, a hidden name, an application's server that is asked for by its address. Not where somebody opened it
+/// as a page.
+pub(super) fn is_of_device(row: &AccessRow) -> bool {
+    let is_habit = row.reason == ReasonCode::EncryptedHello
+        || Technique::of(row.reason).is_some_and(|technique| {
+            matches!(
+                technique,
+                Technique::Doh
+                    | Technique::Dot
+                    | Technique::PrivateRelay
+                    | Technique::RawAddress
+                    | Technique::HiddenName
+            )
+        });
+    is_habit && row.visit != Visit::Opened
+}
+
+/// Whether a refused access tells of a way round by what it is, whoever asked: of a web proxy nothing is seen but its
+/// scripts and sockets, and of another computer's screen or of Tor little more, all of it fetched by a page. It is so
+/// only where the pack of techniques knows it, as lists call also sites so whose pictures stand in ordinary pages; and
+/// VPNs advertise.
+pub(super) fn is_of_tool(row: &AccessRow) -> bool {
+    let is_tool =
+        matches!(row.reason, ReasonCode::WebProxy | ReasonCode::RemoteDesktop | ReasonCode::Tor);
+    is_tool && row.rule.as_deref().is_some_and(|rule| rule.starts_with(FOUND_BY))
 }

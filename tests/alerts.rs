@@ -253,6 +253,56 @@ fn neither_a_server_that_is_down_nor_a_kill_loses_or_repeats_what_is_to_be_told(
 }
 
 #[test]
+fn what_comes_after_an_alert_was_closed_opens_it_again_and_is_told_again_once() {
+    let (hook, posted) = webhook();
+    let port = free_port();
+    let mut daemon = school(port, hook);
+    let _mail = MailServer::start(&daemon, port, "localhost", "right horse");
+    let told = |daemon: &Daemon, times: usize| {
+        wait_for("mail to both", WITHIN, || {
+            ["lead@school.example", "head@school.example"]
+                .iter()
+                .all(|address| mails_to(daemon, address) == times)
+        });
+        wait_for("everything delivered", PATIENCE, || {
+            daemon.ops_get("/metrics").unwrap().text().contains("proxy_alerts_undelivered 0")
+        });
+    };
+    open(&daemon, "sam", "forbidden.test", "/a");
+    posted.recv_timeout(WITHIN).unwrap();
+    told(&daemon, 1);
+    // While it is open more of the same is told to nobody.
+    open(&daemon, "sam", "forbidden.test", "/b");
+    assert!(posted.recv_timeout(Duration::from_secs(2)).is_err());
+    let review = ["alerts", "review", "A-0001", "--outcome", "spoken", "--by", "q.whitmore"];
+    daemon.run(&[&review[..], &["--note", "Spoke to Sam"]].concat()).ok();
+    assert_eq!(alerts(&daemon, &[])[0]["state"], "closed");
+
+    open(&daemon, "sam", "forbidden.test", "/c");
+    let body = posted.recv_timeout(WITHIN).unwrap();
+    assert!(
+        body.contains("\"alert\":\"A-0001\"") && body.contains("\"severity\":\"urgent\""),
+        "{body}"
+    );
+    told(&daemon, 2);
+    let listed = alerts(&daemon, &["--open"]);
+    assert_eq!((listed.len(), &listed[0]["state"]), (1, &"open".into()), "{listed:?}");
+    let shown =
+        daemon.run(&["alerts", "show", "A-0001", "--json", "--by", "q.whitmore"]).ok().json();
+    assert_eq!(shown["told"].as_array().unwrap().len(), 6, "both tellings: {shown}");
+    let before = mails(&daemon);
+    let ids: std::collections::BTreeSet<&str> =
+        before.lines().filter(|line| line.starts_with("Message-ID")).collect();
+    assert_eq!(ids.len(), 4, "a mail program must not take the second for the first: {ids:?}");
+    daemon.kill();
+    daemon.start_again();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(mails(&daemon), before, "it is told once");
+    assert_eq!(alerts(&daemon, &[]).len(), 1);
+    daemon.run(&review).ok();
+}
+
+#[test]
 fn one_sign_of_high_severity_is_none_two_are_and_what_is_routine_is_told_to_nobody() {
     let (hook, posted) = webhook();
     let daemon = school(free_port(), hook);

@@ -119,7 +119,7 @@ async fn follow(with: Alerting, mut stopped: watch::Receiver<Stop>) {
         rest = match done {
             Ok(raised) => {
                 if raised > 0 {
-                    tracing::info!(raised, "alerts raised, or got worse");
+                    tracing::info!(raised, "alerts raised, worse or open again");
                 }
                 told.clear();
                 REST
@@ -265,9 +265,12 @@ impl Sender {
         due: Due,
         failed: Option<String>,
     ) -> Result<(), AlertError> {
-        let Due::Tell { alert, severity, step, channel, to } = due.clone() else { return Ok(()) };
+        let Due::Tell { alert, severity, step, channel, to, since } = due.clone() else {
+            return Ok(());
+        };
+        let (since, failed_why) = (Some(since), failed.clone());
         let event =
-            AlertEvent::Notified { alert, severity, step, channel, to, failed: failed.clone() };
+            AlertEvent::Notified { alert, severity, step, channel, to, since, failed: failed_why };
         let Some(why) = failed else {
             self.waiting.remove(&due);
             return append(store, vec![NewEvent::new(ACTOR_DAEMON, event)]).await;

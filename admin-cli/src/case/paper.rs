@@ -179,6 +179,9 @@ fn what(entry: &AlertEntry, note: Option<Private>) -> Option<String> {
         AlertEvent::Worsened { severity, signs, .. } => {
             format!("became {}, with {signs} signs", severity.as_str())
         }
+        AlertEvent::Reopened { severity, signs, .. } => {
+            format!("open again, {}, with {signs} signs", severity.as_str())
+        }
         AlertEvent::Notified { channel, to, failed, .. } => {
             let by = match channel {
                 Channel::Mail => "by mail",

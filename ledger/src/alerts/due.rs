@@ -29,6 +29,8 @@ pub enum Due {
         channel: Channel,
         /// Whom: a person, or the name of an address.
         to: String,
+        /// As of when: one telling of an alert is not that of before it was opened again.
+        since: UnixMillis,
     },
     /// Nobody looked in time.
     Escalate {
@@ -76,7 +78,9 @@ pub fn due(
     let severity = alert.severity;
     let arrived = |(channel, to): &(Channel, String)| {
         let is_it = |it: &&Delivery| {
-            (it.severity, it.step, it.channel) == (severity, step, *channel) && it.to == *to
+            (it.severity, it.step, it.channel) == (severity, step, *channel)
+                && it.to == *to
+                && it.since >= alert.severe_since
         };
         alert.deliveries.iter().find(is_it).is_some_and(|delivery| delivery.failed.is_none())
     };
@@ -86,6 +90,7 @@ pub fn due(
         step,
         channel,
         to,
+        since: alert.severe_since,
     }));
     due
 }

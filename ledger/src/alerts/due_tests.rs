@@ -51,8 +51,8 @@ fn at(alert: &Alert, minutes: i64) -> Vec<String> {
 fn delivered(alert: &mut Alert, severity: Severity, step: u32, to: &str, failed: Option<&str>) {
     let channel = if to == "hook" { Channel::Webhook } else { Channel::Mail };
     let (to, failed) = (to.to_owned(), failed.map(str::to_owned));
-    let at = UnixMillis(1);
-    alert.deliveries.push(Delivery { severity, step, channel, to, at, failed });
+    let (since, at) = (alert.severe_since, UnixMillis(1));
+    alert.deliveries.push(Delivery { severity, step, channel, to, since, at, failed });
 }
 
 #[test]
@@ -115,6 +115,23 @@ fn what_gets_worse_is_told_anew() {
     worse.escalated = Some((3, UnixMillis(MINUTE)));
     worse.severe_since = UnixMillis(2 * MINUTE);
     assert_eq!(at(&worse, 3).len(), 4, "from its first step");
+}
+
+#[test]
+fn what_was_closed_and_is_open_again_is_told_anew_though_it_is_no_worse() {
+    let mut again = alert(Severity::Urgent);
+    let all = ["mail q.whitmore 0", "mail n.reyes 0", "mail a.fenn 0", "webhook hook 0"];
+    for to in ["q.whitmore", "n.reyes", "a.fenn", "hook"] {
+        delivered(&mut again, Severity::Urgent, 0, to, None);
+    }
+    assert_eq!(at(&again, 0), [""; 0]);
+    again.severe_since = UnixMillis(2 * MINUTE);
+    assert_eq!(at(&again, 3), all);
+    // Each telling is one of its own, so that its mail is none that a mail program has already.
+    let due = |alert: &Alert| {
+        due(alert, &AlertRules::default(), &holders, None, UnixMillis(3 * MINUTE))[0].clone()
+    };
+    assert_ne!(due(&again), due(&alert(Severity::Urgent)));
 }
 
 #[test]

@@ -27,14 +27,19 @@ pub enum AlertEvent {
     },
     /// Its episode got worse: it is more urgent than it was.
     Worsened { alert: AlertId, severity: Severity, signs: u32 },
+    /// It was closed, and its episode went on: it waits for somebody again.
+    Reopened { alert: AlertId, severity: Severity, signs: u32 },
     /// Somebody was told, or could not be. `step` is 0 for the first telling, then one for each
-    /// escalation; `failed` says why it did not arrive.
+    /// escalation; `failed` says why it did not arrive. `since` is as of when it was told, as
+    /// [`super::Alert::severe_since`]; entries of before it was written: as of the entry itself.
     Notified {
         alert: AlertId,
         severity: Severity,
         step: u32,
         channel: Channel,
         to: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<UnixMillis>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failed: Option<String>,
     },
@@ -62,6 +67,7 @@ impl AlertEvent {
         match self {
             Self::Raised { alert, .. }
             | Self::Worsened { alert, .. }
+            | Self::Reopened { alert, .. }
             | Self::Notified { alert, .. }
             | Self::Escalated { alert, .. }
             | Self::Seen { alert }

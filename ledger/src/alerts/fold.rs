@@ -18,6 +18,8 @@ pub struct Delivery {
     pub channel: Channel,
     /// Whom: a person, or the name of an address.
     pub to: String,
+    /// As of when the alert was told: since when it was as severe, or open again.
+    pub since: UnixMillis,
     /// When it was last tried.
     pub at: UnixMillis,
     /// Why it did not arrive; `None`: it did.
@@ -50,7 +52,7 @@ pub struct Alert {
     pub day: String,
     /// How soon somebody must look.
     pub severity: Severity,
-    /// Since when it has this severity: what it is told as is counted from here.
+    /// Since when it has this severity, or is open again: what it is told as is counted from here.
     pub severe_since: UnixMillis,
     /// Level of the person.
     pub level: String,
@@ -60,11 +62,12 @@ pub struct Alert {
     pub strongest: Source,
     /// When the episode's first record was read.
     pub first: UnixMillis,
-    /// Signs when it was raised, or got worse.
+    /// Signs when it was raised, got worse or was opened again.
     pub signs: u32,
     /// When it was raised.
     pub raised_at: UnixMillis,
-    /// Who was told, each person or address once a severity and step: the last try.
+    /// Who was told, each person or address once a severity and step, and again where it was opened again: the last
+    /// try.
     pub deliveries: Vec<Delivery>,
     /// Escalations: how many, and when the last one was.
     pub escalated: Option<(u32, UnixMillis)>,
@@ -86,7 +89,12 @@ impl Alert {
     pub fn state(&self) -> &'static str {
         match self {
             Alert { closed: Some(_), .. } => "closed",
-            Alert { reviews, .. } if !reviews.is_empty() => "watched",
+            // What somebody said of less than it is by now is over.
+            Alert { reviews, .. }
+                if reviews.last().is_some_and(|review| review.at >= self.severe_since) =>
+            {
+                "watched"
+            }
             Alert { assigned: Some(_), .. } => "assigned",
             _ if self.is_seen() => "seen",
             _ => "open",
@@ -99,7 +107,7 @@ impl Alert {
         self.closed.is_none()
     }
 
-    /// Whether somebody has looked since it got as severe as it is.
+    /// Whether somebody has looked since it got as severe as it is, or was opened again.
     #[must_use]
     pub fn is_seen(&self) -> bool {
         self.seen_last.is_some_and(|at| at >= self.severe_since)
@@ -168,25 +176,30 @@ impl Alerts {
             return;
         }
         let Some(alert) = self.all.get_mut(&entry.event.alert()) else { return };
+        let severe_since = alert.severe_since;
         match &entry.event {
             AlertEvent::Raised { .. } => {}
-            AlertEvent::Worsened { severity, signs, .. } => {
+            AlertEvent::Worsened { severity, signs, .. }
+            | AlertEvent::Reopened { severity, signs, .. } => {
                 (alert.severity, alert.signs) = (*severity, *signs);
                 alert.severe_since = entry.at;
                 // What is urgent now is not done with because it was harmless before.
                 alert.closed = None;
             }
-            AlertEvent::Notified { severity, step, channel, to, failed, .. } => {
+            AlertEvent::Notified { severity, step, channel, to, since, failed, .. } => {
+                let since = since.unwrap_or(entry.at);
                 let delivery = Delivery {
                     severity: *severity,
                     step: *step,
                     channel: *channel,
                     to: to.clone(),
+                    since,
                     at: entry.at,
                     failed: failed.clone(),
                 };
                 let is_same = |it: &&mut Delivery| {
-                    (it.severity, it.step, it.channel, &it.to) == (*severity, *step, *channel, to)
+                    (it.severity, it.step, it.channel, &it.to, it.since >= severe_since)
+                        == (*severity, *step, *channel, to, since >= severe_since)
                 };
                 match alert.deliveries.iter_mut().find(is_same) {
                     Some(known) => *known = delivery,

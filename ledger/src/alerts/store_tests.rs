@@ -83,6 +83,42 @@ async fn what_gets_worse_is_unseen_and_open_again() {
 }
 
 #[tokio::test]
+async fn what_was_closed_and_is_open_again_is_unseen_and_what_was_told_before_stands_beside() {
+    let state = tempfile::tempdir().unwrap();
+    let mut store = with_one(state.path()).await;
+    let alert = AlertId(1);
+    let told = |since| {
+        let event = AlertEvent::Notified {
+            alert,
+            severity: Severity::High,
+            step: 0,
+            channel: Channel::Mail,
+            to: "q.whitmore".into(),
+            since,
+            failed: None,
+        };
+        vec![by("schoolgate", event)]
+    };
+    // As entries of before stood.
+    append(&mut store, 20, told(None)).await;
+    let reviewed = AlertEvent::Reviewed { alert, outcome: Outcome::Spoken, private: None };
+    append(&mut store, 30, vec![by("n.reyes", reviewed)]).await;
+    append(&mut store, 30, vec![by("n.reyes", AlertEvent::Closed { alert })]).await;
+    let again = AlertEvent::Reopened { alert, severity: Severity::High, signs: 3 };
+    append(&mut store, 40, vec![by("schoolgate", again)]).await;
+    // On its way since before.
+    append(&mut store, 50, told(Some(UnixMillis(10)))).await;
+    let now = store.alerts().await.unwrap().get(alert).unwrap();
+    assert_eq!((now.state(), now.severity, now.signs), ("open", Severity::High, 3));
+    assert!(!now.is_seen());
+    assert!(now.deliveries.iter().all(|it| it.since < now.severe_since), "{:?}", now.deliveries);
+    append(&mut store, 60, told(Some(UnixMillis(40)))).await;
+    let now = store.alerts().await.unwrap().get(alert).unwrap();
+    let since: Vec<i64> = now.deliveries.iter().map(|it| it.since.0).collect();
+    assert_eq!(since, [10, 40]);
+}
+
+#[tokio::test]
 async fn two_writers_share_one_log_and_times_never_fall() {
     let state = tempfile::tempdir().unwrap();
     let mut one = with_one(state.path()).await;
@@ -108,6 +144,7 @@ async fn the_last_try_to_tell_somebody_stands_for_all() {
             step: 0,
             channel: Channel::Mail,
             to: "q.whitmore".into(),
+            since: Some(UnixMillis(10)),
             failed,
         };
         append(&mut store, 20, vec![by("schoolgate", event)]).await;

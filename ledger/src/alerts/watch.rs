@@ -2,7 +2,8 @@
 //!
 //! Each school day is read by itself and from its start, since its episodes are made of its own
 //! records. An alert that is there already is not raised again: it is known by the records of its episode,
-//! whatever order these were stored in, so that a power cut or a start in the middle changes nothing. How
+//! whatever order these were stored in, so that a power cut or a start in the middle changes nothing. One that was
+//! closed is opened again by what came after, told by the times in both logs. How
 //! far the log was read stands in the same transaction as the alerts that it led to, and says which days
 //! are to be read after a start.
 
@@ -134,7 +135,7 @@ impl Watch {
     }
 
     /// Reads what was stored since the last look, raises what is due, and says how many alerts were
-    /// raised or got worse. Where it fails, the next look begins again where the last one that succeeded
+    /// raised, got worse or were opened again. Where it fails, the next look begins again where the last one that succeeded
     /// ended.
     ///
     /// # Errors
@@ -183,7 +184,7 @@ impl Watch {
                 Some((self.days.get(day)?.episodes.episodes().get(*place)?, *severity))
             })
             .collect();
-        let raise = |alerts: &Alerts| Ok::<_, Infallible>(events(alerts, &episodes));
+        let raise = |alerts: &Alerts| Ok::<_, Infallible>(events(alerts, &episodes, thresholds));
         let raised = store.append_with(now, &moved, raise).await?.len();
         self.saved = Instant::now();
         for following in self.days.values_mut() {
@@ -276,17 +277,28 @@ fn utc_day(at: UnixMillis) -> Date {
     at.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
-/// What is new of these episodes.
-fn events(alerts: &Alerts, episodes: &[(&Episode, Severity)]) -> Vec<NewEvent> {
+/// What is new of these episodes. An alert that is open is told of again only where it got worse; of one that was closed
+/// whoever closed it knows nothing that came since.
+fn events(
+    alerts: &Alerts,
+    episodes: &[(&Episode, Severity)],
+    thresholds: Thresholds,
+) -> Vec<NewEvent> {
     let mut next = alerts.next_id();
     let mut events = Vec::new();
     for (episode, severity) in episodes {
         let event = match known(alerts, episode) {
-            Some(known) if known.severity >= *severity => continue,
-            Some(known) => NewEvent::new(
+            Some(known) if known.severity < *severity => NewEvent::new(
                 ACTOR_DAEMON,
                 AlertEvent::Worsened { alert: known.id, severity: *severity, signs: episode.signs },
             ),
+            Some(Alert { closed: Some(closed), id, severity, .. })
+                if episode.is_due_again(*closed, thresholds) =>
+            {
+                let (alert, severity, signs) = (*id, *severity, episode.signs);
+                NewEvent::new(ACTOR_DAEMON, AlertEvent::Reopened { alert, severity, signs })
+            }
+            Some(_) => continue,
             None => {
                 let id = next;
                 next.0 = next.0.saturating_add(1);

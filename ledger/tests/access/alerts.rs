@@ -3,18 +3,19 @@
 use crate::crash::{Random, full};
 use crate::sample::{NOW, allowed, blocked, context, rows, start, tunnel, wait};
 use ledger::alerts::watch::{Watch, episodes_of, find};
-use ledger::alerts::{AlertEvent, AlertStore, Private};
+use ledger::alerts::{AlertEntry, AlertEvent, AlertStore, Alerts, NewEvent, Private};
 use ledger::episodes::{Person, Source, Thresholds};
 use ledger::ingest::{Writer, recover};
 use ledger::journal::{Journal, refused};
 use ledger::notes::{self, Sign, SignSource};
 use ledger::query::{AccessLog, wait_until_stored};
 use ledger::record::{Context, Decided, End};
-use rules::alert::Severity;
+use rules::alert::{AlertId, Severity};
 use rules::category::{CategoryId, CategorySet};
 use rules::time::UnixMillis;
 use rules::visit::Visit;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -112,6 +113,82 @@ fn alerts_follow_the_log_once_each_and_over_restarts() {
         let mut log = AccessLog::new(state.path());
         let day = episodes_of(&mut log, alerts[0].day.parse().unwrap()).await.unwrap();
         assert_eq!(find(&day, &alerts[0].episode).unwrap().signs, 2, "as the log has it now");
+    });
+}
+
+/// Somebody closes an alert.
+fn close(state: &Path, alert: u32, at: i64) {
+    wait(async {
+        let mut store = AlertStore::open(state).await.unwrap();
+        let closed = AlertEvent::Closed { alert: AlertId(alert) };
+        let events = vec![NewEvent::new("q.whitmore", closed)];
+        let decide = |_: &Alerts| Ok::<_, Infallible>(events);
+        store.append_with(UnixMillis(at), &[], decide).await.unwrap();
+    });
+}
+
+#[test]
+fn a_sign_after_an_alert_was_closed_opens_it_again_once_for_each_closing_and_over_restarts() {
+    let state = tempfile::tempdir().unwrap();
+    let writer = start(state.path());
+    let journal = writer.journal(0).unwrap();
+    let context = themes();
+    let at = |minutes: i64| NOW.0 + minutes * MINUTE;
+    let look = |minutes| {
+        journal.flush();
+        stored(state.path());
+        let raised = wait(look(state.path(), at(minutes)));
+        assert_eq!(wait(self::look(state.path(), at(minutes))), 0, "once, whoever looks");
+        raised
+    };
+    refuse(&journal, &context, "urgent", "a.test", 0, at(0));
+    for place in 0..2 {
+        refuse(&journal, &context, "high", &format!("h{place}.test"), 1, at(place));
+    }
+    for place in 0..5 {
+        refuse(&journal, &context, "routine", &format!("r{place}.test"), 2, at(place));
+    }
+    assert_eq!(look(5), 3);
+    // While they are open nobody is told again.
+    refuse(&journal, &context, "urgent", "b.test", 0, at(6));
+    refuse(&journal, &context, "high", "b.test", 1, at(6));
+    assert_eq!(look(6), 0);
+    for alert in 1..=3 {
+        close(state.path(), alert, at(7));
+    }
+    assert_eq!(look(7), 0, "nothing has come since");
+
+    refuse(&journal, &context, "urgent", "c.test", 0, at(8));
+    assert_eq!(look(8), 1);
+    refuse(&journal, &context, "high", "c.test", 1, at(9));
+    assert_eq!(look(9), 1);
+    for place in 0..5 {
+        let opened = i64::from(place == 4);
+        refuse(&journal, &context, "routine", &format!("s{place}.test"), 2, at(10 + place));
+        assert_eq!(look(10 + place), opened as usize, "{place}");
+    }
+    // Open again they are as any other, and so once more when they are closed.
+    refuse(&journal, &context, "urgent", "d.test", 0, at(15));
+    assert_eq!(look(15), 0);
+    for alert in 1..=3 {
+        close(state.path(), alert, at(16));
+    }
+    assert_eq!(look(16), 0);
+    refuse(&journal, &context, "urgent", "e.test", 0, at(17));
+    refuse(&journal, &context, "routine", "e.test", 2, at(17));
+    assert_eq!(look(17), 1);
+    drop(journal);
+    writer.stop();
+    wait(async {
+        let mut store = AlertStore::open(state.path()).await.unwrap();
+        let alerts: Vec<_> = store.alerts().await.unwrap().iter().cloned().collect();
+        let open: Vec<_> = alerts.iter().map(|it| (it.severity, it.is_open())).collect();
+        let expected =
+            [(Severity::Urgent, true), (Severity::High, false), (Severity::Routine, false)];
+        assert_eq!(open, expected);
+        let entries = store.entries().await.unwrap();
+        let is_again = |it: &&AlertEntry| matches!(it.event, AlertEvent::Reopened { .. });
+        assert_eq!(entries.iter().filter(is_again).count(), 4);
     });
 }
 

@@ -8,6 +8,7 @@ mod pages;
 pub(crate) mod person;
 mod running;
 mod themes;
+mod tries;
 pub(crate) mod weekly;
 
 use crate::args::{Reader, ReportCommand, ReportFormat, WhoArgs};
@@ -247,6 +248,7 @@ async fn figures(
             .map(|(name, blocked)| (title(name), blocked))
             .collect(),
         reasons: blocked::reasons(&summary),
+        tries: tries::Tries::of(&summary),
         people: blocked::people(&summary, title),
         hosts: summary
             .top_sites(Verdict::Block, 50)
@@ -331,6 +333,7 @@ async fn changes(
         }],
         footer: Vec::new(),
         landscape: true,
+        one_page: false,
     };
     Ok(match format {
         ReportFormat::Html => page(table).html().into(),

@@ -32,6 +32,8 @@ mod requests;
 mod school;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/weekly.rs"]
+mod weekly;
 
 use school::{Ran, School};
 use serde_json::Value;

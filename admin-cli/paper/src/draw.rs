@@ -1,6 +1,6 @@
 //! The file: lines drawn on pages, and the tree that a screen reader reads.
 
-use crate::layout::{LaidOut, Line, MARGIN, Part, SMALL};
+use crate::layout::{LaidOut, Line, Measure, Part};
 use crate::letters::{Letters, Weight};
 use crate::{Paper, PaperError};
 use krilla::configure::{Accessibility, ConfigurationBuilder};
@@ -64,9 +64,10 @@ pub(crate) fn draw(
         let layout = Artifact::with_kind(ArtifactType::Layout);
         for stroke in &page.strokes {
             surface.start_tagged(ContentTag::Artifact(layout));
-            let wide = laid_out.width - 2.0 * MARGIN;
+            let margin = laid_out.measure.margin;
+            let wide = laid_out.width - 2.0 * margin;
             let mut path = PathBuilder::new();
-            if let Some(rect) = Rect::from_xywh(MARGIN, stroke.y, wide, stroke.thick) {
+            if let Some(rect) = Rect::from_xywh(margin, stroke.y, wide, stroke.thick) {
                 path.push_rect(rect);
             }
             if let Some(path) = path.finish() {
@@ -133,13 +134,14 @@ fn foot(
     fonts: &Fonts,
 ) {
     let page = format!("Page {number} of {of}");
-    let first = laid_out.height - MARGIN - SMALL;
-    let right = laid_out.width - MARGIN - letters.width(Weight::Regular, &page) * SMALL;
+    let Measure { margin, small, .. } = laid_out.measure;
+    let first = laid_out.height - margin - small;
+    let right = laid_out.width - margin - letters.width(Weight::Regular, &page) * small;
     let lines = laid_out.foot.iter().enumerate();
     let lines =
-        lines.map(|(place, text)| (MARGIN, first + place as f32 * SMALL * 1.3, text.as_str()));
+        lines.map(|(place, text)| (margin, first + place as f32 * small * 1.3, text.as_str()));
     for (x, y, text) in lines.chain([(right, first, page.as_str())]) {
-        let (size, weight) = (SMALL, Weight::Regular);
+        let (size, weight) = (small, Weight::Regular);
         let line = Line { x, y, size, weight, text: text.to_owned(), leaf: None };
         if !line.text.is_empty() {
             put(surface, &line, letters, fonts);
@@ -151,7 +153,7 @@ fn outline(laid_out: &LaidOut) -> Outline {
     let mut outline = Outline::new();
     for part in &laid_out.parts {
         if let Part::Heading { text, page, y, .. } = part {
-            let there = XyzDestination::new(*page, Point::from_xy(MARGIN, *y));
+            let there = XyzDestination::new(*page, Point::from_xy(laid_out.measure.margin, *y));
             outline.push_child(OutlineNode::new(text.replace('\n', " "), there));
         }
     }

@@ -6,18 +6,83 @@ use crate::{Block, Paper, Table};
 
 /// Points of an A4 page, the shorter side first.
 const A4: (f32, f32) = (595.28, 841.89);
-/// Points left free at each side.
-pub(crate) const MARGIN: f32 = 42.0;
-/// Points at the foot of a page that are the foot's.
-const FOOT: f32 = 30.0;
-/// Size of letters.
-const BODY: f32 = 9.0;
-pub(crate) const SMALL: f32 = 7.5;
-/// From line to line, in parts of the size.
-const LEADING: f32 = 1.32;
-/// Points between columns, and above and below a row.
+/// Points between columns.
 const GAP: f32 = 8.0;
-const PADDING: f32 = 2.0;
+
+/// Sizes and distances, in points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Measure {
+    /// Left free at each side.
+    pub(crate) margin: f32,
+    /// At the foot of a page, the foot's.
+    foot: f32,
+    /// Sizes of letters.
+    title: f32,
+    strong: f32,
+    heading: f32,
+    body: f32,
+    pub(crate) small: f32,
+    /// From line to line, in parts of the size.
+    leading: f32,
+    above_heading: f32,
+    below_heading: f32,
+    below_text: f32,
+    below_table: f32,
+    /// Above and below a row.
+    padding: f32,
+}
+
+/// The measures of a report that takes as many pages as it takes.
+pub(crate) const USUAL: Measure = Measure {
+    margin: 42.0,
+    foot: 30.0,
+    title: 15.0,
+    strong: 11.0,
+    heading: 11.0,
+    body: 9.0,
+    small: 7.5,
+    leading: 1.32,
+    above_heading: 8.0,
+    below_heading: 3.0,
+    below_text: 3.0,
+    below_table: 4.0,
+    padding: 2.0,
+};
+
+/// For a report that belongs on one page and does not fit as usual. Of DejaVu Sans 8 points are read like 9 of others.
+const CLOSE: Measure = Measure {
+    margin: 34.0,
+    foot: 20.0,
+    title: 13.0,
+    strong: 10.0,
+    heading: 9.5,
+    body: 8.0,
+    small: 7.0,
+    leading: 1.25,
+    above_heading: 5.0,
+    below_heading: 2.0,
+    below_text: 1.5,
+    below_table: 2.0,
+    padding: 1.0,
+};
+
+/// The closest that is still read well on paper; printers leave 12 points free at the least.
+const CLOSEST: Measure = Measure {
+    margin: 26.0,
+    foot: 16.0,
+    title: 12.0,
+    strong: 9.0,
+    heading: 8.5,
+    body: 7.25,
+    small: 6.5,
+    leading: 1.2,
+    above_heading: 3.5,
+    below_heading: 1.5,
+    below_text: 1.0,
+    below_table: 1.0,
+    padding: 0.6,
+};
+
 /// Most of the width that a word may claim for its column: longer ones are cut.
 const MOST_CLAIMED: f32 = 0.16;
 
@@ -80,6 +145,7 @@ pub(crate) struct Row {
 pub(crate) struct LaidOut {
     pub(crate) width: f32,
     pub(crate) height: f32,
+    pub(crate) measure: Measure,
     pub(crate) pages: Vec<Page>,
     pub(crate) parts: Vec<Part>,
     pub(crate) leaves: usize,
@@ -87,20 +153,35 @@ pub(crate) struct LaidOut {
     pub(crate) foot: Vec<String>,
 }
 
-/// Lays out a report.
+/// Lays out a report: what belongs on one page as closely as it must be for that, and where even the closest does not do,
+/// on several that are read with ease.
 pub(crate) fn lay_out(paper: &Paper, letters: &Letters) -> LaidOut {
+    let usual = lay_out_by(USUAL, paper, letters);
+    if !paper.one_page || usual.pages.len() == 1 {
+        return usual;
+    }
+    let close = lay_out_by(CLOSE, paper, letters);
+    if close.pages.len() == 1 {
+        return close;
+    }
+    let closest = lay_out_by(CLOSEST, paper, letters);
+    if closest.pages.len() == 1 { closest } else { close }
+}
+
+fn lay_out_by(measure: Measure, paper: &Paper, letters: &Letters) -> LaidOut {
     let (width, height) = if paper.landscape { (A4.1, A4.0) } else { A4 };
     let pages = vec![Page::default()];
-    let out = LaidOut { width, height, pages, parts: Vec::new(), leaves: 0, foot: Vec::new() };
-    let mut hand = Hand { letters, out, y: MARGIN };
+    let (parts, foot) = (Vec::new(), Vec::new());
+    let out = LaidOut { width, height, measure, pages, parts, leaves: 0, foot };
+    let mut hand = Hand { letters, measure, out, y: measure.margin };
     hand.heading(1, &paper.title);
-    hand.text(&paper.subtitle, (Weight::Regular, BODY));
+    hand.text(&paper.subtitle, (Weight::Regular, measure.body));
     for block in &paper.blocks {
         match block {
             Block::Heading(text) => hand.heading(2, text),
-            Block::Strong(text) => hand.text(text, (Weight::Bold, 11.0)),
-            Block::Text(text) => hand.text(text, (Weight::Regular, BODY)),
-            Block::Small(text) => hand.text(text, (Weight::Regular, SMALL)),
+            Block::Strong(text) => hand.text(text, (Weight::Bold, measure.strong)),
+            Block::Text(text) => hand.text(text, (Weight::Regular, measure.body)),
+            Block::Small(text) => hand.text(text, (Weight::Regular, measure.small)),
             Block::Facts(facts) => {
                 let rows: Vec<Vec<String>> =
                     facts.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
@@ -111,12 +192,12 @@ pub(crate) fn lay_out(paper: &Paper, letters: &Letters) -> LaidOut {
     }
     if letters.lacks_any() {
         let told = "Characters that these letters lack, or that show nothing, stand as their codes, as [U+200B].";
-        hand.text(told, (Weight::Regular, SMALL));
+        hand.text(told, (Weight::Regular, measure.small));
     }
     let foot = letters.clean(&paper.foot);
     // The page's number stands beside it.
     let room = hand.room() - 90.0;
-    hand.out.foot = lines(letters, (Weight::Regular, SMALL), &foot, room);
+    hand.out.foot = lines(letters, (Weight::Regular, measure.small), &foot, room);
     hand.out.foot.truncate(2);
     hand.out
 }
@@ -124,6 +205,7 @@ pub(crate) fn lay_out(paper: &Paper, letters: &Letters) -> LaidOut {
 /// What sets one block below the other.
 struct Hand<'l> {
     letters: &'l Letters,
+    measure: Measure,
     out: LaidOut,
     /// Where the next line begins, from the top.
     y: f32,
@@ -140,11 +222,11 @@ struct Cell {
 impl Hand<'_> {
     /// The width between the margins.
     fn room(&self) -> f32 {
-        self.out.width - 2.0 * MARGIN
+        self.out.width - 2.0 * self.measure.margin
     }
 
     fn bottom(&self) -> f32 {
-        self.out.height - MARGIN - FOOT
+        self.out.height - self.measure.margin - self.measure.foot
     }
 
     fn new_leaf(&mut self) -> Leaf {
@@ -154,7 +236,7 @@ impl Hand<'_> {
 
     fn turn(&mut self) {
         self.out.pages.push(Page::default());
-        self.y = MARGIN;
+        self.y = self.measure.margin;
     }
 
     /// Turns the page where less than this is left of it, unless nothing is on it.
@@ -185,23 +267,26 @@ impl Hand<'_> {
         if text.trim().is_empty() {
             return;
         }
-        let size = if level == 1 { 15.0 } else { 11.0 };
+        let size = if level == 1 { self.measure.title } else { self.measure.heading };
         if level > 1 {
-            self.y += 8.0;
+            self.y += self.measure.above_heading;
         }
         let set = lines(self.letters, (Weight::Bold, size), &text, self.room());
         // It never stands at the foot of a page alone.
-        self.need(set.len() as f32 * size * LEADING + 3.0 * BODY * LEADING);
+        self.need(
+            set.len() as f32 * size * self.measure.leading
+                + 3.0 * self.measure.body * self.measure.leading,
+        );
         let leaf = self.new_leaf();
         let (page, y) = (self.out.pages.len() - 1, self.y);
         for line in set {
-            self.put(MARGIN, line, (Weight::Bold, size), Some(leaf));
-            self.y += size * LEADING;
+            self.put(self.measure.margin, line, (Weight::Bold, size), Some(leaf));
+            self.y += size * self.measure.leading;
         }
         self.out.parts.push(Part::Heading { level, text, leaf, page, y });
         if level > 1 {
             self.stroke(0.8);
-            self.y += 3.0;
+            self.y += self.measure.below_heading;
         }
     }
 
@@ -212,11 +297,11 @@ impl Hand<'_> {
         }
         let leaf = self.new_leaf();
         for line in lines(self.letters, (weight, size), &text, self.room()) {
-            self.need(size * LEADING);
-            self.put(MARGIN, line, (weight, size), Some(leaf));
-            self.y += size * LEADING;
+            self.need(size * self.measure.leading);
+            self.put(self.measure.margin, line, (weight, size), Some(leaf));
+            self.y += size * self.measure.leading;
         }
-        self.y += 3.0;
+        self.y += self.measure.below_text;
         self.out.parts.push(Part::Text(leaf));
     }
 
@@ -232,7 +317,7 @@ impl Hand<'_> {
             shares => shares.iter().map(|share| share * self.room()).collect(),
         };
         let mut told = Vec::with_capacity(rows.len() + 1);
-        let line = BODY * LEADING;
+        let line = self.measure.body * self.measure.leading;
         if !headings.is_empty() {
             let leaves: Vec<Leaf> = headings.iter().map(|_| self.new_leaf()).collect();
             self.need(3.0 * line);
@@ -247,14 +332,14 @@ impl Hand<'_> {
                 _ => Weight::Regular,
             });
             let tall = cells.iter().map(|cell| cell.lines.len()).max().unwrap_or(0);
-            let height = tall as f32 * line + 2.0 * PADDING;
+            let height = tall as f32 * line + 2.0 * self.measure.padding;
             // What fits on a page is not cut in two.
-            let is_cut = height > self.bottom() - MARGIN - 3.0 * line;
+            let is_cut = height > self.bottom() - self.measure.margin - 3.0 * line;
             if !is_cut && self.y + height > self.bottom() {
                 self.turn();
                 self.head(&headings, &columns, None);
             }
-            self.y += PADDING;
+            self.y += self.measure.padding;
             for place in 0..tall {
                 if self.y + line > self.bottom() {
                     self.turn();
@@ -262,16 +347,16 @@ impl Hand<'_> {
                 }
                 for cell in &cells {
                     if let Some(text) = cell.lines.get(place) {
-                        self.put(cell.x, text.clone(), (cell.weight, BODY), cell.leaf);
+                        self.put(cell.x, text.clone(), (cell.weight, self.measure.body), cell.leaf);
                     }
                 }
                 self.y += line;
             }
-            self.y += PADDING;
+            self.y += self.measure.padding;
             self.stroke(0.25);
             told.push(Row { is_head: false, is_named, cells: leaves });
         }
-        self.y += 4.0;
+        self.y += self.measure.below_table;
         self.out.parts.push(Part::Table(told));
     }
 
@@ -285,12 +370,12 @@ impl Hand<'_> {
         for place in 0..tall {
             for cell in &cells {
                 if let Some(text) = cell.lines.get(place) {
-                    self.put(cell.x, text.clone(), (Weight::Bold, BODY), cell.leaf);
+                    self.put(cell.x, text.clone(), (Weight::Bold, self.measure.body), cell.leaf);
                 }
             }
-            self.y += BODY * LEADING;
+            self.y += self.measure.body * self.measure.leading;
         }
-        self.y += PADDING;
+        self.y += self.measure.padding;
         self.stroke(0.5);
     }
 
@@ -301,10 +386,15 @@ impl Hand<'_> {
         leaves: Option<&[Leaf]>,
         weight: impl Fn(usize) -> Weight,
     ) -> Vec<Cell> {
-        let mut x = MARGIN;
+        let mut x = self.measure.margin;
         let cell = |(place, (text, column)): (usize, (&String, &f32))| {
             let weight = weight(place);
-            let lines = lines(self.letters, (weight, BODY), text, (column - GAP).max(BODY));
+            let lines = lines(
+                self.letters,
+                (weight, self.measure.body),
+                text,
+                (column - GAP).max(self.measure.body),
+            );
             let leaf = leaves.and_then(|leaves| leaves.get(place).copied());
             let cell = Cell { x, lines, weight, leaf };
             x += column;
@@ -321,7 +411,8 @@ impl Hand<'_> {
         let heads = std::iter::once((Weight::Bold, headings));
         for (weight, row) in heads.chain(rows.iter().map(|row| (Weight::Regular, row.as_slice()))) {
             for ((least, all), text) in wanted.iter_mut().zip(row) {
-                let wide = |text: &str| self.letters.width(weight, text) * BODY + GAP + 0.5;
+                let wide =
+                    |text: &str| self.letters.width(weight, text) * self.measure.body + GAP + 0.5;
                 let words = text.split([' ', '\n']).map(wide).fold(0.0, f32::max);
                 *least = least.max(words.min(room * MOST_CLAIMED));
                 *all = all.max(wide(text).min(room));

@@ -28,6 +28,9 @@ pub struct Paper {
     pub foot: String,
     /// Whether pages are wide rather than tall.
     pub landscape: bool,
+    /// Whether all of it belongs on one page: letters and distances become smaller for that, as long as they are read
+    /// well. What does not fit even so goes on over the page.
+    pub one_page: bool,
 }
 
 /// A part of a report.

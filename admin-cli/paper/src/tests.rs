@@ -41,6 +41,7 @@ fn case(blocks: Vec<Block>) -> Paper {
         blocks,
         foot: "Evidence 0123456789abcdef".to_owned(),
         landscape: false,
+        one_page: false,
     }
 }
 
@@ -126,7 +127,7 @@ fn long_cases_flow_over_pages_with_their_headings_again_and_long_addresses_wrap(
         .skip(1)
         .map(|it| it.split('"').next().unwrap().parse::<f32>().unwrap());
     let most = right.fold(0.0, f32::max);
-    assert!(most <= 595.28 - layout::MARGIN + 1.0, "{most}");
+    assert!(most <= 595.28 - layout::USUAL.margin + 1.0, "{most}");
 }
 
 #[test]
@@ -163,6 +164,7 @@ fn hostile_texts_are_letters_and_nothing_else() {
         subtitle: block(),
         foot: block(),
         landscape: true,
+        one_page: false,
         blocks: vec![
             Block::Heading(block()),
             Block::Strong(block()),
@@ -186,6 +188,28 @@ fn hostile_texts_are_letters_and_nothing_else() {
 }
 
 #[test]
+fn what_belongs_on_one_page_is_set_closer_for_it_as_far_as_it_can_be_read() {
+    let row = |_| ["Self-harm", "12", "a line as they are in a report"].map(str::to_owned).to_vec();
+    let laid_out = |rows: usize, one_page: bool| {
+        let blocks = vec![Block::Heading("Themes".to_owned()), table((0..rows).map(row).collect())];
+        let letters = letters::Letters::new().unwrap();
+        layout::lay_out(&Paper { one_page, ..case(blocks) }, &letters)
+    };
+    let cases = [(40, 1, 1, 9.0), (55, 2, 1, 8.0), (70, 2, 1, 7.25), (90, 3, 2, 8.0)];
+    for (rows, usual, fitted, size) in cases {
+        assert_eq!(laid_out(rows, false).pages.len(), usual, "{rows} rows as usual");
+        let page = laid_out(rows, true);
+        assert_eq!(page.pages.len(), fitted, "{rows} rows");
+        let sizes = page.pages.iter().flat_map(|page| &page.lines).map(|line| line.size);
+        assert!(sizes.clone().any(|it| it == size), "{rows} rows: {:?}", sizes.collect::<Vec<_>>());
+        // Nothing runs into the foot.
+        let foot = page.height - page.measure.margin - 2.0 * page.measure.small;
+        let lowest = page.pages.iter().flat_map(|page| &page.lines).map(|line| line.y);
+        assert!(lowest.fold(0.0, f32::max) < foot, "{rows} rows");
+    }
+}
+
+#[test]
 fn an_empty_report_is_a_page() {
     let made = pdf(&Paper { title: "T".to_owned(), ..Paper::default() }).unwrap();
     assert!(pages(&made).is_none_or(|pages| pages == 1));
@@ -203,6 +227,7 @@ proptest! {
             subtitle: two.clone(),
             foot: three.clone(),
             landscape: false,
+            one_page: false,
             blocks: vec![
                 Block::Heading(four.clone()),
                 Block::Facts(vec![(five.clone(), six.clone())]),

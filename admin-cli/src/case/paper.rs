@@ -67,6 +67,7 @@ pub(super) async fn pdf(
         blocks,
         foot,
         landscape: false,
+        one_page: false,
     };
     paper::pdf(&paper).map_err(Failure::fault)
 }

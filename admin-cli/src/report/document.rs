@@ -18,6 +18,8 @@ pub(crate) struct Document {
     pub(crate) footer: Vec<String>,
     /// Whether the page is wide (seven columns) rather than tall.
     pub(crate) landscape: bool,
+    /// Whether all of it belongs on one page, if it can be read there.
+    pub(crate) one_page: bool,
 }
 
 /// One part.

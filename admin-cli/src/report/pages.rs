@@ -13,7 +13,12 @@ impl Document {
         }
         for section in &self.sections {
             blocks.push(Block::Heading(section.heading.clone()));
-            blocks.extend(section.sentences.iter().map(|sentence| Block::Text(plain(sentence))));
+            let sentences = section.sentences.iter().map(|sentence| plain(sentence));
+            match self.one_page {
+                // A paragraph, as there is no room for a line each.
+                true => blocks.push(Block::Text(sentences.collect::<Vec<_>>().join(" "))),
+                false => blocks.extend(sentences.map(Block::Text)),
+            }
             if let Some(table) = &section.table {
                 let cells = |row: &Vec<String>| row.iter().map(|text| cell(text)).collect();
                 let rows = table.rows.iter().map(cells).collect();
@@ -27,6 +32,7 @@ impl Document {
             blocks,
             foot: self.title.clone(),
             landscape: self.landscape,
+            one_page: self.one_page,
         };
         paper::pdf(&paper).map_err(Failure::fault)
     }

@@ -243,6 +243,7 @@ fn document(
                 .to_owned(),
         ],
         landscape: true,
+        one_page: false,
     }
 }
 

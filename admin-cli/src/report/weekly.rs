@@ -7,8 +7,9 @@ use crate::report::document::{Document, Section, TO_WRITE, Table};
 use crate::report::https::Https;
 use crate::report::running::{Running, running};
 use crate::report::themes::Themes;
+use crate::report::tries::Tries;
 use rules::access::Role;
-use rules::change::{ChangeEntry, Changes, Event, UnblockState, same_person};
+use rules::change::{ChangeEntry, Changes, Event, RequestKind, UnblockState, same_person};
 use rules::policy::Policy;
 use rules::time::UnixMillis;
 use serde::Serialize;
@@ -49,6 +50,8 @@ pub(crate) struct Figures {
     pub(crate) categories: Vec<(String, u64)>,
     /// Blocked requests by reason word, most first, each once.
     pub(crate) reasons: Vec<(&'static str, u64)>,
+    /// Tries to get round the filter.
+    pub(crate) tries: Tries,
     /// Proven people with blocked requests, most first.
     #[serde(skip)]
     pub(crate) people: Vec<Person>,
@@ -166,13 +169,36 @@ pub(crate) struct Waiting {
     pub(crate) waits_ms: i64,
 }
 
-/// How requests for sites went.
+/// How requests for sites went. Those that a standing yes of the policy answers at once are counted apart: nobody
+/// waited for them.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Requests {
     asked: u64,
     authorised: u64,
     refused: u64,
     median_wait_ms: Option<i64>,
+    lessons: u64,
+}
+
+/// Who asked for the report of the week before within a range, with when: each person once.
+fn readers(
+    entries: &[ChangeEntry],
+    (from, until): (UnixMillis, UnixMillis),
+    reader: &str,
+) -> Vec<(String, UnixMillis)> {
+    let mut readers: Vec<(String, UnixMillis)> = Vec::new();
+    for entry in entries.iter().filter(|entry| from <= entry.at && entry.at < until) {
+        let Event::Looked { what, subject } = &entry.event else { continue };
+        let is_of_week_before = what == "report weekly"
+            && subject.split("; ").next() == Some(reader)
+            && subject
+                .split("; ")
+                .all(|part| !part.starts_with("since ") || part == "since last week");
+        if is_of_week_before && readers.iter().all(|(name, _)| *name != entry.actor) {
+            readers.push((entry.actor.clone(), entry.at));
+        }
+    }
+    readers
 }
 
 impl Week<'_> {
@@ -229,7 +255,18 @@ impl Week<'_> {
     fn requests(&self) -> Requests {
         let mut requests = Requests::default();
         let mut waits = Vec::new();
-        for unblock in self.changes.unblocks.values() {
+        let is_for_a_site = |kind: &RequestKind| match kind {
+            RequestKind::Unblock | RequestKind::Lift(_) => true,
+            RequestKind::Inspect(_)
+            | RequestKind::Certificate(_)
+            | RequestKind::Policy(_)
+            | RequestKind::List(_) => false,
+        };
+        for unblock in self.changes.unblocks.values().filter(|it| is_for_a_site(&it.kind)) {
+            if unblock.by_standing_yes {
+                requests.lessons += u64::from(self.holds(unblock.asked_at));
+                continue;
+            }
             requests.asked += u64::from(self.holds(unblock.asked_at));
             let yes = unblock.authorised.as_ref().map(|(at, _)| *at).filter(|at| self.holds(*at));
             let no = unblock.refused.as_ref().map(|(at, ..)| *at).filter(|at| self.holds(*at));
@@ -239,6 +276,11 @@ impl Week<'_> {
         }
         requests.median_wait_ms = median(waits);
         requests
+    }
+
+    /// A week with a change of the clock has an hour more or less.
+    fn is_a_week(&self) -> bool {
+        ((self.range.1.0 - self.range.0.0) - WEEK_MS).abs() <= HOUR_MS
     }
 
     fn running(&self) -> Running {
@@ -262,12 +304,7 @@ impl Week<'_> {
             Running { stops: 0, .. } if self.range.1 > self.made_at => {
                 "Filtering has worked so far.".to_owned()
             }
-            // A week with a change of the clock has an hour more or less.
-            Running { stops: 0, .. }
-                if ((self.range.1.0 - self.range.0.0) - WEEK_MS).abs() <= HOUR_MS =>
-            {
-                "Filtering worked all week.".to_owned()
-            }
+            Running { stops: 0, .. } if self.is_a_week() => "Filtering worked all week.".to_owned(),
             Running { stops: 0, .. } => "Filtering worked all this time.".to_owned(),
             Running { stops, crashes, stopped_ms, .. } => {
                 let times = if stops == 1 { "once".to_owned() } else { format!("{stops} times") };
@@ -302,6 +339,7 @@ impl Week<'_> {
         }
         sections.push(self.most_blocked());
         sections.push(self.people());
+        sections.push(self.figures.tries.section(&self.before.tries, &self.called));
         sections.push(self.teaching());
         sections.push(self.changed());
         if reader == Reader::It {
@@ -315,13 +353,16 @@ impl Week<'_> {
             sections,
             footer: [
                 self.counted(),
-                "Not measured yet: tries to get round the filter, harmless sites blocked by mistake.".to_owned(),
+                "Not measured yet: harmless sites blocked by mistake; test pages for each network and level. Nobody \
+                 is told yet where this page stays unread."
+                    .to_owned(),
                 format!("Made {}.", clock.show(self.made_at)),
             ]
             .into_iter()
             .chain(self.chain_head())
             .collect(),
             landscape: false,
+            one_page: true,
         }
     }
 
@@ -375,14 +416,32 @@ impl Week<'_> {
         if rows.is_empty() {
             rows.push(row(TO_WRITE));
         }
+        let sign =
+            "Sign, say what was done about it, and keep this page as the record of the review.";
         Section {
             heading: "Reviewed".to_owned(),
-            sentences: vec![
-                "Sign, say what was done about it, and keep this page as the record of the review."
-                    .to_owned(),
-            ],
+            sentences: self.week_before_read(reader).into_iter().chain([sign.to_owned()]).collect(),
             table: Some(Table::new(&["By", "Date", "Action taken"], rows)),
         }
+    }
+
+    /// Who asked for the report of the week before in this one.
+    fn week_before_read(&self, reader: Reader) -> Option<String> {
+        if !self.is_a_week() || self.before.requests == 0 {
+            return None;
+        }
+        let subject = match reader {
+            Reader::Dsl => "for dsl",
+            Reader::It => "for it",
+        };
+        let clock = self.policy.clock();
+        let readers = readers(self.entries, self.range, subject);
+        if readers.is_empty() {
+            return Some("Nobody asked for the report of the week before in this week.".to_owned());
+        }
+        let names: Vec<String> =
+            readers.iter().map(|(name, at)| format!("{name} ({})", clock.show(*at))).collect();
+        Some(format!("The report of the week before was asked for by {}.", names.join(", ")))
     }
 
     fn needs_you(&self) -> Section {
@@ -454,7 +513,6 @@ impl Week<'_> {
         }
         sentences.push(self.list_ages(reader));
         sentences.extend(self.missing_illegal_lists());
-        sentences.push("Test pages for each network and level: not measured yet.".to_owned());
         Section { heading: "Is it working?".to_owned(), sentences, table: None }
     }
 
@@ -504,10 +562,14 @@ impl Week<'_> {
             || "no decision was made".to_owned(),
             |ms| format!("the median wait was {}", span_words(ms)),
         );
+        let lessons = match requests.lessons {
+            0 => String::new(),
+            lessons => format!(" {lessons} opened for lessons by a standing yes."),
+        };
         Section {
             heading: "Sites asked for".to_owned(),
             sentences: vec![format!(
-                "{} asked for, {} authorised, {} refused; {wait}.",
+                "{} asked for, {} authorised, {} refused; {wait}.{lessons}",
                 requests.asked, requests.authorised, requests.refused
             )],
             table: None,
@@ -656,6 +718,7 @@ impl Week<'_> {
             "week_before": self.before,
             "people_blocked_repeatedly": self.figures.repeated().count(),
             "people": people,
+            "people_with_tries": self.figures.tries.people_json(&self.called),
             "themes": self.themes,
             "requests": self.requests(),
             "lists": self.lists,
@@ -664,7 +727,11 @@ impl Week<'_> {
             "passwords_set": self.passwords_set(),
             "log_bytes": self.log_bytes,
             "checkpoint": self.checkpoint.as_ref().map(|(line, _)| line),
-            "not_measured": ["upstream_errors", "searches", "circumvention", "overblocking", "checks"],
+            // Searches that were blocked are, and tries by person; not searches in all, nor tries by device.
+            "not_measured": [
+                "upstream_errors", "searches_in_all", "circumvention_by_device", "overblocking", "checks",
+                "unread_report_told",
+            ],
         })
     }
 }
@@ -679,6 +746,30 @@ mod tests {
         assert_eq!(initials("Q. Whitmore"), "QW");
         assert_eq!(initials("owen.t@example.org"), "OT");
         assert_eq!(initials("..."), "?");
+    }
+
+    #[test]
+    fn who_read_the_week_before_is_told_by_looks_at_that_report_alone() {
+        let look = |at: i64, who: &str, what: &str, subject: &str| ChangeEntry {
+            sequence: 0,
+            at: UnixMillis(at),
+            actor: who.to_owned(),
+            event: Event::Looked { what: what.to_owned(), subject: subject.to_owned() },
+        };
+        let entries = [
+            look(9, "early", "report weekly", "for dsl"),
+            look(10, "q.whitmore", "report weekly", "for dsl"),
+            look(11, "q.whitmore", "report weekly", "for dsl"),
+            look(12, "j.cho", "report weekly", "for it"),
+            look(13, "other.range", "report weekly", "for dsl; since today"),
+            look(14, "other.report", "report changes", "for dsl"),
+            look(15, "a.deputy", "report weekly", "for dsl; since last week; with names, reason R"),
+            look(20, "late", "report weekly", "for dsl"),
+        ];
+        let range = (UnixMillis(10), UnixMillis(20));
+        let expected = [("q.whitmore", 10), ("a.deputy", 15)];
+        let expected = expected.map(|(name, at)| (name.to_owned(), UnixMillis(at)));
+        assert_eq!(readers(&entries, range, "for dsl"), expected);
     }
 
     #[test]

@@ -49,6 +49,10 @@ fn a_teacher_opens_a_site_for_a_class_under_a_standing_yes_and_ends_it() {
     assert_eq!((&listed[0]["class"], &listed[0]["state"]), (&"7B".into(), &"live".into()));
     let rows = ok(school.run("unblock log --csv", &[])).out;
     assert!(rows.contains("standing yes: Q. Whitmore (DSL) 2026-09-01"), "{rows}");
+    let week = json(&ok(school.run("report weekly --format json --since", &["this week"])));
+    let requests = &week["requests"];
+    assert_eq!((&requests["lessons"], &requests["asked"]), (&1.into(), &0.into()), "{requests}");
+    assert!(requests["median_wait_ms"].is_null(), "nobody waited: {requests}");
     ok(school.run("lesson end U-0001 --by m.obi", &[]));
     assert_eq!(school.run("check arcade.test --as sam.p", &[]).code, BLOCKED);
     assert_eq!(ok(school.run("lesson list --json", &[])).out.trim(), "[]");

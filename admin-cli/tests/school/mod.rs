@@ -92,6 +92,24 @@ as = "ks2"
 block = ["category:games"]
 "#;
 
+/// The categories that records can have.
+pub(crate) const CATEGORIES: [&str; 14] = [
+    "uncategorised",
+    "games",
+    "education",
+    "gambling",
+    "illegal",
+    "suicide",
+    "self-harm",
+    "extremism",
+    "hate",
+    "bullying",
+    "random-chat",
+    "drugs",
+    "violence",
+    "adult",
+];
+
 /// A school in a folder that goes away with it.
 pub(crate) struct School {
     folder: tempfile::TempDir,
@@ -343,9 +361,7 @@ impl School {
         let context = Arc::new(Context {
             policy_hash: "ab".repeat(32),
             list_version: "2026-11-20-00000000".to_owned(),
-            categories: ["uncategorised", "games", "education", "gambling", "illegal"]
-                .map(str::to_owned)
-                .to_vec(),
+            categories: CATEGORIES.map(str::to_owned).to_vec(),
             levels: ["ks2", "ks3", "guest", "staff"].map(str::to_owned).to_vec(),
             locked: CategorySet::EMPTY,
             zone: "Europe/London".to_owned(),

@@ -1,0 +1,158 @@
+//! The weekly report: what was blocked in words that are understood, tries to get round the filter, one page.
+
+use crate::school::{CATEGORIES, School};
+use crate::{OK, json};
+use rules::decide::ReasonCode;
+use std::process::Command;
+
+const WEEK: [&str; 2] = ["--since", "this week"];
+
+#[test]
+fn what_was_blocked_for_more_than_a_sites_kind_has_rows_of_its_own() {
+    let school = School::new();
+    let sam = |times: usize| vec![("sam.p", "ks3", "a.test", "/", "education", false); times];
+    school.log_because(ReasonCode::SearchWords, &[], &sam(1));
+    school.log_because(ReasonCode::Vpn, &[], &sam(9));
+    school.log_because(ReasonCode::WebProxy, &[], &sam(5));
+    school.log_because(ReasonCode::PageWords, &[], &sam(1));
+    school.log_because(ReasonCode::FileKind, &[], &sam(1));
+    school.log_because(ReasonCode::Port, &[], &sam(1));
+    let nobody = [("", "guest", "a.test", "/", "education", false); 2];
+    school.log_because(ReasonCode::Tor, &[], &nobody);
+    let page = school.run("report weekly --for dsl --format md", &WEEK);
+    assert_eq!(page.code, OK, "{page:?}");
+    let week = json(&school.run("report weekly --for dsl --format json", &WEEK));
+    let pupil = week["people"][0]["person"].as_str().unwrap();
+    let most = "Ways round the filter 14, Words searched for or written 1, Words on a page or in an address 1";
+    for line in [
+        "| Words searched for or written | 1 | 0 |",
+        "| Words on a page or in an address | 1 | 0 |",
+        "| Ways round the filter | 16 | 0 |",
+        "| Kinds and sizes of files | 1 | 0 |",
+        "Blocked besides the rows below: 1 for technical reasons, such as limits, ports or certificates.",
+        &format!("| {pupil} | 18 | {most} |"),
+        "16 were blocked; the week before: 0.",
+        &format!("| {pupil} | 14 | VPN 9, web proxy 5 |"),
+    ] {
+        assert!(page.out.lines().any(|printed| printed == line), "{line}: {}", page.out);
+    }
+    assert!(page.out.contains("1 person tried; 2 came where nobody had signed in."), "{page:?}");
+    assert!(!page.out.contains("Not measured yet: tries"), "{page:?}");
+    let tries = &week["figures"]["tries"];
+    assert_eq!((&tries["tries"], &tries["nobody_signed_in"]), (&16.into(), &2.into()), "{tries}");
+    assert_eq!(week["week_before"]["tries"]["tries"], 0, "{week}");
+    let ways = serde_json::json!([["VPN", 9], ["web proxy", 5]]);
+    let person = serde_json::json!([{ "person": pupil, "tries": 14, "ways": ways }]);
+    assert_eq!(week["people_with_tries"], person, "no name unless it was asked for");
+    let not_measured = week["not_measured"].as_array().unwrap();
+    for measured in ["searches", "circumvention"] {
+        assert!(!not_measured.contains(&measured.into()), "{not_measured:?}");
+    }
+    assert!(not_measured.contains(&"overblocking".into()), "{not_measured:?}");
+}
+
+#[test]
+fn a_policy_that_somebody_asks_for_is_no_site_asked_for() {
+    let school = School::new();
+    let ask = "unblock request arcade.test --for ks3 --until 2h --by m.obi --reason";
+    assert_eq!(school.run(ask, &["The chess club final"]).code, OK);
+    let looser = school.policy().replace("ks4 = \"allow at lunch\"", "ks4 = \"allow\"");
+    school.write("next.toml", &looser);
+    let apply = "policy apply next.toml --by j.cho --reason";
+    let asked = school.run(apply, &["Games are open from today on"]);
+    assert!(asked.out.contains("U-0002"), "{asked:?}");
+    let week = json(&school.run("report weekly --format json", &WEEK));
+    let requests = &week["requests"];
+    assert_eq!((&requests["asked"], &requests["lessons"]), (&1.into(), &0.into()), "{requests}");
+}
+
+/// How many pages the PDF of the report has; `None`, and a word, where no tool can tell.
+fn pages(school: &School, name: &str) -> Option<usize> {
+    let line = format!("report weekly --for dsl --format pdf -o {name}");
+    let ran = school.run(&line, &["--since", "last week"]);
+    assert_eq!(ran.code, OK, "{ran:?}");
+    let info = match Command::new("pdfinfo").arg(school.path(name)).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("passed over: pdfinfo (poppler-utils) is not installed");
+            return None;
+        }
+        info => String::from_utf8(info.unwrap().stdout).unwrap(),
+    };
+    if let Some(kept) = std::env::var_os("SCHOOLGATE_KEEP_PDF") {
+        std::fs::copy(school.path(name), std::path::Path::new(&kept).join(name)).unwrap();
+    }
+    info.lines().find_map(|line| line.strip_prefix("Pages:")?.trim().parse().ok())
+}
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Writes a week that lies behind: each person's blocks of each category.
+fn last_week(school: &School, people: &[&str], categories: &[&str], times: i64) {
+    let (mut records, mut ages) = (Vec::new(), Vec::new());
+    for (number, category) in (0..).zip(categories) {
+        for (place, person) in (0..).zip(people) {
+            for again in 0..times {
+                records.push((*person, "ks3", "a.test", "/", *category, false));
+                ages.push(7 * DAY_MS - place * 60_000 - number * 5_000 - again * 3_000);
+            }
+        }
+    }
+    school.log_because(ReasonCode::Category, &ages, &records);
+}
+
+#[test]
+fn a_week_is_one_page_and_a_very_full_one_two() {
+    let empty = School::new();
+    last_week(&empty, &["sam.p"], &["games"], 3);
+    let quiet = pages(&empty, "quiet.pdf");
+    assert!(quiet.is_none_or(|pages| pages == 1), "a quiet week: {quiet:?}");
+
+    let usual = School::new();
+    last_week(
+        &usual,
+        &["sam.p", "owen.t", "max.r"],
+        &["games", "gambling", "drugs", "self-harm"],
+        6,
+    );
+    ways_round(&usual, &["sam.p", "owen.t"]);
+    ask(&usual, 3);
+    let pages_of_usual = pages(&usual, "usual.pdf");
+    assert!(pages_of_usual.is_none_or(|pages| pages == 1), "a usual week: {pages_of_usual:?}");
+
+    let full = School::new();
+    let people = ["sam.p", "owen.t", "max.r", "ida.k", "noor.a", "lee.w", "ana.m"];
+    last_week(&full, &people, &CATEGORIES[1..], 6);
+    ways_round(&full, &people);
+    ask(&full, 8);
+    let pages_of_full = pages(&full, "full.pdf");
+    assert!(pages_of_full.is_none_or(|pages| pages <= 2), "a full week: {pages_of_full:?}");
+}
+
+/// Tries of last week, and other blocks that have rows of their own.
+fn ways_round(school: &School, people: &[&'static str]) {
+    let reasons = [
+        ReasonCode::Vpn,
+        ReasonCode::WebProxy,
+        ReasonCode::SearchWords,
+        ReasonCode::PageWords,
+        ReasonCode::FileKind,
+        ReasonCode::NoSafeMode,
+        ReasonCode::SiteBlocked,
+    ];
+    let record = |person: &&'static str| (*person, "ks3", "a.test", "/", "education", false);
+    let records: Vec<_> = people.iter().flat_map(|person| [record(person); 3]).collect();
+    for reason in reasons {
+        school.log_because(reason, &vec![7 * DAY_MS; records.len()], &records);
+    }
+}
+
+/// Requests that wait.
+fn ask(school: &School, times: usize) {
+    for number in 0..times {
+        let line =
+            format!("unblock request site{number}.test --for ks3 --until 2h --by m.obi --reason");
+        let ran = school.run(&line, &["The chess club final needs it today"]);
+        assert_eq!(ran.code, OK, "{ran:?}");
+    }
+}

@@ -50,10 +50,22 @@ fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 
-fn score(themes: &Themes, lines: Vec<Labelled>) -> Vec<Scored> {
+/// How a line reaches the filter.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Somebody types it: a search, a message, a prompt.
+    Typed,
+    /// It comes from elsewhere: a page, what an assistant answers, what others write.
+    Read,
+}
+
+fn score(themes: &Themes, lines: Vec<Labelled>, way: Way) -> Vec<Scored> {
     let mut scratch = Scratch::default();
     let score = |line: Labelled| {
-        let found = themes.score_typed(line.text, &mut scratch);
+        let found = match way {
+            Way::Typed => themes.score_typed(line.text, &mut scratch),
+            Way::Read => themes.score_page(line.text, &mut scratch),
+        };
         let found = found.themes_from(FLAGGED).map(str::to_owned).collect();
         Scored { line, found }
     };
@@ -169,11 +181,13 @@ fn wrong(lines: &[Scored], missed_too: bool) {
 /// Prints everything, and gives what was scored: searches, then texts.
 fn report(themes: &Themes) -> [Vec<Scored>; 2] {
     let missed_too = std::env::var_os("SCHOOLGATE_THEME_MISSES").is_some();
-    let scored = files().map(|(_, lines)| score(themes, lines));
-    for (what, lines) in ["searches", "texts"].into_iter().zip(&scored) {
+    let scored = files().map(|(_, lines)| score(themes, lines, Way::Typed));
+    for (what, lines) in ["searches", "texts, as typed"].into_iter().zip(&scored) {
         table(what, lines);
         wrong(lines, missed_too);
     }
+    let [_, (_, texts)] = files();
+    table("texts, as pages and answers are read", &score(themes, texts, Way::Read));
     scored
 }
 

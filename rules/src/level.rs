@@ -152,7 +152,7 @@ pub struct Level {
     pub style: PageStyle,
     /// Whether searches must be safe.
     pub safe_search: bool,
-    /// How much of video sites; enforced once requests to them are seen.
+    /// How much of video sites: by their restricted hosts, or by header where the request is seen.
     pub video: VideoMode,
     /// Searches for pictures.
     pub images: ImageMode,

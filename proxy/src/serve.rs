@@ -47,7 +47,8 @@ const MOST_WINDOWS_OF_CLIENT: u64 = MOST_WINDOWS / 16;
 pub enum ServeError {
     /// An address cannot be listened on.
     #[error(
-        "cannot listen on {address}: {source}; choose another address in [listen], or stop what uses it"
+        "cannot listen on {address}: {source}; if another filter serves there (`schoolgate status` tells), this one is not \
+         needed; else stop what uses it, or choose another address in [listen]"
     )]
     Listen {
         /// Address.
@@ -253,7 +254,7 @@ fn follow_authority(
             match authority.follow() {
                 Some(Ok(())) => {
                     told = false;
-                    tracing::info!("another certificate authority signs now");
+                    tracing::info!("certificate authorities read anew; `schoolgate ca show` says which one signs");
                 }
                 Some(Err(error)) if !told => {
                     told = true;

@@ -159,16 +159,16 @@ impl Told {
         );
         match episode {
             Some(episode) => say!(
-                "  when       {} to {}: {} signs, {} requests",
+                "  when       {} to {}: {}, {}",
                 clock.show(episode.first),
                 clock.show(episode.last),
-                episode.signs,
-                episode.requests
+                counted(episode.signs, "sign"),
+                counted(episode.requests, "request")
             ),
             None => say!(
-                "  when       {}: {} signs; its records are no longer kept",
+                "  when       {}: {}; its records are no longer kept",
                 clock.show(alert.first),
-                alert.signs
+                counted(alert.signs, "sign")
             ),
         }
         say!("  raised     {}", clock.show(alert.raised_at));
@@ -204,6 +204,10 @@ impl Told {
         {
             say!("  and {more} more records");
         }
+        // The words themselves stand in the log, which each look at is recorded of.
+        if let Some(row) = rows.iter().find(|row| row.words.is_some()) {
+            say!("  words      schoolgate log show {}", row.id.code());
+        }
         if alert.is_open() {
             say!(
                 "  next       schoolgate alerts review {} --outcome OUTCOME --note TEXT",
@@ -212,6 +216,12 @@ impl Told {
         }
         Ok(())
     }
+}
+
+/// `1 sign`, `2 signs`.
+fn counted(count: impl Into<u64>, what: &str) -> String {
+    let count = count.into();
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Host and path in one. What stands for a locked path is no path, and stands apart.

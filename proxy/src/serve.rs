@@ -254,7 +254,9 @@ fn follow_authority(
             match authority.follow() {
                 Some(Ok(())) => {
                     told = false;
-                    tracing::info!("certificate authorities read anew; `schoolgate ca show` says which one signs");
+                    tracing::info!(
+                        "certificate authorities read anew; `schoolgate ca show` says which one signs"
+                    );
                 }
                 Some(Err(error)) if !told => {
                     told = true;

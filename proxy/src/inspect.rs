@@ -409,9 +409,10 @@ async fn agree(
         return Err(Box::new((named, ruling)));
     }
     let leads_to = facts.dialled.as_deref().unwrap_or(&named);
+    // Before the wait: a site that hangs up meanwhile has no address any more.
+    let dialled = dialled();
     let common = Box::pin(worker.resolver.addresses(leads_to, asked.port)).await;
     let mut common = common.unwrap_or_default();
-    let dialled = dialled();
     common.retain(|address| {
         dialled.iter().any(|other| other.ip().to_canonical() == address.ip().to_canonical())
     });

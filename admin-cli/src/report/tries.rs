@@ -22,7 +22,7 @@ pub(crate) struct Tries {
     pub(crate) ways: Vec<(&'static str, u64)>,
     /// How many people there are of whom it is known.
     pub(crate) people: usize,
-    /// They, most tries first.
+    /// They, those with most of what devices do not try by themselves first.
     #[serde(skip)]
     pub(crate) by: Vec<Tried>,
 }
@@ -33,6 +33,8 @@ pub(crate) struct Tried {
     /// Printed only where names were asked for.
     pub(crate) name: String,
     pub(crate) tries: u64,
+    /// Of those, by ways that devices do not try by themselves.
+    pub(crate) meant: u64,
     /// By which way, most first.
     pub(crate) ways: Vec<(&'static str, u64)>,
 }
@@ -58,6 +60,14 @@ fn way(code: ReasonCode) -> Option<&'static str> {
     })
 }
 
+/// What browsers and telephones try by themselves.
+const BY_THEMSELVES: [&str; 4] = [
+    "names looked up elsewhere",
+    "iCloud Private Relay",
+    "address in place of a name",
+    "hidden names",
+];
+
 fn most_first(ways: BTreeMap<&'static str, u64>) -> Vec<(&'static str, u64)> {
     let mut ways: Vec<_> = ways.into_iter().collect();
     ways.sort_by_key(|(_, tries)| Reverse(*tries));
@@ -81,10 +91,15 @@ impl Tries {
         let tried = |(name, ways): (&str, BTreeMap<&'static str, u64>)| Tried {
             name: name.to_owned(),
             tries: ways.values().sum(),
+            meant: ways
+                .iter()
+                .filter(|(way, _)| !BY_THEMSELVES.contains(*way))
+                .map(|(_, tries)| tries)
+                .sum(),
             ways: most_first(ways),
         };
         let mut by: Vec<Tried> = people.into_iter().map(tried).collect();
-        by.sort_by_key(|person| Reverse(person.tries));
+        by.sort_by_key(|person| Reverse((person.meant, person.tries)));
         let tries = all.values().sum();
         Self { tries, nobody_signed_in, ways: most_first(all), people: by.len(), by }
     }
@@ -112,7 +127,7 @@ impl Tries {
                 whose.push_str(&format!("; {tries} came where nobody had signed in"));
             }
             sentences.push(format!(
-                "{whose}. Browsers and telephones try some by themselves; several ways of one person are a reason to ask."
+                "{whose}. Browsers and telephones look names up elsewhere, ask for Private Relay and hide names by themselves; who tried other ways stands first."
             ));
         }
         let row = |person: &Tried| {

@@ -81,6 +81,8 @@ pub struct Alert {
     pub reviews: Vec<Review>,
     /// When it was closed.
     pub closed: Option<UnixMillis>,
+    /// When somebody last looked before they said what came of it, or said so: nobody knew of what came later.
+    pub known_until: Option<UnixMillis>,
 }
 
 impl Alert {
@@ -219,6 +221,7 @@ impl Alerts {
                     by: entry.actor.clone(),
                     outcome: *outcome,
                 });
+                alert.known_until = Some(alert.seen_last.unwrap_or(entry.at));
                 // Who says what came of it has seen it.
                 alert.seen.get_or_insert_with(|| (entry.actor.clone(), entry.at));
                 alert.seen_last = Some(entry.at);
@@ -268,6 +271,7 @@ impl Alerts {
             assigned: None,
             reviews: Vec::new(),
             closed: None,
+            known_until: None,
         };
         self.all.insert(*id, alert);
     }

@@ -77,15 +77,18 @@ struct Following {
     written: Option<Position>,
     /// Of rows that may get more signs with their end: how many were taken. `None`: all.
     taken: HashMap<i64, Option<usize>>,
+    /// As what an episode has been due, at most: what comes later may open its alert again, though by itself it were
+    /// none.
+    due: HashMap<usize, Severity>,
 }
 
 impl Following {
     fn new(day: Date) -> Self {
-        let (episodes, taken) = (EpisodeDay::new(day), HashMap::new());
-        Self { episodes, read: None, written: None, taken }
+        let (episodes, taken, due) = (EpisodeDay::new(day), HashMap::new(), HashMap::new());
+        Self { episodes, read: None, written: None, taken, due }
     }
 
-    /// Takes a row with the signs that it has by now, and notes which episodes are due.
+    /// Takes a row with the signs that it has by now, and notes which episodes are due, or were.
     fn take(&mut self, row: &AccessRow, thresholds: Thresholds, wanted: &mut Wanted) {
         let place = row.cursor.sequence;
         let taken = match self.taken.get(&place) {
@@ -97,10 +100,10 @@ impl Following {
         let signs = if is_first { signs_of(row, 0) } else { later_signs(row, taken) };
         self.taken.insert(place, row.ended.is_none().then_some(row.signs.len()));
         for place in self.episodes.take(row, &signs) {
-            let episode = &self.episodes.episodes()[place];
-            if let Some(severity) = episode.due(thresholds) {
-                let known = wanted.entry((self.episodes.day(), place)).or_insert(severity);
-                *known = (*known).max(severity);
+            let now = self.episodes.episodes()[place].due(thresholds);
+            if let Some(severity) = now.max(self.due.get(&place).copied()) {
+                self.due.insert(place, severity);
+                wanted.insert((self.episodes.day(), place), severity);
             }
         }
     }
@@ -278,7 +281,7 @@ fn utc_day(at: UnixMillis) -> Date {
 }
 
 /// What is new of these episodes. An alert that is open is told of again only where it got worse; of one that was closed
-/// whoever closed it knows nothing that came since.
+/// whoever closed it knows nothing that came since they looked.
 fn events(
     alerts: &Alerts,
     episodes: &[(&Episode, Severity)],
@@ -292,8 +295,8 @@ fn events(
                 ACTOR_DAEMON,
                 AlertEvent::Worsened { alert: known.id, severity: *severity, signs: episode.signs },
             ),
-            Some(Alert { closed: Some(closed), id, severity, .. })
-                if episode.is_due_again(*closed, thresholds) =>
+            Some(Alert { closed: Some(closed), known_until, id, severity, .. })
+                if episode.is_due_again(known_until.unwrap_or(*closed), thresholds) =>
             {
                 let (alert, severity, signs) = (*id, *severity, episode.signs);
                 NewEvent::new(ACTOR_DAEMON, AlertEvent::Reopened { alert, severity, signs })

@@ -88,7 +88,7 @@ pub struct Episode {
     high: VecDeque<UnixMillis>,
     /// When signs that count came to be known and how severe each is, the last ones.
     known: VecDeque<(UnixMillis, Severity)>,
-    /// When the last urgent one did, though it may be a repeat.
+    /// When the last urgent one did; of what is typed, though it is a repeat.
     urgent: Option<UnixMillis>,
 }
 
@@ -110,8 +110,8 @@ impl Episode {
         }
     }
 
-    /// Whether what came since somebody was done with it is to be told again: anything urgent, though it is a repeat,
-    /// a sign that is high, or as many of any kind as make a routine alert.
+    /// Whether what came since somebody was done with it is to be told again: anything urgent, of what is typed a repeat
+    /// too, a sign that is high, or as many of any kind as make a routine alert.
     #[must_use]
     pub fn is_due_again(&self, closed: UnixMillis, thresholds: Thresholds) -> bool {
         let since = |at: UnixMillis| at > closed;
@@ -261,7 +261,8 @@ impl EpisodeDay {
         let is_known = self.tracks.contains_key(&key);
         let may_be_opened = may_be_opened(row, sign.source);
         // A device asks all day long: it tells something only of somebody who tries other ways too, and once.
-        let is_habit = sign.theme == CIRCUMVENTION && is_of_device(row);
+        let is_habit =
+            sign.theme == CIRCUMVENTION && sign.source == Source::Site && is_of_device(row);
         let is_idle = is_noise && !may_be_opened && sign.severity < Severity::Urgent;
         if !is_known && (is_idle || is_habit) {
             return None;
@@ -269,6 +270,7 @@ impl EpisodeDay {
         let track = self.tracks.entry(key).or_default();
         let page = page_of(row, sign);
         let is_second = may_be_opened
+            && !is_habit
             && sign.severity < Severity::Urgent
             && page.is_some_and(|page| track.is_second_frame(page, row.at));
         let is_noise = is_noise && !is_second;
@@ -342,7 +344,8 @@ impl EpisodeDay {
             episode.counts(row, sign);
         }
         let is_urgent = sign.severity == Severity::Urgent;
-        if is_urgent {
+        // A page or a program that asks again and again is no news; somebody who types is.
+        if is_urgent && (counts || sign.source.is_typed()) {
             episode.urgent = episode.urgent.max(Some(known_at(row, sign)));
         }
         (counts || is_worse || is_urgent).then_some(place)

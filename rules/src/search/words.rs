@@ -58,9 +58,10 @@ pub(super) fn clean(values: &[String]) -> Option<Words> {
     let end = all.char_indices().nth(MAX_WORDS).map_or(all.len(), |(place, _)| place);
     let (text, is_cut) = (all[..end].trim_end().to_owned(), end < all.len());
     let mut each = different(values);
-    let is_whole = all.len() <= MAX_JUDGED_BYTES && each.len() <= MAX_VALUES;
+    let apart = parted(values, |apart| apart == all || each.iter().any(|it| it == apart));
+    let is_whole =
+        all.len() <= MAX_JUDGED_BYTES && each.len() <= MAX_VALUES && apart.len() <= MAX_VALUES;
     if is_whole {
-        let apart = parted(values, |apart| apart == all || each.iter().any(|it| it == apart));
         each.extend(apart);
     } else {
         cut_middle(&mut all);
@@ -73,7 +74,9 @@ pub(super) fn clean(values: &[String]) -> Option<Words> {
 /// What becomes of marks that are not seen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unseen {
+    /// They are gone.
     Gone,
+    /// So they are, but for those that may part words: these are blanks.
     Blank,
 }
 
@@ -81,9 +84,10 @@ enum Unseen {
 /// direction of text or are not seen are gone from what is kept, as they could make a record look like another.
 fn clean_into(all: &mut String, value: &str, unseen: Unseen) {
     for character in value.chars().chain([' ']) {
-        let is_gone = is_unseen(character);
-        let is_blank = is_gone || character.is_whitespace() || character.is_control();
-        if is_gone && unseen == Unseen::Gone || is_blank && (all.is_empty() || all.ends_with(' ')) {
+        let parts = unseen == Unseen::Blank && may_part(character);
+        let is_blank = parts || character.is_whitespace() || character.is_control();
+        let is_gone = is_unseen(character) && !parts;
+        if is_gone || is_blank && (all.is_empty() || all.ends_with(' ')) {
             continue;
         }
         all.push(if is_blank { ' ' } else { character });
@@ -99,14 +103,18 @@ fn cleaned(value: &str, unseen: Unseen) -> String {
 }
 
 /// Values in which unseen marks may part words, which a site may read as it reads blanks, with blanks for them: else
-/// `how(zero-width space)to` would be one word that nobody knows. None that is judged anyway.
+/// `how(zero-width space)to` would be one word that nobody knows. None that is judged anyway; at most one more than
+/// [`MAX_VALUES`].
 fn parted(values: &[String], is_judged: impl Fn(&str) -> bool) -> Vec<String> {
     let mut parted: Vec<String> = Vec::new();
-    for value in values.iter().filter(|value| value.contains(is_unseen)) {
+    for value in values.iter().filter(|value| value.contains(may_part)) {
         let apart = cleaned(value, Unseen::Blank);
         let is_new = !apart.is_empty() && !is_judged(&apart) && !parted.contains(&apart);
-        if is_new && parted.len() < MAX_VALUES {
+        if is_new {
             parted.push(apart);
+        }
+        if parted.len() > MAX_VALUES {
+            break;
         }
     }
     parted
@@ -150,6 +158,12 @@ fn is_unseen(character: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Those of them at which a line may be broken, or could be in older texts (Unicode line breaking classes ZW and BK, and
+/// what were spaces once): a site may part words there.
+fn may_part(character: char) -> bool {
+    matches!(character, '\u{180e}' | '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a malformed fixture is a failed test")]
@@ -191,20 +205,30 @@ mod tests {
             let words = clean(&decoded).unwrap();
             (words.text, words.values)
         };
-        let (text, judged) = values(&["how%E2%80%8Bto%E2%81%A0tie%E2%80%8B+a"]);
+        let (text, judged) = values(&["how%E2%80%8Bto%EF%BB%BFti%C2%ADe%E2%80%8B+a"]);
         assert_eq!(text, "howtotie a");
-        assert_eq!(judged, ["how to tie a"]);
-        let (_, judged) = values(&["cats", "two%C2%ADdogs"]);
+        assert_eq!(judged, ["how to tie a"], "what parts no word is gone all the same");
+        let (_, judged) = values(&["cats", "two%E2%80%8Bdogs"]);
         assert_eq!(judged, ["cats", "twodogs", "two dogs"]);
+        assert!(values(&["two%C2%ADdo%E2%81%A0gs"]).1.is_empty());
         let (_, judged) = values(&["cats", "%E2%80%8Bdogs"]);
         assert_eq!(judged, ["cats", "dogs"]);
         for plain in ["how+to+tie", "%E2%80%8Bhow+to%E2%80%8B+tie%E2%80%8B"] {
             let (text, judged) = values(&[plain]);
             assert_eq!((text.as_str(), judged.len()), ("how to tie", 0), "{plain}");
         }
-        let many: Vec<String> = (0..1000).map(|n| format!("a\u{200b}{}", n % 60)).collect();
-        let judged = clean(&many).unwrap().values;
-        assert!(judged.len() <= 2 * MAX_VALUES, "{}", judged.len());
+        // Decoys that read the same without the marks must not push out the one that is meant.
+        let many = |count: usize| -> Vec<String> {
+            let decoy = "a".repeat(count);
+            let mut many: Vec<String> =
+                (1..count).map(|at| format!("{}\u{200b}{}", &decoy[..at], &decoy[at..])).collect();
+            many.push(decoy);
+            many
+        };
+        let few = clean(&many(60)).unwrap();
+        assert!(few.is_whole && few.values.len() == 59, "{}", few.values.len());
+        let crowd = clean(&many(70)).unwrap();
+        assert!(!crowd.is_whole && crowd.values.is_empty(), "not all of them are judged");
     }
 
     #[test]

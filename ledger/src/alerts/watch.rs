@@ -16,7 +16,7 @@ use crate::query::{AccessLog, AccessRow, Filter, Order, QueryError};
 use jiff::civil::Date;
 use rules::alert::Severity;
 use rules::time::UnixMillis;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use thiserror::Error;
 const PAGE_ROWS: usize = 2_000;
 
 /// Between two writes of how far the log was read, where no alert is raised: what lies between is only
-/// read again after a start.
+/// read again after a start. And between two looks for alerts that were closed though more had come.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// How long files of days are held open: one that was sealed or erased from meanwhile is opened anew.
@@ -77,14 +77,14 @@ struct Following {
     written: Option<Position>,
     /// Of rows that may get more signs with their end: how many were taken. `None`: all.
     taken: HashMap<i64, Option<usize>>,
-    /// As what an episode has been due, at most: what comes later may open its alert again, though by itself it were
-    /// none.
-    due: HashMap<usize, Severity>,
+    /// As what each episode has been due at most, by place: what comes later may open its alert again, though by itself
+    /// it were none.
+    due: BTreeMap<usize, Severity>,
 }
 
 impl Following {
     fn new(day: Date) -> Self {
-        let (episodes, taken, due) = (EpisodeDay::new(day), HashMap::new(), HashMap::new());
+        let (episodes, taken, due) = (EpisodeDay::new(day), HashMap::new(), BTreeMap::new());
         Self { episodes, read: None, written: None, taken, due }
     }
 
@@ -103,7 +103,7 @@ impl Following {
             let now = self.episodes.episodes()[place].due(thresholds);
             if let Some(severity) = now.max(self.due.get(&place).copied()) {
                 self.due.insert(place, severity);
-                wanted.insert((self.episodes.day(), place), severity);
+                wanted.insert((self.episodes.day(), place));
             }
         }
     }
@@ -114,8 +114,8 @@ fn later_signs(row: &AccessRow, taken: usize) -> Vec<Sign> {
     row.signs.iter().skip(taken).map(Sign::from).collect()
 }
 
-/// Episodes that are to be alerts, with their severity.
-type Wanted = BTreeMap<(Date, usize), Severity>;
+/// Episodes that got signs and are to be alerts, or were.
+type Wanted = BTreeSet<(Date, usize)>;
 
 impl Watch {
     /// Follows the log in `state`; nothing is opened yet.
@@ -178,13 +178,16 @@ impl Watch {
             .filter(|(_, following)| following.read != following.written)
             .filter_map(|(day, following)| Some((*day, following.read?)))
             .collect();
-        if wanted.is_empty() && (moved.is_empty() || self.saved.elapsed() < SAVE_EVERY) {
+        if wanted.is_empty() && self.saved.elapsed() < SAVE_EVERY {
             return Ok(0);
         }
-        let episodes: Vec<(&Episode, Severity)> = wanted
-            .iter()
-            .filter_map(|((day, place), severity)| {
-                Some((self.days.get(day)?.episodes.episodes().get(*place)?, *severity))
+        // Those too that nothing new came of: somebody may have closed their alert who had not seen the last of it.
+        let episodes: Vec<(&Episode, Severity)> = self
+            .days
+            .values()
+            .flat_map(|following| {
+                let all = following.episodes.episodes();
+                following.due.iter().filter_map(|(place, due)| Some((all.get(*place)?, *due)))
             })
             .collect();
         let raise = |alerts: &Alerts| Ok::<_, Infallible>(events(alerts, &episodes, thresholds));
@@ -235,7 +238,7 @@ async fn follow(
     if following.read.is_some_and(|read| read.sequence > newest.sequence) {
         // The day's file was damaged and begun anew.
         *following = Following::new(day);
-        wanted.retain(|(of, _), _| *of != day);
+        wanted.retain(|(of, _)| *of != day);
     }
     while following.read != Some(newest) {
         let after = following.read.map(|read| read.sequence);

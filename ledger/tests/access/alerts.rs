@@ -3,7 +3,7 @@
 use crate::crash::{Random, full};
 use crate::sample::{NOW, allowed, blocked, context, rows, start, tunnel, wait};
 use ledger::alerts::watch::{Watch, episodes_of, find};
-use ledger::alerts::{AlertEntry, AlertEvent, AlertStore, Alerts, NewEvent, Private};
+use ledger::alerts::{AlertEntry, AlertEvent, AlertStore, Alerts, NewEvent, Outcome, Private};
 use ledger::episodes::{Person, Source, Thresholds};
 use ledger::ingest::{Writer, recover};
 use ledger::journal::{Journal, refused};
@@ -190,6 +190,68 @@ fn a_sign_after_an_alert_was_closed_opens_it_again_once_for_each_closing_and_ove
         let is_again = |it: &&AlertEntry| matches!(it.event, AlertEvent::Reopened { .. });
         assert_eq!(entries.iter().filter(is_again).count(), 4);
     });
+}
+
+/// What people do to an alert.
+fn act(state: &Path, at: i64, events: Vec<AlertEvent>) {
+    let events = events.into_iter().map(|event| NewEvent::new("q.whitmore", event)).collect();
+    wait(async {
+        let mut store = AlertStore::open(state).await.unwrap();
+        let decide = |_: &Alerts| Ok::<_, Infallible>(events);
+        store.append_with(UnixMillis(at), &[], decide).await.unwrap();
+    });
+}
+
+#[test]
+fn a_closed_alert_opens_again_after_a_quiet_half_hour_and_for_what_came_since_somebody_looked() {
+    let state = tempfile::tempdir().unwrap();
+    let writer = start(state.path());
+    let journal = writer.journal(0).unwrap();
+    let context = themes();
+    let at = |minutes: i64| NOW.0 + minutes * MINUTE;
+    // One that goes on, as in a filter that runs.
+    let mut watch = Watch::new(state.path());
+    let mut look = |minutes| {
+        journal.flush();
+        stored(state.path());
+        wait(async {
+            let mut store = AlertStore::open(state.path()).await.unwrap();
+            let thresholds = Thresholds::default();
+            watch.look(&mut store, thresholds, UnixMillis(at(minutes))).await.unwrap()
+        })
+    };
+    let alert = AlertId;
+    // A repeat keeps the episode going; the next high sign stands alone in its half hour.
+    for (host, minutes) in [("a.test", 0), ("b.test", 10), ("b.test", 14)] {
+        refuse(&journal, &context, "kim.o", host, 1, at(minutes));
+    }
+    assert_eq!(look(14), 1);
+    close(state.path(), 1, at(15));
+    assert_eq!(look(16), 0);
+    refuse(&journal, &context, "kim.o", "c.test", 1, at(43));
+    assert_eq!(look(43), 1, "it is opened again without a start in between");
+
+    // Closed by somebody who had not seen the last of it.
+    refuse(&journal, &context, "sam.p", "a.test", 0, at(50));
+    assert_eq!(look(50), 1);
+    act(state.path(), at(51), vec![AlertEvent::Seen { alert: alert(2) }]);
+    refuse(&journal, &context, "sam.p", "b.test", 0, at(60));
+    assert_eq!(look(60), 0, "it is open");
+    let outcome = Outcome::Spoken;
+    let reviewed = AlertEvent::Reviewed { alert: alert(2), outcome, private: None };
+    let done = vec![reviewed, AlertEvent::Closed { alert: alert(2) }];
+    act(state.path(), at(70), done.clone());
+    // Anything at all is stored, and the look that it leads to finds it.
+    refuse(&journal, &context, "kim.o", "d.test", 1, at(71));
+    assert_eq!(look(71), 1);
+    // Once they have looked it stays closed.
+    act(state.path(), at(72), vec![AlertEvent::Seen { alert: alert(2) }]);
+    act(state.path(), at(73), done);
+    refuse(&journal, &context, "kim.o", "e.test", 1, at(74));
+    assert_eq!(look(74), 0);
+    drop(journal);
+    writer.stop();
+    assert_eq!(wait(self::look(state.path(), at(75))), 0, "nor after a start");
 }
 
 #[test]

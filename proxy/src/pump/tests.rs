@@ -441,3 +441,26 @@ async fn what_came_before_a_reset_is_passed_on_and_the_reset_is_told_from_an_end
     };
     LocalSet::new().run_until(all).await;
 }
+
+#[tokio::test]
+async fn the_last_bytes_do_not_wait_for_more_of_which_there_is_none() {
+    let all = async {
+        let mut fastest = Duration::MAX;
+        for _ in 0..5 {
+            let Tunnel { mut client, mut site, moving, .. } = tunnel().await;
+            // Both in the tunnel's queue before it looks.
+            client.write_all(&some(24, 9)).await.unwrap();
+            client.shutdown().await.unwrap();
+            let began = std::time::Instant::now();
+            let mut heard = Vec::new();
+            in_time(site.read_to_end(&mut heard)).await.unwrap();
+            assert!(heard == some(24, 9));
+            fastest = fastest.min(began.elapsed());
+            drop((client, site));
+            let _ = in_time(moving).await;
+        }
+        // The kernel keeps what it is told that more follows of for 200 ms.
+        assert!(fastest < Duration::from_millis(150), "{fastest:?}");
+    };
+    LocalSet::new().run_until(all).await;
+}

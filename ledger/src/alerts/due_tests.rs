@@ -27,6 +27,7 @@ fn alert(severity: Severity) -> Alert {
         assigned: None,
         reviews: Vec::new(),
         closed: None,
+        known_until: None,
     }
 }
 

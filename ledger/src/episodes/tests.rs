@@ -470,6 +470,7 @@ fn a_web_proxys_own_scripts_tell_of_it_once_in_five_minutes_and_parts_of_other_p
 
 #[test]
 fn what_came_since_an_alert_was_closed_is_due_again_if_it_is_urgent_high_or_often_enough() {
+    use crate::notes::{SearchWords, WordsKind};
     let thresholds = Thresholds::default();
     let again = |rows: &[AccessRow], closed: i64| {
         let day = taken(rows);
@@ -487,12 +488,26 @@ fn what_came_since_an_alert_was_closed_is_due_again_if_it_is_urgent_high_or_ofte
         let rows = at_minutes(&minutes, category);
         assert_eq!(again(&rows, closed * MINUTE), expected, "{category} {closed}");
     }
-    // The same page again within five minutes counts where it is urgent.
-    for (category, expected) in [("suicide", true), ("drugs", false)] {
-        let mut rows = at_minutes(&[0, 3], category);
-        rows[1].host = rows[0].host.clone();
-        assert_eq!(again(&rows, MINUTE), expected, "{category}");
+    // The same page again within five minutes is no news.
+    for category in ["suicide", "drugs"] {
+        let mut rows = at_minutes(&[0, 3, 8], category);
+        for row in &mut rows {
+            row.host = "same.example".into();
+        }
+        assert!(!again(&rows[..2], MINUTE), "{category}");
+        assert!(again(&rows, 4 * MINUTE), "{category}: it counts again after five minutes");
     }
+    // Somebody who types it again is.
+    let mut rows = at_minutes(&[0, 3], "education");
+    let mut day = EpisodeDay::new(DAY);
+    for row in &mut rows {
+        let (text, site) = ("goodbye all of you".to_owned(), "google".to_owned());
+        row.words = Some(SearchWords { text, kind: WordsKind::Search, site });
+        let source = Source::Search;
+        day.take(row, &[Sign { theme: "suicide".into(), points: 150, source, severity: Urgent }]);
+    }
+    assert_eq!(day.episodes()[0].signs, 1);
+    assert!(day.episodes()[0].is_due_again(UnixMillis(MINUTE), thresholds));
     // What a page says came when it had been read, not when it was asked for.
     let mut day = EpisodeDay::new(DAY);
     let mut read = row(0, 0, Some("sam.p"), "a.example", "education");

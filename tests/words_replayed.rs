@@ -18,7 +18,7 @@ fn words_of_a_proposed_policy_are_tried_on_what_was_searched_for() {
     let daemon = Daemon::start_with(&Plan { hosts, ..Plan::default() });
     assert_eq!(search(&daemon, "painless ways to kill myself tonight"), 403);
     assert_eq!(search(&daemon, "where to buy cocaine and ketamine near me"), 404, "watched for");
-    assert_eq!(search(&daemon, "who sells blorptine in town"), 404);
+    assert_eq!(search(&daemon, "pictures of blorptine"), 404);
     assert_eq!(search(&daemon, "how do volcanoes form"), 404);
     daemon.wait_records(4);
 
@@ -99,6 +99,6 @@ fn words_of_a_proposed_policy_are_tried_on_what_was_searched_for() {
         "{closed}"
     );
     wait_for("the words in force", Duration::from_secs(20), || {
-        search(&daemon, "who sells blorptine in town") == 403
+        search(&daemon, "pictures of blorptine") == 403
     });
 }

@@ -16,7 +16,7 @@ use crate::query::{AccessLog, AccessRow, Filter, Order, QueryError};
 use jiff::civil::Date;
 use rules::alert::Severity;
 use rules::time::UnixMillis;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -88,8 +88,9 @@ impl Following {
         Self { episodes, read: None, written: None, taken, due }
     }
 
-    /// Takes a row with the signs that it has by now, and notes which episodes are due, or were.
-    fn take(&mut self, row: &AccessRow, thresholds: Thresholds, wanted: &mut Wanted) {
+    /// Takes a row with the signs that it has by now, and notes which episodes are due, or were; `is_due` becomes true
+    /// where there is one.
+    fn take(&mut self, row: &AccessRow, thresholds: Thresholds, is_due: &mut bool) {
         let place = row.cursor.sequence;
         let taken = match self.taken.get(&place) {
             None => 0,
@@ -103,7 +104,7 @@ impl Following {
             let now = self.episodes.episodes()[place].due(thresholds);
             if let Some(severity) = now.max(self.due.get(&place).copied()) {
                 self.due.insert(place, severity);
-                wanted.insert((self.episodes.day(), place));
+                *is_due = true;
             }
         }
     }
@@ -113,9 +114,6 @@ impl Following {
 fn later_signs(row: &AccessRow, taken: usize) -> Vec<Sign> {
     row.signs.iter().skip(taken).map(Sign::from).collect()
 }
-
-/// Episodes that got signs and are to be alerts, or were.
-type Wanted = BTreeSet<(Date, usize)>;
 
 impl Watch {
     /// Follows the log in `state`; nothing is opened yet.
@@ -168,9 +166,9 @@ impl Watch {
             (self.log, self.opened) = (AccessLog::new(&self.state), Instant::now());
         }
         self.choose_days(store, now).await?;
-        let mut wanted = Wanted::new();
+        let mut is_due = false;
         for (day, following) in &mut self.days {
-            follow(&mut self.log, *day, following, thresholds, &mut wanted).await?;
+            follow(&mut self.log, *day, following, thresholds, &mut is_due).await?;
         }
         let moved: Vec<(Date, Position)> = self
             .days
@@ -178,7 +176,7 @@ impl Watch {
             .filter(|(_, following)| following.read != following.written)
             .filter_map(|(day, following)| Some((*day, following.read?)))
             .collect();
-        if wanted.is_empty() && self.saved.elapsed() < SAVE_EVERY {
+        if !is_due && self.saved.elapsed() < SAVE_EVERY {
             return Ok(0);
         }
         // Those too that nothing new came of: somebody may have closed their alert who had not seen the last of it.
@@ -225,26 +223,25 @@ impl Watch {
     }
 }
 
-/// Reads a day on, and notes which episodes are due.
+/// Reads a day on, and notes which episodes are due, or were; `is_due` becomes true where one got signs.
 async fn follow(
     log: &mut AccessLog,
     day: Date,
     following: &mut Following,
     thresholds: Thresholds,
-    wanted: &mut Wanted,
+    is_due: &mut bool,
 ) -> Result<(), WatchError> {
     let newest = log.day_page(day, &Filter::default(), Order::NewestFirst, None, 1).await?;
     let Some(newest) = newest.first().map(position_of) else { return Ok(()) };
     if following.read.is_some_and(|read| read.sequence > newest.sequence) {
         // The day's file was damaged and begun anew.
         *following = Following::new(day);
-        wanted.retain(|(of, _)| *of != day);
     }
     while following.read != Some(newest) {
         let after = following.read.map(|read| read.sequence);
         let rows = log.day_page(day, &filter(), Order::OldestFirst, after, PAGE_ROWS).await?;
         for row in &rows {
-            following.take(row, thresholds, wanted);
+            following.take(row, thresholds, is_due);
         }
         let last = rows.last().map(position_of);
         if rows.len() < PAGE_ROWS {
@@ -263,7 +260,7 @@ async fn follow(
         let after = place.checked_sub(1);
         let rows = log.day_page(day, &Filter::default(), Order::OldestFirst, after, 1).await?;
         for row in rows.iter().filter(|row| row.cursor.sequence == place) {
-            following.take(row, thresholds, wanted);
+            following.take(row, thresholds, is_due);
         }
     }
     Ok(())

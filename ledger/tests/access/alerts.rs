@@ -116,15 +116,19 @@ fn alerts_follow_the_log_once_each_and_over_restarts() {
     });
 }
 
-/// Somebody closes an alert.
-fn close(state: &Path, alert: u32, at: i64) {
+/// What people do to an alert.
+fn act(state: &Path, at: i64, events: Vec<AlertEvent>) {
+    let events = events.into_iter().map(|event| NewEvent::new("q.whitmore", event)).collect();
     wait(async {
         let mut store = AlertStore::open(state).await.unwrap();
-        let closed = AlertEvent::Closed { alert: AlertId(alert) };
-        let events = vec![NewEvent::new("q.whitmore", closed)];
         let decide = |_: &Alerts| Ok::<_, Infallible>(events);
         store.append_with(UnixMillis(at), &[], decide).await.unwrap();
     });
+}
+
+/// Somebody closes an alert.
+fn close(state: &Path, alert: u32, at: i64) {
+    act(state, at, vec![AlertEvent::Closed { alert: AlertId(alert) }]);
 }
 
 #[test]
@@ -189,16 +193,6 @@ fn a_sign_after_an_alert_was_closed_opens_it_again_once_for_each_closing_and_ove
         let entries = store.entries().await.unwrap();
         let is_again = |it: &&AlertEntry| matches!(it.event, AlertEvent::Reopened { .. });
         assert_eq!(entries.iter().filter(is_again).count(), 4);
-    });
-}
-
-/// What people do to an alert.
-fn act(state: &Path, at: i64, events: Vec<AlertEvent>) {
-    let events = events.into_iter().map(|event| NewEvent::new("q.whitmore", event)).collect();
-    wait(async {
-        let mut store = AlertStore::open(state).await.unwrap();
-        let decide = |_: &Alerts| Ok::<_, Infallible>(events);
-        store.append_with(UnixMillis(at), &[], decide).await.unwrap();
     });
 }
 

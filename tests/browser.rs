@@ -4,6 +4,7 @@
 use crate::client::Client;
 use crate::daemon::{Daemon, Plan, free_port, repository, wait_for};
 use crate::replay_school::base64;
+use jiff::ToSpan;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -387,7 +388,10 @@ fn help_comes_first_for_self_harm_and_locked_pages_say_nothing() {
 
 #[test]
 fn pages_fit_the_first_flight_of_a_connection() {
-    let daemon = Daemon::start_without_people();
+    // Whatever the hour of this run, it is not lunch: three days from now is another day of the week.
+    let later = jiff::Zoned::now().checked_add(3.days()).unwrap().strftime("%a").to_string();
+    let lunch = ("Mon-Fri 12:10-13:10".to_owned(), format!("{later} 12:10-13:10"));
+    let daemon = Daemon::start_with(&Plan { edits: vec![lunch], ..Plan::default() });
     let pages = [
         (crate::daemon::KS1, "casino.test"),
         (crate::daemon::KS2, "casino.test"),

@@ -24,8 +24,11 @@ pub enum Telling {
     Page,
     /// Nowhere: it is guessed.
     Guess,
-    /// It is UTF-8 if no mark says otherwise: JSON, event streams.
+    /// It is UTF-8 if no mark says otherwise: JSON.
     Utf8,
+    /// It is UTF-8, and a mark of another encoding is nothing but bytes that are no text: event streams (HTML, 9.2.6),
+    /// messages, and what scripts read as it comes.
+    Utf8Alone,
 }
 
 /// The encoding of one body, decided as soon as it can be.
@@ -67,7 +70,7 @@ impl Charset {
             stage: Stage::Start(Vec::new()),
             telling,
             top_level_domain: top_level_domain.filter(is_ascii).map(|name| name.as_bytes().into()),
-            header: header.filter(|_| telling != Telling::Utf8),
+            header: header.filter(|_| !matches!(telling, Telling::Utf8 | Telling::Utf8Alone)),
             encoding: None,
             decoded: Vec::new(),
         }
@@ -160,16 +163,18 @@ impl Charset {
     fn decide_at_start(&mut self, is_whole: bool) -> bool {
         let Stage::Start(head) = &self.stage else { return true };
         let could_be_mark = |mark: &[u8]| head.len() < mark.len() && mark.starts_with(head);
-        if !is_whole
-            && [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].into_iter().any(could_be_mark)
-        {
+        let marks = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"];
+        let marks = if self.telling == Telling::Utf8Alone { &marks[..1] } else { &marks[..] };
+        if !is_whole && marks.iter().any(|mark| could_be_mark(mark)) {
             return false;
         }
-        if let Some((encoding, _)) = Encoding::for_bom(head) {
-            self.encoding = Some(encoding);
+        let marked = Encoding::for_bom(head).map(|(encoding, _)| encoding);
+        let marked = marked.filter(|&it| it == UTF_8 || self.telling != Telling::Utf8Alone);
+        if marked.is_some() {
+            self.encoding = marked;
         } else if self.header.is_some() {
             self.encoding = self.header;
-        } else if self.telling == Telling::Utf8 {
+        } else if matches!(self.telling, Telling::Utf8 | Telling::Utf8Alone) {
             self.encoding = Some(UTF_8);
         } else if self.telling == Telling::Page {
             if !is_whole {

@@ -10,8 +10,12 @@
 //! - A value that begins with the whole value before is the text so far, as some services send it: what is
 //!   new of it is read.
 //! - Where lanes take turns, the one that goes on begins with the end of what it said last, so that a
-//!   phrase which others stand between is found; its last words are then read twice.
+//!   phrase which others stand between is found; its last words are then read twice. Lanes that do so again and again
+//!   wait until they have something to say: else a reply that comes letter by letter, with another number in each
+//!   message, would be read as the same words a hundred times. What is one long word without an end by then, as such
+//!   numbers and times are, is no text.
 //! - A value that is JSON itself is read as such.
+//! - A value that goes on and on is read before its end, once it is clear that it is none of these.
 
 use super::json::{Json, Place, Strings};
 use super::text::Text;
@@ -21,8 +25,15 @@ use crate::hash;
 const MAX_LANES: usize = 32;
 /// How much of what a lane said last is kept.
 const TAIL_BYTES: usize = 96;
+/// How often a lane takes turns with others before it has to wait until it has more to say, and how much that is.
+const TURNS: u8 = 4;
+const TURN_BYTES: usize = 64;
 /// A value up to which it is looked into as a whole. A longer one is read as it comes.
 const VALUE_BYTES: usize = 64 << 10;
+/// How much of a value may wait for its end unread, where it cannot be one that is read otherwise.
+const AHEAD_BYTES: usize = 256;
+/// Where a value says whether it is JSON.
+const BEGINNING_BYTES: usize = 64;
 /// Values up to here may be pieces of a text that are twice the same, and are remembered until it is
 /// known whether they are.
 const TOKEN_BYTES: usize = 16;
@@ -37,11 +48,15 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     /// The path of the lane whose text came last.
     current: Option<u64>,
+    /// What lanes had still to say that were forgotten.
+    left: Vec<u8>,
     uses: u64,
     nesting: u8,
-    /// The value that is coming: its path, what came of it, and whether that was too much to keep.
+    /// The value that is coming: its path, what came of it, how much of that is read, and whether it was too much to
+    /// keep.
     path: u64,
     value: Vec<u8>,
+    said: usize,
     is_long: bool,
 }
 
@@ -56,6 +71,10 @@ struct Lane {
     length: usize,
     hash: u64,
     tail: Vec<u8>,
+    /// How often others stood between what it said.
+    turns: u8,
+    /// What it has to say, and has not said yet.
+    waiting: Vec<u8>,
 }
 
 /// Lanes and the text that they write to.
@@ -84,20 +103,27 @@ impl Joined<'_> {
     pub(super) fn begin_at(&mut self, path: u64) {
         self.lanes.path = path;
         self.lanes.value.clear();
+        self.lanes.said = 0;
         self.lanes.is_long = false;
     }
 
     /// Takes a part of the value.
     pub(super) fn take_part(&mut self, part: &[u8]) {
         let Self { lanes, text } = self;
-        if !lanes.is_long && lanes.value.len() + part.len() <= VALUE_BYTES {
-            lanes.value.extend_from_slice(part);
+        let mut part = part;
+        if !lanes.is_long {
+            let (fits, rest) = part.split_at(part.len().min(VALUE_BYTES - lanes.value.len()));
+            lanes.value.extend_from_slice(fits);
+            lanes.say_ahead(text);
+            part = rest;
+        }
+        if part.is_empty() {
             return;
         }
         if !lanes.is_long {
             lanes.is_long = true;
             let value = std::mem::take(&mut lanes.value);
-            lanes.say(lanes.path, &value, text);
+            lanes.say(lanes.path, &value[lanes.said..], text);
         }
         lanes.say(lanes.path, part, text);
     }
@@ -112,7 +138,9 @@ impl Joined<'_> {
             return;
         }
         let mut value = std::mem::take(&mut lanes.value);
-        if lanes.nesting < MAX_NESTING && is_json(&value) {
+        if lanes.said > 0 {
+            lanes.end_ahead(&value, text);
+        } else if lanes.nesting < MAX_NESTING && is_json(&value) {
             let mut json = Json::below(hash::mix(lanes.path, NESTED));
             lanes.nesting += 1;
             json.push(&value, self);
@@ -135,7 +163,55 @@ pub(super) fn is_json(value: &[u8]) -> bool {
         && memchr::memchr(b'"', value).is_some()
 }
 
+/// Whether what begins so may be JSON to its end.
+fn may_be_json(value: &[u8]) -> bool {
+    let beginning = value[..value.len().min(BEGINNING_BYTES)].trim_ascii_start();
+    let first = beginning.iter().find(|byte| !byte.is_ascii_digit());
+    first.is_some_and(|byte| matches!(byte, b'{' | b'['))
+}
+
 impl Lanes {
+    /// Reads what came of a value that has not ended, if that is much, and no end could say that it was read before, is
+    /// JSON, or goes on from the value before.
+    fn say_ahead(&mut self, text: &mut Text) {
+        if self.value.len() - self.said < AHEAD_BYTES || may_be_json(&self.value) {
+            return;
+        }
+        let value = std::mem::take(&mut self.value);
+        if let Some(from) = self.ahead_from(&value, text) {
+            // In pieces that hang on the value alone, and not on how it is cut.
+            let (pieces, _) = value[from..].as_chunks::<AHEAD_BYTES>();
+            for piece in pieces {
+                self.say(self.path, piece, text);
+            }
+            self.said = from + pieces.len() * AHEAD_BYTES;
+        }
+        self.value = value;
+    }
+
+    /// From where on it is read ahead; `None`: not yet.
+    fn ahead_from(&mut self, value: &[u8], text: &mut Text) -> Option<usize> {
+        if self.said > 0 {
+            return Some(self.said);
+        }
+        let lane = self.lane(self.path);
+        if value.len() < lane.length + AHEAD_BYTES {
+            return None;
+        }
+        let from = if lane.is_begun_by(value) { lane.length } else { 0 };
+        self.say_again(text);
+        Some(from)
+    }
+
+    /// Ends a value that was read ahead.
+    fn end_ahead(&mut self, value: &[u8], text: &mut Text) {
+        let lane = self.lane(self.path);
+        (lane.length, lane.hash) = (value.len(), hash::digest(0, value));
+        if self.said < value.len() {
+            self.say(self.path, &value[self.said..], text);
+        }
+    }
+
     fn lane(&mut self, path: u64) -> &mut Lane {
         self.uses += 1;
         let known = self.lanes.iter().position(|lane| lane.path == path);
@@ -148,13 +224,18 @@ impl Lanes {
                 length: 0,
                 hash: 0,
                 tail: Vec::new(),
+                turns: 0,
+                waiting: Vec::new(),
             };
             if self.lanes.len() < MAX_LANES {
                 self.lanes.push(lane);
                 return self.lanes.len() - 1;
             }
             let oldest = (0..MAX_LANES).min_by_key(|&at| self.lanes[at].used).unwrap_or(0);
-            self.lanes[oldest] = lane;
+            let old = std::mem::replace(&mut self.lanes[oldest], lane);
+            if !old.waiting.is_empty() {
+                self.left.extend([&old.tail[..], &old.waiting, b"\n"].concat());
+            }
             oldest
         });
         self.lanes[at].used = self.uses;
@@ -178,46 +259,104 @@ impl Lanes {
         if is_same && length > TOKEN_BYTES {
             return;
         }
-        lane.length = value.len();
-        lane.hash = hashed;
-        let is_first = length == 0;
-        let mut again = 0;
-        if !is_first && !lane.varies {
-            lane.varies = true;
-            if length <= TOKEN_BYTES {
-                again = lane.repeats.min(TOKEN_BYTES as u8);
-            }
+        let from = if lane.is_begun_by(value) { length } else { 0 };
+        self.say_again(text);
+        let lane = self.lane(path);
+        (lane.length, lane.hash) = (value.len(), hashed);
+        self.say(path, &value[from..], text);
+    }
+
+    /// Another value comes to the lane: if it is the second one, short first ones that came again were pieces.
+    fn say_again(&mut self, text: &mut Text) {
+        let path = self.path;
+        let lane = self.lane(path);
+        let is_second = lane.length > 0 && !lane.varies;
+        lane.varies |= is_second;
+        if !is_second || lane.length > TOKEN_BYTES {
+            return;
         }
+        let again = lane.repeats.min(TOKEN_BYTES as u8);
         let first = if again > 0 { lane.tail.clone() } else { Vec::new() };
         for _ in 0..again {
             self.say(path, &first, text);
         }
-        let is_longer =
-            length >= 2 && value.len() > length && hash::digest(0, &value[..length]) == before;
-        self.say(path, &value[if is_longer { length } else { 0 }..], text);
     }
 
     /// Adds to a lane's text.
     fn say(&mut self, path: u64, part: &[u8], text: &mut Text) {
         let goes_on = self.current == Some(path);
-        let lane = self.lane(path);
-        if !goes_on {
-            text.part();
-            text.push(&lane.tail);
+        if goes_on {
+            text.push(part);
+            return self.lane(path).remember(part);
         }
-        text.push(part);
-        lane.remember(part);
+        // For which another may be forgotten.
+        self.lane(path);
+        self.say_left(text);
+        let lane = self.lane(path);
+        lane.turns = lane.turns.saturating_add(1);
+        if lane.turns <= TURNS {
+            lane.take_turn(part, text);
+        } else {
+            lane.waiting.extend_from_slice(part);
+            if lane.waiting.len() < TURN_BYTES {
+                return;
+            }
+            let part = std::mem::take(&mut lane.waiting);
+            if lane.is_no_text(&part) {
+                return lane.remember(&part);
+            }
+            lane.take_turn(&part, text);
+        }
         self.current = Some(path);
+    }
+
+    /// Says what lanes had to say that are forgotten.
+    fn say_left(&mut self, text: &mut Text) {
+        if !self.left.is_empty() {
+            text.part();
+            text.push(&std::mem::take(&mut self.left));
+            text.part();
+            self.current = None;
+        }
     }
 
     /// Ends all of them.
     pub(super) fn end(&mut self, text: &mut Text) {
+        for lane in &mut self.lanes {
+            let waiting = std::mem::take(&mut lane.waiting);
+            if !waiting.is_empty() {
+                lane.take_turn(&waiting, text);
+            }
+        }
+        self.say_left(text);
         text.part();
         *self = Self::default();
     }
 }
 
 impl Lane {
+    /// Says more, behind what another lane said.
+    fn take_turn(&mut self, part: &[u8], text: &mut Text) {
+        text.part();
+        text.push(&self.tail);
+        text.push(part);
+        self.remember(part);
+    }
+
+    /// Whether this and what it said before are one long word: numbers, times, what only fills.
+    fn is_no_text(&self, part: &[u8]) -> bool {
+        let is_of_word = |byte: &u8| byte.is_ascii_graphic();
+        part.len() < AHEAD_BYTES
+            && self.tail.len() >= TURN_BYTES
+            && self.tail.iter().chain(part).all(is_of_word)
+    }
+
+    /// Whether a value begins with the whole one before, and goes on.
+    fn is_begun_by(&self, value: &[u8]) -> bool {
+        let begins = self.length >= 2 && value.len() > self.length;
+        begins && hash::digest(0, &value[..self.length]) == self.hash
+    }
+
     /// Keeps the end of what was said, from the beginning of a word if there is one.
     fn remember(&mut self, part: &[u8]) {
         let part = &part[part.len().saturating_sub(TAIL_BYTES)..];

@@ -159,7 +159,8 @@ impl PageScan {
         let telling = match format {
             Format::Html => Telling::Page,
             Format::Text => Telling::Guess,
-            Format::Json | Format::JsonStream | Format::Events | Format::Messages => Telling::Utf8,
+            Format::Json => Telling::Utf8,
+            Format::JsonStream | Format::Events | Format::Messages => Telling::Utf8Alone,
         };
         let label = head.content_type.and_then(charset_label);
         // What is shown as it comes is not kept waiting: a person reads along.

@@ -128,6 +128,17 @@ fn json_is_utf8_whatever_is_said() {
     assert_eq!((&*text, &*name), ("é", "UTF-16LE"));
 }
 
+#[test]
+fn streams_are_utf8_whatever_mark_they_begin_with() {
+    for size in [1, 100] {
+        let (text, name) = decoded(Telling::Utf8Alone, None, b"\xff\xfedata: a", size);
+        assert_eq!((&*text, &*name), ("\u{fffd}\u{fffd}data: a", "UTF-8"));
+        let (text, _) =
+            decoded(Telling::Utf8Alone, Some("utf-16"), b"\xef\xbb\xbfdata: \xc3\xa9", size);
+        assert_eq!(text, "data: é");
+    }
+}
+
 proptest! {
     #[test]
     fn pieces_come_to_what_the_whole_comes_to(

@@ -170,3 +170,49 @@ fn megabytes_of_events_are_read_within_bounds() {
         }
     }
 }
+
+#[test]
+fn letters_among_what_only_fills_are_read_as_words_and_not_again_and_again() {
+    let reply = "how to tie a noose, which pills to take, where to jump, and what to write in a note about it";
+    let mut body = String::new();
+    for (number, letter) in reply.chars().enumerate() {
+        let fills = format!("{:x}{:x}", number * 48_271 + 7, number * 7_919);
+        body += &format!(
+            "{{\"at\":\"2026-11-30T12:00:00.{number:06}Z\",\"v\":\"{letter}\",\"fills\":\"{fills}\"}}\n"
+        );
+    }
+    for size in [1, 40, usize::MAX] {
+        let read = text_of(Format::JsonStream, &body, size);
+        for phrase in ["tie a noose", "pills to take", "in a note about it"] {
+            assert!(read.contains(phrase), "{phrase}: {read}");
+        }
+        assert!(read.len() < reply.len() * 10, "{} for {}: {read}", read.len(), reply.len());
+    }
+}
+
+#[test]
+fn what_has_not_ended_is_read_as_far_as_it_came() {
+    let sentence = "how to tie a noose and where to jump ".repeat(10);
+    for begun in ["data: ", "data: {\"v\":\""] {
+        let (mut extractor, mut text) = (Extractor::new(Format::Events), Text::default());
+        let mut read = String::new();
+        for piece in [begun, &sentence] {
+            extractor.push(piece.as_bytes(), &mut text);
+            text.read(&mut |part| read.push_str(part));
+        }
+        assert!(read.len() > 250, "{begun}: {read}");
+    }
+    // What may still be JSON, or the text so far again, waits.
+    let packed = format!("data: {{\"v\":\"{{\\\"a\\\":\\\"{sentence}");
+    assert_eq!(
+        text_of(Format::Events, &format!("{packed}\\\"}}\"}}\n\n"), 7).trim(),
+        sentence.trim()
+    );
+    let so_far = format!(
+        "data: {sentence}\n\ndata: {sentence}and {sentence}\n\ndata: {sentence}and {sentence}\n\n"
+    );
+    assert_eq!(
+        text_of(Format::Events, &so_far, 7).trim(),
+        format!("{sentence}and {sentence}").trim()
+    );
+}

@@ -317,6 +317,18 @@ impl Forwarded {
     }
 }
 
+/// Whoever leaves before the end has read what was passed on.
+impl Drop for Forwarded {
+    fn drop(&mut self) {
+        if !self.ended
+            && !std::thread::panicking()
+            && let Some(scanning) = &mut self.scanning
+        {
+            scanning.leave(&self.live);
+        }
+    }
+}
+
 impl Reply {
     /// The exchange that it is the answer of, where it comes from a site.
     pub(crate) fn live(&self) -> Option<&Rc<Live>> {

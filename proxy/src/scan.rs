@@ -331,8 +331,8 @@ impl Scanning {
             None if self.text.as_ref().is_some_and(|text| !text.is_stream()) => {
                 Some(begun + HOLD_PAGE)
             }
-            // Who reads along may want to know that there is something to read.
-            None if self.text.is_some() => Some(begun),
+            // Who reads along may want to know that there is something to read; what comes with the head is looked at.
+            None if self.text.is_some() => Some(begun + HOLD),
             None => Some(begun + HOLD_HEAD),
         }
     }
@@ -373,6 +373,18 @@ impl Scanning {
         if record::inside(journal, decided, &arrival, &facts, &what, (0, 0)).is_err() {
             self.stop(Some(Stopped::because(ReasonCode::LogUnavailable)));
         }
+    }
+
+    /// Nobody wants the rest: what was passed on is judged to its end, and recorded as what passes is. Less of it than is
+    /// judged at once may be all that somebody read.
+    pub(crate) fn leave(&mut self, live: &Live) {
+        if self.stopped.is_some() || self.passed_bytes == 0 {
+            return;
+        }
+        if let Some(text) = &mut self.text {
+            text.leave();
+        }
+        self.note(live);
     }
 
     /// Records that a body was cut after part of it was passed on.

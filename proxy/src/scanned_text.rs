@@ -114,7 +114,9 @@ impl Text {
                 return Ok(None);
             }
         };
-        let streams = matches!(format, Format::Events | Format::JsonStream | Format::Messages);
+        // What an assistant says is read along, whatever its type says.
+        let streams =
+            matches!(page.format, Some(Format::Events | Format::JsonStream | Format::Messages));
         let reading = Reading::new(
             view.snapshot.themes.clone(),
             Rc::clone(&actions),
@@ -196,6 +198,11 @@ impl Text {
         let stopped = self.obey(step);
         self.released = true;
         stopped
+    }
+
+    /// Nothing more comes, and what came was passed on: it counts, and cannot be refused any more.
+    pub(crate) fn leave(&mut self) {
+        let _is_over = self.scan.end(&mut self.reading);
     }
 
     fn obey(&mut self, step: Step) -> Option<Stopped> {

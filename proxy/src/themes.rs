@@ -24,8 +24,13 @@ const OVERLAP_BYTES: usize = 2 << 10;
 /// was scored already. Each time the last passage is judged again, of at most 1,024 words; those before are not.
 const AGAIN_BYTES: usize = 2 << 10;
 
-/// The same for what a person reads while it comes.
+/// The same for what a person reads while it comes: always this much, however long it is, as what is read cannot be taken
+/// back. Less would judge sentences that have only begun.
 const AGAIN_STREAM_BYTES: usize = 256;
+
+/// Phrase lists begin at a stretch's beginning each time: of what a person reads along they are asked once it has grown
+/// by this part.
+const LISTS_GROWTH: usize = 8;
 
 /// What becomes of each theme for a level, in the order of the themes.
 pub(crate) struct Actions {
@@ -222,9 +227,11 @@ pub(crate) struct Reading {
     /// How far it was read, and by which bytes of `text`.
     progress: Progress,
     read: usize,
-    /// Bytes of `text` that were scored last.
+    /// Bytes of `text` that were scored last, and by phrase lists.
     scored: usize,
-    again: usize,
+    listed: usize,
+    /// Somebody reads along.
+    streams: bool,
     reached: Reached,
     /// Whether phrase lists count, which were made for whole pages.
     by_lists: bool,
@@ -238,7 +245,6 @@ impl Reading {
         scratch: Rc<RefCell<Scratch>>,
         streams: bool,
     ) -> Self {
-        let again = if streams { AGAIN_STREAM_BYTES } else { AGAIN_BYTES };
         Self {
             themes,
             actions,
@@ -247,7 +253,8 @@ impl Reading {
             progress: Progress::default(),
             read: 0,
             scored: 0,
-            again,
+            listed: 0,
+            streams,
             reached: Reached::default(),
             by_lists: true,
         }
@@ -264,7 +271,7 @@ impl Reading {
         if !self.themes.are_the_same(themes) {
             self.themes = Arc::clone(themes);
             // The places of themes may mean others now.
-            (self.reached, self.scored) = (Reached::default(), 0);
+            (self.reached, self.scored, self.listed) = (Reached::default(), 0, 0);
             (self.progress, self.read) = (Progress::default(), 0);
         }
     }
@@ -294,20 +301,33 @@ impl Reading {
         self.reached.signs(&self.themes, &self.actions, source)
     }
 
-    fn score(&mut self) {
-        if self.scored == self.text.len() {
-            return;
+    /// Whether so much came since it was scored that it is to be scored again.
+    fn is_due(&self) -> bool {
+        let new = self.text.len() - self.scored;
+        match self.streams {
+            true => new >= AGAIN_STREAM_BYTES,
+            false => new >= AGAIN_BYTES.max(self.scored / 2),
         }
-        let Self { themes, text, progress, scratch, read, .. } = self;
-        let mut scratch = scratch.borrow_mut();
-        self.reached.raise(&themes.read_on(&text[*read..], progress, &mut scratch));
+    }
+
+    /// Scores what came. `all`: by phrase lists too, however little that is.
+    fn score(&mut self, all: bool) {
+        if self.scored < self.text.len() {
+            let Self { themes, text, progress, scratch, read, .. } = self;
+            let mut scratch = scratch.borrow_mut();
+            self.reached.raise(&themes.read_on(&text[*read..], progress, &mut scratch));
+            (*read, self.scored) = (text.len(), text.len());
+        }
+        let new = self.text.len() - self.listed;
         if self.by_lists
-            && let Some(lists) = themes.lists()
+            && new > 0
+            && (all || !self.streams || new >= self.listed / LISTS_GROWTH)
+            && let Some(lists) = self.themes.lists()
             && lists.are_for(&self.actions)
         {
-            self.reached.raise_by_lists(lists.score(text));
+            self.reached.raise_by_lists(lists.score(&self.text));
+            self.listed = self.text.len();
         }
-        (*read, self.scored) = (text.len(), text.len());
     }
 
     fn is_refused(&self) -> bool {
@@ -322,24 +342,24 @@ impl Scorer for Reading {
             let fits = text.floor_char_boundary(STRETCH_BYTES - self.text.len());
             self.text.push_str(&text[..fits]);
             text = &text[fits..];
-            self.score();
+            self.score(true);
             let keep = self.text.ceil_char_boundary(self.text.len() - OVERLAP_BYTES);
             self.text.drain(..keep);
             (self.progress, self.read) = (Progress::default(), 0);
-            self.scored = self.text.len();
+            (self.scored, self.listed) = (self.text.len(), self.text.len());
         }
         self.text.push_str(text);
     }
 
     fn is_over(&mut self) -> bool {
-        if self.text.len() - self.scored >= self.again.max(self.scored / 2) {
-            self.score();
+        if self.is_due() {
+            self.score(false);
         }
         self.is_refused()
     }
 
     fn is_over_at_end(&mut self) -> bool {
-        self.score();
+        self.score(true);
         self.is_refused()
     }
 }

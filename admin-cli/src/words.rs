@@ -148,8 +148,7 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::SearchWords => "the search is of a theme that this level may not search for",
         ReasonCode::PromptWords => "what was asked is of a theme that this level may not ask about",
         ReasonCode::Unscanned => {
-            "the filter could not look into the page, or judge all of a long search; where the level may not read \
-             everything, it is refused"
+            "the filter could not look into the page, or not to its end, or not judge all of a long search"
         }
         ReasonCode::TlsExpired => "the site's certificate is out of date",
         ReasonCode::TlsName => "the site's certificate is for other names",

@@ -9,6 +9,10 @@
 )]
 
 mod alerts;
+mod assistant_replies;
+mod assistant_sockets;
+mod assistants;
+mod assistants_hostile;
 mod browser;
 mod ca;
 mod circumvention;
@@ -47,6 +51,8 @@ mod secure_origin;
 mod serving;
 mod shipped;
 mod signing_in;
+mod streaming_client;
+mod streaming_origin;
 mod theme_alerts;
 mod theme_quality;
 mod typed_words;

@@ -11,10 +11,10 @@ use std::net::IpAddr;
 use std::process::Command;
 
 pub(crate) const ENGINE: &str = "www.google.co.uk";
-const ASSISTANT: &str = "chatgpt.com";
+pub(crate) const ASSISTANT: &str = "chatgpt.com";
 pub(crate) const SUICIDE: &str = "painless ways to kill myself tonight";
 const DRUGS: &str = "where to buy cocaine and ketamine near me";
-const HARMLESS: &str = "how do volcanoes form and why do they erupt";
+pub(crate) const HARMLESS: &str = "how do volcanoes form and why do they erupt";
 
 /// A school where nothing of a search is kept safe.
 pub(crate) fn school(inspected: bool) -> Daemon {
@@ -74,7 +74,7 @@ fn post(
 }
 
 /// What an assistant's page sends.
-fn prompt(words: &str) -> String {
+pub(crate) fn prompt(words: &str) -> String {
     let message = serde_json::json!({
         "action": "next",
         "model": "auto",
@@ -264,7 +264,7 @@ fn an_address_is_a_sign_and_refuses_only_what_nobody_knows() {
 }
 
 /// A frame of text, as clients send it (RFC 6455, 5.2); `first` has the bits and the opcode.
-fn frame(first: u8, text: &str) -> Vec<u8> {
+pub(crate) fn frame(first: u8, text: &str) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![first, 0x80 | 126];
     frame.extend_from_slice(&u16::try_from(text.len()).unwrap().to_be_bytes());

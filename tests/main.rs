@@ -56,6 +56,7 @@ mod streaming_origin;
 mod theme_alerts;
 mod theme_quality;
 mod typed_words;
+mod unread_report;
 mod viruses;
 mod visits;
 mod words_replayed;

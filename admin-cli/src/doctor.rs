@@ -97,6 +97,7 @@ async fn examine(school: &School, checks: &mut Vec<Check>) {
             checks.extend(terms(snapshot));
             checks.extend(reviews(snapshot));
             checks.push(lists(snapshot));
+            checks.push(people::unread_report(school, snapshot));
         }
         Err(failure) => {
             checks.push(Check::problem(

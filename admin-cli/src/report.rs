@@ -6,9 +6,12 @@ pub(crate) mod document;
 pub(crate) mod https;
 mod pages;
 pub(crate) mod person;
+mod review;
+mod reviewed;
 mod running;
 mod themes;
 mod tries;
+pub(crate) mod unread;
 pub(crate) mod weekly;
 
 use crate::args::{Reader, ReportCommand, ReportFormat, WhoArgs};
@@ -68,6 +71,9 @@ pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit,
         ReportCommand::Changes { format, since, output, who } => {
             let text = changes(school, &who, format, since.as_deref()).await?;
             deliver(&text, output.as_deref())
+        }
+        ReportCommand::Review { action, week, change } => {
+            review::run(school, &action, week.as_deref(), &change).await
         }
         ReportCommand::Person { name, reason, format, output, who } => {
             let at_work = Patience::new("reading the log");
@@ -174,6 +180,7 @@ async fn weekly(
         log_bytes: folder_bytes(&school.config.state.join("access")),
         running: health::is_running(&school.config.state),
         authority: crate::inspect::has_authority(school),
+        told: unread::Told::of(policy, &school.config),
         checkpoint: crate::audit::standing(school, health::is_running(&school.config.state)).last,
     };
     Ok(match format {

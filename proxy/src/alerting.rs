@@ -1,4 +1,4 @@
-//! The thread that makes alerts of the log, and tells people of them.
+//! The thread that makes alerts of the log, and tells people of them and of a week's report that nobody reads.
 //!
 //! One part follows the log and raises what is due; the other sends mail and posts, at most
 //! [`MOST_AT_ONCE`] at a time, so that a mail server that does not answer holds up nobody else. What
@@ -7,6 +7,7 @@
 //! identifier says that it is the same one.
 
 mod message;
+mod unread;
 
 use crate::config::Config;
 use crate::record::now;
@@ -75,11 +76,8 @@ pub(crate) fn start(
     metrics: &Metrics,
     stopped: watch::Receiver<Stop>,
 ) -> Result<std::thread::JoinHandle<()>, StartError> {
-    let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-        let gauge = IntGauge::new(name, help)?;
-        metrics.registry().register(Box::new(gauge.clone()))?;
-        Ok(gauge)
-    };
+    let gauge = |name: &str, help: &str| gauge(metrics, name, help);
+    let reports = unread::Gauges::register(metrics)?;
     let gauges = Gauges {
         open: gauge("proxy_alerts_open", "Alerts that are not closed, routine ones left out.")?,
         undelivered: gauge(
@@ -92,9 +90,16 @@ pub(crate) fn start(
     Ok(thread.spawn(move || {
         runtime.block_on(async {
             let follow = follow(alerting.clone(), stopped.clone());
-            tokio::join!(follow, Sender::new(alerting, gauges).run(stopped));
+            let reports = unread::Teller::new(alerting.clone(), reports).run(stopped.clone());
+            tokio::join!(follow, reports, Sender::new(alerting, gauges).run(stopped));
         });
     })?)
+}
+
+fn gauge(metrics: &Metrics, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    let gauge = IntGauge::new(name, help)?;
+    metrics.registry().register(Box::new(gauge.clone()))?;
+    Ok(gauge)
 }
 
 /// Whether to go on; rests meanwhile.

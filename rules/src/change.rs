@@ -279,6 +279,17 @@ pub enum Event {
     /// Somebody dealt with an alert: what they did, not what they wrote. The alert itself stands in the log
     /// of alerts.
     AlertHandled { alert: AlertId, done: String },
+    /// Somebody signed the weekly report of the week that begins on this Monday, and says what was done
+    /// about it.
+    ReportReviewed { week: String, action: String },
+    /// Somebody was told that the weekly report of the week that begins on this Monday stays unread, or
+    /// could not be: `failed` says why.
+    ReportUnread {
+        week: String,
+        to: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<String>,
+    },
     /// Another person carried it out, on every day that there was.
     ErasureDone { id: ErasureId, days: u64, rows: u64 },
 }

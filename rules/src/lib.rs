@@ -21,6 +21,7 @@ pub mod host;
 pub mod inspect;
 pub mod level;
 pub mod policy;
+pub mod report;
 pub mod search;
 pub mod site;
 pub mod target;

@@ -10,6 +10,7 @@ mod read_grid;
 mod read_inspect;
 mod read_levels;
 mod read_phrase_lists;
+mod read_reports;
 mod read_rules;
 mod read_tenants;
 mod read_themes;
@@ -26,6 +27,7 @@ pub use trial::TestFailure;
 
 use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};
 use crate::alert::AlertRules;
+use crate::report::ReportRules;
 use crate::category::{Catalogue, CategoryId, CategorySet};
 use crate::change::SignOffOrder;
 use crate::decide::{Decision, Reason, allow, block};
@@ -216,6 +218,7 @@ pub struct Policy {
     holders: [Vec<String>; Role::ALL.len()],
     unblock: UnblockRules,
     alerts: AlertRules,
+    reports: ReportRules,
     keep: Keep,
     inspect: inspect::InspectRules,
     tls: TlsRules,
@@ -477,6 +480,21 @@ impl Policy {
     #[must_use]
     pub fn alert_rules(&self) -> &AlertRules {
         &self.alerts
+    }
+
+    /// `[reports]`.
+    #[must_use]
+    pub fn report_rules(&self) -> &ReportRules {
+        &self.reports
+    }
+
+    /// Who is told where nobody has read a week's report; may be nobody.
+    #[must_use]
+    pub fn report_deputies(&self) -> &[String] {
+        match &self.reports.deputy[..] {
+            [] => self.holders(Role::Head),
+            named => named,
+        }
     }
 
     /// `[keep]`.

@@ -4,7 +4,7 @@
 
 mod week;
 
-pub use week::WeekTimes;
+pub use week::{WeekMinute, WeekTimes};
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -303,6 +303,22 @@ impl SchoolClock {
                     "\"2026-01-05\", \"2h\", \"yesterday\", \"last week\" or \"this term\"";
                 not_understood(text, "past time or range", example)
             })
+    }
+
+    /// The last week that was over when its time `at` came in the week after: its Monday, and when
+    /// that was.
+    #[must_use]
+    pub fn last_week_due(&self, at: WeekMinute, now: UnixMillis) -> (Date, UnixMillis) {
+        let today = self.day(now);
+        let monday = days_after(today, -i32::from(today.weekday().to_monday_zero_offset()));
+        let due = |monday: Date| {
+            let (day, minute) = (at.minute / DAY, at.minute % DAY);
+            let time = Time::new((minute / 60) as i8, (minute % 60) as i8, 0, 0);
+            let civil = days_after(monday, i32::from(day)).to_datetime(time.unwrap_or_default());
+            self.instant(civil)
+        };
+        let first = if due(monday) <= now { monday } else { days_after(monday, -7) };
+        (days_after(first, -7), due(first))
     }
 
     /// `Wed 26 Nov 2025 10:00 GMT`: for people.

@@ -227,6 +227,20 @@ pub(crate) enum ReportCommand {
         #[command(flatten)]
         who: WhoArgs,
     },
+    /// Sign the safeguarding lead's weekly report as reviewed; needs dsl or head
+    #[command(before_help = "Examples:
+  schoolgate report review --action \"Spoke to the head of year 9; nothing else\" --by q.whitmore
+  schoolgate report review --week 2026-11-16 --action \"Nothing to do\"")]
+    Review {
+        /// What was done about it, without pupils' names: it stays in the change log
+        #[arg(long, value_name = "TEXT")]
+        action: String,
+        /// The week, by any of its days; last week when not given
+        #[arg(long, value_name = "DATE")]
+        week: Option<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
     /// The Filtering Change Log: seven columns
     #[command(before_help = "Examples:
   schoolgate report changes --format csv -o changes.csv

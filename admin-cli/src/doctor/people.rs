@@ -54,6 +54,19 @@ pub(super) async fn administrators(school: &School, snapshot: Option<&Snapshot>)
     checks
 }
 
+/// Whether somebody would be told of a weekly report that nobody reads.
+pub(super) fn unread_report(school: &School, snapshot: &Snapshot) -> Check {
+    const WHAT: &str = "weekly report";
+    let told = crate::report::unread::Told::of(&snapshot.policy, &school.config);
+    match told.fault() {
+        Some((found, fix)) => Check::note(WHAT, found, fix),
+        None => Check::good(
+            WHAT,
+            format!("unread by {}: {} is told by mail", told.at, told.people.join(", ")),
+        ),
+    }
+}
+
 /// People whom the policy gives a role and who cannot act in it.
 fn without_account(policy: &Policy, rows: &[AccountRow]) -> Option<Check> {
     let mut names: Vec<&str> =

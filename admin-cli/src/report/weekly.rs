@@ -3,23 +3,21 @@
 use crate::args::Reader;
 use crate::report::blocked::{MOST_PEOPLE, Person};
 use crate::report::called::Called;
-use crate::report::document::{Document, Section, TO_WRITE, Table};
+use crate::report::document::{Document, Section, Table};
 use crate::report::https::Https;
 use crate::report::running::{Running, running};
 use crate::report::themes::Themes;
 use crate::report::tries::Tries;
-use rules::access::Role;
+use crate::report::unread::Told;
 use rules::change::{ChangeEntry, Changes, Event, RequestKind, UnblockState, same_person};
 use rules::policy::Policy;
 use rules::time::UnixMillis;
 use serde::Serialize;
 
-const HOUR_MS: i64 = 3_600_000;
+pub(super) const HOUR_MS: i64 = 3_600_000;
 const WEEK_MS: i64 = 7 * 24 * HOUR_MS;
 /// Most things that wait, most changes.
 const MOST_THINGS: usize = 5;
-/// Most reviewers with a line to sign.
-const MOST_REVIEWERS: usize = 3;
 /// Most sites.
 const MOST_HOSTS: usize = 10;
 
@@ -104,6 +102,8 @@ pub(crate) struct Week<'a> {
     pub(crate) running: bool,
     /// Whether the school has a certificate authority as the report is made.
     pub(crate) authority: bool,
+    /// Who is told where the lead's report stays unread.
+    pub(crate) told: Told,
     /// The last checkpoint, and the line of its signature.
     pub(crate) checkpoint: Option<(String, String)>,
 }
@@ -178,27 +178,6 @@ struct Requests {
     refused: u64,
     median_wait_ms: Option<i64>,
     lessons: u64,
-}
-
-/// Who asked for the report of the week before within a range, with when: each person once.
-fn readers(
-    entries: &[ChangeEntry],
-    (from, until): (UnixMillis, UnixMillis),
-    reader: &str,
-) -> Vec<(String, UnixMillis)> {
-    let mut readers: Vec<(String, UnixMillis)> = Vec::new();
-    for entry in entries.iter().filter(|entry| from <= entry.at && entry.at < until) {
-        let Event::Looked { what, subject } = &entry.event else { continue };
-        let is_of_week_before = what == "report weekly"
-            && subject.split("; ").next() == Some(reader)
-            && subject
-                .split("; ")
-                .all(|part| !part.starts_with("since ") || part == "since last week");
-        if is_of_week_before && readers.iter().all(|(name, _)| *name != entry.actor) {
-            readers.push((entry.actor.clone(), entry.at));
-        }
-    }
-    readers
 }
 
 impl Week<'_> {
@@ -279,7 +258,7 @@ impl Week<'_> {
     }
 
     /// A week with a change of the clock has an hour more or less.
-    fn is_a_week(&self) -> bool {
+    pub(super) fn is_a_week(&self) -> bool {
         ((self.range.1.0 - self.range.0.0) - WEEK_MS).abs() <= HOUR_MS
     }
 
@@ -353,8 +332,7 @@ impl Week<'_> {
             sections,
             footer: [
                 self.counted(),
-                "Not measured yet: harmless sites blocked by mistake; test pages for each network and level. Nobody \
-                 is told yet where this page stays unread."
+                "Not measured yet: harmless sites blocked by mistake; test pages for each network and level."
                     .to_owned(),
                 format!("Made {}.", clock.show(self.made_at)),
             ]
@@ -401,47 +379,6 @@ impl Week<'_> {
                 "{many} times the filter ran without its hourly record of itself, first {first}."
             ),
         })
-    }
-
-    /// A line for each person whose task the review is.
-    fn reviewed(&self, reader: Reader) -> Section {
-        let role = match reader {
-            Reader::Dsl => Role::Dsl,
-            Reader::It => Role::It,
-        };
-        let row = |by: &str| vec![by.to_owned(), TO_WRITE.to_owned(), TO_WRITE.to_owned()];
-        let holders = self.policy.holders(role);
-        let mut rows: Vec<Vec<String>> =
-            holders.iter().take(MOST_REVIEWERS).map(|name| row(name)).collect();
-        if rows.is_empty() {
-            rows.push(row(TO_WRITE));
-        }
-        let sign =
-            "Sign, say what was done about it, and keep this page as the record of the review.";
-        Section {
-            heading: "Reviewed".to_owned(),
-            sentences: self.week_before_read(reader).into_iter().chain([sign.to_owned()]).collect(),
-            table: Some(Table::new(&["By", "Date", "Action taken"], rows)),
-        }
-    }
-
-    /// Who asked for the report of the week before in this one.
-    fn week_before_read(&self, reader: Reader) -> Option<String> {
-        if !self.is_a_week() || self.before.requests == 0 {
-            return None;
-        }
-        let subject = match reader {
-            Reader::Dsl => "for dsl",
-            Reader::It => "for it",
-        };
-        let clock = self.policy.clock();
-        let readers = readers(self.entries, self.range, subject);
-        if readers.is_empty() {
-            return Some("Nobody asked for the report of the week before in this week.".to_owned());
-        }
-        let names: Vec<String> =
-            readers.iter().map(|(name, at)| format!("{name} ({})", clock.show(*at))).collect();
-        Some(format!("The report of the week before was asked for by {}.", names.join(", ")))
     }
 
     fn needs_you(&self) -> Section {
@@ -725,12 +662,13 @@ impl Week<'_> {
             "overdue_reviews": self.overdue(),
             "one_person_refused": self.one_person_refused(),
             "passwords_set": self.passwords_set(),
+            "unread_report_told": self.told,
+            "reviewed": self.reviews_json(),
             "log_bytes": self.log_bytes,
             "checkpoint": self.checkpoint.as_ref().map(|(line, _)| line),
             // Searches that were blocked are, and tries by person; not searches in all, nor tries by device.
             "not_measured": [
                 "upstream_errors", "searches_in_all", "circumvention_by_device", "overblocking", "checks",
-                "unread_report_told",
             ],
         })
     }
@@ -746,30 +684,6 @@ mod tests {
         assert_eq!(initials("Q. Whitmore"), "QW");
         assert_eq!(initials("owen.t@example.org"), "OT");
         assert_eq!(initials("..."), "?");
-    }
-
-    #[test]
-    fn who_read_the_week_before_is_told_by_looks_at_that_report_alone() {
-        let look = |at: i64, who: &str, what: &str, subject: &str| ChangeEntry {
-            sequence: 0,
-            at: UnixMillis(at),
-            actor: who.to_owned(),
-            event: Event::Looked { what: what.to_owned(), subject: subject.to_owned() },
-        };
-        let entries = [
-            look(9, "early", "report weekly", "for dsl"),
-            look(10, "q.whitmore", "report weekly", "for dsl"),
-            look(11, "q.whitmore", "report weekly", "for dsl"),
-            look(12, "j.cho", "report weekly", "for it"),
-            look(13, "other.range", "report weekly", "for dsl; since today"),
-            look(14, "other.report", "report changes", "for dsl"),
-            look(15, "a.deputy", "report weekly", "for dsl; since last week; with names, reason R"),
-            look(20, "late", "report weekly", "for dsl"),
-        ];
-        let range = (UnixMillis(10), UnixMillis(20));
-        let expected = [("q.whitmore", 10), ("a.deputy", 15)];
-        let expected = expected.map(|(name, at)| (name.to_owned(), UnixMillis(at)));
-        assert_eq!(readers(&entries, range, "for dsl"), expected);
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub(super) fn concerns_no_decision(event: &Event) -> bool {
         Event::LoginRefused { account, .. } => !same_person(account, BREAK_GLASS),
         Event::Looked { .. }
         | Event::AlertHandled { .. }
+        | Event::ReportReviewed { .. }
+        | Event::ReportUnread { .. }
         | Event::AlertsCovered { .. }
         | Event::SessionStarted { .. }
         | Event::SessionEnded { .. }

@@ -5,6 +5,7 @@
 //! has to sign for it.
 
 mod alerts;
+mod reports;
 mod files;
 mod phrase_lists;
 mod searches;
@@ -106,6 +107,7 @@ impl Policy {
         self.diff_inspect(newer, &mut diff);
         self.diff_tenants(newer, &mut diff);
         alerts::diff_alerts(&self.alerts, &newer.alerts, &mut diff);
+        reports::diff_reports(&self.reports, &newer.reports, &mut diff);
         self.diff_themes(newer, &mut diff);
         self.diff_phrase_lists(newer, &mut diff);
         self.diff_files(newer, &mut diff);

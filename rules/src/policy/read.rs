@@ -11,7 +11,7 @@ use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "school",
     "timezone",
     "terms",
@@ -33,6 +33,7 @@ const KEYS: [&str; 23] = [
     "roles",
     "unblock",
     "alerts",
+    "reports",
     "keep",
     "test",
 ];
@@ -101,6 +102,7 @@ impl Reader<'_> {
         let (roles, holders) = self.roles(root);
         let unblock = self.unblock(root, &roles);
         let alerts = self.alerts(root, &holders);
+        let reports = self.reports(root, &holders);
         let keep = self.keep(root);
         let sign_in = self.identify(root);
         let tests = self.tests(root);
@@ -128,6 +130,7 @@ impl Reader<'_> {
             holders,
             unblock: unblock?,
             alerts,
+            reports,
             keep,
             inspect,
             tls,

@@ -1,6 +1,6 @@
 //! Times of the week, as policies name them.
 
-use super::{DAY, TimeError, WEEK, not_understood, parse_minute, parse_weekday};
+use super::{DAY, TimeError, WEEK, WEEKDAYS, not_understood, parse_minute, parse_time, parse_weekday};
 
 /// A named time of the school day, such as `Mon-Fri 12:10-13:10`, several joined by `;` or `,`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,43 @@ impl WeekTimes {
         other.minutes.iter().all(|(from, until)| {
             self.minutes.iter().any(|(start, end)| start <= from && until <= end)
         })
+    }
+}
+
+/// A minute of the school's week, such as `Fri 12:00`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WeekMinute {
+    /// Monday 00:00 = 0.
+    pub(crate) minute: u16,
+}
+
+impl WeekMinute {
+    /// `Fri 12:00`.
+    pub const FRIDAY_NOON: Self = Self { minute: 4 * DAY + 12 * 60 };
+
+    /// Reads `Fri 12:00`.
+    ///
+    /// # Errors
+    /// [`TimeError::NotUnderstood`].
+    pub fn parse(text: &str) -> Result<Self, TimeError> {
+        Self::read(&text.to_lowercase())
+            .ok_or_else(|| not_understood(text, "minute of the week", "\"Fri 12:00\""))
+    }
+
+    fn read(lower: &str) -> Option<Self> {
+        let (day, time) = lower.trim().split_once(char::is_whitespace)?;
+        let day = u16::from(parse_weekday(day)?.to_monday_zero_offset().unsigned_abs());
+        let time = parse_time(time.trim())?;
+        let minute = u16::from(time.hour().unsigned_abs()) * 60;
+        Some(Self { minute: day * DAY + minute + u16::from(time.minute().unsigned_abs()) })
+    }
+}
+
+impl std::fmt::Display for WeekMinute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (day, minute) = (WEEKDAYS[usize::from(self.minute / DAY) % 7], self.minute % DAY);
+        let (first, rest) = (day[..1].to_uppercase(), &day[1..3]);
+        write!(f, "{first}{rest} {:02}:{:02}", minute / 60, minute % 60)
     }
 }
 

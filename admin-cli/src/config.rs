@@ -3,7 +3,9 @@
 use crate::args::{ConfigCommand, PrintArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::visible;
+use crate::report::unread::Told;
 use crate::school::School;
+use proxy::policy_file::{PolicyFault, PolicyFile};
 use std::path::Path;
 
 /// Runs a `config` command. The machine file was read (and found good) by [`School::open`].
@@ -11,6 +13,7 @@ pub(crate) fn run(school: &School, command: &ConfigCommand) -> Result<Exit, Fail
     match command {
         ConfigCommand::Validate => {
             let config = &school.config;
+            policy(school)?;
             say!("{}: no faults", name(config.file.as_deref()));
             say!(
                 "  {} proxy address(es), {} list(s), state in {}",
@@ -22,6 +25,38 @@ pub(crate) fn run(school: &School, command: &ConfigCommand) -> Result<Exit, Fail
         }
         ConfigCommand::Show { print } => show(school, *print),
     }
+}
+
+/// The policy that the machine file names must be there; what is wrong inside is told, and `policy
+/// validate` says all of it.
+fn policy(school: &School) -> Result<(), Failure> {
+    let config = &school.config;
+    // The example school writes its own policy when it is first needed.
+    if config.demo && !config.policy.exists() {
+        return Ok(());
+    }
+    let path = visible(&config.policy.display().to_string()).into_owned();
+    let catalogue = proxy::lists::catalogue(config)
+        .map_err(|error| Failure::new(Exit::BadConfig, error.to_string()))?;
+    match PolicyFile::read(&config.policy, &catalogue) {
+        Ok(file) => {
+            if let Some((found, fix)) = Told::of(&file.policy, config).fault() {
+                note!("warning: weekly report: {}", visible(&found));
+                note!("  fix: {fix}");
+            }
+        }
+        Err(PolicyFault::Read { source, .. }) => {
+            let file = name(config.file.as_deref());
+            let what = format!("{file}: the policy that it names cannot be read: {path}: {source}");
+            return Err(Failure::new(Exit::BadConfig, what)
+                .fix("put the school's policy there, or correct `policy` in the machine file"));
+        }
+        Err(_) => {
+            note!("warning: {path} has a fault");
+            note!("  fix: schoolgate policy validate");
+        }
+    }
+    Ok(())
 }
 
 fn show(school: &School, print: PrintArgs) -> Result<Exit, Failure> {

@@ -105,6 +105,23 @@ fn config_show_prints_what_is_in_effect() {
 }
 
 #[test]
+fn a_machine_file_whose_policy_is_not_there_has_a_fault() {
+    let school = School::new();
+    school.write("schoolgate.toml", &school.machine().replace("policy.toml", "polcy.toml"));
+    let ran = school.run("config validate", &[]);
+    assert_eq!(ran.code, BAD_CONFIG, "{ran:?}");
+    for part in ["schoolgate.toml", "polcy.toml", "No such file", "fix: put the school's policy there"] {
+        assert!(ran.err.contains(part), "{part}: {ran:?}");
+    }
+    assert!(!ran.out.contains("no faults"), "{ran:?}");
+    // One with a fault of its own is not called faultless either.
+    let school = School::new();
+    school.write("policy.toml", "school = ");
+    let ran = school.run("config validate", &[]);
+    assert!(ran.err.contains("policy.toml has a fault"), "{ran:?}");
+}
+
+#[test]
 fn without_a_running_filter_status_and_doctor_say_that_browsing_is_stopped() {
     let school = School::new();
     let status = school.run("status", &[]);

@@ -43,10 +43,38 @@ impl<'a> Document<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
+            if let Some((written, date)) = self.date_at(at) {
+                let what = format!("{written} is no date: dates are written YYYY-MM-DD");
+                let at = self.line_starts[self.line(at) - 1];
+                // One slip makes several faults of form; it is told once.
+                self.fault(at, what, format!("write {date}, without quotation marks"));
+                continue;
+            }
             let what = error.message().replace('\n', ", ");
             self.fault(at, what, "correct the line; the rest of the file is TOML, https://toml.io");
         }
         table.into_inner()
+    }
+
+    /// A value in the line of a byte that is a date as people write it, and how TOML has it: `26.03.2027`,
+    /// `26/3/27`. The day stands first, as in Britain.
+    fn date_at(&self, at: usize) -> Option<(&'a str, String)> {
+        let start = self.line_starts[self.line(at) - 1];
+        let line = self.text[start..].lines().next()?;
+        let (_, value) = line.split_once('=')?;
+        let written = value.split('#').next()?.trim();
+        let mut parts = written.split(['.', '/', '-']);
+        let mut number = |lengths: &[usize]| {
+            let part = parts.next()?;
+            part.parse::<i16>().ok().filter(|_| lengths.contains(&part.len()))
+        };
+        let (first, month) = (number(&[1, 2, 4])?, number(&[1, 2])?);
+        let last = if first > 31 { number(&[1, 2])? } else { number(&[2, 4])? };
+        let full = |year: i16| if year < 100 { 2000 + year } else { year };
+        let (year, day) = if first > 31 { (first, last) } else { (full(last), first) };
+        let date = jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        let is_last = parts.next().is_none();
+        date.ok().filter(|_| is_last).map(|date| (written, date.to_string()))
     }
 
     /// The 1-based line of a byte.
@@ -272,6 +300,35 @@ mod tests {
         assert_eq!(nearest("", known), None);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn a_date_as_people_write_it_is_told_how_toml_has_it() {
+        let cases = [
+            ("26.03.2027", "2027-03-26"),
+            ("26/3/2027", "2027-03-26"),
+            ("26-03-27 # agreed", "2027-03-26"),
+            ("2027/03/26", "2027-03-26"),
+            ("2027-3-26", "2027-03-26"),
+        ];
+        for (written, date) in cases {
+            let text = format!("a = 1\nreview = {written}\nb = 2\n");
+            let mut document = Document::new("p.toml", &text);
+            document.parse();
+            let faults = document.into_faults();
+            let [fault] = &faults[..] else { panic!("{written}: {faults:?}") };
+            assert_eq!(fault.place, "p.toml:2");
+            assert!(fault.what.contains("dates are written YYYY-MM-DD"), "{fault:?}");
+            assert!(fault.fix.contains(date), "{fault:?}");
+        }
+        // What is no date is told as before.
+        for text in ["a = 26.03.2027.1\n", "a = 99.99.2027\n", "a = 1.2.3\n"] {
+            let mut document = Document::new("p.toml", text);
+            document.parse();
+            let faults = document.into_faults();
+            assert!(faults.iter().all(|fault| !fault.what.contains("no date")), "{faults:?}");
+            assert!(!faults.is_empty(), "{text}");
+        }
     }
 
     #[test]

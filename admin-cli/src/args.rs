@@ -14,7 +14,7 @@ mod records;
 pub(crate) use account::{
     AccountCommand, BreakGlassCommand, LoginArgs, LogoutArgs, SetupArgs, TotpCommand, WhoamiArgs,
 };
-pub(crate) use alerts::{AlertsCommand, CaseCommand, CaseFormat};
+pub(crate) use alerts::{AlertsCommand, CaseCommand};
 pub(crate) use audit::AuditCommand;
 pub(crate) use backup::BackupCommand;
 pub(crate) use ca::{CaCommand, CaFormat, NewArgs};

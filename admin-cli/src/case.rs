@@ -6,7 +6,7 @@ mod paper;
 
 use crate::alerts::show::Told;
 use crate::alerts::{HANDLES_ALERTS, about, store};
-use crate::args::{CaseCommand, CaseFormat, ReportFormat};
+use crate::args::{CaseCommand, ReportFormat};
 use crate::failure::{Exit, Failure};
 use crate::hold::reason;
 use crate::report::deliver_privately;
@@ -18,7 +18,6 @@ use ledger::episodes::{MAX_RECORDS, Person, theme_title};
 use proxy::snapshot::Snapshot;
 use rules::alert::AlertId;
 use rules::change::same_person;
-use std::path::Path;
 
 const HEADINGS: [&str; 16] = [
     "Incident",
@@ -42,7 +41,8 @@ const HEADINGS: [&str; 16] = [
 /// Runs a `case` command.
 pub(crate) async fn run(school: &School, command: CaseCommand) -> Result<Exit, Failure> {
     let CaseCommand::Export { of, reason: why, format, output, who } = command;
-    let format = format_of(format, output.as_deref())?;
+    let format = format.map(ReportFormat::from);
+    let format = crate::report::format::chosen(format, output.as_deref(), ReportFormat::Csv)?;
     let snapshot = school.snapshot().await?;
     let policy = &snapshot.policy;
     let why = reason(&why)?;
@@ -57,7 +57,7 @@ pub(crate) async fn run(school: &School, command: CaseCommand) -> Result<Exit, F
     let rows = told.iter().map(|told| row(&snapshot, told)).collect();
     let table = Table::new(&HEADINGS, rows);
     let clock = policy.clock();
-    let bytes = match format.into() {
+    let bytes = match format {
         ReportFormat::Csv => plain_csv(&table).into(),
         ReportFormat::Json => plain_json(&table).into(),
         ReportFormat::Pdf => paper::pdf(school, &snapshot, &told, &format!("{by}. {why}")).await?,
@@ -80,23 +80,6 @@ pub(crate) async fn run(school: &School, command: CaseCommand) -> Result<Exit, F
         }
     };
     deliver_privately(&bytes, output.as_deref())
-}
-
-/// The format asked for, else that of the file's ending, else CSV. A file that says one format and holds
-/// another opens nowhere.
-fn format_of(asked: Option<CaseFormat>, output: Option<&Path>) -> Result<CaseFormat, Failure> {
-    let ending = output.and_then(CaseFormat::of_ending);
-    match (asked, ending, output) {
-        (Some(asked), Some(ending), Some(path)) if asked != ending => {
-            let (asked, ending) = (asked.word(), ending.word());
-            Err(Failure::usage(format!(
-                "{} would hold {asked} by --format {asked}",
-                path.display()
-            ))
-            .fix(format!("end the name in .{asked}, or give --format {ending}")))
-        }
-        _ => Ok(asked.or(ending).unwrap_or(CaseFormat::Csv)),
-    }
 }
 
 /// The alerts of a person, or the one of a number.
@@ -196,28 +179,4 @@ pub(crate) fn year_or_level(snapshot: &Snapshot, about: Option<&Person>, level: 
         user.facts.groups.iter().find(is_year).cloned()
     });
     year.unwrap_or_else(|| level.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_files_ending_says_the_format_and_may_not_contradict_it() {
-        use CaseFormat::{Csv, Html, Md, Pdf};
-        for (asked, file, expected) in [
-            (None, Some("case-p.pdf"), Some(Pdf)),
-            (None, Some("case.PDF"), Some(Pdf)),
-            (None, Some("case.htm"), Some(Html)),
-            (None, Some("case"), Some(Csv)),
-            (None, Some("case.txt"), Some(Csv)),
-            (None, None, Some(Csv)),
-            (Some(Md), Some("case.md"), Some(Md)),
-            (Some(Md), Some("case.txt"), Some(Md)),
-            (Some(Csv), Some("case.pdf"), None),
-        ] {
-            let found = format_of(asked, file.map(Path::new)).ok();
-            assert_eq!(found, expected, "{asked:?} {file:?}");
-        }
-    }
 }

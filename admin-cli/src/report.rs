@@ -3,6 +3,7 @@
 mod blocked;
 mod called;
 pub(crate) mod document;
+pub(crate) mod format;
 pub(crate) mod https;
 mod pages;
 pub(crate) mod person;
@@ -58,6 +59,7 @@ const PDF: &[u8] = b"%PDF";
 pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
         ReportCommand::Weekly { reader, format, since, names, reason, output, who } => {
+            let format = format::chosen(format, output.as_deref(), ReportFormat::Md)?;
             let at_work = Patience::new("reading the sums of the log");
             let why = names.then(|| reason.as_deref().unwrap_or_default());
             let text = weekly(school, &who, reader, format, since.as_deref(), why).await;
@@ -69,6 +71,7 @@ pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit,
             }
         }
         ReportCommand::Changes { format, since, output, who } => {
+            let format = format::chosen(format, output.as_deref(), ReportFormat::Md)?;
             let text = changes(school, &who, format, since.as_deref()).await?;
             deliver(&text, output.as_deref())
         }
@@ -76,6 +79,7 @@ pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit,
             review::run(school, &action, week.as_deref(), &change).await
         }
         ReportCommand::Person { name, reason, format, output, who } => {
+            let format = format::chosen(format, output.as_deref(), ReportFormat::Md)?;
             let at_work = Patience::new("reading the log");
             let text = person::report(school, &who, &name, &reason, format).await;
             drop(at_work);

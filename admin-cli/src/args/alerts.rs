@@ -4,7 +4,7 @@ use super::{ChangeArgs, PrintArgs, ReportFormat, WhoArgs};
 use clap::{Subcommand, ValueEnum};
 use ledger::alerts::Outcome;
 use rules::alert::Severity;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
@@ -85,20 +85,6 @@ pub(crate) enum CaseFormat {
     Md,
     /// JSON
     Json,
-}
-
-impl CaseFormat {
-    /// The format that a file's name ends in, if it is one of these.
-    pub(crate) fn of_ending(path: &Path) -> Option<Self> {
-        let ending = path.extension()?.to_str()?.to_lowercase();
-        let ending = if ending == "htm" { "html" } else { &ending };
-        Self::from_str(ending, true).ok()
-    }
-
-    /// As `--format` says it.
-    pub(crate) fn word(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-    }
 }
 
 impl From<CaseFormat> for ReportFormat {

@@ -202,16 +202,16 @@ pub(crate) enum ReportFormat {
 pub(crate) enum ReportCommand {
     /// The week on one page
     #[command(before_help = "Examples:
-  schoolgate report weekly --for dsl --format html -o week.html
+  schoolgate report weekly --for dsl -o week.pdf
   schoolgate report weekly --for it --since \"this week\" --format md
   schoolgate report weekly --names --reason \"to talk to two form tutors\"")]
     Weekly {
         /// For whom
         #[arg(long = "for", value_enum, default_value_t = Reader::Dsl)]
         reader: Reader,
-        /// File format
-        #[arg(long, value_enum, default_value_t = ReportFormat::Md)]
-        format: ReportFormat,
+        /// File format; that of the file's ending when not given, else Markdown
+        #[arg(long, value_enum)]
+        format: Option<ReportFormat>,
         /// The range; last week (Monday to Sunday) when not given
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
@@ -221,7 +221,7 @@ pub(crate) enum ReportCommand {
         /// Why the names are needed; stands in the change log
         #[arg(long, value_name = "TEXT", requires = "names")]
         reason: Option<String>,
-        /// Write to this file instead of standard output
+        /// Write to this file instead of standard output: .pdf, .html, .csv, .json, .md or .txt
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         #[command(flatten)]
@@ -243,16 +243,16 @@ pub(crate) enum ReportCommand {
     },
     /// The Filtering Change Log: seven columns
     #[command(before_help = "Examples:
-  schoolgate report changes --format csv -o changes.csv
-  schoolgate report changes --since \"this term\" --format html -o changes.html")]
+  schoolgate report changes -o changes.csv
+  schoolgate report changes --since \"this term\" -o changes.html")]
     Changes {
-        /// File format
-        #[arg(long, value_enum, default_value_t = ReportFormat::Md)]
-        format: ReportFormat,
+        /// File format; that of the file's ending when not given, else Markdown
+        #[arg(long, value_enum)]
+        format: Option<ReportFormat>,
         /// Only changes since; all when not given
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
-        /// Write to this file instead of standard output
+        /// Write to this file instead of standard output: .pdf, .html, .csv, .json, .md or .txt
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         #[command(flatten)]
@@ -260,7 +260,7 @@ pub(crate) enum ReportCommand {
     },
     /// Everything recorded on one person, for a subject access request; needs dsl or head
     #[command(before_help = "Examples:
-  schoolgate report person sam.p --reason \"subject access request of 3 March\" --format html -o sam.html
+  schoolgate report person sam.p --reason \"subject access request of 3 March\" -o sam.html
   schoolgate report person sam.p --reason \"subject access request of 3 March\" --format json")]
     Person {
         /// The user, as the log has the name
@@ -268,10 +268,10 @@ pub(crate) enum ReportCommand {
         /// Why it is needed; stands in the change log
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// File format
-        #[arg(long, value_enum, default_value_t = ReportFormat::Md)]
-        format: ReportFormat,
-        /// Write to this file instead of standard output
+        /// File format; that of the file's ending when not given, else Markdown
+        #[arg(long, value_enum)]
+        format: Option<ReportFormat>,
+        /// Write to this file instead of standard output: .pdf, .html, .csv, .json, .md or .txt
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         #[command(flatten)]

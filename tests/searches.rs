@@ -1,7 +1,7 @@
 //! Searches kept safe: every engine of the shipped file, looked into and not, over HTTP/1.1 and HTTP/2, however the
 //! parameters are spelt.
 
-use crate::daemon::{GUEST, KS1, KS2, KS3, STAFF};
+use crate::daemon::{Daemon, GUEST, KS1, KS2, KS3, Plan, STAFF, wait_for};
 use crate::inspected::{Secure, trusting};
 use crate::search_web::{ENGINES, Engine, Web, engines};
 use std::fmt::Write as _;
@@ -192,6 +192,54 @@ fn words_are_recorded_for_those_who_may_see_them_and_the_address_that_was_asked_
     assert_eq!(looks, 2, "{actions}");
     let metrics = web.daemon.ops_get("/metrics").unwrap().text();
     assert!(!metrics.contains("clairs") && !web.daemon.said().contains("clairs"));
+}
+
+#[test]
+fn a_subject_access_answer_has_the_words_and_the_look_says_that_they_were_shown() {
+    let engine = "www.google.co.uk";
+    let hosts = [engine, "forcesafesearch.google.com"].map(|host| (host, vec!["127.0.0.1"]));
+    let hosts = hosts.to_vec();
+    let daemon =
+        Daemon::start_with(&Plan { hosts, people: true, inspected: true, ..Plan::default() });
+    let asks = |user: &str, words: &str| {
+        daemon.get_as(user, &daemon.url(engine, &format!("/search?q={words}"))).status
+    };
+    asks("sam", "how+do+eclairs+rise");
+    assert_eq!(asks("sam", "painless+ways+to+kill+myself+tonight"), 403);
+    asks("kim", "words+of+another");
+    let person = |by: &str, format: &str| {
+        let line = ["report", "person", "sam", "--reason", "subject access request of 3 March"];
+        daemon.run(&[&line[..], &["--format", format, "--by", by]].concat())
+    };
+    let read = || person("q.whitmore", "json").ok().json();
+    wait_for("both searches", Duration::from_secs(20), || {
+        read()["words"].as_array().unwrap().len() == 2
+    });
+    let whole = read();
+    let [harmless, urgent] = &whole["words"].as_array().unwrap()[..] else { panic!("{whole}") };
+    assert_eq!(
+        (&harmless["words"], &harmless["kind"]),
+        (&"how do eclairs rise".into(), &"search".into())
+    );
+    assert_eq!((&harmless["site"], &harmless["signs"]), (&engine.into(), &"".into()));
+    assert_eq!(urgent["words"], "painless ways to kill myself tonight");
+    assert!(urgent["signs"].as_str().unwrap().contains("suicide"), "{urgent}");
+    assert_eq!((&urgent["verdict"], &whole["words_shown"]), (&"block".into(), &true.into()));
+    for format in ["html", "md", "csv"] {
+        let text = person("a.fenn", format);
+        assert_eq!(text.code, 4, "nobody without the role: {text:?}");
+        let text = person("q.whitmore", format).ok().out;
+        assert!(text.contains("eclairs") && text.contains("kill myself"), "{format}: {text}");
+        assert!(!text.contains("words of another"), "{format}: {text}");
+    }
+    let refused = person("j.cho", "md");
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(!refused.out.contains("eclairs"), "{refused:?}");
+    let looks = daemon.run(&["log", "actions", "--event", "looked", "--jsonl"]).ok().out;
+    let is_told =
+        |line: &&str| line.contains("report person") && line.contains("words of searches shown");
+    assert!(looks.lines().filter(is_told).count() >= 5, "{looks}");
+    assert!(!looks.contains("eclairs"), "{looks}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `report person`: everything that is recorded on one person, for a subject access request.
 //!
-//! What a person's name stands in: the accesses under the name, the entries of the change log that the
-//! person made or that name the person, and the person's own row among the users. Other people's names
-//! may stand in an entry beside it, so that somebody reads the report before it is handed over; it says so.
+//! What a person's name stands in: the accesses under the name, what was searched for and written in them, the
+//! entries of the change log that the person made or that name the person, and the person's own row among the
+//! users. Other people's names may stand in an entry beside it, so that somebody reads the report before it is
+//! handed over; it says so.
 
 use super::document::{Document, Section, Table};
 use super::weekly::thousands;
@@ -13,7 +14,7 @@ use crate::hold;
 use crate::log;
 use crate::school::{School, from_append_error, now, show_seconds};
 use crate::visits::Opened;
-use crate::who::{MAX_SUBJECT_CHARS, look, subject_words};
+use crate::who::{MAX_SUBJECT_CHARS, look_further, subject_words};
 use ledger::query::{AccessRow, Filter, Order};
 use ledger::users::UserRow;
 use rules::access::Role;
@@ -24,6 +25,15 @@ use serde_json::Value;
 
 /// Who may see everything of one person.
 pub(super) const READS_PERSON: &[Role] = &[Role::Dsl, Role::Head];
+
+const WORDS_HEADING: &str = "Words searched for and written under the name";
+
+/// Stands in the place of the words where the reader may not see them.
+const WORDS_LEFT_OUT: &str = "Left out: words are shown to the safeguarding lead and the head alone. The answer is \
+                              not whole without them.";
+
+/// Stands in the place of words at an illegal site.
+const HIDDEN: &str = "(hidden)";
 
 /// Rows read at a time.
 const PAGE_ROWS: usize = 2_000;
@@ -52,6 +62,9 @@ const ACCESS_HEADINGS: &[&str] = &[
     "Bytes down",
     "Code",
 ];
+const WORDS_HEADINGS: &[&str] = &["Time", "Site", "Verdict", "Kind", "Words", "Signs", "Code"];
+/// Where among them the words stand.
+const WORDS_PLACE: usize = 4;
 const ENTRY_HEADINGS: &[&str] = &["Entry", "Time", "Actor", "Event", "Detail"];
 const USER_HEADINGS: &[&str] =
     &["Name", "Level", "Groups", "Added", "Banned until", "Signs in with a password"];
@@ -77,7 +90,9 @@ pub(super) async fn report(
         return Err(Failure::usage("name and reason are too long for the record of this look")
             .fix(format!("say it in {MAX_SUBJECT_CHARS} characters")));
     }
-    let by = look(school, policy, who, READS_PERSON, "report person", &subject).await?;
+    let command = ("report person", subject.as_str());
+    let (by, see_words) =
+        look_further(school, policy, who, READS_PERSON, command, log::WORDS).await?;
     let accesses = accesses(school, name).await?;
     let mut opened = Opened::default();
     let visits = accesses.iter().filter(|row| opened.is_new(row)).count() as u64;
@@ -91,6 +106,7 @@ pub(super) async fn report(
     let tables = [
         ("The person's row among the users", users_table(user.as_ref(), policy.clock())),
         ("Requests under the name", access_table(policy, &accesses)),
+        (WORDS_HEADING, words_table(policy, &accesses, see_words)),
         (
             "Entries of the change log that the person made or that name the person",
             Table::new(ENTRY_HEADINGS, told),
@@ -104,10 +120,11 @@ pub(super) async fn report(
         }
         ReportFormat::Csv => csv(&tables).into(),
         ReportFormat::Json => {
-            let [user, accesses, entries] = tables.map(|(_, table)| objects(&table));
+            let [user, accesses, words, entries] = tables.map(|(_, table)| objects(&table));
             let value = serde_json::json!({
                 "person": name, "made_at": policy.clock().rfc3339(now()), "made_by": by,
-                "reason": reason, "user": user, "visits": visits, "accesses": accesses, "entries": entries,
+                "reason": reason, "user": user, "visits": visits, "accesses": accesses, "words": words,
+                "words_shown": see_words, "entries": entries,
             });
             crate::output::json_text(format!("{value:#}\n")).into()
         }
@@ -213,12 +230,41 @@ fn access_table(policy: &Policy, rows: &[AccessRow]) -> Table {
     Table::new(ACCESS_HEADINGS, rows.iter().map(cells).collect())
 }
 
+/// What was searched for and written to assistants, and signs of themes in it and in pages, where the reader may
+/// see words.
+fn words_table(policy: &Policy, rows: &[AccessRow], see_words: bool) -> Table {
+    if !see_words {
+        let mut row = vec![String::new(); WORDS_HEADINGS.len()];
+        row[WORDS_PLACE] = WORDS_LEFT_OUT.to_owned();
+        return Table::new(WORDS_HEADINGS, vec![row]);
+    }
+    let has_words = |row: &&AccessRow| row.words.is_some() || !row.signs.is_empty();
+    let cells = |row: &AccessRow| {
+        let (host, _) = log::shown_address(policy, row);
+        let is_hidden = log::is_locked(policy, row);
+        let words = row.words.as_ref();
+        let text = words.map(|it| if is_hidden { HIDDEN } else { it.text.as_str() });
+        let signs: Vec<String> =
+            row.signs.iter().filter(|_| !is_hidden).map(log::sign_words).collect();
+        vec![
+            show_seconds(policy.clock(), row.at),
+            host,
+            row.verdict.as_str().to_owned(),
+            words.map(|it| it.kind.as_str().to_owned()).unwrap_or_default(),
+            text.unwrap_or_default().to_owned(),
+            signs.join("; "),
+            row.id.code(),
+        ]
+    };
+    Table::new(WORDS_HEADINGS, rows.iter().filter(has_words).map(cells).collect())
+}
+
 fn document(
     policy: &Policy,
     name: &str,
     (by, reason): (&str, &str),
     visits: u64,
-    tables: [(&str, Table); 3],
+    tables: [(&str, Table); 4],
 ) -> Document {
     let section = |(heading, table): (&str, Table)| Section {
         heading: heading.to_owned(),
@@ -238,7 +284,8 @@ fn document(
             ),
             "Entries of the change log may name other people beside this one: read it before it is handed over."
                 .to_owned(),
-            "Addresses of illegal content are hidden. Requests that nobody was proved to have made are not here, \
+            "Addresses of illegal content are hidden, and what was searched for or written there. Requests that nobody \
+             was proved to have made are not here, \
              nor what was erased when its time was up, nor what the policy itself says of the person."
                 .to_owned(),
         ],
@@ -275,8 +322,22 @@ fn objects(table: &Table) -> Value {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_not_see_words_is_told_that_they_are_left_out() {
+        let text = include_str!("../../../tests/fixtures/policy.toml")
+            .replace("only = \"only-ks1.txt\"", "");
+        let catalogue = rules::category::Catalogue::shipped();
+        let policy =
+            Policy::parse(&text, "policy.toml", catalogue, &|_| Ok(String::new())).unwrap();
+        let csv = |see_words| csv(&[(WORDS_HEADING, words_table(&policy, &[], see_words))]);
+        assert!(csv(false).contains("Left out: words are shown"), "{}", csv(false));
+        assert!(!csv(true).contains("Left out"), "{}", csv(true));
+        assert_eq!(WORDS_HEADINGS[WORDS_PLACE], "Words");
+    }
 
     #[test]
     fn a_name_is_found_as_a_word_and_not_in_another_name() {

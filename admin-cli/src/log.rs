@@ -83,6 +83,7 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
             print,
         } => {
             let when = [("since", since.as_deref()), ("until", until.as_deref())];
+            let filters = of_policy(&policy, filters);
             let see_words =
                 looked(school, &policy, &who, "log query", &filters, &when, show_locked).await?;
             let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
@@ -96,6 +97,7 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
         }
         LogCommand::Follow { filters, since, until, show_locked, who, print } => {
             let when = [("since", since.as_deref()), ("until", until.as_deref())];
+            let filters = of_policy(&policy, filters);
             let see_words =
                 looked(school, &policy, &who, "log follow", &filters, &when, show_locked).await?;
             warn_of_unknown(&policy, &filters);
@@ -124,6 +126,7 @@ pub(crate) async fn run(school: &School, command: LogCommand) -> Result<Exit, Fa
         }
         LogCommand::Visitors { filters, since, until, who, print } => {
             let when = [("since", since.as_deref()), ("until", until.as_deref())];
+            let filters = of_policy(&policy, filters);
             let see_words =
                 looked(school, &policy, &who, "log visitors", &filters, &when, false).await?;
             let (from, to) = range(&clock, since.as_deref(), until.as_deref(), "today")?;
@@ -166,7 +169,7 @@ pub(crate) fn filter_words(filters: &LogFilters, when: &[(&str, Option<&str>)]) 
 }
 
 /// What more some may see of records, and how that stands in the entry of their look.
-const WORDS: Option<(&[Role], &str)> = Some((READS_WORDS, "words of searches shown"));
+pub(crate) const WORDS: Option<(&[Role], &str)> = Some((READS_WORDS, "words of searches shown"));
 
 /// Lets somebody read records, and records which ones. Gives whether they may read the words of searches.
 async fn looked(
@@ -256,7 +259,7 @@ fn hidden_address(row: &AccessRow) -> String {
 }
 
 /// Whether a record is of illegal content: decided so then, or in a category that is locked now.
-fn is_locked(policy: &Policy, row: &AccessRow) -> bool {
+pub(crate) fn is_locked(policy: &Policy, row: &AccessRow) -> bool {
     let catalogue = policy.catalogue();
     let is_locked = |name: &String| {
         catalogue.id(name).and_then(|id| catalogue.get(id)).is_some_and(|category| category.locked)
@@ -317,6 +320,15 @@ pub(crate) fn filter(filters: &LogFilters, see_words: bool) -> Result<Filter, Fa
         text_in_words: see_words,
         ..Filter::default()
     })
+}
+
+/// The filters with the level's name as the log has it, whatever its capitals on the command line.
+fn of_policy(policy: &Policy, mut filters: LogFilters) -> LogFilters {
+    filters.level = filters.level.map(|name| match policy.levels().named(&name) {
+        Some(level) => policy.levels().get(level).name.clone(),
+        None => name,
+    });
+    filters
 }
 
 /// A slip in a name would pass for "nothing happened". No error: the log may hold names of an earlier
@@ -391,8 +403,9 @@ async fn query(
 fn ending(clock: &SchoolClock, text: &str) -> Result<UnixMillis, Failure> {
     let until = moment(clock, text, true)?;
     if until <= now() {
-        return Err(Failure::usage(format!("{} has passed", clock.show(until)))
-            .fix("give a later --until, or ask with: schoolgate log query"));
+        return Err(Failure::usage(format!("{} has passed", clock.show(until))).fix(
+            "give a later --until, such as 10:50 or \"2 hours\", or ask with: schoolgate log query",
+        ));
     }
     Ok(until)
 }
@@ -505,7 +518,7 @@ fn cells(eyes: &Eyes<'_>, row: &AccessRow) -> [Cell; 29] {
 }
 
 /// A sign in words: `drugs 40 (page, high)`.
-fn sign_words(sign: &Sign) -> String {
+pub(crate) fn sign_words(sign: &Sign) -> String {
     let Sign { theme, points, source, severity } = sign;
     format!("{theme} {points} ({}, {})", source.as_str(), severity.as_str())
 }

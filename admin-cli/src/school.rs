@@ -262,7 +262,7 @@ pub(crate) fn range(
             clock.show(to),
             clock.show(from)
         ))
-        .fix("give an --until after --since"));
+        .fix("give an --until after --since, such as 2027-01-05 or \"yesterday\""));
     }
     let left_out = until.map_or_else(|| left_out(clock, from, to, now()), |_| String::new());
     note!("range: {} to {}{left_out}", clock.show(from), clock.show(to));
@@ -396,8 +396,17 @@ pub(crate) fn from_policy_errors(errors: &[PolicyError]) -> Failure {
 }
 
 pub(crate) fn from_time_error(error: TimeError) -> Failure {
-    Failure::usage(error.to_string())
+    let failure = Failure::usage(error.to_string());
+    match error {
+        // These say by themselves what to write.
+        TimeError::NotUnderstood { .. } | TimeError::NoZone(_) => failure,
+        TimeError::Nearly { .. } | TimeError::NoTerm => failure.fix(TIME_FIX),
+    }
 }
+
+/// How times are written, for whoever has given a wrong one.
+pub(crate) const TIME_FIX: &str =
+    "write it like \"Tue 10:00\", 10:50, friday, 2027-01-05, 2h or \"3 days\"";
 
 pub(crate) fn from_append_error(error: AppendError) -> Failure {
     Failure::fault(error)

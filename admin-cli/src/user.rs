@@ -106,9 +106,7 @@ impl People<'_> {
         no_password: bool,
         password: &PasswordArgs,
     ) -> Result<Exit, Failure> {
-        if let Some(level) = &level {
-            self.known_level(level)?;
-        }
+        let level = level.map(|level| self.known_level(&level)).transpose()?;
         if self.log.users().find(&name).await.map_err(from_user_error)?.is_some() {
             return Err(from_user_error(UserError::Exists(name)));
         }
@@ -183,10 +181,8 @@ impl People<'_> {
     }
 
     async fn set_level(&self, name: &str, level: &str) -> Result<Exit, Failure> {
-        let level = (level != "-").then_some(level);
-        if let Some(level) = level {
-            self.known_level(level)?;
-        }
+        let level = (level != "-").then(|| self.known_level(level)).transpose()?;
+        let level = level.as_deref();
         let before = self.existing(name).await?;
         if !self.change.dry_run {
             self.log
@@ -248,7 +244,8 @@ impl People<'_> {
         let at = now();
         let until = moment(&self.clock, until, true)?;
         if until <= at {
-            return Err(Failure::usage("the end lies in the past").fix("give a later --until"));
+            return Err(Failure::usage("the end lies in the past")
+                .fix("give a later --until, such as 10:50, friday or \"3 days\""));
         }
         if !self.change.dry_run {
             self.log
@@ -310,8 +307,8 @@ impl People<'_> {
         found.ok_or_else(|| from_user_error(UserError::Unknown(name.to_owned())))
     }
 
-    fn known_level(&self, level: &str) -> Result<(), Failure> {
-        self.policy.map_or(Ok(()), |policy| known_level(policy.levels(), level))
+    fn known_level(&self, level: &str) -> Result<String, Failure> {
+        self.policy.map_or(Ok(level.to_owned()), |policy| known_level(policy.levels(), level))
     }
 
     fn read_password(&self, args: &PasswordArgs) -> Result<Password, Failure> {
@@ -332,9 +329,9 @@ async fn list(
     group: Option<&str>,
     format: Format,
 ) -> Result<Exit, Failure> {
-    if let Some((level, policy)) = level.zip(policy) {
-        known_level(policy.levels(), level)?;
-    }
+    let known = level.zip(policy).map(|(level, policy)| known_level(policy.levels(), level));
+    let known = known.transpose()?;
+    let level = known.as_deref().or(level);
     let rows = log.users().list().await.map_err(from_user_error)?;
     let clock = clock_of(policy)?;
     let at = now();
@@ -377,10 +374,10 @@ async fn list(
     Ok(Exit::Ok)
 }
 
-/// Fails unless the policy has the level; names the nearest ones.
-pub(crate) fn known_level(levels: &Levels, name: &str) -> Result<(), Failure> {
-    if levels.id(name).is_some() {
-        return Ok(());
+/// The level's name as the policy has it, whatever its capitals here; fails unless there is one.
+pub(crate) fn known_level(levels: &Levels, name: &str) -> Result<String, Failure> {
+    if let Some(level) = levels.named(name) {
+        return Ok(levels.get(level).name.clone());
     }
     let all: Vec<&str> = levels.iter().map(|(_, level)| level.name.as_str()).collect();
     Err(Failure::not_found(format!("no level called \"{name}\""))

@@ -110,3 +110,39 @@ fn people_are_kept_while_the_policy_is_broken_and_an_import_is_tried_first() {
     assert_eq!(added.code, OK, "{added:?}");
     assert!(added.err.contains("warning: no policy can be read"), "{added:?}");
 }
+
+#[test]
+fn a_level_is_known_in_any_capitals_and_kept_as_the_policy_has_it() {
+    let school = School::new();
+    let added = school.run("user add sam.p --level KS3 --no-password --by j.cho", &[]);
+    assert_eq!(added.code, OK, "{added:?}");
+    let rows = |line: &str| json(&school.run(line, &[])).as_array().unwrap().clone();
+    assert_eq!(rows("user list --level Ks3 --json")[0]["level"], "ks3");
+    assert_eq!(school.run("user set-level sam.p GUEST --by j.cho", &[]).code, OK);
+    assert_eq!(rows("user list --level GUEST --json")[0]["level"], "guest");
+    school.log(&[("sam.p", "ks3", "library.test", "/", "education", true)]);
+    let found = school.run("log query --level KS3 --jsonl", &[]);
+    assert_eq!(found.out.lines().count(), 1, "{found:?}");
+    assert!(!found.err.contains("no level is called"), "{found:?}");
+    let unknown = school.run("user set-level sam.p KS9 --by j.cho", &[]);
+    assert!(unknown.err.contains("no level called \"KS9\""), "{unknown:?}");
+}
+
+#[test]
+fn a_wrong_time_is_told_how_times_are_written() {
+    let school = School::new();
+    for line in [
+        "check library.test --as ks3 --at frday",
+        "check library.test --as ks3 --at 25:99",
+        "unblock request arcade.test --for ks3 --by m.obi --reason chess-club-final --until 10.50",
+        "unblock request arcade.test --for ks3 --by m.obi --reason chess-club-final --until 2020-01-01",
+        "log query --since yesterday --until tommorow",
+        "log query --since today --until 2020-01-01",
+        "log follow --until 2020-01-01",
+    ] {
+        let ran = school.run(line, &[]);
+        assert_ne!(ran.code, OK, "{line}: {ran:?}");
+        let has_example = ["10:50", "\"yesterday\""].iter().any(|it| ran.err.contains(it));
+        assert!(has_example, "{line}: {}", ran.err);
+    }
+}

@@ -81,6 +81,15 @@ fn whoever_has_keyed_an_account_does_not_sign_off_with_it_nor_with_another_that_
 }
 
 #[test]
+fn the_first_account_is_nobodys_password_set_by_somebody_else() {
+    let school = set_up_before(0);
+    add(&school, "q.whitmore", QUINN);
+    let week = "report weekly --for dsl --by q.whitmore --since today --format json";
+    let week = json(&school.run_plain(week, &[], b""));
+    assert_eq!(week["passwords_set"], serde_json::json!(["q.whitmore's by j.cho"]), "{week}");
+}
+
+#[test]
 fn holds_and_erasures_take_two_people_too() {
     let school = set_up_before(8);
     for name in ["q.whitmore", "a.deputy"] {

@@ -59,6 +59,9 @@ fn unblock_row(
         None if history.by_standing_yes => format!("standing yes: {}", named(&history.authorised)),
         None => named(&history.authorised),
     };
+    let wrong = history.wrongly_blocked.as_ref();
+    let wrong = wrong.map(|(_, by)| format!("; the block was wrong, says {by}"));
+    let authorised = authorised + &wrong.unwrap_or_default();
     let review = match &history.revoked {
         Some((at, by, _)) => format!("ended {} by {by}", date(*at)),
         None if history.refused.is_some() => String::new(),

@@ -24,7 +24,7 @@ use rules::access::Role;
 use rules::change::{
     ChangeError, Changes, Event, Replayed, RequestKind, SignOff, UnblockHistory, UnblockState,
     apply_unblock, authorise_unblock, closing_roles, confirm_unblock, extend_unblock,
-    refuse_unblock, require_role, revoke_unblock,
+    refuse_unblock, require_role, revoke_unblock, wrongly_blocked,
 };
 use rules::policy::Policy;
 use rules::site::Site;
@@ -64,9 +64,11 @@ pub(crate) async fn run(school: &School, command: UnblockCommand) -> Result<Exit
             desk.look(&who, READS_REQUESTS, "unblock show", &id.to_string()).await?;
             desk.show(id, json).await
         }
-        UnblockCommand::Authorise { id, change } => desk.authorise(unblock_id(&id)?, &change).await,
-        UnblockCommand::Refuse { id, reason, change } => {
-            desk.refuse(unblock_id(&id)?, &reason, &change).await
+        UnblockCommand::Authorise { id, wrongly_blocked, change } => {
+            desk.authorise(unblock_id(&id)?, wrongly_blocked, &change).await
+        }
+        UnblockCommand::Refuse { id, reason, wrongly_blocked, change } => {
+            desk.refuse(unblock_id(&id)?, &reason, wrongly_blocked, &change).await
         }
         UnblockCommand::Revoke { id, reason, change } => {
             desk.revoke(unblock_id(&id)?, &reason, &change).await
@@ -75,8 +77,8 @@ pub(crate) async fn run(school: &School, command: UnblockCommand) -> Result<Exit
             desk.extend(unblock_id(&id)?, &until, &reason, &change).await
         }
         UnblockCommand::Apply { id, change } => desk.apply(unblock_id(&id)?, &change).await,
-        UnblockCommand::Confirm { id, note, change } => {
-            desk.confirm(unblock_id(&id)?, &note, &change).await
+        UnblockCommand::Confirm { id, note, wrongly_blocked, change } => {
+            desk.confirm(unblock_id(&id)?, &note, wrongly_blocked, &change).await
         }
         UnblockCommand::ReviewDue { who, print } => {
             desk.look(&who, READS_REQUESTS, "unblock review-due", "").await?;
@@ -178,11 +180,17 @@ impl Desk<'_> {
         Ok(Exit::Ok)
     }
 
-    async fn authorise(&self, id: UnblockId, change: &ChangeArgs) -> Result<Exit, Failure> {
+    async fn authorise(
+        &self,
+        id: UnblockId,
+        is_wrong: bool,
+        change: &ChangeArgs,
+    ) -> Result<Exit, Failure> {
         let roles = &self.policy.unblock_rules().authorise;
         let signed = self
             .sign(SignOff::Authorise, id, change, roles, |changes, by, at| {
-                authorise_unblock(changes, self.policy, id, by, at)
+                let events = authorise_unblock(changes, self.policy, id, by, at)?;
+                with_wrong(changes, id, by, is_wrong, events)
             })
             .await?;
         self.print_signed(SignOff::Authorise, &signed, change)
@@ -233,6 +241,7 @@ impl Desk<'_> {
         let (id, clock) = (history.id, self.policy.clock());
         let would = if change.dry_run { "would be " } else { "" };
         say!("{id}  {}", visible(&requests::done_words(history, would, step.done(), clock)));
+        say_wrong(history)?;
         if let (SignOff::Authorise, RequestKind::Policy(what)) = (step, &history.kind) {
             tried::print(what.replayed.as_ref(), clock)?;
         }
@@ -260,6 +269,7 @@ impl Desk<'_> {
         &self,
         id: UnblockId,
         reason: &str,
+        is_wrong: bool,
         change: &ChangeArgs,
     ) -> Result<Exit, Failure> {
         let history = self
@@ -268,11 +278,15 @@ impl Desk<'_> {
                 id,
                 change,
                 &self.policy.unblock_rules().authorise,
-                |changes, by, at| refuse_unblock(changes, self.policy, id, by, reason, at),
+                |changes, by, at| {
+                    let no = refuse_unblock(changes, self.policy, id, by, reason, at)?;
+                    with_wrong(changes, id, by, is_wrong, vec![(by.to_owned(), no)])
+                },
             )
             .await?;
         let would = if change.dry_run { "would be " } else { "" };
         say!("{id}  {} {would}refused", visible(&history.site));
+        say_wrong(&history)?;
         say!("  undo  {}", requests::ask_again(&history));
         Ok(Exit::Ok)
     }
@@ -285,7 +299,8 @@ impl Desk<'_> {
     ) -> Result<Exit, Failure> {
         let history = self
             .decide("revoke", id, change, &closing_roles(self.policy), |changes, by, at| {
-                revoke_unblock(changes, self.policy, id, by, reason, at)
+                let event = revoke_unblock(changes, self.policy, id, by, reason, at)?;
+                Ok(vec![(by.to_owned(), event)])
             })
             .await?;
         if change.dry_run {
@@ -319,7 +334,10 @@ impl Desk<'_> {
             id,
             change,
             &self.policy.unblock_rules().authorise,
-            |changes, by, at| extend_unblock(changes, self.policy, id, by, until, reason, at),
+            |changes, by, at| {
+                let event = extend_unblock(changes, self.policy, id, by, until, reason, at)?;
+                Ok(vec![(by.to_owned(), event)])
+            },
         )
         .await?;
         let would = if change.dry_run { "would end" } else { "ends" };
@@ -348,6 +366,7 @@ impl Desk<'_> {
         &self,
         id: UnblockId,
         note: &str,
+        is_wrong: bool,
         change: &ChangeArgs,
     ) -> Result<Exit, Failure> {
         let roles = &self.policy.unblock_rules().confirm;
@@ -369,29 +388,29 @@ impl Desk<'_> {
         }
         let signed = self
             .sign(SignOff::Confirm, id, change, roles, |changes, by, at| {
-                confirm_unblock(changes, self.policy, id, by, (note, checks), at)
+                let events = confirm_unblock(changes, self.policy, id, by, (note, checks), at)?;
+                with_wrong(changes, id, by, is_wrong, events)
             })
             .await?;
         self.print_signed(SignOff::Confirm, &signed, change)
     }
 
-    /// Appends the one event that `make` answers for the acting person; the unblock afterwards.
+    /// Appends the events that `make` answers for the acting person; the unblock afterwards.
     async fn decide(
         &self,
         verb: &str,
         id: UnblockId,
         change: &ChangeArgs,
         roles: &[Role],
-        make: impl FnOnce(&Changes, &str, UnixMillis) -> Result<Event, ChangeError>,
+        make: impl FnOnce(&Changes, &str, UnixMillis) -> Result<Vec<(String, Event)>, ChangeError>,
     ) -> Result<UnblockHistory, Failure> {
         let by = person(self.school, self.log, change).await?;
         let acting = Acting::new(self.log, &by, format!("unblock {verb} {id}"), change);
         acting
             .append(|changes| {
-                let event = make(changes, &by, now()).map_err(|error| {
+                make(changes, &by, now()).map_err(|error| {
                     from_change_error_for(error, self.policy, roles, &but(changes, id, &by))
-                })?;
-                Ok(vec![(by.clone(), event)])
+                })
             })
             .await?;
         self.history(id).await
@@ -477,6 +496,7 @@ impl Desk<'_> {
                 "replay": replay_of(unblock),
                 "order": unblock.order,
                 "checks": unblock.checks,
+                "wrongly_blocked": unblock.wrongly_blocked.is_some(),
                 "visits": visits.as_ref().map(visits_json),
                 "since": since.as_ref().map(Since::json),
                 "history": history,
@@ -538,6 +558,28 @@ impl Desk<'_> {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// An answer's events, with the one that says that the block was wrong where `by` says so and nobody has yet.
+fn with_wrong(
+    changes: &Changes,
+    id: UnblockId,
+    by: &str,
+    is_wrong: bool,
+    mut events: Vec<(String, Event)>,
+) -> Result<Vec<(String, Event)>, ChangeError> {
+    let is_known = changes.unblocks.get(&id).is_some_and(|it| it.wrongly_blocked.is_some());
+    if is_wrong && !is_known {
+        events.push((by.to_owned(), wrongly_blocked(changes, id)?));
+    }
+    Ok(events)
+}
+
+fn say_wrong(history: &UnblockHistory) -> Result<(), Failure> {
+    if let Some((_, by)) = &history.wrongly_blocked {
+        say!("  wrongly blocked, says {}: the weekly report counts it", visible(by));
+    }
+    Ok(())
 }
 
 /// Who is not to be asked about an unblock: who tries, who asked for it, and who has a part in it.
@@ -609,6 +651,9 @@ fn steps(history: &UnblockHistory, clock: &SchoolClock) -> Vec<(UnixMillis, Stri
         if let Some((at, by)) = history.signed(step) {
             steps.push((*at, format!("{} by {of}{by}", step.done())));
         }
+    }
+    if let Some((at, by)) = &history.wrongly_blocked {
+        steps.push((*at, format!("the block was wrong, says {by}")));
     }
     for (at, by, until) in &history.extensions {
         steps.push((*at, format!("extended to {} by {by}", clock.show(*until))));

@@ -15,7 +15,7 @@ mod school;
 pub use act::{
     acting_roles, apply_unblock, ask_unblock, authorise_unblock, block_site, closing_roles,
     confirm_unblock, extend_unblock, is_reason, may_apply, refuse_unblock, require_role,
-    revoke_unblock,
+    revoke_unblock, wrongly_blocked,
 };
 
 pub use attest::{AccessHead, Attestation, Clock, DayCount, DepthShare, LevelMode, LockedList};
@@ -101,6 +101,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         checks: Vec<String>,
     },
+    /// Whoever answered a request has found that the block which it is about was wrong.
+    WronglyBlocked { id: UnblockId },
     /// An authoriser moves the end.
     UnblockExtended { id: UnblockId, until: UnixMillis, reason: String },
     /// Ended before its time.
@@ -404,6 +406,8 @@ pub enum ChangeError {
          emergency code, was helped with it or had it made (schoolgate account list)"
     )]
     KeyedTogether { id: UnblockId, by: String, other: String },
+    #[error("{0} is about no blocked site, so no block was wrong")]
+    NoBlock(UnblockId),
     #[error("no standing yes covers it: {0}")]
     NoStandingYes(String),
     #[error(transparent)]

@@ -101,11 +101,16 @@ pub(crate) enum UnblockCommand {
     /// Say yes; never by the person who asked
     #[command(
         alias = "authorize",
-        before_help = "Examples:\n  schoolgate unblock authorise U-0001 --by q.whitmore"
+        before_help = "Examples:
+  schoolgate unblock authorise U-0001 --by q.whitmore
+  schoolgate unblock authorise U-0001 --wrongly-blocked --by q.whitmore"
     )]
     Authorise {
         /// The unblock, e.g. U-0001
         id: String,
+        /// The block was a mistake: the weekly report counts it
+        #[arg(long)]
+        wrongly_blocked: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -119,6 +124,9 @@ pub(crate) enum UnblockCommand {
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// The block was a mistake all the same, and is corrected otherwise: the weekly report counts it
+        #[arg(long)]
+        wrongly_blocked: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -169,6 +177,9 @@ pub(crate) enum UnblockCommand {
         /// What was looked at
         #[arg(long, value_name = "TEXT", default_value = "")]
         note: String,
+        /// The block was a mistake: the weekly report counts it
+        #[arg(long)]
+        wrongly_blocked: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },

@@ -9,7 +9,7 @@ use crate::report::running::{Running, running};
 use crate::report::themes::Themes;
 use crate::report::tries::Tries;
 use crate::report::unread::Told;
-use rules::change::{ChangeEntry, Changes, Event, RequestKind, UnblockState, same_person};
+use rules::change::{ChangeEntry, Changes, Event, UnblockState, same_person};
 use rules::policy::Policy;
 use rules::time::UnixMillis;
 use serde::Serialize;
@@ -178,6 +178,8 @@ struct Requests {
     refused: u64,
     median_wait_ms: Option<i64>,
     lessons: u64,
+    /// Blocks that somebody who answered a request has found to be wrong.
+    wrongly_blocked: u64,
 }
 
 impl Week<'_> {
@@ -234,14 +236,9 @@ impl Week<'_> {
     fn requests(&self) -> Requests {
         let mut requests = Requests::default();
         let mut waits = Vec::new();
-        let is_for_a_site = |kind: &RequestKind| match kind {
-            RequestKind::Unblock | RequestKind::Lift(_) => true,
-            RequestKind::Inspect(_)
-            | RequestKind::Certificate(_)
-            | RequestKind::Policy(_)
-            | RequestKind::List(_) => false,
-        };
-        for unblock in self.changes.unblocks.values().filter(|it| is_for_a_site(&it.kind)) {
+        for unblock in self.changes.unblocks.values().filter(|it| it.kind.is_of_block()) {
+            let is_wrong = unblock.wrongly_blocked.as_ref().is_some_and(|(at, _)| self.holds(*at));
+            requests.wrongly_blocked += u64::from(is_wrong);
             if unblock.by_standing_yes {
                 requests.lessons += u64::from(self.holds(unblock.asked_at));
                 continue;
@@ -332,7 +329,7 @@ impl Week<'_> {
             sections,
             footer: [
                 self.counted(),
-                "Not measured yet: harmless sites blocked by mistake; test pages for each network and level."
+                "Not measured yet: harmless sites blocked by mistake that nobody asked for; test pages for each network and level."
                     .to_owned(),
                 format!("Made {}.", clock.show(self.made_at)),
             ]
@@ -505,12 +502,35 @@ impl Week<'_> {
         };
         Section {
             heading: "Sites asked for".to_owned(),
-            sentences: vec![format!(
-                "{} asked for, {} authorised, {} refused; {wait}.{lessons}",
-                requests.asked, requests.authorised, requests.refused
-            )],
+            sentences: vec![
+                format!(
+                    "{} asked for, {} authorised, {} refused; {wait}.{lessons}",
+                    requests.asked, requests.authorised, requests.refused
+                ),
+                self.wrongly_blocked(),
+            ],
             table: None,
         }
+    }
+
+    /// Blocks that were found to be wrong: of requests alone, for nobody else was asked.
+    fn wrongly_blocked(&self) -> String {
+        let wrong = self
+            .changes
+            .unblocks
+            .values()
+            .filter(|it| it.wrongly_blocked.as_ref().is_some_and(|(at, _)| self.holds(*at)));
+        let mut sites: Vec<&str> = wrong.map(|it| it.site.as_str()).collect();
+        let count = match sites.len() {
+            0 => return "Nobody marked a block as wrong.".to_owned(),
+            1 => "1 block was wrong, says whoever answered the request".to_owned(),
+            many => format!("{many} blocks were wrong, say those who answered the requests"),
+        };
+        sites.sort_unstable();
+        sites.dedup();
+        let more = if sites.len() > MOST_THINGS { " and others" } else { "" };
+        sites.truncate(MOST_THINGS);
+        format!("{count}: {}{more}.", sites.join(", "))
     }
 
     fn changed(&self) -> Section {
@@ -584,8 +604,11 @@ impl Week<'_> {
         let mut told = Vec::new();
         for entry in self.entries.iter().filter(|entry| self.holds(entry.at)) {
             let Event::AccountChanged { account, changed } = &entry.event else { continue };
-            let is_set = changed.iter().any(|what| what == "password");
+            let is_changed = |what: &str| changed.iter().any(|it| it == what);
             let words = format!("{account}'s by {}", entry.actor);
+            // Whoever sets the filter up on the machine makes the first account, before anybody can act.
+            let is_first = is_changed("added") && entry.actor.starts_with("machine:");
+            let is_set = is_changed("password") && !is_first;
             if is_set && !same_person(account, &entry.actor) && !told.contains(&words) {
                 told.push(words);
             }
@@ -668,7 +691,7 @@ impl Week<'_> {
             "checkpoint": self.checkpoint.as_ref().map(|(line, _)| line),
             // Searches that were blocked are, and tries by person; not searches in all, nor tries by device.
             "not_measured": [
-                "upstream_errors", "searches_in_all", "circumvention_by_device", "overblocking", "checks",
+                "upstream_errors", "searches_in_all", "circumvention_by_device", "overblocking_not_asked_about", "checks",
             ],
         })
     }

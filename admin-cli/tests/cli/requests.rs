@@ -193,3 +193,61 @@ fn whoever_asked_is_told_so_and_never_named_as_the_one_to_ask() {
     let other = school.run("unblock authorise U-0002 --by j.cho", &[]);
     assert!(other.err.ends_with("fix: ask a.deputy (DSL)\n"), "{other:?}");
 }
+
+#[test]
+fn a_block_that_was_wrong_is_marked_with_the_answer_and_counted_in_the_week() {
+    let school = School::new();
+    let ask = |site: &str| {
+        let line = format!("unblock request {site} --for ks3 --until 2h --by m.obi --reason");
+        assert_eq!(school.run(&line, &["The chess club final"]).code, OK);
+    };
+    for site in ["arcade.test", "pacman.arcade.test", "chess.arcade.test", "go.arcade.test"] {
+        ask(site);
+    }
+    let week = || json(&school.run("report weekly --format json", &["--since", "this week"]));
+    assert_eq!(week()["requests"]["wrongly_blocked"], 0);
+    // Nobody marks a block who may not answer, nor says so by trying.
+    let own = school.run("unblock authorise U-0001 --wrongly-blocked --by m.obi", &[]);
+    assert_eq!(own.code, NOT_PERMITTED, "{own:?}");
+    let dry =
+        school.run("unblock authorise U-0001 --wrongly-blocked --dry-run --by q.whitmore", &[]);
+    assert_eq!((dry.code, week()["requests"]["wrongly_blocked"].clone()), (OK, 0.into()));
+    let yes = school.run("unblock authorise U-0001 --wrongly-blocked --by q.whitmore", &[]);
+    assert!(yes.out.contains("wrongly blocked, says q.whitmore"), "{yes:?}");
+    // Authorised without it, and marked by who confirms; refused, because the list was corrected.
+    assert_eq!(school.run("unblock authorise U-0003 --by q.whitmore", &[]).code, OK);
+    let no = "unblock refuse U-0002 --wrongly-blocked --by q.whitmore --reason";
+    assert_eq!(school.run(no, &["the list is corrected"]).code, OK);
+    let confirmed = school.run("unblock confirm U-0003 --wrongly-blocked --by j.cho", &[]);
+    assert_eq!(confirmed.code, OK, "{confirmed:?}");
+    // A second mark counts no second block.
+    let again = school.run("unblock confirm U-0001 --wrongly-blocked --by j.cho", &[]);
+    assert_eq!(again.code, OK, "{again:?}");
+    assert_eq!(school.run("unblock authorise U-0004 --by q.whitmore", &[]).code, OK);
+    let week = week();
+    let requests = &week["requests"];
+    assert_eq!((&requests["wrongly_blocked"], &requests["asked"]), (&3.into(), &4.into()));
+    let page = school.run("report weekly", &["--since", "this week"]);
+    let line = "3 blocks were wrong, say those who answered the requests: arcade.test, chess.arcade.test, pacman.arcade.test.";
+    assert!(page.out.contains(line), "{page:?}");
+    assert!(
+        !page.out.contains("blocked by mistake;"),
+        "what is measured is not called unmeasured: {page:?}"
+    );
+    let shown = json(&school.run("unblock show U-0001 --json", &[]));
+    assert_eq!(shown["wrongly_blocked"], true, "{shown}");
+    let log = school.run("report changes", &[]);
+    assert!(log.out.contains("; the block was wrong, says q.whitmore"), "{log:?}");
+    let actions = school.run("log actions --event wrongly_blocked --jsonl", &[]);
+    assert_eq!(actions.out.lines().count(), 3, "{actions:?}");
+
+    // A request that is about no block has none that was wrong.
+    let looser = school.policy().replace("ks4 = \"allow at lunch\"", "ks4 = \"allow\"");
+    school.write("next.toml", &looser);
+    let apply = "policy apply next.toml --by j.cho --reason";
+    assert_eq!(school.run(apply, &["Games are open from today on"]).code, OK);
+    let wrong = school.run("unblock authorise U-0005 --wrongly-blocked --by q.whitmore", &[]);
+    assert_eq!(wrong.code, USAGE, "{wrong:?}");
+    assert!(wrong.err.contains("U-0005 is about no blocked site"), "{wrong:?}");
+    assert_eq!(json(&school.run("unblock show U-0005 --json", &[]))["state"], "asked");
+}

@@ -260,6 +260,18 @@ pub fn may_apply(request: &UnblockHistory, by: &str) -> bool {
     !others.into_iter().flatten().any(|(_, who)| same_person(who, by))
 }
 
+/// The event that says that the block was wrong which a request is about, beside the answer of whoever may
+/// give one.
+///
+/// # Errors
+/// [`ChangeError::NoBlock`]; unknown.
+pub fn wrongly_blocked(changes: &Changes, id: UnblockId) -> Result<Event, ChangeError> {
+    match changes.unblock(id)?.kind.is_of_block() {
+        true => Ok(Event::WronglyBlocked { id }),
+        false => Err(ChangeError::NoBlock(id)),
+    }
+}
+
 /// Checks a no and makes its event.
 ///
 /// # Errors

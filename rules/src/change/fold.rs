@@ -4,7 +4,7 @@ use super::history::{PolicyRequest, RequestKind, UnblockHistory, UnblockState};
 use super::order::{SignOff, SignOffOrder};
 use super::{
     AUTOMATIC, BREAK_GLASS, BreakGlass, ChangeEntry, ChangeError, Changes, Event, LAPSE_MILLIS,
-    PROGRAM, may_still_end, same_person,
+    PROGRAM, is_person, may_still_end, same_person,
 };
 use crate::policy::LevelChanges;
 use crate::site::Site;
@@ -173,6 +173,7 @@ impl Changes {
             refused: None,
             revoked: None,
             overtaken: None,
+            wrongly_blocked: None,
             extensions: Vec::new(),
         };
         self.unblocks.insert(id, history);
@@ -276,6 +277,7 @@ impl Changes {
         | Event::UnblockRefused { id, .. }
         | Event::UnblockApplied { id }
         | Event::UnblockConfirmed { id, .. }
+        | Event::WronglyBlocked { id }
         | Event::UnblockExtended { id, .. }
         | Event::UnblockRevoked { id, .. }) = event
         else {
@@ -313,6 +315,9 @@ impl Changes {
             {
                 request.confirmed = Some((at, by));
                 request.checks.clone_from(checks);
+            }
+            Event::WronglyBlocked { .. } if request.kind.is_of_block() && is_person(&by) => {
+                request.wrongly_blocked.get_or_insert((at, by));
             }
             Event::UnblockExtended { until, .. }
                 if may_still_end(request.step()) && !same_person(&by, &request.requested_by) =>

@@ -120,6 +120,12 @@ impl RequestKind {
         }
     }
 
+    /// Whether it is about a site that is blocked.
+    #[must_use]
+    pub fn is_of_block(&self) -> bool {
+        matches!(self, Self::Unblock | Self::Lift(_))
+    }
+
     /// Whether it ends by itself at its time. What does not has a date for review instead.
     #[must_use]
     pub fn ends(&self) -> bool {
@@ -159,6 +165,8 @@ pub struct UnblockHistory {
     /// When something else took its place: it was in force and is no longer, or it never can be
     /// any more, because what it would have changed has changed.
     pub overtaken: Option<UnixMillis>,
+    /// Who found that the block was wrong, and when.
+    pub wrongly_blocked: Option<(UnixMillis, String)>,
     pub extensions: Vec<(UnixMillis, String, UnixMillis)>,
 }
 

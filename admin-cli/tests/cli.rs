@@ -110,7 +110,9 @@ fn a_machine_file_whose_policy_is_not_there_has_a_fault() {
     school.write("schoolgate.toml", &school.machine().replace("policy.toml", "polcy.toml"));
     let ran = school.run("config validate", &[]);
     assert_eq!(ran.code, BAD_CONFIG, "{ran:?}");
-    for part in ["schoolgate.toml", "polcy.toml", "No such file", "fix: put the school's policy there"] {
+    for part in
+        ["schoolgate.toml", "polcy.toml", "No such file", "fix: put the school's policy there"]
+    {
         assert!(ran.err.contains(part), "{part}: {ran:?}");
     }
     assert!(!ran.out.contains("no faults"), "{ran:?}");

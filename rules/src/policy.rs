@@ -27,13 +27,13 @@ pub use trial::TestFailure;
 
 use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};
 use crate::alert::AlertRules;
-use crate::report::ReportRules;
 use crate::category::{Catalogue, CategoryId, CategorySet};
 use crate::change::SignOffOrder;
 use crate::decide::{Decision, Reason, allow, block};
 use crate::file::{FileRules, ScanRule};
 use crate::inspect::{Inspect, TlsRules};
 use crate::level::{LevelId, Levels};
+use crate::report::ReportRules;
 use crate::site::Site;
 use crate::tenants::Tenants;
 use crate::time::{SchoolClock, UnixMillis, WeekTimes};

@@ -145,9 +145,8 @@ pub fn unread(policy: &Policy, entries: &[ChangeEntry], now: UnixMillis) -> Opti
     let clock = policy.clock();
     let (monday, since) = clock.last_week_due(policy.report_rules().unread_at, now);
     let (_, until) = week_bounds(clock, monday);
-    let has_run = |entry: &ChangeEntry| {
-        matches!(entry.event, Event::ServeStarted { .. }) && entry.at < until
-    };
+    let has_run =
+        |entry: &ChangeEntry| matches!(entry.event, Event::ServeStarted { .. }) && entry.at < until;
     let days = monday.series(jiff::Span::new().days(1)).take(7);
     if !days.into_iter().any(|day| clock.is_term_day(day)) || !entries.iter().any(has_run) {
         return None;

@@ -27,8 +27,10 @@ pub(super) async fn run(
     let action = action.trim();
     let letters = action.chars().count();
     if letters == 0 || letters > LONGEST_ACTION {
-        return Err(Failure::usage(format!("say in 1 to {LONGEST_ACTION} characters what was done"))
-            .fix("--action \"Nothing to do\" is an answer too"));
+        return Err(Failure::usage(format!(
+            "say in 1 to {LONGEST_ACTION} characters what was done"
+        ))
+        .fix("--action \"Nothing to do\" is an answer too"));
     }
     let clock = policy.clock();
     let monday = monday(clock, week)?;
@@ -50,8 +52,9 @@ fn monday(clock: &SchoolClock, week: Option<&str>) -> Result<Date, Failure> {
                 .fix("write it like --week 2026-11-16")
         })?,
     };
-    let monday_of =
-        |day: Date| day.saturating_sub(jiff::Span::new().days(day.weekday().to_monday_zero_offset()));
+    let monday_of = |day: Date| {
+        day.saturating_sub(jiff::Span::new().days(day.weekday().to_monday_zero_offset()))
+    };
     if monday_of(day) >= monday_of(today) {
         return Err(Failure::usage(format!("the week of {day} is not over"))
             .fix("its report can be signed from the Monday after"));

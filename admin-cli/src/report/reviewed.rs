@@ -26,9 +26,9 @@ impl Week<'_> {
             _ => Reading::default(),
         };
         let reviews = own.reviews;
-        let signed = reviews.iter().map(|review| {
-            vec![review.by.clone(), clock.show(review.at), review.action.clone()]
-        });
+        let signed = reviews
+            .iter()
+            .map(|review| vec![review.by.clone(), clock.show(review.at), review.action.clone()]);
         let mut rows: Vec<Vec<String>> = signed.collect();
         let row = |by: &str| vec![by.to_owned(), TO_WRITE.to_owned(), TO_WRITE.to_owned()];
         let has_signed = |name: &&String| reviews.iter().any(|it| same_person(&it.by, name));
@@ -80,7 +80,9 @@ impl Week<'_> {
             return told;
         }
         let signed: Vec<_> = reading.reviews.into_iter().map(|it| (it.by, it.at)).collect();
-        told.extend((!signed.is_empty()).then(|| format!("It was signed by {}.", self.named(&signed))));
+        told.extend(
+            (!signed.is_empty()).then(|| format!("It was signed by {}.", self.named(&signed))),
+        );
         told.extend(self.unread_told(&reading.told, "it"));
         told
     }
@@ -103,9 +105,7 @@ impl Week<'_> {
             true => self.reading(self.range.0, FOR_LEAD).reviews,
             false => Vec::new(),
         };
-        let object = |it: &Review| {
-            serde_json::json!({ "by": it.by, "at": clock.rfc3339(it.at), "action": it.action })
-        };
+        let object = |it: &Review| serde_json::json!({ "by": it.by, "at": clock.rfc3339(it.at), "action": it.action });
         reviews.iter().map(object).collect()
     }
 }

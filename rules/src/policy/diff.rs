@@ -5,9 +5,9 @@
 //! has to sign for it.
 
 mod alerts;
-mod reports;
 mod files;
 mod phrase_lists;
+mod reports;
 mod searches;
 mod themes;
 

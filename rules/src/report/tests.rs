@@ -38,11 +38,7 @@ fn told(when: &str, week: &str, to: &str, failed: Option<&str>) -> ChangeEntry {
 /// The filter has run since the first of November.
 fn started() -> ChangeEntry {
     let text = || String::new();
-    let event = Event::ServeStarted {
-        version: text(),
-        policy_hash: text(),
-        list_version: text(),
-    };
+    let event = Event::ServeStarted { version: text(), policy_hash: text(), list_version: text() };
     entry("2026-11-01 08:00", "schoolgate", event)
 }
 
@@ -147,8 +143,10 @@ fn a_holiday_and_a_week_before_the_filter_ran_need_no_reader() {
 fn faults_of_the_table_say_what_to_do_and_a_school_without_a_deputy_is_warned() {
     let fault = |more: &str| {
         let text = format!("{POLICY}{more}");
-        let read = Policy::parse(&text, "policy.toml", Catalogue::shipped(), &|_| Ok(String::new()));
-        let said = |it: &crate::policy::PolicyError| format!("{}: {}; {}", it.place, it.what, it.fix);
+        let read =
+            Policy::parse(&text, "policy.toml", Catalogue::shipped(), &|_| Ok(String::new()));
+        let said =
+            |it: &crate::policy::PolicyError| format!("{}: {}; {}", it.place, it.what, it.fix);
         read.unwrap_err().iter().map(said).collect::<Vec<_>>().join("\n")
     };
     for (table, what, fix) in [
@@ -187,5 +185,8 @@ fn who_is_told_or_later_takes_a_second_person() {
             assert_eq!((diff.lines.len(), diff.loosens), (1, loosens), "{:?}", diff.lines);
         }
     }
-    assert_eq!(with("unread_at = \"thursday 9:05\"").report_rules().unread_at.to_string(), "Thu 09:05");
+    assert_eq!(
+        with("unread_at = \"thursday 9:05\"").report_rules().unread_at.to_string(),
+        "Thu 09:05"
+    );
 }

@@ -1,6 +1,8 @@
 //! Times of the week, as policies name them.
 
-use super::{DAY, TimeError, WEEK, WEEKDAYS, not_understood, parse_minute, parse_time, parse_weekday};
+use super::{
+    DAY, TimeError, WEEK, WEEKDAYS, not_understood, parse_minute, parse_time, parse_weekday,
+};
 
 /// A named time of the school day, such as `Mon-Fri 12:10-13:10`, several joined by `;` or `,`.
 #[derive(Clone, Debug, PartialEq, Eq)]

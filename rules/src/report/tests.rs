@@ -102,6 +102,7 @@ fn a_look_at_that_week_by_whose_task_it_is_or_a_signature_is_reading() {
         look(tuesday, "q.whitmore", "for dsl; since 2026-11-17"),
         // Before the week was over, and the report of another week.
         look("2026-11-20 09:00", "q.whitmore", "for dsl; since this week"),
+        look("2026-11-20 09:00", "q.whitmore", "for dsl; since 2026-11-16/2026-11-22"),
         look("2026-11-20 09:00", "q.whitmore", "for dsl"),
         look("2026-12-01 09:00", "q.whitmore", "for dsl"),
         signed(tuesday, "2026-11-09"),

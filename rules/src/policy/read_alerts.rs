@@ -24,7 +24,8 @@ const KEYS: [&str; 8] = [
 /// Fewest people who are told of what is urgent: one may be ill, teaching or asleep.
 const LEAST_PEOPLE: usize = 2;
 
-const MINUTE_MS: i64 = 60_000;
+const SECOND_MS: i64 = 1_000;
+const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 impl Reader<'_> {
@@ -110,7 +111,7 @@ impl Reader<'_> {
         let Some(table) = self.document.table(value, EXAMPLE) else { return };
         self.document.only_keys(table, "escalate_after", &["urgent", "high"]);
         let bounds = [
-            (Severity::Urgent, MINUTE_MS, 24 * HOUR_MS, "1 minute to 1 day"),
+            (Severity::Urgent, 10 * SECOND_MS, 24 * HOUR_MS, "10 seconds to 1 day"),
             (Severity::High, HOUR_MS, 7 * 24 * HOUR_MS, "1 hour to 7 days"),
         ];
         for (severity, least, most, words) in bounds {
@@ -143,11 +144,12 @@ fn words(roles: &[Role]) -> String {
     roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// `15 minutes`, `8 hours`, `1 day` in milliseconds.
+/// `30 seconds`, `15 minutes`, `8 hours`, `1 day` in milliseconds.
 fn span_ms(text: &str) -> Option<i64> {
     let (amount, unit) = text.trim().split_once(' ')?;
     let amount = amount.parse::<i64>().ok().filter(|amount| (1..=100_000).contains(amount))?;
     let unit = match unit.trim() {
+        "second" | "seconds" => SECOND_MS,
         "minute" | "minutes" => MINUTE_MS,
         "hour" | "hours" => HOUR_MS,
         "day" | "days" => 24 * HOUR_MS,

@@ -32,5 +32,11 @@ pub(super) fn diff_alerts(old: &AlertRules, new: &AlertRules, diff: &mut PolicyD
 }
 
 fn span(ms: Option<i64>) -> String {
-    ms.map_or_else(|| "never".to_owned(), |ms| format!("{} minutes", ms / 60_000))
+    ms.map_or_else(
+        || "never".to_owned(),
+        |ms| match ms % 60_000 {
+            0 => format!("{} minutes", ms / 60_000),
+            _ => format!("{} seconds", ms / 1_000),
+        },
+    )
 }

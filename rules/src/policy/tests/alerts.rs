@@ -49,7 +49,8 @@ fn faults_say_what_and_what_to_do() {
         ("urgent = [\"it\"]", "of what is urgent only j.cho would be told", "a second person"),
         ("high = [\"head\"]", "high: nobody holds the role (head)", "name a person in [roles]"),
         ("high = [\"governor\"]", "\"governor\" reads reports and changes nothing", "use one of"),
-        ("escalate_after = { urgent = \"2 days\" }", "1 minute to 1 day", "15 minutes"),
+        ("escalate_after = { urgent = \"2 days\" }", "10 seconds to 1 day", "15 minutes"),
+        ("escalate_after = { urgent = \"9 seconds\" }", "10 seconds to 1 day", "15 minutes"),
         ("escalate_after = { high = \"soon\" }", "1 hour to 7 days", "write it like"),
         ("high_after = 0", "1 to 20", "high_after = 2"),
         ("routine_after = 51", "1 to 50", "routine_after = 5"),
@@ -91,6 +92,12 @@ fn what_tells_fewer_later_or_others_needs_a_second_person() {
             true,
             false,
         ),
+        (
+            "escalate_after = { urgent = \"61 seconds\" }",
+            "escalate_after = { urgent = \"62 seconds\" }",
+            true,
+            false,
+        ),
         ("high_after = 2", "high_after = 3", true, false),
         ("routine_after = 5", "routine_after = 6", true, false),
         ("names_in_mail = false", "names_in_mail = true", true, false),
@@ -100,6 +107,8 @@ fn what_tells_fewer_later_or_others_needs_a_second_person() {
             let (from, to) = (parse(&with(from)).unwrap(), parse(&with(to)).unwrap());
             let diff = from.diff(&to, &LevelChanges::default());
             assert_eq!((diff.lines.len(), diff.loosens), (1, loosens), "{:?}", diff.lines);
+            let (was, is) = diff.lines[0].split_once(" -> ").unwrap();
+            assert!(!was.ends_with(is), "they differ in words too: {:?}", diff.lines);
         }
     }
     let keep = |days: &str| SAMPLE.replace("[keep]", &format!("[keep]\nalerts = \"{days}\""));

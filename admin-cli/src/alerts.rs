@@ -4,12 +4,14 @@ pub(crate) mod show;
 
 use crate::args::{AlertsCommand, ChangeArgs, PrintArgs, WhoArgs};
 use crate::failure::{Exit, Failure};
+use crate::log;
 use crate::login::from_account_error;
 use crate::output::{Cell, Column, Sheet, visible};
 use crate::school::{Acting, School, from_append_error, from_time_error, now};
 use crate::who::{look, person, subject_words};
+use ledger::alerts::watch::stored_until;
 use ledger::alerts::{
-    Alert, AlertEvent, AlertStore, Alerts, AppendAlertError, NewEvent, Outcome, Private,
+    Alert, AlertEvent, AlertStore, Alerts, AppendAlertError, NewEvent, Outcome, Position, Private,
 };
 use ledger::changes::ChangeLog;
 use ledger::episodes::theme_title;
@@ -109,7 +111,7 @@ async fn list(
                 Cell::text(alert.state()),
                 Cell::maybe(alert.assigned.as_deref()),
                 Cell::maybe(outcome),
-                Cell::number(alert.escalated.map_or(0, |(step, _)| step)),
+                Cell::number(alert.escalated.map_or(0, |it| it.step)),
                 match alert.time_to_review_ms() {
                     Some(ms) => Cell::number(ms),
                     None => Cell::maybe(None::<String>),
@@ -180,7 +182,8 @@ async fn review(
             .fix("keep the long account in the school's own records, and name it here"));
     }
     let private = note.map(|note| Private::Note(note.to_owned()));
-    let reviewed = AlertEvent::Reviewed { alert: id, outcome, private: None };
+    let read = read_until(school, id).await;
+    let reviewed = AlertEvent::Reviewed { alert: id, outcome, read, private: None };
     let mut events = vec![NewEvent { private, ..NewEvent::new(&by, reviewed) }];
     if outcome.closes() {
         events.push(NewEvent::new(&by, AlertEvent::Closed { alert: id }));
@@ -232,6 +235,15 @@ pub(crate) async fn store(school: &School) -> Result<Option<AlertStore>, Failure
         return Ok(None);
     }
     AlertStore::open(state).await.map(Some).map_err(Failure::fault)
+}
+
+/// The last row of an alert's day that is stored, so that what is stored later opens it again whatever the clock says.
+/// `None`: the log cannot be read just now, which must keep nobody from an alert; the time alone tells then.
+async fn read_until(school: &School, id: AlertId) -> Option<Position> {
+    let mut store = store(school).await.ok()??;
+    let day = store.alerts().await.ok()?.get(id)?.day.parse().ok()?;
+    let mut log = log::open(school).await.ok()?;
+    stored_until(&mut log, day).await.ok()?
 }
 
 /// Whom an alert is about; `None`: that was erased.

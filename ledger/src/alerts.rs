@@ -18,5 +18,5 @@ mod store;
 pub mod watch;
 
 pub use event::{AlertEntry, AlertEvent, Channel, Outcome, Private};
-pub use fold::{Alert, Alerts, Delivery, Review};
+pub use fold::{Alert, Alerts, Delivery, Escalation, Look, Reopening, Review};
 pub use store::{AlertError, AlertStore, AppendAlertError, NewEvent, Position};

@@ -11,12 +11,14 @@
 //! device that invents addresses of its IPv6 network begins no episodes without end ([`Person`]).
 
 mod day;
+mod news;
 mod person;
 mod sign;
 mod theme;
 pub mod visit;
 
-pub use day::{Episode, EpisodeDay, EpisodeKey, MAX_RECORDS, Thresholds};
+pub use day::{Episode, EpisodeDay, EpisodeKey, MAX_RECORDS, MAX_TIMES, Thresholds};
+pub use news::{Further, Known};
 pub use person::{Confidence, Person};
 pub use sign::{Sign, Source, signs_of};
 pub use theme::{category_signs, theme_title};

@@ -270,12 +270,20 @@ impl Sender {
         due: Due,
         failed: Option<String>,
     ) -> Result<(), AlertError> {
-        let Due::Tell { alert, severity, step, channel, to, since } = due.clone() else {
+        let Due::Tell { alert, severity, step, channel, to, of } = due.clone() else {
             return Ok(());
         };
-        let (since, failed_why) = (Some(since), failed.clone());
-        let event =
-            AlertEvent::Notified { alert, severity, step, channel, to, since, failed: failed_why };
+        let (of, since, failed_why) = (Some(of), None, failed.clone());
+        let event = AlertEvent::Notified {
+            alert,
+            severity,
+            step,
+            channel,
+            to,
+            of,
+            since,
+            failed: failed_why,
+        };
         let Some(why) = failed else {
             self.waiting.remove(&due);
             return append(store, vec![NewEvent::new(ACTOR_DAEMON, event)]).await;

@@ -1,6 +1,6 @@
 //! `alerts show`: one alert with whom it is about, what was recorded, and who was told.
 
-use super::{HANDLES_ALERTS, READS_ALERTS, about, alert_id, no_such, store};
+use super::{HANDLES_ALERTS, READS_ALERTS, about, alert_id, no_such, read_until, store};
 use crate::args::WhoArgs;
 use crate::failure::{Exit, Failure};
 use crate::log::{self, from_query_error, shown_address};
@@ -10,7 +10,7 @@ use crate::visits::answer;
 use crate::who::look;
 use ledger::alerts::watch::{episodes_of, find};
 use ledger::alerts::{Alert, AlertEvent, AlertStore, Alerts, NewEvent, Private};
-use ledger::episodes::{Episode, Person, Sign, signs_of, theme_title};
+use ledger::episodes::{Episode, MAX_TIMES, Person, Sign, signs_of, theme_title};
 use ledger::query::{AccessLog, AccessRow, Filter, Order};
 use rules::access::RoleSet;
 use rules::policy::Policy;
@@ -36,7 +36,9 @@ pub(super) async fn run(
     }
     let handles: RoleSet = HANDLES_ALERTS.iter().copied().collect();
     if policy.roles(&by).intersects(handles) {
-        let seen = vec![NewEvent::new(&by, AlertEvent::Seen { alert: id })];
+        // Before anything is read: what comes meanwhile counts as not seen.
+        let read = read_until(school, id).await;
+        let seen = vec![NewEvent::new(&by, AlertEvent::Seen { alert: id, read })];
         let appended = store.append_with(now(), &[], |_: &Alerts| Ok::<_, Infallible>(seen)).await;
         appended.map_err(Failure::fault)?;
     }
@@ -101,6 +103,12 @@ impl Told {
         signs.map(|sign| format!("{}: {} points", sign.source.as_str(), sign.points)).collect()
     }
 
+    /// Signs that came since it was closed and did not open it again, as it was a false alarm.
+    fn silenced(&self) -> usize {
+        let known = self.alert.known(now());
+        self.episode.as_ref().zip(known).map_or(0, |(episode, known)| episode.silenced(known))
+    }
+
     fn json(&self, policy: &Policy) -> Value {
         let Self { alert, about, episode, rows, notes } = self;
         let clock = policy.clock();
@@ -120,6 +128,7 @@ impl Told {
                 "escalation": it.step, "failed": it.failed,
             })
         };
+        let reopening = |it: &ledger::alerts::Reopening| json!({ "at": at(it.at), "by": it.by });
         json!({
             "alert": alert.id.to_string(),
             "severity": alert.severity,
@@ -136,7 +145,9 @@ impl Told {
             "raised": at(alert.raised_at),
             "assigned": alert.assigned,
             "seen": alert.seen.as_ref().map(|(by, when)| json!({ "by": by, "at": at(*when) })),
-            "escalations": alert.escalated.map_or(0, |(step, _)| step),
+            "escalations": alert.escalated.map_or(0, |it| it.step),
+            "reopened": alert.reopened.iter().map(reopening).collect::<Vec<_>>(),
+            "silenced": self.silenced(),
             "told": alert.deliveries.iter().map(delivery).collect::<Vec<_>>(),
             "reviews": alert.reviews.iter().zip(notes).map(review).collect::<Vec<_>>(),
             "closed": alert.closed.map(at),
@@ -178,8 +189,8 @@ impl Told {
             let (channel, to) = (told.channel.as_str(), visible(&told.to));
             say!("  told       {} {channel} to {to}: {}", clock.show(told.at), visible(&outcome));
         }
-        if let Some((step, at)) = alert.escalated {
-            say!("  escalated  {} times, last {}", step, clock.show(at));
+        if let Some(it) = alert.escalated {
+            say!("  escalated  {} times, last {}", it.step, clock.show(it.at));
         }
         if let Some((by, at)) = &alert.seen {
             say!("  seen       {} by {}", clock.show(*at), visible(by));
@@ -191,6 +202,19 @@ impl Told {
             let note = note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
             let (by, outcome) = (visible(&review.by), review.outcome.as_str());
             say!("  reviewed   {} by {by}, {outcome}{}", clock.show(review.at), visible(&note));
+        }
+        for it in &alert.reopened {
+            let by = it.by.map(|by| format!(" by {}", by.words())).unwrap_or_default();
+            say!("  open again {}{by}", clock.show(it.at));
+        }
+        let silenced = self.silenced();
+        if silenced > 0 {
+            let least = if silenced >= MAX_TIMES { "at least " } else { "" };
+            say!(
+                "  silenced   {least}{} since: closed as a false alarm, and of the same sites, which nobody is known to \
+                 have opened",
+                counted(silenced as u64, "sign")
+            );
         }
         for row in rows {
             let address = address(policy, row);

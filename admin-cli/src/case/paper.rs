@@ -180,8 +180,9 @@ fn what(entry: &AlertEntry, note: Option<Private>) -> Option<String> {
         AlertEvent::Worsened { severity, signs, .. } => {
             format!("became {}, with {signs} signs", severity.as_str())
         }
-        AlertEvent::Reopened { severity, signs, .. } => {
-            format!("open again, {}, with {signs} signs", severity.as_str())
+        AlertEvent::Reopened { severity, signs, by, .. } => {
+            let by = by.map(|by| format!(" by {}", by.words())).unwrap_or_default();
+            format!("open again{by}; {}, with {signs} signs", severity.as_str())
         }
         AlertEvent::Notified { channel, to, failed, .. } => {
             let by = match channel {

@@ -14,6 +14,10 @@ use rules::time::UnixMillis;
 /// Most times that an alert nobody looks at is brought up again.
 pub const MAX_ESCALATIONS: u32 = 4;
 
+/// Least milliseconds from one escalation to the next: however short a school makes the first wait, they are not all
+/// over before anybody could have looked.
+const LEAST_AGAIN_MS: i64 = 60_000;
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Due {
@@ -29,8 +33,8 @@ pub enum Due {
         channel: Channel,
         /// Whom: a person, or the name of an address.
         to: String,
-        /// As of when: one telling of an alert is not that of before it was opened again.
-        since: UnixMillis,
+        /// As of which entry: one telling of an alert is not that of before it was opened again.
+        of: u64,
     },
     /// Nobody looked in time.
     Escalate {
@@ -56,15 +60,16 @@ pub fn due(
     if !alert.is_open() || alert.severity == Severity::Routine {
         return Vec::new();
     }
-    // Escalations of what it was before do not count for what it is now.
-    let step = alert.escalated.filter(|(_, at)| *at >= alert.severe_since);
-    let (step, since) = step.unwrap_or((0, alert.severe_since));
+    let step = alert.step();
     let told = rules.told_of(alert.severity);
     let first = people(told.iter(), holders);
     let all = people(told.iter().chain(&rules.escalate_to), holders);
     let mut due = Vec::new();
-    let is_late =
-        rules.escalate_after(alert.severity).is_some_and(|after| now.0 - since.0 >= after);
+    let wait = rules.escalate_after(alert.severity);
+    let wait = wait.map(|wait| if step == 0 { wait } else { wait.max(LEAST_AGAIN_MS) });
+    // A clock that ran ahead as it was raised, and no longer does, makes nobody wait for longer than twice as long.
+    let waited = now.0.saturating_sub(alert.waits_since.0).saturating_abs();
+    let is_late = wait.is_some_and(|wait| waited >= wait);
     if is_late && !alert.is_seen() && step < MAX_ESCALATIONS {
         due.push(Due::Escalate { alert: alert.id, step: step + 1, to: all.clone() });
     }
@@ -80,7 +85,7 @@ pub fn due(
         let is_it = |it: &&Delivery| {
             (it.severity, it.step, it.channel) == (severity, step, *channel)
                 && it.to == *to
-                && it.since >= alert.severe_since
+                && it.of == alert.severe_place
         };
         alert.deliveries.iter().find(is_it).is_some_and(|delivery| delivery.failed.is_none())
     };
@@ -90,7 +95,7 @@ pub fn due(
         step,
         channel,
         to,
-        since: alert.severe_since,
+        of: alert.severe_place,
     }));
     due
 }

@@ -1,4 +1,4 @@
-use super::super::fold::Review;
+use super::super::fold::{Escalation, Look, Reopening, Review};
 use super::super::{Alerts, Outcome};
 use super::*;
 use crate::episodes::{Confidence, EpisodeKey, Source};
@@ -13,7 +13,9 @@ fn alert(severity: Severity) -> Alert {
         episode: EpisodeKey { first: RequestId(1), theme: "suicide".into() },
         day: "2026-11-24".into(),
         severity,
+        severe_place: 0,
         severe_since: UnixMillis(0),
+        waits_since: UnixMillis(0),
         level: "ks3".into(),
         confidence: Confidence::SignedIn,
         strongest: Source::Site,
@@ -22,6 +24,7 @@ fn alert(severity: Severity) -> Alert {
         raised_at: UnixMillis(0),
         deliveries: Vec::new(),
         escalated: None,
+        reopened: Vec::new(),
         seen: None,
         seen_last: None,
         assigned: None,
@@ -52,8 +55,19 @@ fn at(alert: &Alert, minutes: i64) -> Vec<String> {
 fn delivered(alert: &mut Alert, severity: Severity, step: u32, to: &str, failed: Option<&str>) {
     let channel = if to == "hook" { Channel::Webhook } else { Channel::Mail };
     let (to, failed) = (to.to_owned(), failed.map(str::to_owned));
-    let (since, at) = (alert.severe_since, UnixMillis(1));
-    alert.deliveries.push(Delivery { severity, step, channel, to, since, at, failed });
+    let (of, at) = (alert.severe_place, UnixMillis(1));
+    alert.deliveries.push(Delivery { severity, step, channel, to, of, at, failed });
+}
+
+/// Nobody had looked at a minute, as the next entry says.
+fn escalated(alert: &mut Alert, place: u64, step: u32, minute: i64) {
+    let at = UnixMillis(minute * MINUTE);
+    alert.escalated = Some(Escalation { place, step, at });
+    alert.waits_since = at;
+}
+
+fn looked(place: u64) -> Option<Look> {
+    Some(Look { place, clock: UnixMillis(MINUTE), read: None })
 }
 
 #[test]
@@ -66,7 +80,7 @@ fn urgent_goes_to_everybody_named_at_once_and_each_until_it_arrived() {
     delivered(&mut urgent, Severity::Urgent, 0, "hook", None);
     assert_eq!(at(&urgent, 1), all[1..3]);
     // That one has looked does not keep it from the other.
-    urgent.seen_last = Some(UnixMillis(MINUTE));
+    urgent.seen_last = looked(1);
     assert_eq!(at(&urgent, 90), all[1..3]);
 }
 
@@ -78,13 +92,13 @@ fn what_nobody_looks_at_is_brought_up_again_to_more_people_but_not_for_ever() {
     }
     assert_eq!(at(&urgent, 14), [""; 0]);
     assert_eq!(at(&urgent, 15), ["escalate 1 to q.whitmore n.reyes a.fenn"]);
-    urgent.escalated = Some((1, UnixMillis(15 * MINUTE)));
+    escalated(&mut urgent, 1, 1, 15);
     let again = ["mail q.whitmore 1", "mail n.reyes 1", "mail a.fenn 1", "webhook hook 1"];
     assert_eq!(at(&urgent, 16), again);
-    urgent.seen_last = Some(UnixMillis(17 * MINUTE));
+    urgent.seen_last = looked(2);
     assert_eq!(at(&urgent, 60), [""; 0], "somebody looks: nobody else is called");
     urgent.seen_last = None;
-    urgent.escalated = Some((MAX_ESCALATIONS, UnixMillis(15 * MINUTE)));
+    escalated(&mut urgent, 1, MAX_ESCALATIONS, 15);
     assert!(!at(&urgent, 10_000).iter().any(|due| due.starts_with("escalate")));
 }
 
@@ -113,8 +127,8 @@ fn what_gets_worse_is_told_anew() {
     for to in ["q.whitmore", "n.reyes", "hook"] {
         delivered(&mut worse, Severity::High, 0, to, None);
     }
-    worse.escalated = Some((3, UnixMillis(MINUTE)));
-    worse.severe_since = UnixMillis(2 * MINUTE);
+    escalated(&mut worse, 1, 3, 1);
+    (worse.severe_place, worse.waits_since) = (2, UnixMillis(2 * MINUTE));
     assert_eq!(at(&worse, 3).len(), 4, "from its first step");
 }
 
@@ -126,13 +140,39 @@ fn what_was_closed_and_is_open_again_is_told_anew_though_it_is_no_worse() {
         delivered(&mut again, Severity::Urgent, 0, to, None);
     }
     assert_eq!(at(&again, 0), [""; 0]);
-    again.severe_since = UnixMillis(2 * MINUTE);
+    again.seen_last = looked(1);
+    again.severe_place = 2;
+    again.reopened = vec![Reopening { place: 2, at: UnixMillis(0), by: None }];
     assert_eq!(at(&again, 3), all);
+    assert!(!again.is_seen(), "whoever looked before did not see it");
     // Each telling is one of its own, so that its mail is none that a mail program has already.
     let due = |alert: &Alert| {
         due(alert, &AlertRules::default(), &holders, None, UnixMillis(3 * MINUTE))[0].clone()
     };
     assert_ne!(due(&again), due(&alert(Severity::Urgent)));
+}
+
+#[test]
+fn a_first_wait_of_seconds_leaves_a_minute_between_the_further_ones() {
+    let rules =
+        AlertRules { escalate_after_ms: [None, None, Some(10_000)], ..AlertRules::default() };
+    let is_late = |alert: &Alert, ms: i64| {
+        let due = due(alert, &rules, &holders, None, UnixMillis(ms));
+        due.iter().any(|due| matches!(due, Due::Escalate { .. }))
+    };
+    let mut urgent = alert(Severity::Urgent);
+    assert!(!is_late(&urgent, 9_999) && is_late(&urgent, 10_000));
+    escalated(&mut urgent, 1, 1, 1);
+    assert!(!is_late(&urgent, 2 * MINUTE - 1) && is_late(&urgent, 2 * MINUTE));
+}
+
+#[test]
+fn a_clock_that_ran_ahead_as_it_was_raised_makes_nobody_wait_until_then() {
+    let mut ahead = alert(Severity::Urgent);
+    ahead.waits_since = UnixMillis(24 * 60 * MINUTE);
+    let is_late = |minute| at(&ahead, minute).iter().any(|due| due.starts_with("escalate"));
+    assert!(is_late(0), "set back by a day");
+    assert!(!is_late(24 * 60 - 14) && is_late(24 * 60 + 15), "set back by minutes");
 }
 
 #[test]

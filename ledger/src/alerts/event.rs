@@ -1,6 +1,7 @@
 //! What happens to an alert.
 
-use crate::episodes::{Confidence, EpisodeKey, Person, Source};
+use super::store::Position;
+use crate::episodes::{Confidence, EpisodeKey, Further, Person, Source};
 use rules::alert::{AlertId, Severity};
 use rules::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -27,11 +28,19 @@ pub enum AlertEvent {
     },
     /// Its episode got worse: it is more urgent than it was.
     Worsened { alert: AlertId, severity: Severity, signs: u32 },
-    /// It was closed, and its episode went on: it waits for somebody again.
-    Reopened { alert: AlertId, severity: Severity, signs: u32 },
+    /// It was closed, and its episode went on: it waits for somebody again, as what it was before. `by` is what came
+    /// since; entries of version 1 do not say.
+    Reopened {
+        alert: AlertId,
+        severity: Severity,
+        signs: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Further>,
+    },
     /// Somebody was told, or could not be. `step` is 0 for the first telling, then one for each
-    /// escalation; `failed` says why it did not arrive. `since` is as of when it was told, as
-    /// [`super::Alert::severe_since`]; entries of before it was written: as of the entry itself.
+    /// escalation; `failed` says why it did not arrive. `of` is the entry that it was told as of, as
+    /// [`super::Alert::severe_place`]. Entries of version 1 have the time of that one, `since`, or were told as of their
+    /// own time.
     Notified {
         alert: AlertId,
         severity: Severity,
@@ -39,20 +48,29 @@ pub enum AlertEvent {
         channel: Channel,
         to: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         since: Option<UnixMillis>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failed: Option<String>,
     },
     /// Nobody had looked in time: others are told too.
     Escalated { alert: AlertId, step: u32, to: Vec<String> },
-    /// The actor looked at it.
-    Seen { alert: AlertId },
+    /// The actor looked at it. `read` is the last row of its day that was stored by then.
+    Seen {
+        alert: AlertId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read: Option<Position>,
+    },
     /// It is somebody's to deal with.
     Assigned { alert: AlertId, to: String },
-    /// What came of it. `private` is a salted hash of [`Private::Note`], where a note was written.
+    /// What came of it. `private` is a salted hash of [`Private::Note`], where a note was written; `read` as of
+    /// [`AlertEvent::Seen`].
     Reviewed {
         alert: AlertId,
         outcome: Outcome,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read: Option<Position>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         private: Option<String>,
     },
@@ -70,7 +88,7 @@ impl AlertEvent {
             | Self::Reopened { alert, .. }
             | Self::Notified { alert, .. }
             | Self::Escalated { alert, .. }
-            | Self::Seen { alert }
+            | Self::Seen { alert, .. }
             | Self::Assigned { alert, .. }
             | Self::Reviewed { alert, .. }
             | Self::Closed { alert } => *alert,
@@ -187,8 +205,10 @@ impl Outcome {
 pub struct AlertEntry {
     /// 0-based place.
     pub sequence: u64,
-    /// When it was written.
+    /// When it was written; never before the entry before, though the clock was set back.
     pub at: UnixMillis,
+    /// What the clock said.
+    pub clock: UnixMillis,
     /// Who did it: a person's name, or `schoolgate`.
     pub actor: String,
     /// What.

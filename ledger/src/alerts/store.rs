@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Version of the tables, kept in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+/// Version of the file, kept in SQLite's `user_version`. Version 2 has the tables of version 1, and entries that a
+/// program which knows version 1 alone would take for damage: it refuses the file instead.
+const SCHEMA_VERSION: i64 = 2;
 
 /// Bytes of a salt: nobody finds a name by trying them all.
 const SALT_BYTES: usize = 16;
@@ -96,7 +97,7 @@ impl NewEvent {
 }
 
 /// How far a school day of the access log was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// Place of the last row that was read.
     pub sequence: i64,
@@ -121,9 +122,19 @@ pub struct AlertStore {
 struct Body {
     sequence: u64,
     at: UnixMillis,
+    /// What the clock said, where it was behind the entry before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clock: Option<UnixMillis>,
     actor: String,
     previous: String,
     event: AlertEvent,
+}
+
+impl Body {
+    fn into_entry(self) -> AlertEntry {
+        let Self { sequence, at, clock, actor, event, .. } = self;
+        AlertEntry { sequence, at, clock: clock.unwrap_or(at), actor, event }
+    }
 }
 
 impl AlertStore {
@@ -278,7 +289,7 @@ impl AlertStore {
         if events.is_empty() && positions.is_empty() {
             return Ok(Vec::new());
         }
-        let at = at.max(*last_at);
+        let (clock, at) = ((at < *last_at).then_some(at), at.max(*last_at));
         let (mut entries, mut leaf) = (Vec::with_capacity(events.len()), last_leaf.clone());
         for NewEvent { actor, mut event, private } in events {
             let sequence = *next_sequence + entries.len() as u64;
@@ -294,7 +305,7 @@ impl AlertStore {
                     .await
                     .map_err(failed)?;
             }
-            let body = Body { sequence, at, actor, previous: leaf.clone(), event };
+            let body = Body { sequence, at, clock, actor, previous: leaf.clone(), event };
             let text = canonical(&serde_json::to_value(&body).unwrap_or_default());
             let hash = leaf_hash(text.as_bytes());
             leaf = hex(&hash);
@@ -305,8 +316,7 @@ impl AlertStore {
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
-            let Body { sequence, at, actor, event, .. } = body;
-            entries.push(AlertEntry { sequence, at, actor, event });
+            entries.push(body.into_entry());
         }
         for (day, position) in positions {
             sqlx::query(
@@ -399,8 +409,7 @@ async fn read(
             return Err(wrong(&"it does not follow the one before"));
         }
         previous = hex(&leaf);
-        let Body { sequence, at, actor, event, .. } = body;
-        entries.push(AlertEntry { sequence, at, actor, event });
+        entries.push(body.into_entry());
     }
     Ok((entries, previous))
 }
@@ -422,19 +431,19 @@ async fn connect(path: &Path) -> Result<SqliteConnection, AlertError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     let row =
         sqlx::query("PRAGMA user_version").fetch_one(&mut *transaction).await.map_err(failed)?;
-    match row.get::<i64, _>(0) {
-        SCHEMA_VERSION => {}
-        0 => {
-            sqlx::raw_sql(include_str!("schema.sql"))
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed)?;
-            sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {SCHEMA_VERSION}")))
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        }
-        _ => return Err(AlertError::Newer { path: show(path) }),
+    let version: i64 = row.get(0);
+    if !(0..=SCHEMA_VERSION).contains(&version) {
+        return Err(AlertError::Newer { path: show(path) });
+    }
+    if version == 0 {
+        let schema = include_str!("schema.sql");
+        sqlx::raw_sql(schema).execute(&mut *transaction).await.map_err(failed)?;
+    }
+    if version < SCHEMA_VERSION {
+        sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {SCHEMA_VERSION}")))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)?;
     Ok(connection)
@@ -466,3 +475,7 @@ fn store_error(path: &Path, source: sqlx::Error) -> AlertError {
 #[cfg(test)]
 #[path = "store_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "version_tests.rs"]
+mod version_tests;

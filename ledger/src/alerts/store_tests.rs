@@ -23,16 +23,20 @@ fn raised(number: u32, theme: &str) -> NewEvent {
     NewEvent { private, ..NewEvent::new("schoolgate", event) }
 }
 
-fn by(actor: &str, event: AlertEvent) -> NewEvent {
+pub(super) fn by(actor: &str, event: AlertEvent) -> NewEvent {
     NewEvent::new(actor, event)
 }
 
-async fn append(store: &mut AlertStore, at: i64, events: Vec<NewEvent>) -> Vec<AlertEntry> {
+pub(super) async fn append(
+    store: &mut AlertStore,
+    at: i64,
+    events: Vec<NewEvent>,
+) -> Vec<AlertEntry> {
     let decide = |_: &Alerts| Ok::<_, Infallible>(events);
     store.append_with(UnixMillis(at), &[], decide).await.unwrap()
 }
 
-async fn with_one(state: &Path) -> AlertStore {
+pub(super) async fn with_one(state: &Path) -> AlertStore {
     let mut store = AlertStore::open(state).await.unwrap();
     append(&mut store, 10, vec![raised(1, "drugs")]).await;
     store
@@ -44,10 +48,11 @@ async fn an_alert_goes_from_open_to_closed_and_reads_the_same_by_another() {
     let mut store = with_one(state.path()).await;
     let alert = AlertId(1);
     let note = Some(Private::Note("spoke to Sam".into()));
-    let reviewed = AlertEvent::Reviewed { alert, outcome: Outcome::Spoken, private: None };
+    let reviewed =
+        AlertEvent::Reviewed { alert, outcome: Outcome::Spoken, read: None, private: None };
     let steps = [
         ("open", by("schoolgate", AlertEvent::Escalated { alert, step: 1, to: vec![] })),
-        ("seen", by("q.whitmore", AlertEvent::Seen { alert })),
+        ("seen", by("q.whitmore", AlertEvent::Seen { alert, read: None })),
         ("assigned", by("q.whitmore", AlertEvent::Assigned { alert, to: "N.Reyes".into() })),
         ("watched", NewEvent { private: note, ..by("n.reyes", reviewed) }),
         ("closed", by("n.reyes", AlertEvent::Closed { alert })),
@@ -74,7 +79,7 @@ async fn what_gets_worse_is_unseen_and_open_again() {
     let state = tempfile::tempdir().unwrap();
     let mut store = with_one(state.path()).await;
     let alert = AlertId(1);
-    append(&mut store, 20, vec![by("q.whitmore", AlertEvent::Seen { alert })]).await;
+    append(&mut store, 20, vec![by("q.whitmore", AlertEvent::Seen { alert, read: None })]).await;
     append(&mut store, 30, vec![by("q.whitmore", AlertEvent::Closed { alert })]).await;
     let worse = AlertEvent::Worsened { alert, severity: Severity::Urgent, signs: 4 };
     append(&mut store, 40, vec![by("schoolgate", worse)]).await;
@@ -87,35 +92,39 @@ async fn what_was_closed_and_is_open_again_is_unseen_and_what_was_told_before_st
     let state = tempfile::tempdir().unwrap();
     let mut store = with_one(state.path()).await;
     let alert = AlertId(1);
-    let told = |since| {
+    let told = |of, since| {
         let event = AlertEvent::Notified {
             alert,
             severity: Severity::High,
             step: 0,
             channel: Channel::Mail,
             to: "q.whitmore".into(),
+            of,
             since,
             failed: None,
         };
         vec![by("schoolgate", event)]
     };
     // As entries of before stood.
-    append(&mut store, 20, told(None)).await;
-    let reviewed = AlertEvent::Reviewed { alert, outcome: Outcome::Spoken, private: None };
+    append(&mut store, 20, told(None, None)).await;
+    let reviewed =
+        AlertEvent::Reviewed { alert, outcome: Outcome::Spoken, read: None, private: None };
     append(&mut store, 30, vec![by("n.reyes", reviewed)]).await;
     append(&mut store, 30, vec![by("n.reyes", AlertEvent::Closed { alert })]).await;
-    let again = AlertEvent::Reopened { alert, severity: Severity::High, signs: 3 };
+    let again = AlertEvent::Reopened { alert, severity: Severity::High, signs: 3, by: None };
     append(&mut store, 40, vec![by("schoolgate", again)]).await;
     // On its way since before.
-    append(&mut store, 50, told(Some(UnixMillis(10)))).await;
+    append(&mut store, 50, told(None, Some(UnixMillis(10)))).await;
+    append(&mut store, 50, told(Some(0), None)).await;
     let now = store.alerts().await.unwrap().get(alert).unwrap();
     assert_eq!((now.state(), now.severity, now.signs), ("open", Severity::High, 3));
     assert!(!now.is_seen());
-    assert!(now.deliveries.iter().all(|it| it.since < now.severe_since), "{:?}", now.deliveries);
-    append(&mut store, 60, told(Some(UnixMillis(40)))).await;
+    assert!(now.deliveries.iter().all(|it| it.of < now.severe_place), "{:?}", now.deliveries);
+    append(&mut store, 60, told(None, Some(UnixMillis(40)))).await;
+    append(&mut store, 60, told(Some(4), None)).await;
     let now = store.alerts().await.unwrap().get(alert).unwrap();
-    let since: Vec<i64> = now.deliveries.iter().map(|it| it.since.0).collect();
-    assert_eq!(since, [10, 40]);
+    let of: Vec<u64> = now.deliveries.iter().map(|it| it.of).collect();
+    assert_eq!(of, [0, 4]);
 }
 
 #[tokio::test]
@@ -144,7 +153,8 @@ async fn the_last_try_to_tell_somebody_stands_for_all() {
             step: 0,
             channel: Channel::Mail,
             to: "q.whitmore".into(),
-            since: Some(UnixMillis(10)),
+            of: Some(0),
+            since: None,
             failed,
         };
         append(&mut store, 20, vec![by("schoolgate", event)]).await;

@@ -3,20 +3,20 @@
 //! Each school day is read by itself and from its start, since its episodes are made of its own
 //! records. An alert that is there already is not raised again: it is known by the records of its episode,
 //! whatever order these were stored in, so that a power cut or a start in the middle changes nothing. One that was
-//! closed is opened again by what came after, told by the times in both logs. How
+//! closed is opened again by what was stored after somebody looked, or came to be known later. How
 //! far the log was read stands in the same transaction as the alerts that it led to, and says which days
 //! are to be read after a start.
 
 use super::event::{AlertEvent, Private};
-use super::fold::{Alert, Alerts};
+use super::fold::{Alert, Alerts, Look};
 use super::store::{AlertError, AlertStore, AppendAlertError, NewEvent, Position};
 use crate::changes::ACTOR_DAEMON;
-use crate::episodes::{Episode, EpisodeDay, EpisodeKey, Sign, Thresholds, signs_of};
+use crate::episodes::{Episode, EpisodeDay, EpisodeKey, Known, Sign, Thresholds, signs_of};
 use crate::query::{AccessLog, AccessRow, Filter, Order, QueryError};
 use jiff::civil::Date;
 use rules::alert::Severity;
 use rules::time::UnixMillis;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -65,6 +65,8 @@ pub struct Watch {
     days: BTreeMap<Date, Following>,
     begun: bool,
     saved: Instant,
+    /// Of looks by their places: whether the last row that was there is gone.
+    lost: HashMap<u64, bool>,
 }
 
 /// One day as far as it was read.
@@ -126,6 +128,7 @@ impl Watch {
             days: BTreeMap::new(),
             begun: false,
             saved: Instant::now(),
+            lost: HashMap::new(),
         }
     }
 
@@ -151,6 +154,7 @@ impl Watch {
         if looked.is_err() {
             // What was read of a page that was not written down is read again.
             (self.days, self.begun) = (BTreeMap::new(), false);
+            self.lost.clear();
             self.log = AccessLog::new(&self.state);
         }
         looked
@@ -179,6 +183,7 @@ impl Watch {
         if !is_due && self.saved.elapsed() < SAVE_EVERY {
             return Ok(0);
         }
+        self.check_looks(store).await?;
         // Those too that nothing new came of: somebody may have closed their alert who had not seen the last of it.
         let episodes: Vec<(&Episode, Severity)> = self
             .days
@@ -188,7 +193,11 @@ impl Watch {
                 following.due.iter().filter_map(|(place, due)| Some((all.get(*place)?, *due)))
             })
             .collect();
-        let raise = |alerts: &Alerts| Ok::<_, Infallible>(events(alerts, &episodes, thresholds));
+        let lost: HashSet<u64> =
+            self.lost.iter().filter(|(_, is_lost)| **is_lost).map(|(place, _)| *place).collect();
+        let raise = |alerts: &Alerts| {
+            Ok::<_, Infallible>(events(alerts, &episodes, thresholds, &lost, now))
+        };
         let raised = store.append_with(now, &moved, raise).await?.len();
         self.saved = Instant::now();
         for following in self.days.values_mut() {
@@ -221,6 +230,39 @@ impl Watch {
         self.begun = true;
         Ok(())
     }
+
+    /// Sees whether the rows are still there that alerts were closed by. After a power cut others may have their places,
+    /// and a place then says nothing of what came later.
+    async fn check_looks(&mut self, store: &mut AlertStore) -> Result<(), WatchError> {
+        let place_of = |alert: &Alert| {
+            let Look { place, read, .. } = alert.known_until.filter(|_| !alert.is_open())?;
+            Some((alert.day.parse().ok()?, place, read?))
+        };
+        let looks: Vec<(Date, u64, Position)> =
+            store.alerts().await?.iter().filter_map(place_of).collect();
+        for (day, place, read) in looks {
+            if self.lost.contains_key(&place) || !self.days.contains_key(&day) {
+                continue;
+            }
+            let after = read.sequence.checked_sub(1);
+            let filter = Filter::default();
+            let row = self.log.day_page(day, &filter, Order::OldestFirst, after, 1).await?;
+            // Where there is none in its place, but further ones are, it was erased.
+            let is_there =
+                |row: &AccessRow| row.cursor.sequence > read.sequence || position_of(row) == read;
+            self.lost.insert(place, !row.first().is_some_and(is_there));
+        }
+        Ok(())
+    }
+}
+
+/// The last row of a day that is stored: who looks now knows of nothing behind it.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn stored_until(log: &mut AccessLog, day: Date) -> Result<Option<Position>, QueryError> {
+    let newest = log.day_page(day, &Filter::default(), Order::NewestFirst, None, 1).await?;
+    Ok(newest.first().map(position_of))
 }
 
 /// Reads a day on, and notes which episodes are due, or were; `is_due` becomes true where one got signs.
@@ -231,8 +273,7 @@ async fn follow(
     thresholds: Thresholds,
     is_due: &mut bool,
 ) -> Result<(), WatchError> {
-    let newest = log.day_page(day, &Filter::default(), Order::NewestFirst, None, 1).await?;
-    let Some(newest) = newest.first().map(position_of) else { return Ok(()) };
+    let Some(newest) = stored_until(log, day).await? else { return Ok(()) };
     if following.read.is_some_and(|read| read.sequence > newest.sequence) {
         // The day's file was damaged and begun anew.
         *following = Following::new(day);
@@ -286,6 +327,8 @@ fn events(
     alerts: &Alerts,
     episodes: &[(&Episode, Severity)],
     thresholds: Thresholds,
+    lost: &HashSet<u64>,
+    now: UnixMillis,
 ) -> Vec<NewEvent> {
     let mut next = alerts.next_id();
     let mut events = Vec::new();
@@ -295,13 +338,13 @@ fn events(
                 ACTOR_DAEMON,
                 AlertEvent::Worsened { alert: known.id, severity: *severity, signs: episode.signs },
             ),
-            Some(Alert { closed: Some(closed), known_until, id, severity, .. })
-                if episode.is_due_again(known_until.unwrap_or(*closed), thresholds) =>
-            {
-                let (alert, severity, signs) = (*id, *severity, episode.signs);
-                NewEvent::new(ACTOR_DAEMON, AlertEvent::Reopened { alert, severity, signs })
+            Some(known) => {
+                let further =
+                    known_of(known, lost, now).and_then(|it| episode.further(it, thresholds));
+                let Some(by) = further.map(Some) else { continue };
+                let (alert, severity, signs) = (known.id, known.severity, episode.signs);
+                NewEvent::new(ACTOR_DAEMON, AlertEvent::Reopened { alert, severity, signs, by })
             }
-            Some(_) => continue,
             None => {
                 let id = next;
                 next.0 = next.0.saturating_add(1);
@@ -312,6 +355,14 @@ fn events(
         events.push(event);
     }
     events
+}
+
+/// How far somebody knew who closed an alert; `None`: it is open.
+fn known_of(alert: &Alert, lost: &HashSet<u64>, now: UnixMillis) -> Option<Known> {
+    let known = alert.known(now)?;
+    let is_lost = alert.known_until.is_some_and(|look| lost.contains(&look.place));
+    // Of rows that are gone nothing tells what came after: all of it is new.
+    Some(if is_lost { Known { row: None, is_time_wrong: true, ..known } } else { known })
 }
 
 /// The alert of an episode, by any of its records: read again, it may begin with another one.

@@ -1,5 +1,6 @@
 //! The episodes of one school day, made of its records in the order in which they are stored.
 
+use super::news::{Further, Known, News, Tells};
 use super::person::{Devices, Person};
 use super::sign::{Sign, Source};
 use super::theme::{CIRCUMVENTION, is_of_device, is_of_tool};
@@ -27,7 +28,7 @@ const MAX_EPISODES: usize = 50_000;
 const MAX_PAGES: usize = 64;
 
 /// Most signs whose times are kept: the largest threshold that a policy may set.
-pub(crate) const MAX_TIMES: usize = 100;
+pub const MAX_TIMES: usize = 100;
 
 /// What makes an episode the same one whenever it is made again: the record that began it, and the
 /// theme.
@@ -86,10 +87,8 @@ pub struct Episode {
     of_day: u32,
     /// When signs that are high counted, the last ones.
     high: VecDeque<UnixMillis>,
-    /// When signs that count came to be known and how severe each is, the last ones.
-    known: VecDeque<(UnixMillis, Severity)>,
-    /// When the last urgent one did; of what is typed, though it is a repeat.
-    urgent: Option<UnixMillis>,
+    /// What may be told again.
+    news: News,
 }
 
 impl Episode {
@@ -110,24 +109,22 @@ impl Episode {
         }
     }
 
-    /// Whether what came since somebody was done with it is to be told again: anything urgent, of what is typed a repeat
+    /// What came since somebody knew of it, where that is to be told again: anything urgent, of what is typed a repeat
     /// too, a sign that is high, or as many of any kind as make a routine alert.
     #[must_use]
-    pub fn is_due_again(&self, closed: UnixMillis, thresholds: Thresholds) -> bool {
-        let since = |at: UnixMillis| at > closed;
-        let mut severities = self.known.iter().filter(|(at, _)| since(*at)).map(|(_, it)| *it);
-        self.urgent.is_some_and(since)
-            || severities.clone().count() >= thresholds.routine as usize
-            || severities.any(|severity| severity >= Severity::High)
+    pub fn further(&self, known: Known, thresholds: Thresholds) -> Option<Further> {
+        self.news.since(known, thresholds)
+    }
+
+    /// How many signs came since that are told to nobody as it was a false alarm; at most [`MAX_TIMES`].
+    #[must_use]
+    pub fn silenced(&self, known: Known) -> usize {
+        self.news.silenced(known)
     }
 
     fn counts(&mut self, row: &AccessRow, sign: &Sign) {
         let at = row.at;
         self.signs += 1;
-        if self.known.len() == MAX_TIMES {
-            self.known.pop_front();
-        }
-        self.known.push_back((known_at(row, sign), sign.severity));
         self.points = self.points.saturating_add(u32::from(sign.points));
         if sign.severity >= Severity::High {
             if self.high.len() == MAX_TIMES {
@@ -323,8 +320,7 @@ impl EpisodeDay {
                 records: Vec::new(),
                 of_day: 0,
                 high: VecDeque::new(),
-                known: VecDeque::new(),
-                urgent: None,
+                news: News::default(),
             });
         }
         let episode = &mut self.episodes[place];
@@ -343,12 +339,10 @@ impl EpisodeDay {
         if counts {
             episode.counts(row, sign);
         }
+        let tells = Tells::of(row, sign, counts);
+        episode.news.take(row, sign, known_at(row, sign), tells);
         let is_urgent = sign.severity == Severity::Urgent;
-        // A page or a program that asks again and again is no news; somebody who types is.
-        if is_urgent && (counts || sign.source.is_typed()) {
-            episode.urgent = episode.urgent.max(Some(known_at(row, sign)));
-        }
-        (counts || is_worse || is_urgent).then_some(place)
+        (tells.is_some() || is_worse || is_urgent).then_some(place)
     }
 }
 
@@ -379,8 +373,8 @@ fn is_kept(row: &AccessRow, sign: &Sign) -> bool {
 /// When a sign came to be known: what a page or an assistant says, as the last of it was read, which may be long after
 /// it was asked for.
 fn known_at(row: &AccessRow, sign: &Sign) -> UnixMillis {
-    let is_read = matches!(sign.source, Source::Page | Source::Reply | Source::Prompt);
-    let took = row.ended.filter(|_| is_read).map_or(0, |ended| ended.duration_us / 1_000);
+    let took =
+        row.ended.filter(|_| sign.source.is_read()).map_or(0, |ended| ended.duration_us / 1_000);
     UnixMillis(row.at.0.saturating_add(i64::try_from(took).unwrap_or(i64::MAX)))
 }
 

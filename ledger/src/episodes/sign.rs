@@ -46,6 +46,11 @@ impl Source {
     pub fn is_typed(self) -> bool {
         matches!(self, Source::Search | Source::Prompt)
     }
+
+    /// Whether it is read as it comes, so that it may be found long after the access began.
+    pub(super) fn is_read(self) -> bool {
+        matches!(self, Source::Page | Source::Reply | Source::Prompt)
+    }
 }
 
 /// One sign.

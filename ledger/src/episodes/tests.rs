@@ -59,6 +59,11 @@ fn taken(rows: &[AccessRow]) -> EpisodeDay {
     day
 }
 
+/// Of somebody who looked then.
+pub(super) fn known(at: i64) -> Known {
+    Known { at: UnixMillis(at), row: None, is_time_wrong: false, is_false_alarm: false }
+}
+
 /// Rows of one person at these minutes, each another site.
 fn at_minutes(minutes: &[i64], category: &str) -> Vec<AccessRow> {
     let row = |(place, minute): (usize, &i64)| {
@@ -474,7 +479,7 @@ fn what_came_since_an_alert_was_closed_is_due_again_if_it_is_urgent_high_or_ofte
     let thresholds = Thresholds::default();
     let again = |rows: &[AccessRow], closed: i64| {
         let day = taken(rows);
-        day.episodes().last().is_some_and(|it| it.is_due_again(UnixMillis(closed), thresholds))
+        day.episodes().last().is_some_and(|it| it.further(known(closed), thresholds).is_some())
     };
     let minutes = [0, 1, 2, 3, 4, 10, 11, 12, 13, 14];
     for (category, closed, expected) in [
@@ -507,7 +512,7 @@ fn what_came_since_an_alert_was_closed_is_due_again_if_it_is_urgent_high_or_ofte
         day.take(row, &[Sign { theme: "suicide".into(), points: 150, source, severity: Urgent }]);
     }
     assert_eq!(day.episodes()[0].signs, 1);
-    assert!(day.episodes()[0].is_due_again(UnixMillis(MINUTE), thresholds));
+    assert!(day.episodes()[0].further(known(MINUTE), thresholds).is_some());
     // What a page says came when it had been read, not when it was asked for.
     let mut day = EpisodeDay::new(DAY);
     let mut read = row(0, 0, Some("sam.p"), "a.example", "education");
@@ -523,8 +528,8 @@ fn what_came_since_an_alert_was_closed_is_due_again_if_it_is_urgent_high_or_ofte
     });
     let sign = Sign { theme: "drugs".into(), points: 40, source: Source::Page, severity: High };
     day.take(&read, &[sign]);
-    assert!(day.episodes()[0].is_due_again(UnixMillis(19 * MINUTE), thresholds));
-    assert!(!day.episodes()[0].is_due_again(UnixMillis(20 * MINUTE), thresholds));
+    assert!(day.episodes()[0].further(known(19 * MINUTE), thresholds).is_some());
+    assert!(day.episodes()[0].further(known(20 * MINUTE), thresholds).is_none());
 }
 
 #[test]

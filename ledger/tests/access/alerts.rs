@@ -3,19 +3,18 @@
 use crate::crash::{Random, full};
 use crate::sample::{NOW, allowed, blocked, context, rows, start, tunnel, wait};
 use ledger::alerts::watch::{Watch, episodes_of, find};
-use ledger::alerts::{AlertEntry, AlertEvent, AlertStore, Alerts, NewEvent, Outcome, Private};
+use ledger::alerts::{AlertEvent, AlertStore, Private};
 use ledger::episodes::{Person, Source, Thresholds};
 use ledger::ingest::{Writer, recover};
 use ledger::journal::{Journal, refused};
 use ledger::notes::{self, Sign, SignSource};
 use ledger::query::{AccessLog, wait_until_stored};
 use ledger::record::{Context, Decided, End};
-use rules::alert::{AlertId, Severity};
+use rules::alert::Severity;
 use rules::category::{CategoryId, CategorySet};
 use rules::time::UnixMillis;
 use rules::visit::Visit;
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,10 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const STATE: &str = "LEDGER_TEST_ALERTS_STATE";
-const MINUTE: i64 = 60_000;
+pub(crate) const MINUTE: i64 = 60_000;
 
 /// Categories that are signs, at 0 to 2, and one that is none.
-fn themes() -> Arc<Context> {
+pub(crate) fn themes() -> Arc<Context> {
     let categories = ["suicide", "self-harm", "adult", "games"].map(str::to_owned).to_vec();
     Arc::new(Context {
         categories,
@@ -36,12 +35,12 @@ fn themes() -> Arc<Context> {
     })
 }
 
-fn of(category: u8) -> CategorySet {
+pub(crate) fn of(category: u8) -> CategorySet {
     CategorySet::of(CategoryId::from_index(category))
 }
 
 /// Somebody is kept from a site of a category; gives the record's id.
-fn refuse(
+pub(crate) fn refuse(
     journal: &Rc<Journal>,
     context: &Arc<Context>,
     user: &str,
@@ -58,12 +57,12 @@ fn refuse(
     id.0
 }
 
-async fn look(state: &Path, now: i64) -> usize {
+pub(crate) async fn look(state: &Path, now: i64) -> usize {
     let mut store = AlertStore::open(state).await.unwrap();
     Watch::new(state).look(&mut store, Thresholds::default(), UnixMillis(now)).await.unwrap()
 }
 
-fn stored(state: &Path) {
+pub(crate) fn stored(state: &Path) {
     assert!(wait(wait_until_stored(state, Duration::from_secs(20))).unwrap());
 }
 
@@ -114,138 +113,6 @@ fn alerts_follow_the_log_once_each_and_over_restarts() {
         let day = episodes_of(&mut log, alerts[0].day.parse().unwrap()).await.unwrap();
         assert_eq!(find(&day, &alerts[0].episode).unwrap().signs, 2, "as the log has it now");
     });
-}
-
-/// What people do to an alert.
-fn act(state: &Path, at: i64, events: Vec<AlertEvent>) {
-    let events = events.into_iter().map(|event| NewEvent::new("q.whitmore", event)).collect();
-    wait(async {
-        let mut store = AlertStore::open(state).await.unwrap();
-        let decide = |_: &Alerts| Ok::<_, Infallible>(events);
-        store.append_with(UnixMillis(at), &[], decide).await.unwrap();
-    });
-}
-
-/// Somebody closes an alert.
-fn close(state: &Path, alert: u32, at: i64) {
-    act(state, at, vec![AlertEvent::Closed { alert: AlertId(alert) }]);
-}
-
-#[test]
-fn a_sign_after_an_alert_was_closed_opens_it_again_once_for_each_closing_and_over_restarts() {
-    let state = tempfile::tempdir().unwrap();
-    let writer = start(state.path());
-    let journal = writer.journal(0).unwrap();
-    let context = themes();
-    let at = |minutes: i64| NOW.0 + minutes * MINUTE;
-    let look = |minutes| {
-        journal.flush();
-        stored(state.path());
-        let raised = wait(look(state.path(), at(minutes)));
-        assert_eq!(wait(self::look(state.path(), at(minutes))), 0, "once, whoever looks");
-        raised
-    };
-    refuse(&journal, &context, "urgent", "a.test", 0, at(0));
-    for place in 0..2 {
-        refuse(&journal, &context, "high", &format!("h{place}.test"), 1, at(place));
-    }
-    for place in 0..5 {
-        refuse(&journal, &context, "routine", &format!("r{place}.test"), 2, at(place));
-    }
-    assert_eq!(look(5), 3);
-    // While they are open nobody is told again.
-    refuse(&journal, &context, "urgent", "b.test", 0, at(6));
-    refuse(&journal, &context, "high", "b.test", 1, at(6));
-    assert_eq!(look(6), 0);
-    for alert in 1..=3 {
-        close(state.path(), alert, at(7));
-    }
-    assert_eq!(look(7), 0, "nothing has come since");
-
-    refuse(&journal, &context, "urgent", "c.test", 0, at(8));
-    assert_eq!(look(8), 1);
-    refuse(&journal, &context, "high", "c.test", 1, at(9));
-    assert_eq!(look(9), 1);
-    for place in 0..5 {
-        let opened = i64::from(place == 4);
-        refuse(&journal, &context, "routine", &format!("s{place}.test"), 2, at(10 + place));
-        assert_eq!(look(10 + place), opened as usize, "{place}");
-    }
-    // Open again they are as any other, and so once more when they are closed.
-    refuse(&journal, &context, "urgent", "d.test", 0, at(15));
-    assert_eq!(look(15), 0);
-    for alert in 1..=3 {
-        close(state.path(), alert, at(16));
-    }
-    assert_eq!(look(16), 0);
-    refuse(&journal, &context, "urgent", "e.test", 0, at(17));
-    refuse(&journal, &context, "routine", "e.test", 2, at(17));
-    assert_eq!(look(17), 1);
-    drop(journal);
-    writer.stop();
-    wait(async {
-        let mut store = AlertStore::open(state.path()).await.unwrap();
-        let alerts: Vec<_> = store.alerts().await.unwrap().iter().cloned().collect();
-        let open: Vec<_> = alerts.iter().map(|it| (it.severity, it.is_open())).collect();
-        let expected =
-            [(Severity::Urgent, true), (Severity::High, false), (Severity::Routine, false)];
-        assert_eq!(open, expected);
-        let entries = store.entries().await.unwrap();
-        let is_again = |it: &&AlertEntry| matches!(it.event, AlertEvent::Reopened { .. });
-        assert_eq!(entries.iter().filter(is_again).count(), 4);
-    });
-}
-
-#[test]
-fn a_closed_alert_opens_again_after_a_quiet_half_hour_and_for_what_came_since_somebody_looked() {
-    let state = tempfile::tempdir().unwrap();
-    let writer = start(state.path());
-    let journal = writer.journal(0).unwrap();
-    let context = themes();
-    let at = |minutes: i64| NOW.0 + minutes * MINUTE;
-    // One that goes on, as in a filter that runs.
-    let mut watch = Watch::new(state.path());
-    let mut look = |minutes| {
-        journal.flush();
-        stored(state.path());
-        wait(async {
-            let mut store = AlertStore::open(state.path()).await.unwrap();
-            let thresholds = Thresholds::default();
-            watch.look(&mut store, thresholds, UnixMillis(at(minutes))).await.unwrap()
-        })
-    };
-    let alert = AlertId;
-    // A repeat keeps the episode going; the next high sign stands alone in its half hour.
-    for (host, minutes) in [("a.test", 0), ("b.test", 10), ("b.test", 14)] {
-        refuse(&journal, &context, "kim.o", host, 1, at(minutes));
-    }
-    assert_eq!(look(14), 1);
-    close(state.path(), 1, at(15));
-    assert_eq!(look(16), 0);
-    refuse(&journal, &context, "kim.o", "c.test", 1, at(43));
-    assert_eq!(look(43), 1, "it is opened again without a start in between");
-
-    // Closed by somebody who had not seen the last of it.
-    refuse(&journal, &context, "sam.p", "a.test", 0, at(50));
-    assert_eq!(look(50), 1);
-    act(state.path(), at(51), vec![AlertEvent::Seen { alert: alert(2) }]);
-    refuse(&journal, &context, "sam.p", "b.test", 0, at(60));
-    assert_eq!(look(60), 0, "it is open");
-    let outcome = Outcome::Spoken;
-    let reviewed = AlertEvent::Reviewed { alert: alert(2), outcome, private: None };
-    let done = vec![reviewed, AlertEvent::Closed { alert: alert(2) }];
-    act(state.path(), at(70), done.clone());
-    // Anything at all is stored, and the look that it leads to finds it.
-    refuse(&journal, &context, "kim.o", "d.test", 1, at(71));
-    assert_eq!(look(71), 1);
-    // Once they have looked it stays closed.
-    act(state.path(), at(72), vec![AlertEvent::Seen { alert: alert(2) }]);
-    act(state.path(), at(73), done);
-    refuse(&journal, &context, "kim.o", "e.test", 1, at(74));
-    assert_eq!(look(74), 0);
-    drop(journal);
-    writer.stop();
-    assert_eq!(wait(self::look(state.path(), at(75))), 0, "nor after a start");
 }
 
 #[test]

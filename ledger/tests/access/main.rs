@@ -5,6 +5,7 @@ mod alerts;
 mod backlog;
 mod backup;
 mod clock;
+mod closed_alerts;
 mod crash;
 mod damage;
 mod failed_calls;

@@ -21,7 +21,11 @@ pub(super) struct Facts<'a> {
 /// The subject of the mail.
 pub(super) fn subject(facts: &Facts<'_>) -> String {
     let Facts { alert, school, step, .. } = facts;
-    let again = if *step > 0 { ", nobody has looked yet" } else { "" };
+    let again = match step {
+        0 if alert.reopening().is_some() => ", open again",
+        0 => "",
+        _ => ", nobody has looked yet",
+    };
     format!("{} alert {} at {school}{again}", capital(alert.severity), alert.id)
 }
 
@@ -40,10 +44,16 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
         Severity::Urgent => "Somebody must look at this at once.\n",
         _ => "Somebody should look at this today.\n",
     });
+    if alert.reopening().is_some() {
+        line("It was closed, and something further came: it is open again.\n");
+    }
     line(&format!("Alert      {}", alert.id));
     line(&format!("Severity   {}", alert.severity.as_str()));
     line(&format!("Theme      {}", theme_title(&alert.episode.theme)));
     line(&format!("Signs      {}", alert.signs));
+    if let Some(by) = alert.reopening().and_then(|it| it.by) {
+        line(&format!("Further    {}", by.words()));
+    }
     line(&format!("When       {}", clock.show(alert.first)));
     line(&format!("Level      {}", alert.level));
     line(&format!("Known by   {}", alert.confidence.as_str()));
@@ -66,6 +76,7 @@ pub(super) fn json(facts: &Facts<'_>) -> String {
         "escalation": step,
         "theme": alert.episode.theme,
         "signs": alert.signs,
+        "reopened_by": alert.reopening().and_then(|it| it.by),
         "first": clock.rfc3339(alert.first),
         "raised": clock.rfc3339(alert.raised_at),
         "level": alert.level,
@@ -98,6 +109,7 @@ mod tests {
         alerts.fold(&AlertEntry {
             sequence: 0,
             at: UnixMillis(1_764_151_205_000),
+            clock: UnixMillis(1_764_151_205_000),
             actor: "schoolgate".into(),
             event: AlertEvent::Raised {
                 alert: AlertId(12),

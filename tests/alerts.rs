@@ -25,19 +25,30 @@ pub(crate) fn school_with(
     hook: u16,
     hosts: Vec<(&'static str, Vec<&'static str>)>,
 ) -> Daemon {
+    let roles = "dsl = [\"q.whitmore\"]\nhead = [\"a.fenn\"]";
+    school_of(mail, hook, hosts, roles, "[alerts]\nurgent = [\"dsl\", \"head\"]")
+}
+
+/// The same, with who deals with alerts, and `[alerts]`.
+pub(crate) fn school_of(
+    mail: u16,
+    hook: u16,
+    hosts: Vec<(&'static str, Vec<&'static str>)>,
+    roles: &str,
+    alerts: &str,
+) -> Daemon {
     let machine = format!(
         "[alerts]\nwebhook = \"http://library.test:{hook}/hooks/secret-part\"\n\
          [alerts.mail]\n\"q.whitmore\" = \"lead@school.example\"\n\
+         \"n.reyes\" = \"deputy@school.example\"\n\
          \"a.fenn\" = \"Head <head@school.example>\"\n\
          [mail]\nserver = \"localhost:{mail}\"\nfrom = \"filter@school.example\"\n\
          user = \"filter\"\npassword_file = \"mail-password\"\n"
     );
-    let alerts = "[alerts]\nurgent = [\"dsl\", \"head\"]\n\n[unblock]".to_owned();
-    let head = (
-        "dsl = [\"q.whitmore\"]".to_owned(),
-        "dsl = [\"q.whitmore\"]\nhead = [\"a.fenn\"]".to_owned(),
-    );
-    let edits = vec![head, ("[unblock]".to_owned(), alerts)];
+    let edits = vec![
+        ("dsl = [\"q.whitmore\"]".to_owned(), roles.to_owned()),
+        ("[unblock]".to_owned(), format!("{alerts}\n\n[unblock]")),
+    ];
     let plan = Plan { machine, edits, hosts, people: true, inspected: true, ..Plan::default() };
     let daemon = Daemon::start_with(&plan);
     std::fs::write(daemon.folder().join("mail-password"), "right horse\n").unwrap();
@@ -72,7 +83,7 @@ pub(crate) fn webhook() -> (u16, Receiver<String>) {
 }
 
 /// Somebody opens a page of a host.
-fn open(daemon: &Daemon, user: &str, host: &str, path: &str) {
+pub(crate) fn open(daemon: &Daemon, user: &str, host: &str, path: &str) {
     assert_eq!(daemon.get_as(user, &daemon.url(host, path)).status, 403);
 }
 
@@ -284,12 +295,25 @@ fn what_comes_after_an_alert_was_closed_opens_it_again_and_is_told_again_once() 
         body.contains("\"alert\":\"A-0001\"") && body.contains("\"severity\":\"urgent\""),
         "{body}"
     );
+    let by = "\"reopened_by\":{\"severity\":\"urgent\",\"signs\":1,\"source\":\"site\"}";
+    assert!(body.contains(by), "{body}");
     told(&daemon, 2);
+    for part in [
+        "open again",
+        "It was closed, and something further came: it is open again.",
+        "Further    1 sign, urgent (site)",
+    ] {
+        assert!(mails(&daemon).matches(part).count() >= 2, "{part}: {}", mails(&daemon));
+    }
     let listed = alerts(&daemon, &["--open"]);
     assert_eq!((listed.len(), &listed[0]["state"]), (1, &"open".into()), "{listed:?}");
     let shown =
         daemon.run(&["alerts", "show", "A-0001", "--json", "--by", "q.whitmore"]).ok().json();
     assert_eq!(shown["told"].as_array().unwrap().len(), 6, "both tellings: {shown}");
+    let by = &shown["reopened"][0]["by"];
+    assert_eq!((&by["signs"], &by["severity"]), (&1.into(), &"urgent".into()), "{shown}");
+    let said = daemon.run(&["alerts", "show", "A-0001", "--by", "q.whitmore"]).ok().out;
+    assert!(said.contains("open again") && said.contains(" by 1 sign, urgent (site)"), "{said}");
     let before = mails(&daemon);
     let ids: std::collections::BTreeSet<&str> =
         before.lines().filter(|line| line.starts_with("Message-ID")).collect();

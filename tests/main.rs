@@ -20,6 +20,7 @@ mod client;
 mod clients;
 mod commands;
 mod daemon;
+mod escalation;
 mod exchange;
 mod failed_calls;
 mod fake_origin;

@@ -31,7 +31,7 @@ pub(crate) struct Shape {
 }
 
 /// The shapes: each has other things beside the text, which change from message to message or stay the same.
-pub(crate) const SHAPES: [Shape; 4] = [
+pub(crate) const SHAPES: [Shape; 5] = [
     Shape {
         like: "chat completions",
         content_type: "text/event-stream; charset=utf-8",
@@ -73,6 +73,16 @@ pub(crate) const SHAPES: [Shape; 4] = [
         },
         at: "/message/content",
     },
+    Shape {
+        like: "an array that goes on",
+        content_type: "application/json; charset=UTF-8",
+        piece: |number, text| {
+            let content = json!({ "parts": [{ "text": text }], "role": "model" });
+            let message = json!({ "candidates": [{ "content": content }], "responseId": "r7" });
+            format!("{}{message}\n", if number == 0 { '[' } else { ',' })
+        },
+        at: "/candidates/0/content/parts/0/text",
+    },
 ];
 
 impl Shape {
@@ -88,7 +98,7 @@ impl Shape {
         let whole = body.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
         let text = String::from_utf8_lossy(&body[..whole]).into_owned();
         let messages = text.lines().filter_map(|line| {
-            let line = line.strip_prefix("data: ").unwrap_or(line);
+            let line = line.strip_prefix("data: ").unwrap_or(line).trim_start_matches(['[', ',']);
             serde_json::from_str::<Value>(line).ok()
         });
         messages.filter_map(|it| Some(it.pointer(self.at)?.as_str()?.to_owned())).collect()

@@ -93,7 +93,11 @@ fn a_look_at_that_week_by_whose_task_it_is_or_a_signature_is_reading() {
         signed(tuesday, WEEK),
     ];
     for entry in read {
-        assert_eq!(found(&policy, &[entry.clone()], "2026-12-02 09:00"), None, "{entry:?}");
+        assert_eq!(
+            found(&policy, std::slice::from_ref(&entry), "2026-12-02 09:00"),
+            None,
+            "{entry:?}"
+        );
     }
     let unread = [
         look(tuesday, "q.whitmore", "for it"),
@@ -108,7 +112,7 @@ fn a_look_at_that_week_by_whose_task_it_is_or_a_signature_is_reading() {
         signed(tuesday, "2026-11-09"),
     ];
     for entry in unread {
-        let found = found(&policy, &[entry.clone()], "2026-12-02 09:00");
+        let found = found(&policy, std::slice::from_ref(&entry), "2026-12-02 09:00");
         assert_eq!(found, untold(WEEK, &["a.fenn"]), "{entry:?}");
     }
 }

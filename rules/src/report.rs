@@ -139,14 +139,16 @@ pub fn concerns(event: &Event) -> bool {
 /// The report that should have been read by now and was not, if there is one: of the last week whose time
 /// for it has come. Who comes late hears of it until the next week's time has come.
 ///
-/// Weeks without a school day, and those before the filter first ran, have nothing that must be read.
+/// Weeks without a school day, and those before the filter first ran, have nothing that must be read. The log's
+/// times never fall: where a clock once ran ahead, what it says to come has been.
 #[must_use]
 pub fn unread(policy: &Policy, entries: &[ChangeEntry], now: UnixMillis) -> Option<Unread> {
     let clock = policy.clock();
     let (monday, since) = clock.last_week_due(policy.report_rules().unread_at, now);
     let (_, until) = week_bounds(clock, monday);
-    let has_run =
-        |entry: &ChangeEntry| matches!(entry.event, Event::ServeStarted { .. }) && entry.at < until;
+    let has_run = |entry: &ChangeEntry| {
+        matches!(entry.event, Event::ServeStarted { .. }) && !(until..=now).contains(&entry.at)
+    };
     let days = monday.series(jiff::Span::new().days(1)).take(7);
     if !days.into_iter().any(|day| clock.is_term_day(day)) || !entries.iter().any(has_run) {
         return None;

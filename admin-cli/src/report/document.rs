@@ -224,7 +224,8 @@ impl Table {
                     _ if self.is_figures(place) => " class=\"n\"",
                     _ => "",
                 };
-                let _ = write!(out, "<td{class}>{}</td>", words(cell));
+                // As it is: cells hold what people typed, backticks and all.
+                let _ = write!(out, "<td{class}>{}</td>", html(cell));
             }
             if let Some(bar) = self.bars.get(number) {
                 // The figure stands beside it: the bar is hidden from screen readers.
@@ -323,6 +324,14 @@ mod tests {
         assert_eq!(words("keep `terms` <b>"), "keep <code>terms</code> &lt;b&gt;");
         assert_eq!(words("`a` or `b<`"), "<code>a</code> or <code>b&lt;</code>");
         assert_eq!(words("a stray ` here"), "a stray  here");
+    }
+
+    #[test]
+    fn what_somebody_typed_stands_in_a_cell_as_it_was_typed() {
+        let table = Table::new(&["Words"], vec![vec!["how`to`buy <b>".to_owned()]]);
+        let mut page = String::new();
+        table.html(&mut page);
+        assert!(page.contains("<td>how`to`buy &lt;b&gt;</td>"), "{page}");
     }
 
     #[test]

@@ -38,12 +38,12 @@ impl Document {
     }
 }
 
-/// A cell to be filled in by hand has room for it.
+/// A cell to be filled in by hand has room for it; others hold what people typed, as it is.
 fn cell(text: &str) -> String {
-    if text == TO_WRITE { "\n".to_owned() } else { plain(text) }
+    if text == TO_WRITE { "\n".to_owned() } else { text.to_owned() }
 }
 
-/// Commands stand between backticks elsewhere.
+/// Commands stand between backticks in sentences.
 fn plain(text: &str) -> String {
     text.replace('`', "")
 }

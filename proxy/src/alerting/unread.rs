@@ -29,21 +29,26 @@ pub(super) struct Gauges {
 impl Gauges {
     pub(super) fn register(metrics: &Metrics) -> Result<Self, StartError> {
         let gauge = |name: &str, help: &str| super::gauge(metrics, name, help);
-        Ok(Self {
+        let gauges = Self {
             unread: gauge(
                 "proxy_report_unread",
-                "Whether the last weekly report whose time has come was not read (1) or was (0).",
+                "Whether nobody has asked for the last weekly report whose time has come (1), or somebody has (0); \
+                 -1 while that is not known.",
             )?,
             untold: gauge(
                 "proxy_report_unread_untold",
                 "People who are to be told that it was not, and whom no mail has reached yet.",
             )?,
-        })
+        };
+        gauges.unread.set(-1);
+        Ok(gauges)
     }
 }
 
 /// A telling that did not arrive.
 struct Waiting {
+    /// Of the week that begins then.
+    monday: Date,
     to: String,
     times: u32,
     next: Instant,
@@ -80,6 +85,7 @@ impl Teller {
             };
             rest = REST;
             if let Err(error) = done {
+                self.gauges.unread.set(-1);
                 let why = error.to_string();
                 if told != why {
                     tracing::error!(why, "whether the week's report was read cannot be told");
@@ -108,7 +114,10 @@ impl Teller {
             None => self.waiting.clear(),
             Some(unread) => {
                 let (clock, school) = (snapshot.policy.clock(), snapshot.policy.school());
-                self.waiting.retain(|it| unread.untold.iter().any(|to| same_person(to, &it.to)));
+                self.waiting.retain(|it| {
+                    it.monday == unread.monday
+                        && unread.untold.iter().any(|to| same_person(to, &it.to))
+                });
                 for to in &unread.untold {
                     self.tell(&log, unread, to, (clock, school)).await?;
                 }
@@ -164,7 +173,8 @@ impl Teller {
         };
         let place = place.unwrap_or_else(|| {
             let (to, why) = (to.to_owned(), String::new());
-            self.waiting.push(Waiting { to, times: 0, next: Instant::now(), why });
+            let (monday, next) = (unread.monday, Instant::now());
+            self.waiting.push(Waiting { monday, to, times: 0, next, why });
             self.waiting.len() - 1
         });
         let known = &mut self.waiting[place];

@@ -139,6 +139,10 @@ fn a_holiday_and_a_week_before_the_filter_ran_need_no_reader() {
     assert_eq!(unread(&policy, &[], at(FRIDAY)), None);
     let late = entry("2026-11-23 08:00", "schoolgate", started().event);
     assert_eq!(unread(&policy, &[late], at(FRIDAY)), None);
+    // A clock that ran ahead when it began: it may have run by then.
+    let ahead = entry("2030-01-01 08:00", "schoolgate", started().event);
+    let found_then = unread(&policy, &[ahead], at(FRIDAY)).map(|it| it.monday.to_string());
+    assert_eq!(found_then.as_deref(), Some(WEEK));
     // The last week of term has a reader, that of Christmas none.
     assert_eq!(found(&policy, &[], "2026-12-25 12:00"), untold("2026-12-14", &["a.fenn"]));
     assert_eq!(found(&policy, &[], "2027-01-01 12:00"), None);

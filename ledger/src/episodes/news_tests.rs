@@ -11,13 +11,16 @@ use jiff::civil::date;
 
 const MINUTE: i64 = 60_000;
 
+/// An access with its signs.
+type Access = (AccessRow, Vec<Sign>);
+
 /// Somebody's access to a site of a category at a minute.
 fn site(place: i64, minute: i64, host: &str, category: &str) -> AccessRow {
     row(place, minute * MINUTE, Some("sam.p"), host, category)
 }
 
 /// The one episode of these accesses, each with the signs of its category or those given.
-fn episode(rows: &[(AccessRow, Vec<Sign>)]) -> Episode {
+fn episode(rows: &[Access]) -> Episode {
     let mut day = EpisodeDay::new(date(2026, 11, 24));
     for (row, signs) in rows {
         day.take(row, signs);
@@ -26,12 +29,12 @@ fn episode(rows: &[(AccessRow, Vec<Sign>)]) -> Episode {
     day.episodes()[0].clone()
 }
 
-fn by_category(row: AccessRow) -> (AccessRow, Vec<Sign>) {
+fn by_category(row: AccessRow) -> Access {
     let signs = category_signs(&row);
     (row, signs)
 }
 
-fn typed(mut row: AccessRow, text: &str, severity: Severity) -> (AccessRow, Vec<Sign>) {
+fn typed(mut row: AccessRow, text: &str, severity: Severity) -> Access {
     row.words = Some(SearchWords { text: text.into(), kind: WordsKind::Search, site: "s".into() });
     let sign = Sign { theme: "suicide".into(), points: 100, source: Source::Search, severity };
     (row, vec![sign])
@@ -88,7 +91,7 @@ fn a_false_alarm_silences_what_the_same_sites_do_by_themselves_and_nothing_else(
     };
     let sign = |source, severity| Sign { theme: "suicide".into(), points: 40, source, severity };
     let poll = at("poll.test", "suicide");
-    let cases: [(&str, (AccessRow, Vec<Sign>), Option<&str>); 10] = [
+    let cases: [(&str, Access, Option<&str>); 10] = [
         ("the site again", by_category(poll.clone()), None),
         (
             "a page of it that a page fetched",

@@ -67,6 +67,11 @@ impl Messages {
         self.has_blank = false;
     }
 
+    /// Nothing has come for a while.
+    pub(super) fn rest(&mut self, text: &mut Text) {
+        self.lanes.rest(text);
+    }
+
     /// Ends the stream.
     pub(super) fn end(&mut self, text: &mut Text) {
         self.end_message(text);
@@ -84,6 +89,11 @@ pub(super) struct Documents {
 impl Documents {
     pub(super) fn push(&mut self, part: &[u8], text: &mut Text) {
         self.json.push(part, &mut Joined { lanes: &mut self.lanes, text });
+    }
+
+    /// Nothing has come for a while.
+    pub(super) fn rest(&mut self, text: &mut Text) {
+        self.lanes.rest(text);
     }
 
     pub(super) fn end(&mut self, text: &mut Text) {
@@ -163,6 +173,11 @@ impl Events {
             }
             rest = &rest[taken..];
         }
+    }
+
+    /// Nothing has come for a while.
+    pub(super) fn rest(&mut self, text: &mut Text) {
+        self.messages.rest(text);
     }
 
     pub(super) fn end(&mut self, text: &mut Text) {

@@ -172,6 +172,17 @@ impl Extractor {
         }
     }
 
+    /// Nothing has come for a while of what somebody reads along: what waits for more is read. Of no account in other
+    /// formats.
+    pub fn rest(&mut self, text: &mut Text) {
+        match &mut self.0 {
+            Kind::Html(_) | Kind::Json(_) | Kind::Text => {}
+            Kind::Documents(documents) => documents.rest(text),
+            Kind::Events(events) => events.rest(text),
+            Kind::Messages(messages) => messages.rest(text),
+        }
+    }
+
     /// Ends the body.
     pub fn end(&mut self, text: &mut Text) {
         match &mut self.0 {

@@ -12,8 +12,8 @@
 //! - Where lanes take turns, the one that goes on begins with the end of what it said last, so that a
 //!   phrase which others stand between is found; its last words are then read twice. Lanes that do so again and again
 //!   wait until they have something to say: else a reply that comes letter by letter, with another number in each
-//!   message, would be read as the same words a hundred times. What is one long word without an end by then, as such
-//!   numbers and times are, is no text.
+//!   message, would be read as the same words a hundred times. What is numbers by then, as times and identifiers are,
+//!   is no text. Where that may be a word, it is read.
 //! - A value that is JSON itself is read as such.
 //! - A value that goes on and on is read before its end, once it is clear that it is none of these.
 
@@ -30,6 +30,11 @@ const TURNS: u8 = 4;
 const TURN_BYTES: usize = 64;
 /// A value up to which it is looked into as a whole. A longer one is read as it comes.
 const VALUE_BYTES: usize = 64 << 10;
+/// Of what is no text, one byte of so many is a digit at least: of times nearly all are, of hexadecimal numbers five of
+/// eight.
+const BYTES_A_DIGIT: usize = 4;
+/// Letters in a row that may be a word, where numbers are not written with them.
+const WORD_LETTERS: usize = 3;
 /// How much of a value may wait for its end unread, where it cannot be one that is read otherwise.
 const AHEAD_BYTES: usize = 256;
 /// Where a value says whether it is JSON.
@@ -320,6 +325,19 @@ impl Lanes {
         }
     }
 
+    /// Says what lanes wait to say, as nothing has come for a while: what follows goes on from it.
+    pub(super) fn rest(&mut self, text: &mut Text) {
+        self.say_left(text);
+        for lane in &mut self.lanes {
+            if lane.waiting.is_empty() || lane.is_no_text(&lane.waiting) {
+                continue;
+            }
+            let waiting = std::mem::take(&mut lane.waiting);
+            lane.take_turn(&waiting, text);
+            self.current = Some(lane.path);
+        }
+    }
+
     /// Ends all of them.
     pub(super) fn end(&mut self, text: &mut Text) {
         for lane in &mut self.lanes {
@@ -343,12 +361,21 @@ impl Lane {
         self.remember(part);
     }
 
-    /// Whether this and what it said before are one long word: numbers, times, what only fills.
+    /// Whether this and what it said before are numbers without an end, such as times and identifiers. Signs part words
+    /// as blanks do (`how_to_`), so that no blank in it says nothing; and a value that is read before its end is read.
     fn is_no_text(&self, part: &[u8]) -> bool {
-        let is_of_word = |byte: &u8| byte.is_ascii_graphic();
-        part.len() < AHEAD_BYTES
-            && self.tail.len() >= TURN_BYTES
-            && self.tail.iter().chain(part).all(is_of_word)
+        if part.len() >= AHEAD_BYTES || self.tail.len() < TURN_BYTES {
+            return false;
+        }
+        let both = || self.tail.iter().chain(part);
+        let digits = both().filter(|byte| byte.is_ascii_digit()).count();
+        let (mut letters, mut is_hex) = (0, true);
+        digits * BYTES_A_DIGIT >= self.tail.len() + part.len()
+            && both().all(|byte| {
+                letters = if byte.is_ascii_alphabetic() { letters + 1 } else { 0 };
+                is_hex = byte.is_ascii_hexdigit() && (is_hex || letters <= 1);
+                byte.is_ascii_graphic() && (letters < WORD_LETTERS || is_hex)
+            })
     }
 
     /// Whether a value begins with the whole one before, and goes on.

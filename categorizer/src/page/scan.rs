@@ -39,7 +39,7 @@ pub trait Scorer {
     /// Whether what came so far passes the threshold. Asked after each piece, and so cheap.
     fn is_over(&mut self) -> bool;
 
-    /// Whether the whole passes the threshold. Asked once, at the end.
+    /// Whether the whole passes the threshold. Asked at the end, and where nothing has come for a while.
     fn is_over_at_end(&mut self) -> bool {
         self.is_over()
     }
@@ -213,6 +213,18 @@ impl PageScan {
         self.reader.extractor.end_message(&mut self.reader.text);
         self.reader.text.read(&mut |text| scorer.feed(text));
         let is_over = scorer.is_over();
+        self.judge(DecodeState::Clean, is_over)
+    }
+
+    /// Nothing has come for a while, so that what came was read by whoever reads along: all of it is scored, however
+    /// little that is. What comes goes on from it.
+    pub fn rest(&mut self, scorer: &mut dyn Scorer) -> Step {
+        if let Some(last) = self.last {
+            return last;
+        }
+        self.reader.extractor.rest(&mut self.reader.text);
+        self.reader.text.read(&mut |text| scorer.feed(text));
+        let is_over = scorer.is_over_at_end();
         self.judge(DecodeState::Clean, is_over)
     }
 

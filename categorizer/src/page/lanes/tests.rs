@@ -217,3 +217,72 @@ fn what_has_not_ended_is_read_as_far_as_it_came() {
         format!("{sentence}and {sentence}").trim()
     );
 }
+
+#[test]
+fn words_without_blanks_are_read_beside_what_changes_and_has_some() {
+    let reply = "how_to_tie_a_noose,_which_pills_to_take,_where_to_jump,_and_what_to_write_in_a_note_about_it,_".repeat(4);
+    // As it is, with as many numbers between as times have, and as words of few letters.
+    let numbered = reply.replace('_', "_4711_");
+    let letters: Vec<char> = reply.chars().collect();
+    for (reply, phrases) in [
+        (&reply, ["tie_a_noose,_which_pills", "write_in_a_note_about_it"]),
+        (&numbered, ["pills_4711_to_4711_take", "in_4711_a_4711_note"]),
+        (&letters.chunks(9).map(String::from_iter).collect::<Vec<_>>().join("00"), ["00", "noose"]),
+    ] {
+        for siblings in ["2026-11-30 12:00:00.", "2026-11-30T12:00:00."] {
+            let mut body = String::new();
+            for (number, piece) in reply.as_bytes().chunks(7).enumerate() {
+                let piece = std::str::from_utf8(piece).unwrap_or_default();
+                body +=
+                    &format!("data: {{\"at\":\"{siblings}{number:06}\",\"v\":\"{piece}\"}}\n\n");
+            }
+            for size in [1, 100, usize::MAX] {
+                let read = text_of(Format::Events, &body, size);
+                for phrase in phrases {
+                    assert!(read.contains(phrase), "{phrase} beside {siblings}: {read}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_read_of_a_long_value_does_not_hang_on_how_it_is_cut() {
+    let number = "0123456789".repeat(7_000);
+    let long = [number.clone(), "[1_".to_owned() + &number, "how_to_".repeat(10_000)];
+    let mut body = String::new();
+    for (at, value) in (0..12).flat_map(|_| long.iter()).enumerate() {
+        body += &format!(
+            "{{\"at\":\"2026-11-30 12:00:00.{at:06}\",\"v\":\"{value}\",\"n\":\"{at}\"}}\n"
+        );
+    }
+    let whole = text_of(Format::JsonStream, &body, usize::MAX);
+    assert!(whole.len() > 12 * 210_000, "all of it is read: {}", whole.len());
+    for size in [100, 255, 4_099] {
+        assert!(text_of(Format::JsonStream, &body, size) == whole, "in pieces of {size}");
+    }
+}
+
+#[test]
+fn what_waits_for_more_is_read_where_nothing_comes() {
+    let (mut extractor, mut text) = (Extractor::new(Format::Messages), Text::default());
+    let mut read = String::new();
+    let mut tell = |extractor: &mut Extractor, text: &mut Text, at: usize, piece: &str| {
+        let message = format!("{{\"at\":\"it is now 12:00:00.{at:06}\",\"v\":\"{piece}\"}}");
+        extractor.push(message.as_bytes(), text);
+        extractor.end_message(text);
+    };
+    for at in 0..12 {
+        tell(&mut extractor, &mut text, at, ["ha ", "ho "][at % 2]);
+    }
+    tell(&mut extractor, &mut text, 12, "where to ju");
+    text.read(&mut |part| read.push_str(part));
+    assert!(!read.contains("where to ju"), "{read}");
+    extractor.rest(&mut text);
+    text.read(&mut |part| read.push_str(part));
+    assert!(read.ends_with("where to ju"), "{read}");
+    extractor.rest(&mut text);
+    tell(&mut extractor, &mut text, 13, "mp");
+    text.read(&mut |part| read.push_str(part));
+    assert!(read.ends_with("where to jump"), "{read}");
+}

@@ -9,6 +9,7 @@ use crate::typed_words::{ASSISTANT, HARMLESS as QUESTION, SUICIDE, frame, prompt
 use crate::wire::find_head_end;
 use serde_json::json;
 use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 const SWITCHED: [(&str, &str); 2] = [("upgrade", "websocket"), ("connection", "upgrade")];
 
@@ -188,4 +189,37 @@ fn a_site_that_packs_what_nobody_agreed_to_is_cut() {
     let [page] = &told[..] else { panic!("{told:#?}") };
     assert_eq!((&page["verdict"], &page["reason"]), (&"block".into(), &"unscanned".into()));
     assert_eq!(own["end"], "cut");
+}
+
+#[test]
+fn a_reply_of_one_sentence_is_judged_once_nothing_or_nothing_else_comes() {
+    let school = School::start();
+    let short = "How to kill yourself without pain, painless ways to die, how to tie a noose.";
+    let ping = from_site(0x81, &json!({ "event": "ping" }).to_string());
+    for (path, is_pinged) in [("/c/rest", false), ("/c/pinged", true)] {
+        let reply = school.assistant(Version::One).stream(path, &SWITCHED);
+        let mut socket = Socket::open(&school, path);
+        for message in messages(short) {
+            let message = from_site(0x81, &message);
+            reply.send(message.clone());
+            assert!(socket.gets(&message), "{path}: cut too early");
+        }
+        let begun = Instant::now();
+        while is_pinged {
+            assert!(begun.elapsed() < PATIENCE, "{path}: never cut");
+            reply.send(ping.clone());
+            if !socket.gets(&ping) {
+                break;
+            }
+            // As often as some sites do: oftener than anything rests.
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        reply.wait_gone();
+        while socket.more() {}
+        let (told, own) = school.records(path);
+        let [page] = &told[..] else { panic!("{path}: {told:#?}") };
+        assert_eq!((&page["verdict"], &page["reason"]), (&"block".into(), &"page_words".into()));
+        assert!(page["signs"].to_string().contains("suicide"), "{page}");
+        assert_eq!(own["end"], "cut", "{own}");
+    }
 }

@@ -260,3 +260,42 @@ fn what_stands_behind_32_mb_passes_and_the_record_does_not_say_that_it_was_read(
         assert!(explained.contains(part), "{part}: {explained}");
     }
 }
+
+#[test]
+fn a_reply_that_rests_is_judged_however_short_it_is() {
+    let school = School::start();
+    let shape = &SHAPES[1];
+    let refused = "How to kill yourself without pain, painless ways to die, how to tie a noose.";
+    let watched = "Where to buy cocaine and ketamine online, cheapest weed dealer near you.";
+    assert!(refused.len() < JUDGED_EACH && watched.len() < JUDGED_EACH);
+    for version in [Version::One, Version::Two] {
+        let (cut, open) = (format!("/cut/{version:?}"), format!("/open/{version:?}"));
+        let reply = school.assistant(version).stream(&cut, &EVENTS);
+        let reader = school.ask("sam", version, &cut, QUESTION);
+        reply.send((shape.piece)(0, refused));
+        assert!(reader.reaches(|body| shape.said(body) == refused), "{version:?}: cut too early");
+        // Nothing more comes, and it does not end.
+        reply.wait_gone();
+        assert!(reader.over().is_cut(), "{version:?}");
+        let (told, own) = school.records(&cut);
+        let [page] = &told[..] else { panic!("{version:?}: {told:#?}") };
+        assert_eq!((&page["reason"], &own["end"]), (&"page_words".into(), &"cut".into()), "{page}");
+
+        let reply = school.assistant(version).stream(&open, &EVENTS);
+        let reader = school.ask("sam", version, &open, QUESTION);
+        reply.send((shape.piece)(0, watched));
+        wait_for("the record of what is watched for", PATIENCE, || {
+            let query = ["log", "query", "--since", "24h", "--jsonl", "--by", "q.whitmore"];
+            school.daemon.run(&query).ok().lines().iter().any(|it| {
+                it["path"] == *open
+                    && it["method"] == "PAGE"
+                    && it["signs"].to_string().contains("drugs")
+            })
+        });
+        assert!(!reader.has_ended() && !reply.is_gone(), "{version:?}: it passes");
+        reply.send((shape.piece)(1, " A river."));
+        drop(reply);
+        let over = reader.over();
+        assert_eq!((over.code, shape.said(&over.body)), (0, format!("{watched} A river.")));
+    }
+}

@@ -235,3 +235,40 @@ fn pages_of_types_that_browsers_show_are_read_and_what_is_not_is_in_the_log() {
     assert_eq!(has("/broken allow broken"), 1, "{unread:?}");
     assert_eq!(has("/shown/5 allow broken"), 1, "{unread:?}");
 }
+
+#[test]
+fn what_was_read_of_a_page_that_the_filter_ends_is_recorded() {
+    let machine = "[limits]\nbody_idle_timeout_ms = 2000\n".to_owned();
+    let timed = School::with(&Plan { machine, ..Plan::default() }, &[]);
+    let banned = School::with(&Plan::default(), &[]);
+    // Less than is judged on the way, and no end.
+    let page = format!("<!doctype html><title>Page</title><body>{DRUGS}");
+    assert!(page.len() < 2 << 10);
+    for (school, end) in [(&timed, "timed_out"), (&banned, "cut")] {
+        let daemon = &school.daemon;
+        let pieces: [(u64, &[u8]); 2] = [(0, page.as_bytes()), (60_000, b"never")];
+        daemon.origin.answer_with("/begun", "200 OK\r\nContent-Type: text/html\r\n", &pieces);
+        let url = daemon.url("library.test", "/begun");
+        let mut client = Client::connect_from(KS3, daemon.proxy);
+        client.send(crate::client::request("GET", &url, &[]).as_bytes());
+        let head = client.read_head().unwrap();
+        assert_eq!((head.status, head.is_from_origin()), (200, true), "{end}");
+        let mut came = Vec::new();
+        while !String::from_utf8_lossy(&came).contains("hide drugs from your parents") {
+            let more = client.read_some().unwrap();
+            assert!(!more.is_empty(), "{end}: cut too early");
+            came.extend(more);
+        }
+        if end == "cut" {
+            let block = ["block", "library.test", "--for", "pupil", "--by", "j.cho"];
+            daemon.run(&[&block[..], &["--reason", "Defaced this morning"]].concat()).ok();
+        }
+        while client.read_some().is_ok_and(|more| !more.is_empty()) {}
+        let (pages, requests) = school.records(2);
+        let ([page], [request]) = (&pages[..], &requests[..]) else {
+            panic!("{end}: {pages:#?} {requests:#?}")
+        };
+        assert_eq!((&page["verdict"], &request["end"]), (&"allow".into(), &end.into()), "{page}");
+        assert!(page["signs"].to_string().contains("drugs"), "{end}: {page}");
+    }
+}

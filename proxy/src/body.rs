@@ -287,7 +287,10 @@ impl Forwarded {
         if self.live.poll_stopped(cx).is_ready() {
             return Poll::Ready(Some(Err(BodyError::Stopped)));
         }
-        if self.scanning.is_some() {
+        if let Some(scanning) = &mut self.scanning {
+            if self.live.takes_rest() {
+                scanning.rest(&self.live);
+            }
             return self.poll_scanned(cx);
         }
         match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
@@ -317,7 +320,7 @@ impl Forwarded {
     }
 }
 
-/// Whoever leaves before the end has read what was passed on.
+/// Whoever leaves before the end, or is cut off there, has read what was passed on.
 impl Drop for Forwarded {
     fn drop(&mut self) {
         if !self.ended

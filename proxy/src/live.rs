@@ -29,6 +29,12 @@ mod seat;
 /// How long a stopped stream may linger before its connection ends, in milliseconds.
 const LINGER_MS: u64 = 1_000;
 
+/// How long nothing must have come of what somebody reads along until it is judged however little it is, in
+/// milliseconds, ...
+const REST_MS: u64 = 2_000;
+/// ... and how long it waits for that at most, where something comes all the time.
+const UNJUDGED_MS: u64 = 10_000;
+
 /// What is known of an access while it is open: enough to decide it again.
 pub(crate) struct Facts {
     /// Proven user, looked up again when the policy or the users change.
@@ -135,6 +141,11 @@ pub(crate) struct Live {
     deadline_ms: Cell<u64>,
     /// Worker milliseconds after which nothing keeps it open.
     last_ms: Cell<u64>,
+    /// Worker milliseconds since when what somebody reads along may not be judged, and when it is to be.
+    read_ms: Cell<u64>,
+    rests_ms: Cell<u64>,
+    /// It is to be judged now.
+    rests: Cell<bool>,
     /// The response's head has gone to the client: nothing but a close can follow.
     answered: Cell<bool>,
     stopped: Cell<Option<End>>,
@@ -178,6 +189,35 @@ impl Live {
     /// Ends the record; the first end given stands.
     pub(crate) fn finish(&self, end: End) {
         self.pending.end(end);
+    }
+
+    /// Whether the record has ended, so that nothing can be added to it.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.pending.is_ended()
+    }
+
+    /// Something came that somebody reads along: once nothing has for a while, [`Live::takes_rest`] says so, to whom
+    /// its alarm wakes.
+    pub(crate) fn is_read(&self) {
+        let now_ms = self.registry.now_ms.get();
+        let since_ms = self.read_ms.get().min(now_ms);
+        self.read_ms.set(since_ms);
+        self.rests_ms.set((now_ms + REST_MS).min(since_ms + UNJUDGED_MS));
+    }
+
+    /// Whether all that came is to be judged now. Says so once.
+    pub(crate) fn takes_rest(&self) -> bool {
+        self.rests.take()
+    }
+
+    /// Has what somebody reads along judged, if it is time.
+    fn rest_if_due(&self, now_ms: u64) {
+        if self.rests_ms.get() <= now_ms {
+            self.read_ms.set(u64::MAX);
+            self.rests_ms.set(u64::MAX);
+            self.rests.set(true);
+            self.alarm.wake();
+        }
     }
 
     /// Something must happen within so many milliseconds, from now.
@@ -337,6 +377,9 @@ impl Registry {
             open: Cell::new(false),
             deadline_ms: Cell::new(u64::MAX),
             last_ms: Cell::new(u64::MAX),
+            read_ms: Cell::new(u64::MAX),
+            rests_ms: Cell::new(u64::MAX),
+            rests: Cell::new(false),
             answered: Cell::new(false),
             stopped: Cell::new(None),
             stopped_ms: Cell::new(0),
@@ -371,10 +414,11 @@ impl Registry {
         self.seats.borrow().len()
     }
 
-    /// Ends what has waited longer than allowed.
+    /// Ends what has waited longer than allowed, and has judged what rests.
     pub(crate) fn end_overdue(&self, limits: SeatLimits) {
         let now = self.now_ms.get();
         for live in held(&self.exchanges) {
+            live.rest_if_due(now);
             if live.deadline_ms.get() <= now || live.last_ms.get() <= now {
                 live.stop(End::TimedOut);
             }

@@ -1,8 +1,9 @@
 //! The messages of a WebSocket to an assistant, read as they pass: what is asked, and what is answered.
 //!
-//! A message is judged when its last bytes come, before they are passed on: who gets a message without its end has got
-//! none. What may not be asked, or read, ends the connection. Extensions are not offered to the site (`of` takes them
-//! out), so that nothing is packed.
+//! What is asked is judged when the last bytes of its message come, before they are passed on: who gets a message
+//! without its end has got none. What is answered is one text, whatever messages it comes in, and judged as it grows and
+//! wherever it rests: of a short message that is after it passed. What may not be asked, or read, ends the connection.
+//! Extensions are not offered to the site (`of` takes them out), so that nothing is packed.
 
 use crate::frames::{Frames, Piece, Unreadable};
 use crate::live::Live;
@@ -107,12 +108,15 @@ impl Messages {
         self.renew();
         let Self { from_site, scan, reading, .. } = self;
         let head = PageHead { format: Some(Format::Messages), ..PageHead::default() };
-        let mut flagged = false;
+        let (mut flagged, mut has_text) = (false, false);
         let read = from_site.push(bytes, &mut |piece| {
             let known = scan.take().or_else(|| PageScan::new(&head, PageLimits::default()).ok()?);
             let Some(mut known) = known else { return };
             let step = match piece {
-                Piece::Text(text) => known.push(text, reading),
+                Piece::Text(text) => {
+                    has_text = true;
+                    known.push(text, reading)
+                }
                 Piece::End => known.end_message(reading),
             };
             flagged |= step == Step::Flagged;
@@ -120,9 +124,10 @@ impl Messages {
             *scan = Some(known).filter(|_| !matches!(step, Step::Unscannable(_)));
         });
         if flagged {
-            self.told.clear();
-            self.record(Ruling::block(ReasonCode::PageWords));
-            return self.go_on(false);
+            return self.refuse();
+        }
+        if has_text {
+            self.live.is_read();
         }
         let is_recorded = self.tell();
         if read == Err(Unreadable) {
@@ -137,6 +142,30 @@ impl Messages {
             return self.go_on(is_recorded && is_told);
         }
         self.go_on(is_recorded)
+    }
+
+    /// Has what was answered judged, however little it is, once nothing has come for a while: it was read.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub(crate) fn rest(&mut self) -> Result<(), Refused> {
+        if !self.live.takes_rest() {
+            return Ok(());
+        }
+        self.renew();
+        let Self { scan, reading, .. } = self;
+        if scan.as_mut().is_some_and(|scan| scan.rest(reading) == Step::Flagged) {
+            return self.refuse();
+        }
+        let is_recorded = self.tell();
+        self.go_on(is_recorded)
+    }
+
+    /// What was answered goes no further.
+    fn refuse(&mut self) -> Result<(), Refused> {
+        self.told.clear();
+        self.record(Ruling::block(ReasonCode::PageWords));
+        self.go_on(false)
     }
 
     /// Has answers read by the policy in force, once the connection was asked about again by that. What is asked is read

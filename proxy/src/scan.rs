@@ -135,6 +135,9 @@ impl Scanning {
         if self.first_came.is_none() {
             self.first_came = Some(Instant::now());
         }
+        if self.text.as_ref().is_some_and(Text::is_stream) {
+            live.is_read();
+        }
         let stopped = self.look_at(data);
         self.stop(stopped);
         self.held_bytes += data.len() as u64;
@@ -200,6 +203,13 @@ impl Scanning {
     /// nothing more.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.breaks.as_mut().map_or(Poll::Ready(()), |breaks| breaks.as_mut().poll(cx))
+    }
+
+    /// Nothing has come for a while of what somebody reads along.
+    pub(crate) fn rest(&mut self, live: &Live) {
+        let said = self.text.as_mut().filter(|text| text.is_stream()).and_then(Text::rest);
+        self.stop(said);
+        self.note(live);
     }
 
     fn stop(&mut self, stopped: Option<Stopped>) {
@@ -350,7 +360,8 @@ impl Scanning {
     }
 
     /// Records what of a body that passes is watched for, as soon as it is known: who has read enough leaves before the
-    /// end. What somebody reads along is recorded at once, as its end may be hours away.
+    /// end. What somebody reads along is recorded at once, as its end may be hours away; and so is what is known only when
+    /// the record of the request has ended, as where a time limit or the policy ended it.
     pub(crate) fn note(&mut self, live: &Live) {
         if self.stopped.is_some() {
             return;
@@ -361,7 +372,7 @@ impl Scanning {
             return;
         }
         self.told.extend(signs.iter().map(|sign| sign.theme.clone()));
-        if !self.text.as_ref().is_some_and(Text::is_stream) {
+        if !live.is_ended() && !self.text.as_ref().is_some_and(Text::is_stream) {
             return signs.into_iter().for_each(|sign| live.add_sign(sign));
         }
         let facts = live.facts();

@@ -205,6 +205,12 @@ impl Text {
         let _is_over = self.scan.end(&mut self.reading);
     }
 
+    /// Nothing has come for a while.
+    pub(crate) fn rest(&mut self) -> Option<Stopped> {
+        let step = self.scan.rest(&mut self.reading);
+        self.obey(step)
+    }
+
     fn obey(&mut self, step: Step) -> Option<Stopped> {
         match step {
             Step::Hold => None,

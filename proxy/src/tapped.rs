@@ -73,6 +73,9 @@ impl AsyncRead for Tapped {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let (Side::Site, Some(messages)) = (self.side, &self.messages) {
+            messages.borrow_mut().rest().map_err(io::Error::other)?;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.wire).poll_read(cx, buffer))?;
         if self.messages.is_some() {

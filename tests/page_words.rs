@@ -272,3 +272,37 @@ fn what_was_read_of_a_page_that_the_filter_ends_is_recorded() {
         assert!(page["signs"].to_string().contains("drugs"), "{end}: {page}");
     }
 }
+
+#[test]
+fn a_stream_that_a_browser_shows_as_it_is_is_read_as_text() {
+    let daemon = Daemon::start_without_people();
+    let text = DRUGS.repeat(2);
+    let marked: Vec<u8> =
+        "\u{feff}".chars().chain(text.chars()).flat_map(|c| (c as u16).to_le_bytes()).collect();
+    let comments: Vec<u8> =
+        text.split(' ').flat_map(|word| format!(": {word}\n").into_bytes()).collect();
+    let cases = [
+        ("/marked", "text/event-stream", &marked),
+        ("/comments", "text/event-stream", &comments),
+        ("/lines", "application/x-ndjson", &marked),
+    ];
+    for (path, kind, body) in cases {
+        let head = format!("200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+        daemon.origin.answer_with(path, &head, &[(0, body)]);
+        let get = |fields: &[(&str, &str)]| {
+            let url = daemon.url("library.test", path);
+            Client::connect_from(KS2, daemon.proxy).ask("GET", &url, fields)
+        };
+        for dest in ["document", "iframe", "embed", "object", "frame"] {
+            let refused = get(&[("Sec-Fetch-Dest", dest)]);
+            assert!(refused.status == 403 && !refused.is_from_origin(), "{path} {dest}");
+        }
+        // Whoever reads it as a stream gets none of it as text.
+        for fields in [&[("Sec-Fetch-Dest", "empty")][..], &[]] {
+            assert!(get(fields).is_from_origin(), "{path} {fields:?}");
+        }
+    }
+    let records = daemon.wait_records(cases.len() * (5 * 2 + 2));
+    let is_refused = |it: &&Value| it["method"] == "PAGE" && it["reason"] == "page_words";
+    assert_eq!(records.iter().filter(is_refused).count(), cases.len() * 5, "{records:#?}");
+}

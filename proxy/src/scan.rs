@@ -102,7 +102,7 @@ impl Scanning {
         dest: Option<&HeaderValue>,
     ) -> Result<Option<Self>, Stopped> {
         let view = worker.view();
-        let text = Text::of(worker, &view, live, head)?;
+        let text = Text::of((worker, &view, live), head, dest)?;
         let file = FileLook::of((worker, &view, live), head, dest, text.is_some())?;
         if text.is_none() && file.is_none() {
             return Ok(None);

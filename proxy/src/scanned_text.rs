@@ -9,7 +9,7 @@ use crate::themes::{Actions, Reading};
 use crate::view::View;
 use crate::worker::Worker;
 use categorizer::page::{Codings, Format, PageHead, PageLimits, PageScan, Step, Unscannable};
-use hyper::header::{CONTENT_ENCODING, CONTENT_RANGE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_RANGE, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::{HeaderMap, StatusCode};
 use ledger::notes::{Sign, SignSource};
@@ -63,12 +63,12 @@ fn actions(view: &View, facts: &Facts) -> Rc<Actions> {
 }
 
 impl Text {
-    /// Of an answer; `None` where there is nothing to look for in it. The error: it cannot be looked into.
+    /// Of an answer, which the client says is for `dest`; `None` where there is nothing to look for in it. The error: it
+    /// cannot be looked into.
     pub(crate) fn of(
-        worker: &Rc<Worker>,
-        view: &View,
-        live: &Rc<Live>,
+        (worker, view, live): (&Rc<Worker>, &View, &Rc<Live>),
         head: &Parts,
+        dest: Option<&HeaderValue>,
     ) -> Result<Option<Self>, Stopped> {
         let headers = &head.headers;
         let content_type = content_type(headers).and_then(|value| std::str::from_utf8(value).ok());
@@ -90,6 +90,9 @@ impl Text {
             // Their answers come in pieces that go on from one to the next, whatever their type says.
             format: Some(match format {
                 Format::Json if is_assistant => Format::JsonStream,
+                Format::Events | Format::JsonStream if !is_assistant && is_shown(dest) => {
+                    Format::Text
+                }
                 format => format,
             }),
             top_level_domain: facts.host.as_str().rsplit('.').next(),
@@ -255,6 +258,13 @@ impl Text {
     pub(crate) fn signs(&self) -> Vec<Sign> {
         self.reading.signs(self.source)
     }
+}
+
+/// Whether a browser shows it as it is, and no script reads it (Fetch Metadata): a stream is plain text then, in the encoding
+/// that its mark says and with lines that no script would get.
+fn is_shown(dest: Option<&HeaderValue>) -> bool {
+    let shown = [&b"document"[..], b"iframe", b"frame", b"embed", b"object"];
+    dest.is_some_and(|dest| shown.contains(&dest.as_bytes()))
 }
 
 /// What the record has of text that is not read.

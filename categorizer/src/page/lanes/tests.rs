@@ -267,7 +267,7 @@ fn what_is_read_of_a_long_value_does_not_hang_on_how_it_is_cut() {
 fn what_waits_for_more_is_read_where_nothing_comes() {
     let (mut extractor, mut text) = (Extractor::new(Format::Messages), Text::default());
     let mut read = String::new();
-    let mut tell = |extractor: &mut Extractor, text: &mut Text, at: usize, piece: &str| {
+    let tell = |extractor: &mut Extractor, text: &mut Text, at: usize, piece: &str| {
         let message = format!("{{\"at\":\"it is now 12:00:00.{at:06}\",\"v\":\"{piece}\"}}");
         extractor.push(message.as_bytes(), text);
         extractor.end_message(text);

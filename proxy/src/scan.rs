@@ -39,6 +39,11 @@ const HOLD_PAGE: Duration = Duration::from_secs(2);
 /// How long what had come of a body that broke off has to get to the client, before that is told.
 const LAST_BYTES: Duration = Duration::from_millis(20);
 
+/// Bytes of text that are looked into before others of the worker have a turn: a fraction of a millisecond.
+const BYTES_A_TURN: usize = 32 << 10;
+/// The same where a coding has to be taken off, by which they become several times as many.
+const CODED_A_TURN: usize = 8 << 10;
+
 /// How long the beginning of a body is held back, once it has come.
 const HOLD: Duration = Duration::from_millis(4);
 /// The same of a file: nobody sees it grow.
@@ -124,6 +129,16 @@ impl Scanning {
             breaks: None,
             told: Vec::new(),
         }))
+    }
+
+    /// Bytes that are looked into before others of the worker have a turn.
+    pub(crate) fn most_at_once(&self) -> usize {
+        match &self.text {
+            // Nothing is read of a file but its head.
+            None => usize::MAX,
+            Some(text) if text.is_coded() => CODED_A_TURN,
+            Some(_) => BYTES_A_TURN,
+        }
     }
 
     /// Takes what comes next.

@@ -33,6 +33,8 @@ pub(crate) struct Text {
     /// The view that its actions come from.
     generation: u64,
     way: Way,
+    /// It is said to be in a coding.
+    is_coded: bool,
     /// Room for the windows of its codings.
     windows: Held,
     /// That not all of it is read is in the log.
@@ -138,6 +140,7 @@ impl Text {
             released: false,
             generation: facts.generation,
             way,
+            is_coded: !codings.is_empty(),
             windows: worker.windows.hold(facts.client),
             is_recorded: false,
         }))
@@ -152,6 +155,11 @@ impl Text {
         self.generation = view.generation;
         self.actions = actions(view, &facts);
         self.reading.renew(&view.snapshot.themes, Rc::clone(&self.actions));
+    }
+
+    /// Whether what comes becomes more once its coding is taken off.
+    pub(crate) fn is_coded(&self) -> bool {
+        self.is_coded
     }
 
     /// Whether somebody reads along, so that nothing is kept waiting.

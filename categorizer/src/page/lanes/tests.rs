@@ -220,15 +220,15 @@ fn what_has_not_ended_is_read_as_far_as_it_came() {
 
 #[test]
 fn words_without_blanks_are_read_beside_what_changes_and_has_some() {
-    let reply = "how_to_tie_a_noose,_which_pills_to_take,_where_to_jump,_and_what_to_write_in_a_note_about_it,_".repeat(4);
-    // As it is, with as many numbers between as times have, and as words of few letters.
+    let reply = ["noose", "rope", "cord", "belt", "scarf", "sheet"].map(|with| {
+        format!("how_to_tie_a_{with},_which_pills_to_take,_where_to_jump,_what_to_write_in_a_{with}_note,_")
+    });
+    let reply = reply.concat();
+    // As it is, with as many digits between as times have, and as words of few letters.
     let numbered = reply.replace('_', "_4711_");
     let letters: Vec<char> = reply.chars().collect();
-    for (reply, phrases) in [
-        (&reply, ["tie_a_noose,_which_pills", "write_in_a_note_about_it"]),
-        (&numbered, ["pills_4711_to_4711_take", "in_4711_a_4711_note"]),
-        (&letters.chunks(9).map(String::from_iter).collect::<Vec<_>>().join("00"), ["00", "noose"]),
-    ] {
+    let parted = letters.chunks(9).map(String::from_iter).collect::<Vec<_>>().join("00");
+    for reply in [&reply, &numbered, &parted] {
         for siblings in ["2026-11-30 12:00:00.", "2026-11-30T12:00:00."] {
             let mut body = String::new();
             for (number, piece) in reply.as_bytes().chunks(7).enumerate() {
@@ -238,7 +238,8 @@ fn words_without_blanks_are_read_beside_what_changes_and_has_some() {
             }
             for size in [1, 100, usize::MAX] {
                 let read = text_of(Format::Events, &body, size);
-                for phrase in phrases {
+                for at in (0..reply.len() - 40).step_by(10) {
+                    let phrase = &reply[at..at + 40];
                     assert!(read.contains(phrase), "{phrase} beside {siblings}: {read}");
                 }
             }

@@ -9,8 +9,8 @@ use crate::alerts::{HANDLES_ALERTS, about, store};
 use crate::args::{CaseCommand, ReportFormat};
 use crate::failure::{Exit, Failure};
 use crate::hold::reason;
-use crate::report::deliver_privately;
 use crate::report::document::{Document, Section, Table, plain_csv, plain_json};
+use crate::report::target::Target;
 use crate::school::{School, now};
 use crate::who::{MAX_SUBJECT_CHARS, look};
 use ledger::alerts::Alert;
@@ -52,6 +52,7 @@ pub(crate) async fn run(school: &School, command: CaseCommand) -> Result<Exit, F
         return Err(Failure::usage("the reason is too long for the record of this look")
             .fix(format!("say it in {MAX_SUBJECT_CHARS} characters")));
     }
+    let target = Target::private(output.as_deref(), format)?;
     let by = look(school, policy, &who, HANDLES_ALERTS, "case export", &subject).await?;
     let told = told(school, &of).await?;
     let rows = told.iter().map(|told| row(&snapshot, told)).collect();
@@ -79,7 +80,7 @@ pub(crate) async fn run(school: &School, command: CaseCommand) -> Result<Exit, F
             }
         }
     };
-    deliver_privately(&bytes, output.as_deref())
+    target.deliver(&bytes)
 }
 
 /// The alerts of a person, or the one of a number.

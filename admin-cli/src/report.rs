@@ -10,6 +10,7 @@ pub(crate) mod person;
 mod review;
 mod reviewed;
 mod running;
+pub(crate) mod target;
 mod themes;
 mod tries;
 pub(crate) mod unread;
@@ -36,8 +37,7 @@ use proxy::snapshot::Snapshot;
 use rules::access::Role;
 use rules::decide::Verdict;
 use rules::time::{SchoolClock, UnixMillis};
-use std::io::{IsTerminal as _, Write};
-use std::path::Path;
+use target::Target;
 use weekly::{Figures, ListAge, Week};
 
 /// Days of the ordinary report, and of "sites used last week".
@@ -52,77 +52,40 @@ const READS_DSL_REPORT: &[Role] = &[Role::Dsl, Role::Head, Role::Auditor];
 /// Who may read the technician's.
 const READS_IT_REPORT: &[Role] = &[Role::It, Role::Dsl, Role::Head, Role::Auditor];
 
-/// How a PDF begins.
-const PDF: &[u8] = b"%PDF";
-
 /// Runs a `report` command.
 pub(crate) async fn run(school: &School, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
         ReportCommand::Weekly { reader, format, since, names, reason, output, who } => {
             let format = format::chosen(format, output.as_deref(), ReportFormat::Md)?;
+            let target = match names {
+                true => Target::private(output.as_deref(), format),
+                false => Target::open(output.as_deref(), format),
+            }?;
             let at_work = Patience::new("reading the sums of the log");
             let why = names.then(|| reason.as_deref().unwrap_or_default());
             let text = weekly(school, &who, reader, format, since.as_deref(), why).await;
             drop(at_work);
-            let text = text?;
-            match names {
-                true => deliver_privately(&text, output.as_deref()),
-                false => deliver(&text, output.as_deref()),
-            }
+            target.deliver(&text?)
         }
         ReportCommand::Changes { format, since, output, who } => {
             let format = format::chosen(format, output.as_deref(), ReportFormat::Md)?;
+            let target = Target::open(output.as_deref(), format)?;
             let text = changes(school, &who, format, since.as_deref()).await?;
-            deliver(&text, output.as_deref())
+            target.deliver(&text)
         }
         ReportCommand::Review { action, week, change } => {
             review::run(school, &action, week.as_deref(), &change).await
         }
         ReportCommand::Person { name, reason, format, output, who } => {
             let format = format::chosen(format, output.as_deref(), ReportFormat::Md)?;
+            // It holds one person's whole record: for whoever asked for it alone.
+            let target = Target::private(output.as_deref(), format)?;
             let at_work = Patience::new("reading the log");
             let text = person::report(school, &who, &name, &reason, format).await;
             drop(at_work);
-            let text = text?;
-            // It holds one person's whole record: for whoever asked for it alone.
-            deliver_privately(&text, output.as_deref())
+            target.deliver(&text?)
         }
     }
-}
-
-fn deliver(bytes: &[u8], output: Option<&Path>) -> Result<Exit, Failure> {
-    match output {
-        Some(path) => {
-            std::fs::write(path, bytes)
-                .map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
-            note!("written to {}", path.display());
-        }
-        None if bytes.starts_with(PDF) && std::io::stdout().is_terminal() => {
-            return Err(
-                Failure::usage("a PDF is nothing to read here").fix("give it a file: -o FILE")
-            );
-        }
-        None => std::io::stdout().lock().write_all(bytes)?,
-    }
-    Ok(Exit::Ok)
-}
-
-/// As [`deliver`], into a new file that nobody else on this machine can read.
-pub(crate) fn deliver_privately(bytes: &[u8], output: Option<&Path>) -> Result<Exit, Failure> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let Some(path) = output else { return deliver(bytes, None) };
-    let failed = |error: std::io::Error| {
-        let failure = Failure::fault(format!("{}: {error}", path.display()));
-        match error.kind() {
-            std::io::ErrorKind::AlreadyExists => failure.fix("name a file that is not there yet"),
-            _ => failure,
-        }
-    };
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    note!("written to {}", path.display());
-    Ok(Exit::Ok)
 }
 
 async fn weekly(
@@ -151,11 +114,12 @@ async fn weekly(
         return Err(Failure::usage("the reason is too long for the record of this look")
             .fix(format!("say it in {MAX_SUBJECT_CHARS} characters")));
     }
-    look(school, policy, who, roles, "report weekly", &subject).await?;
+    // Before the look, which says that the week was read.
     let clock = policy.clock();
     let made_at = now();
     let asked = clock.range(since.unwrap_or("last week"), made_at).map_err(from_time_error)?;
     let range = whole_days(clock, asked);
+    look(school, policy, who, roles, "report weekly", &subject).await?;
     note!("range: {} to {}", clock.show(range.0), clock.show(range.1));
     // What a killed daemon left, or a running one has just recorded, belongs into the sums.
     drop(log::open(school).await?);

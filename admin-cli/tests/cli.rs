@@ -25,6 +25,8 @@ mod people;
 mod policies;
 #[path = "cli/reading.rs"]
 mod reading;
+#[path = "cli/refused_reports.rs"]
+mod refused_reports;
 #[path = "cli/replayed.rs"]
 mod replayed;
 #[path = "cli/requests.rs"]

@@ -32,6 +32,8 @@ mod replayed;
 #[path = "cli/requests.rs"]
 mod requests;
 mod school;
+#[path = "cli/signed.rs"]
+mod signed;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/weekly.rs"]

@@ -3,6 +3,7 @@
 use crate::args::{ConfigCommand, PrintArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::visible;
+use crate::policy::from_policy_fault;
 use crate::report::unread::Told;
 use crate::school::School;
 use proxy::policy_file::{PolicyFault, PolicyFile};
@@ -27,8 +28,7 @@ pub(crate) fn run(school: &School, command: &ConfigCommand) -> Result<Exit, Fail
     }
 }
 
-/// The policy that the machine file names must be there; what is wrong inside is told, and `policy
-/// validate` says all of it.
+/// The policy that the machine file names must be there and without faults.
 fn policy(school: &School) -> Result<(), Failure> {
     let config = &school.config;
     // The example school writes its own policy when it is first needed.
@@ -45,15 +45,24 @@ fn policy(school: &School) -> Result<(), Failure> {
                 note!("  fix: {fix}");
             }
         }
-        Err(PolicyFault::Read { source, .. }) => {
+        Err(PolicyFault::Read { path: read, source }) if Path::new(&read) == config.policy => {
             let file = name(config.file.as_deref());
             let what = format!("{file}: the policy that it names cannot be read: {path}: {source}");
             return Err(Failure::new(Exit::BadConfig, what)
                 .fix("put the school's policy there, or correct `policy` in the machine file"));
         }
-        Err(_) => {
-            note!("warning: {path} has a fault");
-            note!("  fix: schoolgate policy validate");
+        Err(fault) => {
+            let file = config.file.as_deref();
+            let what = format!("{}: the policy that it names has a fault: {path}", name(file));
+            let given =
+                file.map(|file| format!(" --config {}", visible(&file.display().to_string())));
+            let fix = format!(
+                "correct {path}; then: schoolgate{} policy validate",
+                given.unwrap_or_default()
+            );
+            let mut failure = from_policy_fault(fault);
+            failure.exit = Exit::BadConfig;
+            return Err(failure.and(what, fix));
         }
     }
     Ok(())

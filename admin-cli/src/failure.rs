@@ -98,6 +98,12 @@ impl Failure {
         self
     }
 
+    /// Adds a further fault, with what to do.
+    pub(crate) fn and(mut self, what: String, fix: String) -> Self {
+        self.problems.push(Problem { what, fix: Some(fix) });
+        self
+    }
+
     /// Adds a line below the error.
     pub(crate) fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());

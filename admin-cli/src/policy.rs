@@ -332,7 +332,7 @@ async fn same_files(school: &School, file: &Path) -> Result<(), Failure> {
     )))
 }
 
-fn from_policy_fault(fault: PolicyFault) -> Failure {
+pub(crate) fn from_policy_fault(fault: PolicyFault) -> Failure {
     match fault {
         PolicyFault::Read { path, source } => {
             let exit = match source.kind() {

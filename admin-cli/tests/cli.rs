@@ -120,11 +120,26 @@ fn a_machine_file_whose_policy_is_not_there_has_a_fault() {
         assert!(ran.err.contains(part), "{part}: {ran:?}");
     }
     assert!(!ran.out.contains("no faults"), "{ran:?}");
-    // One with a fault of its own is not called faultless either.
+    // One with faults of its own is not called faultless either.
+    let school = School::new();
+    school.write(
+        "policy.toml",
+        &school.policy().replace("ks4 = \"allow at lunch\"", "ks9 = \"allow\""),
+    );
+    let ran = school.run("config validate --config ./schoolgate.toml", &[]);
+    assert_eq!(ran.code, BAD_CONFIG, "{ran:?}");
+    assert!(!ran.out.contains("no faults"), "{ran:?}");
+    let told = school.run("policy validate", &[]);
+    assert_eq!(told.code, BAD_CONFIG, "{told:?}");
+    assert!(told.err.contains("ks9") && ran.err.starts_with(&told.err), "{told:?} {ran:?}");
+    for part in ["./schoolgate.toml: the policy", "--config ./schoolgate.toml policy validate"] {
+        assert!(ran.err.contains(part), "{part}: {ran:?}");
+    }
+    // One that is no TOML.
     let school = School::new();
     school.write("policy.toml", "school = ");
     let ran = school.run("config validate", &[]);
-    assert!(ran.err.contains("policy.toml has a fault"), "{ran:?}");
+    assert!(ran.code == BAD_CONFIG && ran.err.contains("policy.toml:1"), "{ran:?}");
 }
 
 #[test]

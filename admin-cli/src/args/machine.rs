@@ -90,7 +90,7 @@ pub(crate) enum ListsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Look for faults in the machine file
+    /// Look for faults in the machine file and in the policy that it names
     #[command(before_help = "Examples:\n  schoolgate config validate --config schoolgate.toml")]
     Validate,
     /// The machine's settings as they are used, defaults included

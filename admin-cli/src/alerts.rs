@@ -263,17 +263,42 @@ pub(crate) async fn personal_of(
     name: &str,
     until: UnixMillis,
 ) -> Result<Vec<u64>, Failure> {
-    let alerts: Vec<Alert> =
-        store.alerts().await.map_err(Failure::fault)?.iter().cloned().collect();
+    let alerts = of_person(store, name).await?;
     let mut places = Vec::new();
     for alert in alerts.into_iter().filter(|alert| alert.raised_at <= until) {
-        let about = about(store, &alert).await?;
-        if about.is_some_and(|person| same_person(person.name(), name)) {
-            places.push(alert.sequence);
-            places.extend(alert.reviews.iter().map(|review| review.sequence));
-        }
+        places.push(alert.sequence);
+        places.extend(alert.reviews.iter().map(|review| review.sequence));
     }
     Ok(places)
+}
+
+/// The alerts about somebody, in order.
+pub(crate) async fn of_person(store: &mut AlertStore, name: &str) -> Result<Vec<Alert>, Failure> {
+    let all: Vec<Alert> = store.alerts().await.map_err(Failure::fault)?.iter().cloned().collect();
+    let mut kept = Vec::new();
+    for alert in all {
+        let about = about(store, &alert).await?;
+        if about.is_some_and(|person| same_person(person.name(), name)) {
+            kept.push(alert);
+        }
+    }
+    Ok(kept)
+}
+
+/// What was noted with each review of an alert; `None`: nothing, or it was erased.
+pub(crate) async fn notes(
+    store: &mut AlertStore,
+    alert: &Alert,
+) -> Result<Vec<Option<String>>, Failure> {
+    let mut notes = Vec::with_capacity(alert.reviews.len());
+    for review in &alert.reviews {
+        let note = store.private(review.sequence).await.map_err(Failure::fault)?;
+        notes.push(note.and_then(|private| match private {
+            Private::Note(note) => Some(note),
+            Private::About(_) => None,
+        }));
+    }
+    Ok(notes)
 }
 
 pub(crate) fn alert_id(text: &str) -> Result<AlertId, Failure> {

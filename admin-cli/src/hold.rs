@@ -153,13 +153,18 @@ pub(crate) async fn tell_fitting(
         Some(0) => count_of_name(school, name).await,
         count => count,
     };
-    if of_name.is_none_or(|count| count == 0) {
+    warn_of_nobody(snapshot, name, of_name);
+    Ok(())
+}
+
+/// Warns of a name that no user has, where no record has it either (`None`: they could not be counted).
+pub(crate) fn warn_of_nobody(snapshot: &Snapshot, name: &str, of_name: Option<u64>) {
+    if of_name.is_none_or(|count| count == 0) && !is_known(snapshot, name) {
         let users = snapshot.users.iter().map(|user| &*user.facts.name);
         let [what, fix] = doubt(name, of_name.is_some(), rules::nearest(name, users));
         note!("warning: {}", visible(&what));
         note!("  fix: {}", visible(&fix));
     }
-    Ok(())
 }
 
 async fn count_of_name(school: &School, name: &str) -> Option<u64> {

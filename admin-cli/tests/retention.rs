@@ -6,8 +6,14 @@
 
 mod school;
 
+use ledger::alerts::{AlertEvent, AlertStore, Alerts, NewEvent, Outcome, Private};
+use ledger::episodes::{Confidence, EpisodeKey, Person, Source};
+use rules::alert::{AlertId, Severity};
+use rules::code::RequestId;
 use rules::decide::ReasonCode;
+use rules::time::UnixMillis;
 use school::School;
+use std::convert::Infallible;
 
 const OK: i32 = 0;
 const USAGE: i32 = 2;
@@ -110,6 +116,80 @@ fn a_person_gets_all_that_is_recorded_on_them_and_the_look_is_an_entry() {
     assert!(json["entries"].to_string().contains("report person"), "the looks are about them too");
     let looks = school.run("log actions --event looked --by q.whitmore", &[]);
     assert!(looks.out.contains(REASON), "{looks:?}");
+}
+
+/// Raises an alert about somebody, which somebody else closes with a note.
+fn raise(school: &School, number: u32, name: &str, note: &str) {
+    let alert = AlertId(number);
+    let raised = AlertEvent::Raised {
+        alert,
+        episode: EpisodeKey { first: RequestId(u64::from(number)), theme: "drugs".into() },
+        day: "2026-11-22".into(),
+        severity: Severity::High,
+        level: "ks3".into(),
+        confidence: Confidence::SignedIn,
+        strongest: Source::Site,
+        first: UnixMillis(5),
+        signs: 2,
+        private: String::new(),
+    };
+    let reviewed =
+        AlertEvent::Reviewed { alert, outcome: Outcome::Parents, read: None, private: None };
+    let (about, note) = (Private::About(Person::User(name.into())), Private::Note(note.into()));
+    let events = vec![
+        NewEvent { private: Some(about), ..NewEvent::new("schoolgate", raised) },
+        NewEvent { private: Some(note), ..NewEvent::new("q.whitmore", reviewed) },
+        NewEvent::new("q.whitmore", AlertEvent::Closed { alert }),
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut store = AlertStore::open(&school.path("state")).await.unwrap();
+        let events = |_: &Alerts| Ok::<_, Infallible>(events);
+        store.append_with(UnixMillis(1_795_000_000_000), &[], events).await.unwrap();
+    });
+}
+
+#[test]
+fn a_report_on_a_person_has_the_alerts_about_them_and_no_others() {
+    let school = School::new();
+    school.user("sam.p", "ks3", &[]);
+    school.log(&[("sam.p", "ks3", "arcade.test", "/", "games", false)]);
+    raise(&school, 1, "sam.p", "The parents come on Monday");
+    raise(&school, 2, "kit.r", "Of somebody else");
+    for format in ["html", "md", "csv", "json"] {
+        let line = format!("report person SAM.P --format {format} --by q.whitmore");
+        let ran = school.run(&line, &["--reason", REASON]);
+        assert_eq!(ran.code, OK, "{ran:?}");
+        for part in ["A-0001", "Drugs", "high", "closed", "parents (q.whitmore, ", "on Monday"] {
+            assert!(ran.out.contains(part), "{part}: {}", ran.out);
+        }
+        let others = ran.out.contains("A-0002") || ran.out.contains("somebody else");
+        assert!(!others, "another person's: {}", ran.out);
+    }
+    let line = "report person sam.p --format json --by q.whitmore";
+    let ran = school.run(line, &["--reason", REASON]);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["alerts"][0]["notes"], "The parents come on Monday");
+    assert_eq!(json["alerts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_report_on_a_name_that_nobody_has_is_doubted() {
+    let school = School::new();
+    school.user("sam.p", "ks3", &[]);
+    school.log(&[("gone", "ks3", "arcade.test", "/", "games", false)]);
+    let report = |name: &str| {
+        let line = format!("report person {name} --format json --by q.whitmore");
+        let ran = school.run(&line, &["--reason", REASON]);
+        assert_eq!(ran.code, OK, "{ran:?}");
+        ran.err
+    };
+    let slip = report("sam.pp");
+    assert!(slip.contains("warning: no user is called sam.pp, and no record has"), "{slip}");
+    assert!(slip.contains("fix: did you mean sam.p?"), "{slip}");
+    for known in ["SAM.P", "gone", "q.whitmore"] {
+        assert!(!report(known).contains("no user is called"), "{known}");
+    }
 }
 
 #[test]

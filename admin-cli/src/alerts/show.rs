@@ -1,6 +1,6 @@
 //! `alerts show`: one alert with whom it is about, what was recorded, and who was told.
 
-use super::{HANDLES_ALERTS, READS_ALERTS, about, alert_id, no_such, read_until, store};
+use super::{HANDLES_ALERTS, READS_ALERTS, about, alert_id, no_such, notes, read_until, store};
 use crate::args::WhoArgs;
 use crate::failure::{Exit, Failure};
 use crate::log::{self, from_query_error, shown_address};
@@ -9,7 +9,7 @@ use crate::school::{School, now, show_seconds};
 use crate::visits::answer;
 use crate::who::look;
 use ledger::alerts::watch::{episodes_of, find};
-use ledger::alerts::{Alert, AlertEvent, AlertStore, Alerts, NewEvent, Private};
+use ledger::alerts::{Alert, AlertEvent, AlertStore, Alerts, NewEvent};
 use ledger::episodes::{Episode, MAX_TIMES, Person, Sign, signs_of, theme_title};
 use ledger::query::{AccessLog, AccessRow, Filter, Order};
 use rules::access::RoleSet;
@@ -73,14 +73,7 @@ impl Told {
         most_records: usize,
     ) -> Result<Self, Failure> {
         let about = about(store, &alert).await?;
-        let mut notes = Vec::with_capacity(alert.reviews.len());
-        for review in &alert.reviews {
-            let note = store.private(review.sequence).await.map_err(Failure::fault)?;
-            notes.push(note.and_then(|private| match private {
-                Private::Note(note) => Some(note),
-                Private::About(_) => None,
-            }));
-        }
+        let notes = notes(store, &alert).await?;
         let mut log = log::open(school).await?;
         let episode = match alert.day.parse() {
             Ok(day) => {

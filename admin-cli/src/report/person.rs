@@ -1,13 +1,14 @@
 //! `report person`: everything that is recorded on one person, for a subject access request.
 //!
 //! What a person's name stands in: the accesses under the name, what was searched for and written in them, the
-//! entries of the change log that the person made or that name the person, and the person's own row among the
-//! users. Other people's names may stand in an entry beside it, so that somebody reads the report before it is
+//! alerts about the person, the entries of the change log that the person made or that name the person, and the
+//! person's own row among the users. Other people's names may stand in an entry beside it, so that somebody reads the report before it is
 //! handed over; it says so.
 
 use super::document::{Document, Section, Table};
 use super::weekly::thousands;
 use crate::actions_log;
+use crate::alerts;
 use crate::args::{ReportFormat, WhoArgs};
 use crate::failure::Failure;
 use crate::hold;
@@ -15,6 +16,7 @@ use crate::log;
 use crate::school::{School, from_append_error, now, show_seconds};
 use crate::visits::Opened;
 use crate::who::{MAX_SUBJECT_CHARS, look_further, subject_words};
+use ledger::episodes::theme_title;
 use ledger::query::{AccessRow, Filter, Order};
 use ledger::users::UserRow;
 use rules::access::Role;
@@ -23,7 +25,7 @@ use rules::policy::Policy;
 use rules::time::SchoolClock;
 use serde_json::Value;
 
-/// Who may see everything of one person.
+/// Who may see everything of one person. They may all read alerts, notes included ([`alerts::READS_ALERTS`]).
 pub(super) const READS_PERSON: &[Role] = &[Role::Dsl, Role::Head];
 
 const WORDS_HEADING: &str = "Words searched for and written under the name";
@@ -66,6 +68,8 @@ const WORDS_HEADINGS: &[&str] = &["Time", "Site", "Verdict", "Kind", "Words", "S
 /// Where among them the words stand.
 const WORDS_PLACE: usize = 4;
 const ENTRY_HEADINGS: &[&str] = &["Entry", "Time", "Actor", "Event", "Detail"];
+const ALERT_HEADINGS: &[&str] =
+    &["Alert", "Theme", "Severity", "Raised", "State", "Outcome", "Notes"];
 const USER_HEADINGS: &[&str] =
     &["Name", "Level", "Groups", "Added", "Banned until", "Signs in with a password"];
 
@@ -102,11 +106,17 @@ pub(super) async fn report(
     for entry in entries.iter().filter(|entry| is_about(entry, name)) {
         told.push(entry_cells(entry, policy.clock())?);
     }
+    let alerts = alerts_table(school, name, policy.clock()).await?;
+    let has_acted = entries.iter().any(|entry| same_person(&entry.actor, name));
+    if !has_acted && alerts.rows.is_empty() {
+        hold::warn_of_nobody(&snapshot, name, Some(accesses.len() as u64));
+    }
     let user = change_log.users().find(name).await.map_err(Failure::fault)?;
     let tables = [
         ("The person's row among the users", users_table(user.as_ref(), policy.clock())),
         ("Requests under the name", access_table(policy, &accesses)),
         (WORDS_HEADING, words_table(policy, &accesses, see_words)),
+        ("Alerts about the person", alerts),
         (
             "Entries of the change log that the person made or that name the person",
             Table::new(ENTRY_HEADINGS, told),
@@ -120,11 +130,11 @@ pub(super) async fn report(
         }
         ReportFormat::Csv => csv(&tables).into(),
         ReportFormat::Json => {
-            let [user, accesses, words, entries] = tables.map(|(_, table)| objects(&table));
+            let [user, accesses, words, alerts, entries] = tables.map(|(_, table)| objects(&table));
             let value = serde_json::json!({
                 "person": name, "made_at": policy.clock().rfc3339(now()), "made_by": by,
                 "reason": reason, "user": user, "visits": visits, "accesses": accesses, "words": words,
-                "words_shown": see_words, "entries": entries,
+                "words_shown": see_words, "alerts": alerts, "entries": entries,
             });
             crate::output::json_text(format!("{value:#}\n")).into()
         }
@@ -259,12 +269,36 @@ fn words_table(policy: &Policy, rows: &[AccessRow], see_words: bool) -> Table {
     Table::new(WORDS_HEADINGS, rows.iter().filter(has_words).map(cells).collect())
 }
 
+/// The alerts about the person: how severe, what came of each, and what was noted with it.
+async fn alerts_table(school: &School, name: &str, clock: &SchoolClock) -> Result<Table, Failure> {
+    let mut rows = Vec::new();
+    let Some(mut store) = alerts::store(school).await? else {
+        return Ok(Table::new(ALERT_HEADINGS, rows));
+    };
+    for alert in alerts::of_person(&mut store, name).await? {
+        let notes = alerts::notes(&mut store, &alert).await?;
+        let outcomes = alert.reviews.iter().map(|review| {
+            format!("{} ({}, {})", review.outcome.as_str(), review.by, clock.show(review.at))
+        });
+        rows.push(vec![
+            alert.id.to_string(),
+            theme_title(&alert.episode.theme).to_owned(),
+            alert.severity.as_str().to_owned(),
+            clock.show(alert.raised_at),
+            alert.state().to_owned(),
+            outcomes.collect::<Vec<_>>().join("; "),
+            notes.into_iter().flatten().collect::<Vec<_>>().join("; "),
+        ]);
+    }
+    Ok(Table::new(ALERT_HEADINGS, rows))
+}
+
 fn document(
     policy: &Policy,
     name: &str,
     (by, reason): (&str, &str),
     visits: u64,
-    tables: [(&str, Table); 4],
+    tables: [(&str, Table); 5],
 ) -> Document {
     let section = |(heading, table): (&str, Table)| Section {
         heading: heading.to_owned(),
@@ -282,7 +316,8 @@ fn document(
                  pages fetched (\"part\", \"frame\") and what leads elsewhere; what is \"unknown\" counts as opened.",
                 thousands(visits)
             ),
-            "Entries of the change log may name other people beside this one: read it before it is handed over."
+            "Entries of the change log and notes of alerts may name other people beside this one: read it before it is \
+             handed over."
                 .to_owned(),
             "Addresses of illegal content are hidden, and what was searched for or written there. Requests that nobody \
              was proved to have made are not here, \
@@ -337,6 +372,12 @@ mod tests {
         assert!(csv(false).contains("Left out: words are shown"), "{}", csv(false));
         assert!(!csv(true).contains("Left out"), "{}", csv(true));
         assert_eq!(WORDS_HEADINGS[WORDS_PLACE], "Words");
+    }
+
+    #[test]
+    fn who_reads_a_person_may_read_alerts() {
+        let may = |role: &Role| alerts::READS_ALERTS.contains(role);
+        assert!(READS_PERSON.iter().all(may), "else notes must be left out");
     }
 
     #[test]

@@ -167,7 +167,8 @@ pub(crate) enum UnblockCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Say that it is as meant, after a check in and out of its scope; by a third person
+    /// Say that it is as meant, after a check in and out of its scope; by somebody who
+    /// neither authorised nor made the change
     #[command(
         before_help = "Examples:\n  schoolgate unblock confirm U-0001 --note \"Tried in room 12\" --by j.cho"
     )]

@@ -127,10 +127,6 @@ pub(crate) struct Forwarded {
     ended: bool,
     /// Looks into it.
     scanning: Option<Box<Scanning>>,
-    /// What came and was not looked into yet.
-    unread: Bytes,
-    /// Bytes that were looked into in this turn of the task.
-    taken: usize,
     /// It broke off while it was held back.
     broken: Option<Box<BodyError>>,
 }
@@ -152,8 +148,6 @@ impl Forwarded {
             idle_ms,
             ended: false,
             scanning: None,
-            unread: Bytes::new(),
-            taken: 0,
             broken: None,
         };
         if body.incoming.is_end_stream() {
@@ -169,7 +163,7 @@ impl Forwarded {
             return SizeHint::with_exact(left);
         }
         let mut hint = SizeHint::new();
-        hint.set_lower(scanning.held_bytes() + self.unread.len() as u64);
+        hint.set_lower(scanning.held_bytes() + scanning.turns.left() as u64);
         hint
     }
 
@@ -209,15 +203,15 @@ impl Forwarded {
             return Poll::Ready(());
         }
         let most = scanning.most_at_once();
-        let piece = ready!(self.poll_piece(cx, most));
-        let Some(scanning) = &mut self.scanning else { return Poll::Ready(()) };
-        match piece {
+        let incoming = &mut self.incoming;
+        let piece = scanning.turns.poll(cx, most, |cx| Pin::new(&mut *incoming).poll_frame(cx));
+        match ready!(piece) {
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_trailers(trailers);
                 }
                 scanning.take(frame, &self.live);
-                if self.unread.is_empty() && self.incoming.is_end_stream() {
+                if scanning.turns.left() == 0 && self.incoming.is_end_stream() {
                     scanning.end();
                 }
             }
@@ -230,35 +224,6 @@ impl Forwarded {
         self.live.wait_at_most(scanning.idle_ms(self.idle_ms));
         scanning.note(&self.live);
         Poll::Ready(())
-    }
-
-    /// The next piece that is to be looked into. Looking takes time, much more than passing on: of a large body the task
-    /// does a little in each turn, so that others of the worker wait for that alone.
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-        most: usize,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.taken >= most {
-            self.taken = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        if self.unread.is_empty() {
-            let Poll::Ready(came) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-                self.taken = 0;
-                return Poll::Pending;
-            };
-            match came.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => self.unread = data,
-                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
-        let piece = self.unread.split_to(self.unread.len().min(most - self.taken));
-        self.taken += piece.len();
-        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     /// The next piece of a body that is looked into.

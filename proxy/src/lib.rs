@@ -77,6 +77,7 @@ mod time_slice;
 pub mod trial;
 pub mod trickle;
 mod tunnel;
+mod turns;
 mod typed;
 mod upstream_tls;
 mod view;

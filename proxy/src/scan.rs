@@ -12,6 +12,7 @@ use crate::record::{self, Arrival, Inside};
 use crate::refuse::{self, Asker};
 use crate::room::Held;
 use crate::scanned_text::Text;
+use crate::turns::Turns;
 use crate::view::Ruling;
 use crate::virus::Answer;
 use crate::worker::Worker;
@@ -96,6 +97,8 @@ pub(crate) struct Scanning {
     breaks: Option<Pin<Box<Sleep>>>,
     /// Themes that are recorded.
     told: Vec<String>,
+    /// How it comes.
+    pub(crate) turns: Turns,
 }
 
 impl Scanning {
@@ -128,6 +131,7 @@ impl Scanning {
             stopped: None,
             breaks: None,
             told: Vec::new(),
+            turns: Turns::default(),
         }))
     }
 

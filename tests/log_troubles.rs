@@ -116,7 +116,9 @@ fn a_full_disk_is_warned_of_stops_browsing_and_room_brings_it_back() {
         readiness(&daemon).1["disk"]["fullness"] == "filling"
     });
     assert_eq!(readiness(&daemon).0, 200, "filling is ready still");
-    assert!(daemon.said().contains("the disk of the log is filling"), "{}", daemon.said());
+    wait_for("its message", Duration::from_secs(8), || {
+        daemon.said().contains("the disk of the log is filling")
+    });
     assert!(daemon.run(&["status"]).err.contains("the disk of the log is filling"));
     assert!(daemon.run(&["doctor"]).out.contains("filling"));
     fill(94);

@@ -41,11 +41,24 @@ fn every_file_in_deploy_is_loaded_by_what_it_is_for() {
     units();
 }
 
+/// The least that a school's policy may be.
+const POLICY: &str = "school = \"S\"\ntimezone = \"Europe/London\"\norder = [\"ks3\"]\n[levels]\nks3 = {}\n\
+     [roles]\nit = [\"j.cho\"]\ndsl = [\"q.whitmore\"]\n[unblock]\nauthorise = [\"dsl\"]\n";
+
+/// Without a fault, but that the policy which it names is yet to be put there.
 fn machine_file(path: &Path) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::copy(path, folder.path().join("schoolgate.toml")).unwrap();
-    let said = run_in(folder.path(), &["config", "validate"], "");
-    assert_eq!(said.code, 0, "{}: {said:?}", path.display());
+    let machine = folder.path().join("schoolgate.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let named = "policy = \"/etc/schoolgate/policy/policy.toml\"";
+    assert!(text.contains(named), "{}", path.display());
+    for (policy, code) in [("policy = \"none.toml\"", 3), ("policy = \"policy.toml\"", 0)] {
+        std::fs::write(&machine, text.replace(named, policy)).unwrap();
+        std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
+        let said = run_in(folder.path(), &["config", "validate"], "");
+        assert_eq!(said.code, code, "{}: {said:?}", path.display());
+        assert_eq!(said.err.matches("error:").count(), usize::from(code == 3), "{said:?}");
+    }
 }
 
 /// `systemd-analyze verify` on copies that start the program under test, as the installed one is

@@ -205,12 +205,11 @@ fn a_reply_of_one_sentence_is_judged_once_nothing_or_nothing_else_comes() {
             assert!(socket.gets(&message), "{path}: cut too early");
         }
         let begun = Instant::now();
-        while is_pinged {
+        let mut is_open = is_pinged;
+        while is_open {
             assert!(begun.elapsed() < PATIENCE, "{path}: never cut");
             reply.send(ping.clone());
-            if !socket.gets(&ping) {
-                break;
-            }
+            is_open = socket.gets(&ping);
             // As often as some sites do: oftener than anything rests.
             std::thread::sleep(Duration::from_millis(250));
         }

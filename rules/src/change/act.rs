@@ -304,7 +304,7 @@ pub fn apply_unblock(
     Ok(apply(sign(changes, policy, id, SignOff::Apply, by, now)?, by))
 }
 
-/// Checks that the change is confirmed by a third person, and makes its events; `checks` is what the
+/// Checks that the change is confirmed by who neither authorised nor made it, and makes its events; `checks` is what the
 /// filter itself found. Where the school confirms before it applies, the automatic apply may follow.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ pub enum SignOff {
     Authorise,
     /// The change is made: from here on it is in force.
     Apply,
-    /// A third person confirms it.
+    /// Who neither authorised nor made it confirms it.
     Confirm,
 }
 
@@ -89,7 +89,7 @@ impl SignOffOrder {
         self.0.into_iter().take_while(move |earlier| *earlier != step)
     }
 
-    /// Whether nothing takes effect before a third person has confirmed it.
+    /// Whether nothing takes effect before somebody who neither authorised nor made it has confirmed it.
     #[must_use]
     pub fn confirms_first(self) -> bool {
         self.before(SignOff::Apply).any(|step| step == SignOff::Confirm)

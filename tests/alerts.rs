@@ -177,9 +177,43 @@ fn an_urgent_sign_is_told_within_a_minute_without_a_name_and_what_is_done_about_
     }
     assert!(!case.contains("forbidden"), "{case}");
     on_paper(&daemon);
+    slips_are_corrected(&daemon);
     let nobody =
         daemon.run(&["case", "export", "kim", "--reason", "Case 2026-015", "--by", "q.whitmore"]);
     assert_eq!(nobody.code, 5, "{nobody:?}");
+}
+
+/// What was said of a closed alert by a slip is put right, and both stay.
+fn slips_are_corrected(daemon: &Daemon) {
+    let review = |outcome: &str, more: &[&str]| {
+        let line = ["alerts", "review", "A-0001", "--outcome", outcome, "--by", "q.whitmore"];
+        daemon.run(&[&line[..], more].concat())
+    };
+    let stands = || {
+        let alert = alerts(daemon, &[]).remove(0);
+        ["state", "outcome"].map(|field| alert[field].as_str().unwrap().to_owned())
+    };
+    assert_eq!(review("spoken", &["--correct"]).code, 2, "not without a note");
+    assert_eq!(review("spoken", &["--correct", "--note", " "]).code, 2, "nor with an empty one");
+    let slip = ["--correct", "--note", "Closed by a slip of the hand"];
+    let tried = review("spoken", &[&slip[..], &["--dry-run"]].concat()).ok();
+    assert!(tried.out.contains("would be corrected to spoken"), "{tried:?}");
+    assert_eq!(stands(), ["closed", "parents"]);
+    let said = review("SPOKEN", &slip).ok();
+    assert!(said.out.contains("corrected to spoken, and stays closed"), "{said:?}");
+    assert_eq!(stands(), ["closed", "spoken"]);
+    let said = review("watching", &slip).ok();
+    assert!(said.out.contains("corrected to watching, and open again"), "{said:?}");
+    assert_eq!(stands(), ["watched", "watching"]);
+    let open = review("spoken", &slip);
+    assert!(open.code == 2 && open.err.contains("there is nothing to correct"), "{open:?}");
+    review("parents", &[]).ok();
+    assert_eq!(stands(), ["closed", "parents"]);
+    let shown = daemon.run(&["alerts", "show", "A-0001", "--by", "q.whitmore"]).ok().out;
+    assert!(shown.contains("spoken: Closed by a slip of the hand"), "{shown}");
+    assert!(shown.contains("parents: Spoke to Sam"), "what was said first stays: {shown}");
+    let actions = daemon.run(&["log", "actions", "--jsonl", "--by", "q.whitmore"]).ok().out;
+    assert!(actions.contains("what was said of it corrected to: spoken"), "{actions}");
 }
 
 /// What `case export --format pdf` makes of the alert, as another program reads it.
@@ -361,7 +395,8 @@ fn one_sign_of_high_severity_is_none_two_are_and_what_is_routine_is_told_to_nobo
         let at = rest.find(part).unwrap_or_else(|| panic!("{part} in {lead}"));
         rest = &rest[at..];
     }
-    assert!(lead.contains("| S | Year 8 | signed in | 2 | Pornography, Self-harm |"), "{lead}");
+    let row = "| S | Year 8 | signed in | 2 | Pornography, Self-harm | A-0001, A-0002 |";
+    assert!(lead.contains(row), "{lead}");
     assert!(!lead.contains("sam."), "{lead}");
     let technician = daemon.run(&[&week[..], &["it", "--by", "j.cho"]].concat()).ok().out;
     for part in ["A-0002", "## Themes", "## Pupils"] {

@@ -57,8 +57,9 @@ pub(crate) async fn run(school: &School, command: AlertsCommand) -> Result<Exit,
         AlertsCommand::Assign { alert, user, change } => {
             assign(school, &alert, &user, &change).await
         }
-        AlertsCommand::Review { alert, outcome, note, change } => {
-            review(school, &alert, outcome, note.as_deref(), &change).await
+        AlertsCommand::Review { alert, outcome, note, correct, change } => {
+            let review = Reviewing { alert: &alert, outcome, note: note.as_deref(), correct };
+            review.run(school, &change).await
         }
     }
 }
@@ -151,7 +152,8 @@ async fn assign(
     let account = log.accounts().find(user).await.map_err(from_account_error)?;
     let assigned = AlertEvent::Assigned { alert: id, to: user.to_owned() };
     let done = format!("assigned to {user}");
-    handle(school, &log, &by, id, vec![NewEvent::new(&by, assigned)], &done, change).await?;
+    let events = vec![NewEvent::new(&by, assigned)];
+    handle(school, &log, (&by, On::Open), id, events, &done, change).await?;
     let would = if change.dry_run { "would be " } else { "" };
     say!("{id}  {would}assigned to {}", visible(user));
     say!("  next  schoolgate alerts review {id} --outcome OUTCOME --note TEXT");
@@ -163,44 +165,70 @@ async fn assign(
     Ok(Exit::Ok)
 }
 
-async fn review(
-    school: &School,
-    alert: &str,
+/// What somebody says came of an alert.
+struct Reviewing<'a> {
+    alert: &'a str,
     outcome: Outcome,
-    note: Option<&str>,
-    change: &ChangeArgs,
-) -> Result<Exit, Failure> {
-    let id = alert_id(alert)?;
-    let policy = school.snapshot().await?.policy;
-    let log = school.change_log().await?;
-    let by = person(school, &log, change).await?;
-    let acting = Acting::new(&log, &by, format!("alerts review {id}"), change);
-    acting.require(&policy, HANDLES_ALERTS).await?;
-    let note = note.map(str::trim).filter(|note| !note.is_empty());
-    if note.is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
-        return Err(Failure::usage(format!("a note has at most {LONGEST_NOTE} characters"))
-            .fix("keep the long account in the school's own records, and name it here"));
+    note: Option<&'a str>,
+    /// Something else was said before, and the alert closed.
+    correct: bool,
+}
+
+impl Reviewing<'_> {
+    async fn run(&self, school: &School, change: &ChangeArgs) -> Result<Exit, Failure> {
+        let id = alert_id(self.alert)?;
+        let policy = school.snapshot().await?.policy;
+        let log = school.change_log().await?;
+        let by = person(school, &log, change).await?;
+        let acting = Acting::new(&log, &by, format!("alerts review {id}"), change);
+        acting.require(&policy, HANDLES_ALERTS).await?;
+        let note = self.note.map(str::trim).filter(|note| !note.is_empty());
+        if note.is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
+            return Err(Failure::usage(format!("a note has at most {LONGEST_NOTE} characters"))
+                .fix("keep the long account in the school's own records, and name it here"));
+        }
+        if self.correct && note.is_none() {
+            return Err(Failure::usage("a correction needs a note").fix("say in --note what was wrong"));
+        }
+        let private = note.map(|note| Private::Note(note.to_owned()));
+        let read = read_until(school, id).await;
+        let outcome = self.outcome;
+        let reviewed = AlertEvent::Reviewed { alert: id, outcome, read, private: None };
+        let mut events = vec![NewEvent { private, ..NewEvent::new(&by, reviewed) }];
+        // What is closed already stays so.
+        if outcome.closes() && !self.correct {
+            events.push(NewEvent::new(&by, AlertEvent::Closed { alert: id }));
+        }
+        let word = outcome.as_str();
+        let done = match self.correct {
+            true => format!("what was said of it corrected to: {word}"),
+            false => format!("reviewed: {word}"),
+        };
+        let on = if self.correct { On::Closed } else { On::Open };
+        handle(school, &log, (&by, on), id, events, &done, change).await?;
+        let would = if change.dry_run { "would be " } else { "" };
+        match (self.correct, outcome.closes()) {
+            (false, true) => say!("{id}  {would}reviewed as {word} and closed"),
+            (false, false) => say!("{id}  {would}reviewed as {word}, and stays open"),
+            (true, true) => say!("{id}  {would}corrected to {word}, and stays closed"),
+            (true, false) => say!("{id}  {would}corrected to {word}, and open again"),
+        }
+        Ok(Exit::Ok)
     }
-    let private = note.map(|note| Private::Note(note.to_owned()));
-    let read = read_until(school, id).await;
-    let reviewed = AlertEvent::Reviewed { alert: id, outcome, read, private: None };
-    let mut events = vec![NewEvent { private, ..NewEvent::new(&by, reviewed) }];
-    if outcome.closes() {
-        events.push(NewEvent::new(&by, AlertEvent::Closed { alert: id }));
-    }
-    let done = format!("reviewed: {}", outcome.as_str());
-    handle(school, &log, &by, id, events, &done, change).await?;
-    let would = if change.dry_run { "would be " } else { "" };
-    let closes = if outcome.closes() { " and closed" } else { ", and stays open" };
-    say!("{id}  {would}reviewed as {}{closes}", outcome.as_str());
-    Ok(Exit::Ok)
+}
+
+/// Which alerts something is done with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    Open,
+    Closed,
 }
 
 /// Appends to the alert, and says in the change log that somebody did: what, not what they wrote.
 async fn handle(
     school: &School,
     log: &ChangeLog,
-    by: &str,
+    (by, on): (&str, On),
     id: AlertId,
     events: Vec<NewEvent>,
     done: &str,
@@ -209,9 +237,15 @@ async fn handle(
     let Some(mut store) = store(school).await? else { return Err(no_such(id)) };
     let check = |alerts: &Alerts| match alerts.get(id) {
         None => Err(no_such(id)),
-        Some(alert) if !alert.is_open() => Err(Failure::usage(format!("{id} is closed"))
-            .fix(format!("see what came of it with: schoolgate alerts show {id}"))),
-        Some(_) => Ok(()),
+        Some(alert) => match (alert.is_open(), on) {
+            (true, On::Open) | (false, On::Closed) => Ok(()),
+            (false, On::Open) => Err(Failure::usage(format!("{id} is closed"))
+                .fix(format!(
+                    "see what came of it with: schoolgate alerts show {id}; where that was a slip, review it with --correct"
+                ))),
+            (true, On::Closed) => Err(Failure::usage(format!("{id} is open: there is nothing to correct"))
+                .fix("review it without --correct")),
+        },
     };
     if change.dry_run {
         return check(store.alerts().await.map_err(Failure::fault)?);

@@ -186,7 +186,7 @@ pub(crate) fn print_asked(
 ) -> Result<Exit, Failure> {
     let clock = policy.clock();
     say!("  from      {}", clock.show(from));
-    say!("  until     {}", clock.show(until));
+    say!("  until     {}", clock.show_end(until));
     say!("  next      {}", next_step(policy, id, by));
     say!("  undo      schoolgate unblock refuse {id} --reason TEXT --by NAME");
     Ok(Exit::Ok)

@@ -400,7 +400,10 @@ pub(crate) fn from_time_error(error: TimeError) -> Failure {
     match error {
         // These say by themselves what to write.
         TimeError::NotUnderstood { .. } | TimeError::NoZone(_) => failure,
-        TimeError::Nearly { .. } | TimeError::NoTerm => failure.fix(TIME_FIX),
+        TimeError::Nearly { .. } | TimeError::NoSuchDay { .. } | TimeError::NoTerm => {
+            failure.fix(TIME_FIX)
+        }
+        TimeError::Ahead { .. } => failure.fix("give a time that has passed, such as yesterday or 2h"),
     }
 }
 

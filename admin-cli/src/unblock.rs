@@ -96,7 +96,7 @@ pub(crate) async fn run(school: &School, command: UnblockCommand) -> Result<Exit
 /// When it ends; of what does not end by itself, the day by which it is reviewed.
 fn until_words(ends: bool, until: UnixMillis, clock: &SchoolClock) -> String {
     if ends {
-        return clock.show(until);
+        return clock.show_end(until);
     }
     // A review by a day is due at the midnight after it.
     let last = UnixMillis(until.0.saturating_sub(1));
@@ -173,7 +173,7 @@ impl Desk<'_> {
         let names = self.policy.catalogue().names(categories).join(", ");
         say!("{id}  {site} {would}asked for, for {}", visible(&scope.to_string()));
         say!("  from      {}", clock.show(from));
-        say!("  until     {}", clock.show(until));
+        say!("  until     {}", clock.show_end(until));
         say!("  category  {names}");
         say!("  next      {}", requests::next_step(self.policy, id, &by));
         say!("  undo      schoolgate unblock refuse {id} --reason TEXT --by NAME");
@@ -341,13 +341,13 @@ impl Desk<'_> {
         )
         .await?;
         let would = if change.dry_run { "would end" } else { "ends" };
-        let (site, was) = (visible(&before.site), clock.show(before.until));
+        let (site, was) = (visible(&before.site), clock.show_end(before.until));
         let words = match before.kind.ends() {
             true => would,
             false if change.dry_run => "would be reviewed by",
             false => "is reviewed by",
         };
-        say!("{id}  {site} {words} {} (was {was})", clock.show(until));
+        say!("{id}  {site} {words} {} (was {was})", clock.show_end(until));
         say!("  undo  schoolgate unblock revoke {id} --reason TEXT --by NAME");
         Ok(Exit::Ok)
     }
@@ -528,7 +528,7 @@ impl Desk<'_> {
         say!("  for     {}", visible(&history.scope.to_string()));
         say!("  from    {}", clock.show(history.from));
         match history.kind.ends() {
-            true => say!("  until   {}", clock.show(history.until)),
+            true => say!("  until   {}", clock.show_end(history.until)),
             false => say!("  review  {}", clock.show_end(history.until)),
         }
         say!("  reason  {}", visible(&history.reason));
@@ -656,7 +656,7 @@ fn steps(history: &UnblockHistory, clock: &SchoolClock) -> Vec<(UnixMillis, Stri
         steps.push((*at, format!("the block was wrong, says {by}")));
     }
     for (at, by, until) in &history.extensions {
-        steps.push((*at, format!("extended to {} by {by}", clock.show(*until))));
+        steps.push((*at, format!("extended to {} by {by}", clock.show_end(*until))));
     }
     if let Some(at) = history.overtaken {
         let what = match history.kind {

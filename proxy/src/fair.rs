@@ -5,8 +5,11 @@
 //! passes. Tasks of a client who has used it up stand in a queue of their own, from which as many go as
 //! fit into a short round, each time that sockets were looked at and whatever else is to be done was
 //! done. So such a client has all the time that nobody else wants, and others wait for a round of its
-//! tasks, not for all.
+//! tasks, not for all. Where others on the machine want the processor too, it is left to them between two rounds.
 
+mod headroom;
+
+use headroom::Headroom;
 use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -24,6 +27,12 @@ const MOST: Duration = Duration::from_millis(20);
 /// How long a round may take: what is called in one hangs on how long the last took. One task goes in
 /// each, however long it takes. Looking at sockets has its price, about a hundredth of this.
 const ROUND: Duration = Duration::from_micros(200);
+/// How long the queue goes, in rounds, and rests while others want the processor. A rest takes half as long again on average
+/// (timers go by whole milliseconds): those who have used up their allowance keep a quarter of the worker's time.
+const BURST: Duration = Duration::from_micros(500);
+const REST: Duration = Duration::from_millis(1);
+/// For how long after somebody who has not used up their allowance had a turn it rests so: it is for them that it does.
+const LIGHT: Duration = Duration::from_millis(200);
 /// Most that go in one round.
 const MOST_AT_ONCE: usize = 32;
 /// Most that go in one turn of a client who has rested meanwhile.
@@ -34,6 +43,8 @@ const RESTED_AT_ONCE: usize = 8;
 pub(crate) struct Fairness {
     clients: RefCell<HashMap<IpAddr, Weak<Share>>>,
     queue: RefCell<Queue>,
+    /// When a task last had a turn whose client had some of the allowance left.
+    light: Cell<Option<Instant>>,
 }
 
 /// Clients that have used up their allowance, in turn, each with its tasks.
@@ -92,7 +103,11 @@ impl Fairness {
 
     /// Lets those who wait go, a few at a time, for as long as the worker runs.
     pub(crate) async fn usher(self: Rc<Self>) {
-        let mut at_once = 1;
+        self.usher_with(Headroom::default()).await;
+    }
+
+    async fn usher_with(self: Rc<Self>, mut headroom: Headroom) {
+        let (mut at_once, mut busy) = (1, Duration::ZERO);
         loop {
             std::future::poll_fn(|cx| {
                 let mut queue = self.queue.borrow_mut();
@@ -103,14 +118,29 @@ impl Fairness {
                 Poll::Ready(())
             })
             .await;
-            let began = Instant::now();
+            let (began, ran) = (Instant::now(), headroom::ran());
             for _ in 0..at_once {
                 self.call_next();
             }
             // Until sockets were looked at: what has come for others stands before this in the queue.
             tokio::task::yield_now().await;
-            at_once = next_round(at_once, began.elapsed());
+            let (now, ran) = (Instant::now(), headroom::ran().saturating_sub(ran));
+            let took = now.saturating_duration_since(began);
+            at_once = next_round(at_once, took);
+            busy += took;
+            if !headroom.is_wanted(now, took, ran) || !self.has_others(now) {
+                busy = Duration::ZERO;
+            } else if busy >= BURST {
+                tokio::time::sleep(REST).await;
+                busy = Duration::ZERO;
+            }
         }
+    }
+
+    /// Whether there are clients besides those in the queue.
+    fn has_others(&self, now: Instant) -> bool {
+        let is_light = |at| now.saturating_duration_since(at) < LIGHT;
+        self.light.get().is_some_and(is_light) && self.clients.borrow().len() > 1
     }
 
     fn call_next(&self) {
@@ -279,6 +309,9 @@ impl<F: Future> Future for Shared<F> {
             this.payer.place.replace(Some(place));
             return Poll::Pending;
         }
+        if place.is_none() {
+            share.fairness.light.set(Some(began));
+        }
         let output = this.task.poll(cx);
         let used = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
         let least = -(MOST.as_nanos() as i64);
@@ -358,6 +391,42 @@ mod tests {
             // Behind all of the 400 it would be 200 ms.
             assert!(waits[15] < Duration::from_millis(20), "{waits:?}");
             assert!(done.get() > before + 20, "who takes much still gets on");
+        };
+        LocalSet::new().run_until(all).await;
+    }
+
+    #[tokio::test]
+    async fn while_others_want_the_processor_who_takes_much_leaves_it_to_who_takes_little() {
+        let all = async {
+            let fairness = Rc::new(Fairness::default());
+            let wanted = Headroom::wanted_until(Instant::now() + Duration::from_secs(600));
+            spawn_local(Rc::clone(&fairness).usher_with(wanted));
+            let other = spawn_local(fairness.share(OTHER).of(async {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }));
+            let turns = Rc::new(Cell::new(0));
+            let turn = Rc::clone(&turns);
+            spawn_local(fairness.share(GREEDY).of(async move {
+                loop {
+                    work(Duration::from_micros(200));
+                    turn.set(turn.get() + 1);
+                    tokio::task::yield_now().await;
+                }
+            }));
+            // Past what is allowed at once.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let turns_in = async |time| {
+                let before = turns.get();
+                tokio::time::sleep(time).await;
+                turns.get() - before
+            };
+            let beside = turns_in(Duration::from_millis(400)).await;
+            other.abort();
+            let _ = other.await;
+            let alone = turns_in(Duration::from_millis(400)).await;
+            assert!(beside > 0 && alone > 2 * beside, "{beside} turns beside another, {alone} alone");
         };
         LocalSet::new().run_until(all).await;
     }

@@ -24,7 +24,7 @@ const FRUGAL_BYTES: usize = 8 * 1024;
 /// once: whoever opens thousands and takes nothing must not fill the memory.
 const MUCH_KEPT: usize = 32 * 1024 * 1024;
 /// Bytes of one direction before others have a turn: a fast pair of ends would hold the worker.
-const BYTES_A_TURN: usize = 1024 * 1024;
+pub(crate) const BYTES_A_TURN: usize = 1024 * 1024;
 /// Reads of one direction before others have a turn.
 const READS_A_TURN: u32 = 16;
 /// When a pipe carries less than this at once, there is no bulk any more.
@@ -64,6 +64,11 @@ pub(crate) trait End: AsyncRead + AsyncWrite + Unpin {
 
     /// So many bytes went to its socket, or it failed.
     fn went(&mut self, bytes: &io::Result<usize>);
+
+    /// Bytes that are read from it before others have a turn.
+    fn bytes_a_turn(&self) -> usize {
+        BYTES_A_TURN
+    }
 }
 
 /// Moves bytes until both ends have ended, each one's end passed on to the other, or one breaks off.
@@ -134,7 +139,7 @@ impl<'a> Direction<'a> {
                     if let Some(failed) = self.failed.take() {
                         return Poll::Ready(Err(failed));
                     }
-                    if reads >= READS_A_TURN || moved >= BYTES_A_TURN {
+                    if reads >= READS_A_TURN || moved >= reader.bytes_a_turn() {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -264,6 +269,7 @@ impl<'a> Direction<'a> {
             0..MUCH_KEPT => buffer.len(),
             _ => buffer.len().min(FRUGAL_BYTES),
         };
+        let size = size.min(reader.bytes_a_turn());
         let mut read = ReadBuf::new(&mut buffer[..size]);
         match Pin::new(&mut *reader).poll_read(cx, &mut read) {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {

@@ -1,7 +1,7 @@
 //! One end of a tunnel whose bytes may be read on their way: what comes from it is looked at before anybody gets it.
 
 use crate::messages::{Messages, Refused};
-use crate::pump;
+use crate::{pump, typed};
 use crate::wire::Wire;
 use std::cell::RefCell;
 use std::io;
@@ -64,6 +64,14 @@ impl pump::End for Tapped {
 
     fn went(&mut self, bytes: &io::Result<usize>) {
         self.wire.went(bytes);
+    }
+
+    /// Reading along takes much longer than passing on.
+    fn bytes_a_turn(&self) -> usize {
+        match &self.messages {
+            Some(_) => typed::BYTES_A_TURN,
+            None => pump::BYTES_A_TURN,
+        }
     }
 }
 

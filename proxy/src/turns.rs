@@ -6,6 +6,14 @@
 use bytes::Bytes;
 use hyper::body::Frame;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// How long a turn is meant to take: how much is taken in one hangs on how long the last took. What stands in a body
+/// decides that: a text of nothing but words takes ten times as long as a page of which a tenth is text.
+const TURN: Duration = Duration::from_micros(200);
+
+/// The least that is taken in a turn, as a part of the most.
+const LEAST_PART: usize = 16;
 
 /// The pieces of one body, in turns.
 #[derive(Default)]
@@ -14,10 +22,14 @@ pub(crate) struct Turns {
     unread: Bytes,
     /// Bytes that were taken in this turn.
     taken: usize,
+    /// When the first of them were.
+    began: Option<Instant>,
+    /// Bytes to take in a turn; 0: none has ended.
+    size: usize,
 }
 
 impl Turns {
-    /// The next piece that is to be looked into, `most` bytes (one at least) in a turn; then the task waits, and is woken to
+    /// The next piece that is to be looked into, `most` bytes at most in a turn; then the task waits, and is woken to
     /// go on behind whoever waits already. More is asked of `source` only once all that came was taken.
     pub(crate) fn poll<E>(
         &mut self,
@@ -25,7 +37,26 @@ impl Turns {
         most: usize,
         source: impl FnOnce(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>>,
     ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
-        if self.taken >= most {
+        self.poll_at(Instant::now(), cx, most, source)
+    }
+
+    fn poll_at<E>(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+        most: usize,
+        source: impl FnOnce(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>>,
+    ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        let least = (most / LEAST_PART).max(1);
+        let size = if self.size == 0 { (most / 4).max(1) } else { self.size.clamp(least, most) };
+        if self.taken >= size {
+            let took = self.began.take().map_or(TURN, |began| now.saturating_duration_since(began));
+            self.size = match took {
+                long if long > TURN => size / 2,
+                short if short < TURN / 2 => size.saturating_mul(2),
+                _ => size,
+            }
+            .clamp(least, most);
             self.taken = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -42,7 +73,10 @@ impl Turns {
                 None => return Poll::Ready(None),
             }
         }
-        let piece = self.unread.split_to(self.unread.len().min(most - self.taken));
+        if self.taken == 0 {
+            self.began = Some(now);
+        }
+        let piece = self.unread.split_to(self.unread.len().min(size - self.taken));
         self.taken += piece.len();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -74,28 +108,31 @@ mod tests {
     }
 
     /// What comes of a source at each poll, until it has ended: bytes, or that the task waits, and whether it was woken to
-    /// go on. `None` in the source is that nothing is there yet.
-    fn polled(most: usize, source: Vec<Option<Frame<Bytes>>>) -> Vec<String> {
+    /// go on. `None` in the source is that nothing is there yet. Each piece takes so many microseconds a byte to look into.
+    fn polled(most: usize, pace: u64, source: Vec<Option<Frame<Bytes>>>) -> Vec<String> {
         let mut source: VecDeque<_> = source.into();
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
-        let (mut turns, mut seen) = (Turns::default(), Vec::new());
+        let (mut turns, mut seen, mut now) = (Turns::default(), Vec::new(), Instant::now());
         loop {
             let before = woken.0.load(Ordering::Relaxed);
-            let next =
-                turns.poll::<Infallible>(&mut Context::from_waker(&waker), most, |_| match source
-                    .pop_front()
-                {
+            let mut cx = Context::from_waker(&waker);
+            let next = turns.poll_at::<Infallible>(now, &mut cx, most, |_| {
+                match source.pop_front() {
                     Some(Some(frame)) => Poll::Ready(Some(Ok(frame))),
                     Some(None) => Poll::Pending,
                     None => Poll::Ready(None),
-                });
+                }
+            });
             let is_woken = woken.0.load(Ordering::Relaxed) > before;
             match next {
                 Poll::Pending => seen.push(if is_woken { "turn" } else { "wait" }.to_owned()),
                 Poll::Ready(None) => break,
                 Poll::Ready(Some(frame)) => match frame.unwrap().into_data() {
-                    Ok(data) => seen.push(String::from_utf8(data.to_vec()).unwrap()),
+                    Ok(data) => {
+                        now += Duration::from_micros(pace * data.len() as u64);
+                        seen.push(String::from_utf8(data.to_vec()).unwrap());
+                    }
                     Err(_) => seen.push("trailers".to_owned()),
                 },
             }
@@ -108,22 +145,35 @@ mod tests {
         Some(Frame::data(Bytes::from_static(text.as_bytes())))
     }
 
+    /// Microseconds a byte at which two bytes make a turn.
+    const TWO_A_TURN: u64 = 100;
+
     #[test]
     fn a_large_piece_is_taken_a_little_in_each_turn() {
-        let seen = polled(4, vec![data("abcdefghij"), Some(Frame::trailers(HeaderMap::new()))]);
-        assert_eq!(seen, ["abcd", "turn", "efgh", "turn", "ij", "trailers"]);
+        let trailers = || Some(Frame::trailers(HeaderMap::new()));
+        let seen = polled(8, TWO_A_TURN, vec![data("abcde"), trailers()]);
+        assert_eq!(seen, ["ab", "turn", "cd", "turn", "e", "trailers"]);
+    }
+
+    #[test]
+    fn what_takes_little_time_is_taken_in_larger_turns_and_what_takes_much_in_smaller() {
+        let all = "abcdefghijklmnopqrstuvwxyz";
+        let seen = polled(16, 1, vec![data(all)]);
+        assert_eq!(seen, ["abcd", "turn", "efghijkl", "turn", "mnopqrstuvwxyz"]);
+        let seen = polled(16, 200, vec![data("abcdefgh"), data("ijk")]);
+        assert_eq!(seen, ["abcd", "turn", "ef", "turn", "g", "turn", "h", "turn", "i", "turn", "j", "turn", "k", "turn"]);
     }
 
     #[test]
     fn small_pieces_that_are_there_share_a_turn_and_a_wait_ends_it() {
-        let seen = polled(4, vec![data("abc"), data("def"), data("gh")]);
+        let seen = polled(16, 40, vec![data("abc"), data("def"), data("gh")]);
         assert_eq!(seen, ["abc", "d", "turn", "ef", "gh", "turn"]);
-        let seen = polled(4, vec![data("abc"), None, data("def"), None, data("")]);
+        let seen = polled(16, 40, vec![data("abc"), None, data("def"), None, data("")]);
         assert_eq!(seen, ["abc", "wait", "def", "wait", ""]);
     }
 
     #[test]
     fn without_a_bound_all_is_taken_as_it_comes() {
-        assert_eq!(polled(usize::MAX, vec![data("abcdef"), data("gh")]), ["abcdef", "gh"]);
+        assert_eq!(polled(usize::MAX, 1000, vec![data("abcdef"), data("gh")]), ["abcdef", "gh"]);
     }
 }

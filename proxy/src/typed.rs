@@ -12,6 +12,7 @@ use crate::record::{self, Arrival, Inside};
 use crate::scan::{self, Stopped};
 use crate::searches::Searched;
 use crate::themes::{Actions, Reached, Reading, typed};
+use crate::turns::Turns;
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -46,6 +47,11 @@ const MOST_STRETCHES: u32 = 64;
 
 /// Bytes of a body that are kept back until all of it, or so much, has been judged.
 const HELD_BYTES: u64 = 64 << 10;
+
+/// Bytes of what was written that are read before others of the worker have a turn: some stretches, under a millisecond each.
+pub(crate) const BYTES_A_TURN: usize = 8 << 10;
+/// The same where a coding has to be taken off, by which they become several times as many.
+const CODED_A_TURN: usize = 2 << 10;
 
 /// Judges the words of a search that the policy allows: the ruling gets its signs, or becomes a block. Says whether it
 /// passes though it was not judged whole, which [`record_unread`] records.
@@ -337,6 +343,8 @@ impl Writing {
 /// The body of a request that is read on its way.
 pub(crate) struct Prompting {
     coding: Coding,
+    /// How it comes.
+    turns: Turns,
     /// Until it was judged.
     writing: Option<Writing>,
     /// What came and was not passed on.
@@ -381,6 +389,7 @@ impl Prompting {
         };
         Some(Box::new(Self {
             coding,
+            turns: Turns::default(),
             writing,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -392,12 +401,21 @@ impl Prompting {
 
     /// Whether something came that was not passed on.
     pub(crate) fn holds(&self) -> bool {
-        !self.held.is_empty()
+        !self.held.is_empty() || self.turns.left() > 0
     }
 
     /// Bytes of it.
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.held_bytes
+        self.held_bytes + self.turns.left() as u64
+    }
+
+    /// Bytes that are read in a turn.
+    fn most_a_turn(&self) -> usize {
+        match (&self.writing, &self.coding) {
+            (None, _) | (_, Coding::Unknown) => usize::MAX,
+            (_, Coding::Known(_)) => CODED_A_TURN,
+            (_, Coding::None) => BYTES_A_TURN,
+        }
     }
 
     /// The next piece that may be passed on; the error, once the site must not get the rest.
@@ -406,9 +424,10 @@ impl Prompting {
         incoming: &mut Incoming,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut is_over = false;
+        let mut has_ended = false;
         loop {
-            if is_over || incoming.is_end_stream() {
+            let is_over = has_ended || self.turns.left() == 0 && incoming.is_end_stream();
+            if is_over {
                 self.end();
             }
             if self.is_refused {
@@ -419,11 +438,13 @@ impl Prompting {
                 let frame = self.held.pop_front();
                 let bytes = frame.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
                 self.held_bytes -= bytes as u64;
-                if frame.is_some() || is_over || incoming.is_end_stream() {
+                if frame.is_some() || is_over {
                     return Poll::Ready(frame.map(Ok));
                 }
             }
-            match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+            let most = self.most_a_turn();
+            let next = self.turns.poll(cx, most, |cx| Pin::new(&mut *incoming).poll_frame(cx));
+            match ready!(next) {
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
                         self.held_bytes += data.len() as u64;
@@ -432,7 +453,7 @@ impl Prompting {
                     self.held.push_back(frame);
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => is_over = true,
+                None => has_ended = true,
             }
         }
     }

@@ -50,6 +50,13 @@ impl<'a> Document<'a> {
                 self.fault(at, what, format!("write {date}, without quotation marks"));
                 continue;
             }
+            if error.message().starts_with("duplicate key") {
+                let line = self.text[self.line_starts[self.line(at) - 1]..].lines().next();
+                let key = line.unwrap_or("").split(['=', '#']).next().unwrap_or("").trim();
+                let fix = "keep one of the two, with what stands in both";
+                self.fault(at, format!("{key} stands here a second time"), fix);
+                continue;
+            }
             let what = error.message().replace('\n', ", ");
             self.fault(at, what, "correct the line; the rest of the file is TOML, https://toml.io");
         }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock: whoever asks says what the time is.
 
+mod slips;
 mod week;
 
 pub use week::{WeekMinute, WeekTimes};
@@ -10,6 +11,7 @@ use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
+use slips::slip;
 use thiserror::Error;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
@@ -42,8 +44,22 @@ pub enum TimeError {
     Nearly {
         /// What was given.
         text: String,
-        /// The word that it is most like.
-        nearest: &'static str,
+        /// The word that it is most like, or the day as it has to be written.
+        nearest: String,
+    },
+    /// A date that the calendar does not have.
+    #[error("there is no {day} in the calendar")]
+    NoSuchDay {
+        /// What was given.
+        day: String,
+    },
+    /// What is to be looked back on has not come.
+    #[error("\"{text}\" ({from}) has not come yet: nothing is recorded from then on")]
+    Ahead {
+        /// What was given.
+        text: String,
+        /// When that is.
+        from: String,
     },
     /// `end of term` where the policy gives no term that has not ended.
     #[error("\"end of term\" is not known: the policy has no term that ends later; give a date")]
@@ -206,12 +222,7 @@ impl SchoolClock {
             .or_else(|| parse_time(&lower).map(|time| self.instant(today.to_datetime(time))))
             .or_else(|| self.weekday_moment(&lower, now, of_day))
             .or_else(|| self.moved(now, &lower, 1))
-            .ok_or_else(|| match nearest_word(&lower) {
-                Some(nearest) => {
-                    TimeError::Nearly { text: text.chars().take(60).collect(), nearest }
-                }
-                None => not_understood(text, "time", MOMENT),
-            })
+            .ok_or_else(|| slip(text, &lower).unwrap_or_else(|| not_understood(text, "time", MOMENT)))
     }
 
     /// As [`SchoolClock::moment`], but a weekday with a time is the next such on a school day, and
@@ -297,11 +308,19 @@ impl SchoolClock {
                     });
                 from.map(|from| (from, now))
             })
-            .filter(|(from, until)| from <= until)
             .ok_or_else(|| {
                 let example =
                     "\"2026-01-05\", \"2h\", \"yesterday\", \"last week\" or \"this term\"";
-                not_understood(text, "past time or range", example)
+                // Of the words for a time most lie ahead.
+                let slip = slip(text, &lower).filter(|_| lower.starts_with(|c: char| c.is_ascii_digit()));
+                slip.unwrap_or_else(|| not_understood(text, "past time or range", example))
+            })
+            .and_then(|(from, until)| match from <= until {
+                true => Ok((from, until)),
+                false => {
+                    let text = text.trim().chars().take(60).collect();
+                    Err(TimeError::Ahead { text, from: self.show(from) })
+                }
             })
     }
 
@@ -482,15 +501,6 @@ fn parse_term(text: &str) -> Result<(Date, Date), TimeError> {
 
 fn not_understood(text: &str, what: &'static str, example: &'static str) -> TimeError {
     TimeError::NotUnderstood { text: text.chars().take(60).collect(), what, example }
-}
-
-/// The word for a moment that a text is most like: one that begins as it does, with a length within
-/// two letters of it.
-fn nearest_word(lower: &str) -> Option<&'static str> {
-    let alike = |word: &str| word.chars().zip(lower.chars()).take_while(|(a, b)| a == b).count();
-    let words = MOMENT_WORDS.iter().chain(&WEEKDAYS).copied();
-    let near = words.filter(|word| alike(word) >= 2 && word.len().abs_diff(lower.len()) <= 2);
-    near.max_by_key(|word| alike(word))
 }
 
 fn minute_of_week(civil: DateTime) -> u16 {

@@ -57,7 +57,8 @@ pub(crate) enum AlertsCommand {
     /// Say what came of an alert; it is closed, but with `watching`
     #[command(before_help = "Examples:
   schoolgate alerts review A-0012 --outcome spoken --note \"Spoke to Sam with Mr Fenn\"
-  schoolgate alerts review A-0013 --outcome false-alarm")]
+  schoolgate alerts review A-0013 --outcome false-alarm
+  schoolgate alerts review A-0013 --outcome spoken --correct --note \"Closed the wrong one; spoke to Sam\"")]
     Review {
         /// The alert's number
         alert: String,
@@ -67,6 +68,9 @@ pub(crate) enum AlertsCommand {
         /// What was done, in your words; kept apart, and erased with the alert's name
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
+        /// Correct what was said of a closed alert; both stay in its history. Needs --note
+        #[arg(long, requires = "note")]
+        correct: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -113,7 +117,7 @@ pub(crate) enum CaseCommand {
         #[arg(long)]
         reason: String,
         /// How to write it; as the file's name ends when not given, else CSV
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, ignore_case = true)]
         format: Option<CaseFormat>,
         /// Into this new file, which nobody else on this machine can read
         #[arg(short, long, value_name = "FILE")]
@@ -124,10 +128,10 @@ pub(crate) enum CaseCommand {
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
-    Severity::from_word(text).ok_or_else(|| "use one of: urgent, high, routine".to_owned())
+    Severity::from_word(&text.to_lowercase()).ok_or_else(|| "use one of: urgent, high, routine".to_owned())
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
     let known = Outcome::ALL.map(Outcome::as_str).join(", ");
-    Outcome::from_word(text).ok_or_else(|| format!("use one of: {known}"))
+    Outcome::from_word(&text.to_lowercase()).ok_or_else(|| format!("use one of: {known}"))
 }

@@ -28,7 +28,7 @@ pub(crate) enum CaCommand {
         #[arg(short, long, value_name = "FOLDER", default_value = ".")]
         output: PathBuf,
         /// Which files
-        #[arg(long, value_enum, default_value_t = CaFormat::All)]
+        #[arg(long, value_enum, ignore_case = true, default_value_t = CaFormat::All)]
         format: CaFormat,
         /// Overwrite files that are there
         #[arg(long)]

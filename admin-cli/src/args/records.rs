@@ -207,10 +207,10 @@ pub(crate) enum ReportCommand {
   schoolgate report weekly --names --reason \"to talk to two form tutors\"")]
     Weekly {
         /// For whom
-        #[arg(long = "for", value_enum, default_value_t = Reader::Dsl)]
+        #[arg(long = "for", value_enum, ignore_case = true, default_value_t = Reader::Dsl)]
         reader: Reader,
         /// File format; that of the file's ending when not given, else Markdown
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, ignore_case = true)]
         format: Option<ReportFormat>,
         /// The range; last week (Monday to Sunday) when not given
         #[arg(long, value_name = "WHEN")]
@@ -247,7 +247,7 @@ pub(crate) enum ReportCommand {
   schoolgate report changes --since \"this term\" -o changes.html")]
     Changes {
         /// File format; that of the file's ending when not given, else Markdown
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, ignore_case = true)]
         format: Option<ReportFormat>,
         /// Only changes since; all when not given
         #[arg(long, value_name = "WHEN")]
@@ -269,7 +269,7 @@ pub(crate) enum ReportCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
         /// File format; that of the file's ending when not given, else Markdown
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, ignore_case = true)]
         format: Option<ReportFormat>,
         /// Write to this file instead of standard output: .pdf, .html, .csv, .json, .md or .txt
         #[arg(short, long, value_name = "FILE")]

@@ -152,6 +152,8 @@ async fn accesses(school: &School, name: &str) -> Result<Vec<AccessRow>, Failure
         rows.extend(page.rows);
         after = page.next;
         if after.is_none() {
+            // Each worker has a journal of its own: requests of the same moment are stored in any order.
+            rows.sort_by_key(|row| (row.at, row.id));
             return Ok(rows);
         }
     }
@@ -202,7 +204,7 @@ fn users_table(user: Option<&UserRow>, clock: &SchoolClock) -> Table {
             user.level.clone().unwrap_or_default(),
             user.groups.join(", "),
             clock.show(user.created_at),
-            user.banned_until.map(|until| clock.show(until)).unwrap_or_default(),
+            user.banned_until.map(|until| clock.show_end(until)).unwrap_or_default(),
             if user.has_password { "yes" } else { "no" }.to_owned(),
         ]
     };

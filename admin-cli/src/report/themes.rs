@@ -24,6 +24,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Weeks before, whose middle a week is held against.
 const WEEKS_BEFORE: usize = 6;
 
+/// Most alerts named of one person.
+const MOST_ALERTS: usize = 3;
+
 /// Most people shown.
 const MOST_PUPILS: usize = 5;
 
@@ -63,6 +66,8 @@ pub(crate) struct Pupil {
     pub(crate) episodes: u64,
     pub(crate) themes: Vec<String>,
     pub(crate) urgent: bool,
+    /// Numbers of the week's alerts about the person: by these two of the same initials are told apart.
+    pub(crate) alerts: Vec<String>,
 }
 
 /// All of it.
@@ -100,7 +105,7 @@ impl Themes {
             None => Vec::new(),
         };
         let now = weeks.first().cloned().flatten().unwrap_or_default();
-        let (pupils, pupils_in_all) = pupils(snapshot, &now);
+        let (pupils, pupils_in_all) = pupils(snapshot, &now, &alerts);
         let of_week = |alert: &&Alert| range.0 <= alert.raised_at && alert.raised_at < range.1;
         let mut times: Vec<i64> =
             alerts.iter().filter(of_week).filter_map(Alert::time_to_review_ms).collect();
@@ -187,9 +192,10 @@ impl Themes {
                     if pupil.urgent { ", urgent" } else { "" }
                 ),
                 themes.join(", "),
+                listed(&pupil.alerts),
             ]
         };
-        let headings = ["Who", "Year", "Known by", "Episodes", "Themes"];
+        let headings = ["Who", "Year", "Known by", "Episodes", "Themes", "Alerts"];
         let table = (!self.pupils.is_empty())
             .then(|| Table::new(&headings, self.pupils.iter().map(cells).collect()));
         Section { heading: "Pupils".to_owned(), sentences, table }
@@ -263,8 +269,17 @@ fn median(mut counts: Vec<u64>) -> Option<u64> {
     }
 }
 
+/// The first numbers of alerts, and how many more there are.
+fn listed(alerts: &[String]) -> String {
+    let first = alerts.iter().take(MOST_ALERTS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match alerts.len().saturating_sub(MOST_ALERTS) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// Those to be shown, and how many there are in all.
-fn pupils(snapshot: &Snapshot, episodes: &[Episode]) -> (Vec<Pupil>, usize) {
+fn pupils(snapshot: &Snapshot, episodes: &[Episode], alerts: &[Alert]) -> (Vec<Pupil>, usize) {
     let mut people: BTreeMap<&Person, Vec<&Episode>> = BTreeMap::new();
     for episode in episodes {
         people.entry(&episode.person).or_default().push(episode);
@@ -286,6 +301,11 @@ fn pupils(snapshot: &Snapshot, episodes: &[Episode]) -> (Vec<Pupil>, usize) {
                 episodes: episodes.len() as u64,
                 themes: themes.into_iter().map(str::to_owned).collect(),
                 urgent: episodes.iter().any(|episode| episode.severity == Severity::Urgent),
+                alerts: alerts
+                    .iter()
+                    .filter(|alert| episodes.iter().any(|episode| episode.key == alert.episode))
+                    .map(|alert| alert.id.to_string())
+                    .collect(),
             }
         })
         .filter(|it| it.urgent || it.episodes >= MANY_EPISODES || it.themes.len() >= MANY_THEMES)
@@ -314,6 +334,14 @@ mod tests {
         for (episodes, median, expected) in cases {
             assert_eq!(stands_out(episodes, median), expected, "{episodes} beside {median}");
         }
+    }
+
+    #[test]
+    fn of_many_alerts_the_first_are_named() {
+        let all: Vec<String> = (1..6).map(|id| format!("A-000{id}")).collect();
+        assert_eq!(listed(&[]), "");
+        assert_eq!(listed(&all[..3]), "A-0001, A-0002, A-0003");
+        assert_eq!(listed(&all), "A-0001, A-0002, A-0003 and 2 more");
     }
 
     #[test]

@@ -313,6 +313,8 @@ impl Alerts {
                     outcome: *outcome,
                 });
                 alert.known_until = Some(alert.seen_last.unwrap_or(look(*read)));
+                // A correction may say that it is not done with.
+                alert.closed = alert.closed.filter(|_| outcome.closes());
                 // Who says what came of it has seen it.
                 alert.seen.get_or_insert_with(|| (entry.actor.clone(), entry.at));
                 alert.seen_last = Some(look(*read));

@@ -464,3 +464,71 @@ async fn the_last_bytes_do_not_wait_for_more_of_which_there_is_none() {
     };
     LocalSet::new().run_until(all).await;
 }
+
+/// What always has more to say and takes all that it is told, whose bytes take long to read.
+#[derive(Default)]
+struct Talker {
+    said: usize,
+    heard: usize,
+}
+
+impl End for Talker {
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+
+    fn came(&mut self, _: &io::Result<usize>) {}
+    fn went(&mut self, _: &io::Result<usize>) {}
+
+    fn bytes_a_turn(&self) -> usize {
+        100
+    }
+}
+
+impl AsyncRead for Talker {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Not in whole turns.
+        let count = buffer.remaining().min(70);
+        buffer.put_slice(&[b'a'; 70][..count]);
+        self.said += count;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Talker {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.heard += bytes.len();
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn who_is_read_along_gives_others_their_turn_after_little() {
+    let pump = Pump::new(1);
+    let (mut a, mut b) = (Talker::default(), Talker::default());
+    let mut moving = Box::pin(both_ways(&pump, &mut a, &mut b));
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    for _ in 0..3 {
+        assert!(moving.as_mut().poll(&mut cx).is_pending());
+    }
+    drop(moving);
+    // Two reads a turn: what is over a turn is less than a turn.
+    assert_eq!((a.said, b.said), (3 * 140, 3 * 140));
+    assert_eq!((a.heard, b.heard), (b.said, a.said));
+}

@@ -144,15 +144,16 @@ fn words(roles: &[Role]) -> String {
     roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// `30 seconds`, `15 minutes`, `8 hours`, `1 day` in milliseconds.
+/// `30 seconds`, `15 minutes`, `8 hours`, `1 day`, also `30s`, `15 min`, `8h`, `1d`, in milliseconds.
 fn span_ms(text: &str) -> Option<i64> {
-    let (amount, unit) = text.trim().split_once(' ')?;
+    let text = text.trim();
+    let (amount, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let amount = amount.parse::<i64>().ok().filter(|amount| (1..=100_000).contains(amount))?;
     let unit = match unit.trim() {
-        "second" | "seconds" => SECOND_MS,
-        "minute" | "minutes" => MINUTE_MS,
-        "hour" | "hours" => HOUR_MS,
-        "day" | "days" => 24 * HOUR_MS,
+        "s" | "second" | "seconds" => SECOND_MS,
+        "m" | "min" | "minute" | "minutes" => MINUTE_MS,
+        "h" | "hour" | "hours" => HOUR_MS,
+        "d" | "day" | "days" => 24 * HOUR_MS,
         _ => return None,
     };
     Some(amount * unit)

@@ -196,6 +196,30 @@ fn a_slip_in_a_word_for_a_time_is_told_the_word() {
 }
 
 #[test]
+fn a_date_that_is_none_or_is_written_in_another_way_is_told_so() {
+    let clock = london(&[]);
+    let now = at("2026-11-22T15:20:00Z");
+    let moment = |text| clock.moment(text, now, true).unwrap_err().to_string();
+    let range = |text| clock.range(text, now).unwrap_err().to_string();
+    for (text, told) in [
+        ("2026-02-30", "there is no 2026-02-30 in the calendar"),
+        ("2026-02-30 14:00", "there is no 2026-02-30 in the calendar"),
+        ("30.2.2026", "there is no 30.2.2026 in the calendar"),
+        ("26/11/2026", "\"26/11/2026\" is no time; did you mean \"2026-11-26\"?"),
+        ("1-2-2026", "\"1-2-2026\" is no time; did you mean \"2026-02-01\"?"),
+        (" 26.11.2026 ", "\"26.11.2026\" is no time; did you mean \"2026-11-26\"?"),
+    ] {
+        assert_eq!((moment(text), range(text)), (told.to_owned(), told.to_owned()), "{text}");
+    }
+    for text in ["2026-11-26 99:00", "26.11.26", "26.11.2026.1", "a.b.cdef", "1.999.2026"] {
+        assert!(moment(text).contains("write it like"), "{text}: {}", moment(text));
+    }
+    let ahead = "\"2027-01-05\" (Tue 5 Jan 2027 00:00 GMT) has not come yet";
+    assert!(range("2027-01-05").starts_with(ahead), "{}", range("2027-01-05"));
+    assert!(range("tomorow").contains("past time or range"), "it lies ahead");
+}
+
+#[test]
 fn three_days_keep_the_time_of_day_across_a_clock_change() {
     let clock = london(&[]);
     let before = at("2026-10-24T09:00:00Z");

@@ -38,6 +38,8 @@ fn each_key_is_read() {
     };
     assert_eq!(read, expected);
     assert_eq!(read.escalate_after(Severity::Routine), None);
+    let short = rules("escalate_after = { urgent = \"90s\", high = \"8 h\" }");
+    assert_eq!(short.escalate_after_ms, [None, Some(8 * 3_600_000), Some(90_000)]);
 }
 
 #[test]
@@ -52,6 +54,8 @@ fn faults_say_what_and_what_to_do() {
         ("escalate_after = { urgent = \"2 days\" }", "10 seconds to 1 day", "15 minutes"),
         ("escalate_after = { urgent = \"9 seconds\" }", "10 seconds to 1 day", "15 minutes"),
         ("escalate_after = { high = \"soon\" }", "1 hour to 7 days", "write it like"),
+        ("escalate_after = { high = \"8\" }", "1 hour to 7 days", "write it like"),
+        ("high_after = 3\n[alerts]", "[alerts] stands here a second time", "keep one of the two"),
         ("high_after = 0", "1 to 20", "high_after = 2"),
         ("routine_after = 51", "1 to 50", "routine_after = 5"),
         ("names_in_mail = \"no\"", "names_in_mail", "names_in_mail = false"),

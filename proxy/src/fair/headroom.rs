@@ -1,0 +1,73 @@
+//! Whether others on the machine want the processor that a worker runs on.
+//!
+//! Who has used up what the kernel gives a thread waits for everybody else, milliseconds at a time, whatever has come
+//! meanwhile. Who rests in between runs as soon as something comes. So where a processor is wanted by others too, a
+//! worker leaves some of it to them while all that waits is of clients who have used up their allowance.
+
+use std::time::{Duration, Instant};
+
+/// Time without the processor, in one round, from which on somebody else had it.
+const TAKEN: Duration = Duration::from_micros(500);
+
+/// How long it is wanted after that. Finding out that it still is costs a wait.
+const WANTED: Duration = Duration::from_secs(5);
+
+/// What is known of a worker's processor.
+#[derive(Default)]
+pub(super) struct Headroom {
+    wanted_until: Option<Instant>,
+}
+
+impl Headroom {
+    /// A processor that is wanted until then, whoever has it.
+    #[cfg(test)]
+    pub(super) fn wanted_until(until: Instant) -> Self {
+        Self { wanted_until: Some(until) }
+    }
+
+    /// Takes note of a round that ended now: how long it took, and for how much of that the worker had the
+    /// processor. Says whether to rest before the next.
+    pub(super) fn is_wanted(&mut self, now: Instant, took: Duration, ran: Duration) -> bool {
+        if took.saturating_sub(ran) >= TAKEN {
+            self.wanted_until = Some(now + WANTED);
+        }
+        self.wanted_until.is_some_and(|until| now < until)
+    }
+}
+
+/// The time for which this thread has had a processor.
+pub(super) fn ran() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_that_others_had_is_wanted_for_a_while() {
+        let (began, ms) = (Instant::now(), Duration::from_millis);
+        let mut headroom = Headroom::default();
+        let mut look = |at, took, ran| headroom.is_wanted(began + ms(at), ms(took), ms(ran));
+        assert!(!look(0, 3, 3), "a long round is no wait");
+        assert!(look(10, 4, 3));
+        assert!(look(5_009, 1, 1));
+        assert!(!look(5_010, 1, 1));
+        assert!(look(6_000, 9, 0));
+        assert!(look(10_000, 4, 2), "and longer, where it goes on");
+        assert!(look(14_999, 1, 2), "clocks differ by a little");
+        assert!(!look(15_000, 0, 0));
+    }
+
+    #[test]
+    fn a_thread_runs_while_it_works_and_not_while_it_sleeps() {
+        let before = ran();
+        std::thread::sleep(Duration::from_millis(50));
+        let rested = ran() - before;
+        while ran() - before < Duration::from_millis(20) {
+            std::hint::spin_loop();
+        }
+        assert!(rested < Duration::from_millis(20), "{rested:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Packs what words weigh (`src/theme/weights/en.tsv`) into the table that is part of the program.
+//! Packs what words weigh (`src/theme/weights/words.tsv`) into the table that is part of the program.
 
 #[path = "src/theme/weights/table.rs"]
 mod table;
@@ -8,7 +8,7 @@ mod table;
     reason = "a build script reads files; the crate itself does not"
 )]
 fn main() {
-    const SOURCE: &str = "src/theme/weights/en.tsv";
+    const SOURCE: &str = "src/theme/weights/words.tsv";
     println!("cargo:rerun-if-changed={SOURCE}");
     println!("cargo:rerun-if-changed=src/theme/weights/table.rs");
     println!("cargo:rerun-if-changed=build.rs");

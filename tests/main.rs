@@ -34,6 +34,7 @@ mod learned;
 mod live;
 mod log_full;
 mod log_troubles;
+mod long_prompts;
 mod long_searches;
 mod machine_file;
 mod page_words;

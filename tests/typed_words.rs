@@ -38,7 +38,7 @@ fn signs(record: &Value) -> String {
 }
 
 /// Sends a body in pieces, as a body of known length or in chunks.
-fn post(
+pub(crate) fn post(
     daemon: &Daemon,
     from: IpAddr,
     host: &str,
@@ -84,7 +84,7 @@ pub(crate) fn prompt(words: &str) -> String {
     message.to_string()
 }
 
-const JSON: &str = "Content-Type: application/json\r\n";
+pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 
 #[test]
 fn a_search_is_refused_watched_for_or_passed_by_theme_and_level() {

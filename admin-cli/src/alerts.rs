@@ -188,7 +188,13 @@ impl Reviewing<'_> {
                 .fix("keep the long account in the school's own records, and name it here"));
         }
         if self.correct && note.is_none() {
-            return Err(Failure::usage("a correction needs a note").fix("say in --note what was wrong"));
+            return Err(
+                Failure::usage("a correction needs a note").fix("say in --note what was wrong")
+            );
+        }
+        if self.correct && !is_whole(school, id).await? {
+            return Err(Failure::usage(format!("{id} is closed, and whom it was about is erased"))
+                .fix("nothing more can be said of it; keep what there is to say in the school's own records"));
         }
         let private = note.map(|note| Private::Note(note.to_owned()));
         let read = read_until(school, id).await;
@@ -235,7 +241,8 @@ async fn handle(
     change: &ChangeArgs,
 ) -> Result<(), Failure> {
     let Some(mut store) = store(school).await? else { return Err(no_such(id)) };
-    let check = |alerts: &Alerts| match alerts.get(id) {
+    let check = |alerts: &Alerts| {
+        match alerts.get(id) {
         None => Err(no_such(id)),
         Some(alert) => match (alert.is_open(), on) {
             (true, On::Open) | (false, On::Closed) => Ok(()),
@@ -246,6 +253,7 @@ async fn handle(
             (true, On::Closed) => Err(Failure::usage(format!("{id} is open: there is nothing to correct"))
                 .fix("review it without --correct")),
         },
+    }
     };
     if change.dry_run {
         return check(store.alerts().await.map_err(Failure::fault)?);
@@ -278,6 +286,16 @@ async fn read_until(school: &School, id: AlertId) -> Option<Position> {
     let day = store.alerts().await.ok()?.get(id)?.day.parse().ok()?;
     let mut log = log::open(school).await.ok()?;
     stored_until(&mut log, day).await.ok()?
+}
+
+/// Whether it is still known whom an alert is about; also of what is no alert, which is told elsewhere.
+async fn is_whole(school: &School, id: AlertId) -> Result<bool, Failure> {
+    let Some(mut store) = store(school).await? else { return Ok(true) };
+    let alert = store.alerts().await.map_err(Failure::fault)?.get(id).cloned();
+    match alert {
+        Some(alert) => Ok(about(&mut store, &alert).await?.is_some()),
+        None => Ok(true),
+    }
 }
 
 /// Whom an alert is about; `None`: that was erased.

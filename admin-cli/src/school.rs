@@ -403,7 +403,9 @@ pub(crate) fn from_time_error(error: TimeError) -> Failure {
         TimeError::Nearly { .. } | TimeError::NoSuchDay { .. } | TimeError::NoTerm => {
             failure.fix(TIME_FIX)
         }
-        TimeError::Ahead { .. } => failure.fix("give a time that has passed, such as yesterday or 2h"),
+        TimeError::Ahead { .. } => {
+            failure.fix("give a time that has passed, such as yesterday or 2h")
+        }
     }
 }
 

@@ -27,7 +27,7 @@ struct Options {
     #[arg(long, value_name = "FOLDER", default_value = "rules/defaults/lines")]
     lines: PathBuf,
     /// The table that is written
-    #[arg(long, value_name = "FILE", default_value = "categorizer/src/theme/weights/en.tsv")]
+    #[arg(long, value_name = "FILE", default_value = "categorizer/src/theme/weights/words.tsv")]
     out: PathBuf,
     /// Learn from the other files only, say what is found of these, and write nothing
     #[arg(long, value_name = "FILES", value_delimiter = ',')]

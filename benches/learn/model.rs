@@ -13,7 +13,7 @@ pub(crate) struct Learning {
     #[arg(long, default_value_t = 3)]
     fewest: u32,
     /// Names that are kept, beside all words
-    #[arg(long, default_value_t = 30_000)]
+    #[arg(long, default_value_t = 45_000)]
     most: usize,
     /// How cheap large weights are
     #[arg(long, default_value_t = 100.0)]

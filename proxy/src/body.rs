@@ -509,7 +509,12 @@ impl HttpBody for Ask {
         let mut frame = match prompting {
             None => ready!(Pin::new(&mut *incoming).poll_frame(cx)),
             Some(prompting) => {
-                let frame = ready!(prompting.poll_frame(incoming, cx));
+                let polled = prompting.poll_frame(incoming, cx);
+                if prompting.takes_what_came() {
+                    // Somebody is sending, though what came is kept back.
+                    live.wait_at_most(*idle_ms);
+                }
+                let frame = ready!(polled);
                 if let Some(refused) = prompting.refused() {
                     *progress.refused.borrow_mut() = Some(refused);
                     return Poll::Ready(frame);

@@ -1,8 +1,8 @@
 //! One end of a tunnel whose bytes may be read on their way: what comes from it is looked at before anybody gets it.
 
 use crate::messages::{Messages, Refused};
-use crate::{pump, typed};
 use crate::wire::Wire;
+use crate::{pump, typed};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;

@@ -355,6 +355,8 @@ pub(crate) struct Prompting {
     is_refused: bool,
     /// What the client is told.
     refused: Option<(Ruling, Arrival)>,
+    /// Whether something came since somebody asked.
+    has_come: bool,
 }
 
 /// How a body is coded (`Content-Encoding`).
@@ -396,12 +398,18 @@ impl Prompting {
             unjudged: 0,
             is_refused: false,
             refused: None,
+            has_come: false,
         }))
     }
 
     /// Whether something came that was not passed on.
     pub(crate) fn holds(&self) -> bool {
         !self.held.is_empty() || self.turns.left() > 0
+    }
+
+    /// Whether something came, passed on or not, since this was last asked.
+    pub(crate) fn takes_what_came(&mut self) -> bool {
+        std::mem::take(&mut self.has_come)
     }
 
     /// Bytes of it.
@@ -446,6 +454,7 @@ impl Prompting {
             let next = self.turns.poll(cx, most, |cx| Pin::new(&mut *incoming).poll_frame(cx));
             match ready!(next) {
                 Some(Ok(frame)) => {
+                    self.has_come = true;
                     if let Some(data) = frame.data_ref() {
                         self.held_bytes += data.len() as u64;
                         self.take(data);

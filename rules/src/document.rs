@@ -52,7 +52,15 @@ impl<'a> Document<'a> {
             }
             if error.message().starts_with("duplicate key") {
                 let line = self.text[self.line_starts[self.line(at) - 1]..].lines().next();
-                let key = line.unwrap_or("").split(['=', '#']).next().unwrap_or("").trim();
+                let line = line.unwrap_or("").trim();
+                let key = match line.starts_with('[') {
+                    true => {
+                        line.split_inclusive(']').take_while(|part| part.contains(']')).collect()
+                    }
+                    false => {
+                        error.span().map_or_else(String::new, |it| self.quote(it.start, it.end))
+                    }
+                };
                 let fix = "keep one of the two, with what stands in both";
                 self.fault(at, format!("{key} stands here a second time"), fix);
                 continue;

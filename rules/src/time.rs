@@ -222,7 +222,9 @@ impl SchoolClock {
             .or_else(|| parse_time(&lower).map(|time| self.instant(today.to_datetime(time))))
             .or_else(|| self.weekday_moment(&lower, now, of_day))
             .or_else(|| self.moved(now, &lower, 1))
-            .ok_or_else(|| slip(text, &lower).unwrap_or_else(|| not_understood(text, "time", MOMENT)))
+            .ok_or_else(|| {
+                slip(text, &lower).unwrap_or_else(|| not_understood(text, "time", MOMENT))
+            })
     }
 
     /// As [`SchoolClock::moment`], but a weekday with a time is the next such on a school day, and
@@ -312,10 +314,11 @@ impl SchoolClock {
                 let example =
                     "\"2026-01-05\", \"2h\", \"yesterday\", \"last week\" or \"this term\"";
                 // Of the words for a time most lie ahead.
-                let slip = slip(text, &lower).filter(|_| lower.starts_with(|c: char| c.is_ascii_digit()));
+                let slip =
+                    slip(text, &lower).filter(|_| lower.starts_with(|c: char| c.is_ascii_digit()));
                 slip.unwrap_or_else(|| not_understood(text, "past time or range", example))
             })
-            .and_then(|(from, until)| match from <= until {
+            .and_then(|(from, until)| match from <= until && from <= now {
                 true => Ok((from, until)),
                 false => {
                     let text = text.trim().chars().take(60).collect();

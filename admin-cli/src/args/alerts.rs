@@ -128,7 +128,8 @@ pub(crate) enum CaseCommand {
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
-    Severity::from_word(&text.to_lowercase()).ok_or_else(|| "use one of: urgent, high, routine".to_owned())
+    Severity::from_word(&text.to_lowercase())
+        .ok_or_else(|| "use one of: urgent, high, routine".to_owned())
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {

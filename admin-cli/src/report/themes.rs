@@ -12,7 +12,7 @@ use crate::report::whole_days;
 use crate::school::School;
 use ledger::alerts::Alert;
 use ledger::alerts::watch::episodes_of;
-use ledger::episodes::{Confidence, Episode, Person, theme_title};
+use ledger::episodes::{Confidence, Episode, EpisodeKey, Person, theme_title};
 use ledger::query::AccessLog;
 use proxy::snapshot::Snapshot;
 use rules::alert::Severity;
@@ -269,6 +269,14 @@ fn median(mut counts: Vec<u64>) -> Option<u64> {
     }
 }
 
+/// Whether an alert is of an episode: read again, that may begin with another record.
+fn is_of(alert: &Alert, episode: &Episode) -> bool {
+    let EpisodeKey { first, theme } = &alert.episode;
+    let is_first = |id| *first == id;
+    *theme == episode.key.theme
+        && (is_first(episode.key.first) || episode.records.iter().any(|(_, id)| is_first(*id)))
+}
+
 /// The first numbers of alerts, and how many more there are.
 fn listed(alerts: &[String]) -> String {
     let first = alerts.iter().take(MOST_ALERTS).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -303,7 +311,7 @@ fn pupils(snapshot: &Snapshot, episodes: &[Episode], alerts: &[Alert]) -> (Vec<P
                 urgent: episodes.iter().any(|episode| episode.severity == Severity::Urgent),
                 alerts: alerts
                     .iter()
-                    .filter(|alert| episodes.iter().any(|episode| episode.key == alert.episode))
+                    .filter(|alert| episodes.iter().any(|episode| is_of(alert, episode)))
                     .map(|alert| alert.id.to_string())
                     .collect(),
             }

@@ -6,7 +6,7 @@
 //! for or against, within bounds: so much speaks for a theme that a text is of it by this alone, and never so much
 //! against that a phrase of 150 points or more is not enough. See `docs/adr/0023-learned-weights.md`.
 //!
-//! English alone was learned: a window of words of which half are not known is not weighed.
+//! English was learned, and some of five other languages: a window of words of which half are not known is not weighed.
 
 mod features;
 mod table;
@@ -354,16 +354,29 @@ mod tests {
     }
 
     #[test]
-    fn other_languages_are_not_weighed() {
+    fn languages_that_no_line_is_of_are_not_weighed() {
         for text in [
             "",
-            "gdzie jest najblizsza biblioteka szkolna",
-            "Ymhle mae'r llyfrgell agosaf",
+            "kur yra artimiausia mokyklos biblioteka",
+            "kje se nahaja najbližja knjižnica",
             "图书馆在哪里",
             "你好 今天 怎么样 lol",
-            "كيف حالك اليوم homework",
+            "அருகிலுள்ள நூலகம் எங்கே homework",
         ] {
             assert_eq!(points(text), NOTHING, "{text}");
+        }
+    }
+
+    #[test]
+    fn languages_that_lines_are_of_are_weighed() {
+        for text in [
+            "gdzie jest najblizsza biblioteka szkolna",
+            "ble mae'r llyfrgell yn yr ysgol",
+            "unde este biblioteca scolii",
+            "library kahan hai school ki",
+            "وين المكتبة في المدرسة",
+        ] {
+            assert_ne!(points(text), NOTHING, "{text}");
         }
     }
 

@@ -312,9 +312,12 @@ impl Alerts {
                     by: entry.actor.clone(),
                     outcome: *outcome,
                 });
+                if alert.closed.is_some() {
+                    // A correction: of what came since it was closed nobody knows by it. It may say that it is not done with.
+                    alert.closed = alert.closed.filter(|_| outcome.closes());
+                    return;
+                }
                 alert.known_until = Some(alert.seen_last.unwrap_or(look(*read)));
-                // A correction may say that it is not done with.
-                alert.closed = alert.closed.filter(|_| outcome.closes());
                 // Who says what came of it has seen it.
                 alert.seen.get_or_insert_with(|| (entry.actor.clone(), entry.at));
                 alert.seen_last = Some(look(*read));

@@ -269,3 +269,27 @@ async fn what_the_change_log_says_of_alerts_is_compared_with_them() {
     drop(other);
     assert!(problems(state).await[0].contains("they are not what entry 0 of the change log says"));
 }
+
+#[tokio::test]
+async fn a_correction_makes_known_nothing_that_came_since_the_look_before_it_was_closed() {
+    let state = tempfile::tempdir().unwrap();
+    let mut store = with_one(state.path()).await;
+    let alert = AlertId(1);
+    let said = |outcome| AlertEvent::Reviewed { alert, outcome, read: None, private: None };
+    append(&mut store, 20, vec![by("q.whitmore", AlertEvent::Seen { alert, read: None })]).await;
+    let closing = [said(Outcome::FalseAlarm), AlertEvent::Closed { alert }];
+    append(&mut store, 50, closing.map(|event| by("q.whitmore", event)).into()).await;
+    let now = UnixMillis(90);
+    let before = store.alerts().await.unwrap().get(alert).cloned().unwrap();
+    assert!(before.known(now).is_some_and(|it| it.at == UnixMillis(20) && it.is_false_alarm));
+    append(&mut store, 60, vec![by("q.whitmore", said(Outcome::Spoken))]).await;
+    let after = store.alerts().await.unwrap().get(alert).cloned().unwrap();
+    assert_eq!(
+        (after.state(), after.closed, after.seen_last),
+        ("closed", before.closed, before.seen_last)
+    );
+    assert!(after.known(now).is_some_and(|it| it.at == UnixMillis(20) && !it.is_false_alarm));
+    append(&mut store, 70, vec![by("q.whitmore", said(Outcome::Watching))]).await;
+    let after = store.alerts().await.unwrap().get(alert).cloned().unwrap();
+    assert_eq!((after.state(), after.known(now)), ("watched", None));
+}

@@ -162,7 +162,7 @@ fn every_fault_is_told_at_its_line_with_what_to_do() {
         ("[[lists]]\nname = \"../x\"\ncategory = \"games\"\npath = \"x\"", 2, "cannot be a list's name", "letters"),
         ("[[lists]]\nname = \"a\"\ncategory = \"Games!\"\npath = \"x\"", 3, "cannot be a category", "lower-case"),
         ("state = 'x", 1, "invalid literal string", "give `'`"),
-        ("state = \"a\"\nstate = \"b\"", 2, "state stands here a second time", "keep one"),
+        ("state = \"a\"\nstate = \"b\"", 2, "duplicate key", "TOML"),
     ];
     let count = cases.len();
     for (text, line, what, fix) in cases {

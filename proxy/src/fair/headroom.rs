@@ -6,15 +6,21 @@
 
 use std::time::{Duration, Instant};
 
-/// Time without the processor, in one round, from which on somebody else had it.
-const TAKEN: Duration = Duration::from_micros(500);
+/// Over how much time, in rounds, it is looked at who had the processor.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// How long it is wanted after that. Finding out that it still is costs a wait.
+/// What others had of it, one part in so many, from which on they want it.
+const PART: u32 = 10;
+
+/// How long it is wanted after that. Finding out that it still is costs waits.
 const WANTED: Duration = Duration::from_secs(5);
 
-/// What is known of a worker's processor.
+/// What is known of a worker's processor. What a hypervisor or an interrupt takes counts as somebody's: it is missed all the same.
 #[derive(Default)]
 pub(super) struct Headroom {
+    /// Time in rounds since the last look, and what the worker had no processor for.
+    rounds: Duration,
+    without: Duration,
     wanted_until: Option<Instant>,
 }
 
@@ -22,14 +28,19 @@ impl Headroom {
     /// A processor that is wanted until then, whoever has it.
     #[cfg(test)]
     pub(super) fn wanted_until(until: Instant) -> Self {
-        Self { wanted_until: Some(until) }
+        Self { wanted_until: Some(until), ..Self::default() }
     }
 
     /// Takes note of a round that ended now: how long it took, and for how much of that the worker had the
-    /// processor. Says whether to rest before the next.
+    /// processor. Says whether others want it.
     pub(super) fn is_wanted(&mut self, now: Instant, took: Duration, ran: Duration) -> bool {
-        if took.saturating_sub(ran) >= TAKEN {
-            self.wanted_until = Some(now + WANTED);
+        self.rounds += took;
+        self.without += took.saturating_sub(ran);
+        if self.rounds >= LOOK {
+            if self.without >= self.rounds / PART {
+                self.wanted_until = Some(now + WANTED);
+            }
+            (self.rounds, self.without) = (Duration::ZERO, Duration::ZERO);
         }
         self.wanted_until.is_some_and(|until| now < until)
     }
@@ -46,16 +57,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_processor_that_others_had_is_wanted_for_a_while() {
+    fn a_processor_of_which_others_had_a_tenth_is_wanted_for_a_while() {
         let (began, ms) = (Instant::now(), Duration::from_millis);
         let mut headroom = Headroom::default();
         let mut look = |at, took, ran| headroom.is_wanted(began + ms(at), ms(took), ms(ran));
-        assert!(!look(0, 3, 3), "a long round is no wait");
-        assert!(look(10, 4, 3));
-        assert!(look(5_009, 1, 1));
-        assert!(!look(5_010, 1, 1));
-        assert!(look(6_000, 9, 0));
-        assert!(look(10_000, 4, 2), "and longer, where it goes on");
+        assert!(!look(0, 50, 50), "a long round is no wait");
+        assert!(!look(10, 49, 45), "not looked at yet");
+        assert!(!look(20, 1, 1), "4 of 50");
+        assert!(!look(30, 25, 21));
+        assert!(look(40, 25, 24), "5 of 50");
+        assert!(look(5_039, 1, 1));
+        assert!(!look(5_040, 1, 1));
+        assert!(look(6_000, 90, 0));
+        assert!(look(10_000, 60, 30), "and longer, where it goes on");
         assert!(look(14_999, 1, 2), "clocks differ by a little");
         assert!(!look(15_000, 0, 0));
     }

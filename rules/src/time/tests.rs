@@ -205,6 +205,8 @@ fn a_date_that_is_none_or_is_written_in_another_way_is_told_so() {
         ("2026-02-30", "there is no 2026-02-30 in the calendar"),
         ("2026-02-30 14:00", "there is no 2026-02-30 in the calendar"),
         ("30.2.2026", "there is no 30.2.2026 in the calendar"),
+        ("2026-01-05/2026-02-30", "there is no 2026-02-30 in the calendar"),
+        ("26.11.2026 14:00", "\"26.11.2026 14:00\" is no time; did you mean \"2026-11-26\"?"),
         ("26/11/2026", "\"26/11/2026\" is no time; did you mean \"2026-11-26\"?"),
         ("1-2-2026", "\"1-2-2026\" is no time; did you mean \"2026-02-01\"?"),
         (" 26.11.2026 ", "\"26.11.2026\" is no time; did you mean \"2026-11-26\"?"),
@@ -216,6 +218,8 @@ fn a_date_that_is_none_or_is_written_in_another_way_is_told_so() {
     }
     let ahead = "\"2027-01-05\" (Tue 5 Jan 2027 00:00 GMT) has not come yet";
     assert!(range("2027-01-05").starts_with(ahead), "{}", range("2027-01-05"));
+    let ahead = "\"2027-01-05/2027-01-09\" (Tue 5 Jan 2027 00:00 GMT) has not come yet";
+    assert!(range("2027-01-05/2027-01-09").starts_with(ahead));
     assert!(range("tomorow").contains("past time or range"), "it lies ahead");
 }
 

@@ -1,6 +1,6 @@
 //! What each word, pair of words and piece of a word weighs, as a table that is part of the program.
 //!
-//! The source is text that people can read (`en.tsv`), which `build.rs` turns into the table. Entries are known by
+//! The source is text that people can read (`words.tsv`), which `build.rs` turns into the table. Entries are known by
 //! 32-bit hashes of their names, in the order of these; `build.rs` refuses two names with one hash.
 
 /// Themes that are weighed.

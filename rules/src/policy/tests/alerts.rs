@@ -56,6 +56,12 @@ fn faults_say_what_and_what_to_do() {
         ("escalate_after = { high = \"soon\" }", "1 hour to 7 days", "write it like"),
         ("escalate_after = { high = \"8\" }", "1 hour to 7 days", "write it like"),
         ("high_after = 3\n[alerts]", "[alerts] stands here a second time", "keep one of the two"),
+        ("high_after = 3\nhigh_after = 4", "high_after stands here a second time", "keep one"),
+        (
+            "escalate_after = { high = \"8h\", high = \"9h\" }",
+            "high stands here a second",
+            "keep one",
+        ),
         ("high_after = 0", "1 to 20", "high_after = 2"),
         ("routine_after = 51", "1 to 50", "routine_after = 5"),
         ("names_in_mail = \"no\"", "names_in_mail", "names_in_mail = false"),

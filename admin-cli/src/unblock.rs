@@ -687,6 +687,8 @@ mod tests {
         let midnight = at("2027-03-01T00:00:00Z");
         assert_eq!(until_words(false, midnight, &clock), "review 28 Feb 2027");
         assert_eq!(until_words(false, at("2027-02-28T09:00:00Z"), &clock), "review 28 Feb 2027");
-        assert_eq!(until_words(true, midnight, &clock), "Mon 1 Mar 2027 00:00 GMT");
+        assert_eq!(until_words(true, midnight, &clock), "the end of Sun 28 Feb 2027");
+        let morning = at("2027-03-01T09:00:00Z");
+        assert_eq!(until_words(true, morning, &clock), "Mon 1 Mar 2027 09:00 GMT");
     }
 }

@@ -235,6 +235,11 @@ fn where_a_power_cut_took_the_rows_that_an_alert_was_closed_by_what_has_their_pl
     assert_eq!(wait(look(state, at(7))), 1);
     look_and_close(state, 1, Some(read), Outcome::Spoken, at(60));
     assert_eq!(wait(look(state, at(7))), 0);
+    // What is said of a closed one is a correction, and makes nothing known: it is opened first.
+    let alert = AlertId(1);
+    let open =
+        AlertEvent::Reviewed { alert, outcome: Outcome::Watching, read: None, private: None };
+    act(state, at(60), vec![open]);
     // None is as far as that any more.
     let gone = Position { sequence: read.sequence + 1, ..read };
     look_and_close(state, 1, Some(gone), Outcome::Spoken, at(60));

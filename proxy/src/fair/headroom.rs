@@ -48,8 +48,16 @@ impl Headroom {
 
 /// The time for which this thread has had a processor.
 pub(super) fn ran() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    #[allow(
+        unsafe_code,
+        reason = "std has no such clock, and rustix looks for the kernel's in a way that valgrind ends"
+    )]
+    // SAFETY: the struct lives until the call returns, which writes it and keeps nothing of it.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    debug_assert_eq!(failed, 0, "a thread's own clock can always be read");
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]

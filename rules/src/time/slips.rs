@@ -6,11 +6,10 @@ use jiff::civil::Date;
 /// What is nearly a time; `None` where nothing is known that it is like. `lower` is the text in small letters.
 pub(super) fn slip(text: &str, lower: &str) -> Option<TimeError> {
     let text = || text.trim().chars().take(60).collect();
-    if let Some((_, last)) = lower.split_once('/').filter(|(first, _)| is_iso_date(first.trim()))
-        && let Some(none) =
-            slip(last, last.trim()).filter(|it| matches!(it, TimeError::NoSuchDay { .. }))
-    {
-        return Some(none);
+    // Both days of a range.
+    let mut days = lower.splitn(2, '/').map(str::trim).filter(|day| is_iso_date(day));
+    if let Some(day) = days.find(|day| day.parse::<Date>().is_err()) {
+        return Some(TimeError::NoSuchDay { day: day.to_owned() });
     }
     if let Some(day) = lower.get(..10).filter(|day| is_iso_date(day)) {
         let is_none = day.parse::<Date>().is_err();

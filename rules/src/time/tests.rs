@@ -213,6 +213,9 @@ fn a_date_that_is_none_or_is_written_in_another_way_is_told_so() {
     ] {
         assert_eq!((moment(text), range(text)), (told.to_owned(), told.to_owned()), "{text}");
     }
+    // However long it is.
+    let long = "2026-01-05/".repeat(200_000);
+    assert!(moment(&long).contains("write it like") && range(&long).contains("write it like"));
     for text in ["2026-11-26 99:00", "26.11.26", "26.11.2026.1", "a.b.cdef", "1.999.2026"] {
         assert!(moment(text).contains("write it like"), "{text}: {}", moment(text));
     }

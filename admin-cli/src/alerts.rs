@@ -241,19 +241,17 @@ async fn handle(
     change: &ChangeArgs,
 ) -> Result<(), Failure> {
     let Some(mut store) = store(school).await? else { return Err(no_such(id)) };
-    let check = |alerts: &Alerts| {
-        match alerts.get(id) {
-        None => Err(no_such(id)),
-        Some(alert) => match (alert.is_open(), on) {
-            (true, On::Open) | (false, On::Closed) => Ok(()),
-            (false, On::Open) => Err(Failure::usage(format!("{id} is closed"))
-                .fix(format!(
-                    "see what came of it with: schoolgate alerts show {id}; where that was a slip, review it with --correct"
-                ))),
-            (true, On::Closed) => Err(Failure::usage(format!("{id} is open: there is nothing to correct"))
-                .fix("review it without --correct")),
-        },
-    }
+    let check = |alerts: &Alerts| match (alerts.get(id).map(Alert::is_open), on) {
+        (None, _) => Err(no_such(id)),
+        (Some(true), On::Open) | (Some(false), On::Closed) => Ok(()),
+        (Some(false), On::Open) => Err(Failure::usage(format!("{id} is closed")).fix(format!(
+            "see what came of it with: schoolgate alerts show {id}; a slip is put right by alerts \
+             review with --correct"
+        ))),
+        (Some(true), On::Closed) => {
+            let what = format!("{id} is open: there is nothing to correct");
+            Err(Failure::usage(what).fix("review it without --correct"))
+        }
     };
     if change.dry_run {
         return check(store.alerts().await.map_err(Failure::fault)?);

@@ -52,7 +52,7 @@ pub(crate) enum BlockCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UnblockCommand {
-    /// Ask for a site to be opened; whoever asks needs no role, an authoriser decides
+    /// Ask for a site to be opened; whoever asks holds a role, and another person authorises it
     #[command(before_help = "Examples:
   schoolgate unblock request chess.com --for ks3 --until friday --reason \"Chess final\" --by m.obi
   schoolgate unblock request example.org/maths --for @9C --until 10:50 --reason \"Year 5 fractions\" --by m.obi")]
@@ -184,7 +184,7 @@ pub(crate) enum UnblockCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// What is due for review: changes, exceptions and standing permissions, within a week
+    /// What is overdue or due for review in a week: changes, exceptions, inspect_site, standing yeses
     #[command(
         before_help = "Examples:\n  schoolgate unblock review-due\n  schoolgate unblock review-due --json"
     )]
@@ -228,7 +228,7 @@ pub(crate) enum PolicyCommand {
         before_help = "Examples:\n  schoolgate policy validate\n  schoolgate policy validate new.toml"
     )]
     Validate {
-        /// The policy, `-` is standard input; the one in force when not given
+        /// The policy, `-` is standard input; the file that the machine file names when not given
         file: Option<PathBuf>,
     },
     /// Run the policy's [[test]] cases against the lists in use
@@ -236,7 +236,7 @@ pub(crate) enum PolicyCommand {
         before_help = "Examples:\n  schoolgate policy test\n  schoolgate policy test new.toml"
     )]
     Test {
-        /// The policy, `-` is standard input; the one in force when not given
+        /// The policy, `-` is standard input; the file that the machine file names when not given
         file: Option<PathBuf>,
     },
     /// What would change

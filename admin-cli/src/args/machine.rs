@@ -196,7 +196,7 @@ people.csv (groups separated by semicolons; who exists is changed; no password g
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// No internet for a person until then
+    /// No internet but sites of help for a person until then
     #[command(
         before_help = "Examples:\n  schoolgate user ban sam.p --until friday --reason \"Agreed with the head of year\" --by q.whitmore"
     )]

@@ -68,7 +68,7 @@ pub(crate) enum LogCommand {
         #[arg(long)]
         newest_first: bool,
         /// Show the addresses of illegal content too; without it the host is hidden-HASH (the start
-        /// of the name's SHA-256) and the path is left out
+        /// of the name's SHA-256) and the path is locked:sha256-HASH (of the whole address)
         #[arg(long)]
         show_locked: bool,
         #[command(flatten)]
@@ -91,7 +91,7 @@ pub(crate) enum LogCommand {
         #[arg(long, value_name = "WHEN")]
         until: Option<String>,
         /// Show the addresses of illegal content too; without it the host is hidden-HASH (the start
-        /// of the name's SHA-256) and the path is left out
+        /// of the name's SHA-256) and the path is locked:sha256-HASH (of the whole address)
         #[arg(long)]
         show_locked: bool,
         #[command(flatten)]
@@ -164,7 +164,7 @@ pub(crate) enum LogCommand {
         /// The code, or DAY:SEQUENCE as `log query --json` prints them
         record: String,
         /// Show the addresses of illegal content too; without it the host is hidden-HASH (the start
-        /// of the name's SHA-256) and the path is left out
+        /// of the name's SHA-256) and the path is locked:sha256-HASH (of the whole address)
         #[arg(long)]
         show_locked: bool,
         #[command(flatten)]

@@ -114,7 +114,7 @@ pub(crate) struct Tally {
     pub allowed: u64,
     /// Requests refused by the proxy with 403.
     pub blocked: u64,
-    /// Anything else: an error, a timeout, a 407 or 5xx of the proxy.
+    /// Anything else: an error, a silence that was too long, a 407 or 5xx of the proxy.
     pub failed: u64,
     /// Decisions that the proxy took: plain requests and tunnels.
     pub decisions: u64,
@@ -132,8 +132,8 @@ pub(crate) struct Tally {
     pub elapsed: Duration,
 }
 
-/// Longest that one request may take before it counts as failed.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long nothing may come before a request counts as failed.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// Runs a load to its end; `stop` ends it early.
 pub(crate) fn run(load: &Load, stop: &dyn Fn() -> bool) -> io::Result<Tally> {
@@ -181,7 +181,11 @@ pub(crate) struct User {
     tally: Rc<RefCell<Tally>>,
     main: Option<Connection>,
     tunnels: HashMap<Rc<str>, Connection>,
+    heard: Heard,
 }
+
+/// Bytes that have come to somebody.
+type Heard = Rc<Cell<u64>>;
 
 /// A TCP stream, or TLS on one.
 trait Duplex: AsyncRead + AsyncWrite + Unpin {}
@@ -193,6 +197,7 @@ struct Connection {
     buffer: Vec<u8>,
     /// The proxy's own certificate was shown.
     looked_into: bool,
+    heard: Heard,
 }
 
 struct Answer {
@@ -220,6 +225,7 @@ impl User {
             tally: Rc::clone(tally),
             main: None,
             tunnels: HashMap::new(),
+            heard: Heard::default(),
         }
     }
 
@@ -262,9 +268,7 @@ impl User {
         if request.starts_visit {
             self.tunnels.clear();
         }
-        let outcome = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let outcome = self.exchange_unless_silent(request).await;
         let took = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
         let mut tally = self.tally.borrow_mut();
         let failed_before = tally.failed;
@@ -287,6 +291,19 @@ impl User {
             }
         }
         (tally.failed == failed_before).then_some(took)
+    }
+
+    async fn exchange_unless_silent(&mut self, request: &Prepared) -> io::Result<Answer> {
+        let heard = Rc::clone(&self.heard);
+        let mut exchange = std::pin::pin!(self.exchange(request));
+        loop {
+            let before = heard.get();
+            match tokio::time::timeout(SILENCE, &mut exchange).await {
+                Ok(outcome) => return outcome,
+                Err(_) if heard.get() == before => return Err(io::ErrorKind::TimedOut.into()),
+                Err(_) => {}
+            }
+        }
     }
 
     async fn exchange(&mut self, request: &Prepared) -> io::Result<Answer> {
@@ -346,7 +363,7 @@ impl User {
             tally.resumed += 1;
         }
         let looked_into = !is_of_sites(stream.get_ref().1.peer_certificates());
-        Ok(Connection { stream: Box::new(stream), buffer: connection.buffer, looked_into })
+        Ok(Connection { stream: Box::new(stream), looked_into, ..connection })
     }
 
     async fn ask_plain(&mut self, request: &Prepared) -> io::Result<Answer> {
@@ -374,7 +391,7 @@ impl User {
             stream.set_zero_linger()?;
         }
         let (stream, buffer) = (Box::new(stream), Vec::with_capacity(64 * 1024));
-        Ok(Connection { stream, buffer, looked_into: false })
+        Ok(Connection { stream, buffer, looked_into: false, heard: Rc::clone(&self.heard) })
     }
 }
 
@@ -429,6 +446,12 @@ impl Connection {
         self.stream.flush().await
     }
 
+    async fn read_more(&mut self) -> io::Result<usize> {
+        let read = self.stream.read_buf(&mut self.buffer).await?;
+        self.heard.set(self.heard.get() + read as u64);
+        Ok(read)
+    }
+
     /// Reads one answer to its end.
     async fn read_answer(&mut self, bodiless: Bodiless) -> io::Result<Answer> {
         let (head_bytes, mut answer, length) = loop {
@@ -450,7 +473,7 @@ impl Connection {
                 let length = head.response_body_length(none);
                 break (end, answer, length);
             }
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            if self.read_more().await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         };
@@ -462,7 +485,7 @@ impl Connection {
             if skip.is_done() {
                 break;
             }
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            if self.read_more().await? == 0 {
                 if !skip.runs_to_close() {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }

@@ -21,6 +21,9 @@ pub(crate) struct Learning {
     /// How often all lines are gone through
     #[arg(long, default_value_t = 20)]
     rounds: usize,
+    /// How often it is learned, each time in another order; the mean is taken
+    #[arg(long, default_value_t = 3)]
+    learnings: u64,
     /// The share of a line's names that are passed over each time
     #[arg(long, default_value_t = 0.4)]
     passed_over: f32,
@@ -78,7 +81,7 @@ impl Model {
 
 pub(crate) fn learn(lines: &[Line], learning: &Learning) -> Model {
     let mut names = frequent(lines, learning.fewest);
-    let whole = fit(lines, &names, learning, None);
+    let whole = fit(lines, &names, &Learning { learnings: 1, ..learning.clone() }, None);
     // The words and the heaviest others.
     let heaviest = |name: usize| {
         whole.themes.iter().map(|theme| theme.weights[name].abs()).fold(0.0, f32::max)
@@ -158,12 +161,16 @@ fn fit(lines: &[Line], names: &[String], learning: &Learning, before: Option<&Mo
                 }
             }
         }
-        let how = regression::Learning {
-            c: learning.c,
-            rounds: learning.rounds,
-            passed_over: learning.passed_over,
-        };
-        regression::learn(&sparse, names.len(), how)
+        let learned = (0..learning.learnings.max(1)).map(|turn| {
+            let how = regression::Learning {
+                c: learning.c,
+                rounds: learning.rounds,
+                passed_over: learning.passed_over,
+                turn,
+            };
+            regression::learn(&sparse, names.len(), how)
+        });
+        regression::mean(learned)
     };
     let (even, odd) = std::thread::scope(|scope| {
         let of = |rest: usize| (0..THEMES.len()).filter(move |theme| theme % 2 == rest);

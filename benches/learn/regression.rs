@@ -9,6 +9,8 @@ pub(crate) struct Learning {
     pub(crate) rounds: usize,
     /// The share of names that are passed over.
     pub(crate) passed_over: f32,
+    /// Another order of lines and other names that are passed over.
+    pub(crate) turn: u64,
 }
 
 /// A line: the numbers of its names, each of which counts `1 / sqrt(how many)`.
@@ -29,6 +31,16 @@ pub(crate) struct Learned {
 }
 
 impl Learned {
+    fn nothing(names: usize) -> Self {
+        Self { weights: vec![0.0; names], nothing: 0.0 }
+    }
+
+    /// Adds a share of another.
+    fn add(&mut self, other: &Self, share: f32) {
+        self.weights.iter_mut().zip(&other.weights).for_each(|(sum, one)| *sum += one * share);
+        self.nothing += other.nothing * share;
+    }
+
     pub(crate) fn sum(&self, names: &[u32]) -> f32 {
         let sum: f32 = names.iter().map(|&name| self.weights[name as usize]).sum();
         sum / (names.len().max(1) as f32).sqrt() + self.nothing
@@ -39,15 +51,15 @@ impl Learned {
 /// half of the rounds. Large weights cost `1 / c` times half their square. Each time a line is seen, each of its names is
 /// passed over by chance, so that no line rests on one of them.
 pub(crate) fn learn(lines: &[Sparse], names: usize, how: Learning) -> Learned {
-    let Learning { c, rounds, passed_over } = how;
+    let Learning { c, rounds, passed_over, turn } = how;
     const STEP: f32 = 0.5;
     let mut counts = vec![0_u32; names];
     lines.iter().flat_map(|line| &line.names).for_each(|&name| counts[name as usize] += 1);
-    let mut learned = Learned { weights: vec![0.0; names], nothing: 0.0 };
+    let mut learned = Learned::nothing(names);
     let (mut moved, mut moved_nothing) = (vec![1e-3_f32; names], 1e-3_f32);
     let mut order: Vec<u32> = (0..lines.len() as u32).collect();
-    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    let mut mean = Learned { weights: vec![0.0; names], nothing: 0.0 };
+    let mut chance = Chance(0x9e37_79b9_7f4a_7c15_u64.rotate_left(turn as u32 * 7));
+    let mut mean = Learned::nothing(names);
     let mut seen = Vec::new();
     for round in 0..rounds {
         chance.shuffle(&mut order);
@@ -70,14 +82,18 @@ pub(crate) fn learn(lines: &[Sparse], names: usize, how: Learning) -> Learned {
             learned.nothing -= STEP * error / moved_nothing.sqrt();
         }
         if round >= rounds / 2 {
-            let share = 1.0 / (rounds - rounds / 2) as f32;
-            mean.weights
-                .iter_mut()
-                .zip(&learned.weights)
-                .for_each(|(mean, one)| *mean += one * share);
-            mean.nothing += learned.nothing * share;
+            mean.add(&learned, 1.0 / (rounds - rounds / 2) as f32);
         }
     }
+    mean
+}
+
+/// The mean of what was learned several times.
+pub(crate) fn mean(learned: impl Iterator<Item = Learned>) -> Learned {
+    let all: Vec<Learned> = learned.collect();
+    let share = 1.0 / all.len() as f32;
+    let mut mean = Learned::nothing(all.first().map_or(0, |one| one.weights.len()));
+    all.iter().for_each(|one| mean.add(one, share));
     mean
 }
 

@@ -8,6 +8,9 @@ use categorizer::theme::bounds;
 
 type Points = [f32; THEMES.len()];
 
+/// Points by which a text is of a theme.
+const ENOUGH: f32 = 100.0;
+
 pub(crate) fn report(model: &Model, lines: &[Line]) {
     let weighed: Vec<Points> = lines.iter().map(|line| model.weigh(line)).collect();
     let by_phrases: Vec<Points> = lines.iter().map(|line| line.points).collect();
@@ -22,17 +25,30 @@ pub(crate) fn report(model: &Model, lines: &[Line]) {
     let both: Vec<Points> = lines.iter().zip(&weighed).map(|(line, it)| both(line, it)).collect();
     for (name, points) in [("phrases", &by_phrases), ("words", &weighed), ("both", &both)] {
         for from in [60.0, 80.0, 90.0, 100.0, 110.0, 120.0] {
-            row(&format!("{name} {from}"), lines, points, from);
+            row(&format!("{name} {from}"), lines.iter().zip(points), from);
         }
-        themes(lines, points, 100.0);
+        for file in files(lines) {
+            let of_file = lines.iter().zip(points).filter(|(line, _)| line.file == file);
+            row(&format!("{name}, {file}"), of_file, ENOUGH);
+        }
+        for from in [80.0, 85.0, 90.0, 95.0, ENOUGH, 105.0] {
+            themes(lines, points, from);
+        }
     }
 }
 
-fn row(name: &str, lines: &[Line], points: &[Points], from: f32) {
+/// The files that lines are of, each once: lines of a file stand together.
+fn files(lines: &[Line]) -> Vec<&str> {
+    let mut files: Vec<&str> = lines.iter().map(|line| line.file.as_str()).collect();
+    files.dedup();
+    files
+}
+
+fn row<'l>(name: &str, lines: impl Iterator<Item = (&'l Line, &'l Points)>, from: f32) {
     let is_found = |points: &Points| points.iter().any(|&one| one >= from);
     let (mut concerning, mut found, mut wrong) = (0, 0, 0);
     let mut kinds = [(0, 0); HARMLESS.len()];
-    for (line, points) in lines.iter().zip(points) {
+    for (line, points) in lines {
         let is_found = is_found(points);
         if line.concerns() {
             concerning += 1;
@@ -51,7 +67,7 @@ fn row(name: &str, lines: &[Line], points: &[Points], from: f32) {
         .map(|(kind, (found, all))| format!("{kind} {:.1} %", share(found, all) * 100.0))
         .collect();
     println!(
-        "{name:<14} recall {:.3} precision {:.3}  {}",
+        "{name:<24} recall {:.3} precision {:.3}  {}",
         share(found, concerning),
         share(found, found + wrong),
         kinds.join(" ")
@@ -69,7 +85,7 @@ fn themes(lines: &[Line], points: &[Points], from: f32) {
         }
         format!("{:.6} {:.2}/{:.2}", THEMES[theme], share(found, of), share(found, found + wrong))
     });
-    println!("    {}", cells.collect::<Vec<_>>().join("  "));
+    println!("    {from:<4} {}", cells.collect::<Vec<_>>().join("  "));
 }
 
 fn share(part: usize, whole: usize) -> f64 {

@@ -81,6 +81,9 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
             }
             Err(Full::Client) => {
                 worker.meters.refused_client.inc();
+                drop(stream);
+                // Some clients come again at once, hundreds at a time: others have their turn between two of them.
+                tokio::task::yield_now().await;
                 continue;
             }
         };

@@ -41,6 +41,11 @@ pub(crate) struct Learning {
     shift: f32,
 }
 
+/// Points that are added for themes that are told of in everybody's words, and so found least. Of files that were left out
+/// they find 4 to 5 more of a hundred by it, and of what they find 92 to 93 of a hundred are right, in place of 94.
+const SOONER: [(&str, f32); 3] =
+    [("bullying", 15.0), ("child-sexual-exploitation", 10.0), ("discrimination", 15.0)];
+
 /// What was learned: by name and theme, in points.
 pub(crate) struct Model {
     /// Points that all weights are multiples of.
@@ -98,10 +103,11 @@ pub(crate) fn learn(lines: &[Line], learning: &Learning) -> Model {
     names = kept.into_iter().map(|at| std::mem::take(&mut names[at])).collect();
     let mut model = fit(lines, &names, learning, Some(&whole));
     // From logits to points: a line is of a theme where its logit is above 0, which are 100 points.
-    for theme in &mut model.themes {
+    for (name, theme) in THEMES.iter().zip(&mut model.themes) {
         let points = 100.0 / learning.given;
         theme.weights.iter_mut().for_each(|weight| *weight *= points);
-        theme.nothing = (theme.nothing * points + 100.0 + learning.shift).round();
+        let sooner = SOONER.iter().find(|(theme, _)| theme == name).map_or(0.0, |(_, more)| *more);
+        theme.nothing = (theme.nothing * points + 100.0 + learning.shift + sooner).round();
     }
     model.round(learning.least);
     model

@@ -70,22 +70,24 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
         worker.meters.connections.inc();
         let address = crate::address::unmapped(peer.ip());
         let ticket = match worker.admission.connection(address) {
-            Ok(ticket) => ticket,
+            Ok(ticket) => Some(ticket),
             Err(Full::Total { greediest }) => {
                 worker.meters.refused_total.inc();
                 // One that rests makes room; the kernel spreads each client's over the workers.
-                if !greediest.is_some_and(|greediest| worker.registry.give_up_resting(greediest)) {
-                    continue;
-                }
-                worker.admission.in_place_of_another(address)
+                greediest
+                    .is_some_and(|greediest| worker.registry.give_up_resting(greediest))
+                    .then(|| worker.admission.in_place_of_another(address))
             }
             Err(Full::Client) => {
                 worker.meters.refused_client.inc();
-                drop(stream);
-                // Some clients come again at once, hundreds at a time: others have their turn between two of them.
-                tokio::task::yield_now().await;
-                continue;
+                None
             }
+        };
+        let Some(ticket) = ticket else {
+            drop(stream);
+            // Some clients come again at once, hundreds at a time: others have their turn between two of them.
+            tokio::task::yield_now().await;
+            continue;
         };
         let share = worker.fairness.share(address);
         let worker = Rc::clone(&worker);

@@ -158,7 +158,7 @@ fn compare(
     for (place, (way, greedy, outcome)) in phases.into_iter().enumerate() {
         count(gate, &greedy);
         if let Some(gate) = gate {
-            gate.unheard += greedy.failed;
+            gate.unanswered += greedy.failed;
         }
         count(gate, &outcome.tally);
         failed += outcome.tally.failed + outcome.tally.blocked;

@@ -82,8 +82,9 @@ pub(crate) struct Gate {
     pub authority: Option<Vec<u8>>,
     /// Decisions that were asked of it.
     pub decisions: u64,
-    /// Those of them of which nobody heard: connections beyond a limit are closed before anything is decided.
-    pub unheard: u64,
+    /// Those of them that got no answer, and so may have been decided or not: connections beyond a limit are closed before
+    /// anything is.
+    pub unanswered: u64,
 }
 
 impl Scene {
@@ -147,7 +148,7 @@ impl Scene {
             &needs.besides,
         )?;
         let authority = needs.inspection.then(|| school.authority()).transpose()?;
-        Ok(Gate { school, authority, decisions: 0, unheard: 0 })
+        Ok(Gate { school, authority, decisions: 0, unanswered: 0 })
     }
 
     fn lists(&self, folder: &Path, names: usize) -> Result<Vec<List>, String> {
@@ -213,12 +214,12 @@ impl Gate {
         let records = self.school.records()?;
         let line = format!(
             "{key}: {} decisions asked ({} of them not answered), {} recorded, {} codes twice; target: each once",
-            self.decisions, self.unheard, records.count, records.repeated
+            self.decisions, self.unanswered, records.count, records.repeated
         );
-        let expected = self.decisions - self.unheard..=self.decisions;
+        let expected = self.decisions - self.unanswered..=self.decisions;
         let holds = expected.contains(&records.count) && records.repeated == 0;
         let value = json!({
-            "decisions": self.decisions, "unheard": self.unheard, "records": records.count, "repeated": records.repeated,
+            "decisions": self.decisions, "unanswered": self.unanswered, "records": records.count, "repeated": records.repeated,
             "by_depth": records.by_depth, "by_reason": records.by_reason,
         });
         report.target(&format!("{key} records"), holds, line, value);

@@ -14,6 +14,7 @@
 
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -118,7 +119,17 @@ impl Filter {
 }
 
 impl Drop for Filter {
+    /// Ends it as an operator would: a program that counts what it runs writes its counts at its end.
     fn drop(&mut self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let is_asked = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
+        let begun = Instant::now();
+        while is_asked && begun.elapsed() < Duration::from_secs(20) {
+            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -31,6 +31,11 @@ const MOST_AGAINST_DANGER: f32 = 50.0;
 /// The most points of one word for a theme: what it is said of is not known.
 const MOST_FOR_ONE: f32 = 90.0;
 
+/// What Arabic writes onto the word behind it: and, so, by, as, to, the. Longest first.
+const WRITTEN_ONTO: [&str; 11] = ["وال", "فال", "بال", "كال", "ال", "لل", "و", "ف", "ب", "ك", "ل"];
+/// Fewest bytes of the word behind: three letters.
+const MIN_REST: usize = 6;
+
 /// The most that words weigh against a theme, below 0, and for it.
 #[must_use]
 pub fn bounds(theme: &str) -> (f32, f32) {
@@ -157,8 +162,16 @@ impl Weights {
 
 impl Words {
     /// Whether the word at a place is known.
+    /// Whether a word is known, or in Arabic the word that little ones are written onto.
     fn is_word(&self, place: usize) -> bool {
-        table().find(table::hash(&[self.letters(place)])).is_some()
+        let letters = self.letters(place);
+        let is_known = |letters: &[u8]| table().find(table::hash(&[letters])).is_some();
+        is_known(letters)
+            || !letters.is_ascii()
+                && WRITTEN_ONTO
+                    .iter()
+                    .filter_map(|onto| letters.strip_prefix(onto.as_bytes()))
+                    .any(|rest| rest.len() >= MIN_REST && is_known(rest))
     }
 
     /// Whether at least half of the words of a window are known: else it is of another language. Pictures and numbers say
@@ -270,6 +283,31 @@ mod tests {
         let names = names("one two three four");
         for name in ["one * three", "one * four", "two * four", "one two"] {
             assert!(names.iter().any(|one| one == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn words_of_letters_of_several_bytes_have_pieces_too() {
+        let names = names("المدرسة");
+        for name in ["المدرسه", "~<ال", "~<المد", "~مدرس", "~رسه>", "~سه>"] {
+            assert!(names.iter().any(|one| one == name), "{name}: {names:?}");
+        }
+        let letters = |name: &str| name.trim_start_matches('~').chars().count();
+        let pieces = names.iter().filter(|name| name.starts_with('~'));
+        assert!(pieces.clone().all(|name| (3..6).contains(&letters(name))));
+        // Of nine signs, the ends among them: seven of three, six of four and five of five.
+        assert_eq!(pieces.count(), 7 + 6 + 5);
+        assert!(self::names("🔪 🍃").iter().all(|name| !name.starts_with('~')));
+    }
+
+    #[test]
+    fn arabic_words_with_little_ones_written_onto_them_are_known() {
+        let mut words = Words::default();
+        for (text, is_word) in
+            [("مدرسة", true), ("والمدرسة", true), ("بالمدرسة", true), ("وزقطفنجم", false)]
+        {
+            words.read(text);
+            assert_eq!(words.is_word(0), is_word, "{text}");
         }
     }
 

@@ -148,8 +148,10 @@ impl Words {
             for other in (at + 2..of.end).take(2) {
                 out(&[word, b" * ", self.letters(other)], at, other);
             }
-            if word.is_ascii() {
-                pieces(word, &mut |piece| out(&[b"~", piece], at, at));
+            let mut out = |piece: &[u8]| out(&[b"~", piece], at, at);
+            match word.is_ascii() {
+                true => pieces(word, &mut out),
+                false => wide_pieces(word, &mut out),
             }
         }
     }
@@ -195,6 +197,33 @@ fn pieces(word: &[u8], out: &mut impl FnMut(&[u8])) {
     for first in 0..ended.len() {
         for piece in PIECE.filter_map(|length| ended.get(first..first + length)) {
             out(piece);
+        }
+    }
+}
+
+/// Hands on the pieces of a word whose letters are of more than a byte. In Arabic half of what a word says is what is
+/// written onto it: who does it, whose it is, `and`, `the`, `to`.
+fn wide_pieces(word: &[u8], out: &mut impl FnMut(&[u8])) {
+    let Ok(word) = std::str::from_utf8(word) else { return };
+    if !word.starts_with(char::is_alphabetic) {
+        return;
+    }
+    // Where each letter begins, with the ends of the word as letters.
+    let mut ended = [b'<'; MAX_LETTERS * char::MAX_LEN_UTF8 + 2];
+    let mut starts = [0; MAX_LETTERS + 3];
+    let (mut letters, mut bytes) = (1, 1);
+    for letter in word.chars().take(MAX_LETTERS) {
+        starts[letters] = bytes;
+        bytes += letter.encode_utf8(&mut ended[bytes..]).len();
+        letters += 1;
+    }
+    ended[bytes] = b'>';
+    starts[letters] = bytes;
+    starts[letters + 1] = bytes + 1;
+    let starts = &starts[..letters + 2];
+    for first in 0..=letters {
+        for end in PIECE.filter_map(|length| starts.get(first + length)) {
+            out(&ended[starts[first]..*end]);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::school::{Acting, School, from_change_error, moment, now};
 use crate::who::{READS_REQUESTS, look, person};
 use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
-use rules::access::{KnownBy, UserFacts};
+use rules::access::{KnownBy, Role, UserFacts};
 use rules::change::{ChangeError, Event, ask_lift, block_site, closing_roles};
 use rules::decide::HELP;
 use rules::site::Site;
@@ -140,8 +140,8 @@ async fn lift(
     let mut lifted = None;
     let mut entries = acting
         .append(|changes| {
-            let event = ask_lift(changes, policy, block, reason, review, at)
-                .map_err(|error| from_change_error(error, policy, &[]))?;
+            let event = ask_lift(changes, policy, &by, block, reason, review, at)
+                .map_err(|error| from_change_error(error, policy, &Role::ALL))?;
             let blocked = changes.blocks.iter().find(|it| it.id == block);
             lifted = blocked.map(|it| (it.site.to_string(), it.scope.to_string()));
             Ok(vec![(by.clone(), event)])

@@ -10,7 +10,7 @@ use crate::who::{READS_LOG, look, person, subject_words};
 use ledger::changes::ChangeLog;
 use proxy::authority::{Standing, Store};
 use proxy::snapshot::Snapshot;
-use rules::access::{Access, Identity};
+use rules::access::{Access, Identity, Role};
 use rules::category::CategorySet;
 use rules::change::{Event, InspectWhat, ask_inspect};
 use rules::host::Host;
@@ -232,11 +232,18 @@ async fn request(
     let mut id = UnblockId(0);
     acting
         .append(|changes| {
-            let asked =
-                ask_inspect(changes, policy, what.clone(), categories, from, until, reason, at);
-            let event = asked.map_err(|error| {
-                from_change_error(error, policy, &policy.unblock_rules().authorise)
-            })?;
+            let asked = ask_inspect(
+                changes,
+                policy,
+                &by,
+                what.clone(),
+                categories,
+                from,
+                until,
+                reason,
+                at,
+            );
+            let event = asked.map_err(|error| from_change_error(error, policy, &Role::ALL))?;
             if let Event::InspectAsked { id: new, .. } = &event {
                 id = *new;
             }

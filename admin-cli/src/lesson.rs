@@ -13,7 +13,7 @@ use crate::unblock::unblock_id;
 use crate::who::{READS_REQUESTS, look, person};
 use crate::words;
 use proxy::snapshot::Snapshot;
-use rules::access::{Access, Identity};
+use rules::access::{Access, Identity, Role};
 use rules::change::{
     ChangeError, Event, Lesson, RequestKind, UnblockState, closing_roles, revoke_unblock,
     start_lesson,
@@ -75,6 +75,10 @@ async fn start(
     let clock = policy.clock();
     let log = school.change_log().await?;
     let by = person(school, &log, change).await?;
+    let action = format!("lesson start {} --class {}", wanted.site, wanted.class.trim());
+    let acting = Acting::new(&log, &by, action, change);
+    // Asking checks it too; who has no role is not told here which classes the school has.
+    acting.require(policy, &Role::ALL).await?;
     let class = wanted.class.trim().trim_start_matches('@').trim();
     if class.is_empty() || class.chars().any(char::is_control) {
         return Err(Failure::usage("a lesson is for a class").fix("add --class 9C"));
@@ -99,13 +103,11 @@ async fn start(
         until,
         reason,
     };
-    let action = format!("lesson start {} --class {class}", lesson.site);
-    let acting = Acting::new(&log, &by, action, change);
     let mut outcome = None;
     let entries = acting
         .append(|changes| {
             let (events, yes) = start_lesson(changes, policy, &by, &lesson, at)
-                .map_err(|error| from_change_error(error, policy, &[]))?;
+                .map_err(|error| from_change_error(error, policy, &Role::ALL))?;
             outcome = Some(yes);
             Ok(events)
         })

@@ -139,7 +139,7 @@ impl Desk<'_> {
     ) -> Result<Exit, Failure> {
         let by = person(self.school, self.log, change).await?;
         let acting = Acting::new(self.log, &by, format!("unblock request {site}"), change);
-        // Else whoever may make accounts could ask under one that is nobody's.
+        // Asking checks it too; who has no role is not told here whether the school has a level or person.
         acting.require(self.policy, &Role::ALL).await?;
         let site = Site::parse(site).map_err(|error| Failure::usage(error.to_string()))?;
         let scope = known_scope(scope, self.snapshot)?;
@@ -154,6 +154,7 @@ impl Desk<'_> {
                 let event = rules::change::ask_unblock(
                     changes,
                     self.policy,
+                    &by,
                     categories,
                     &site,
                     scope.clone(),

@@ -101,6 +101,43 @@ fn a_refused_attempt_is_recorded_and_reported() {
 }
 
 #[test]
+fn whoever_has_no_role_can_ask_for_nothing_and_nothing_of_it_waits() {
+    let school = School::new();
+    school.user("sam.p", "ks3", &["7B"]);
+    let block = "block library.test --for guest --by j.cho --reason";
+    assert_eq!(school.run(block, &["Harmful pictures"]).code, OK);
+    let asks = [
+        "lesson start --class 7B --open arcade.test --until 45m",
+        "inspect request banking --until 2h",
+        "certificate request exam.test --accept tls_expired --until 2h",
+        "block lift B-0001",
+        "unblock request arcade.test --for ks3 --until 2h",
+    ];
+    let ask = |line: &str, by: &str| {
+        school.run(line, &["--reason", "The spring term needs it", "--by", by])
+    };
+    let waiting = || json(&school.run("unblock list --json", &[])).as_array().unwrap().len();
+    // An account that somebody made, and that is nobody in [roles].
+    for (number, line) in asks.iter().enumerate() {
+        let refused = ask(line, "p.uppet");
+        assert_eq!(refused.code, NOT_PERMITTED, "{line}: {refused:?}");
+        let told = "p.uppet holds none of the roles that may do this: teacher, it, dsl, ";
+        assert!(refused.err.contains(told), "{line}: {refused:?}");
+        assert!(refused.err.contains("fix: ask m.obi (TEACHER) or j.cho (IT)"), "{refused:?}");
+        assert_eq!(waiting(), 0, "{line}");
+        let tries = "log actions --event action_refused --actor p.uppet --jsonl --since 1h";
+        assert_eq!(school.run(tries, &[]).out.lines().count(), number + 1, "{line}");
+    }
+    let slip = ask("lesson start --class 7X --open arcade.test --until 45m", "p.uppet");
+    assert!(slip.code == NOT_PERMITTED && !slip.err.contains("7B"), "no class is named: {slip:?}");
+    for (number, line) in asks.iter().enumerate() {
+        let asked = ask(line, "m.obi");
+        assert_eq!(asked.code, OK, "{line}: {asked:?}");
+        assert_eq!(waiting(), number + 1, "{line}");
+    }
+}
+
+#[test]
 fn a_block_acts_at_once_and_is_lifted_by_a_second_person() {
     let school = School::new();
     assert_eq!(school.run("check library.test --as guest", &[]).code, OK);

@@ -15,14 +15,15 @@ use crate::unblock::{Scope, UnblockId};
 /// Fewest letters of a reason.
 const REASON_LETTERS: usize = 10;
 
-/// Checks a request and makes its event. `categories` are those of the site.
+/// Checks a request by somebody and makes its event. `categories` are those of the site.
 ///
 /// # Errors
-/// [`ChangeError`]: reason, end, scope, site or category.
+/// [`ChangeError`]: no role, reason, end, scope, site or category.
 #[allow(clippy::too_many_arguments, reason = "the fields of the request form")]
 pub fn ask_unblock(
     changes: &Changes,
     policy: &Policy,
+    by: &str,
     categories: CategorySet,
     site: &Site,
     scope: Scope,
@@ -31,6 +32,7 @@ pub fn ask_unblock(
     reason: &str,
     now: UnixMillis,
 ) -> Result<Event, ChangeError> {
+    check_asker(policy, by)?;
     check_categories(policy, categories)?;
     if matches!(&scope, Scope::Level(_)) && scope.level(policy).is_none() {
         return Err(ChangeError::BadScope(scope.to_string()));
@@ -41,6 +43,12 @@ pub fn ask_unblock(
     let lapses = policy.clock().after_school_days(now, LAPSE_SCHOOL_DAYS);
     let (id, order) = (changes.next_unblock(), policy.unblock_rules().order);
     Ok(Event::UnblockAsked { id, site, scope, from, until, reason, lapses, order })
+}
+
+/// Whether somebody may ask for anything that opens: whoever holds a role, whichever it is. Else one
+/// person could ask under an account that is nobody's, and say yes under their own.
+pub(super) fn check_asker(policy: &Policy, by: &str) -> Result<(), ChangeError> {
+    require_role(policy, by, &Role::ALL)
 }
 
 /// Whether a site of these categories may be opened at all.

@@ -148,7 +148,7 @@ pub type Yes = Result<StandingYes, ChangeError>;
 /// is; else a request, with why no standing yes covers it.
 ///
 /// # Errors
-/// [`ChangeError`]: what an unblock may not be.
+/// [`ChangeError`]: what an unblock may not be, or who may not ask for one.
 pub fn start_lesson(
     changes: &Changes,
     policy: &Policy,
@@ -157,8 +157,9 @@ pub fn start_lesson(
     now: UnixMillis,
 ) -> Result<(Vec<(String, Event)>, Yes), ChangeError> {
     let Lesson { site, categories, scope, until, reason } = lesson;
+    let scope = scope.clone();
     let asked =
-        ask_unblock(changes, policy, *categories, site, scope.clone(), now, *until, reason, now)?;
+        ask_unblock(changes, policy, by, *categories, site, scope, now, *until, reason, now)?;
     let mut events = vec![(by.to_owned(), asked)];
     let yes = standing_yes(changes, policy, by, lesson, now).cloned();
     if let Ok(yes) = &yes {

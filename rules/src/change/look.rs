@@ -1,7 +1,7 @@
 //! Requests to look into what is private, and to accept faults of a host's certificate. They go the
 //! way of unblocks: asked by one person, authorised by another, for a time.
 
-use super::act::{check_end, check_reason};
+use super::act::{check_asker, check_end, check_reason};
 use super::{ChangeError, Changes, Event, LAPSE_SCHOOL_DAYS, RequestKind};
 use crate::category::{Catalogue, CategoryId, CategorySet};
 use crate::decide::ReasonCode;
@@ -136,15 +136,16 @@ impl Changes {
     }
 }
 
-/// Checks a request to look into a private category, or a site of one, and makes its event.
-/// `categories` are those of the site.
+/// Checks a request by somebody to look into a private category, or a site of one, and makes its
+/// event. `categories` are those of the site.
 ///
 /// # Errors
-/// [`ChangeError`]: not private, locked, path, reason, end.
+/// [`ChangeError`]: no role, not private, locked, path, reason, end.
 #[allow(clippy::too_many_arguments, reason = "the fields of the request form")]
 pub fn ask_inspect(
     changes: &Changes,
     policy: &Policy,
+    by: &str,
     what: InspectWhat,
     categories: CategorySet,
     from: UnixMillis,
@@ -152,6 +153,7 @@ pub fn ask_inspect(
     reason: &str,
     now: UnixMillis,
 ) -> Result<Event, ChangeError> {
+    check_asker(policy, by)?;
     let catalogue = policy.catalogue();
     let is_private = match &what {
         InspectWhat::Category(name) => {
@@ -177,15 +179,16 @@ pub fn ask_inspect(
     Ok(Event::InspectAsked { id, what, from, until, reason, lapses, order })
 }
 
-/// Checks a request to accept faults of a host's certificate and makes its event. `categories` are
-/// those of the host.
+/// Checks a request by somebody to accept faults of a host's certificate and makes its event.
+/// `categories` are those of the host.
 ///
 /// # Errors
-/// [`ChangeError`]: fault, locked, public suffix, reason, end.
+/// [`ChangeError`]: no role, fault, locked, public suffix, reason, end.
 #[allow(clippy::too_many_arguments, reason = "the fields of the request form")]
 pub fn ask_certificate(
     changes: &Changes,
     policy: &Policy,
+    by: &str,
     host: &Host,
     accept: &[ReasonCode],
     categories: CategorySet,
@@ -194,6 +197,7 @@ pub fn ask_certificate(
     reason: &str,
     now: UnixMillis,
 ) -> Result<Event, ChangeError> {
+    check_asker(policy, by)?;
     check_not_locked(policy, categories)?;
     if host.is_public_suffix() {
         return Err(ChangeError::SuffixHost(host.to_string()));

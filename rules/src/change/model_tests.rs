@@ -23,7 +23,7 @@ const START: UnixMillis = UnixMillis(1_795_600_800_000);
 
 /// Who acts in the model: people with and without roles, one name in another spelling, and names that
 /// are nobody's.
-const ACTORS: [&str; 9] = [
+const ACTORS: [&str; 10] = [
     "t.obi",
     "q.whitmore",
     "Q.WHITMORE ",
@@ -33,6 +33,7 @@ const ACTORS: [&str; 9] = [
     "automatic",
     "schoolgate",
     "machine:root",
+    "p.uppet",
 ];
 
 fn policy(order: SignOffOrder, apply: &str) -> Policy {
@@ -188,6 +189,11 @@ fn holds(name: &str, roles: &[&str]) -> bool {
         _ => &[],
     };
     roles.iter().any(|role| held.contains(role))
+}
+
+/// Whether somebody may ask for anything that opens.
+fn may_ask(name: &str) -> bool {
+    holds(name, &["dsl", "it", "teacher"])
 }
 
 impl Model {
@@ -384,6 +390,7 @@ fn step(bench: &mut Bench, model: &mut Model, who: &str, what: &Try) -> Result<(
             let asked = ask_unblock(
                 &bench.changes,
                 &bench.policy,
+                who,
                 games,
                 &site,
                 scope,
@@ -392,16 +399,20 @@ fn step(bench: &mut Bench, model: &mut Model, who: &str, what: &Try) -> Result<(
                 WHY,
                 now,
             );
-            prop_assert!(bench.ask(who, asked));
-            model.cards.push(Card { site: true, ..card });
+            prop_assert_eq!(bench.ask(who, asked), may_ask(who));
+            if may_ask(who) {
+                model.cards.push(Card { site: true, ..card });
+            }
         }
         Try::Look => {
             let category = InspectWhat::Category("health".into());
-            let none = CategorySet::EMPTY;
+            let (none, policy) = (CategorySet::EMPTY, &bench.policy);
             let asked =
-                ask_inspect(&bench.changes, &bench.policy, category, none, now, until, WHY, now);
-            prop_assert!(bench.ask(who, asked));
-            model.cards.push(card);
+                ask_inspect(&bench.changes, policy, who, category, none, now, until, WHY, now);
+            prop_assert_eq!(bench.ask(who, asked), may_ask(who));
+            if may_ask(who) {
+                model.cards.push(card);
+            }
         }
         Try::Certificate => {
             let host = Host::parse("exam.example").unwrap();
@@ -410,6 +421,7 @@ fn step(bench: &mut Bench, model: &mut Model, who: &str, what: &Try) -> Result<(
             let asked = ask_certificate(
                 &bench.changes,
                 &bench.policy,
+                who,
                 &host,
                 &faults,
                 none,
@@ -418,8 +430,10 @@ fn step(bench: &mut Bench, model: &mut Model, who: &str, what: &Try) -> Result<(
                 WHY,
                 now,
             );
-            prop_assert!(bench.ask(who, asked));
-            model.cards.push(card);
+            prop_assert_eq!(bench.ask(who, asked), may_ask(who));
+            if may_ask(who) {
+                model.cards.push(card);
+            }
         }
         Try::Policy(number, opens) if number != model.policy => {
             let (old, new) = (name_of(model.policy), name_of(number));
@@ -523,9 +537,11 @@ fn step(bench: &mut Bench, model: &mut Model, who: &str, what: &Try) -> Result<(
             }
         }
         Try::Lift(block) => {
-            let asked = ask_lift(&bench.changes, &bench.policy, BlockId(block), WHY, None, now);
-            prop_assert_eq!(bench.ask(who, asked), model.blocks.contains(&block));
-            if model.blocks.contains(&block) {
+            let block_id = BlockId(block);
+            let asked = ask_lift(&bench.changes, &bench.policy, who, block_id, WHY, None, now);
+            let may = may_ask(who) && model.blocks.contains(&block);
+            prop_assert_eq!(bench.ask(who, asked), may);
+            if may {
                 model.cards.push(Card { block: Some(block), until: now.0 + 240 * HOUR, ..card });
             }
         }
@@ -539,8 +555,12 @@ fn step(bench: &mut Bench, model: &mut Model, who: &str, what: &Try) -> Result<(
                 until,
                 reason: WHY.into(),
             };
-            let (events, yes) =
-                start_lesson(&bench.changes, &bench.policy, who, &lesson, now).unwrap();
+            let started = start_lesson(&bench.changes, &bench.policy, who, &lesson, now);
+            if !may_ask(who) {
+                prop_assert!(matches!(started, Err(ChangeError::NoRole { .. })), "{:?}", started);
+                return Ok(());
+            }
+            let (events, yes) = started.unwrap();
             bench.tell(events);
             // The standing yes is d.deputy's, for teachers, for games, for an hour, until the 26th.
             let last_day = START.0 + 38 * HOUR;

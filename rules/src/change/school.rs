@@ -1,7 +1,7 @@
 //! Changes of what holds for the whole school: its policy, its lists, its own blocks. What only
 //! tightens acts at once; what opens anything becomes a request, by whichever way it comes.
 
-use super::act::{check_end, check_reason, check_some_reason};
+use super::act::{check_asker, check_end, check_reason, check_some_reason};
 use super::history::{ListRequest, PolicyRequest, UnblockState};
 use super::{
     ChangeError, Changes, DAY_MILLIS, Event, LAPSE_SCHOOL_DAYS, PROGRAM, Replayed, require_role,
@@ -147,7 +147,8 @@ fn withdrawals(changes: &Changes, now: UnixMillis) -> Vec<Event> {
 }
 
 /// Checks a request to put a version of a list into force that may open something, and makes its
-/// event.
+/// event. Who asks is not looked at here: only who keeps lists comes so far, and that is the machine's
+/// own account before anybody has a role.
 ///
 /// # Errors
 /// [`ChangeError`]: no reason, review.
@@ -170,18 +171,20 @@ pub fn ask_list(
     })
 }
 
-/// Checks a request to take a school's own block away, and makes its event.
+/// Checks a request by somebody to take a school's own block away, and makes its event.
 ///
 /// # Errors
-/// [`ChangeError`]: unknown, no reason, review.
+/// [`ChangeError`]: no role, unknown, no reason, review.
 pub fn ask_lift(
     changes: &Changes,
     policy: &Policy,
+    by: &str,
     block: BlockId,
     reason: &str,
     review: Option<UnixMillis>,
     now: UnixMillis,
 ) -> Result<Event, ChangeError> {
+    check_asker(policy, by)?;
     if !changes.blocks.iter().any(|it| it.id == block) {
         return Err(ChangeError::NoSuchBlock(block));
     }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 
+mod asking;
 mod replayed;
 
 use super::*;
@@ -28,6 +29,7 @@ games = {{ pupil = "block", staff = "allow" }}
 [roles]
 dsl = ["q.whitmore", "d.deputy"]
 it = ["j.cho", "k.lane"]
+teacher = ["t.obi"]
 [unblock]
 authorise = ["dsl"]
 apply = "{apply}"
@@ -55,7 +57,8 @@ fn ask(
 ) -> Result<Event, ChangeError> {
     let site = Site::parse("chess.com").unwrap();
     let scope = Scope::Level("ks3".into());
-    ask_unblock(changes, policy, CategorySet::EMPTY, &site, scope, NOW, until, reason, NOW)
+    let none = CategorySet::EMPTY;
+    ask_unblock(changes, policy, "t.obi", none, &site, scope, NOW, until, reason, NOW)
 }
 
 fn asked_by(who: &str, policy: &Policy) -> Changes {
@@ -104,7 +107,7 @@ fn what_is_live_is_told_so_before_who_may_authorise_it() {
         let is_told = matches!(again, Err(ChangeError::WrongState { state: "live", .. }));
         assert!(is_told, "{by}: {again:?}");
     }
-    let stranger = authorise_unblock(&changes, &policy, ID, "t.obi", NOW);
+    let stranger = authorise_unblock(&changes, &policy, ID, "p.uppet", NOW);
     assert!(matches!(stranger, Err(ChangeError::NoRole { .. })), "{stranger:?}");
 }
 
@@ -177,13 +180,14 @@ fn a_request_needs_a_real_reason_an_end_and_an_open_category() {
     for (id, category) in catalogue.iter() {
         let scope = Scope::Level("ks3".into());
         let set = CategorySet::of(id);
-        let answer = ask_unblock(&changes, &policy, set, &site, scope, NOW, later(1), good, NOW);
+        let until = later(1);
+        let answer =
+            ask_unblock(&changes, &policy, "t.obi", set, &site, scope, NOW, until, good, NOW);
         let closed = category.locked || category.name == "adult";
         assert_eq!(answer.is_err(), closed, "{}", category.name);
     }
-    let scope = Scope::Level("ks9".into());
-    let answer =
-        ask_unblock(&changes, &policy, CategorySet::EMPTY, &site, scope, NOW, later(1), good, NOW);
+    let (scope, none, until) = (Scope::Level("ks9".into()), CategorySet::EMPTY, later(1));
+    let answer = ask_unblock(&changes, &policy, "t.obi", none, &site, scope, NOW, until, good, NOW);
     assert_eq!(answer, Err(ChangeError::BadScope("ks9".into())));
 }
 
@@ -249,10 +253,10 @@ fn a_block_acts_at_once_and_is_lifted_by_a_request_that_another_authorises() {
     let id = changes.blocks[0].id;
     assert_eq!(changes.next_block(), BlockId(id.0 + 1));
     let reason = "the page has been taken down";
-    let missing = ask_lift(&changes, &policy, BlockId(77), reason, None, NOW);
+    let missing = ask_lift(&changes, &policy, "t.obi", BlockId(77), reason, None, NOW);
     assert_eq!(missing, Err(ChangeError::NoSuchBlock(BlockId(77))));
     for who in ["q.whitmore", "t.obi"] {
-        let event = ask_lift(&changes, &policy, id, reason, None, NOW).unwrap();
+        let event = ask_lift(&changes, &policy, who, id, reason, None, NOW).unwrap();
         fold_all(&mut changes, NOW, vec![(who.into(), event)]);
     }
     assert_eq!(changes.blocks.len(), 1, "asked alone does nothing");
@@ -433,7 +437,8 @@ fn ask_to_look(
 ) -> Result<Event, ChangeError> {
     let categories = categories.iter().map(|name| policy.catalogue().id(name).unwrap()).collect();
     let reason = "fraud is being looked at";
-    ask_inspect(&Changes::default(), policy, what, categories, NOW, later(5), reason, NOW)
+    let changes = Changes::default();
+    ask_inspect(&changes, policy, "j.cho", what, categories, NOW, later(5), reason, NOW)
 }
 
 #[test]
@@ -463,19 +468,20 @@ fn requests_of_all_kinds_go_one_way_and_never_do_each_others_work() {
     let policy = policy("automatic");
     let mut changes = asked_by("t.obi", &policy);
     let (category, reason) = (InspectWhat::Category("health".into()), "fraud is being looked at");
-    let look =
-        ask_inspect(&changes, &policy, category, CategorySet::EMPTY, NOW, later(5), reason, NOW);
+    let (none, until) = (CategorySet::EMPTY, later(5));
+    let look = ask_inspect(&changes, &policy, "j.cho", category, none, NOW, until, reason, NOW);
     fold_all(&mut changes, NOW, vec![("j.cho".into(), look.unwrap())]);
     let host = Host::parse("exam.example").unwrap();
     let faults = [ReasonCode::TlsExpired, ReasonCode::TlsExpired];
     let accept = ask_certificate(
         &changes,
         &policy,
+        "q.whitmore",
         &host,
         &faults,
-        CategorySet::EMPTY,
+        none,
         NOW,
-        later(5),
+        until,
         reason,
         NOW,
     );
@@ -521,7 +527,7 @@ fn a_fault_that_cannot_be_accepted_is_not_whoever_wrote_the_entry() {
     let ask = |faults: &[ReasonCode], host: &Host| {
         let (none, reason) = (CategorySet::EMPTY, "the board renews it this week");
         let changes = Changes::default();
-        ask_certificate(&changes, &policy, host, faults, none, NOW, later(5), reason, NOW)
+        ask_certificate(&changes, &policy, "j.cho", host, faults, none, NOW, later(5), reason, NOW)
     };
     let revoked = ask(&[ReasonCode::TlsExpired, ReasonCode::TlsRevoked], &host);
     assert_eq!(revoked, Err(ChangeError::NotAcceptable("tls_revoked".into())));

@@ -82,11 +82,11 @@ proptest! {
             "group" => Scope::Group("9C".into()),
             _ => Scope::User("sam.p".into()),
         };
-        // Nobody can ask, whoever it is, nor start a lesson.
+        // Nobody can ask, whoever it is, nor start a lesson; who has no role is not even told why.
         let until = UnixMillis(now.0 + HOUR);
         let mut changes = Changes::default();
         let asked = ask_unblock(
-            &changes, &policy, categories, &site, scope.clone(), now, until, WHY, now,
+            &changes, &policy, "t.obi", categories, &site, scope.clone(), now, until, WHY, now,
         );
         let is_locked = |error: &ChangeError| matches!(error, ChangeError::Locked { .. });
         prop_assert!(asked.is_err_and(|error| is_locked(&error)));
@@ -94,12 +94,17 @@ proptest! {
             site: site.clone(), categories, scope: scope.clone(), until, reason: WHY.into(),
         };
         let actor = ACTORS[who];
-        prop_assert!(start_lesson(&changes, &policy, actor, &lesson, now).is_err_and(|e| is_locked(&e)));
+        let started = start_lesson(&changes, &policy, actor, &lesson, now).unwrap_err();
+        let is_refused = if may_ask(actor) { is_locked(&started) } else {
+            matches!(started, ChangeError::NoRole { .. })
+        };
+        prop_assert!(is_refused, "{:?}", started);
         prop_assert!(standing_yes(&changes, &policy, actor, &lesson, now).is_err_and(|e| is_locked(&e)));
         let host = Host::parse("sealed.example").unwrap();
         let faults = [crate::decide::ReasonCode::TlsExpired];
-        let accept =
-            ask_certificate(&changes, &policy, &host, &faults, categories, now, until, WHY, now);
+        let accept = ask_certificate(
+            &changes, &policy, "t.obi", &host, &faults, categories, now, until, WHY, now,
+        );
         prop_assert!(accept.is_err_and(|error| is_locked(&error)));
         // Nor does a request that was made before the site was listed.
         let id = UnblockId(1);

@@ -123,6 +123,7 @@ fn unblocks(count: u32) -> Result<Vec<Unblock>, AnyError> {
             id: UnblockId(number),
             site: Site::parse(&format!("lesson{number}.example"))?,
             scope: Scope::Level("pupil".to_owned()),
+            within: None,
             authorised_sequence: 0,
             from: UnixMillis(0),
             until: UnixMillis(i64::MAX),

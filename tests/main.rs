@@ -31,6 +31,7 @@ mod ipv6;
 mod killed;
 mod labelled_texts;
 mod learned;
+mod lessons;
 mod live;
 mod log_full;
 mod log_troubles;

@@ -125,6 +125,8 @@ async fn start(
         Ok(yes) => {
             say!("{id}  {site} {would}open for @{shown} until {}", clock.show(until));
             say!("  by        the standing yes of {}", visible(&yes.authorised));
+            let names = policy.catalogue().names(yes.categories).join(", ");
+            say!("  opens     {names}; what is below it in another closed category stays closed");
             if !change.dry_run {
                 say!("  live      within 1 s");
             }

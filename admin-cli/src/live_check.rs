@@ -115,6 +115,7 @@ fn unblock(snapshot: &Snapshot, request: &UnblockHistory, at: UnixMillis, found:
             id: request.id,
             site: site.clone(),
             scope: request.scope.clone(),
+            within: request.within(),
             authorised_sequence: snapshot.changes.size,
             from: request.from,
             until: request.until,

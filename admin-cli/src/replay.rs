@@ -358,6 +358,7 @@ fn once(changes: &Changes) -> Vec<Unblock> {
                 id: it.id,
                 site: Site::parse(&it.site).ok()?,
                 scope: it.scope.clone(),
+                within: it.within(),
                 authorised_sequence: it.authorised_sequence?,
                 from: it.from.max(*applied),
                 until: it.until.min(revoked),

@@ -489,6 +489,7 @@ impl Desk<'_> {
                 "kind": unblock.kind.as_str(),
                 "site": unblock.site,
                 "for": unblock.scope.to_string(),
+                "within": unblock.within(),
                 "from": time(unblock.from),
                 "until": time(unblock.until),
                 "requested_by": unblock.requested_by,
@@ -527,6 +528,11 @@ impl Desk<'_> {
             say!("  order   {}", history.order.words());
         }
         say!("  for     {}", visible(&history.scope.to_string()));
+        match history.within().as_deref() {
+            None => {}
+            Some([]) => say!("  opens   nothing: its standing yes is of an older version"),
+            Some(names) => say!("  opens   only {}", visible(&names.join(", "))),
+        }
         say!("  from    {}", clock.show(history.from));
         match history.kind.ends() {
             true => say!("  until   {}", clock.show_end(history.until)),

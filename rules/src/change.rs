@@ -224,8 +224,14 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "SignOffOrder::is_usual")]
         order: SignOffOrder,
     },
-    /// A standing yes of the policy says yes to an unblock: whose it is and since when, as written.
-    StandingYesUsed { id: UnblockId, authorised: String },
+    /// A standing yes of the policy says yes to an unblock: whose it is and since when, as written, and
+    /// the categories that it names, which alone are opened. Older entries name none.
+    StandingYesUsed {
+        id: UnblockId,
+        authorised: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        categories: Vec<String>,
+    },
     /// The access log could not be written from then until then: browsing was stopped, and so many
     /// requests were turned away.
     LogUnavailable { from: UnixMillis, until: UnixMillis, refused: u64, why: String },

@@ -274,7 +274,8 @@ impl ReasonCode {
 /// the block opens the site for its scope. Which came first the change log's sequence says, never
 /// a clock.
 ///
-/// No unblock opens a category of the policy's `never`. A ban leaves sites of help ([`HELP`]) as the
+/// No unblock opens a category of the policy's `never`, and one under a standing yes none that this does
+/// not name. A ban leaves sites of help ([`HELP`]) as the
 /// rest of the policy has them: a pupil without internet may need one today. An access without any
 /// category is decided as uncategorised: an empty set opens nothing.
 #[must_use]

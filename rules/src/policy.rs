@@ -594,6 +594,18 @@ impl Policy {
         allow(grid(category.unwrap_or(CategoryId::UNCATEGORISED)))
     }
 
+    /// The categories of an access whose cells are closed to whoever asks, now.
+    pub(crate) fn closed_categories(&self, access: &Access<'_>, now: UnixMillis) -> CategorySet {
+        let level = access.who.level;
+        let rules = &self.grid[level.index()];
+        let categories = or_uncategorised(access.categories);
+        let conditional = categories.intersection(rules.conditional);
+        let is_open =
+            |id: &CategoryId| self.is_open(&self.answer(level, *id).cell, access.who, now);
+        let open: CategorySet = conditional.iter().filter(is_open).collect();
+        categories.difference(rules.allowed).difference(open)
+    }
+
     pub(crate) fn is_open(&self, cell: &Cell, who: &Identity, now: UnixMillis) -> bool {
         match cell {
             Cell::Allow => true,

@@ -118,6 +118,8 @@ pub struct Unblock {
     pub site: Site,
     /// For whom.
     pub scope: Scope,
+    /// Names of the only categories that it opens, for one under a standing yes; `None`: whichever there are.
+    pub within: Option<Vec<String>>,
     /// The change log's sequence of its authorisation: a later `block` of the site overrules it.
     /// Never a time of day, for clocks go back; an extension is no new authorisation.
     pub authorised_sequence: u64,
@@ -135,6 +137,16 @@ impl Unblock {
             && now < self.until
             && self.site.covers(access.host, access.path)
             && self.scope.holds_for(access.who, policy)
+            && self.is_within(access, policy, now)
+    }
+
+    /// Whether no other categories close the access than those that it opens. A page or host below the site
+    /// may be in more than the site, and what a list says may have changed since.
+    fn is_within(&self, access: &Access<'_>, policy: &Policy, now: UnixMillis) -> bool {
+        let Some(names) = &self.within else { return true };
+        let catalogue = policy.catalogue();
+        let closed = policy.closed_categories(access, now);
+        closed.iter().all(|id| names.iter().any(|name| name == catalogue.name(id)))
     }
 }
 

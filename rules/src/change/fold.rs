@@ -167,6 +167,7 @@ impl Changes {
             authorised: None,
             authorised_sequence: None,
             by_standing_yes: false,
+            standing_categories: Vec::new(),
             applied: None,
             confirmed: None,
             checks: Vec::new(),
@@ -290,7 +291,7 @@ impl Changes {
                 request.authorised = Some((at, by));
                 request.authorised_sequence = Some(entry.sequence);
             }
-            Event::StandingYesUsed { authorised, .. } => {
+            Event::StandingYesUsed { authorised, categories, .. } => {
                 // Only the program finds that one holds, and only for a site.
                 let is_waiting = request.step() == UnblockState::Asked;
                 let is_its = request.kind == RequestKind::Unblock && by == AUTOMATIC;
@@ -298,6 +299,7 @@ impl Changes {
                     request.authorised = Some((at, authorised.clone()));
                     request.authorised_sequence = Some(entry.sequence);
                     request.by_standing_yes = true;
+                    request.standing_categories.clone_from(categories);
                 }
             }
             Event::UnblockRefused { reason, .. } if request.step() == UnblockState::Asked => {
@@ -349,6 +351,7 @@ impl Changes {
                     id: unblock.id,
                     site: Site::parse(&unblock.site).ok()?,
                     scope: unblock.scope.clone(),
+                    within: unblock.within(),
                     authorised_sequence: unblock.authorised_sequence?,
                     from: unblock.from,
                     until: unblock.until,

@@ -156,6 +156,8 @@ pub struct UnblockHistory {
     pub authorised_sequence: Option<u64>,
     /// Whether the authorisation is a standing yes of the policy.
     pub by_standing_yes: bool,
+    /// The names of the categories that this standing yes is for; entries of older versions name none.
+    pub standing_categories: Vec<String>,
     pub applied: Option<(UnixMillis, String)>,
     pub confirmed: Option<(UnixMillis, String)>,
     /// What was found when it was confirmed.
@@ -179,6 +181,13 @@ impl UnblockHistory {
             SignOff::Apply => self.applied.as_ref(),
             SignOff::Confirm => self.confirmed.as_ref(),
         }
+    }
+
+    /// The names of the only categories that it opens, where its yes is a standing one: nobody has looked at
+    /// what is below its site. `None`: those who signed it off have.
+    #[must_use]
+    pub fn within(&self) -> Option<Vec<String>> {
+        self.by_standing_yes.then(|| self.standing_categories.clone())
     }
 
     /// From when on it is due for review. What runs for two weeks or less simply ends.

@@ -2,7 +2,8 @@
 //!
 //! A standing yes stands in the policy, so it came there by sign-off like everything that opens. It
 //! has an author, a role, categories, a width, a length and a date for review; outside any of them a
-//! lesson is an ordinary request. It opens nothing that is locked or never unblocked.
+//! lesson is an ordinary request. It opens nothing that is locked or never unblocked, and of what lies
+//! below its site nothing that another category closes: its entry keeps the categories of then.
 
 use super::act::{ask_unblock, check_categories};
 use super::{AUTOMATIC, ChangeError, Changes, Event};
@@ -164,7 +165,9 @@ pub fn start_lesson(
     let yes = standing_yes(changes, policy, by, lesson, now).cloned();
     if let Ok(yes) = &yes {
         let id = changes.next_unblock();
-        let used = Event::StandingYesUsed { id, authorised: yes.authorised.clone() };
+        let names = policy.catalogue().names(yes.categories);
+        let categories = names.into_iter().map(str::to_owned).collect();
+        let used = Event::StandingYesUsed { id, authorised: yes.authorised.clone(), categories };
         events.push((AUTOMATIC.to_owned(), used));
         events.push((AUTOMATIC.to_owned(), Event::UnblockApplied { id }));
     }

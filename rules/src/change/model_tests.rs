@@ -686,6 +686,10 @@ proptest! {
             let now = bench.now;
             let open: Vec<u32> = bench.changes.live(now).iter().map(|it| it.id.0).collect();
             prop_assert_eq!(open, model.open(now), "after {:?} by {}", what, ACTORS[*who]);
+            for it in bench.changes.live(now) {
+                let games = model.card(it.id.0).unwrap().standing.then(|| vec!["games".to_owned()]);
+                prop_assert_eq!(it.within, games, "what {} opens", it.id);
+            }
             prop_assert_eq!(bench.changes.policy.clone(), Some(name_of(model.policy)));
             prop_assert_eq!(&bench.list, &model.list.to_string());
             let blocks: BTreeSet<u32> = bench.changes.blocks.iter().map(|it| it.id.0).collect();

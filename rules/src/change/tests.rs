@@ -2,6 +2,7 @@
 
 mod asking;
 mod replayed;
+mod standing;
 
 use super::*;
 use crate::category::{Catalogue, CategorySet};

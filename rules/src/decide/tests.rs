@@ -69,10 +69,17 @@ fn unblock(site: &str, scope: Scope, authorised: u64) -> Unblock {
         id: UnblockId(7),
         site: Site::parse(site).unwrap(),
         scope,
+        within: None,
         authorised_sequence: authorised,
         from: UnixMillis(0),
         until: UnixMillis(LUNCH.0 + 1),
     }
+}
+
+/// An unblock under a standing yes to these categories.
+fn standing(site: &str, names: &[&str]) -> Unblock {
+    let within = Some(names.iter().map(|name| (*name).to_owned()).collect());
+    Unblock { within, ..unblock(site, pupils(), 1) }
 }
 
 /// The clock runs against the sequence, as after it was set back: it must not matter.
@@ -191,6 +198,101 @@ fn an_unblock_opens_nothing_that_is_never_unblocked_even_below_its_site() {
     let word = |url, names: &[&str]| word(&ks2, url, names, &beside, MORNING);
     assert_eq!(word("chess.example", &["games"]), "unblock");
     assert_eq!(word("bets.chess.example", &["games", "gambling"]), "category");
+}
+
+#[test]
+fn a_standing_yes_opens_only_the_categories_that_it_names_even_below_its_site() {
+    let (ks2, ks3) = (person("ks2"), person("ks3"));
+    let cases = [
+        ("its site", &ks2, &["games"][..], &["games"][..], "chess.example", MORNING, "unblock"),
+        ("a host below", &ks2, &["games"], &["games"], "play.chess.example", MORNING, "unblock"),
+        (
+            "a host below in another category",
+            &ks2,
+            &["games"],
+            &["games", "self-harm"],
+            "forum.chess.example",
+            MORNING,
+            "category",
+        ),
+        (
+            "a page below in another category",
+            &ks2,
+            &["games"],
+            &["games", "self-harm"],
+            "chess.example/forum",
+            MORNING,
+            "category",
+        ),
+        (
+            "in another alone",
+            &ks2,
+            &["games"],
+            &["self-harm"],
+            "chess.example",
+            MORNING,
+            "category",
+        ),
+        (
+            "in one that is open anyway",
+            &ks2,
+            &["games"],
+            &["games", "music"],
+            "chess.example/songs",
+            MORNING,
+            "unblock",
+        ),
+        (
+            "both named",
+            &ks2,
+            &["games", "self-harm"],
+            &["games", "self-harm"],
+            "chess.example/forum",
+            MORNING,
+            "unblock",
+        ),
+        ("unknown", &ks2, &["games"], &[], "chess.example", MORNING, "uncategorised"),
+        ("an older entry", &ks2, &[], &["games"], "chess.example", MORNING, "category"),
+        (
+            "open at this time anyway",
+            &ks3,
+            &["self-harm"],
+            &["games", "self-harm"],
+            "chess.example",
+            LUNCH,
+            "unblock",
+        ),
+        (
+            "closed at this time",
+            &ks3,
+            &["self-harm"],
+            &["games", "self-harm"],
+            "chess.example",
+            MORNING,
+            "category",
+        ),
+    ];
+    for (what, who, named, names, url, now, expected) in cases {
+        let unblocks = vec![standing("chess.example", named)];
+        assert_eq!(
+            word(who, url, names, &Beside { unblocks, ..Beside::default() }, now),
+            expected,
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn words_of_pages_are_judged_where_a_standing_yes_does_not_open_them() {
+    let unblocks = [standing("chess.example", &["games"])];
+    let (who, host) = (person("ks2"), Host::parse("chess.example").unwrap());
+    let is_opened = |names: &[&str]| {
+        let (scheme, categories) = (Scheme::Http, categories(names));
+        let access = Access { who: &who, scheme, host: &host, port: 80, path: None, categories };
+        super::is_opened(&SCHOOL, &unblocks, &access, MORNING)
+    };
+    assert!(is_opened(&["games"]));
+    assert!(!is_opened(&["games", "self-harm"]));
 }
 
 #[test]
@@ -338,10 +440,17 @@ const SITES: [&str; 5] = [
 
 fn any_beside() -> impl Strategy<Value = Beside> {
     let site = || prop::sample::select(SITES.to_vec());
-    let unblocks = prop::collection::vec((site(), any_scope(), 0_u64..9), 0..4);
+    let within = prop::option::of(any_names());
+    let unblocks = prop::collection::vec((site(), any_scope(), 0_u64..9, within), 0..4);
     let blocks = prop::collection::vec((site(), any_scope(), 0_u64..9), 0..3);
     (unblocks, blocks).prop_map(|(unblocks, blocks)| Beside {
-        unblocks: unblocks.into_iter().map(|(site, scope, at)| unblock(site, scope, at)).collect(),
+        unblocks: unblocks
+            .into_iter()
+            .map(|(site, scope, at, within)| {
+                let within = within.map(|names| standing(site, &names).within);
+                Unblock { within: within.flatten(), ..unblock(site, scope, at) }
+            })
+            .collect(),
         blocks: blocks.into_iter().map(|(site, scope, at)| site_block(site, scope, at)).collect(),
     })
 }
@@ -384,6 +493,31 @@ proptest! {
         let names: Vec<_> = names.into_iter().chain([more]).collect();
         let after = asked(&who, url, &names, &beside, LUNCH);
         prop_assert!(before.verdict == Verdict::Allow || after.verdict == Verdict::Block);
+    }
+
+    /// By the cells themselves: what a standing yes opens, no category closes that it does not name.
+    #[test]
+    fn a_standing_yes_opens_no_category_that_it_does_not_name(
+        who in any_person(),
+        url in prop::sample::select(vec!["chess.example", "forum.chess.example", "chess.example/rules/a"]),
+        names in any_names(),
+        named in any_names(),
+        now in prop::sample::select(vec![MORNING, LUNCH]),
+    ) {
+        let unblocks = vec![standing("chess.example", &named)];
+        let decision = asked(&who, url, &names, &Beside { unblocks, ..Beside::default() }, now);
+        if decision.unblock().is_some() {
+            let names = if names.is_empty() { vec!["uncategorised"] } else { names };
+            for name in names.into_iter().filter(|name| !named.contains(name)) {
+                let is_open = match SCHOOL.cell(who.level, SCHOOL.catalogue().id(name).unwrap()).0 {
+                    Cell::Allow => true,
+                    Cell::Block => false,
+                    Cell::AllowAt(_) => now == LUNCH,
+                    Cell::AllowFor(role) => who.roles.contains(*role),
+                };
+                prop_assert!(is_open, "{} was opened by a yes to {:?}", name, named);
+            }
+        }
     }
 
     #[test]

@@ -48,7 +48,11 @@ fn any_event() -> impl Strategy<Value = (usize, i64, Event)> {
                     replayed: None,
                 },
                 9 => Event::LiftAsked { id, block: BlockId(1), reason, review, lapses, order },
-                10 => Event::StandingYesUsed { id, authorised: "Q. Whitmore 2026-09-01".into() },
+                10 => Event::StandingYesUsed {
+                    id,
+                    authorised: "Q. Whitmore 2026-09-01".into(),
+                    categories: vec!["games".into()],
+                },
                 11 => Event::InspectAsked {
                     id,
                     what: InspectWhat::Category("health".into()),

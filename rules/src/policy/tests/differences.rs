@@ -489,6 +489,7 @@ proptest! {
                 id: UnblockId(1),
                 site,
                 scope: at_level(NAMES[level]),
+                within: None,
                 authorised_sequence: 2,
                 from: UnixMillis(0),
                 until: UnixMillis(i64::MAX),

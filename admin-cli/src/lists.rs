@@ -183,8 +183,8 @@ impl Keeper {
     ) -> Result<Exit, Failure> {
         let name = plan.what.list.clone();
         let shown = visible(&name);
-        if plan.opens {
-            return self.ask(log, plan, asked).await;
+        if let Some(words) = plan.opening.clone() {
+            return self.ask(log, plan, &words, asked).await;
         }
         let rollback = plan.what.rollback;
         let done = lists.put_in_force(plan, &self.by, now()).await.map_err(from_list_error)?;
@@ -205,6 +205,7 @@ impl Keeper {
         &self,
         log: &ChangeLog,
         plan: ListPlan,
+        words: &str,
         asked: Asked<'_>,
     ) -> Result<Exit, Failure> {
         let what = &plan.what;
@@ -216,7 +217,7 @@ impl Keeper {
         let Some(reason) = asked.reason else {
             let verb = if what.rollback { "rollback" } else { "accept" };
             return Err(Failure::usage(format!(
-                "{} of the list \"{}\" may open sites ({counts}); that needs a reason",
+                "{} of the list \"{}\" {words} ({counts}); that needs a reason",
                 what.version, what.list
             ))
             .fix(format!("schoolgate lists {verb} {} --reason TEXT --by NAME", what.list)));
@@ -236,7 +237,7 @@ impl Keeper {
             return Err(Failure::fault("the change log did not keep the request"));
         };
         let (name, version) = (visible(&what.list), visible(&what.version));
-        say!("{id}  {name}: {version} asked for; it may open sites ({counts})");
+        say!("{id}  {name}: {version} asked for; it {words} ({counts})");
         requests::print_asked_for_good(policy, id, review, &self.by)
     }
 

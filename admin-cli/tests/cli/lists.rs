@@ -119,6 +119,44 @@ fn lists_show_their_age_and_hold_what_shrinks() {
 }
 
 #[test]
+fn a_site_that_a_person_puts_on_a_list_of_what_is_private_is_looked_into_until_another_accepts() {
+    let school = School::new();
+    let list =
+        "\n[[lists]]\nname = \"own-health\"\ncategory = \"health\"\npath = \"lists/health.txt\"\n";
+    school.write("schoolgate.toml", &(school.machine() + list));
+    school.write("lists/health.txt", "clinic.test\n");
+    // What no list names is as open as health is: by the grid, a site that comes into it opens nothing.
+    let policy = school
+        .policy()
+        .replace("pupil = {}", "pupil = { inspect = \"page\" }")
+        .replace("uncategorised = { pupil = \"block\"", "uncategorised = { pupil = \"allow\"");
+    school.write("policy.toml", &policy);
+    let seen = |host: &str| {
+        json(&school.run("inspect show --as ks3 --json", &[host]))[0]["inspect"].clone()
+    };
+    assert_eq!((seen("clinic.test"), seen("arcade.test")), ("never".into(), "page".into()));
+
+    school.write("mine.txt", "clinic.test\narcade.test\n");
+    let import = school.run("lists import own-health mine.txt --by j.cho", &[]);
+    assert_eq!(import.code, PROBLEMS, "{import:?}");
+    let why = "comes from a file of its own and may have the filter see or refuse less of sites";
+    assert!(import.err.contains(why), "{import:?}");
+    assert_eq!(seen("arcade.test"), "page", "held is not in force");
+    let line = "lists accept own-health --by j.cho";
+    let unreasoned = school.run(line, &[]);
+    assert_eq!(unreasoned.code, USAGE, "{unreasoned:?}");
+    assert!(unreasoned.err.contains("see or refuse less of sites (1 more and 0 fewer"));
+    let asked = school.run(line, &["--reason", "The clinic has moved its pages there"]);
+    assert_eq!(asked.code, OK, "{asked:?}");
+    assert!(asked.out.starts_with("U-0001  own-health: "), "{asked:?}");
+    assert_eq!(school.run("unblock authorise U-0001 --by j.cho", &[]).code, NOT_PERMITTED);
+    assert_eq!(seen("arcade.test"), "page", "asked for is not in force");
+    let accepted = school.run("unblock authorise U-0001 --by q.whitmore", &[]);
+    assert_eq!(accepted.code, OK, "{accepted:?}");
+    assert_eq!(seen("arcade.test"), "never");
+}
+
+#[test]
 fn a_locked_list_taken_out_of_the_machine_file_is_told() {
     let school = School::new();
     let machine = school.machine();

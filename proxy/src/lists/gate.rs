@@ -4,7 +4,9 @@ use super::ListError;
 use crate::snapshot::Snapshot;
 use categorizer::index::{Builder, Index, ListInfo, Prepared};
 use rules::category::{Catalogue, CategoryId, CategorySet};
+use rules::decide::HELP;
 use rules::host::Host;
+use rules::inspect::Inspect;
 use rules::policy::{Cell, Policy};
 use rules::time::UnixMillis;
 use std::sync::Arc;
@@ -16,6 +18,9 @@ const MAX_REMOVED_PERCENT: u64 = 20;
 /// How many sites an explanation names.
 const NAMED_SITES: usize = 5;
 
+/// What is said of a version that may open sites.
+pub(super) const MAY_OPEN: &str = "may open sites";
+
 /// What new list versions are measured against.
 #[derive(Clone, Default)]
 pub struct Gate {
@@ -24,7 +29,7 @@ pub struct Gate {
     /// Sites that were allowed in the last week, with how many requests each.
     pub seen: Vec<(String, u64)>,
     /// Whether the version comes from a person's own file, not from the list's source: then whatever
-    /// it opens is that person's change, and waits.
+    /// it opens, or keeps from the filter, is that person's change, and waits.
     pub by_hand: bool,
 }
 
@@ -81,8 +86,10 @@ impl Candidate<'_> {
         }
         let Some((policy, index)) = &gate.current else { return Ok(holds) };
         let added = (after + removed).saturating_sub(before);
-        if gate.by_hand && opens(policy, self.category, added, removed) {
-            holds.push("comes from a file of its own and may open sites".to_owned());
+        if gate.by_hand
+            && let Some(words) = opening(policy, self.category, added, removed)
+        {
+            holds.push(format!("comes from a file of its own and {words}"));
         }
         // What blocks illegal content takes effect at once, whoever was there last week.
         let asks_for_sites = self.hold_if_seen
@@ -195,16 +202,44 @@ fn blocks_somebody(policy: &Policy, category: &str) -> bool {
     policy.levels().iter().any(|(level, _)| *policy.cell(level, id).0 != Cell::Allow)
 }
 
-/// Whether a version that has so many entries more, and so many fewer, may open something at some
-/// level: a site that leaves a category which is not plainly allowed; or one that was in no category
-/// and comes into one of which more is allowed than of what no list names.
-pub(super) fn opens(policy: &Policy, category: &str, added: u64, removed: u64) -> bool {
-    let Some(id) = policy.catalogue().id(category) else { return true };
+/// What a version that has so many entries more, and so many fewer, may do that another person has to say
+/// yes to, as `may open sites`; `None`: nothing.
+///
+/// It may open something at some level: a site that leaves a category which is not plainly allowed; or one
+/// that was in no category and comes into one of which more is allowed than of what no list names. Or the
+/// filter may see or refuse less of a site that comes into its category, whatever the grid says: a policy
+/// that did so would be opening too. Or it may look into a site that was private.
+pub(super) fn opening(policy: &Policy, category: &str, added: u64, removed: u64) -> Option<String> {
+    let Some(id) = policy.catalogue().id(category) else { return Some(MAY_OPEN.to_owned()) };
     let is_looser = |level| {
         let (unknown, _) = policy.cell(level, CategoryId::UNCATEGORISED);
         let (named, _) = policy.cell(level, id);
         *unknown != Cell::Allow && *named != Cell::Block && unknown != named
     };
     let looser = policy.levels().iter().any(|(level, _)| is_looser(level));
-    (removed > 0 && blocks_somebody(policy, category)) || (added > 0 && looser)
+    let mut words = Vec::new();
+    if (removed > 0 && blocks_somebody(policy, category)) || (added > 0 && looser) {
+        words.push(MAY_OPEN);
+    }
+    if added > 0 && shields(policy, id) {
+        words.push("may have the filter see or refuse less of sites");
+    }
+    if removed > 0 && policy.catalogue().privacy().contains(id) {
+        words.push("may have the filter look into what was private");
+    }
+    (!words.is_empty()).then(|| words.join(" and "))
+}
+
+/// Whether the filter sees or refuses less of a site because it is in this category: a private one, or that of
+/// help, whose sites a ban and words leave open; or the policy has it looked into less, or its files unchecked.
+fn shields(policy: &Policy, category: CategoryId) -> bool {
+    let catalogue = policy.catalogue();
+    let is_seen_less = policy
+        .inspect_categories()
+        .iter()
+        .any(|(named, mode, _)| *named == category && *mode != Inspect::Page);
+    is_seen_less
+        || catalogue.privacy().contains(category)
+        || catalogue.id(HELP) == Some(category)
+        || policy.leaves_files_unchecked(CategorySet::of(category))
 }

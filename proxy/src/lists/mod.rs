@@ -131,8 +131,8 @@ pub enum Outcome {
 pub struct ListPlan {
     /// The version, and how it differs from the one in force.
     pub what: ListRequest,
-    /// Whether it may open anything that is closed: then it waits for sign-off.
-    pub opens: bool,
+    /// What it may do that waits for sign-off, as `may open sites`; `None`: nothing.
+    pub opening: Option<String>,
     _lock: OwnedFd,
 }
 
@@ -434,11 +434,11 @@ impl<'a> Lists<'a> {
     }
 
     fn plan(&self, list: &ListSource, what: ListRequest, gate: &Gate, lock: OwnedFd) -> ListPlan {
-        let opens = match &gate.current {
-            Some((policy, _)) => gate::opens(policy, &list.category, what.added, what.removed),
-            None => true,
+        let opening = match &gate.current {
+            Some((policy, _)) => gate::opening(policy, &list.category, what.added, what.removed),
+            None => Some(gate::MAY_OPEN.to_owned()),
         };
-        ListPlan { what, opens, _lock: lock }
+        ListPlan { what, opening, _lock: lock }
     }
 
     /// Puts a planned version into force that opens nothing.

@@ -783,7 +783,7 @@ async fn a_plan_says_whether_a_version_may_open_anything() {
     let gate = bench.gate(POLICY, &[]).await;
     let opens = |category: &str, added, removed| {
         let (policy, _) = gate.current.as_ref().unwrap();
-        gate::opens(policy, category, added, removed)
+        gate::opening(policy, category, added, removed).is_some()
     };
     assert!(opens("games", 0, 1), "a site that is no game any more");
     assert!(!opens("games", 5, 0), "more games are more that is closed");
@@ -798,6 +798,58 @@ async fn a_plan_says_whether_a_version_may_open_anything() {
     };
     assert!(why.contains("may open sites"), "{why}");
     let plan = bench.lists().plan_accept("games", NOW, &gate).await.unwrap();
-    assert!(plan.opens && plan.what.removed == 1 && !plan.what.rollback, "{plan:?}");
+    assert_eq!(plan.opening.as_deref(), Some("may open sites"), "{plan:?}");
+    assert!(plan.what.removed == 1 && !plan.what.rollback, "{plan:?}");
     assert!(matches!(plan.event(), Event::ListAccepted { removed: 1, .. }));
+}
+
+#[tokio::test]
+async fn what_comes_into_a_category_that_is_seen_less_waits_where_a_person_brings_it_in() {
+    let bench = Bench::new(&[("bank", "banking")]).await;
+    bench.write("bank", &["bank.example"]);
+    // All of these are plainly allowed to everybody: by the grid alone nothing opens.
+    let seen_less = ["banking", "health", "health-help", "identity", "social", "chat", "updates"];
+    let rows: String = seen_less
+        .iter()
+        .chain(&["news", "reference"])
+        .map(|name| format!("{name} = {{ pupil = \"allow\", staff = \"allow\" }}\n"))
+        .collect();
+    let policy = POLICY.replace("[grid]\n", &format!("[grid]\n{rows}")).replace(
+        "[roles]\n",
+        "[inspect]\nsocial = \"name\"\nchat = \"never\"\nnews = \"page\"\n\
+         [files]\nunchecked = [\"updates\"]\n[roles]\n",
+    );
+    let gate = bench.gate(&policy, &[]).await;
+    let opening = |category: &str, added, removed| {
+        let (policy, _) = gate.current.as_ref().unwrap();
+        gate::opening(policy, category, added, removed)
+    };
+    for category in seen_less {
+        let words = opening(category, 1, 0);
+        let expected = Some("may have the filter see or refuse less of sites");
+        assert_eq!(words.as_deref(), expected, "{category}");
+        assert_eq!(opening(category, 0, 0), None, "{category}");
+    }
+    for category in ["news", "reference"] {
+        assert_eq!(opening(category, 1, 1), None, "{category} is looked into as anything else");
+    }
+    let private = opening("banking", 0, 1);
+    assert_eq!(private.as_deref(), Some("may have the filter look into what was private"));
+    assert_eq!(opening("updates", 0, 1), None, "more is seen, and nothing private");
+
+    let path = bench.folder.path().join("own.txt");
+    std::fs::write(&path, "bank.example\nproxies.example\n").unwrap();
+    let Outcome::Held { why, .. } =
+        bench.lists().import("bank", &path, "j.cho", NOW, &gate).await.unwrap()
+    else {
+        panic!("a file by hand put a site out of sight")
+    };
+    assert!(why.contains("may have the filter see or refuse less of sites"), "{why}");
+    let plan = bench.lists().plan_accept("bank", NOW, &gate).await.unwrap();
+    assert!(plan.opening.is_some(), "{plan:?}");
+    drop(plan);
+    // What the list's own source says takes effect as before.
+    bench.write("bank", &["bank.example", "other-bank.example"]);
+    let update = bench.update(&gate).await.unwrap();
+    assert!(matches!(update, Outcome::Accepted { added: 1, removed: 0, .. }), "{update:?}");
 }

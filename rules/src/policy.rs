@@ -14,6 +14,7 @@ mod read_reports;
 mod read_rules;
 mod read_tenants;
 mod read_themes;
+mod read_thresholds;
 mod site_map;
 mod themes;
 mod trial;
@@ -22,7 +23,7 @@ pub use crate::document::PolicyError;
 pub use diff::{LevelChanges, PolicyDiff};
 pub use inspect::InspectSite;
 pub use phrase_lists::{FULL_WEIGHT, PhraseKind, PhraseList, PhraseWeights, PhrasesRead};
-pub use themes::ThemeAction;
+pub use themes::{THRESHOLD, THRESHOLDS, ThemeAction};
 pub use trial::TestFailure;
 
 use crate::access::{Access, Identity, KnownBy, Role, RoleSet, UserFacts};

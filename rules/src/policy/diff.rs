@@ -10,6 +10,7 @@ mod phrase_lists;
 mod reports;
 mod searches;
 mod themes;
+mod thresholds;
 
 use super::{Cell, Keep, Policy, SiteMap, UnblockRules};
 use crate::access::Role;

@@ -11,7 +11,7 @@ use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "school",
     "timezone",
     "terms",
@@ -27,6 +27,7 @@ const KEYS: [&str; 24] = [
     "tls",
     "tenants",
     "themes",
+    "theme_thresholds",
     "theme_words",
     "phrase_list",
     "files",

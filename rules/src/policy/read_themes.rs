@@ -20,15 +20,16 @@ const MAX_LINE_BYTES: usize = 500;
 type Cells = HashMap<(LevelId, usize), (ThemeAction, RuleId)>;
 
 impl Reader<'_> {
-    /// `[themes]` and `[[theme_words]]`, and the files that the latter name.
+    /// `[themes]`, `[theme_thresholds]` and `[[theme_words]]`, and the files that the last name.
     pub(super) fn themes(
         &mut self,
         root: &DeTable<'_>,
         read_file: &ReadFile<'_>,
     ) -> (ThemeRules, Vec<String>) {
         let actions = self.theme_actions(root);
+        let thresholds = self.theme_thresholds(root);
         let (packs, files) = self.theme_words(root, read_file);
-        (ThemeRules { actions, packs }, files)
+        (ThemeRules { actions, thresholds, packs }, files)
     }
 
     fn theme_actions(&mut self, root: &DeTable<'_>) -> Vec<Vec<(ThemeAction, RuleId)>> {

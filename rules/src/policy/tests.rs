@@ -5,6 +5,7 @@ mod differences;
 mod phrase_lists;
 mod searches;
 mod themes;
+mod thresholds;
 
 use super::*;
 use crate::host::Host;

@@ -1,10 +1,21 @@
-//! What a policy says about themes: what becomes of a text that is of one, by level; and the words that the
-//! school adds.
+//! What a policy says about themes: from how many points a text is of one and what becomes of it, by level; and the
+//! words that the school adds.
 
 use super::{Policy, Rule, RuleId};
 use crate::level::LevelId;
 use crate::theme::{Pack, Theme, shipped_themes};
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
+
+/// Points from which a text is of a theme where a policy says nothing else.
+pub const THRESHOLD: u16 = 100;
+
+/// What a policy may say instead. Below, any mention would do; above, a phrase that nothing excuses, of 250 points, would
+/// not by itself.
+pub const THRESHOLDS: RangeInclusive<u16> = 50..=250;
+
+/// The theme of which the threshold is [`THRESHOLD`] at most.
+pub(super) const NEVER_ABOVE: &str = "illegal";
 
 /// What becomes of a search, a page or a message that is of a theme. The later, the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,11 +49,13 @@ impl ThemeAction {
     }
 }
 
-/// The themes, `[themes]` and `[[theme_words]]` as they hold.
+/// The themes, `[themes]`, `[theme_thresholds]` and `[[theme_words]]` as they hold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ThemeRules {
     /// By level, then by theme in the order of [`themes`].
     pub(super) actions: Vec<Vec<(ThemeAction, RuleId)>>,
+    /// The same, with the rows that say so; nothing where no row says anything.
+    pub(super) thresholds: Vec<Vec<(u16, Option<RuleId>)>>,
     /// The school's own packs, in the order of the file.
     pub(super) packs: Vec<Pack>,
 }
@@ -66,6 +79,19 @@ impl Policy {
         self.theme_answer(level, theme).map(|(_, rule)| self.rule(rule))
     }
 
+    /// Points from which a text is of a theme, for a level; [`THRESHOLD`] where no row says anything else.
+    #[must_use]
+    pub fn theme_threshold(&self, level: LevelId, theme: &str) -> u16 {
+        self.threshold_answer(level, theme).map_or(THRESHOLD, |(points, _)| points)
+    }
+
+    /// Which row says so; none where no row does.
+    #[must_use]
+    pub fn theme_threshold_rule(&self, level: LevelId, theme: &str) -> Option<&Rule> {
+        let (_, rule) = self.threshold_answer(level, theme)?;
+        rule.map(|rule| self.rule(rule))
+    }
+
     /// The packs of the school's own words, to be compiled with the shipped ones.
     #[must_use]
     pub fn theme_packs(&self) -> &[Pack] {
@@ -73,7 +99,14 @@ impl Policy {
     }
 
     fn theme_answer(&self, level: LevelId, theme: &str) -> Option<(ThemeAction, RuleId)> {
-        let place = themes().iter().position(|known| known.name == theme)?;
-        self.themes.actions.get(level.index())?.get(place).copied()
+        self.themes.actions.get(level.index())?.get(place_of(theme)?).copied()
     }
+
+    fn threshold_answer(&self, level: LevelId, theme: &str) -> Option<(u16, Option<RuleId>)> {
+        self.themes.thresholds.get(level.index())?.get(place_of(theme)?).copied()
+    }
+}
+
+fn place_of(theme: &str) -> Option<usize> {
+    themes().iter().position(|known| known.name == theme)
 }

@@ -36,6 +36,7 @@ impl Policy {
                 }
             }
         }
+        self.diff_thresholds(newer, diff);
         self.diff_theme_words(newer, diff);
     }
 
@@ -70,6 +71,7 @@ impl Policy {
     ) -> bool {
         themes().iter().any(|theme| {
             newer.theme_action(new_level, &theme.name) < self.theme_action(level, &theme.name)
+                || self.finds_less(level, newer, new_level, &theme.name)
         })
     }
 }

@@ -267,6 +267,8 @@ struct Made {
     lines: [&'static str; 2],
     /// Of drugs, by level; empty where nothing is said.
     themes: [&'static str; 4],
+    /// From how many points they are found, likewise.
+    thresholds: [&'static str; 4],
     /// Whether each of [`WATCHERS`] has the role.
     watchers: [bool; 4],
 }
@@ -327,6 +329,12 @@ impl Made {
             .map(|(name, cell)| format!("{name} = \"{cell}\""))
             .collect::<Vec<_>>()
             .join(", ");
+        text += " }\n[theme_thresholds]\ndrugs = { ";
+        let cells = NAMES.iter().zip(self.thresholds).filter(|(_, points)| !points.is_empty());
+        text += &cells
+            .map(|(name, points)| format!("{name} = {points}"))
+            .collect::<Vec<_>>()
+            .join(", ");
         text += " }\n";
         text += "[grid]\ngames = { ";
         let cells = NAMES.iter().zip(self.cells).filter(|(_, cell)| !cell.is_empty());
@@ -352,6 +360,7 @@ fn made() -> impl Strategy<Value = Made> {
     let images = || prop::sample::select(vec!["any", "safe", "block"]);
     let inspect = || prop::sample::select(vec!["page", "name", "never"]);
     let action = || prop::sample::select(vec!["", "off", "watch", "block"]);
+    let points = || prop::sample::select(vec!["", "60", "100", "200"]);
     let line = || prop::sample::select(vec!["", "page", "name", "never"]);
     let exception = (any::<bool>(), 0..4_usize, prop::sample::select(HOSTS.to_vec()));
     (
@@ -370,7 +379,7 @@ fn made() -> impl Strategy<Value = Made> {
         prop::option::of(0..4_usize),
         prop::option::of(0..4_usize),
         (prop::array::uniform2(line()), prop::array::uniform2(line())),
-        (any::<[bool; 4]>(), prop::array::uniform4(action())),
+        (any::<[bool; 4]>(), prop::array::uniform4(action()), prop::array::uniform4(points())),
     )
         .prop_map(
             |(
@@ -385,7 +394,7 @@ fn made() -> impl Strategy<Value = Made> {
                 group,
                 network,
                 (said, lines),
-                (watchers, themes),
+                (watchers, themes, thresholds),
             )| Made {
                 parent,
                 strict_first,
@@ -406,6 +415,7 @@ fn made() -> impl Strategy<Value = Made> {
                 said,
                 lines,
                 themes,
+                thresholds,
                 watchers,
             },
         )
@@ -413,7 +423,7 @@ fn made() -> impl Strategy<Value = Made> {
 
 /// A policy, and one that differs from it in a part.
 fn two() -> impl Strategy<Value = (Made, Made)> {
-    (made(), made(), any::<[bool; 12]>()).prop_map(|(old, other, taken)| {
+    (made(), made(), any::<[bool; 13]>()).prop_map(|(old, other, taken)| {
         let mut new = old.clone();
         if taken[0] {
             new.parent = other.parent;
@@ -451,6 +461,9 @@ fn two() -> impl Strategy<Value = (Made, Made)> {
         }
         if taken[11] {
             new.themes = other.themes;
+        }
+        if taken[12] {
+            new.thresholds = other.thresholds;
         }
         (old, new)
     })
@@ -530,6 +543,9 @@ proptest! {
                 let [did, does] = [(&old, &who[0]), (&new, &who[1])]
                     .map(|(policy, who)| policy.theme_action(who.level, "drugs"));
                 opens |= does < did;
+                let [found, finds] = [(&old, &who[0]), (&new, &who[1])]
+                    .map(|(policy, who)| policy.theme_threshold(who.level, "drugs"));
+                opens |= did != ThemeAction::Off && finds > found;
                 for host in HOSTS {
                     let host = Host::parse(host).unwrap();
                     for categories in [games, none] {

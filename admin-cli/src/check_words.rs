@@ -5,11 +5,10 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet, visible};
 use categorizer::page::{PageHead, PageLimits, PageScan, Scorer};
 use categorizer::theme::{Found, Scratch};
-use proxy::phrases::{FoundPhrase, PhraseLists};
+use proxy::phrases::{FoundPhrase, ListScore, PhraseLists};
 use proxy::snapshot::Snapshot;
 use rules::level::LevelId;
-use rules::policy::ThemeAction;
-use rules::theme::MAX_THEMES;
+use rules::policy::{THRESHOLD, ThemeAction};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -18,6 +17,7 @@ const COLUMNS: &[Column] = &[
     Column { key: "percent", title: "Score", gives_way: 0 },
     Column { key: "action", title: "Action", gives_way: 0 },
     Column { key: "severity", title: "How soon", gives_way: 2 },
+    Column { key: "threshold", title: "Of it from", gives_way: 1 },
     Column { key: "phrases", title: "Found", gives_way: 1 },
 ];
 
@@ -51,26 +51,34 @@ pub(crate) fn run(
     };
     let lists = themes.lists().filter(|_| matches!(text, Text::Page(_)));
     let by_lists = lists.map(|lists| ByLists::of(lists, read));
+    let policy = &snapshot.policy;
     let mut blocked = false;
-    let mut rows = Vec::new();
+    let (mut rows, mut thresholds) = (Vec::new(), Vec::new());
     for ((place, theme), score) in themes.themes().iter().enumerate().zip(found.scores()) {
         let mut phrases = phrases(&found, place, read);
         if score.weighed > 0 || score.weighed < 0 && !phrases.is_empty() {
             phrases.push(by_words(&themes.weighed_words(read, place), score.weighed, read));
         }
         let mut percent = score.percent;
+        let mut is_banned = false;
         if let Some(by_lists) = &by_lists {
             percent = percent.max(by_lists.percent(place));
+            is_banned = by_lists.is_banned(place);
             phrases.extend(by_lists.phrases(place));
         }
         if percent == 0 && phrases.is_empty() {
             continue;
         }
-        let is_of = percent >= 100;
-        let may_refuse = score.may_refuse() || percent > score.percent;
+        let threshold = policy.theme_threshold(level, &theme.name);
+        if let Some(rule) = policy.theme_threshold_rule(level, &theme.name) {
+            thresholds.push((&theme.name, threshold, rule));
+        }
+        let needed = u32::from(threshold);
+        let is_of = percent >= needed || is_banned;
+        let may_refuse = score.refusal_percent() >= needed || percent > score.percent || is_banned;
         let action = match is_of {
-            true if may_refuse => snapshot.policy.theme_action(level, &theme.name),
-            true => snapshot.policy.theme_action(level, &theme.name).min(ThemeAction::Watch),
+            true if may_refuse => policy.theme_action(level, &theme.name),
+            true => policy.theme_action(level, &theme.name).min(ThemeAction::Watch),
             false => ThemeAction::Off,
         };
         blocked |= action == ThemeAction::Block;
@@ -79,13 +87,19 @@ pub(crate) fn run(
             Cell::number(percent),
             Cell::text(if is_of { action.as_str() } else { "below" }),
             Cell::text(theme.severity.as_str()),
+            Cell::number(threshold),
             Cell::list(&phrases),
         ]);
     }
     if format == Format::Table {
         let word = if blocked { "BLOCKED" } else { "ALLOWED" };
-        let level = &snapshot.policy.levels().get(level).name;
-        say!("{word}  {}  (100 is of the theme)", visible(level));
+        let level = &policy.levels().get(level).name;
+        let otherwise = if thresholds.is_empty() { "" } else { ", where no row says otherwise" };
+        say!("{word}  {}  ({THRESHOLD} is of the theme{otherwise})", visible(level));
+        for (theme, threshold, rule) in &thresholds {
+            let (text, place) = (visible(&rule.text), visible(&rule.place));
+            say!("  {theme} is found from {threshold} here: {text} ({place})");
+        }
         if rows.is_empty() {
             say!("  nothing in it is of any theme");
             return Ok(Exit::Ok);
@@ -138,17 +152,21 @@ fn by_words(words: &[(std::ops::Range<usize>, i16)], weighed: i16, text: &str) -
 /// What a page reaches by phrase lists, and by which phrases.
 struct ByLists<'l> {
     lists: &'l PhraseLists,
-    percent: [u16; MAX_THEMES],
+    score: ListScore,
     found: Vec<FoundPhrase<'l>>,
 }
 
 impl<'l> ByLists<'l> {
     fn of(lists: &'l PhraseLists, text: &str) -> Self {
-        Self { lists, percent: lists.score(text), found: lists.found(text) }
+        Self { lists, score: lists.score(text), found: lists.found(text) }
     }
 
     fn percent(&self, theme: usize) -> u32 {
-        self.percent.get(theme).copied().unwrap_or(0).into()
+        self.score.percent.get(theme).copied().unwrap_or(0).into()
+    }
+
+    fn is_banned(&self, theme: usize) -> bool {
+        self.score.banned.unbounded_shr(theme as u32) & 1 != 0
     }
 
     /// `phrase lists: 70`, and then `+40 of 100 roulette (phrases/gambling/weighted:12)`.

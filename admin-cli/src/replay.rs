@@ -24,7 +24,7 @@ use rules::change::{Changes, RequestKind};
 use rules::circumvent::{Pack, Seen, Technique, judge};
 use rules::decide::{Decision, ReasonCode, Verdict};
 use rules::host::Host;
-use rules::policy::Policy;
+use rules::policy::{Policy, THRESHOLD};
 use rules::site::Site;
 use rules::unblock::Unblock;
 use std::collections::hash_map::DefaultHasher;
@@ -250,7 +250,14 @@ impl<'a> Replay<'a> {
                 Verdict::Allow => self.count_share(level, &now, refused_now.as_ref(), [0, 1]),
             }
             let because = match refused_then.filter(|_| then.verdict == Verdict::Allow) {
-                Some(theme) => format!("what was typed is of the theme {theme}"),
+                Some(theme) => {
+                    let threshold = self.proposed.theme_threshold(who(self.proposed).level, &theme);
+                    let from = match threshold {
+                        THRESHOLD => String::new(),
+                        points => format!(", which is found from {points} points"),
+                    };
+                    format!("what was typed is of the theme {theme}{from}")
+                }
                 None => words::because(self.proposed, &then),
             };
             self.add(row, then_verdict, because);

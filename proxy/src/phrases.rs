@@ -15,7 +15,7 @@ pub(crate) use shelf::Shelf;
 
 use crate::themes::Actions;
 use categorizer::phrase::{Match, Phrases, Scratch};
-use rules::policy::{FULL_WEIGHT, PhraseWeights};
+use rules::policy::{FULL_WEIGHT, PhraseWeights, THRESHOLD};
 use rules::theme::MAX_THEMES;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -80,6 +80,16 @@ pub struct ListReport {
     pub skipped: u64,
 }
 
+/// What a page reaches by lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListScore {
+    /// Of each theme, in hundredths of what is needed; 0 of themes that no list is of. A phrase that is banned makes them a
+    /// hundred at least.
+    pub percent: [u16; MAX_THEMES],
+    /// A bit for each theme of which a banned phrase is there: the page is of that, whatever a level's threshold is.
+    pub banned: u32,
+}
+
 /// A phrase that a page holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundPhrase<'l> {
@@ -96,13 +106,13 @@ pub struct FoundPhrase<'l> {
 }
 
 impl PhraseLists {
-    /// What the text of a page reaches of each theme, in hundredths of what is needed; 0 of themes that no list is of.
+    /// What the text of a page reaches of each theme.
     #[must_use]
-    pub fn score(&self, text: &str) -> [u16; MAX_THEMES] {
+    pub fn score(&self, text: &str) -> ListScore {
         SCRATCH.with_borrow_mut(|scratch| self.score_with(text, scratch))
     }
 
-    fn score_with(&self, text: &str, scratch: &mut Scratch) -> [u16; MAX_THEMES] {
+    fn score_with(&self, text: &str, scratch: &mut Scratch) -> ListScore {
         let (mut sums, mut for_all) = ([0_i64; MAX_THEMES], 0_i64);
         let (mut banned, mut excepted) = (0_u32, 0_u32);
         for line in self.phrases.scan(text, scratch).matches().filter_map(|it| self.line(&it)) {
@@ -119,15 +129,18 @@ impl PhraseLists {
                 Does::Excepts => excepted |= bit,
             }
         }
-        std::array::from_fn(|theme| {
+        let counted = self.themes & !excepted;
+        let banned = banned & counted;
+        let percent = std::array::from_fn(|theme| {
             let is_in = |bits: u32| bits >> theme & 1 != 0;
-            if !self.are_of(theme) || is_in(excepted) {
+            if !is_in(counted) {
                 return 0;
             }
             let percent = (sums[theme] + for_all).max(0) / HUNDREDTH;
-            let least = if is_in(banned) { 100 } else { 0 };
+            let least = if is_in(banned) { THRESHOLD } else { 0 };
             u16::try_from(percent).unwrap_or(u16::MAX).max(least)
-        })
+        });
+        ListScore { percent, banned }
     }
 
     /// The phrases of lists that the text of a page holds, the first of it first.

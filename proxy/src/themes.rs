@@ -1,18 +1,16 @@
 //! Texts scored by themes: what a search, a page or a message is of, and what becomes of that for a level.
 
+mod reached;
+
+pub(crate) use reached::{Actions, Reached};
+
 use crate::policy_file::WordsOfThemes;
 use categorizer::page::Scorer;
-use categorizer::theme::{Found, HELP_FIRST, Progress, Scratch, Themes};
-use ledger::notes::{Severity, Sign, SignSource};
-use rules::level::LevelId;
-use rules::policy::{Policy, ThemeAction};
-use rules::theme::{MAX_THEMES, Severity as Wanted};
+use categorizer::theme::{Progress, Scratch, Themes};
+use ledger::notes::{Sign, SignSource};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Hundredths of what a text must hold to be of a theme.
-const FULL_PERCENT: u32 = 100;
 
 /// Text that is judged at once, in bytes: of a longer one, each stretch of this length.
 const STRETCH_BYTES: usize = 64 << 10;
@@ -32,177 +30,13 @@ const AGAIN_STREAM_BYTES: usize = 256;
 /// by this part.
 const LISTS_GROWTH: usize = 8;
 
-/// What becomes of each theme for a level, in the order of the themes.
-pub(crate) struct Actions {
-    by_theme: Vec<ThemeAction>,
-    watches: bool,
-    blocks: bool,
-}
-
-impl Actions {
-    /// Those of a level.
-    pub(crate) fn of(policy: &Policy, level: LevelId, themes: &Themes) -> Self {
-        let action = |theme: &rules::theme::Theme| policy.theme_action(level, &theme.name);
-        let by_theme: Vec<_> = themes.themes().iter().map(action).collect();
-        let watches = by_theme.iter().any(|action| *action != ThemeAction::Off);
-        let blocks = by_theme.contains(&ThemeAction::Block);
-        Self { by_theme, watches, blocks }
-    }
-
-    /// The same with nothing refused.
-    pub(crate) fn only_watched(&self) -> Self {
-        let by_theme =
-            self.by_theme.iter().map(|action| (*action).min(ThemeAction::Watch)).collect();
-        Self { by_theme, watches: self.watches, blocks: false }
-    }
-
-    /// Whether any text has to be looked at.
-    pub(crate) fn watch(&self) -> bool {
-        self.watches
-    }
-
-    /// Whether any text can be refused.
-    pub(crate) fn block(&self) -> bool {
-        self.blocks
-    }
-
-    /// Whether a theme is not looked for.
-    pub(crate) fn is_off(&self, theme: usize) -> bool {
-        self.get(theme) == ThemeAction::Off
-    }
-
-    fn get(&self, theme: usize) -> ThemeAction {
-        self.by_theme.get(theme).copied().unwrap_or(ThemeAction::Watch)
-    }
-}
-
-/// The highest that a text reached of each theme, in hundredths of what is needed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reached {
-    percent: [u16; MAX_THEMES],
-    /// A part of it looks for help: a helpline, somebody to talk to.
-    for_help: bool,
-    /// A bit for each theme that a part is of which does not look for help itself.
-    without_help: u32,
-    /// A bit for each theme for which something typed may be refused ([`Score::may_refuse`]).
-    may_refuse: u32,
-}
-
-impl Reached {
-    fn raise(&mut self, found: &Found<'_>) {
-        for (theme, (reached, score)) in self.percent.iter_mut().zip(found.scores()).enumerate() {
-            *reached = (*reached).max(u16::try_from(score.percent).unwrap_or(u16::MAX));
-            self.may_refuse |= u32::from(score.may_refuse()) << theme;
-        }
-    }
-
-    /// Takes in what a page reached by the policy's phrase lists.
-    fn raise_by_lists(&mut self, percent: [u16; MAX_THEMES]) {
-        for (reached, more) in self.percent.iter_mut().zip(percent) {
-            *reached = (*reached).max(more);
-        }
-    }
-
-    /// Takes in what another part of the same text reached.
-    pub(crate) fn join(&mut self, other: &Self) {
-        for (reached, more) in self.percent.iter_mut().zip(other.percent) {
-            *reached = (*reached).max(more);
-        }
-        self.for_help |= other.for_help;
-        self.without_help |= other.without_help;
-        self.may_refuse |= other.may_refuse;
-    }
-
-    /// Takes in what all of the text reached, its parts being here: a theme that none of them is of by itself looks
-    /// for help where any of them does.
-    pub(crate) fn join_whole(&mut self, whole: &Self) {
-        if !self.for_help {
-            self.without_help |= whole.is_of() & !self.is_of();
-        }
-        self.join(whole);
-    }
-
-    /// A bit for each theme that it is of.
-    fn is_of(&self) -> u32 {
-        let of = |(theme, percent): (usize, &u16)| {
-            u32::from(u32::from(*percent) >= FULL_PERCENT) << theme
-        };
-        self.percent.iter().enumerate().map(of).sum()
-    }
-
-    /// How much something typed matters to a level: whether it is refused, and the most that it reached of a theme
-    /// that is not off, in hundredths.
-    pub(crate) fn matters(&self, themes: &Themes, actions: &Actions) -> (bool, u16) {
-        let known = self.percent.iter().enumerate().take(themes.themes().len());
-        let watched = known.filter(|(theme, _)| actions.get(*theme) != ThemeAction::Off);
-        let most = watched.map(|(_, percent)| *percent).max().unwrap_or(0);
-        (self.refused_typed(themes, actions).is_some(), most)
-    }
-
-    /// The first theme that is refused of something typed: who is in danger and asks for help is not, but is seen.
-    /// What is written elsewhere in the same text is no such question. Nor is what words alone say, without a phrase,
-    /// unless they say it clearly.
-    pub(crate) fn refused_typed(&self, themes: &Themes, actions: &Actions) -> Option<usize> {
-        let is_passed = |theme: usize| {
-            let name = themes.themes().get(theme).map_or("", |theme| &*theme.name);
-            self.may_refuse >> theme & 1 == 0
-                || self.without_help >> theme & 1 == 0 && HELP_FIRST.contains(&name)
-        };
-        self.themes(actions)
-            .find(|&(theme, _, action)| action == ThemeAction::Block && !is_passed(theme))
-            .map(|(theme, ..)| theme)
-    }
-
-    /// The first theme that is refused.
-    pub(crate) fn refused(&self, actions: &Actions) -> Option<usize> {
-        self.themes(actions)
-            .find(|&(_, _, action)| action == ThemeAction::Block)
-            .map(|(theme, ..)| theme)
-    }
-
-    /// The themes that it is of and that are not off, by their places.
-    pub(crate) fn of(&self, actions: &Actions) -> impl Iterator<Item = usize> {
-        self.themes(actions).map(|(theme, ..)| theme)
-    }
-
-    /// What is recorded of it.
-    pub(crate) fn signs(
-        &self,
-        themes: &Themes,
-        actions: &Actions,
-        source: SignSource,
-    ) -> Vec<Sign> {
-        let sign = |(theme, points, _): (usize, u16, ThemeAction)| {
-            let theme = themes.themes().get(theme)?;
-            let severity = match theme.severity {
-                Wanted::Routine => Severity::Routine,
-                Wanted::High => Severity::High,
-                Wanted::Urgent => Severity::Urgent,
-            };
-            Some(Sign { theme: theme.name.to_string(), points, source, severity })
-        };
-        self.themes(actions).filter_map(sign).collect()
-    }
-
-    fn themes(&self, actions: &Actions) -> impl Iterator<Item = (usize, u16, ThemeAction)> {
-        let of = |(theme, points): (usize, &u16)| (theme, *points, actions.get(theme));
-        let is_of = |&(_, points, action): &(usize, u16, ThemeAction)| {
-            u32::from(points) >= FULL_PERCENT && action != ThemeAction::Off
-        };
-        self.percent.iter().enumerate().map(of).filter(is_of)
-    }
-}
-
 /// What somebody typed.
 pub(crate) fn typed(themes: &Themes, text: &str, scratch: &RefCell<Scratch>) -> Reached {
     let mut reached = Reached::default();
     let mut scratch = scratch.borrow_mut();
     let found = themes.score_typed(text, &mut scratch);
     reached.raise(&found);
-    reached.for_help = found.findings().any(|finding| finding.is_help);
-    if !reached.for_help {
-        reached.without_help = reached.is_of();
-    }
+    reached.ask_for_help(found.findings().any(|finding| finding.is_help));
     reached
 }
 
@@ -325,7 +159,7 @@ impl Reading {
             && let Some(lists) = self.themes.lists()
             && lists.are_for(&self.actions)
         {
-            self.reached.raise_by_lists(lists.score(&self.text));
+            self.reached.raise_by_lists(&lists.score(&self.text));
             self.listed = self.text.len();
         }
     }
@@ -395,11 +229,13 @@ theme = "drugs"
 "#;
 
     pub(crate) async fn themes_and_actions(policy: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
+        loaded(policy, "zorbleflax\n").await
+    }
+
+    async fn loaded(policy: &str, own: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
-        let list =
-            if policy.contains("[[phrase_list]]") { "<zorbleflax>\n" } else { "zorbleflax\n" };
-        std::fs::write(folder.path().join("own.txt"), list).unwrap();
+        std::fs::write(folder.path().join("own.txt"), own).unwrap();
         let config = Config::parse_own_lists("", "schoolgate.toml", folder.path()).unwrap();
         let snapshot = Snapshot::load(&config, now()).await.unwrap();
         let level = snapshot.policy.levels().id("staff").unwrap();
@@ -420,6 +256,12 @@ theme = "drugs"
         // The same words, other rows.
         reading.renew(&own, watched.clone());
         assert!(!reading.is_over_at_end());
+        // The same words, of which more are needed; and once more as they were.
+        let raised = format!("{POLICY}{OWN}[theme_thresholds]\ndrugs = {{ staff = 101 }}\n");
+        reading.renew(&own, themes_and_actions(&raised).await.1);
+        assert!(!reading.is_over_at_end() && reading.signs(SignSource::Reply).is_empty());
+        reading.renew(&own, blocked.clone());
+        assert!(reading.is_over_at_end());
         reading.renew(&before, blocked);
         assert!(!reading.is_over_at_end(), "a word that was taken out counts no more");
     }
@@ -452,6 +294,25 @@ kind = "banned"
         assert!(!reading.is_over_at_end());
     }
 
+    /// Of a list's limit a hundredth is a point; but one phrase that is banned is enough for everybody.
+    #[tokio::test]
+    async fn a_threshold_is_of_a_lists_own_limit_and_no_more_than_one_banned_phrase() {
+        let thresholds = "[theme_thresholds]\ndrugs = { staff = 150 }\n";
+        let weighted = LISTS.replace("kind = \"banned\"", "kind = \"weighted\"\nlimit = 40");
+        for (rows, weight, expected) in [
+            (LISTS.to_owned(), "", true),
+            (weighted.clone(), "<59>", false),
+            (weighted, "<60>", true),
+        ] {
+            let (lists, blocked) =
+                themes_and_lists_of(&format!("{rows}{thresholds}"), weight).await;
+            let mut reading = Reading::new(lists, blocked, Rc::default(), false);
+            reading.feed("where to get zorbleflax");
+            assert_eq!(reading.is_over_at_end(), expected, "{weight}");
+            assert_eq!(reading.signs(SignSource::Page).len(), usize::from(expected), "{weight}");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_still_read_goes_by_the_lists_that_are_in_force() {
         let (before, blocked) = themes_and_lists("[themes]\ndrugs = { staff = \"block\" }").await;
@@ -466,6 +327,10 @@ kind = "banned"
     }
 
     async fn themes_and_lists(rows: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
-        themes_and_actions(&format!("{POLICY}{rows}")).await
+        themes_and_lists_of(rows, "").await
+    }
+
+    async fn themes_and_lists_of(rows: &str, weight: &str) -> (Arc<WordsOfThemes>, Rc<Actions>) {
+        loaded(&format!("{POLICY}{rows}"), &format!("<zorbleflax>{weight}\n")).await
     }
 }

@@ -95,8 +95,8 @@ pub struct Score {
     /// lesson by adding words to it. Two and a half times of a short text where a phrase of one theme, of -250 or
     /// less, says that somebody else is meant.
     pub points: i64,
-    /// Hundredths of what is needed: from 100 on, the text is of the theme. The larger of two: of the
-    /// whole text, and of its worst passage of some 1,000 words.
+    /// Hundredths of what is needed: from 100 on, or where a policy's threshold lies for a level, the text is of the
+    /// theme. The larger of two: of the whole text, and of its worst passage of some 1,000 words.
     pub percent: u32,
     /// How many different phrases were found that speak for it.
     pub phrases: u32,
@@ -105,15 +105,19 @@ pub struct Score {
 }
 
 impl Score {
-    /// Hundredths from which a text is refused in which no phrase speaks for the theme: what words weigh together is
-    /// a reason to look sooner than it is one to refuse.
-    const ALONE_PERCENT: u32 = 125;
+    /// Hundredths of what is enough to tell of a text that are needed to refuse one in which no phrase speaks for the
+    /// theme: what words weigh together is a reason to look sooner than it is one to refuse.
+    const ALONE_PERCENT: u64 = 125;
 
-    /// Whether a text that is of the theme may be refused for it, and not only be told of.
+    /// What of [`Self::percent`] counts where a text is to be refused for the theme, and not only to be told of. All of
+    /// it, but of a text in which no phrase speaks for the theme: of 125 a hundred count.
     #[must_use]
-    pub fn may_refuse(&self) -> bool {
-        let least = if self.phrases == 0 { Self::ALONE_PERCENT } else { 100 };
-        self.percent >= least
+    pub fn refusal_percent(&self) -> u32 {
+        if self.phrases > 0 {
+            return self.percent;
+        }
+        let counts = u64::from(self.percent) * 100 / Self::ALONE_PERCENT;
+        u32::try_from(counts).unwrap_or(u32::MAX)
     }
 }
 
@@ -564,6 +568,18 @@ mod tests {
         let against = group(-100, "castle");
         assert_eq!(percent(&against, "the castle", 130), 30);
         assert_eq!(percent(&against, "the river", 130), 130);
+    }
+
+    #[test]
+    fn without_a_phrase_a_quarter_more_is_needed_to_refuse_than_to_tell() {
+        for (percent, phrases, counts) in
+            [(100, 1, 100), (124, 0, 99), (125, 0, 100), (63, 0, 50), (200, 0, 160)]
+        {
+            let score = Score { percent, phrases, ..Score::default() };
+            assert_eq!(score.refusal_percent(), counts, "{percent} by {phrases} phrases");
+        }
+        let most = Score { percent: u32::MAX, ..Score::default() };
+        assert_eq!(most.refusal_percent(), u32::MAX / 5 * 4);
     }
 
     #[test]

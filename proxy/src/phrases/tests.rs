@@ -50,7 +50,7 @@ fn row(file: &str, theme: &str) -> String {
 /// What a page reaches of a theme.
 fn score(policy: &PolicyFile, theme: &str, page: &str) -> u16 {
     let place = rules::theme::shipped_themes().iter().position(|it| it.name == theme).unwrap();
-    policy.themes.lists().unwrap().score(page)[place]
+    policy.themes.lists().unwrap().score(page).percent[place]
 }
 
 #[test]

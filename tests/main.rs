@@ -58,6 +58,7 @@ mod streaming_client;
 mod streaming_origin;
 mod theme_alerts;
 mod theme_quality;
+mod theme_thresholds;
 mod typed_words;
 mod unread_report;
 mod viruses;

@@ -372,7 +372,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The answer as a row of [`COLUMNS`].
-    pub(crate) fn cells(&self, answer: &Answer) -> [Cell; 13] {
+    pub(crate) fn cells(&self, answer: &Answer) -> [Cell; COLUMNS.len()] {
         let policy = self.policy();
         let clock = policy.clock();
         let hits = self.snapshot.index.hits(&answer.target.host, Some(&answer.path));

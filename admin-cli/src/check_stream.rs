@@ -132,7 +132,8 @@ fn answer_sheet(judge: &Judge<'_>, mut input: impl BufRead, format: Format) -> R
         match answer {
             Ok(answer) => sheet.row(&judge.cells(&answer))?,
             Err(failure) => {
-                let mut cells: [Cell; 12] = std::array::from_fn(|_| Cell::maybe(None::<String>));
+                let mut cells: [Cell; COLUMNS.len()] =
+                    std::array::from_fn(|_| Cell::maybe(None::<String>));
                 cells[0] = Cell::text(String::from_utf8_lossy(&line[..line.len().min(200)]).trim());
                 cells[1] = Cell::text("error");
                 cells[2] = Cell::text(failure.what());

@@ -1,6 +1,6 @@
 //! A report as headings, sentences and tables, and its forms: a page to print, markdown, CSV.
 
-use crate::output::{csv_cell, html, markdown};
+use crate::output::{csv_cell, html, json_text, markdown};
 use std::fmt::Write as _;
 
 /// A report.
@@ -262,7 +262,8 @@ pub(crate) fn plain_csv(table: &Table) -> String {
     out
 }
 
-/// The table as an array of objects, keys being the headings in their order.
+/// The table as an array of objects, keys being the headings in their order. Cells hold what people typed: nothing in
+/// them can drive the terminal that it is printed on.
 pub(crate) fn plain_json(table: &Table) -> String {
     let rows: Vec<String> = table
         .rows
@@ -283,7 +284,10 @@ pub(crate) fn plain_json(table: &Table) -> String {
             format!("{{{}}}", members.join(","))
         })
         .collect();
-    if rows.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", rows.join(",\n")) }
+    match rows.is_empty() {
+        true => "[]\n".to_owned(),
+        false => json_text(format!("[\n{}\n]\n", rows.join(",\n"))),
+    }
 }
 
 #[cfg(test)]
@@ -338,6 +342,17 @@ mod tests {
     fn markdown_cells_cannot_break_out_of_their_table() {
         let text = hostile().markdown();
         assert!(text.contains("| &lt;script>alert(1)&lt;/script>\\|x | 12 |"), "{text}");
+    }
+
+    #[test]
+    fn json_of_a_table_holds_no_character_that_drives_a_terminal_and_says_the_same() {
+        let typed = "ok\u{9b}31m\u{202e}txt\u{7f}\u{e0041}";
+        let table = Table::new(&["Reason"], vec![vec![typed.to_owned()]]);
+        let text = plain_json(&table);
+        assert!(text.chars().all(|c| c == '\n' || (' '..='~').contains(&c)), "{text:?}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        assert_eq!(read[0]["Reason"], typed);
+        assert_eq!(plain_json(&Table::new(&["Reason"], Vec::new())), "[]\n");
     }
 
     #[test]

@@ -371,7 +371,7 @@ fn the_change_log_has_a_row_for_each_kind_and_no_text_that_acts() {
 }
 
 /// The cells of a line of CSV (RFC 4180).
-fn cells(row: &str) -> Vec<String> {
+pub(crate) fn cells(row: &str) -> Vec<String> {
     let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
     let mut chars = row.chars().peekable();
     while let Some(c) = chars.next() {

@@ -1,5 +1,6 @@
 //! `check`: what it says of a site, and why.
 
+use crate::changing::cells;
 use crate::school::School;
 use crate::{BLOCKED, NOT_FOUND, NOT_PERMITTED, OK, json};
 use serde_json::Value;
@@ -120,6 +121,32 @@ fn check_knows_levels_groups_and_users_and_says_so_when_it_does_not() {
         let ran = school.run("check library.test --as", &[whom]);
         assert_eq!(ran.code, NOT_FOUND, "{whom}: {ran:?}");
     }
+}
+
+#[test]
+fn a_line_that_is_no_address_has_a_row_as_wide_as_any_other() {
+    let school = School::new();
+    // The second is answered, so that rows of both kinds stand beside each other.
+    let ask = |format: &str| {
+        let line = format!("check - --as ks3 {format}");
+        let ran = school.run_with(&line, &[], b"ftp://x\nlibrary.test\n\xff\n");
+        assert_eq!(ran.code, OK, "{ran:?}");
+        ran
+    };
+    let csv = ask("--csv").out;
+    let widths: Vec<usize> = csv.lines().map(|row| cells(row).len()).collect();
+    let columns = widths[0];
+    assert_eq!(widths, [columns; 4], "{csv}");
+    assert!(csv.lines().nth(1).is_some_and(|row| row.contains("ftp://x") && row.contains("error")));
+    let rows = json(&ask("--json"));
+    let keys = |row: &Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let all: Vec<Vec<String>> = rows.as_array().unwrap().iter().map(keys).collect();
+    assert_eq!((all.len(), all[1].len()), (3, columns), "{rows}");
+    assert!(all.iter().all(|keys| *keys == all[1]), "{rows}");
+    assert_eq!(rows[0]["verdict"], "error", "{rows}");
+    let plain = ask("--plain").out;
+    let widths: Vec<usize> = plain.lines().map(|row| row.split('\t').count()).collect();
+    assert_eq!(widths, [columns; 3], "{plain}");
 }
 
 #[test]

@@ -121,6 +121,12 @@ fn text_from_outside_cannot_drive_a_terminal_or_a_spreadsheet() {
     let json = school.run("report changes --format json", &[]);
     let rows: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(rows[0].as_object().unwrap().len(), 7, "{json:?}");
+    let typed = "A lesson\u{9b}31m on\u{202e}arcades";
+    school.run("unblock request arcade.test --for ks3 --until 2h --by m.obi --reason", &[typed]);
+    let json = school.run("report changes --format json", &[]);
+    assert!(!json.out.contains(['\u{9b}', '\u{202e}']), "{json:?}");
+    let rows: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(rows[1]["Requested by / reason"], format!("m.obi: {typed}"), "{json:?}");
 }
 
 #[test]

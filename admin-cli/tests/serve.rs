@@ -5,9 +5,13 @@
 
 mod school;
 
+use ledger::changes::ChangeLog;
+use rules::change::{AccessHead, Event};
+use rules::time::UnixMillis;
 use school::School;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -238,4 +242,66 @@ fn a_killed_filter_loses_no_decision() {
     let week = school.run("report weekly --for dsl --format json --since", &["this week"]);
     let week: serde_json::Value = serde_json::from_str(&week.out).unwrap();
     assert_eq!(week["running"]["crashes"], 1, "an end without a word is told: {week}");
+}
+
+/// A filter that started three weeks ago and last stated what it is on Friday of last week at half past nine; last week and
+/// the week before as `--since` takes them.
+fn gone_since_friday(school: &School) -> [String; 2] {
+    let zone = jiff::tz::TimeZone::get("Europe/London").unwrap();
+    let today = jiff::Timestamp::now().to_zoned(zone.clone()).date();
+    let day = |weeks_ago: i64, day: i64| {
+        let monday = i64::from(today.weekday().to_monday_zero_offset());
+        today.saturating_add(jiff::Span::new().days(day - monday - 7 * weeks_ago))
+    };
+    let at = |day: jiff::civil::Date| {
+        let time = day.at(9, 30, 0, 0).to_zoned(zone.clone()).unwrap();
+        UnixMillis(time.timestamp().as_millisecond())
+    };
+    let state = school.path("state");
+    std::fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
+    let text = String::new;
+    let started =
+        Event::ServeStarted { version: text(), policy_hash: text(), list_version: text() };
+    let access = AccessHead::default();
+    let stated = Event::Attested { state: None, seen: Vec::new(), access };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let log = ChangeLog::open(&state).await.unwrap();
+        log.append(at(day(3, 0)), "schoolgate", started).await.unwrap();
+        log.append(at(day(1, 4)), "schoolgate", stated).await.unwrap();
+    });
+    [1, 2].map(|weeks| format!("{}/{}", day(weeks, 0), day(weeks, 6)))
+}
+
+#[test]
+fn a_crash_that_outlasts_the_week_is_told_whether_the_filter_has_started_again_or_not() {
+    let school = school_with_sites();
+    let [last_week, before] = gone_since_friday(&school);
+    let headline = |range: &str| {
+        let ran = school.run("report weekly --format json --since", &[range]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let week: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let crashes = week["running"]["crashes"].as_u64().unwrap();
+        (crashes, week["headline"].as_str().unwrap().to_owned())
+    };
+    let is_told = |line: &str| {
+        line.starts_with("Filtering stood still once: from some time after Fri ")
+            && line.contains(" 09:30 ")
+    };
+    // Each report is a look, which shows nothing of the filter.
+    for _ in 0..2 {
+        let (crashes, line) = headline(&last_week);
+        assert_eq!(crashes, 1, "{line}");
+        assert!(is_told(&line) && line.contains(" until now; browsing stops"), "{line}");
+    }
+    // A start takes in lists and policy before it says that it has started: that was no running filter either.
+    let filter = Filter::start(&school);
+    let (crashes, line) = headline(&last_week);
+    assert_eq!(crashes, 1, "{line}");
+    assert!(is_told(&line) && !line.contains("until now"), "{line}");
+    drop(filter);
+    assert_eq!(headline(&last_week), (1, line), "killed since, which is of this week");
+    let (crashes, line) = headline(&before);
+    assert_eq!(crashes, 0, "{line}");
+    assert!(line.starts_with("Filtering worked all week."), "{line}");
 }

@@ -260,36 +260,32 @@ impl Week<'_> {
     }
 
     fn running(&self) -> Running {
-        running(self.entries, self.range, self.running)
+        running(self.entries, self.range, self.running, self.made_at)
     }
 
     /// The one sentence about the filter.
     fn headline(&self) -> String {
         let running = self.running();
-        let worked = match running {
+        let clock = self.policy.clock();
+        let worked = match &running {
             Running { ever: false, .. } => "No filtering is recorded for this time.".to_owned(),
             Running { stops: 0, first_start: Some(start), .. } => {
-                let start = self.policy.clock().show(start);
+                let start = clock.show(*start);
                 format!("Filtering has worked since the filter first started, {start}.")
             }
             Running { stops: 0, log_stops: 1.., log_stopped_ms, .. } => format!(
                 "Filtering stood still for {} because the log could not be written; browsing stops while \
                  it does.",
-                span_words(log_stopped_ms)
+                span_words(*log_stopped_ms)
             ),
             Running { stops: 0, .. } if self.range.1 > self.made_at => {
                 "Filtering has worked so far.".to_owned()
             }
             Running { stops: 0, .. } if self.is_a_week() => "Filtering worked all week.".to_owned(),
             Running { stops: 0, .. } => "Filtering worked all this time.".to_owned(),
-            Running { stops, crashes, stopped_ms, .. } => {
-                let times = if stops == 1 { "once".to_owned() } else { format!("{stops} times") };
-                let known = if crashes == stops {
-                    "for a time that is not known".to_owned()
-                } else {
-                    format!("{} in all", span_words(stopped_ms))
-                };
-                format!("Filtering stood still {times}, {known}; browsing stops while it does.")
+            running => {
+                let still = running.stood_still(clock).unwrap_or_default();
+                format!("{still}; browsing stops while it does.")
             }
         };
         let needs = match self.waiting().len() {

@@ -1,5 +1,6 @@
-//! Hours without a statement although the filter ran.
+//! Hours without a statement although the filter ran, and what shows that it ran.
 
+use crate::changes::ACTOR_DAEMON;
 use rules::change::{ChangeEntry, Event};
 use rules::time::UnixMillis;
 
@@ -9,9 +10,30 @@ pub const EVERY_MS: i64 = 3_600_000;
 /// Beyond this there is a gap: an hour, and time for a machine under load.
 const LONGEST_MS: i64 = EVERY_MS + 5 * 60_000;
 
+/// Whether an entry shows that the filter ran when it was written. There is one at each start, and one an hour as long as
+/// statements can be signed.
+///
+/// What it writes before it has started (a first policy, lists taken in), and what a command writes in its name (what
+/// a crash left of the log), shows nothing: that is written after a crash.
+#[must_use]
+pub fn is_sign_of_life(entry: &ChangeEntry) -> bool {
+    let is_of_daemon = matches!(
+        entry.event,
+        Event::ServeStarted { .. }
+            | Event::Attested { .. }
+            | Event::AlertsCovered { .. }
+            | Event::CheckpointFailed { .. }
+            | Event::LogUnavailable { .. }
+            | Event::ReportUnread { .. }
+            | Event::Erased { .. }
+    );
+    is_of_daemon && entry.actor == ACTOR_DAEMON
+}
+
 /// Times in `range` for which a running filter stated nothing: from the last statement (or start)
 /// before, to the next one (or the stop) after. A filter that ended without a word (a crash, a power
-/// cut) counts as running up to its last entry.
+/// cut) counts as running up to the last sign of it ([`is_sign_of_life`]), whether it has started again or not.
+/// `runs_until`: it runs, and this is now.
 #[must_use]
 pub fn gaps(
     entries: &[ChangeEntry],
@@ -53,11 +75,11 @@ pub fn gaps(
             }
             _ => {}
         }
-        if entry.actor == crate::changes::ACTOR_DAEMON {
+        if is_sign_of_life(entry) {
             last_at = Some(entry.at);
         }
     }
-    if let Some(until) = runs_until {
+    if let Some(until) = runs_until.or(last_at) {
         note(since, until);
     }
     found
@@ -79,6 +101,14 @@ mod tests {
                 list_version: String::new(),
             },
             '-' => Event::ServeStopped {},
+            'f' => Event::CheckpointFailed { place: String::new(), problem: String::new() },
+            'r' => Event::LogRecovered {
+                decisions: 0,
+                unknown_ends: 0,
+                torn_bytes: 0,
+                damaged_bytes: 0,
+                set_aside: vec![],
+            },
             _ => Event::PolicyApplied {
                 hash: String::new(),
                 reason: String::new(),
@@ -93,7 +123,7 @@ mod tests {
     #[test]
     fn a_gap_is_an_hour_without_a_statement_while_the_filter_ran() {
         type Case<'a> = (&'a str, &'a [(i64, char)], Option<i64>, &'a [(i64, i64)]);
-        let cases: [Case<'_>; 8] = [
+        let cases: [Case<'_>; 11] = [
             ("on time", &[(0, '+'), (0, 'a'), (HOUR, 'a'), (2 * HOUR, 'a')], Some(3 * HOUR), &[]),
             ("one missing", &[(0, '+'), (0, 'a'), (2 * HOUR, 'a')], None, &[(0, 2 * HOUR)]),
             (
@@ -107,9 +137,17 @@ mod tests {
             ("crashed", &[(0, 'a'), (9 * HOUR, '+'), (9 * HOUR, 'a')], None, &[]),
             (
                 "silent, then crashed",
-                &[(0, 'a'), (3 * HOUR, 'p'), (9 * HOUR, '+'), (9 * HOUR, 'a')],
+                &[(0, 'a'), (3 * HOUR, 'f'), (9 * HOUR, '+'), (9 * HOUR, 'a')],
                 None,
                 &[(0, 3 * HOUR)],
+            ),
+            ("silent, then gone", &[(0, 'a'), (3 * HOUR, 'f')], None, &[(0, 3 * HOUR)]),
+            ("gone, and a command came", &[(0, 'a'), (3 * HOUR, 'r')], None, &[]),
+            (
+                "crashed; the next start takes in what is new before it says so",
+                &[(0, 'a'), (8 * HOUR, 'r'), (9 * HOUR, 'p'), (9 * HOUR, '+'), (9 * HOUR, 'a')],
+                None,
+                &[],
             ),
             (
                 "before there were statements",

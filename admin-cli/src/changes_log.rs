@@ -1,5 +1,9 @@
 //! The Filtering Change Log: the seven columns that school policies ask for, from the change log.
 
+mod steps;
+
+pub(crate) use steps::{Counts, Step};
+
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Format, Sheet};
 use crate::school::{from_append_error, now, range};
@@ -24,22 +28,36 @@ pub(crate) const COLUMNS: &[Column] = &[
 pub(crate) struct Row {
     /// When it was asked for or made.
     pub(crate) at: UnixMillis,
+    /// All that was done about it, and when.
+    steps: Vec<(UnixMillis, Step)>,
     /// The seven cells.
     pub(crate) cells: [String; 7],
 }
 
-/// All rows asked for or made in a range, the oldest first.
+impl Row {
+    /// What came of it in a range, and when; `None`: nothing was done about it there.
+    pub(crate) fn within(
+        &self,
+        (from, until): (UnixMillis, UnixMillis),
+    ) -> Option<(Step, UnixMillis)> {
+        let within = self.steps.iter().filter(|(at, _)| from <= *at && *at < until);
+        within.map(|(at, step)| (*step, *at)).max()
+    }
+}
+
+/// All rows about which anything was done in a range, by when they were asked for or made, the oldest first: what was
+/// asked for before it and came into force in it is among them.
 pub(crate) fn rows(
     changes: &Changes,
     entries: &[ChangeEntry],
     clock: &SchoolClock,
-    (from, until): (UnixMillis, UnixMillis),
+    range: (UnixMillis, UnixMillis),
     at: UnixMillis,
 ) -> Vec<Row> {
     let mut rows: Vec<Row> =
         changes.unblocks.values().map(|history| unblock_row(changes, history, clock, at)).collect();
     rows.extend(entries.iter().filter_map(|entry| entry_row(entry, entries, clock)));
-    rows.retain(|row| from <= row.at && row.at < until);
+    rows.retain(|row| row.within(range).is_some());
     rows.sort_by_key(|row| row.at);
     rows
 }
@@ -83,6 +101,7 @@ fn unblock_row(
     };
     Row {
         at: history.asked_at,
+        steps: steps::steps(history),
         cells: [
             format!("{}{replayed} ({}, {state})", crate::requests::subject(history), history.id),
             date(history.asked_at),
@@ -160,6 +179,7 @@ fn entry_row(entry: &ChangeEntry, entries: &[ChangeEntry], clock: &SchoolClock) 
     let date = clock.day(entry.at).to_string();
     Some(Row {
         at: entry.at,
+        steps: vec![(entry.at, Step::Changed)],
         cells: [what, date, requested, authorised, entry.actor.clone(), String::new(), review],
     })
 }
@@ -220,8 +240,136 @@ pub(crate) async fn print(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use rules::change::{PolicyRequest, SignOffOrder};
+    use rules::unblock::{BlockId, Scope, UnblockId};
+
+    const ID: UnblockId = UnblockId(1);
+    const UNTIL: UnixMillis = UnixMillis(4_000_000_000_000);
+    const WEEKS: [(UnixMillis, UnixMillis); 2] =
+        [(UnixMillis(0), UnixMillis(100)), (UnixMillis(100), UnixMillis(200))];
+
+    /// What came of the rows of each week.
+    fn came_to(steps: Vec<(i64, &str, Event)>) -> [Vec<Step>; 2] {
+        let clock = SchoolClock::new("Europe/London", &[]).unwrap();
+        let entry = |(sequence, (at, actor, event)): (u64, (i64, &str, Event))| ChangeEntry {
+            sequence,
+            at: UnixMillis(at),
+            actor: actor.to_owned(),
+            event,
+        };
+        let entries: Vec<ChangeEntry> = (0..).zip(steps).map(entry).collect();
+        let mut changes = Changes::default();
+        entries.iter().for_each(|entry| changes.fold(entry));
+        WEEKS.map(|week| {
+            let rows = rows(&changes, &entries, &clock, week, UNTIL);
+            rows.iter().map(|row| row.within(week).unwrap().0).collect()
+        })
+    }
+
+    fn asked() -> Event {
+        Event::UnblockAsked {
+            id: ID,
+            site: "a.test".to_owned(),
+            scope: Scope::Everyone,
+            from: UnixMillis(0),
+            until: UNTIL,
+            reason: "The chess club final".to_owned(),
+            lapses: None,
+            order: SignOffOrder::default(),
+        }
+    }
+
+    #[test]
+    fn a_request_falls_into_each_range_in_which_anything_was_done_about_it() {
+        use Step::{Asked, Authorised, Changed, Confirmed, Refused, Withdrawn};
+        let yes = |at| (at, "q.whitmore", Event::UnblockAuthorised { id: ID });
+        let reason = || "Because of this".to_owned();
+        let no = |at| (at, "q.whitmore", Event::UnblockRefused { id: ID, reason: reason() });
+        let apply = |at| (at, "automatic", Event::UnblockApplied { id: ID });
+        let (note, checks) = (String::new, Vec::new);
+        let confirm =
+            |at| (at, "j.cho", Event::UnblockConfirmed { id: ID, note: note(), checks: checks() });
+        let until = UnixMillis(UNTIL.0 + 1);
+        let extend =
+            |at| (at, "q.whitmore", Event::UnblockExtended { id: ID, until, reason: reason() });
+        let revoke = |at| (at, "j.cho", Event::UnblockRevoked { id: ID, reason: reason() });
+        let cases = [
+            ("nothing since", vec![yes(20), apply(30)], [Some(Changed), None]),
+            ("authorised late", vec![yes(110), apply(120)], [Some(Asked), Some(Changed)]),
+            ("applied late", vec![yes(20), apply(120)], [Some(Authorised), Some(Changed)]),
+            ("only asked for", vec![], [Some(Asked), None]),
+            ("only refused", vec![no(20)], [Some(Refused), None]),
+            ("refused late", vec![no(100)], [Some(Asked), Some(Refused)]),
+            (
+                "confirmed late",
+                vec![yes(20), apply(30), confirm(130)],
+                [Some(Changed), Some(Confirmed)],
+            ),
+            ("extended", vec![yes(20), apply(30), extend(130)], [Some(Changed), Some(Changed)]),
+            ("revoked", vec![yes(20), apply(30), revoke(130)], [Some(Changed), Some(Changed)]),
+            ("withdrawn", vec![yes(20), revoke(130)], [Some(Authorised), Some(Withdrawn)]),
+        ];
+        for (what, steps, expected) in cases {
+            let steps = std::iter::once((10, "m.obi", asked())).chain(steps).collect();
+            let expected = expected.map(|step| step.into_iter().collect::<Vec<_>>());
+            assert_eq!(came_to(steps), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_policy_and_a_lift_by_request_change_the_filter_when_they_come_into_force() {
+        let hash = || "ab".repeat(32);
+        let what = PolicyRequest {
+            hash: hash(),
+            base: String::new(),
+            summary: vec!["games for ks3: block -> allow".to_owned()],
+            replayed: None,
+        };
+        let order = SignOffOrder::default();
+        let reason = || "Games are open".to_owned();
+        let asked = |at, event| (at, "j.cho", event);
+        let signed = |at| {
+            let yes = (at, "q.whitmore", Event::UnblockAuthorised { id: ID });
+            vec![yes, (at, "automatic", Event::UnblockApplied { id: ID })]
+        };
+        let policy = Event::PolicyAsked {
+            id: ID,
+            what,
+            reason: reason(),
+            review: UNTIL,
+            lapses: None,
+            order,
+        };
+        let in_force = Event::PolicyApplied {
+            hash: hash(),
+            reason: reason(),
+            summary: vec![],
+            request: Some(ID),
+            replayed: None,
+        };
+        let steps = [vec![asked(10, policy)], signed(110), vec![asked(110, in_force)]].concat();
+        assert_eq!(came_to(steps), [vec![Step::Asked], vec![Step::Changed]]);
+
+        let block = Event::SiteBlocked {
+            id: BlockId(1),
+            site: "a.test".to_owned(),
+            scope: Scope::Everyone,
+            reason: reason(),
+        };
+        let lift = Event::LiftAsked {
+            id: ID,
+            block: BlockId(1),
+            reason: reason(),
+            review: UNTIL,
+            lapses: None,
+            order: SignOffOrder::default(),
+        };
+        let steps = [vec![asked(5, block), asked(10, lift)], signed(110)].concat();
+        assert_eq!(came_to(steps), [vec![Step::Changed, Step::Asked], vec![Step::Changed]]);
+    }
 
     #[test]
     fn a_policy_is_reviewed_when_the_first_of_what_it_brought_in_is() {

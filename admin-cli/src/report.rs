@@ -2,6 +2,7 @@
 
 mod blocked;
 mod called;
+mod changed;
 pub(crate) mod document;
 pub(crate) mod format;
 pub(crate) mod https;

@@ -5,6 +5,8 @@
 
 #[path = "cli/backups.rs"]
 mod backups;
+#[path = "cli/changed.rs"]
+mod changed;
 #[path = "cli/changing.rs"]
 mod changing;
 #[path = "cli/checking.rs"]

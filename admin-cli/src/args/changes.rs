@@ -199,7 +199,7 @@ pub(crate) enum UnblockCommand {
         before_help = "Examples:\n  schoolgate unblock log\n  schoolgate unblock log --since \"this term\" --csv"
     )]
     Log {
-        /// Only changes since: a date, 2h, yesterday, "last week", "this term"
+        /// Only that about which anything was done since: a date, 2h, yesterday, "last week", "this term"
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
         #[command(flatten)]

@@ -249,7 +249,7 @@ pub(crate) enum ReportCommand {
         /// File format; that of the file's ending when not given, else Markdown
         #[arg(long, value_enum, ignore_case = true)]
         format: Option<ReportFormat>,
-        /// Only changes since; all when not given
+        /// Only that about which anything was done since; all when not given
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
         /// Write to this file instead of standard output: .pdf, .html, .csv, .json, .md or .txt

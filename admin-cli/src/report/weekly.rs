@@ -9,7 +9,7 @@ use crate::report::running::{Running, running};
 use crate::report::themes::Themes;
 use crate::report::tries::Tries;
 use crate::report::unread::Told;
-use rules::change::{ChangeEntry, Changes, Event, UnblockState, same_person};
+use rules::change::{ChangeEntry, Changes, UnblockState};
 use rules::policy::Policy;
 use rules::time::UnixMillis;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use serde::Serialize;
 pub(super) const HOUR_MS: i64 = 3_600_000;
 const WEEK_MS: i64 = 7 * 24 * HOUR_MS;
 /// Most things that wait, most changes.
-const MOST_THINGS: usize = 5;
+pub(super) const MOST_THINGS: usize = 5;
 /// Most sites.
 const MOST_HOSTS: usize = 10;
 
@@ -183,7 +183,7 @@ struct Requests {
 }
 
 impl Week<'_> {
-    fn holds(&self, at: UnixMillis) -> bool {
+    pub(super) fn holds(&self, at: UnixMillis) -> bool {
         self.range.0 <= at && at < self.range.1
     }
 
@@ -221,7 +221,7 @@ impl Week<'_> {
     }
 
     /// Standing decisions and changes whose review date has passed.
-    fn overdue(&self) -> Vec<String> {
+    pub(super) fn overdue(&self) -> Vec<String> {
         let unblocks = self
             .changes
             .unblocks
@@ -529,89 +529,6 @@ impl Week<'_> {
         format!("{count}: {}{more}.", sites.join(", "))
     }
 
-    fn changed(&self) -> Section {
-        let clock = self.policy.clock();
-        let rows: Vec<Vec<String>> =
-            crate::changes_log::rows(self.changes, self.entries, clock, self.range, self.made_at)
-                .into_iter()
-                .map(|row| {
-                    let [what, date, requested, authorised, ..] = row.cells;
-                    vec![date, what, requested, authorised]
-                })
-                .collect();
-        let overdue = self.overdue();
-        let refused = self
-            .entries
-            .iter()
-            .filter(|entry| {
-                // What the filter itself turned down (a bad file) is no person's doing.
-                self.holds(entry.at)
-                    && entry.actor != "schoolgate"
-                    && matches!(entry.event, Event::ActionRefused { .. })
-            })
-            .count();
-        let one_person = self.one_person_refused();
-        let mut sentences = vec![match rows.len() {
-            0 => "Nothing was changed.".to_owned(),
-            1 => "1 change.".to_owned(),
-            few if few <= MOST_THINGS => format!("{few} changes."),
-            many => {
-                format!("{many} changes; the last {MOST_THINGS} are shown. All: the change report.")
-            }
-        }];
-        match refused {
-            0 => {}
-            1 => sentences.push("Once somebody tried what they may not do.".to_owned()),
-            many => sentences.push(format!("{many} times somebody tried what they may not do.")),
-        }
-        if one_person > 0 {
-            let times =
-                if one_person == 1 { "Once".to_owned() } else { format!("{one_person} times") };
-            sentences.push(format!(
-                "{times} what takes two people was refused because their accounts count as one person: ask the \
-                 owners whether they acted (log actions --event one_person_refused)."
-            ));
-        }
-        let passwords = self.passwords_set();
-        if !passwords.is_empty() {
-            sentences.push(format!(
-                "Passwords set by somebody else: {}. Ask each owner whether they know of it.",
-                passwords.join(", ")
-            ));
-        }
-        sentences.push(match overdue.len() {
-            0 => "No review is overdue.".to_owned(),
-            _ => format!("Overdue: {}.", overdue.join("; ")),
-        });
-        let rows: Vec<Vec<String>> = rows.into_iter().rev().take(MOST_THINGS).collect();
-        let table = (!rows.is_empty())
-            .then(|| Table::new(&["Date", "What", "Who and why", "Authorised by"], rows));
-        Section { heading: "Changes".to_owned(), sentences, table }
-    }
-
-    /// How often two accounts were refused because they count as one person.
-    fn one_person_refused(&self) -> usize {
-        let is_refusal = |event: &Event| matches!(event, Event::OnePersonRefused { .. });
-        self.entries.iter().filter(|it| self.holds(it.at) && is_refusal(&it.event)).count()
-    }
-
-    /// Administrators whose password somebody else has set, with whom: `q.whitmore's by j.cho`.
-    fn passwords_set(&self) -> Vec<String> {
-        let mut told = Vec::new();
-        for entry in self.entries.iter().filter(|entry| self.holds(entry.at)) {
-            let Event::AccountChanged { account, changed } = &entry.event else { continue };
-            let is_changed = |what: &str| changed.iter().any(|it| it == what);
-            let words = format!("{account}'s by {}", entry.actor);
-            // Whoever sets the filter up on the machine makes the first account, before anybody can act.
-            let is_first = is_changed("added") && entry.actor.starts_with("machine:");
-            let is_set = is_changed("password") && !is_first;
-            if is_set && !same_person(account, &entry.actor) && !told.contains(&words) {
-                told.push(words);
-            }
-        }
-        told
-    }
-
     fn technical(&self) -> Vec<Section> {
         let rows: Vec<Vec<String>> = self
             .figures
@@ -677,6 +594,7 @@ impl Week<'_> {
             "people_with_tries": self.figures.tries.people_json(&self.called),
             "themes": self.themes,
             "requests": self.requests(),
+            "changes": self.change_counts(),
             "lists": self.lists,
             "overdue_reviews": self.overdue(),
             "one_person_refused": self.one_person_refused(),

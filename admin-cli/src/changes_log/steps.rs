@@ -1,0 +1,116 @@
+//! What was done about a row of the Filtering Change Log, and when: by these a row falls into a range, and by these it
+//! is told what changed in it from what was only asked for.
+
+use rules::change::UnblockHistory;
+use rules::time::UnixMillis;
+use serde::Serialize;
+
+/// What was done, the least first: of several in a range the last of these says what came of it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// Somebody asked for it.
+    Asked,
+    /// Somebody said yes, or yes to a later end of what is not in force.
+    Authorised,
+    /// Somebody saw that it works.
+    Confirmed,
+    /// It was taken back before it was in force.
+    Withdrawn,
+    /// Somebody said no.
+    Refused,
+    /// The filter was changed: it came into force, was extended or ended before its time.
+    Changed,
+}
+
+/// All that was done about a request.
+pub(super) fn steps(history: &UnblockHistory) -> Vec<(UnixMillis, Step)> {
+    let applied = history.applied.as_ref().map(|(at, _)| *at);
+    let was_in_force = |at: UnixMillis| applied.is_some_and(|applied| applied <= at);
+    let mut steps = vec![(history.asked_at, Step::Asked)];
+    let mut add = |at: Option<UnixMillis>, step: Step| steps.extend(at.map(|at| (at, step)));
+    add(history.authorised.as_ref().map(|(at, _)| *at), Step::Authorised);
+    add(history.confirmed.as_ref().map(|(at, _)| *at), Step::Confirmed);
+    add(history.refused.as_ref().map(|(at, ..)| *at), Step::Refused);
+    add(applied, Step::Changed);
+    for (at, ..) in &history.extensions {
+        add(Some(*at), if was_in_force(*at) { Step::Changed } else { Step::Authorised });
+    }
+    if let Some((at, ..)) = &history.revoked {
+        add(Some(*at), if was_in_force(*at) { Step::Changed } else { Step::Withdrawn });
+    }
+    steps
+}
+
+/// How many rows of a range came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    /// Changes to the filter.
+    pub(crate) changed: usize,
+    /// Requests that were only asked for.
+    pub(crate) asked: usize,
+    /// Requests that were authorised, and are not in force.
+    pub(crate) authorised: usize,
+    /// Requests that were confirmed, of what was in force before or is not yet.
+    pub(crate) confirmed: usize,
+    /// Requests that were withdrawn before they were in force.
+    pub(crate) withdrawn: usize,
+    /// Requests that were refused.
+    pub(crate) refused: usize,
+}
+
+impl Counts {
+    /// Of what rows came to.
+    pub(crate) fn of(steps: impl Iterator<Item = Step>) -> Self {
+        let mut counts = Self::default();
+        for step in steps {
+            *match step {
+                Step::Asked => &mut counts.asked,
+                Step::Authorised => &mut counts.authorised,
+                Step::Confirmed => &mut counts.confirmed,
+                Step::Withdrawn => &mut counts.withdrawn,
+                Step::Refused => &mut counts.refused,
+                Step::Changed => &mut counts.changed,
+            } += 1;
+        }
+        counts
+    }
+
+    /// As sentences: `3 changes. Other requests: 2 only asked for, 1 refused.`
+    pub(crate) fn words(&self) -> String {
+        let changed = match self.changed {
+            0 => "Nothing was changed.".to_owned(),
+            1 => "1 change.".to_owned(),
+            many => format!("{many} changes."),
+        };
+        let others = [
+            (self.asked, "only asked for"),
+            (self.authorised, "only authorised"),
+            (self.confirmed, "only confirmed"),
+            (self.withdrawn, "withdrawn"),
+            (self.refused, "refused"),
+        ];
+        let others = others.into_iter().filter(|(count, _)| *count > 0);
+        let others: Vec<String> = others.map(|(count, what)| format!("{count} {what}")).collect();
+        match others.is_empty() {
+            true => changed,
+            false => format!("{changed} Other requests: {}.", others.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_only_asked_or_answered_is_no_change() {
+        assert_eq!(Counts::of([].into_iter()).words(), "Nothing was changed.");
+        assert_eq!(Counts::of([Step::Changed].into_iter()).words(), "1 change.");
+        let steps = [Step::Refused, Step::Asked, Step::Asked];
+        let words = Counts::of(steps.into_iter()).words();
+        assert_eq!(words, "Nothing was changed. Other requests: 2 only asked for, 1 refused.");
+        let steps = [Step::Changed, Step::Changed, Step::Confirmed, Step::Withdrawn];
+        let words = Counts::of(steps.into_iter()).words();
+        assert_eq!(words, "2 changes. Other requests: 1 only confirmed, 1 withdrawn.");
+    }
+}

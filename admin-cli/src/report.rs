@@ -8,6 +8,7 @@ pub(crate) mod format;
 pub(crate) mod https;
 mod pages;
 pub(crate) mod person;
+mod pupils;
 mod review;
 mod reviewed;
 mod running;

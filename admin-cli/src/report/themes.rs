@@ -5,34 +5,23 @@ use crate::alerts::store;
 use crate::case::year_or_level;
 use crate::failure::Failure;
 use crate::log::{self, from_query_error};
-use crate::report::called::Called;
 use crate::report::document::{Section, Table};
-use crate::report::weekly::{Waiting, initials, thousands};
+use crate::report::pupils::{Pupil, pupils};
+use crate::report::weekly::{Waiting, thousands};
 use crate::report::whole_days;
 use crate::school::School;
 use ledger::alerts::Alert;
 use ledger::alerts::watch::episodes_of;
-use ledger::episodes::{Confidence, Episode, EpisodeKey, Person, theme_title};
+use ledger::episodes::{Episode, Person, theme_title};
 use ledger::query::AccessLog;
 use proxy::snapshot::Snapshot;
-use rules::alert::Severity;
 use rules::time::UnixMillis;
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Weeks before, whose middle a week is held against.
 const WEEKS_BEFORE: usize = 6;
-
-/// Most alerts named of one person.
-const MOST_ALERTS: usize = 3;
-
-/// Most people shown.
-const MOST_PUPILS: usize = 5;
-
-/// Episodes, or themes, from which on somebody is shown though nothing was urgent.
-const MANY_EPISODES: u64 = 3;
-const MANY_THEMES: usize = 2;
 
 /// How many more than the middle of the weeks before make a theme stand out, where it is twice that too.
 const STANDS_OUT_BY: u64 = 5;
@@ -52,22 +41,6 @@ pub(crate) struct ThemeRow {
     pub(crate) reviewed: u64,
     /// Whether it stands out.
     pub(crate) amber: bool,
-}
-
-/// Somebody whom the safeguarding lead should think of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Pupil {
-    /// Printed only where names were asked for.
-    #[serde(skip)]
-    pub(crate) name: Option<String>,
-    pub(crate) initials: String,
-    pub(crate) year: String,
-    pub(crate) confidence: Confidence,
-    pub(crate) episodes: u64,
-    pub(crate) themes: Vec<String>,
-    pub(crate) urgent: bool,
-    /// Numbers of the week's alerts about the person: by these two of the same initials are told apart.
-    pub(crate) alerts: Vec<String>,
 }
 
 /// All of it.
@@ -105,7 +78,8 @@ impl Themes {
             None => Vec::new(),
         };
         let now = weeks.first().cloned().flatten().unwrap_or_default();
-        let (pupils, pupils_in_all) = pupils(snapshot, &now, &alerts);
+        let year_of = |person: &Person, level: &str| year_or_level(snapshot, Some(person), level);
+        let (pupils, pupils_in_all) = pupils(year_of, &now, &alerts);
         let of_week = |alert: &&Alert| range.0 <= alert.raised_at && alert.raised_at < range.1;
         let mut times: Vec<i64> =
             alerts.iter().filter(of_week).filter_map(Alert::time_to_review_ms).collect();
@@ -164,41 +138,6 @@ impl Themes {
         let table = (!self.rows.is_empty())
             .then(|| Table::new(&headings, self.rows.iter().map(cells).collect()));
         Section { heading: "Themes".to_owned(), sentences, table }
-    }
-
-    /// The people to think of.
-    pub(crate) fn pupils_section(&self, called: &Called) -> Section {
-        let mut sentences = vec![match self.pupils_in_all {
-            0 => "Nobody with an urgent sign, three episodes or two themes.".to_owned(),
-            all if all > MOST_PUPILS => format!(
-                "The first {MOST_PUPILS} of {all} with an urgent sign, three episodes or two themes."
-            ),
-            _ => "With an urgent sign, three episodes or two themes.".to_owned(),
-        }];
-        if self.pupils_in_all > 0 {
-            sentences
-                .push("A sign is no proof, and somebody else may have used the device.".to_owned());
-        }
-        let cells = |pupil: &Pupil| {
-            let name = pupil.name.as_deref().and_then(|name| called.name(name));
-            let themes: Vec<&str> = pupil.themes.iter().map(|it| theme_title(it)).collect();
-            vec![
-                name.map_or(pupil.initials.clone(), |name| format!("{} {name}", pupil.initials)),
-                pupil.year.clone(),
-                pupil.confidence.as_str().to_owned(),
-                format!(
-                    "{}{}",
-                    thousands(pupil.episodes),
-                    if pupil.urgent { ", urgent" } else { "" }
-                ),
-                themes.join(", "),
-                listed(&pupil.alerts),
-            ]
-        };
-        let headings = ["Who", "Year", "Known by", "Episodes", "Themes", "Alerts"];
-        let table = (!self.pupils.is_empty())
-            .then(|| Table::new(&headings, self.pupils.iter().map(cells).collect()));
-        Section { heading: "Pupils".to_owned(), sentences, table }
     }
 }
 
@@ -269,61 +208,6 @@ fn median(mut counts: Vec<u64>) -> Option<u64> {
     }
 }
 
-/// Whether an alert is of an episode: read again, that may begin with another record.
-fn is_of(alert: &Alert, episode: &Episode) -> bool {
-    let EpisodeKey { first, theme } = &alert.episode;
-    let is_first = |id| *first == id;
-    *theme == episode.key.theme
-        && (is_first(episode.key.first) || episode.records.iter().any(|(_, id)| is_first(*id)))
-}
-
-/// The first numbers of alerts, and how many more there are.
-fn listed(alerts: &[String]) -> String {
-    let first = alerts.iter().take(MOST_ALERTS).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match alerts.len().saturating_sub(MOST_ALERTS) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
-}
-
-/// Those to be shown, and how many there are in all.
-fn pupils(snapshot: &Snapshot, episodes: &[Episode], alerts: &[Alert]) -> (Vec<Pupil>, usize) {
-    let mut people: BTreeMap<&Person, Vec<&Episode>> = BTreeMap::new();
-    for episode in episodes {
-        people.entry(&episode.person).or_default().push(episode);
-    }
-    let mut pupils: Vec<Pupil> = people
-        .into_iter()
-        .map(|(person, episodes)| {
-            let themes: BTreeSet<&str> = episodes.iter().map(|it| it.key.theme.as_str()).collect();
-            let level = episodes.last().map_or("", |episode| &episode.level);
-            let (name, initials) = match person {
-                Person::User(name) => (Some(name.clone()), initials(name)),
-                Person::Device(_) => (None, "a device".to_owned()),
-            };
-            Pupil {
-                name,
-                initials,
-                year: year_or_level(snapshot, Some(person), level),
-                confidence: person.confidence(),
-                episodes: episodes.len() as u64,
-                themes: themes.into_iter().map(str::to_owned).collect(),
-                urgent: episodes.iter().any(|episode| episode.severity == Severity::Urgent),
-                alerts: alerts
-                    .iter()
-                    .filter(|alert| episodes.iter().any(|episode| is_of(alert, episode)))
-                    .map(|alert| alert.id.to_string())
-                    .collect(),
-            }
-        })
-        .filter(|it| it.urgent || it.episodes >= MANY_EPISODES || it.themes.len() >= MANY_THEMES)
-        .collect();
-    let in_all = pupils.len();
-    pupils.sort_by_key(|pupil| Reverse((pupil.urgent, pupil.episodes, pupil.themes.len())));
-    pupils.truncate(MOST_PUPILS);
-    (pupils, in_all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,14 +226,6 @@ mod tests {
         for (episodes, median, expected) in cases {
             assert_eq!(stands_out(episodes, median), expected, "{episodes} beside {median}");
         }
-    }
-
-    #[test]
-    fn of_many_alerts_the_first_are_named() {
-        let all: Vec<String> = (1..6).map(|id| format!("A-000{id}")).collect();
-        assert_eq!(listed(&[]), "");
-        assert_eq!(listed(&all[..3]), "A-0001, A-0002, A-0003");
-        assert_eq!(listed(&all), "A-0001, A-0002, A-0003 and 2 more");
     }
 
     #[test]

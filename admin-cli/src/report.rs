@@ -3,6 +3,7 @@
 mod blocked;
 mod called;
 mod changed;
+mod days;
 pub(crate) mod document;
 pub(crate) mod format;
 pub(crate) mod https;
@@ -28,6 +29,8 @@ use crate::status::folder_bytes;
 use crate::terminal::Patience;
 use crate::who::{MAX_SUBJECT_CHARS, READS_CHANGES, look, subject_words};
 use called::Called;
+pub(crate) use days::whole_days;
+use days::{last_days, range_before};
 use document::{Document, Section, Table, plain_csv, plain_json};
 use https::Https;
 use ledger::record::Depth;
@@ -38,7 +41,7 @@ use proxy::lists::Lists;
 use proxy::snapshot::Snapshot;
 use rules::access::Role;
 use rules::decide::Verdict;
-use rules::time::{SchoolClock, UnixMillis};
+use rules::time::UnixMillis;
 use target::Target;
 use weekly::{Figures, ListAge, Week};
 
@@ -128,8 +131,7 @@ async fn weekly(
     let change_log = school.change_log().await?;
     let changes = change_log.changes().await.map_err(from_append_error)?;
     let entries = change_log.entries_after(0).await.map_err(from_append_error)?;
-    let before =
-        whole_days(clock, (UnixMillis(2 * range.0.0 - range.1.0), UnixMillis(range.0.0 - 1)));
+    let before = range_before(clock, range);
     let themes = match reader {
         Reader::Dsl => Some(themes::Themes::read(school, &snapshot, range).await?),
         // Who looked for what is no business of the technician.
@@ -160,16 +162,6 @@ async fn weekly(
         ReportFormat::Csv => week.document(reader).csv().into(),
         ReportFormat::Json => crate::output::json_text(format!("{:#}\n", week.json())).into(),
     })
-}
-
-/// The range stretched to whole school days: sums are kept by day.
-pub(crate) fn whole_days(
-    clock: &SchoolClock,
-    (from, until): (UnixMillis, UnixMillis),
-) -> (UnixMillis, UnixMillis) {
-    let first = clock.day_bounds(clock.day(from)).0;
-    let last = clock.day_bounds(clock.day(UnixMillis(until.0.max(from.0 + 1) - 1))).1;
-    (first, last)
 }
 
 async fn figures(
@@ -272,11 +264,9 @@ pub(crate) async fn seen_last_week(
     snapshot: &Snapshot,
 ) -> Result<Vec<(String, u64)>, Failure> {
     let clock = snapshot.policy.clock();
-    let until = clock.day_bounds(clock.day(now())).1;
-    let from = UnixMillis(until.0 - WEEK_DAYS * 86_400_000);
-    let summary = Summary::read(&school.config.state, clock.day(from), clock.day(until))
-        .await
-        .map_err(log::from_query_error)?;
+    let (first, after) = last_days(clock, now(), WEEK_DAYS);
+    let summary =
+        Summary::read(&school.config.state, first, after).await.map_err(log::from_query_error)?;
     Ok(summary.top_sites(Verdict::Allow, MAX_SEEN_SITES))
 }
 

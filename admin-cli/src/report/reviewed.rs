@@ -1,7 +1,8 @@
 //! The weekly report's last part: who has read and signed it, and the one of the week before.
 
+use super::days::range_before;
 use super::document::{Section, TO_WRITE, Table};
-use super::weekly::{HOUR_MS, Week};
+use super::weekly::Week;
 use crate::args::Reader;
 use jiff::civil::Weekday;
 use rules::access::Role;
@@ -64,11 +65,12 @@ impl Week<'_> {
 
     /// Who asked for the report of the week before, who signed it, and who was told that nobody had.
     fn week_before_read(&self, reader: Reader) -> Vec<String> {
-        let is_monday = self.policy.clock().day(self.range.0).weekday() == Weekday::Monday;
+        let clock = self.policy.clock();
+        let is_monday = clock.day(self.range.0).weekday() == Weekday::Monday;
         if !self.is_a_week() || !is_monday || self.before.requests == 0 {
             return Vec::new();
         }
-        let from = UnixMillis(2 * self.range.0.0 - self.range.1.0 + HOUR_MS);
+        let (from, _) = range_before(clock, self.range);
         let reading = self.reading(from, if reader == Reader::Dsl { FOR_LEAD } else { "for it" });
         let mut told = vec![match &reading.readers[..] {
             [] => "Nobody has asked for the report of the week before.".to_owned(),

@@ -5,10 +5,10 @@ use crate::alerts::store;
 use crate::case::year_or_level;
 use crate::failure::Failure;
 use crate::log::{self, from_query_error};
+use crate::report::days::range_before;
 use crate::report::document::{Section, Table};
 use crate::report::pupils::{Pupil, pupils};
 use crate::report::weekly::{Waiting, thousands};
-use crate::report::whole_days;
 use crate::school::School;
 use ledger::alerts::Alert;
 use ledger::alerts::watch::episodes_of;
@@ -68,8 +68,7 @@ impl Themes {
         let mut week = range;
         for _ in 0..=WEEKS_BEFORE {
             weeks.push(episodes(&mut log, snapshot, week).await?);
-            let before = (UnixMillis(2 * week.0.0 - week.1.0), UnixMillis(week.0.0 - 1));
-            week = whole_days(snapshot.policy.clock(), before);
+            week = range_before(snapshot.policy.clock(), week);
         }
         let alerts: Vec<Alert> = match store(school).await? {
             Some(mut store) => {

@@ -14,7 +14,7 @@ use rules::policy::Policy;
 use rules::time::UnixMillis;
 use serde::Serialize;
 
-pub(super) const HOUR_MS: i64 = 3_600_000;
+const HOUR_MS: i64 = 3_600_000;
 const WEEK_MS: i64 = 7 * 24 * HOUR_MS;
 /// Most things that wait, most changes.
 pub(super) const MOST_THINGS: usize = 5;

@@ -118,6 +118,33 @@ fn printed(school: &School, name: &str) -> Option<usize> {
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
+/// Milliseconds since this moment.
+fn age(moment: &str) -> i64 {
+    let moment: jiff::Timestamp = moment.parse().unwrap();
+    jiff::Timestamp::now().as_millisecond() - moment.as_millisecond()
+}
+
+#[test]
+fn the_week_before_has_seven_days_though_the_clock_was_changed() {
+    // The day before the week before, its first and last day, the first of the week.
+    let cases = [
+        ("2025-10-20/2025-10-26", ["2025-10-12", "2025-10-13", "2025-10-19", "2025-10-20"]),
+        ("2025-03-31/2025-04-06", ["2025-03-23", "2025-03-24", "2025-03-30", "2025-03-31"]),
+    ];
+    for (week, days) in cases {
+        let school = School::new();
+        let ages = days.map(|day| age(&format!("{day}T12:00:00Z")));
+        let records = [("sam.p", "ks3", "a.test", "/", "drugs", false); 4];
+        school.log_because(ReasonCode::Category, &ages, &records);
+        let report = json(&school.run("report weekly --format json --since", &[week]));
+        let counts = (&report["figures"]["requests"], &report["week_before"]["requests"]);
+        assert_eq!(counts, (&1.into(), &2.into()), "{week}: {report}");
+        let theme = &report["themes"]["rows"][0];
+        let counts = (&theme["episodes"], &theme["last_week"]);
+        assert_eq!(counts, (&1.into(), &2.into()), "{week}: {theme}");
+    }
+}
+
 /// Writes a week that lies behind: each person's blocks of each category.
 fn last_week(school: &School, people: &[&str], categories: &[&str], times: i64) {
     let (mut records, mut ages) = (Vec::new(), Vec::new());

@@ -36,13 +36,14 @@ use categorizer::index::{Index, ListInfo};
 use compile::Recipe;
 use entries::Entries;
 use fetch::Download;
+use jiff::civil::Date;
 use judge::{Fresh, Step, candidate, consider, event_of, is_due};
 use ledger::changes::{ACTOR_DAEMON, AppendError, ChangeLog};
 use moves::category_in_force;
 use rules::category::Catalogue;
 use rules::change::{Event, ListRequest};
 use rules::host::Host;
-use rules::time::UnixMillis;
+use rules::time::{SchoolClock, UnixMillis};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -734,9 +735,7 @@ pub async fn seen_last_week(
     snapshot: &crate::snapshot::Snapshot,
     now: UnixMillis,
 ) -> Vec<(String, u64)> {
-    let clock = snapshot.policy.clock();
-    let from = clock.day(UnixMillis(now.0 - 7 * 24 * HOUR_MS));
-    let until = clock.day(UnixMillis(now.0 + 24 * HOUR_MS));
+    let (from, until) = last_week(snapshot.policy.clock(), now);
     match ledger::summary::Summary::read(&config.state, from, until).await {
         Ok(summary) => {
             let mut sites = summary.top_sites(rules::decide::Verdict::Allow, usize::MAX);
@@ -748,6 +747,14 @@ pub async fn seen_last_week(
             Vec::new()
         }
     }
+}
+
+/// Today and the seven school days before: the first of them, and the day after the last. By the calendar: a day on
+/// which the clock is changed has 23 or 25 hours.
+fn last_week(clock: &SchoolClock, now: UnixMillis) -> (Date, Date) {
+    let today = clock.day(now);
+    let days = |days: i64| jiff::Span::new().days(days);
+    (today.saturating_sub(days(7)), today.saturating_add(days(1)))
 }
 
 /// Whether a URL leads to the machine itself or to a name that may be inside the school.

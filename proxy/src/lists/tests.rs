@@ -853,3 +853,18 @@ async fn what_comes_into_a_category_that_is_seen_less_waits_where_a_person_bring
     let update = bench.update(&gate).await.unwrap();
     assert!(matches!(update, Outcome::Accepted { added: 1, removed: 0, .. }), "{update:?}");
 }
+
+#[test]
+fn last_week_has_today_and_seven_days_though_the_clock_was_changed() {
+    let clock = SchoolClock::new("Europe/London", &[]).unwrap();
+    for (now, expected) in [
+        ("2026-10-25T00:30:00+01:00", "2026-10-18 to 2026-10-26"),
+        ("2026-10-25T23:30:00Z", "2026-10-18 to 2026-10-26"),
+        ("2026-03-28T23:30:00Z", "2026-03-21 to 2026-03-29"),
+        ("2026-03-30T00:30:00+01:00", "2026-03-23 to 2026-03-31"),
+    ] {
+        let at: jiff::Timestamp = now.parse().unwrap();
+        let (first, after) = last_week(&clock, UnixMillis(at.as_millisecond()));
+        assert_eq!(format!("{first} to {after}"), expected, "{now}");
+    }
+}

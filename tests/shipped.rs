@@ -3,6 +3,7 @@
 use crate::daemon::{Plan, binary, repository, run_in, write_school};
 use crate::fake_origin::Origin;
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,6 +33,7 @@ fn every_file_in_deploy_is_loaded_by_what_it_is_for() {
             Some("yml" | "yaml") => alert_rules(&path, &text),
             Some("pac") => proxy_configuration(&text),
             None if name(&path) == "logrotate" => log_rotation(&path, &text),
+            None if name(&path) == "build-profiled" => profiled_build(&text),
             Some("md") => {}
             _ => panic!("no test loads {}", path.display()),
         }
@@ -235,6 +237,47 @@ fn log_rotation(path: &Path, text: &str) {
     assert!(rotated.status.success(), "{}: {said}", path.display());
     assert_eq!(std::fs::read_to_string(at("access.log.1")).unwrap(), "a line\n", "{said}");
     assert_eq!(std::fs::read_to_string(at("access.log")).unwrap(), "", "{said}");
+}
+
+/// What the script says where it cannot do its work: a whole build takes too long for a test. Programs of its folder stand in
+/// for those that build.
+fn profiled_build(text: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("deploy")).unwrap();
+    std::fs::write(at("deploy/build-profiled"), text).unwrap();
+    let put = |name: &str, text: &str| {
+        std::fs::write(at(name), format!("#!/bin/sh\n{text}")).unwrap();
+        std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    put("rustc", "printf 'host: somewhere\\nLLVM version: 999.1\\n'\n");
+    put("profdata", "exit 0\n");
+    let run = |profdata: Option<&str>| {
+        let mut script = Command::new("bash");
+        script.arg(at("deploy/build-profiled")).env("ASKED", at("asked"));
+        script.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+        script.env_remove("LLVM_PROFDATA").env_remove("RUSTFLAGS");
+        script.envs(profdata.map(|name| ("LLVM_PROFDATA", at(name))));
+        let output = script.output().unwrap();
+        let asked = std::fs::read_to_string(at("asked")).unwrap_or_default();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), asked)
+    };
+    let (status, said, asked) = run(None);
+    assert!(said.contains("no llvm-profdata of LLVM 999 was found"), "{said}");
+    assert_eq!((status, &*asked), (Some(1), ""), "nothing is built before it is known: {said}");
+    // Benches that miss a must are no reason to stop, and one that counted nothing is.
+    put(
+        "cargo",
+        "echo \"$RUSTFLAGS $*\" >> \"$ASKED\"\ncase $* in *-binary*|*reading) exit 7;; esac\n",
+    );
+    let (status, said, asked) = run(Some("profdata"));
+    assert!(said.contains("nothing was counted"), "{said}");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(asked.starts_with("-Cprofile-generate="), "{asked}");
+    for bench in ["--bench compare", "--reads", "--only month", "--bench reading"] {
+        assert!(asked.contains(bench), "{bench}: {asked}");
+    }
+    assert!(!asked.contains("profile-use"), "{asked}");
 }
 
 #[test]

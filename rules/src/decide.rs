@@ -311,17 +311,19 @@ pub(crate) fn decide_with(
     // Asking and authorising looked at the site; a page below it, or a list that has learnt since,
     // may still be in a category that the school never unblocks.
     let is_never = !policy.unblock_rules().never.intersection(access.categories).is_empty();
-    let opened_after = |closed: Option<u64>| {
+    // What a standing yes opens are categories: what somebody closed by name takes somebody's own yes.
+    let opened_after = |closed: Option<u64>, is_by_category: bool| {
         if is_never {
             return None;
         }
-        let is_later = |unblock: &&Unblock| {
+        let may_open = |unblock: &&Unblock| {
             closed.is_none_or(|sequence| sequence < unblock.authorised_sequence)
+                && (is_by_category || unblock.within.is_none())
         };
-        unblocks.iter().filter(is_later).find(|unblock| unblock.covers(access, policy, now))
+        unblocks.iter().filter(may_open).find(|unblock| unblock.covers(access, policy, now))
     };
     if let Some(closed) = latest_block(policy, blocks, access) {
-        return match opened_after(Some(closed.sequence)) {
+        return match opened_after(Some(closed.sequence), false) {
             Some(unblock) => allow(Reason::Unblock(unblock.id)),
             None => block(Reason::SiteBlocked(closed.id)),
         };
@@ -337,7 +339,8 @@ pub(crate) fn decide_with(
     if written.verdict == Verdict::Allow {
         return written;
     }
-    if let Some(unblock) = opened_after(None) {
+    let is_by_category = matches!(written.reason, Reason::Grid { .. });
+    if let Some(unblock) = opened_after(None, is_by_category) {
         return allow(Reason::Unblock(unblock.id));
     }
     match policy.exception(access) {

@@ -25,19 +25,22 @@ pub(crate) enum Step {
 /// All that was done about a request.
 pub(super) fn steps(history: &UnblockHistory) -> Vec<(UnixMillis, Step)> {
     let applied = history.applied.as_ref().map(|(at, _)| *at);
-    let was_in_force = |at: UnixMillis| applied.is_some_and(|applied| applied <= at);
+    // What begins later is in force from then on, unless it was taken back before.
+    let revoked = history.revoked.as_ref().map(|(at, ..)| *at);
+    let in_force = applied.map(|applied| applied.max(history.from));
+    let in_force = in_force.filter(|at| revoked.is_none_or(|revoked| *at <= revoked));
+    let was_in_force = |at: UnixMillis| in_force.is_some_and(|in_force| in_force <= at);
     let mut steps = vec![(history.asked_at, Step::Asked)];
     let mut add = |at: Option<UnixMillis>, step: Step| steps.extend(at.map(|at| (at, step)));
     add(history.authorised.as_ref().map(|(at, _)| *at), Step::Authorised);
     add(history.confirmed.as_ref().map(|(at, _)| *at), Step::Confirmed);
     add(history.refused.as_ref().map(|(at, ..)| *at), Step::Refused);
-    add(applied, Step::Changed);
+    add(in_force, Step::Changed);
     for (at, ..) in &history.extensions {
         add(Some(*at), if was_in_force(*at) { Step::Changed } else { Step::Authorised });
     }
-    if let Some((at, ..)) = &history.revoked {
-        add(Some(*at), if was_in_force(*at) { Step::Changed } else { Step::Withdrawn });
-    }
+    let withdrawn = |at| if was_in_force(at) { Step::Changed } else { Step::Withdrawn };
+    add(revoked, revoked.map_or(Step::Withdrawn, withdrawn));
     steps
 }
 

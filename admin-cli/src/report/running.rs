@@ -117,6 +117,9 @@ impl Running {
         (from, until): (UnixMillis, UnixMillis),
         again: Option<UnixMillis>,
     ) {
+        // Where the clock was set back meanwhile, the log's order says that it ended, and the times that it was about then.
+        let (after, before) = (after.min(before), before.max(after));
+        let again = again.map(|_| before);
         if after < until && before > from {
             self.stops += 1;
             self.crashes += 1;
@@ -233,7 +236,13 @@ mod tests {
         let first = Running { first_start: Some(UnixMillis(150)), ..ran() };
         let both = Running { stops: 2, stopped_ms: 10, ..crashed(130, Some(150)) };
         type Case<'a> = (&'a str, &'a [(i64, char)], bool, Running);
-        let cases: [Case<'_>; 21] = [
+        let cases: [Case<'_>; 22] = [
+            (
+                "the clock was set back",
+                &[(50, '+'), (205, 'a'), (95, '+')],
+                true,
+                crashed(95, Some(205)),
+            ),
             ("never started", &[], false, Running::default()),
             ("started after it", &[(250, '+')], true, Running::default()),
             ("ran all along", &[(50, '+')], true, ran()),

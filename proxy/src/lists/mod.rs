@@ -370,13 +370,15 @@ impl<'a> Lists<'a> {
         now: UnixMillis,
         gate: &Gate,
     ) -> Result<ListPlan, ListError> {
-        let list = self.source(name)?;
+        let mut list = self.source(name)?.clone();
         let lock = self.lock().await?;
         let lineage = self.lineages().await?.remove(name).unwrap_or_default();
         let Some((version, _)) = lineage.held.clone() else {
             return Err(ListError::NothingHeld { list: name.to_owned() });
         };
         let shelf = Shelf::new(&self.config.state, name);
+        let catalogue = catalogue(self.config)?;
+        list.category = category_in_force(&list, &lineage, &shelf, &catalogue);
         let new = shelf.entries(&version)?;
         let old = lineage
             .accepted
@@ -388,10 +390,8 @@ impl<'a> Lists<'a> {
         let (removed, after) = (difference.removed, new.len());
         let change = Change { before: old.len(), after, removed };
         drop((old, new));
-        let candidate = candidate(list, change);
-        if let Some(why) =
-            candidate.failing(shelf.prepared(&version)?, gate, &catalogue(self.config)?, now)?
-        {
+        let candidate = candidate(&list, change);
+        if let Some(why) = candidate.failing(shelf.prepared(&version)?, gate, &catalogue, now)? {
             return Err(ListError::Tests { list: name.to_owned(), why });
         }
         let what = ListRequest {
@@ -403,7 +403,7 @@ impl<'a> Lists<'a> {
             added: difference.added,
             removed: difference.removed,
         };
-        Ok(self.plan(list, what, gate, lock))
+        Ok(plan(&list, what, gate, lock))
     }
 
     /// What putting the version before into force again would come to. The one that was stays away
@@ -412,10 +412,11 @@ impl<'a> Lists<'a> {
     /// # Errors
     /// [`ListError::NothingEarlier`].
     pub async fn plan_rollback(&self, name: &str, gate: &Gate) -> Result<ListPlan, ListError> {
-        let list = self.source(name)?;
+        let mut list = self.source(name)?.clone();
         let lock = self.lock().await?;
         let lineage = self.lineages().await?.remove(name).unwrap_or_default();
         let shelf = Shelf::new(&self.config.state, name);
+        list.category = category_in_force(&list, &lineage, &shelf, &catalogue(self.config)?);
         let version = lineage.previous.iter().rev().find(|version| shelf.has(version)).cloned();
         let version = version.ok_or_else(|| ListError::NothingEarlier { list: name.to_owned() })?;
         let new = shelf.entries(&version)?;
@@ -431,15 +432,7 @@ impl<'a> Lists<'a> {
             added: difference.added,
             removed: difference.removed,
         };
-        Ok(self.plan(list, what, gate, lock))
-    }
-
-    fn plan(&self, list: &ListSource, what: ListRequest, gate: &Gate, lock: OwnedFd) -> ListPlan {
-        let opening = match &gate.current {
-            Some((policy, _)) => gate::opening(policy, &list.category, what.added, what.removed),
-            None => Some(gate::MAY_OPEN.to_owned()),
-        };
-        ListPlan { what, opening, _lock: lock }
+        Ok(plan(&list, what, gate, lock))
     }
 
     /// Puts a planned version into force that opens nothing.
@@ -747,6 +740,15 @@ pub async fn seen_last_week(
             Vec::new()
         }
     }
+}
+
+/// A version that may be put in force, judged by the category that its list has in force.
+fn plan(list: &ListSource, what: ListRequest, gate: &Gate, lock: OwnedFd) -> ListPlan {
+    let opening = match &gate.current {
+        Some((policy, _)) => gate::opening(policy, &list.category, what.added, what.removed),
+        None => Some(gate::MAY_OPEN.to_owned()),
+    };
+    ListPlan { what, opening, _lock: lock }
 }
 
 /// Today and the seven school days before: the first of them, and the day after the last. By the calendar: a day on

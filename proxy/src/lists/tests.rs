@@ -377,6 +377,26 @@ async fn a_locked_list_closes_at_once_and_opens_nothing_without_a_person() {
 }
 
 #[tokio::test]
+async fn a_list_that_the_machine_file_moves_is_judged_by_the_category_in_force() {
+    let mut bench = Bench::new(&[("illegal", "terrorism")]).await;
+    let all = sites(100);
+    bench.write("illegal", &names(&all));
+    let gate = bench.gate(POLICY, &[]).await;
+    // Education is open to everybody: by it nothing would open.
+    bench.config.lists[0].category = "education".to_owned();
+    bench.write("illegal", &names(&all[1..]));
+    let Outcome::Held { why, .. } = bench.update(&gate).await.unwrap() else { panic!() };
+    assert_eq!(why, "would open 1 entry in a locked category");
+    let plan = bench.lists().plan_accept("illegal", NOW, &gate).await.unwrap();
+    assert!(plan.opening.is_some(), "one person would open it: {plan:?}");
+    drop(plan);
+    bench.write("illegal", &names(&[all.clone(), vec!["more.example".to_owned()]].concat()));
+    assert!(matches!(bench.update(&gate).await.unwrap(), Outcome::Accepted { added: 1, .. }));
+    let plan = bench.lists().plan_rollback("illegal", &gate).await.unwrap();
+    assert!(plan.opening.is_some(), "one person would take one back: {plan:?}");
+}
+
+#[tokio::test]
 async fn a_list_never_becomes_empty_and_a_locked_one_never_starts_so() {
     let bench = Bench::new(&[("games", "games")]).await;
     bench.write("games", &["chess.example"]);

@@ -283,6 +283,37 @@ fn a_standing_yes_opens_only_the_categories_that_it_names_even_below_its_site() 
 }
 
 #[test]
+fn a_standing_yes_opens_nothing_that_was_closed_by_name() {
+    let (ks1, ks3) = (person("ks1"), person("ks3"));
+    // The yes is later than all of these.
+    let cases = [
+        ("the site", &ks3, "chess.example", "chess.example", &["games"][..], "site_blocked"),
+        ("a page below", &ks3, "chess.example/b", "chess.example/b", &["games"], "site_blocked"),
+        ("of an open category", &ks3, "chess.example", "chess.example", &["music"], "site_blocked"),
+        ("by the policy", &ks3, "elsewhere.example", "pranks.example", &["music"], "site_blocked"),
+        (
+            "by a level's list",
+            &ks1,
+            "elsewhere.example",
+            "music.example",
+            &["music"],
+            "not_on_list",
+        ),
+        ("by nobody", &ks3, "elsewhere.example", "chess.example", &["games"], "unblock"),
+    ];
+    for (what, who, blocked, url, names, expected) in cases {
+        let site = url.split('/').next().unwrap();
+        let yes = Unblock { authorised_sequence: 9, ..standing(site, &["games", "music"]) };
+        let blocks = vec![site_block(blocked, pupils(), 5)];
+        let beside = Beside { unblocks: vec![yes.clone()], blocks: blocks.clone() };
+        assert_eq!(word(who, url, names, &beside, MORNING), expected, "{what}");
+        // Somebody's own yes opens each of them.
+        let own = Beside { unblocks: vec![Unblock { within: None, ..yes }], blocks };
+        assert_eq!(word(who, url, names, &own, MORNING), "unblock", "{what}");
+    }
+}
+
+#[test]
 fn words_of_pages_are_judged_where_a_standing_yes_does_not_open_them() {
     let unblocks = [standing("chess.example", &["games"])];
     let (who, host) = (person("ks2"), Host::parse("chess.example").unwrap());

@@ -75,5 +75,5 @@ impl Reader<'_> {
 
 /// The highest threshold that a theme may have.
 fn most(theme: &str) -> u16 {
-    if theme == NEVER_ABOVE { THRESHOLD } else { *THRESHOLDS.end() }
+    if NEVER_ABOVE.contains(&theme) { THRESHOLD } else { *THRESHOLDS.end() }
 }

@@ -14,8 +14,9 @@ pub const THRESHOLD: u16 = 100;
 /// not by itself.
 pub const THRESHOLDS: RangeInclusive<u16> = 50..=250;
 
-/// The theme of which the threshold is [`THRESHOLD`] at most.
-pub(super) const NEVER_ABOVE: &str = "illegal";
+/// Themes of which the threshold is [`THRESHOLD`] at most: what is illegal, and those by which somebody is in danger who
+/// types. Scoring leaves these that much of a phrase that nothing excuses, whatever is said beside it, and no more.
+pub(super) const NEVER_ABOVE: [&str; 3] = ["illegal", "suicide", "self-harm"];
 
 /// What becomes of a search, a page or a message that is of a theme. The later, the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -103,7 +103,7 @@ impl School {
             records = self.daemon.run(&query).ok().lines();
             expected.iter().all(|(level, what, sign)| {
                 let (has_ended, signs) = of(&records, level, what);
-                has_ended && sign.is_some() == !signs.is_empty()
+                has_ended && sign.is_some() != signs.is_empty()
             }) || expected.iter().any(|(level, what, sign)| {
                 sign.is_none() && !of(&records, level, what).1.is_empty()
             })

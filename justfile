@@ -10,10 +10,10 @@ check:
 test:
     cargo test --workspace --locked
 
-# The whole filter beside its peers, which are fetched and not installed; its rounds end after a quarter of
-# an hour. `just bench --quick` has short ones, to see that all of it works.
+# The whole filter beside its peers, which are fetched and not installed, and recorded traffic beside Squid: about half an
+# hour. `just bench --quick` has short rounds, to see that all of it works.
 bench *options:
-    cargo bench --locked --bench compare -- {{options}}
+    cargo bench --locked --no-fail-fast --bench compare --bench replay -- {{options}}
 
 # Instructions of each step of a request, against what was recorded: `just instructions --record` records.
 instructions *options:

@@ -1,5 +1,5 @@
 //! Drives recorded traffic through Schoolgate, and through Debian's Squid with the same names, people
-//! and levels, in turn, and says what each request cost.
+//! and levels, in turn, and says what each request cost. Squid is fetched once and not installed.
 //!
 //! ```text
 //! cargo bench --bench replay -- --help
@@ -23,6 +23,7 @@ mod lists;
 mod load;
 mod measure;
 mod origin;
+mod peers;
 mod reload;
 mod report;
 mod school;
@@ -70,12 +71,15 @@ struct Options {
         default_value = "trace,get-1k,get-1k-new,get-16k,connect-1k"
     )]
     cases: Vec<String>,
-    /// Rounds of each case through each proxy, in turn
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    rounds: u32,
-    /// Seconds of a made-up case's round
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
+    /// Rounds of each case through each proxy, in turn; without it 3, with --quick 1
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// Seconds of a made-up case's round; without it 3, with --quick 1
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: Option<u64>,
+    /// One round of a second: shows that all works, and little more
+    #[arg(long)]
+    quick: bool,
     /// How often a round of the trace plays it through
     #[arg(long, default_value_t = 2)]
     passes: usize,
@@ -97,9 +101,9 @@ struct Options {
     /// The schoolgate program; without it a release build is made
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// The Squid program
-    #[arg(long, value_name = "FILE", default_value = "/usr/sbin/squid")]
-    squid: PathBuf,
+    /// The Squid program; without it Debian's squid-openssl is fetched and not installed, as for `compare`
+    #[arg(long, value_name = "FILE")]
+    squid: Option<PathBuf>,
     /// Share the processors instead of giving the proxy its own
     #[arg(long)]
     no_pinning: bool,
@@ -112,6 +116,16 @@ struct Options {
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Options {
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    fn length(&self) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(if self.quick { 1 } else { 3 }))
+    }
 }
 
 fn main() -> ExitCode {
@@ -149,10 +163,10 @@ fn run(options: &Options) -> Result<bool, String> {
         .map(|word| Case::from_word(word).ok_or(format!("no case called \"{word}\"")))
         .collect::<Result<_, _>>()?;
     let with_squid = options.only.as_deref() != Some("schoolgate");
-    if with_squid && !options.squid.exists() {
+    if let Some(missing) = options.squid.as_ref().filter(|path| with_squid && !path.exists()) {
         return Err(format!(
-            "{} is missing\n  fix: apt-get install squid, or run with --only schoolgate",
-            options.squid.display()
+            "{} is missing\n  fix: leave out --squid, or run with --only schoolgate",
+            missing.display()
         ));
     }
     let folder = tempfile::Builder::new().prefix("replay").tempdir().map_err(|e| e.to_string())?;
@@ -165,7 +179,7 @@ fn run(options: &Options) -> Result<bool, String> {
     for &case in &cases {
         let direct = stage.play(case, "direct", None, stage.origin)?;
         report.add(direct);
-        for number in 0..options.rounds {
+        for number in 0..options.rounds() {
             // The order changes, so that neither proxy is always first.
             let mut order = ["schoolgate", "squid"];
             order.rotate_left(number as usize % 2);
@@ -226,7 +240,7 @@ fn set_up(
     let origin = *listening.first().ok_or("the origin did not start")?;
     let drive = Drive {
         connections: options.connections,
-        length: Duration::from_secs(options.seconds),
+        length: options.length(),
         passes: options.passes,
         tunnels: options.connect,
         origin_port: origin.port(),
@@ -236,15 +250,7 @@ fn set_up(
         _ => Some(start_schoolgate(options, folder, &lists, &school, origin, &pinning)?),
     };
     let squid = match with_squid {
-        true => Some(Squid::start(&squid::Setting {
-            program: squid::Program::Installed(&options.squid),
-            folder: &folder.join("squid"),
-            lists: &lists,
-            school: &school,
-            workers: options.workers,
-            bump: None,
-            pinning: &pinning,
-        })?),
+        true => Some(start_squid(options, folder, &lists, &school, &pinning)?),
         false => None,
     };
     say_readiness(schoolgate.as_ref(), squid.as_ref(), &lists, report);
@@ -279,6 +285,32 @@ fn say_readiness(
         let line = format!("squid: listening {seconds:.3} s after start, {} names", it.names);
         report.fact("squid_ready_seconds", line, json!(seconds));
     }
+}
+
+fn start_squid(
+    options: &Options,
+    folder: &Path,
+    lists: &[List],
+    school: &School,
+    pinning: &Pinning,
+) -> Result<Squid, String> {
+    let fetched;
+    let program = match &options.squid {
+        Some(path) => squid::Program::Installed(path),
+        None => {
+            fetched = peers::squid_openssl(&stage::build_folder()?.join("bench-peers"))?;
+            squid::Program::Unpacked(&fetched)
+        }
+    };
+    Squid::start(&squid::Setting {
+        program,
+        folder: &folder.join("squid"),
+        lists,
+        school,
+        workers: options.workers,
+        bump: None,
+        pinning,
+    })
 }
 
 fn start_schoolgate(

@@ -314,6 +314,54 @@ fn pieces_heads_and_refused_switches_are_judged_by_what_they_say() {
 }
 
 #[test]
+fn a_broken_download_begins_anew_by_itself() {
+    let daemon = Daemon::start_without_people();
+    let rest = ("Range", "bytes=100-");
+    let unless_changed = ("If-Range", "\"v1\"");
+    let asks: [(&str, &[(&str, &str)], Option<&str>); 7] = [
+        ("/essay.docx", &[rest, unless_changed], None),
+        ("/picture.png", &[rest, unless_changed, ("Sec-Fetch-Dest", "image")], None),
+        ("/film.mp4", &[rest, unless_changed, ("Sec-Fetch-Dest", "empty")], None),
+        // Players need the piece that they asked for.
+        ("/film", &[rest, unless_changed, ("Sec-Fetch-Dest", "video")], Some("bytes=100-")),
+        ("/sound.MP3?x=1", &[rest, unless_changed], Some("bytes=100-")),
+        // Whoever does not say so may not be ready for the whole.
+        ("/alone.docx", &[rest], Some("bytes=100-")),
+        ("/no-range.docx", &[unless_changed], None),
+    ];
+    for (path, fields, range) in asks {
+        let mut client = Client::connect_from(KS2, daemon.proxy);
+        client.ask("GET", &daemon.url("library.test", path), fields);
+        let asked = daemon.origin.asked();
+        let seen = asked.iter().find(|it| it.line.contains(path)).expect(path);
+        assert_eq!(seen.header("range"), range, "{path}");
+        let alone = range.is_none() && fields.contains(&rest);
+        assert_eq!(
+            seen.header("if-range").is_none(),
+            alone || !fields.contains(&unless_changed),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn what_comes_from_sites_of_updates_is_not_looked_at() {
+    let daemon = Daemon::start_with(&with("[files]\nunchecked = [\"education\"]\n"));
+    let exe = program(6_000);
+    daemon.origin.answer_with("/update.exe", OCTETS, &[(0, &exe)]);
+    assert_eq!(get(&daemon, KS2, "/update.exe").body, exe);
+    let url = daemon.url("library.test", "/update.exe");
+    let fields = [("Range", "bytes=100-"), ("If-Range", "\"v1\"")];
+    Client::connect_from(KS2, daemon.proxy).ask("GET", &url, &fields);
+    let asked = daemon.origin.asked();
+    assert_eq!(asked.last().and_then(|it| it.header("range")), Some("bytes=100-"), "{asked:?}");
+    // Elsewhere they are.
+    daemon.origin.answer_with("/other.exe", OCTETS, &[(0, &exe)]);
+    let elsewhere = daemon.get_from(STAFF, &daemon.url("other.test", "/other.exe"));
+    assert_eq!(elsewhere.status, 403, "{elsewhere:?}");
+}
+
+#[test]
 fn a_coding_that_is_not_known_or_not_true_hides_no_program_and_is_recorded() {
     let daemon = Daemon::start_without_people();
     let exe = program(6_000);

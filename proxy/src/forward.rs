@@ -14,6 +14,7 @@ use crate::http2;
 use crate::live::Live;
 use crate::messages::Messages;
 use crate::pool::{Cause, Site, Upstream};
+use crate::ranges;
 use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Arrival, Permit};
 use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body, written};
@@ -133,6 +134,7 @@ async fn plain(
     let version = request.version();
     let mut request = prepare(worker, live, request, changes, None, Some(&early));
     codings::ask_for_known_codings(worker, live, request.headers_mut());
+    ranges::ask_from_the_beginning(worker, live, request.headers_mut());
     let mut route = Some(route);
     let mut tries = 1;
     loop {

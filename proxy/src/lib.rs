@@ -55,6 +55,7 @@ mod pipes;
 pub mod policy_file;
 mod pool;
 mod pump;
+mod ranges;
 mod reach;
 mod record;
 mod refuse;

@@ -104,6 +104,72 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rules::change::{RequestKind, SignOffOrder};
+    use rules::unblock::{Scope, UnblockId};
+
+    /// Asked for on day 1, to be in force from this day on.
+    fn asked(from: i64) -> UnblockHistory {
+        UnblockHistory {
+            id: UnblockId(1),
+            kind: RequestKind::Unblock,
+            site: "example.org".to_owned(),
+            scope: Scope::Everyone,
+            from: UnixMillis(from),
+            until: UnixMillis(90),
+            reason: "Local history".to_owned(),
+            asked_at: UnixMillis(1),
+            lapses: UnixMillis(8),
+            requested_by: "p.obi".to_owned(),
+            order: SignOffOrder::default(),
+            authorised: None,
+            authorised_sequence: None,
+            by_standing_yes: false,
+            standing_categories: Vec::new(),
+            applied: None,
+            confirmed: None,
+            checks: Vec::new(),
+            refused: None,
+            revoked: None,
+            overtaken: None,
+            wrongly_blocked: None,
+            extensions: Vec::new(),
+        }
+    }
+
+    fn by(day: i64) -> Option<(UnixMillis, String)> {
+        Some((UnixMillis(day), "q.whitmore".to_owned()))
+    }
+
+    fn told(history: &UnblockHistory) -> Vec<(i64, Step)> {
+        steps(history).into_iter().map(|(at, step)| (at.0, step)).collect()
+    }
+
+    #[test]
+    fn what_was_applied_before_it_begins_changes_the_filter_when_it_begins() {
+        let authorised = UnblockHistory { authorised: by(2), ..asked(20) };
+        let agreed = [(1, Step::Asked), (2, Step::Authorised)];
+        assert_eq!(told(&authorised), agreed);
+        let applied = UnblockHistory { applied: by(3), ..authorised.clone() };
+        assert_eq!(told(&applied), [agreed[0], agreed[1], (20, Step::Changed)]);
+        // One that begins at once changes it when it is applied.
+        let at_once = UnblockHistory { from: UnixMillis(1), ..applied.clone() };
+        assert_eq!(told(&at_once), [agreed[0], agreed[1], (3, Step::Changed)]);
+    }
+
+    #[test]
+    fn what_is_done_before_it_begins_changes_nothing_in_the_filter() {
+        let applied = UnblockHistory { applied: by(3), ..asked(20) };
+        let taken = |day| Some((UnixMillis(day), "q.whitmore".to_owned(), "No lesson".to_owned()));
+        let before = UnblockHistory { revoked: taken(10), ..applied.clone() };
+        assert_eq!(told(&before), [(1, Step::Asked), (10, Step::Withdrawn)]);
+        let after = UnblockHistory { revoked: taken(21), ..applied.clone() };
+        assert_eq!(told(&after), [(1, Step::Asked), (20, Step::Changed), (21, Step::Changed)]);
+        for (day, step) in [(10, Step::Authorised), (20, Step::Changed), (30, Step::Changed)] {
+            let later = (UnixMillis(day), "q.whitmore".to_owned(), UnixMillis(120));
+            let extended = UnblockHistory { extensions: vec![later], ..applied.clone() };
+            assert_eq!(told(&extended), [(1, Step::Asked), (20, Step::Changed), (day, step)]);
+        }
+    }
 
     #[test]
     fn what_was_only_asked_or_answered_is_no_change() {

@@ -15,7 +15,7 @@ const INCLUDES: &str = "#listcategory: \"Weighted Phrases\"\n\
                         .Include</etc/e2guardian/lists/phraselists/tables/weighted>\n\
                         .Include</etc/e2guardian/lists/phraselists/goodphrases/weighted_general>\n\
                         #.Include</etc/e2guardian/lists/phraselists/off/weighted>\n";
-const TABLES: &str = "< wibblejack ><60>\n<double grumble>,<snaffle><50>\n<ga\n";
+const TABLES: &str = "< wibblejack ><60>\n<double grumble,<snaffle><50>\n<ga\n";
 const ROWS: &str = "\n[[phrase_list]]\nfile = \"phrases/weightedphraselist\"\ntheme = \"drugs\"\nlimit = 100\n\
                     \n[[phrase_list]]\nfile = \"phrases/strict\"\ntheme = \"drugs\"\n\
                     \n[themes]\ndrugs = { ks2 = \"block\", ks3 = \"watch\", staff = \"off\" }\n";

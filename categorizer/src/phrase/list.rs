@@ -10,9 +10,11 @@
 //! .Include</etc/lists/more>        handed to the caller, who opens files
 //! ```
 //!
-//! Two readings differ from e2guardian's, on purpose. A phrase without a weight in a weighted list
+//! Three readings differ from e2guardian's, on purpose. A phrase without a weight in a weighted list
 //! would ban every page that holds it there; it is a fault here, for it is most often a slip of the
-//! keyboard. And white space between `<phrase>` and `<weight>` is allowed.
+//! keyboard. White space between `<phrase>` and `<weight>` is allowed. And slips that published lists have are read as
+//! they are meant, and told: a `>` or a comma that is missing (`<a,<b><50>`, `<a<50>`, `<a><b><50>`, `<a><50`) makes
+//! e2guardian look for a phrase with the signs in it, or ban pages for the first phrase alone.
 
 mod line;
 

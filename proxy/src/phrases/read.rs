@@ -160,7 +160,7 @@ impl<'s> Reading<'s> {
         }
         let warnings = [
             unread.warning(row, "lines that cannot be read and are passed over"),
-            odd.warning(row, "lines that say more than is heeded"),
+            odd.warning(row, "lines that have a slip, or say more than is heeded"),
             unheeded.warning(row, "phrases that count for no theme, as they weigh against pages"),
             missing.warning(row, "files that are included and not there"),
         ];

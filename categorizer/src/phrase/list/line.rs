@@ -82,24 +82,26 @@ impl Line<'_> {
         sink: &mut dyn FnMut(Item<'_>),
     ) -> Result<Option<Why>, Why> {
         let mut parts = [""; MAX_PARTS];
-        let mut count = 0;
-        let mut rest = text;
+        let (mut count, mut rest, mut slip) = (0, text, None);
         loop {
-            let (part, after) = bracket(rest)?;
-            *parts.get_mut(count).ok_or("has more than 32 parts")? = checked(part)?;
+            let Bracket { inner, after, slip: own } = bracket(rest)?;
+            *parts.get_mut(count).ok_or("has more than 32 parts")? = checked(inner)?;
             count += 1;
+            slip = slip.or(own);
             rest = after.trim_start();
             match rest.strip_prefix(',') {
                 Some(next) if next.trim_start().starts_with('<') => rest = next.trim_start(),
                 Some(_) => return Err("has no phrase after a comma"),
+                None if is_further_part(rest) => {
+                    slip = slip.or(Some("lacks a comma between phrases"))
+                }
                 None => break,
             }
         }
         let mut weight = None;
         if rest.starts_with('<') {
-            let (text, after) = bracket(rest)?;
-            weight = Some(read_weight(text)?);
-            rest = after;
+            let (found, own, after) = last_bracket(rest)?;
+            (weight, slip, rest) = (Some(found), slip.or(own), after);
         }
         if rest.trim_start().starts_with('<') {
             return Err("has more than one weight");
@@ -122,17 +124,58 @@ impl Line<'_> {
             effect,
             parts: &parts[..count],
         }));
-        Ok(odd.or(after_entry(rest)))
+        Ok(odd.or(slip).or(after_entry(rest)))
     }
 }
 
-/// What stands in the bracket that a text begins with, and what follows it.
-fn bracket(text: &str) -> Result<(&str, &str), Why> {
+/// What stands in the bracket that a text begins with.
+struct Bracket<'a> {
+    inner: &'a str,
+    /// What follows it.
+    after: &'a str,
+    /// What was read as it is meant, and not as it stands.
+    slip: Option<Why>,
+}
+
+/// Reads the bracket that a text begins with. One that is not closed ends where the next begins, if a comma stands there
+/// (`<a,<b>`) or that one is the weight (`<a<50>`): nobody looks for a phrase that has these in it, and e2guardian would
+/// ban each page with the latter.
+fn bracket(text: &str) -> Result<Bracket<'_>, Why> {
+    const LACKS: Why = "lacks a > behind a phrase";
     let (inner, after) = text[1..].split_once('>').ok_or("has a < that is not closed")?;
-    if inner.contains('<') {
-        return Err("has a < inside a phrase: the > before it is missing");
+    let Some((before, next)) = inner.split_once('<') else {
+        return Ok(Bracket { inner, after, slip: None });
+    };
+    let part = match before.trim_end().strip_suffix(',') {
+        Some(part) => part,
+        None if read_weight(next).is_ok() => before,
+        None => return Err("has a < inside a phrase: the > before it is missing"),
+    };
+    Ok(Bracket { inner: part, after: &text[1 + part.len()..], slip: Some(LACKS) })
+}
+
+/// Whether behind a phrase another stands, though no comma does: `<a><b><50>`.
+fn is_further_part(rest: &str) -> bool {
+    rest.starts_with('<')
+        && bracket(rest)
+            .is_ok_and(|next| !is_number(next.inner) && next.after.trim_start().starts_with('<'))
+}
+
+/// The bracket of the weight, what of it was read as it is meant, and what follows it.
+fn last_bracket(text: &str) -> Result<(Weight, Option<Why>, &str), Why> {
+    let Some((inner, after)) = text[1..].split_once('>') else {
+        // The line ends within it.
+        let cut = read_weight(&text[1..]).map_err(|_| "has a < that is not closed")?;
+        return Ok((cut, Some("lacks a > behind the weight"), ""));
+    };
+    match read_weight(inner) {
+        Ok(weight) => Ok((weight, None, after)),
+        // As e2guardian reads it.
+        Err(why) => match read_weight(inner.trim_end_matches(|c: char| c.is_ascii_alphabetic())) {
+            Ok(weight) => Ok((weight, Some("has letters behind the number of the weight"), after)),
+            Err(_) => Err(why),
+        },
     }
-    Ok((inner, after))
 }
 
 /// A part that can be looked for.
@@ -154,8 +197,7 @@ fn read_weight(text: &str) -> Result<Weight, Why> {
         Some(digits) => (digits, true),
         None => (text, false),
     };
-    let well_formed = digits.strip_prefix(['-', '+']).unwrap_or(digits);
-    if well_formed.is_empty() || !well_formed.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !is_number(text) {
         return Err("has a second < > that is no weight: a comma is missing, or it is no number");
     }
     match digits.parse::<i32>() {
@@ -164,6 +206,14 @@ fn read_weight(text: &str) -> Result<Weight, Why> {
         Ok(number) if number.unsigned_abs() <= MAX_WEIGHT => Ok(Weight::Points(number)),
         _ => Err("has a weight of more than a million"),
     }
+}
+
+/// Whether it is written as weights are, whatever its size: digits, a sign before them, a `%` behind them.
+fn is_number(text: &str) -> bool {
+    let text = text.trim();
+    let digits = text.strip_suffix('%').unwrap_or(text);
+    let digits = digits.strip_prefix(['-', '+']).unwrap_or(digits);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether what follows an entry is more than a remark.

@@ -43,6 +43,30 @@ fn one_entry_of_each_form_is_read_as_its_users_mean_it() {
     }
 }
 
+/// The slips that published lists have: e2guardian bans a page for the phrase before some of them, and finds nothing by
+/// others.
+#[test]
+fn an_entry_with_a_slip_is_read_as_it_is_meant_and_told() {
+    let cases = [
+        ("< goats,< hay >,< barn><50>", " goats| hay | barn 50", "> behind a phrase"),
+        ("<goats , <hay>, <barn><50>", "goats |hay|barn 50", "> behind a phrase"),
+        ("< goats >,< hay,<barn><-50>", " goats | hay|barn -50", "> behind a phrase"),
+        ("<hay barn<20>", "hay barn 20", "> behind a phrase"),
+        ("<hay>,<barn<20%>", "hay|barn 20%", "> behind a phrase"),
+        ("<hay stack><barn><70>", "hay stack|barn 70", "a comma"),
+        ("< 100% hay><barn><80> # straw", " 100% hay|barn 80", "a comma"),
+        ("<hay>,<barn><goats><18>", "hay|barn|goats 18", "a comma"),
+        ("< hay to sell><50", " hay to sell 50", "> behind the weight"),
+        ("<hay><25i>", "hay 25", "letters behind"),
+    ];
+    for (line, expected, told) in cases {
+        let (found, report) = items(Kind::Weighted, line.as_bytes());
+        assert_eq!(found, [format!("1 : {expected}")], "{line}");
+        assert_eq!((report.entries, report.skipped, report.odd), (1, 0, 1), "{line}");
+        assert!(report.odd_examples[0].why.contains(told), "{line}: {:?}", report.odd_examples);
+    }
+}
+
 #[test]
 fn lines_that_are_no_entry_are_told_with_the_reason() {
     let long = format!("<{}><1>", "a".repeat(300));
@@ -50,12 +74,14 @@ fn lines_that_are_no_entry_are_told_with_the_reason() {
     let longer = "x".repeat(9000);
     let cases = [
         ("<ga", "not closed"),
-        ("<incest rape<50>", "inside a phrase"),
-        ("<a,<b>,<c><50>", "inside a phrase"),
-        ("<a><50", "not closed"),
+        ("<i <3 jam><50>", "inside a phrase"),
+        ("<a <b>,<c><50>", "inside a phrase"),
+        ("<a,<b", "not closed"),
+        ("<a><5x0", "not closed"),
         ("<a>", "no weight"),
-        ("<a><b><50>", "a comma is missing"),
-        ("<a><25i>", "no number"),
+        ("<a><b>", "a comma is missing"),
+        ("<a><i25>", "no number"),
+        ("<a><0><50>", "weight of 0"),
         ("<a><>", "no number"),
         ("<a><0>", "weight of 0"),
         ("<a><99999999999>", "more than a million"),

@@ -32,7 +32,9 @@ pub(crate) struct Engine {
 
 /// A host of a pattern.
 fn host(pattern: &str) -> String {
-    pattern.replace("{country}", "co.uk").replace("{yandex}", "com").replace("*.", "some.")
+    let named = pattern.replace("{country}", "co.uk").replace("{yandex}", "com");
+    // `searx.*` is every host with that label.
+    named.replace("*.", "some.").replace(".*", ".some.example")
 }
 
 fn texts(engine: &Value, key: &str) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! Searches kept safe: every engine of the shipped file, looked into and not, over HTTP/1.1 and HTTP/2, however the
 //! parameters are spelt.
 
-use crate::daemon::{Daemon, GUEST, KS1, KS2, KS3, Plan, STAFF, wait_for};
+use crate::daemon::{Daemon, GUEST, KS1, KS2, KS3, LIVE_WITHIN, Plan, STAFF, wait_for};
 use crate::inspected::{Secure, trusting};
 use crate::search_web::{ENGINES, Engine, Web, engines};
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -243,7 +244,7 @@ fn a_subject_access_answer_has_the_words_and_the_look_says_that_they_were_shown(
 }
 
 #[test]
-fn pages_say_why_and_no_exception_turns_it_off() {
+fn pages_say_why_and_an_exception_opens_an_engine_only_by_its_own_name() {
     let web = Web::start(&[
         (
             "ks2 = { parent = \"pupil\" }",
@@ -255,9 +256,12 @@ fn pages_say_why_and_no_exception_turns_it_off() {
         ("uncategorised = { pupil = \"block\", ks3", "uncategorised = { pupil = \"allow\", ks3"),
         (
             "[roles]\n",
-            "[[exception]]\nsite = \"search.aol.com\"\nallow_for = \"pupil\"\nreason = \"Asked for\"\n\
-             review = 2027-07-01\n[[exception]]\nsite = \"www.google.co.uk\"\nallow_for = \"pupil\"\n\
-             reason = \"Asked for\"\nreview = 2027-07-01\n\n[roles]\n",
+            "[[exception]]\nsite = \"aol.com\"\nallow_for = \"pupil\"\nreason = \"Its news\"\n\
+             review = 2027-07-01\n[[exception]]\nsite = \"www.google.co.uk\"\nallow_for = \"ks2\"\n\
+             reason = \"Asked for\"\nreview = 2027-07-01\n[[exception]]\nsite = \"boomle.com\"\n\
+             allow_for = \"ks3\"\nreason = \"Asked for\"\nreview = 2027-07-01\n\
+             [[exception]]\nsite = \"www.bing.com\"\nallow_for = \"pupil\"\nreason = \"For the young too\"\n\
+             review = 2027-07-01\n\n[roles]\n",
         ),
     ]);
     let html = "Accept: text/html\r\n";
@@ -279,7 +283,16 @@ fn pages_say_why_and_no_exception_turns_it_off() {
     }
     let page = web.ask(KS3, "search.aol.com", "/aol/search?q=cats", html).unwrap().text();
     assert!(page.contains("This search engine has no safe search. Use another one."), "{page}");
-    assert!(!page.contains("Ask"), "nobody can open it: {page}");
+    // By its own name it is opened, by that of the site around it not; what has a safe mode is kept to it.
+    assert_eq!(web.ask(KS3, "boomle.com", "/?q=cats", html).unwrap().status, 200);
+    assert_eq!(web.ask(KS2, "boomle.com", "/?q=cats", html).unwrap().status, 403, "for ks3 alone");
+    let bing = web.ask(KS1, "www.bing.com", "/search?q=cats", "").unwrap();
+    assert!(bing.text().starts_with(&*web.safe["strict.bing.com"]), "{}", bing.text());
+    assert!(bing.text().contains("adlt=strict"), "{}", bing.text());
+    let opened = record(&web, |it| {
+        it["host"] == "boomle.com" && it["level"] == "ks3" && it["method"] == "GET"
+    });
+    assert_eq!((&opened["verdict"], &opened["reason"]), (&"allow".into(), &"exception".into()));
     assert_eq!(web.ask(KS2, "www.google.co.uk", "/search?q=cats", html).unwrap().status, 200);
     assert_eq!(web.ask(KS1, "www.kiddle.co", "/s.php?q=cats", html).unwrap().status, 200);
     // Staff search as they like, at the engine itself; and a level's connections are its own.
@@ -296,6 +309,53 @@ fn pages_say_why_and_no_exception_turns_it_off() {
         "{said}"
     );
     assert!(web.daemon.get_from(STAFF, &url).text().starts_with(ENGINES));
+}
+
+/// The first record that is such a one.
+fn record(web: &Web, is_it: impl Fn(&Value) -> bool) -> Value {
+    let find = || web.daemon.records().into_iter().find(&is_it);
+    wait_for("the record", Duration::from_secs(10), || find().is_some());
+    find().unwrap()
+}
+
+#[test]
+fn an_engine_without_a_safe_mode_is_named_and_opened_by_an_unblock_of_itself_until_that_ends() {
+    let web = Web::start(&[]);
+    let (host, path) = ("searx.some.example", "/search?q=cats");
+    let refused = || web.ask(KS3, host, path, "").unwrap();
+    assert_eq!(refused().json()["reason"], "no_safe_mode");
+    let url = format!("https://{host}:{}{path}", web.port);
+    let check = || web.daemon.run(&["check", &url, "--as", "ks3"]);
+    let said = check();
+    assert!(said.code == 10 && said.out.contains("search: SearXNG"), "{said:?}");
+    assert!(said.out.contains("unblock request searx.some.example"), "{said:?}");
+    let blocked = record(&web, |it| it["verdict"] == "block");
+    assert_eq!(blocked["rule"], "search: SearXNG", "{blocked}");
+    let code = blocked["code"].as_str().unwrap();
+    let explained = web.daemon.run(&["explain", code]).ok().out;
+    for words in ["no safe mode that can be forced", "search: SearXNG", "unblock request"] {
+        assert!(explained.contains(words), "{words}: {explained}");
+    }
+
+    let unblock = |site: &str| {
+        let ask =
+            ["unblock", "request", site, "--for", "ks3", "--until", "3 days", "--by", "p.obi"];
+        web.daemon.run(&[&ask[..], &["--reason", "A lesson about engines"]].concat()).ok();
+        web.daemon.sign_off()
+    };
+    // The site around it is not the engine.
+    unblock("some.example");
+    std::thread::sleep(LIVE_WITHIN);
+    assert_eq!(refused().status, 403);
+    let id = unblock(host);
+    wait_for("the unblock", LIVE_WITHIN * 3, || refused().status == 200);
+    assert!(refused().text().contains("|/search?q=cats|"), "{}", refused().text());
+    let said = check();
+    assert!(said.code == 0 && said.out.contains(&id), "{said:?}");
+    let opened = record(&web, |it| it["method"] == "GET" && it["verdict"] == "allow");
+    assert_eq!((&opened["reason"], &opened["unblock"]), (&"unblock".into(), &id.as_str().into()));
+    web.daemon.run(&["unblock", "revoke", &id, "--by", "q.whitmore", "--reason", "Done"]).ok();
+    wait_for("the end", LIVE_WITHIN * 3, || refused().status == 403);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use rules::decide::{Decision, Reason, ReasonCode, Verdict};
 use rules::host::Host;
 use rules::inspect::{Inspect, Inspection};
 use rules::policy::Policy;
+use rules::search::opens_engine;
 use rules::target::{Scheme, Target};
 use rules::time::UnixMillis;
 use rules::unblock::Unblock;
@@ -190,7 +191,7 @@ impl Answer {
     /// What the settings about searches or the machine file refuse: the policy is asked first, as in traffic.
     fn refused(&self) -> Option<ReasonCode> {
         let search = match self.search {
-            Some(SafeSearch::Refused(code)) => Some(code),
+            Some(SafeSearch::Refused(code, _)) => Some(code),
             _ => None,
         };
         search.or(self.beyond_policy).filter(|_| self.decision.verdict == Verdict::Allow)
@@ -206,8 +207,14 @@ impl Answer {
         self.refused().unwrap_or(self.code)
     }
 
-    /// The rule that decided, for programs; no rule of the policy refuses what the machine file does.
+    /// The rule that decided, for programs: the engine, where the settings about searches did. No rule of the policy refuses
+    /// what the machine file does.
     pub(crate) fn rule(&self, policy: &Policy) -> Option<String> {
+        if let (Some(SafeSearch::Refused(_, engine)), Verdict::Allow) =
+            (&self.search, self.decision.verdict)
+        {
+            return Some(engine.clone());
+        }
         let mark = self.mark.map(|mark| format!("circumvention: {mark}"));
         self.by_policy().and_then(|decision| mark.or_else(|| words::rule(policy, decision)))
     }
@@ -265,6 +272,12 @@ impl<'a> Judge<'a> {
             search: None,
         };
         answer.search = self.search(&answer);
+        if let Some(SafeSearch::Opened(reason)) = answer.search
+            && answer.decision.verdict == Verdict::Allow
+        {
+            answer.decision.reason = reason;
+            answer.code = answer.decision.code(self.policy());
+        }
         Ok(answer)
     }
 
@@ -273,7 +286,11 @@ impl<'a> Judge<'a> {
         let rules = self.policy().levels().get(self.who.level).search_rules();
         let is_seen = answer.target.scheme == Scheme::Http
             || self.inspection(answer).is_some_and(|it| it.mode == Inspect::Page);
-        safe_search::of(&answer.target.host, &answer.path, &rules, is_seen)
+        let seen = rules::target::seen_path(&answer.path);
+        let path = is_seen.then_some(&*seen);
+        let access = self.access(&answer.target, answer.target.scheme, path, answer.categories);
+        let opened = || opens_engine(self.policy(), &self.unblocks, &access, self.at);
+        safe_search::of(&answer.target.host, &answer.path, &rules, is_seen, opened)
     }
 
     /// What the machine file refuses: a port, then an address inside the network, as far as that is
@@ -295,8 +312,8 @@ impl<'a> Judge<'a> {
 
     /// Why the settings about searches or the machine file refuse, and by which setting.
     fn refusal_words(answer: &Answer) -> String {
-        if let Some(SafeSearch::Refused(code)) = answer.search {
-            return words::sentence(code).to_owned();
+        if let Some(SafeSearch::Refused(code, engine)) = &answer.search {
+            return format!("{} ({engine})", words::sentence(*code));
         }
         if answer.beyond_policy == Some(ReasonCode::PrivateAddress) {
             return "leads to an address inside the network: not in `allow_private` of the machine file"

@@ -731,9 +731,7 @@ fn openers(policy: &Policy, row: &AccessRow) -> Option<String> {
             "whoever may open the site whose page it is: schoolgate check ADDRESS --as LEVEL"
                 .to_owned()
         }
-        ReasonCode::NoSafeMode
-        | ReasonCode::SearchNotInspected
-        | ReasonCode::NotForChildren
+        ReasonCode::SearchNotInspected
         | ReasonCode::ImageSearch
         | ReasonCode::UnsafeHost => {
             "nobody, while `safe_search`, `video`, `images` or `child_engines` of the level wants it; \

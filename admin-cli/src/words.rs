@@ -68,6 +68,8 @@ pub(crate) fn is_unblockable(code: ReasonCode) -> bool {
             | ReasonCode::Uncategorised
             | ReasonCode::NotOnList
             | ReasonCode::SiteBlocked
+            | ReasonCode::NoSafeMode
+            | ReasonCode::NotForChildren
             | ReasonCode::PageWords
             | ReasonCode::AddressWords
             | ReasonCode::Unscanned

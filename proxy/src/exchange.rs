@@ -207,7 +207,7 @@ async fn admit(
     let mut passes_unread = false;
     if facts.searched.is_some() {
         let sight = sight(refuser, view, &facts, mode);
-        searches::keep_safe(view, &mut facts, &mut ruling, sight);
+        searches::keep_safe(view, &mut facts, &mut ruling, sight, arrival.at);
         passes_unread = typed::judge(worker, view, &facts, request.headers(), &mut ruling);
     }
     address_words::judge(worker, view, &facts, request.headers(), &mut ruling);

@@ -400,11 +400,12 @@ async fn agree(
             generation: view.generation,
         }
     };
-    let mut ruling = view.rule(&mut facts, now());
+    let at = now();
+    let mut ruling = view.rule(&mut facts, at);
     let named_mode = self::mode(worker, &view, &facts);
     let is_seen = mode == Inspect::Page && named_mode == Inspect::Page;
     let sight = if is_seen { Sight::Inside } else { Sight::Name };
-    searches::keep_safe(&view, &mut facts, &mut ruling, sight);
+    searches::keep_safe(&view, &mut facts, &mut ruling, sight, at);
     if ruling.verdict != Verdict::Allow {
         return Err(Box::new((named, ruling)));
     }

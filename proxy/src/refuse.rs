@@ -661,12 +661,9 @@ fn opens_by_unblock(code: ReasonCode) -> bool {
             false
         }
         Code::Limit | Code::Internal | Code::LogUnavailable => false,
-        // The level's settings about searches hold whoever unblocks.
-        Code::NoSafeMode
-        | Code::SearchNotInspected
-        | Code::NotForChildren
-        | Code::ImageSearch
-        | Code::UnsafeHost => false,
+        Code::NoSafeMode | Code::NotForChildren => true,
+        // The level's other settings about searches hold whoever unblocks.
+        Code::SearchNotInspected | Code::ImageSearch | Code::UnsafeHost => false,
         // The site may be fine by the policy: what is wrong is how it, or the client, speaks TLS.
         Code::TlsExpired
         | Code::TlsName

@@ -1,7 +1,8 @@
 //! What a request searches for, how its level keeps searches safe, and what is changed in a request on its way
 //! for that and for the school's own accounts (`rules::search`, `rules::tenants`).
 //!
-//! The policy's decision comes first: of these settings none opens anything, and no unblock turns them off.
+//! The policy's decision comes first: of these settings none opens anything, and no unblock turns them off, save that one of
+//! an engine itself opens it though it has no safe mode, or is not made for children.
 
 use crate::live::Facts;
 use crate::view::{Ruling, View};
@@ -9,10 +10,14 @@ use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Uri};
 use ledger::notes::{Words, WordsKind};
-use rules::decide::{ReasonCode, Verdict};
+use rules::decide::{Reason, ReasonCode, Verdict};
 use rules::host::Host;
-use rules::search::{MAX_WORDS, Search, SearchKind, SearchRules, SearchSite, Terms, Unseen};
+use rules::search::{
+    MAX_WORDS, Refusal, Search, SearchKind, SearchRules, SearchSite, Terms, Unseen, Way,
+    opens_engine,
+};
 use rules::target::Scheme;
+use rules::time::UnixMillis;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -92,26 +97,6 @@ impl Searched {
             Words { text: &terms.words, kind, site: terms.site }
         })
     }
-
-    /// Where a level's settings have an access go: to the host that was asked for (`None`), or to this one's
-    /// address. The error is why it goes nowhere.
-    fn way(
-        &self,
-        rules: &SearchRules,
-        seen: Option<&PathAndQuery>,
-    ) -> Result<Option<&'static Host>, ReasonCode> {
-        let Some(path_and_query) = seen else {
-            return match self.site.unseen(rules) {
-                Unseen::Pass => Ok(None),
-                Unseen::Redial(host) => Ok(Some(host)),
-                Unseen::Refuse(refusal) => Err(refusal.code()),
-            };
-        };
-        match self.site.refusal(path_and_query.as_str(), rules) {
-            Some(refusal) => Err(refusal.code()),
-            None => Ok(self.site.redial(rules)),
-        }
-    }
 }
 
 /// Cuts a text into stretches of [`MAX_WORDS`] characters, each of which begins in the middle of the one before; an
@@ -138,16 +123,40 @@ pub(crate) fn prepare() {
 /// What the settings about searches make of an access that the policy allows: the ruling becomes a block, or
 /// the facts get the host whose address is dialled. `sees`: the inside of a tunnel is looked into later, so
 /// that each request in it is asked about by itself.
-pub(crate) fn keep_safe(view: &View, facts: &mut Facts, ruling: &mut Ruling, sight: Sight) {
+pub(crate) fn keep_safe(
+    view: &View,
+    facts: &mut Facts,
+    ruling: &mut Ruling,
+    sight: Sight,
+    now: UnixMillis,
+) {
     if ruling.verdict != Verdict::Allow {
         return;
     }
     facts.sight = sight;
-    let way = catch_unwind(AssertUnwindSafe(|| way(view, facts)));
+    let way = catch_unwind(AssertUnwindSafe(|| way(view, facts, now)));
     match way.unwrap_or(Err(ReasonCode::Internal)) {
-        Ok(dialled) => facts.dialled = dialled,
+        Ok(Way { to, opened }) => {
+            facts.dialled = to.cloned().map(Rc::new);
+            match opened {
+                Some(Reason::Unblock(id)) => {
+                    (ruling.code, ruling.rule, ruling.unblock) =
+                        (ReasonCode::Unblock, None, Some(id));
+                }
+                Some(Reason::Exception(rule)) => {
+                    let rule = Some(view.rule_text(rule));
+                    (ruling.code, ruling.rule, ruling.unblock) =
+                        (ReasonCode::Exception, rule, None);
+                }
+                _ => return,
+            }
+            ruling.reason = opened;
+        }
         Err(code) => {
-            *ruling = Ruling { categories: ruling.categories, ..Ruling::block(code) };
+            let searched = facts.searched.as_ref().filter(|_| is_refusal(code));
+            let rule = searched.map(|searched| searched.site.rule_text().into());
+            let categories = ruling.categories;
+            *ruling = Ruling { categories, rule, ..Ruling::block(code) };
         }
     }
 }
@@ -164,27 +173,35 @@ pub(crate) enum Sight {
     Inside,
 }
 
-fn way(view: &View, facts: &Facts) -> Result<Option<Rc<Host>>, ReasonCode> {
-    let Some(searched) = &facts.searched else { return Ok(None) };
-    let rules = rules_of(view, facts);
+fn way(view: &View, facts: &Facts, now: UnixMillis) -> Result<Way<'static>, ReasonCode> {
     let seen = match facts.sight {
-        Sight::Inside => return Ok(None),
-        Sight::Name => None,
-        Sight::Request => facts.path_and_query.as_ref(),
+        Sight::Inside => None,
+        Sight::Name => Some(None),
+        Sight::Request => Some(facts.path_and_query.as_ref()),
     };
-    searched.way(&rules, seen).map(|host| host.cloned().map(Rc::new))
+    let (Some(searched), Some(seen)) = (&facts.searched, seen) else {
+        return Ok(Way { to: None, opened: None });
+    };
+    let seen = seen.map(PathAndQuery::as_str);
+    let snapshot = &view.snapshot;
+    let opened = || {
+        facts.with_access(|access| opens_engine(&snapshot.policy, &snapshot.unblocks, access, now))
+    };
+    searched.site.way(&rules_of(view, facts), seen, opened).map_err(Refusal::code)
 }
 
 /// Whether the settings still have an open access go where it went.
-pub(crate) fn still_goes(view: &View, facts: &Facts) -> bool {
-    facts.searched.is_none() || way(view, facts) == Ok(facts.dialled.clone())
+pub(crate) fn still_goes(view: &View, facts: &Facts, now: UnixMillis) -> bool {
+    facts.searched.is_none()
+        || way(view, facts, now).is_ok_and(|way| way.to == facts.dialled.as_deref())
 }
 
 /// Whether what is asked for may pass unseen and unchanged.
 pub(crate) fn may_go_unseen(view: &View, facts: &Facts) -> bool {
     let Some(searched) = &facts.searched else { return true };
     // People may have another level by now.
-    facts.generation == view.generation && searched.way(&rules_of(view, facts), None) == Ok(None)
+    facts.generation == view.generation
+        && searched.site.unseen(&rules_of(view, facts)) == Unseen::Pass
 }
 
 fn rules_of(view: &View, facts: &Facts) -> SearchRules {

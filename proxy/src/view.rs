@@ -210,7 +210,7 @@ impl View {
             });
             let found = found(facts, None);
             named
-                && searches::still_goes(self, facts)
+                && searches::still_goes(self, facts, now)
                 && facts.with_access(|access| allows(access, found.as_ref()))
         }));
         asked.unwrap_or(false)

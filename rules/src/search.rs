@@ -11,6 +11,8 @@
 //!    what an engine's pages fetch by themselves.
 //! 4. [`SearchSite::terms`] for the record.
 //!
+//! [`SearchSite::way`] has the refusals and redials of 2 and 3 together, and what the school opened of them.
+//!
 //! Redialling changes the address alone. `Host`, server name and the certificate that is wanted stay those
 //! of the host that was asked for: a safe host that is not the engine's own shows a certificate that does
 //! not fit, and nothing is passed on. Connections are kept apart by the host that was dialled, or one
@@ -26,6 +28,7 @@ mod force;
 #[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod hosts;
+mod opened;
 pub(crate) mod query;
 mod sites;
 #[cfg(test)]
@@ -34,6 +37,7 @@ mod words;
 
 pub use engines::{Engine, ForcedBy, SafeMode};
 pub use force::{Changes, Refusal, SearchRules, Unseen};
+pub use opened::{Way, opens_engine};
 pub use words::{MAX_JUDGED_BYTES, MAX_VALUES, MAX_WORDS};
 
 use crate::defaults::{SEARCH_ENGINES, SEARCH_TERMS};

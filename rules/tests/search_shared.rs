@@ -100,6 +100,26 @@ fn every_engine_that_can_be_forced_is_forced_by_ours() {
 }
 
 #[test]
+fn every_engine_that_a_public_list_calls_unsafe_is_kept_safe_or_refused() {
+    let Some(data) = data() else { return };
+    let list = std::fs::read_to_string(data.join("formats/hagezi-nosafesearch/domains")).unwrap();
+    let (mut names, mut passed) = (0, Vec::new());
+    for name in list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        names += 1;
+        let found = Search::shipped().site(&Host::parse(name).unwrap());
+        let is_kept = found.is_some_and(|site| {
+            // Somebody's own site with an engine on it: only what searches there is refused.
+            site.unseen(&STRICT) != Unseen::Pass || site.refusal("/?q=cats", &STRICT).is_some()
+        });
+        if !is_kept {
+            passed.push(name);
+        }
+    }
+    assert_eq!(names, 175);
+    assert_eq!(passed, ["ecosia.org"], "which redirects to www, and is redialled there");
+}
+
+#[test]
 fn the_words_of_every_named_site_are_found() {
     let Some(data) = data() else { return };
     let shared = json(&data.join("search/search_terms.json"));

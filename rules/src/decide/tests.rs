@@ -568,3 +568,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_engine_without_a_safe_mode_is_opened_by_its_own_name_alone() {
+    let ks3 = person("ks3");
+    let opens = |host: &str, names: &[&str], unblock: Unblock, at: UnixMillis| {
+        let host = Host::parse(host).unwrap();
+        let categories = categories(names);
+        let (who, scheme) = (&ks3, Scheme::Http);
+        let access = Access { who, scheme, host: &host, port: 80, path: Some("/"), categories };
+        crate::search::opens_engine(&SCHOOL, &[unblock], &access, at).is_some()
+    };
+    let none: &[&str] = &["uncategorised"];
+    assert!(opens("www.kagi.com", none, unblock("kagi.com", pupils(), 1), MORNING));
+    assert!(opens("searx.own.example", none, unblock("searx.own.example", pupils(), 1), MORNING));
+    // Of the site around it, of another, for others, or over.
+    assert!(!opens("search.yahoo.com", none, unblock("yahoo.com", pupils(), 1), MORNING));
+    assert!(!opens("searx.own.example", none, unblock("own.example", pupils(), 1), MORNING));
+    assert!(!opens("www.kagi.com", none, unblock("gibiru.com", pupils(), 1), MORNING));
+    let of_staff = Scope::Level("staff".into());
+    assert!(!opens("www.kagi.com", none, unblock("kagi.com", of_staff, 1), MORNING));
+    assert!(!opens(
+        "www.kagi.com",
+        none,
+        unblock("kagi.com", pupils(), 1),
+        UnixMillis(LUNCH.0 + 1)
+    ));
+    // What the policy never unblocks.
+    assert!(!opens("www.kagi.com", &["gambling"], unblock("kagi.com", pupils(), 1), MORNING));
+    // A standing yes has to name engines, and whatever else closes the site.
+    let by_lesson =
+        |names: &[&str]| opens("www.kagi.com", none, standing("kagi.com", names), MORNING);
+    assert!(by_lesson(&["search-engines", "uncategorised"]));
+    assert!(!by_lesson(&["uncategorised"]) && !by_lesson(&["search-engines"]));
+}

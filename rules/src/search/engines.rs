@@ -117,7 +117,7 @@ impl TryFrom<String> for SafeHost {
 /// A path that covers itself and what is below it; `/` is the front page alone.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct PathPrefix(String);
+pub(super) struct PathPrefix(pub(super) String);
 
 impl TryFrom<String> for PathPrefix {
     type Error = String;

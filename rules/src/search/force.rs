@@ -4,6 +4,7 @@
 use super::cookies::{self, CookieSetting};
 use super::engines::{Engine, ForcedBy, SafeMode};
 use super::query::{self, Setting};
+use super::sites::SearchedSite;
 use super::{Role, SearchSite, Vertical};
 use crate::decide::ReasonCode;
 use crate::host::Host;
@@ -88,7 +89,7 @@ impl<'s> SearchSite<'s> {
     #[must_use]
     pub fn unseen(&self, rules: &SearchRules) -> Unseen<'s> {
         let Some(engine) = self.engine else {
-            return match self.engine_by_name(rules) {
+            return match self.engine_by_name(rules, None) {
                 Some(refusal) => Unseen::Refuse(refusal),
                 None => Unseen::Pass,
             };
@@ -134,7 +135,8 @@ impl<'s> SearchSite<'s> {
         }
         let Some(engine) = self.engine else {
             let no_mode = is_image && rules.images == ImageMode::Safe;
-            return self.engine_by_name(rules).or(no_mode.then_some(Refusal::NoSafeMode));
+            let by_name = self.engine_by_name(rules, Some(path_and_query));
+            return by_name.or(no_mode.then_some(Refusal::NoSafeMode));
         };
         let searches = engine.searches(&seen_path(query::split(path_and_query).0));
         if is_kept_from(engine, rules) && searches && self.role != Role::Plain {
@@ -228,14 +230,23 @@ impl<'s> SearchSite<'s> {
         words
     }
 
-    /// Why a site that is a search engine by the file of sites alone is refused.
-    fn engine_by_name(&self, rules: &SearchRules) -> Option<Refusal> {
-        let is_engine = self.sites.iter().any(|site| site.engine && site.paths.is_empty());
-        match (is_engine, rules.child_engines, rules.safe_search) {
-            (true, true, _) => Some(Refusal::NotForChildren),
-            (true, false, true) => Some(Refusal::NoSafeMode),
-            _ => None,
-        }
+    /// Why a site that is a search engine by the file of sites alone is refused: all of it, or a request that searches the
+    /// web at a portal. Path and query as the client wrote them; `None`: they are not seen.
+    fn engine_by_name(&self, rules: &SearchRules, seen: Option<&str>) -> Option<Refusal> {
+        let refusal = match (rules.child_engines, rules.safe_search) {
+            (true, _) => Refusal::NotForChildren,
+            (false, true) => Refusal::NoSafeMode,
+            (false, false) => return None,
+        };
+        let searches = |site: &SearchedSite| {
+            let (path, query) = query::split(seen?);
+            site.words(&seen_path(path), query.unwrap_or_default())
+        };
+        let is_engine = self.sites.iter().any(|site| match site.engine && site.paths.is_empty() {
+            true => true,
+            false => (site.engine || site.portal) && searches(site).is_some(),
+        });
+        is_engine.then_some(refusal)
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) type Countries = HashMap<String, Vec<String>>;
 #[derive(Clone, Debug)]
 pub(crate) struct HostTable<T> {
     by_base: HashMap<Box<str>, Vec<(Front, T)>, BuildHasherDefault<ShortHasher>>,
+    /// By the first label alone: `searx.*`.
+    by_label: HashMap<Box<str>, Vec<T>, BuildHasherDefault<ShortHasher>>,
     marks: Marks,
 }
 
@@ -57,11 +59,11 @@ enum Front {
 
 impl<T: Copy> HostTable<T> {
     pub(crate) fn new() -> Self {
-        Self { by_base: HashMap::default(), marks: Marks::new() }
+        Self { by_base: HashMap::default(), by_label: HashMap::default(), marks: Marks::new() }
     }
 
     /// Adds a pattern: a host, or `*.` and a host, with `{name}` at its end for the country domains of
-    /// that name.
+    /// that name; or a label and `.*`, for every host whose first label it is, with `www.` before it or not.
     pub(crate) fn insert(
         &mut self,
         pattern: &str,
@@ -104,6 +106,15 @@ impl<T: Copy> HostTable<T> {
         value: T,
     ) -> Result<(), SearchFileError> {
         let wrong = |why: &str| SearchFileError(format!("{pattern}: {why}"));
+        if let Some(label) = pattern.strip_suffix(".*") {
+            let is_label = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            if label.len() < 4 || !is_label || label.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                return Err(wrong("write a whole label of four letters at least"));
+            }
+            self.marks.insert(label);
+            self.by_label.entry(label.into()).or_default().push(value);
+            return Ok(());
+        }
         let (start, below) = match pattern.strip_prefix("*.") {
             Some(rest) => (rest, true),
             None => (pattern, false),
@@ -202,10 +213,19 @@ impl<T: Copy> HostTable<T> {
                 }
             }
         });
-        bases.flat_map(move |(start, fronts)| {
+        let by_base = bases.flat_map(move |(start, fronts)| {
             let before = text[..start].trim_end_matches('.');
             fronts.iter().filter(move |(front, _)| front.fits(before)).map(|(_, value)| *value)
-        })
+        });
+        by_base.chain(self.of_label(last_dot.map_or("", |_| text)))
+    }
+
+    /// What stands for hosts with the first label of this one.
+    fn of_label(&self, host: &str) -> impl Iterator<Item = T> {
+        let label =
+            host.strip_prefix("www.").unwrap_or(host).split_once('.').map(|(label, _)| label);
+        let known = label.filter(|label| self.marks.may_hold(label.as_bytes()));
+        known.and_then(|label| self.by_label.get(label)).into_iter().flatten().copied()
     }
 }
 
@@ -261,13 +281,15 @@ mod tests {
         }
         table.insert_site("www.info.com", &countries, 6).unwrap();
         table.insert_site("*.lycos.{country}", &countries, 7).unwrap();
+        table.insert("searx.*", &countries, 8).unwrap();
+        table.insert("searx.own.example", &countries, 9).unwrap();
         table
     }
 
     #[test]
     fn a_pattern_covers_its_hosts_and_no_other() {
         let table = table();
-        let cases: [(&str, &[u8]); 22] = [
+        let cases: [(&str, &[u8]); 29] = [
             ("google.com", &[1]),
             ("google.co.uk", &[1]),
             ("www.google.co.uk", &[2]),
@@ -290,6 +312,13 @@ mod tests {
             ("www.info.com", &[6]),
             ("m.info.com", &[6]),
             ("de.lycos.co.uk", &[7]),
+            ("searx.be", &[8]),
+            ("SEARX.foo.li", &[8]),
+            ("www.searx.be", &[8]),
+            ("searx.own.example", &[9, 8]),
+            ("a.searx.be", &[]),
+            ("searxx.be", &[]),
+            ("searx", &[]),
         ];
         for (host, expected) in cases {
             let found: Vec<u8> = table.covering(&Host::parse(host).unwrap()).collect();
@@ -319,6 +348,11 @@ mod tests {
             "google{country}",
             "*.www.google.{country}",
             "{country}",
+            "a.searx.*",
+            "Searx.*",
+            "www.*",
+            ".*",
+            "*.*",
         ] {
             let mut table = HostTable::new();
             assert!(table.insert(pattern, &countries, 0).is_err(), "{pattern}");

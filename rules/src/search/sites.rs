@@ -33,6 +33,10 @@ pub(super) struct SearchedSite {
     pub(super) images: bool,
     #[serde(default)]
     pub(super) engine: bool,
+    #[serde(default)]
+    pub(super) portal: bool,
+    /// What it searches, where that is not the whole web.
+    searches: Option<String>,
 }
 
 /// An older encoding, by its label in the Encoding Standard.
@@ -87,6 +91,16 @@ impl TryFrom<String> for PathTemplate {
 }
 
 impl PathTemplate {
+    #[cfg(test)]
+    fn example(&self) -> String {
+        let text = |part: &Part| match part {
+            Part::Text(text) => format!("/{text}"),
+            Part::Any => "/any".to_owned(),
+            Part::Words(ending) => format!("/words{ending}"),
+        };
+        self.0.iter().map(text).collect()
+    }
+
     /// Where in a path the raw words stand, where it is of this form or below it.
     fn words(&self, path: &str) -> Option<Range<usize>> {
         let mut segments = path.strip_prefix('/')?.split('/');
@@ -134,6 +148,17 @@ impl SearchedSite {
     pub(super) fn without_words(&self, path: &str) -> Option<String> {
         let place = self.in_path(path).filter(|_| self.is_searched_at(path))?;
         Some(format!("{}{{words}}{}", &path[..place.start], &path[place.end..]))
+    }
+
+    /// A path and query that search it.
+    #[cfg(test)]
+    pub(super) fn example(&self) -> String {
+        let path = self.paths.iter().find(|path| path.0 != "/").map_or("/", |path| &*path.0);
+        match (self.query.first(), self.in_path.first()) {
+            (Some(name), _) => format!("{path}?{name}=two+words"),
+            (None, Some(template)) => template.example(),
+            (None, None) => path.to_owned(),
+        }
     }
 
     /// Whether what is written at a path is for something that answers it.
@@ -188,6 +213,14 @@ pub(super) fn parse(text: &str) -> Result<Vec<SearchedSite>, SearchFileError> {
         if site.hosts.is_empty() || site.query.is_empty() && site.in_path.is_empty() {
             return Err(SearchFileError(format!(
                 "site {}: has hosts, and query or in_path",
+                site.name
+            )));
+        }
+        let kinds = [site.engine, site.portal, site.searches.is_some()];
+        let said = kinds.into_iter().filter(|is_said| *is_said).count();
+        if site.kind == SearchKind::Search && said != 1 {
+            return Err(SearchFileError(format!(
+                "site {}: a search has one of engine, portal and searches",
                 site.name
             )));
         }

@@ -92,6 +92,9 @@ fn unseen_tunnels_go_to_the_safe_host_or_nowhere() {
         ("kagi.com", "no_safe_mode"),
         ("search.lycos.com", "no_safe_mode"),
         ("www.gigablast.com", "no_safe_mode"),
+        ("searx.example.org", "no_safe_mode"),
+        ("www.searxng.example", "no_safe_mode"),
+        ("www.zoznam.sk", "pass"),
         ("en.wikipedia.org", "pass"),
         ("www.facebook.com", "pass"),
         ("www.youtube.com", "pass"),
@@ -154,6 +157,7 @@ fn every_engine_has_a_case_of_what_is_sent_on() {
         ("junior-safe-search", "juniorsafesearch.com", "/search?q=a", "/search?q=a"),
         ("swisscows", "swisscows.com", "/web?query=a", "no_safe_mode"),
         ("without-safe-mode", "metager.org", "/meta/meta.ger3", "no_safe_mode"),
+        ("self-hosted", "searx.example.org", "/search?q=a", "no_safe_mode"),
         ("youtube", "www.youtube.com", "/results?search_query=a", "/results?search_query=a"),
     ];
     for (id, host, target, expected) in cases {
@@ -236,6 +240,71 @@ fn children_have_the_engines_made_for_them_and_what_those_need() {
     }
 }
 
+/// What becomes of each host that a file says searches, however it is asked.
+#[test]
+fn every_site_that_searches_is_kept_safe_refused_or_let_through_for_what_it_says() {
+    let (mut by_engine, mut engines, mut portals, mut others) = (0, 0, 0, 0);
+    for known in &Search::shipped().sites {
+        if known.kind != SearchKind::Search {
+            continue;
+        }
+        for pattern in &known.hosts {
+            let country = if pattern.contains("{yandex}") { "com.tr" } else { "co.uk" };
+            let pattern = pattern.replace("{yandex}", country).replace("{country}", country);
+            let host = pattern.replace("*.", "some.").replace(".*", ".example.org");
+            let found = site(&host);
+            let words = known.example();
+            let about = format!("{host}{words}");
+            if let Some(engine) = found.engine() {
+                by_engine += 1;
+                let is_kept = found.role == Role::Plain
+                    || engine.safe == SafeMode::Always
+                    || engine.forced_by == ForcedBy::Video
+                    || unseen(&host, &SAFE) != "pass";
+                assert!(is_kept, "{about}");
+                continue;
+            }
+            // What another way of searching the host says counts too.
+            let (is_engine, is_portal) = found.sites.iter().fold((false, false), |said, site| {
+                (
+                    said.0 | (site.engine && site.paths.is_empty()),
+                    said.1 | site.portal | site.engine,
+                )
+            });
+            let (all, one) = (unseen(&host, &SAFE), seen(&host, &words, &SAFE));
+            let front = seen(&host, "/", &SAFE);
+            if is_engine {
+                engines += 1;
+                assert_eq!((&*all, &*one), ("no_safe_mode", "no_safe_mode"), "{about}");
+            } else if is_portal {
+                portals += 1;
+                assert_eq!((&*all, &*one, &*front), ("pass", "no_safe_mode", "/"), "{about}");
+            } else {
+                others += 1;
+                assert_eq!((&*all, &*one, &*front), ("pass", &*words, "/"), "{about}");
+            }
+            let child = SearchRules { safe_search: false, ..CHILD };
+            let expected = if is_engine || is_portal { "not_for_children" } else { &*words };
+            assert_eq!(seen(&host, &words, &child), expected, "{about}");
+        }
+    }
+    assert!(by_engine > 60 && engines > 300, "{by_engine} {engines}");
+    assert!(portals > 40 && others > 80, "{portals} {others}");
+}
+
+#[test]
+fn what_belongs_to_an_engine_is_told_from_what_only_has_its_name() {
+    let is_engine = |host: &str| Search::shipped().is_engine(&Host::parse(host).unwrap());
+    for host in
+        ["www.google.co.uk", "kagi.com", "search.yahoo.com", "searx.example.org", "www.kiddle.co"]
+    {
+        assert!(is_engine(host), "{host}");
+    }
+    for host in ["google.com", "yahoo.com", "www.youtube.com", "en.wikipedia.org", "example.org"] {
+        assert!(!is_engine(host), "{host}");
+    }
+}
+
 #[test]
 fn searches_for_pictures_can_be_refused_or_kept_safe_alone() {
     let block = SearchRules { images: ImageMode::Block, ..NONE };
@@ -270,7 +339,7 @@ fn faults_in_the_files_are_found() {
     let engine = |more: &str| {
         format!("[[engine]]\nid='a'\ntitle='A'\nsource='s'\nhosts=['a.example']\n{more}\n")
     };
-    let sites = "site=[{ name='S', hosts=['s.example'], query=['q'] }]";
+    let sites = "site=[{ name='S', hosts=['s.example'], query=['q'], portal=true }]";
     let forced = "safe='forced'\nparameters=[{ name='safe', strict='1' }]";
     assert!(Search::parse(&engine(forced), sites).is_ok());
     for more in [
@@ -297,15 +366,18 @@ fn faults_in_the_files_are_found() {
     let twice = Search::parse(&engine("safe='none'").repeat(2), sites).unwrap_err();
     assert_eq!(twice.to_string(), "engine a: there twice");
     for site in [
-        "name='S', hosts=['s.example']",
-        "name='S', hosts=[], query=['q']",
-        "name='S', hosts=['S.example'], query=['q']",
-        "name='S', hosts=['s.example'], query=['q'], kind='guess'",
-        "name='S', hosts=['s.example'], in_path=['/a/b']",
-        "name='S', hosts=['s.example'], in_path=['a/{words}']",
-        "name='S', hosts=['s.example'], in_path=['/{words}/{words}']",
-        "name='S', hosts=['s.example'], query=['q'], charsets=['utf-9']",
-        "name='S', hosts=['s.example'], query=['q'], colour=1",
+        "name='S', hosts=['s.example'], engine=true",
+        "name='S', hosts=[], query=['q'], engine=true",
+        "name='S', hosts=['S.example'], query=['q'], engine=true",
+        "name='S', hosts=['s.example'], query=['q'], kind='guess', engine=true",
+        "name='S', hosts=['s.example'], in_path=['/a/b'], engine=true",
+        "name='S', hosts=['s.example'], in_path=['a/{words}'], engine=true",
+        "name='S', hosts=['s.example'], in_path=['/{words}/{words}'], engine=true",
+        "name='S', hosts=['s.example'], query=['q'], charsets=['utf-9'], engine=true",
+        "name='S', hosts=['s.example'], query=['q'], colour=1, engine=true",
+        "name='S', hosts=['s.example'], query=['q']",
+        "name='S', hosts=['s.example'], query=['q'], engine=true, portal=true",
+        "name='S', hosts=['s.example'], query=['q'], engine=true, searches='goods'",
     ] {
         let text = format!("site=[{{ {site} }}]");
         assert!(Search::parse(&engine("safe='none'"), &text).is_err(), "{site}");
@@ -334,7 +406,7 @@ fn an_assistant_on_a_site_of_people_is_one_at_its_own_paths_alone() {
     assert_eq!(all, ("weed -nhs".to_owned(), None), "nobody excludes words of a prompt");
     for (host, is_fault) in [("x.example", true), ("*.example", true), ("y.example", false)] {
         let text = format!(
-            "site=[{{ name='X', hosts=['{host}'], query=['q'] }}, {{ name='A', hosts=['www.x.example'], \
+            "site=[{{ name='X', hosts=['{host}'], query=['q'], engine=true }}, {{ name='A', hosts=['www.x.example'], \
              paths=['/a'], query=['q'], kind='prompt' }}]"
         );
         let parsed = super::sites::parse(&text);

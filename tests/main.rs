@@ -10,6 +10,7 @@
 
 mod alerts;
 mod assistant_replies;
+mod assistant_services;
 mod assistant_sockets;
 mod assistants;
 mod assistants_hostile;

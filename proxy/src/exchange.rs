@@ -191,8 +191,12 @@ async fn admit(
     let away = |asked, level, who, refusal| {
         NotAdmitted::Away(Box::new(TurnedAway { asked, level, who, refusal }))
     };
-    let asked = read(request, client, worker)
+    let mut asked = read(request, client, worker)
         .map_err(|unread| away(unread.asked, None, None, Refusal::Code(unread.code)))?;
+    if asked.searched.is_none() {
+        let (policy, path) = (&view.snapshot.policy, asked.path_and_query.as_ref());
+        asked.searched = Searched::by_policy(policy, request.method(), &asked.host, path);
+    }
     let who = match identified(refuser, view, request, &asked).await {
         Ok(who) => who,
         Err((level, refusal)) => return Err(away(Some(asked), Some(level), None, refusal)),

@@ -12,11 +12,12 @@ use hyper::{Method, Uri};
 use ledger::notes::{Words, WordsKind};
 use rules::decide::{Reason, ReasonCode, Verdict};
 use rules::host::Host;
+use rules::policy::Policy;
 use rules::search::{
     MAX_WORDS, Refusal, Search, SearchKind, SearchRules, SearchSite, Terms, Unseen, Way,
     opens_engine,
 };
-use rules::target::Scheme;
+use rules::target::{Scheme, seen_path};
 use rules::time::UnixMillis;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -39,14 +40,37 @@ impl Searched {
         host: &Host,
         path_and_query: Option<&PathAndQuery>,
     ) -> Option<Rc<Self>> {
-        let site = Search::shipped().site(host)?;
+        Some(Self::with(Search::shipped().site(host)?, method, path_and_query))
+    }
+
+    /// The same for a site that the policy calls an assistant.
+    pub(crate) fn by_policy(
+        policy: &Policy,
+        method: &Method,
+        host: &Host,
+        path_and_query: Option<&PathAndQuery>,
+    ) -> Option<Rc<Self>> {
+        if !policy.names_assistants() {
+            return None;
+        }
+        let path = path_and_query.map(|path| seen_path(path.path()));
+        policy
+            .is_assistant(host, path.as_deref())
+            .then(|| Self::with(Search::assistant_of_school(), method, path_and_query))
+    }
+
+    fn with(
+        site: SearchSite<'static>,
+        method: &Method,
+        path_and_query: Option<&PathAndQuery>,
+    ) -> Rc<Self> {
         let target = path_and_query.map_or("", PathAndQuery::as_str);
         let (name, is_assistant) = (site.name(target), site.is_assistant(target));
         // A browser's question before a request says nothing that the request will not say.
         let is_question = method == Method::OPTIONS;
         let terms = if is_question { None } else { site.terms(target) };
         let path = site.path_without_words(target);
-        Some(Rc::new(Self { site, terms, path, name, is_assistant }))
+        Rc::new(Self { site, terms, path, name, is_assistant })
     }
 
     /// Whether it is an assistant: something that answers what is written to it.

@@ -5,6 +5,7 @@ mod inspect;
 mod phrase_lists;
 mod read;
 mod read_alerts;
+mod read_assistants;
 mod read_files;
 mod read_grid;
 mod read_inspect;
@@ -32,6 +33,7 @@ use crate::category::{Catalogue, CategoryId, CategorySet};
 use crate::change::SignOffOrder;
 use crate::decide::{Decision, Reason, allow, block};
 use crate::file::{FileRules, ScanRule};
+use crate::host::Host;
 use crate::inspect::{Inspect, TlsRules};
 use crate::level::{LevelId, Levels};
 use crate::report::ReportRules;
@@ -229,6 +231,7 @@ pub struct Policy {
     /// Those in which lists were looked for.
     phrase_folders: Vec<String>,
     phrase_weights: std::sync::Arc<PhraseWeights>,
+    assistants: SiteMap<()>,
     /// `[files]` by level.
     pub(crate) file_rules: Vec<FileRules>,
     pub(crate) scan_rule: ScanRule,
@@ -508,6 +511,18 @@ impl Policy {
     #[must_use]
     pub fn exceptions(&self) -> &[Exception] {
         &self.exceptions
+    }
+
+    /// Whether the policy names any assistant.
+    #[must_use]
+    pub fn names_assistants(&self) -> bool {
+        self.assistants.sites().next().is_some()
+    }
+
+    /// Whether the policy says that a site answers what is written to it. Path as rules see it; `None`: it is not seen.
+    #[must_use]
+    pub fn is_assistant(&self, host: &Host, path: Option<&str>) -> bool {
+        self.assistants.covering(host, path).next().is_some()
     }
 
     /// How many `[[test]]` expectations there are.

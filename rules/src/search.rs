@@ -222,6 +222,24 @@ impl Search {
         })
     }
 
+    /// What is known of an assistant that a policy names, whatever its host: what stands in the parameters that such
+    /// sites have for it is a prompt, and the site answers what is written to it.
+    ///
+    /// # Panics
+    /// Never in a build that passed its tests: the text is part of the program.
+    #[must_use]
+    pub fn assistant_of_school() -> SearchSite<'static> {
+        const TEXT: &str = "site = [{ name = \"an assistant that the school named\", \
+                            hosts = [\"assistant.invalid\"], query = [\"q\", \"prompt\"], kind = \"prompt\" }]";
+        static SITES: OnceLock<Vec<SearchedSite>> = OnceLock::new();
+        let sites = SITES.get_or_init(|| match sites::parse(TEXT) {
+            Ok(sites) => sites,
+            Err(error) => panic!("the school's assistants do not parse: {error}"),
+        });
+        let sites = sites.iter().collect();
+        SearchSite { engine: None, role: Role::Searching, vertical: None, sites }
+    }
+
     /// All engines, in the order of the file.
     #[must_use]
     pub fn engines(&self) -> &[Engine] {

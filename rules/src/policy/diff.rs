@@ -111,6 +111,7 @@ impl Policy {
         reports::diff_reports(&self.reports, &newer.reports, &mut diff);
         self.diff_themes(newer, &mut diff);
         self.diff_phrase_lists(newer, &mut diff);
+        self.diff_assistants(newer, &mut diff);
         self.diff_files(newer, &mut diff);
         diff_keep(self.keep, newer.keep, &mut diff);
         let words = |policy: &Policy| {
@@ -120,6 +121,16 @@ impl Policy {
         // A test that is gone no longer holds anybody to it.
         diff.sets(&self.test_lines(), &newer.test_lines(), false, true);
         diff
+    }
+
+    /// What is written to one more is read, and perhaps recorded; what is written to one fewer is judged no more.
+    fn diff_assistants(&self, newer: &Policy, diff: &mut PolicyDiff) {
+        let lines = |policy: &Policy| -> BTreeSet<String> {
+            policy.assistants.sites().map(|site| format!("assistant {site}")).collect()
+        };
+        let (old, new) = (lines(self), lines(newer));
+        diff.intrudes |= !new.is_subset(&old);
+        diff.sets(&old, &new, false, true);
     }
 
     fn diff_calendar(&self, newer: &Policy, diff: &mut PolicyDiff) {

@@ -11,7 +11,7 @@ use crate::time::{SchoolClock, WeekTimes};
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "school",
     "timezone",
     "terms",
@@ -30,6 +30,7 @@ const KEYS: [&str; 25] = [
     "theme_thresholds",
     "theme_words",
     "phrase_list",
+    "assistants",
     "files",
     "roles",
     "unblock",
@@ -99,6 +100,7 @@ impl Reader<'_> {
         let tenants = self.tenants(root, &inspect);
         let (themes, word_files) = self.themes(root, read_file);
         let phrase_lists = self.phrase_lists(root);
+        let assistants = self.assistants(root);
         let (file_rules, scan_rule, unchecked_files) = self.files(root);
         let (roles, holders) = self.roles(root);
         let unblock = self.unblock(root, &roles);
@@ -140,6 +142,7 @@ impl Reader<'_> {
             phrase_lists,
             phrase_folders: Vec::new(),
             phrase_weights: Default::default(),
+            assistants,
             file_rules,
             scan_rule,
             unchecked_files,

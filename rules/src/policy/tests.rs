@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alerts;
+mod assistants;
 mod differences;
 mod phrase_lists;
 mod searches;

@@ -48,6 +48,11 @@ fn requests() -> Vec<Request> {
 
 /// A school whose lists name what stands within the requests.
 fn school() -> Daemon {
+    school_with(Vec::new())
+}
+
+/// The same, with another policy.
+fn school_with(edits: Vec<(String, String)>) -> Daemon {
     let mut machine = String::new();
     for category in ["gambling", "proxy"] {
         let path = repository("tests/fixtures/circumvention").join(format!("{category}.txt"));
@@ -60,7 +65,7 @@ fn school() -> Daemon {
     let at_origin = |host| (host, vec!["127.0.0.1"]);
     let hosts = ["www-example-org.translate.goog", "web.archive.org", "anydesk.com"];
     let hosts = hosts.map(at_origin).into();
-    Daemon::start_with(&Plan { inspected: true, machine, hosts, ..Plan::default() })
+    Daemon::start_with(&Plan { inspected: true, machine, hosts, edits, ..Plan::default() })
 }
 
 fn address(level: &str) -> IpAddr {
@@ -371,4 +376,70 @@ fn each_technique_that_is_tried_often_enough_is_an_alert_and_what_devices_do_by_
     let mut everybody: Vec<String> = (0..often).map(|it| device(it).to_string()).collect();
     everybody.sort();
     assert_eq!(about, everybody, "each who tried, and not the device {phone}");
+}
+
+/// A device of its own for each request that is sent, in the network of its level.
+fn own_device(level: &str, number: usize) -> IpAddr {
+    let IpAddr::V4(network) = address(level) else { panic!("{level}") };
+    let [one, two, ..] = network.octets();
+    IpAddr::from([one, two, 10, 1 + u8::try_from(number).unwrap()])
+}
+
+/// Whether a request is a sign that counts by itself. An address of the school's own is refused, and is no way round; and
+/// a script that a page fetched tells of a web proxy where the level refuses it as one, not where only the grid does.
+fn is_told(level: &str, request: &Request) -> bool {
+    let is_way = request.reason.as_deref().is_some_and(|reason| reason != "private_address");
+    is_way && !(level == "staff" && request.wire[0].contains(".js "))
+}
+
+#[test]
+fn every_technique_is_an_alert_where_a_school_wants_to_be_told_of_the_first() {
+    let daemon = school_with(vec![(
+        "[unblock]".to_owned(),
+        "[alerts]\nroutine_after = 1\ndevices_after = 1\n\n[unblock]".to_owned(),
+    )]);
+    let requests = requests();
+    let mut tried: Vec<(String, &Request)> = Vec::new();
+    let mut number = 0;
+    for request in &requests {
+        for level in &request.level {
+            number += 1;
+            let device = own_device(level, number);
+            let _ = send_from(&daemon, device, request);
+            if is_told(level, request) {
+                tried.push((device.to_string(), request));
+            }
+        }
+    }
+    assert_eq!(number, REQUESTS);
+    let is_ech = |request: &Request| request.reason.as_deref() == Some("encrypted_hello");
+    assert!(tried.iter().any(|(_, request)| is_ech(request)));
+
+    let shown = |daemon: &Daemon| -> Vec<(String, String)> {
+        let all = daemon.run(&["alerts", "list", "--jsonl", "--by", "q.whitmore"]).ok().lines();
+        let of_ways = |it: &Value| it["theme"].as_str().unwrap().starts_with("circumvention");
+        let about = |alert: &Value| {
+            let id = alert["alert"].as_str().unwrap();
+            let shown =
+                daemon.run(&["alerts", "show", id, "--json", "--by", "q.whitmore"]).ok().json();
+            assert_eq!(shown["severity"], "routine", "{shown}");
+            let name = shown["about"]["name"].as_str().unwrap().to_owned();
+            (name, shown["records"][0]["reason"].as_str().unwrap_or_default().to_owned())
+        };
+        all.iter().filter(|it| of_ways(it)).map(about).collect()
+    };
+    let count =
+        || daemon.run(&["alerts", "list", "--jsonl", "--by", "q.whitmore"]).ok().lines().len();
+    let begun = std::time::Instant::now();
+    while count() < tried.len() && begun.elapsed() < std::time::Duration::from_secs(30) {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    let mut told = shown(&daemon);
+    let mut expected: Vec<(String, String)> = tried
+        .iter()
+        .map(|(device, request)| (device.clone(), request.reason.clone().unwrap()))
+        .collect();
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected, "each who tried, by its reason, and nobody else");
 }

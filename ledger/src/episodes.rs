@@ -7,7 +7,8 @@
 //!
 //! Browsers ask for much that nobody chose to see. What a page fetches by itself ([`visit`]) joins an
 //! episode without counting, and begins none, but where it is urgent; a page opened again within five
-//! minutes counts once. Ways round the filter that devices try by themselves all day begin none either. A
+//! minutes counts once. Ways round the filter that devices try by themselves all day begin none either, but one of a theme of
+//! its own ([`EpisodeDay::with_devices`]), which is an alert only where a school says so. A
 //! device that invents addresses of its IPv6 network begins no episodes without end ([`Person`]).
 
 mod day;
@@ -21,7 +22,7 @@ pub use day::{Episode, EpisodeDay, EpisodeKey, MAX_RECORDS, MAX_TIMES, Threshold
 pub use news::{Further, Known};
 pub use person::{Confidence, Person};
 pub use sign::{Sign, Source, signs_of};
-pub use theme::{category_signs, theme_title};
+pub use theme::{category_signs, is_of_theme, theme_title};
 
 /// Milliseconds without a sign after which an episode is over.
 pub const GAP_MS: i64 = 30 * 60_000;

@@ -157,7 +157,8 @@ async fn look(
     };
     let snapshot = with.current.load_full();
     let rules = snapshot.policy.alert_rules();
-    let thresholds = Thresholds { high: rules.high_after, routine: rules.routine_after };
+    let (high, routine, devices) = (rules.high_after, rules.routine_after, rules.devices_after);
+    let thresholds = Thresholds { high, routine, devices };
     let raised = watch.look(store, thresholds, now()).await.map_err(|error| error.to_string())?;
     let today = snapshot.policy.clock().day(now());
     if *erased_on != Some(today) {

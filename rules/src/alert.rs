@@ -78,13 +78,16 @@ pub struct AlertRules {
     pub high_after: u32,
     /// Signs of one person and theme in a school day that make an alert.
     pub routine_after: u32,
+    /// Signs of what devices do by themselves to get round the filter, of one person or device in a school day, that make
+    /// an alert; `None`: none do.
+    pub devices_after: Option<u32>,
     /// Whether mail says whom an alert is about.
     pub names_in_mail: bool,
 }
 
 impl Default for AlertRules {
     /// Urgent to safeguarding leads and head, and again after 15 minutes; high to the safeguarding
-    /// leads, and to the head too after a day; at 2 and 5 signs; no names.
+    /// leads, and to the head too after a day; at 2 and 5 signs, of what devices do by themselves at none; no names.
     fn default() -> Self {
         let leads = || vec![Role::Dsl];
         Self {
@@ -93,6 +96,7 @@ impl Default for AlertRules {
             escalate_after_ms: [None, Some(24 * 60 * MINUTE_MS), Some(15 * MINUTE_MS)],
             high_after: 2,
             routine_after: 5,
+            devices_after: None,
             names_in_mail: false,
         }
     }

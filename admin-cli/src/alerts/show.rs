@@ -10,7 +10,9 @@ use crate::visits::answer;
 use crate::who::look;
 use ledger::alerts::watch::{episodes_of, find};
 use ledger::alerts::{Alert, AlertEvent, AlertStore, Alerts, NewEvent};
-use ledger::episodes::{Episode, MAX_TIMES, Person, Sign, signs_of, theme_title};
+use ledger::episodes::{
+    Episode, EpisodeDay, MAX_TIMES, Person, Sign, is_of_theme, signs_of, theme_title,
+};
 use ledger::query::{AccessLog, AccessRow, Filter, Order};
 use rules::access::RoleSet;
 use rules::policy::Policy;
@@ -77,7 +79,9 @@ impl Told {
         let mut log = log::open(school).await?;
         let episode = match alert.day.parse() {
             Ok(day) => {
-                let day = episodes_of(&mut log, day).await.map_err(from_query_error)?;
+                let day = episodes_of(&mut log, EpisodeDay::with_devices(day))
+                    .await
+                    .map_err(from_query_error)?;
                 find(&day, &alert.episode).cloned()
             }
             Err(_) => None,
@@ -91,7 +95,7 @@ impl Told {
 
     /// What a record has of the alert's theme: where it was found, and with how many points.
     pub(crate) fn found(&self, row: &AccessRow) -> Vec<String> {
-        let of_theme = |sign: &Sign| sign.theme == self.alert.episode.theme;
+        let of_theme = |sign: &Sign| is_of_theme(sign, &self.alert.episode.theme);
         let signs = signs_of(row, 0).into_iter().filter(of_theme);
         signs.map(|sign| format!("{}: {} points", sign.source.as_str(), sign.points)).collect()
     }

@@ -12,7 +12,7 @@ use crate::report::weekly::{Waiting, thousands};
 use crate::school::School;
 use ledger::alerts::Alert;
 use ledger::alerts::watch::episodes_of;
-use ledger::episodes::{Episode, Person, theme_title};
+use ledger::episodes::{Episode, EpisodeDay, Person, theme_title};
 use ledger::query::AccessLog;
 use proxy::snapshot::Snapshot;
 use rules::time::UnixMillis;
@@ -151,7 +151,7 @@ async fn episodes(
     let days = log.days().map_err(from_query_error)?;
     let mut found = None;
     for day in days.into_iter().filter(|day| first <= *day && *day < last) {
-        let day = episodes_of(log, day).await.map_err(from_query_error)?;
+        let day = episodes_of(log, EpisodeDay::new(day)).await.map_err(from_query_error)?;
         found.get_or_insert_with(Vec::new).extend(day.episodes().iter().cloned());
     }
     Ok(found)

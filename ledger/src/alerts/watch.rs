@@ -86,7 +86,8 @@ struct Following {
 
 impl Following {
     fn new(day: Date) -> Self {
-        let (episodes, taken, due) = (EpisodeDay::new(day), HashMap::new(), BTreeMap::new());
+        let (episodes, taken, due) =
+            (EpisodeDay::with_devices(day), HashMap::new(), BTreeMap::new());
         Self { episodes, read: None, written: None, taken, due }
     }
 
@@ -388,15 +389,18 @@ fn raised(alert: rules::alert::AlertId, episode: &Episode, severity: Severity) -
     }
 }
 
-/// The episodes of a day, made again from its records.
+/// The episodes of a day, made again from its records. `episodes`: those of the day, none so far.
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn episodes_of(log: &mut AccessLog, day: Date) -> Result<EpisodeDay, QueryError> {
-    let mut episodes = EpisodeDay::new(day);
+pub async fn episodes_of(
+    log: &mut AccessLog,
+    mut episodes: EpisodeDay,
+) -> Result<EpisodeDay, QueryError> {
     let mut after = None;
     loop {
-        let rows = log.day_page(day, &filter(), Order::OldestFirst, after, PAGE_ROWS).await?;
+        let rows =
+            log.day_page(episodes.day(), &filter(), Order::OldestFirst, after, PAGE_ROWS).await?;
         for row in &rows {
             episodes.take(row, &signs_of(row, 0));
         }

@@ -3,7 +3,7 @@
 use super::news::{Further, Known, News, Tells};
 use super::person::{Devices, Person};
 use super::sign::{Sign, Source};
-use super::theme::{CIRCUMVENTION, is_of_device, is_of_tool};
+use super::theme::{BY_DEVICES, CIRCUMVENTION, SITE_POINTS, is_of_device, is_of_tool};
 use super::visit::{is_embedded, may_be_opened};
 use super::{BURST_MS, GAP_MS, REPEAT_MS};
 use crate::notes::WordsKind;
@@ -47,12 +47,14 @@ pub struct Thresholds {
     pub high: u32,
     /// So many signs of any kind of one person and theme, in a school day.
     pub routine: u32,
+    /// So many signs of what devices do by themselves, of one person, in a school day; `None`: never.
+    pub devices: Option<u32>,
 }
 
 impl Default for Thresholds {
-    /// 2 and 5.
+    /// 2, 5 and never.
     fn default() -> Self {
-        Self { high: 2, routine: 5 }
+        Self { high: 2, routine: 5, devices: None }
     }
 }
 
@@ -95,6 +97,10 @@ impl Episode {
     /// As what it is to be alerted of by now, if at all.
     #[must_use]
     pub fn due(&self, thresholds: Thresholds) -> Option<Severity> {
+        if self.is_of_devices() {
+            let after = thresholds.devices?;
+            return (self.of_day >= after).then_some(Severity::Routine);
+        }
         if self.severity == Severity::Urgent {
             return Some(Severity::Urgent);
         }
@@ -113,7 +119,16 @@ impl Episode {
     /// too, a sign that is high, or as many of any kind as make a routine alert.
     #[must_use]
     pub fn further(&self, known: Known, thresholds: Thresholds) -> Option<Further> {
+        if self.is_of_devices() {
+            let routine = thresholds.devices?;
+            return self.news.since(known, Thresholds { routine, ..thresholds });
+        }
         self.news.since(known, thresholds)
+    }
+
+    /// Whether it is of what a device did by itself all day.
+    fn is_of_devices(&self) -> bool {
+        self.key.theme == BY_DEVICES
     }
 
     /// How many signs came since that are told to nobody as it was a false alarm; at most [`MAX_TIMES`].
@@ -190,6 +205,7 @@ pub struct EpisodeDay {
     episodes: Vec<Episode>,
     tracks: HashMap<(Person, String), Track>,
     devices: Devices,
+    with_devices: bool,
     left_out: u64,
 }
 
@@ -198,7 +214,14 @@ impl EpisodeDay {
     #[must_use]
     pub fn new(day: Date) -> Self {
         let (episodes, tracks, devices) = (Vec::new(), HashMap::new(), Devices::default());
-        Self { day, episodes, tracks, devices, left_out: 0 }
+        Self { day, episodes, tracks, devices, with_devices: false, left_out: 0 }
+    }
+
+    /// The same, where what devices do by themselves to get round the filter makes episodes too: one of each person in a
+    /// day, of a theme of its own.
+    #[must_use]
+    pub fn with_devices(day: Date) -> Self {
+        Self { with_devices: true, ..Self::new(day) }
     }
 
     /// The school day.
@@ -249,7 +272,37 @@ impl EpisodeDay {
                 ));
             }
         }
+        // What came to be known later than the record itself is nothing that a device did.
+        let is_by_site = |it: &Sign| it.theme == CIRCUMVENTION && it.source == Source::Site;
+        if self.with_devices && is_of_device(row) && signs.iter().any(is_by_site) {
+            changed.extend(self.take_habit(row));
+        }
         changed
+    }
+
+    /// Takes what a device did by itself into its episode of the day, where it is not the same again within five minutes.
+    fn take_habit(&mut self, row: &AccessRow) -> Option<usize> {
+        let (theme, severity, source) = (BY_DEVICES.to_owned(), Severity::Routine, Source::Site);
+        let sign = &Sign { theme, severity, source, points: SITE_POINTS };
+        let person = self.devices.person(row, BY_DEVICES);
+        let is_full = self.episodes.len() >= MAX_EPISODES / 2;
+        let key = (person.clone(), sign.theme.clone());
+        if is_full && !self.tracks.contains_key(&key) {
+            self.left_out += 1;
+            return None;
+        }
+        let track = self.tracks.entry(key).or_default();
+        if !track.is_new(page_of(row, sign), sign, row.at) {
+            return None;
+        }
+        track.signs += 1;
+        let (known, of_day) = (track.open, track.signs);
+        let place = *track.open.get_or_insert(self.episodes.len());
+        if known.is_none() {
+            self.begin(row, sign, person);
+        }
+        self.add(place, row, sign, (true, of_day));
+        Some(place)
     }
 
     fn take_sign(&mut self, row: &AccessRow, sign: &Sign, is_noise: bool) -> Option<usize> {
@@ -304,32 +357,53 @@ impl EpisodeDay {
         track.open = Some(place);
         let of_day = track.signs;
         if begins {
-            self.devices.begin(row, &sign.theme);
-            self.episodes.push(Episode {
-                key: EpisodeKey { first: row.id, theme: sign.theme.clone() },
-                day: self.day,
-                person,
-                level: row.level.clone(),
-                severity: sign.severity,
-                first: row.at,
-                last: row.at,
-                signs: 0,
-                requests: 0,
-                points: 0,
-                strongest: sign.source,
-                records: Vec::new(),
-                of_day: 0,
-                high: VecDeque::new(),
-                news: News::default(),
-            });
+            self.begin(row, sign, person);
         }
+        let is_worse = sign.severity > self.episodes[place].severity;
+        let last = self.episodes[place].last;
+        let tells = self.add(place, row, sign, (counts, of_day));
+        if is_habit {
+            // It makes none last longer.
+            self.episodes[place].last = last;
+        }
+        let is_urgent = sign.severity == Severity::Urgent;
+        (tells.is_some() || is_worse || is_urgent).then_some(place)
+    }
+
+    /// Begins an episode with a record.
+    fn begin(&mut self, row: &AccessRow, sign: &Sign, person: Person) {
+        self.devices.begin(row, &sign.theme);
+        self.episodes.push(Episode {
+            key: EpisodeKey { first: row.id, theme: sign.theme.clone() },
+            day: self.day,
+            person,
+            level: row.level.clone(),
+            severity: sign.severity,
+            first: row.at,
+            last: row.at,
+            signs: 0,
+            requests: 0,
+            points: 0,
+            strongest: sign.source,
+            records: Vec::new(),
+            of_day: 0,
+            high: VecDeque::new(),
+            news: News::default(),
+        });
+    }
+
+    /// Adds a record to an episode: whether its sign counts, and how many of the day have by now.
+    fn add(
+        &mut self,
+        place: usize,
+        row: &AccessRow,
+        sign: &Sign,
+        (counts, of_day): (bool, u32),
+    ) -> Option<Tells> {
         let episode = &mut self.episodes[place];
-        let is_worse = sign.severity > episode.severity;
         episode.severity = episode.severity.max(sign.severity);
         episode.first = episode.first.min(row.at);
-        if !is_habit {
-            episode.last = episode.last.max(row.at);
-        }
+        episode.last = episode.last.max(row.at);
         episode.requests = episode.requests.saturating_add(1);
         episode.strongest = episode.strongest.max(sign.source);
         episode.of_day = of_day;
@@ -341,8 +415,7 @@ impl EpisodeDay {
         }
         let tells = Tells::of(row, sign, counts);
         episode.news.take(row, sign, known_at(row, sign), tells);
-        let is_urgent = sign.severity == Severity::Urgent;
-        (tells.is_some() || is_worse || is_urgent).then_some(place)
+        tells
     }
 }
 

@@ -447,6 +447,59 @@ fn who_tries_ways_round_is_an_alert_and_what_devices_do_all_day_by_themselves_is
 }
 
 #[test]
+fn what_a_device_does_all_day_is_one_episode_of_its_own_for_a_school_that_wants_it_told() {
+    use ReasonCode::{Dot, EncryptedHello, RawAddress, Vpn};
+    let thresholds = |devices| Thresholds { devices, ..Thresholds::default() };
+    let mut day = EpisodeDay::with_devices(DAY);
+    let take = |day: &mut EpisodeDay, row: &AccessRow| day.take(row, &category_signs(row));
+    // Three ways at once, and again within five minutes; hours lie between.
+    let mut place = 0;
+    for hour in 0..4 {
+        for (reason, host) in
+            [(Dot, "a.example"), (RawAddress, "192.0.2.7"), (EncryptedHello, "b.example")]
+        {
+            for again in [0, MINUTE] {
+                let row = way_round(place, hour * 60 * MINUTE + again, host, reason);
+                let changed = take(&mut day, &row);
+                assert_eq!(changed.len(), usize::from(again == 0), "{hour} {host} {again}");
+                place += 1;
+            }
+        }
+    }
+    let [episode] = day.episodes() else { panic!("{:?}", day.episodes()) };
+    assert_eq!(
+        (&*episode.key.theme, episode.signs, episode.records.len()),
+        ("circumvention-devices", 12, 12)
+    );
+    assert_eq!(episode.key.first, RequestId(1_000));
+    for (after, due) in [(None, None), (Some(13), None), (Some(12), Some(Routine))] {
+        assert_eq!(episode.due(thresholds(after)), due, "{after:?}");
+    }
+    // Further ones open it again by the same number, once somebody knew of it.
+    let looked = known(60 * MINUTE + 30_000);
+    assert_eq!(episode.further(looked, thresholds(None)), None);
+    assert_eq!(episode.further(looked, thresholds(Some(7))), None);
+    assert_eq!(
+        episode.further(looked, thresholds(Some(6))).unwrap().words(),
+        "6 signs, routine (site)"
+    );
+    // What somebody tries is an episode beside it, and what they open as a page is theirs.
+    take(&mut day, &way_round(place, 0, "vpn.example", Vpn));
+    let opened =
+        AccessRow { visit: Visit::Opened, ..way_round(place + 1, 0, "203.0.113.9", RawAddress) };
+    take(&mut day, &opened);
+    let themes: Vec<&str> = day.episodes().iter().map(|it| &*it.key.theme).collect();
+    assert_eq!(themes, ["circumvention-devices", "circumvention"]);
+    assert_eq!(day.episodes()[0].signs, 12);
+    // A sign that comes to be known later is nothing that the device did.
+    let late = Sign { source: Source::Page, ..category_signs(&opened)[0].clone() };
+    let mut row = way_round(0, 0, "late.example", Dot);
+    row.id = RequestId(1);
+    day.take(&row, &[late]);
+    assert_eq!(day.episodes()[0].signs, 12);
+}
+
+#[test]
 fn a_web_proxys_own_scripts_tell_of_it_once_in_five_minutes_and_parts_of_other_pages_do_not() {
     use ReasonCode::{RemoteDesktop, UrlInside, Vpn, WebProxy};
     let fetched = |reason, rule: Option<&str>, visit, path: &str| {

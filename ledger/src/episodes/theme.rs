@@ -12,13 +12,16 @@ use rules::decide::{ReasonCode, Verdict};
 use rules::visit::Visit;
 
 /// Points of a blocked site. It is a weak sign: people follow links without knowing where they lead.
-const SITE_POINTS: u16 = 10;
+pub(super) const SITE_POINTS: u16 = 10;
 
 /// How the rule of a record begins that the pack of techniques was refused by.
 const FOUND_BY: &str = "circumvention: ";
 
 /// The theme of ways round the filter.
 pub(super) const CIRCUMVENTION: &str = "circumvention";
+
+/// The theme of what devices do by themselves to get round it, for schools that want to be told of it.
+pub(super) const BY_DEVICES: &str = "circumvention-devices";
 
 /// Category, theme, severity.
 const CATEGORIES: [(&str, &str, Severity); 25] = [
@@ -50,7 +53,7 @@ const CATEGORIES: [(&str, &str, Severity); 25] = [
 ];
 
 /// Short name, name for people.
-const TITLES: [(&str, &str); 12] = [
+const TITLES: [(&str, &str); 13] = [
     ("illegal", "Illegal"),
     ("bullying", "Bullying"),
     ("child-sexual-exploitation", "Child sexual exploitation"),
@@ -62,6 +65,7 @@ const TITLES: [(&str, &str); 12] = [
     ("suicide", "Suicide"),
     ("violence", "Violence"),
     (CIRCUMVENTION, "Ways round the filter"),
+    (BY_DEVICES, "Ways round the filter, by devices"),
     ("ai-misuse", "Misuse of AI"),
 ];
 
@@ -69,6 +73,12 @@ const TITLES: [(&str, &str); 12] = [
 #[must_use]
 pub fn theme_title(theme: &str) -> &str {
     TITLES.iter().find(|(name, _)| *name == theme).map_or(theme, |(_, title)| title)
+}
+
+/// Whether a sign counts in an episode of a theme.
+#[must_use]
+pub fn is_of_theme(sign: &Sign, theme: &str) -> bool {
+    sign.theme == theme || theme == BY_DEVICES && sign.theme == CIRCUMVENTION
 }
 
 /// The signs that a blocked access carries by its categories and its reason, one for each theme.

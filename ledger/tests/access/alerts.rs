@@ -4,7 +4,7 @@ use crate::crash::{Random, full};
 use crate::sample::{NOW, allowed, blocked, context, rows, start, tunnel, wait};
 use ledger::alerts::watch::{Watch, episodes_of, find};
 use ledger::alerts::{AlertEvent, AlertStore, Private};
-use ledger::episodes::{Person, Source, Thresholds};
+use ledger::episodes::{EpisodeDay, Person, Source, Thresholds};
 use ledger::ingest::{Writer, recover};
 use ledger::journal::{Journal, refused};
 use ledger::notes::{self, Sign, SignSource};
@@ -110,7 +110,8 @@ fn alerts_follow_the_log_once_each_and_over_restarts() {
         let about = store.private(alerts[0].sequence).await.unwrap();
         assert_eq!(about, Some(Private::About(Person::User("sam.p".into()))));
         let mut log = AccessLog::new(state.path());
-        let day = episodes_of(&mut log, alerts[0].day.parse().unwrap()).await.unwrap();
+        let day = EpisodeDay::new(alerts[0].day.parse().unwrap());
+        let day = episodes_of(&mut log, day).await.unwrap();
         assert_eq!(find(&day, &alerts[0].episode).unwrap().signs, 2, "as the log has it now");
     });
 }

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 const EXAMPLE: &str = "urgent = [\"dsl\", \"head\"]";
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "urgent",
     "high",
     "routine",
@@ -18,6 +18,7 @@ const KEYS: [&str; 8] = [
     "escalate_after",
     "high_after",
     "routine_after",
+    "devices_after",
     "names_in_mail",
 ];
 
@@ -61,6 +62,10 @@ impl Reader<'_> {
         if let Some(value) = table.get("routine_after") {
             let number = self.document.number(value, 1..=50, "routine_after = 5");
             rules.routine_after = number.map_or(rules.routine_after, u32::from);
+        }
+        if let Some(value) = table.get("devices_after") {
+            let number = self.document.number(value, 1..=100, "devices_after = 20");
+            rules.devices_after = number.map(u32::from);
         }
         if let Some(value) = table.get("names_in_mail") {
             let truth = self.document.truth(value, "names_in_mail = false");

@@ -27,6 +27,11 @@ pub(super) fn diff_alerts(old: &AlertRules, new: &AlertRules, diff: &mut PolicyD
         let show = |signs: u32| format!("{signs} signs");
         diff.change(&format!("alerts {key}"), &show(was), &show(is), is > was);
     }
+    let show =
+        |signs: Option<u32>| signs.map_or("never".to_owned(), |signs| format!("{signs} signs"));
+    let most = |signs: Option<u32>| signs.unwrap_or(u32::MAX);
+    let (was, is) = (old.devices_after, new.devices_after);
+    diff.change("alerts devices_after", &show(was), &show(is), most(is) > most(was));
     let (was, is) = (old.names_in_mail, new.names_in_mail);
     diff.change("alerts names_in_mail", &was.to_string(), &is.to_string(), is);
 }

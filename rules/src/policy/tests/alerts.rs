@@ -26,7 +26,7 @@ fn each_key_is_read() {
     let read = rules(
         "urgent = [\"dsl\", \"it\"]\nhigh = [\"it\"]\nroutine = [\"it\"]\nescalate_to = [\"it\"]\n\
          escalate_after = { urgent = \"5 minutes\", high = \"8 hours\" }\nhigh_after = 3\n\
-         routine_after = 9\nnames_in_mail = true",
+         routine_after = 9\ndevices_after = 30\nnames_in_mail = true",
     );
     let expected = AlertRules {
         told: [vec![Role::It], vec![Role::It], vec![Role::Dsl, Role::It]],
@@ -34,6 +34,7 @@ fn each_key_is_read() {
         escalate_after_ms: [None, Some(8 * 3_600_000), Some(300_000)],
         high_after: 3,
         routine_after: 9,
+        devices_after: Some(30),
         names_in_mail: true,
     };
     assert_eq!(read, expected);
@@ -64,6 +65,8 @@ fn faults_say_what_and_what_to_do() {
         ),
         ("high_after = 0", "1 to 20", "high_after = 2"),
         ("routine_after = 51", "1 to 50", "routine_after = 5"),
+        ("devices_after = 0", "1 to 100", "devices_after = 20"),
+        ("devices_after = \"never\"", "devices_after", "devices_after = 20"),
         ("names_in_mail = \"no\"", "names_in_mail", "names_in_mail = false"),
     ];
     for (lines, what, fix) in cases {
@@ -110,6 +113,8 @@ fn what_tells_fewer_later_or_others_needs_a_second_person() {
         ),
         ("high_after = 2", "high_after = 3", true, false),
         ("routine_after = 5", "routine_after = 6", true, false),
+        ("devices_after = 20", "devices_after = 21", true, false),
+        ("devices_after = 100", "", true, false),
         ("names_in_mail = false", "names_in_mail = true", true, false),
     ];
     for (old, new, there, back) in cases {

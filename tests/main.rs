@@ -14,6 +14,7 @@ mod assistant_services;
 mod assistant_sockets;
 mod assistants;
 mod assistants_hostile;
+mod bombs;
 mod browser;
 mod ca;
 mod circumvention;

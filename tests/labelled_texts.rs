@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const SEARCHES: &str = include_str!("fixtures/themes/searches.tsv");
 const TEXTS: &str = include_str!("fixtures/themes/texts.tsv");
+const HELP_LANGUAGES: &str = include_str!("fixtures/themes/help-languages.tsv");
 
 const HEADER: &str = "id\tthemes\tkind\tnear\tlanguage\ttext";
 pub(crate) const THEMES: [&str; 12] = [
@@ -68,9 +69,20 @@ fn read(file: &'static str) -> Vec<Labelled> {
     labelled.collect()
 }
 
-/// Both files, with the first letter of their ids.
+/// Searches and texts, with the first letter of their ids.
 pub(crate) fn files() -> [(char, Vec<Labelled>); 2] {
     [('S', read(SEARCHES)), ('T', read(TEXTS))]
+}
+
+/// Looks for help, lessons and what concerns, in the languages other than English. All of it is held out.
+pub(crate) fn help_in_languages() -> Vec<Labelled> {
+    read(HELP_LANGUAGES)
+}
+
+/// All three, with the first letter of their ids.
+pub(crate) fn all_files() -> [(char, Vec<Labelled>); 3] {
+    let [searches, texts] = files();
+    [searches, texts, ('H', help_in_languages())]
 }
 
 /// Letters and digits in lower case: what is left of a line when its punctuation is stripped.
@@ -80,7 +92,7 @@ pub(crate) fn stripped(text: &str) -> String {
 
 #[test]
 fn every_line_has_known_labels_that_agree() {
-    for (_, lines) in files() {
+    for (_, lines) in all_files() {
         for line in lines {
             let Labelled { id, themes, kind, near, language, text } = &line;
             let different: BTreeSet<_> = themes.iter().collect();
@@ -101,7 +113,7 @@ fn every_line_has_known_labels_that_agree() {
 
 #[test]
 fn ids_run_without_gaps_but_those_retired() {
-    for (letter, lines) in files() {
+    for (letter, lines) in all_files() {
         let mut given = lines.iter().map(|line| line.id);
         for number in 1.. {
             let id = format!("{letter}{number:04}");
@@ -119,7 +131,7 @@ fn ids_run_without_gaps_but_those_retired() {
 #[test]
 fn no_line_stands_twice_but_for_case_spaces_and_punctuation() {
     let mut first: BTreeMap<String, &str> = BTreeMap::new();
-    for (_, lines) in files() {
+    for (_, lines) in all_files() {
         for line in lines {
             let before = first.insert(stripped(line.text), line.id);
             assert_eq!(before, None, "{}: {}", line.id, line.text);
@@ -185,5 +197,23 @@ fn what_is_held_out_is_as_varied_as_the_rest() {
             share(kind, &|line| line.kind == kind);
         }
         share("other languages", &|line| line.language != "en");
+    }
+}
+
+#[test]
+fn help_has_enough_lines_in_each_language_but_english() {
+    let lines = help_in_languages();
+    assert!(lines.iter().all(|line| ["concerning", "help", "curriculum"].contains(&line.kind)));
+    for language in LANGUAGES {
+        let of = |is_concerning| {
+            let lines = lines.iter().filter(|line| line.language == language);
+            lines.filter(|line| line.is_concerning() == is_concerning).count()
+        };
+        let counts = (of(false), of(true));
+        if language == "en" {
+            assert_eq!(counts, (0, 0), "English stands in the other files");
+        } else {
+            assert!(counts.0 >= 25 && counts.1 >= 15, "{language}: {counts:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Labelled lines, with what the packs say of them.
 
-use super::labelled_texts::{HARMLESS, THEMES, files, stripped};
+use super::labelled_texts::{HARMLESS, THEMES, all_files, stripped};
 use categorizer::theme::{Scratch, Themes, features, needed};
 use std::collections::HashSet;
 use std::path::Path;
@@ -48,7 +48,7 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Line>, String> {
     let places = THEMES.map(|theme| place(theme).expect("a shipped theme"));
     let mut scratch = Scratch::default();
     let mut seen: HashSet<String> =
-        files().iter().flat_map(|(_, lines)| lines).map(|line| stripped(line.text)).collect();
+        all_files().iter().flat_map(|(_, lines)| lines).map(|line| stripped(line.text)).collect();
     let mut lines = Vec::new();
     for path in paths {
         let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -137,3 +137,140 @@ fn an_address_that_says_what_it_is_is_of_its_theme() {
         assert!(found.themes_from(100).any(|name| name == theme), "{host}{path}");
     }
 }
+
+/// Looks for help, for oneself or for somebody else, and what somebody says of themselves beside one.
+const HELP: [(&str, &[&str], &[&str]); 7] = [
+    (
+        "en",
+        &["how do i stop self harming", "my friend wants to die what can i do"],
+        &["i am going to kill myself tonight help", "childline number i want to die"],
+    ),
+    (
+        "cy",
+        &[
+            "sut i helpu ffrind sy'n hunan-niweidio",
+            "mae fy mrawd yn sôn am ladd ei hun be ddylwn i neud",
+            "taflen am hunanladdiad i rieni",
+            "sut mae stopio hunan-niweidio",
+        ],
+        &[
+            "llinell gymorth dwi'n mynd i ladd fy hun",
+            "rhif y samariaid dwi isio marw",
+            "dwi isio marw rhywun i siarad plis",
+            "mae fy ffrind isio marw be i neud dwi isio lladd fy hun hefyd",
+        ],
+    ),
+    (
+        "pl",
+        &[
+            "koleżanka chce się zabić jak jej pomóc",
+            "brat mówi że nie chce żyć co robić",
+            "ulotka o samobójstwach dla rodziców",
+            "jak przestać się okaleczać",
+        ],
+        &[
+            "telefon zaufania chcę się zabić",
+            "muszę się zabić gdzie szukać pomocy",
+            "chcę umrzeć z kim pogadać",
+            "kolega chce umrzeć co robić ja też chcę umrzeć",
+        ],
+    ),
+    (
+        "ro",
+        &[
+            "fratele meu vrea să se omoare ce să fac",
+            "cum vorbesc cu o prietenă care vrea să moară",
+            "pliant despre sinucidere pentru părinți",
+            "cum mă opresc din automutilare",
+        ],
+        &[
+            "telefonul copilului vreau să mă omor",
+            "vreau să mor unde cer ajutor",
+            "mă sinucid azi cine mă poate ajuta",
+            "prietena mea vrea să moară ce fac și eu vreau să mor",
+        ],
+    ),
+    (
+        "ur",
+        &[
+            "میرا دوست خودکشی کرنا چاہتا ہے اس کی مدد کیسے کروں",
+            "بہن کہتی ہے جینا نہیں چاہتی کیا کریں",
+            "خودکشی سے بچاؤ والدین کے لیے کتابچہ",
+            "خود کو کاٹنا کیسے چھوڑوں",
+        ],
+        &[
+            "ہیلپ لائن میں خودکشی کرنا چاہتا ہوں",
+            "میں مرنا چاہتی ہوں کس سے بات کروں",
+            "دوست مرنا چاہتا ہے کیا کروں میں بھی مرنا چاہتا ہوں",
+        ],
+    ),
+    (
+        "ur-Latn",
+        &[
+            "mera dost khudkushi karna chahta hai uski madad kaise karun",
+            "khud ko kaatna kaise chhorun",
+        ],
+        &[
+            "kis se baat karun khudkushi karna chahta hun",
+            "marna chahti hoon madad kahan se milegi",
+        ],
+    ),
+    (
+        "ar",
+        &[
+            "أخي يريد أن ينتحر كيف أساعده",
+            "صاحبتي بدها تموت شو بعمل",
+            "نشرة عن الانتحار للأهل",
+            "كيف أبطل أجرح نفسي",
+        ],
+        &[
+            "خط المساعدة أريد أن أقتل نفسي",
+            "بدي أموت مع مين أحكي",
+            "أريد أن أنتحر كيف أطلب المساعدة",
+            "رفيقتي بدها تموت شو بعمل وأنا كمان بدي أموت",
+        ],
+    ),
+];
+
+#[test]
+fn a_look_for_help_is_no_sign_in_any_language_and_excuses_nothing_that_is_said_of_oneself() {
+    let themes = Themes::shipped();
+    let mut scratch = Scratch::default();
+    let mut wrong = Vec::new();
+    for (language, help, said) in HELP {
+        for (line, is_said) in
+            help.iter().map(|line| (line, false)).chain(said.iter().map(|line| (line, true)))
+        {
+            let found = themes.score_typed(line, &mut scratch);
+            let of: Vec<&str> = found.themes_from(100).collect();
+            if of.contains(&"suicide") != is_said || !is_said && !of.is_empty() {
+                wrong.push(format!("{language}: {line}: {of:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Who names a helpline, or asks for somebody to talk to, is not refused for what they say beside it.
+#[test]
+fn a_look_for_somebody_to_talk_to_is_one_for_help_in_any_language() {
+    let themes = Themes::shipped();
+    let mut scratch = Scratch::default();
+    let mut is_help =
+        |line: &str| themes.score_typed(line, &mut scratch).findings().any(|it| it.is_help);
+    for line in [
+        "childline number",
+        "llinell gymorth i bobl ifanc",
+        "z kim pogadać wieczorem",
+        "telefonul copilului program",
+        "چائلڈ لائن اردو",
+        "kis se baat karun",
+        "خط مساعدة للشباب",
+    ] {
+        assert!(is_help(line), "{line}");
+    }
+    for line in ["how do volcanoes form", "jak powstają wulkany", "كيف تتكون البراكين"]
+    {
+        assert!(!is_help(line), "{line}");
+    }
+}

@@ -5,7 +5,7 @@
 //! only sums are ever printed ([`Labelled::is_held_out`]). What is claimed is the held-out figure. With
 //! `SCHOOLGATE_THEME_MISSES=1` the lines of the development part that were missed are printed too.
 
-use crate::labelled_texts::{HARMLESS, LANGUAGES, Labelled, THEMES, files};
+use crate::labelled_texts::{HARMLESS, LANGUAGES, Labelled, THEMES, files, help_in_languages};
 use categorizer::theme::{Scratch, Themes};
 use rules::category::Catalogue;
 use rules::policy::{Policy, ThemeAction};
@@ -219,6 +219,133 @@ fn the_packs_find_no_less_than_was_measured_and_are_no_oftener_wrong() {
         let all = lines.count();
         assert!(found * 100 <= all * most_in_hundred, "{kind}: {found} of {all}");
     }
+}
+
+/// Lines of some kind, and how many less may be found of a theme than was measured, or more be found wrongly.
+struct Kind {
+    what: &'static str,
+    slack: usize,
+}
+
+/// What is measured: two lines are 0.04 of the searches of a theme, one is 0.12 of its texts.
+const KINDS: [Kind; 3] = [
+    Kind { what: "searches", slack: 2 },
+    Kind { what: "texts as typed", slack: 1 },
+    Kind { what: "texts as read", slack: 1 },
+];
+
+/// English lines held out that were found of each theme, and harmless ones that were found wrongly, by [`KINDS`], as
+/// `docs/themes.md` states them. Who changes packs or weights for the better raises them.
+const MEASURED: [(&str, [(usize, usize); 3]); 13] = [
+    ("illegal", [(62, 1), (12, 1), (1, 1)]),
+    ("bullying", [(52, 0), (6, 0), (0, 0)]),
+    ("child-sexual-exploitation", [(41, 1), (4, 1), (1, 0)]),
+    ("discrimination", [(49, 4), (7, 0), (2, 1)]),
+    ("drugs", [(44, 1), (8, 0), (4, 1)]),
+    ("extremism", [(47, 3), (7, 0), (2, 0)]),
+    ("pornography", [(53, 3), (7, 0), (6, 1)]),
+    ("self-harm", [(48, 3), (8, 1), (2, 1)]),
+    ("suicide", [(55, 2), (8, 1), (3, 1)]),
+    ("violence", [(67, 0), (8, 0), (1, 0)]),
+    ("circumvention", [(50, 2), (5, 1), (2, 1)]),
+    ("ai-misuse", [(53, 2), (6, 3), (3, 1)]),
+    ("any", [(565, 22), (78, 8), (27, 7)]),
+];
+
+/// The same of searches in other languages, of any theme; one line less or more.
+const MEASURED_LANGUAGES: [(&str, (usize, usize)); 5] =
+    [("cy", (10, 1)), ("pl", (9, 0)), ("ro", (11, 0)), ("ur", (15, 0)), ("ar", (17, 0))];
+
+/// Prints what was counted beside the least recall and precision, and says what is below: by more than so many lines, or
+/// one in a hundred where there are many.
+fn held_to(what: &str, counts: Counts, measured: (usize, usize), slack: usize) -> Option<String> {
+    let (found, false_alarms) = (counts.found, counts.false_alarms);
+    let slack = slack.max(counts.concerning / 100);
+    let least = measured.0.saturating_sub(slack);
+    let most = measured.1 + slack;
+    println!(
+        "{what:<44} recall {:.2} (at least {:.2}), precision {:.2} (at least {:.2})",
+        counts.recall(),
+        share(least, counts.concerning),
+        counts.precision(),
+        share(least, least + most)
+    );
+    (found < least || false_alarms > most).then(|| {
+        format!(
+            "{what}: {found} found of at least {least}, {false_alarms} wrongly of at most {most}"
+        )
+    })
+}
+
+#[test]
+fn no_theme_and_no_language_is_found_less_than_was_measured_nor_oftener_wrongly() {
+    let themes = Themes::shipped();
+    let [(_, searches), (_, texts)] = files();
+    let [_, (_, again)] = files();
+    let scored = [
+        score(&themes, searches, Way::Typed),
+        score(&themes, texts, Way::Typed),
+        score(&themes, again, Way::Read),
+    ];
+    let held_out = |lines: &'static str, all: &[Scored], theme: &str| {
+        let lines = all.iter().filter(|it| it.line.is_held_out() && it.line.language == lines);
+        if theme == "any" { count_all(lines) } else { count(lines, theme) }
+    };
+    let mut below = Vec::new();
+    assert_eq!(MEASURED.len(), THEMES.len() + 1);
+    for (theme, measured) in MEASURED {
+        assert!(theme == "any" || THEMES.contains(&theme), "{theme}");
+        for ((kind, lines), measured) in KINDS.iter().zip(&scored).zip(measured) {
+            let what = format!("{theme}, {}", kind.what);
+            below.extend(held_to(&what, held_out("en", lines, theme), measured, kind.slack));
+        }
+    }
+    for (language, measured) in MEASURED_LANGUAGES {
+        let counts = held_out(language, &scored[0], "any");
+        below.extend(held_to(&format!("searches in {language}"), counts, measured, 1));
+    }
+    assert!(below.is_empty(), "{below:#?}");
+}
+
+/// Of the looks for help and lessons of each language, how many may be found; of what concerns, how many must be, and how
+/// many of what is of suicide and self-harm: one line less strict than was measured.
+const HELP: [(&str, usize, usize, usize); 5] =
+    [("cy", 4, 10, 8), ("pl", 5, 12, 9), ("ro", 4, 13, 11), ("ur", 4, 8, 5), ("ar", 5, 9, 7)];
+
+#[test]
+fn help_in_other_languages_is_seldom_found_and_what_concerns_is_found_beside_it() {
+    let scored = score(&Themes::shipped(), help_in_languages(), Way::Typed);
+    let mut below = Vec::new();
+    println!("language   wrongly found     recall   of suicide and self-harm");
+    for (language, most_wrong, least, least_danger) in HELP {
+        let of = || scored.iter().filter(move |it| it.line.language == language);
+        let is_found = |it: &&Scored| !it.found.is_empty();
+        let is_danger = |it: &&Scored| {
+            it.line.themes.iter().any(|theme| categorizer::theme::HELP_FIRST.contains(theme))
+        };
+        let harmless = || of().filter(|it| !it.line.is_concerning());
+        let concerning = || of().filter(|it| it.line.is_concerning());
+        let danger = || concerning().filter(is_danger);
+        let wrong = harmless().filter(is_found).count();
+        let found = concerning().filter(is_found).count();
+        let in_danger = danger().filter(is_found).count();
+        println!(
+            "{language:<10} {wrong:>2} of {:>2} = {:.2}   {found:>2} of {:>2} = {:.2}   {in_danger:>2} of {:>2} = {:.2}",
+            harmless().count(),
+            share(wrong, harmless().count()),
+            concerning().count(),
+            share(found, concerning().count()),
+            danger().count(),
+            share(in_danger, danger().count())
+        );
+        if wrong > most_wrong || found < least || in_danger < least_danger {
+            below.push(format!(
+                "{language}: {wrong} wrongly of at most {most_wrong}, {found} of at least {least}, \
+                 {in_danger} in danger of at least {least_danger}"
+            ));
+        }
+    }
+    assert!(below.is_empty(), "{below:#?}");
 }
 
 /// The text of a page, roughly: what stands between tags, without scripts and styles.

@@ -5,7 +5,7 @@
 //! here prints a line.
 
 use super::Fault;
-use super::labelled_texts::{HARMLESS, LANGUAGES, Labelled, THEMES, files};
+use super::labelled_texts::{HARMLESS, LANGUAGES, Labelled, THEMES, files, help_in_languages};
 use super::levels::{FLAGGED_PERCENT, Levels, Who};
 use super::phrase_lists::{self, Choice, LIMITS, Scorer};
 use super::report::{Cell, Report, Share, Table};
@@ -75,6 +75,7 @@ pub(crate) fn measure(
             beside_e2guardian(what, key[2], &scored, shared, report)?;
         }
     }
+    help_by_language(&score(levels, help_in_languages()), report);
     Ok(())
 }
 
@@ -212,6 +213,57 @@ fn by_group(what: &str, key: &'static str, scored: &[Scored], report: &mut Repor
         row(format!("harmless, {kind}"), &|it: &Scored| it.line.kind == kind);
     }
     row("harmless, all".to_owned(), &|it: &Scored| !it.line.is_concerning());
+    report.table(table);
+}
+
+/// Looks for help and lessons in languages other than English that are wrongly found, by theme too, and what concerns there
+/// that is found.
+fn help_by_language(scored: &[Scored], report: &mut Report) {
+    let mut columns = vec![
+        "language",
+        "help and lessons",
+        "wrongly found",
+        "ks3 refused",
+        "concerning",
+        "found",
+        "of its theme",
+    ];
+    columns.extend(THEMES);
+    let mut table = Table::new(
+        "help_languages",
+        "Help in other languages",
+        "Looks for help and lessons that are wrongly found to be of a theme, as typed, and what concerns that is found; then how \
+         many of the former by each theme. All lines are held out.",
+        &columns,
+    );
+    for language in LANGUAGES.into_iter().filter(|language| *language != "en") {
+        let of = || scored.iter().filter(move |it| it.line.language == language);
+        let (mut wrong, mut found, mut own) =
+            (Share::default(), Share::default(), Share::default());
+        for it in of() {
+            if it.line.is_concerning() {
+                found.add(!it.found.is_empty());
+                own.add(it.line.themes.iter().all(|theme| it.found.contains(theme)));
+            } else {
+                wrong.add(!it.found.is_empty());
+            }
+        }
+        let harmless = || of().filter(|it| !it.line.is_concerning());
+        let is_refused = |it: &&Scored| it.actions[Who::Ks3 as usize] == ThemeAction::Block;
+        let mut cells = vec![
+            Cell::from(language),
+            Cell::from(wrong.whole),
+            Cell::Of(wrong),
+            Cell::from(harmless().filter(is_refused).count() as u64),
+            Cell::from(found.whole),
+            Cell::from(found),
+            Cell::from(own),
+        ];
+        cells.extend(THEMES.map(|theme| {
+            Cell::from(harmless().filter(|it| it.found.contains(&theme)).count() as u64)
+        }));
+        table.row(cells);
+    }
     report.table(table);
 }
 

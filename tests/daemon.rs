@@ -82,6 +82,8 @@ pub(crate) struct Plan {
     pub inspected: bool,
     /// Further ports where tunnels may go and TLS is expected.
     pub tls_ports: Vec<u16>,
+    /// How many workers there are; two where nothing is said.
+    pub workers: Option<usize>,
     /// Further addresses that the proxy listens on.
     pub listen: Vec<SocketAddr>,
     /// Further names, or addresses, that may lead inside, and the addresses that a name has.
@@ -501,8 +503,9 @@ pub(crate) fn write_school(
         HOSTS.into_iter().chain(plan.hosts.iter().map(|(host, _)| *host)).collect();
     let mut machine = format!(
         "state = \"state\"\npolicy = \"policy.toml\"\n\
-         [listen]\nproxy = {listen:?}\nops = \"{ops}\"\nworkers = 2\n\
+         [listen]\nproxy = {listen:?}\nops = \"{ops}\"\nworkers = {}\n\
          [upstream]\nconnect_ports = [443, {}, {}{more}]\nallow_private = {inside:?}\n",
+        plan.workers.unwrap_or(2),
         origin.https.port(),
         origin.http.port(),
     );

@@ -1,10 +1,11 @@
 //! Searches that are long, or stand in several parameters: nothing of them goes unjudged.
 
-use crate::client::Client;
-use crate::daemon::{KS3, STAFF};
-use crate::typed_words::{ENGINE, SUICIDE, school};
+use crate::client::{Client, request};
+use crate::daemon::{Daemon, KS3, Plan, STAFF, alone};
+use crate::typed_words::{ENGINE, SUICIDE, plan, school};
 use serde_json::Value;
 use std::net::IpAddr;
+use std::time::Duration;
 
 #[test]
 fn nothing_that_an_engine_may_read_of_a_long_search_goes_unjudged() {
@@ -54,4 +55,53 @@ fn nothing_that_an_engine_may_read_of_a_long_search_goes_unjudged() {
     let passed = ["allow", "PAGE", "too_long"].map(Value::from);
     assert_eq!(told, [blocked.clone(), blocked, passed], "{unread:?}");
     assert!(unread[0]["words"].as_str().unwrap().starts_with("rivers and hills"));
+}
+
+/// The URL of a search that takes long to judge: as long as any that is judged whole, and many stretches of it twice. What
+/// is of a theme stands where it is told.
+fn longest(daemon: &Daemon, is_at_end: bool) -> String {
+    let harmless = "rivers+and+hills+of+wales+".repeat(300);
+    let query = match is_at_end {
+        true => format!("q={harmless}&q={harmless}+-lake+{}", SUICIDE.replace(' ', "+")),
+        false => format!("q={}+{harmless}&q={harmless}+-lake", SUICIDE.replace(' ', "+")),
+    };
+    daemon.url(ENGINE, &format!("/search?{query}"))
+}
+
+#[test]
+fn others_are_answered_while_a_long_search_is_judged() {
+    let _alone = alone();
+    let daemon = Daemon::start_with(&Plan { workers: Some(1), ..plan(false) });
+    let small = daemon.url("library.test", "/size/4");
+    let mut other = Client::connect_from(STAFF, daemon.proxy);
+    assert_eq!(other.ask("GET", &small, &[]).status, 200);
+    let search = longest(&daemon, true);
+    let proxy = daemon.proxy;
+    let searching =
+        std::thread::spawn(move || Client::connect_from(KS3, proxy).ask("GET", &search, &[]));
+    let mut answered = 0;
+    while !searching.is_finished() {
+        assert_eq!(other.ask("GET", &small, &[]).status, 200);
+        answered += 1;
+    }
+    let answer = searching.join().unwrap();
+    assert_eq!((answer.status, &answer.json()["reason"]), (403, &"search_words".into()));
+    // Before it, behind it, and no other, were it judged in one go.
+    assert!(answered > 4, "{answered} answers meanwhile");
+}
+
+#[test]
+fn a_long_search_whose_client_leaves_is_recorded_with_what_was_judged_of_it() {
+    let _alone = alone();
+    let daemon = Daemon::start_with(&Plan { workers: Some(1), ..plan(false) });
+    let mut client = Client::connect_from(KS3, daemon.proxy);
+    client.send(request("GET", &longest(&daemon, false), &[]).as_bytes());
+    std::thread::sleep(Duration::from_millis(20));
+    client.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    drop(client);
+    let records = daemon.records_for_lead(1);
+    let record = &records[0];
+    assert_eq!((&record["verdict"], &record["reason"]), (&"block".into(), &"search_words".into()));
+    assert!(record["words"].as_str().unwrap().starts_with(SUICIDE), "{record}");
+    assert!(record["signs"].to_string().contains("suicide"), "{record}");
 }

@@ -18,6 +18,11 @@ pub(crate) const HARMLESS: &str = "how do volcanoes form and why do they erupt";
 
 /// A school where nothing of a search is kept safe.
 pub(crate) fn school(inspected: bool) -> Daemon {
+    Daemon::start_with(&plan(inspected))
+}
+
+/// What is different in it.
+pub(crate) fn plan(inspected: bool) -> Plan {
     let hosts = [ENGINE, ASSISTANT, "forcesafesearch.google.com", "www.startpage.com"];
     let hosts = hosts.map(|host| (host, vec!["127.0.0.1"])).to_vec();
     // The address of a site is asked for in the same way by all of them: nothing is kept safe here.
@@ -25,7 +30,7 @@ pub(crate) fn school(inspected: bool) -> Daemon {
         "pupil = { safe_search = true".to_owned(),
         "pupil = { safe_search = false".to_owned(),
     )];
-    Daemon::start_with(&Plan { hosts, edits, inspected, ..Plan::default() })
+    Plan { hosts, edits, inspected, ..Plan::default() }
 }
 
 fn search(daemon: &Daemon, from: IpAddr, path: &str, words: &str) -> Answer {

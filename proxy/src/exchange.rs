@@ -212,7 +212,13 @@ async fn admit(
     if facts.searched.is_some() {
         let sight = sight(refuser, view, &facts, mode);
         searches::keep_safe(view, &mut facts, &mut ruling, sight, arrival.at);
-        passes_unread = typed::judge(worker, view, &facts, request.headers(), &mut ruling);
+        let left = |ruling: &Ruling| {
+            let who = (who.level, Some(&*who));
+            refuser.abandon(view, words(request, Some(&asked)), who, ruling);
+        };
+        let judging = typed::judge(worker, view, &facts, request.headers(), &mut ruling, left);
+        // In a box: most requests search for nothing.
+        passes_unread = Box::pin(judging).await;
     }
     address_words::judge(worker, view, &facts, request.headers(), &mut ruling);
     let changes = match ruling.verdict {

@@ -1,7 +1,8 @@
-//! How much of a body is looked into before others of the worker have their turn.
+//! How much of a body, or of a long search, is looked into before others of the worker have their turn.
 //!
 //! Looking into bytes takes time, much more than passing them on, and a site's bytes may come in pieces of
-//! hundreds of kB. So of a large body a task takes a little in each of its turns (ADR 15).
+//! hundreds of kB. So of a large body a task takes a little in each of its turns (ADR 15), and of a long search some
+//! stretches.
 
 use bytes::Bytes;
 use hyper::body::Frame;
@@ -87,6 +88,26 @@ impl Turns {
     }
 }
 
+/// The turns of a task that does one piece of work after another.
+pub(crate) struct Pace {
+    began: Instant,
+}
+
+impl Pace {
+    /// The first turn begins.
+    pub(crate) fn begin() -> Self {
+        Self { began: Instant::now() }
+    }
+
+    /// Goes on with the turn, or lets whoever waits go first once it has lasted as long as one is meant to.
+    pub(crate) async fn next(&mut self) {
+        if self.began.elapsed() >= TURN {
+            tokio::task::yield_now().await;
+            self.began = Instant::now();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a source that fails is a failed test")]
@@ -169,6 +190,28 @@ mod tests {
         assert_eq!(seen, ["abc", "d", "turn", "ef", "gh", "turn"]);
         let seen = polled(16, 40, vec![data("abc"), None, data("def"), None, data("")]);
         assert_eq!(seen, ["abc", "wait", "def", "wait", ""]);
+    }
+
+    #[tokio::test]
+    async fn work_that_takes_longer_than_a_turn_lets_others_go_between_its_pieces() {
+        // On a busy machine the short pieces may take as long as a turn now and then.
+        for (piece, expected) in [(Duration::ZERO, 1..=3), (TURN, 6..=6)] {
+            let mut pieces = std::pin::pin!(async {
+                let mut pace = Pace::begin();
+                for _ in 0..5 {
+                    let began = Instant::now();
+                    while began.elapsed() < piece {}
+                    pace.next().await;
+                }
+            });
+            let mut turns = 0;
+            std::future::poll_fn(|cx| {
+                turns += 1;
+                pieces.as_mut().poll(cx)
+            })
+            .await;
+            assert!(expected.contains(&turns), "{piece:?}: {turns} turns");
+        }
     }
 
     #[test]

@@ -12,16 +12,18 @@ use crate::record::{self, Arrival, Inside};
 use crate::scan::{self, Stopped};
 use crate::searches::Searched;
 use crate::themes::{Actions, Reached, Reading, typed};
-use crate::turns::Turns;
+use crate::turns::{Pace, Turns};
 use crate::view::{Ruling, View};
 use crate::worker::Worker;
 use bytes::Bytes;
 use categorizer::page::{Codings, DecodeLimits, DecodeState, Decoder, RequestText, Scorer};
+use categorizer::theme::Themes;
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Frame};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use ledger::notes::{MAX_WORDS_BYTES, Severity, Sign, SignSource, Words, WordsKind};
 use rules::decide::{ReasonCode, Verdict};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -53,33 +55,38 @@ pub(crate) const BYTES_A_TURN: usize = 8 << 10;
 /// The same where a coding has to be taken off, by which they become several times as many.
 const CODED_A_TURN: usize = 2 << 10;
 
-/// Judges the words of a search that the policy allows: the ruling gets its signs, or becomes a block. Says whether it
-/// passes though it was not judged whole, which [`record_unread`] records.
-pub(crate) fn judge(
+/// Judges the words of a search that the policy allows, a long one in turns: the ruling gets its signs, or becomes a
+/// block. Says whether it passes though it was not judged whole, which [`record_unread`] records. `left` is told the
+/// ruling on what was judged by then, where the client leaves meanwhile.
+pub(crate) async fn judge(
     worker: &Worker,
     view: &View,
     facts: &Facts,
     headers: &HeaderMap,
     ruling: &mut Ruling,
+    left: impl FnOnce(&Ruling),
 ) -> bool {
     if ruling.verdict != Verdict::Allow {
         return false;
     }
-    let judged = catch_unwind(AssertUnwindSafe(|| judged(worker, view, facts, headers)));
-    match judged {
-        Ok(None) => {}
-        Ok(Some(judged)) => {
-            if let Some(refused) = judged.refused {
-                *ruling = refused.ruling(facts);
-            }
-            ruling.signs = judged.signs;
-            return judged.passes_unread;
-        }
-        Err(_) => {
-            tracing::error!("judging a search failed; the request was blocked");
-            *ruling = Ruling::block(ReasonCode::Internal);
-        }
-    }
+    let judging = match catch_unwind(AssertUnwindSafe(|| Judging::of(view, facts, headers))) {
+        Ok(Some(judging)) => judging,
+        Ok(None) => return false,
+        Err(_) => return failed(ruling),
+    };
+    let so_far = || {
+        let mut so_far = ruling.clone();
+        judging.rule(&mut so_far);
+        left(&so_far);
+    };
+    record::unless_left(judging.score(worker), so_far).await;
+    judging.rule(ruling)
+}
+
+/// Blocks a search that could not be judged; it does not pass.
+fn failed(ruling: &mut Ruling) -> bool {
+    tracing::error!("judging a search failed; the request was blocked");
+    *ruling = Ruling::block(ReasonCode::Internal);
     false
 }
 
@@ -91,40 +98,80 @@ pub(crate) fn record_unread(worker: &Worker, facts: &Facts) -> Result<(), Stoppe
     scan::record_passed(worker, facts, &too_long())
 }
 
-/// What became of a search.
-struct Judged {
-    /// Why it is refused.
-    refused: Option<Stopped>,
-    signs: Vec<Sign>,
-    /// Whether it passes though it was not judged whole.
-    passes_unread: bool,
+/// A search that is being judged.
+struct Judging<'a> {
+    facts: &'a Facts,
+    searched: &'a Searched,
+    kind: WordsKind,
+    themes: &'a Themes,
+    actions: Rc<Actions>,
+    is_embedded: bool,
+    /// What its words reached so far; `None`: judging them failed.
+    reached: Cell<Option<Reached>>,
 }
 
-/// Why a search is refused, and what it is a sign of.
-fn judged(worker: &Worker, view: &View, facts: &Facts, headers: &HeaderMap) -> Option<Judged> {
-    let searched = facts.searched.as_ref()?;
-    let words = searched.words()?;
-    let actions = view.actions(view.who(facts).level);
-    if !actions.watch() {
-        return None;
+impl<'a> Judging<'a> {
+    /// For a search whose words matter to its level.
+    fn of(view: &'a View, facts: &'a Facts, headers: &HeaderMap) -> Option<Self> {
+        let searched = facts.searched.as_ref()?;
+        let kind = searched.words()?.kind;
+        let actions = view.actions(view.who(facts).level);
+        if !actions.watch() {
+            return None;
+        }
+        let (themes, is_embedded) = (&view.snapshot.themes, is_embedded(headers));
+        let reached = Cell::new(Some(Reached::default()));
+        Some(Self { facts, searched, kind, themes, actions, is_embedded, reached })
     }
-    let themes = &view.snapshot.themes;
-    let mut reached = Reached::default();
-    for text in searched.typed() {
-        reached.join(&typed(themes, text, &worker.theme_scratch));
+
+    /// Scores all stretches of its words.
+    async fn score(&self, worker: &Worker) {
+        let mut pace = Pace::begin();
+        for text in self.searched.typed() {
+            pace.next().await;
+            let score = || typed(self.themes, text, &worker.theme_scratch);
+            let scored = catch_unwind(AssertUnwindSafe(score)).ok();
+            let joined = self.reached.get().zip(scored).map(|(mut reached, scored)| {
+                reached.join(&scored);
+                reached
+            });
+            self.reached.set(joined);
+        }
     }
-    let (source, code) = by_kind(words.kind);
-    // Half a sentence is no sign of anything; but nobody is helped to complete one that may not be asked.
-    let is_sign = words.kind != WordsKind::Suggest;
-    let mut signs = if is_sign { reached.signs(themes, &actions, source) } else { Vec::new() };
-    if is_embedded(headers) {
-        soften(&mut signs);
+
+    /// What becomes of it by that: why it is refused, what it is a sign of, and whether it passes though it was not
+    /// judged whole.
+    fn rule(&self, ruling: &mut Ruling) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| {
+            self.reached.get().map(|reached| self.judged(&reached))
+        })) {
+            Ok(Some((refused, signs, passes_unread))) => {
+                if let Some(refused) = refused {
+                    *ruling = refused.ruling(self.facts);
+                }
+                ruling.signs = signs;
+                passes_unread
+            }
+            Ok(None) | Err(_) => failed(ruling),
+        }
     }
-    let refused = reached.refused_typed(themes, &actions).map(|_| Stopped::because(code));
-    let is_unread = !searched.is_typed_whole();
-    // What is not judged could be what the site reads.
-    let refused = refused.or_else(|| (is_unread && actions.block()).then(too_long));
-    Some(Judged { passes_unread: is_unread && refused.is_none(), refused, signs })
+
+    fn judged(&self, reached: &Reached) -> (Option<Stopped>, Vec<Sign>, bool) {
+        let (themes, actions) = (self.themes, &self.actions);
+        let (source, code) = by_kind(self.kind);
+        // Half a sentence is no sign of anything; but nobody is helped to complete one that may not be asked.
+        let is_sign = self.kind != WordsKind::Suggest;
+        let mut signs = if is_sign { reached.signs(themes, actions, source) } else { Vec::new() };
+        if self.is_embedded {
+            soften(&mut signs);
+        }
+        let refused = reached.refused_typed(themes, actions).map(|_| Stopped::because(code));
+        let is_unread = !self.searched.is_typed_whole();
+        // What is not judged could be what the site reads.
+        let refused = refused.or_else(|| (is_unread && actions.block()).then(too_long));
+        let passes_unread = is_unread && refused.is_none();
+        (refused, signs, passes_unread)
+    }
 }
 
 /// What the record has of a search that is longer than what is judged.

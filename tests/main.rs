@@ -28,6 +28,7 @@ mod failed_calls;
 mod fake_origin;
 mod files;
 mod golden;
+mod greedy;
 mod inspected;
 mod ipv6;
 mod killed;

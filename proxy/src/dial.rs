@@ -1,8 +1,10 @@
 //! Dialling: the first of several addresses that answers (happy eyeballs, RFC 8305).
 
+use crate::dials::Dials;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -14,16 +16,24 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// Most addresses tried: a name with hundreds must not open hundreds of sockets.
 const MOST_ADDRESSES: usize = 8;
 
-/// Connects to the first address that answers within `timeout_ms` over all of them.
+/// Connects to the first address that answers within `timeout_ms` over all of them, the wait for a place to dial it
+/// included.
 ///
 /// # Errors
-/// The last address's error; [`io::ErrorKind::TimedOut`] when time is up.
-pub(crate) async fn dial(addresses: &[SocketAddr], timeout_ms: u64) -> io::Result<TcpStream> {
+/// The last address's error; [`io::ErrorKind::ResourceBusy`] where too many wait for that already;
+/// [`io::ErrorKind::TimedOut`] when time is up.
+pub(crate) async fn dial(
+    dials: &Rc<Dials>,
+    client: IpAddr,
+    addresses: &[SocketAddr],
+    timeout_ms: u64,
+) -> io::Result<TcpStream> {
     let addresses = &addresses[..addresses.len().min(MOST_ADDRESSES)];
+    let attempt = |address| connect(Rc::clone(dials), client, address);
     let race = async {
         match addresses {
-            [only] => TcpStream::connect(only).await,
-            several => race(several).await,
+            [only] => attempt(*only).await,
+            several => race(several, |address| Box::pin(attempt(address))).await,
         }
     };
     let stream = timeout(Duration::from_millis(timeout_ms), race)
@@ -35,9 +45,18 @@ pub(crate) async fn dial(addresses: &[SocketAddr], timeout_ms: u64) -> io::Resul
     Ok(stream)
 }
 
+/// Connects to one address, once there is a place for it.
+async fn connect(dials: Rc<Dials>, client: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let _place = dials.place(client, address).await?;
+    TcpStream::connect(address).await
+}
+
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
-async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+async fn race(
+    addresses: &[SocketAddr],
+    attempt: impl Fn(SocketAddr) -> Attempt,
+) -> io::Result<TcpStream> {
     let mut rest = addresses.iter().copied();
     let mut attempts: Vec<Attempt> = Vec::with_capacity(addresses.len());
     let mut next_at: Pin<Box<Sleep>> = Box::pin(sleep_until(Instant::now()));
@@ -63,7 +82,7 @@ async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
             }
             match rest.next() {
                 Some(address) => {
-                    attempts.push(Box::pin(TcpStream::connect(address)));
+                    attempts.push(attempt(address));
                     next_at.as_mut().reset(Instant::now() + STAGGER);
                 }
                 None if attempts.is_empty() => {
@@ -84,6 +103,10 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
     use super::*;
     use tokio::net::TcpListener;
+
+    async fn dial(addresses: &[SocketAddr], timeout_ms: u64) -> io::Result<TcpStream> {
+        super::dial(&Rc::default(), IpAddr::from([10, 0, 0, 1]), addresses, timeout_ms).await
+    }
 
     #[tokio::test]
     async fn a_dead_address_does_not_keep_a_live_one_waiting() {

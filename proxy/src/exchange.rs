@@ -74,6 +74,8 @@ pub(crate) enum Route {
     Down(SiteFault, UpstreamError),
     /// Not at all: the site cannot be trusted to be what was asked for.
     Untrusted(ReasonCode),
+    /// Not at all: too many wait for a connection to the site.
+    Full,
 }
 
 /// A request that may go upstream, and how.
@@ -337,6 +339,7 @@ fn beyond_client(
     }
     if client.multiplexed && worker.registry.open_streams(client.address) >= MOST_STREAMS_PER_CLIENT
     {
+        worker.meters.refused_streams.inc();
         return Some(ReasonCode::Limit);
     }
     // The CONNECT was refused when it came. What is allowed by now, but not to be looked into, gets
@@ -374,6 +377,10 @@ async fn route(
         }
         Route::Untrusted(code) => {
             *ruling = blocked(ruling, code);
+            None
+        }
+        Route::Full => {
+            *ruling = blocked(ruling, ReasonCode::Limit);
             None
         }
         found => Some(found),
@@ -567,6 +574,11 @@ async fn find_route(
         Ok(addresses) => addresses,
         Err(error) => return Route::Nowhere(error),
     };
+    // Before the decision is recorded, so that the record says why.
+    if !worker.dials.has_room(client.address, &addresses) {
+        worker.meters.refused_site.inc();
+        return Route::Full;
+    }
     if !secure {
         return Route::Addresses(addresses);
     }
@@ -588,7 +600,8 @@ async fn find_route(
     };
     let alpn = if shared { Alpn::Both } else { Alpn::Http1 };
     let reached = async {
-        let reached = reach::secure(worker, view, &site, &addresses, alpn, arrival.at).await?;
+        let to = (client.address, &addresses[..]);
+        let reached = reach::secure(worker, view, &site, to, alpn, arrival.at).await?;
         if own_connection {
             return Ok(Route::Wire(reached));
         }
@@ -596,6 +609,10 @@ async fn find_route(
     };
     match reached.await {
         Ok(route) => route,
+        Err(Unreached::Down(SiteFault::Busy, _)) => {
+            worker.meters.refused_site.inc();
+            Route::Full
+        }
         Err(Unreached::Down(fault, kind)) => Route::Down(fault, kind),
         Err(Unreached::Untrusted(code)) => Route::Untrusted(code),
     }

@@ -226,8 +226,8 @@ async fn connect(
         Some(Route::Addresses(addresses)) => addresses,
         Some(Route::Nowhere(error)) => return Err(unresolved(error)),
         Some(Route::Down(fault, kind)) => return Err(Failure::Site(fault, kind)),
-        // Neither comes with a plain request.
-        Some(Route::Wire(_) | Route::Untrusted(_)) => {
+        // None of these comes with a plain request.
+        Some(Route::Wire(_) | Route::Untrusted(_) | Route::Full) => {
             return Err(Failure::Site(SiteFault::Broken, UpstreamError::BadAnswer));
         }
         None => resolve(worker, live).await?,
@@ -254,13 +254,15 @@ async fn reach_site(
     addresses: &[SocketAddr],
     http1_only: bool,
 ) -> Result<Reached, Failure> {
+    let client = live.facts().client;
     let reaching = async {
         if !site.secure {
-            let wire = Wire::Plain(reach::tcp(worker, addresses).await?);
+            let wire = Wire::Plain(reach::tcp(worker, client, addresses).await?);
             return Ok(Reached { wire, http2: false, excused: false });
         }
         let alpn = if http1_only { Alpn::Http1 } else { Alpn::Both };
-        reach::secure(worker, &worker.view(), site, addresses, alpn, record::now()).await
+        let to = (client, addresses);
+        reach::secure(worker, &worker.view(), site, to, alpn, record::now()).await
     };
     let reached: Result<Reached, Unreached> =
         live.unless_stopped(reaching).await.map_err(Failure::Stopped)?;
@@ -526,7 +528,7 @@ pub(crate) async fn ask_to_switch(
         Route::Addresses(addresses) => reach_site(worker, live, &site, &addresses, true).await?,
         Route::Nowhere(error) => return Err(unresolved(error)),
         Route::Down(fault, kind) => return Err(Failure::Site(fault, kind)),
-        Route::Pooled(_) | Route::Fresh(_) | Route::Untrusted(_) => {
+        Route::Pooled(_) | Route::Fresh(_) | Route::Untrusted(_) | Route::Full => {
             let addresses = resolve(worker, live).await?;
             reach_site(worker, live, &site, &addresses, true).await?
         }

@@ -33,7 +33,7 @@ use rules::inspect::Inspect;
 use rules::level::LevelId;
 use rules::target::Scheme;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -233,7 +233,7 @@ pub(crate) async fn open(
                     };
                     let Some(live) = agreed.recorded(worker, live, turn) else { return };
                     live.goes_unseen();
-                    let Ok(upstream) = reach::tcp(worker, &addresses).await else {
+                    let Ok(upstream) = reach::tcp(worker, client.address, &addresses).await else {
                         return live.finish(End::Upstream);
                     };
                     let upstream = Wire::Plain(upstream);
@@ -482,7 +482,7 @@ async fn look_inside(
     let site = Site { host: inside.host.clone(), port: inside.port, secure: true, dialled };
     // A refused site is not asked for anything.
     let upstream = match &live {
-        Some(_) => Box::pin(certificate(worker, &site)).await,
+        Some(_) => Box::pin(certificate(worker, client.address, &site)).await,
         None => None,
     };
     let limit = Duration::from_millis(worker.config.limits.header_read_timeout_ms);
@@ -509,13 +509,18 @@ async fn look_inside(
 
 /// The site's certificate, for the names of ours: known, or asked for now. The connection that
 /// asking takes waits for the first request.
-async fn certificate(worker: &Rc<Worker>, site: &Site) -> Option<Rc<UpstreamCertificate>> {
+async fn certificate(
+    worker: &Rc<Worker>,
+    client: IpAddr,
+    site: &Site,
+) -> Option<Rc<UpstreamCertificate>> {
     if let Some(known) = worker.certificates.known(worker, site) {
         return Some(known);
     }
     let addresses = worker.resolver.addresses(site.leads_to(), site.port).await.ok()?;
     let view = worker.view();
-    let reached = reach::secure(worker, &view, site, &addresses, Alpn::Both, now()).await.ok()?;
+    let to = (client, &addresses[..]);
+    let reached = reach::secure(worker, &view, site, to, Alpn::Both, now()).await.ok()?;
     let upstream = reach::speak(worker, site.clone(), reached).await.ok()?;
     worker.pool.give_back(upstream);
     worker.certificates.known(worker, site)

@@ -11,7 +11,7 @@ use crate::worker::Worker;
 use rules::decide::ReasonCode;
 use rules::time::UnixMillis;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -32,9 +32,13 @@ pub(crate) struct Reached {
     pub(crate) excused: bool,
 }
 
-/// Dials the first address that answers.
-pub(crate) async fn tcp(worker: &Worker, addresses: &[SocketAddr]) -> Result<TcpStream, Unreached> {
-    match dial(addresses, worker.config.limits.connect_timeout_ms).await {
+/// Dials the first address that answers, for a client.
+pub(crate) async fn tcp(
+    worker: &Worker,
+    client: IpAddr,
+    addresses: &[SocketAddr],
+) -> Result<TcpStream, Unreached> {
+    match dial(&worker.dials, client, addresses, worker.config.limits.connect_timeout_ms).await {
         Ok(stream) => {
             worker.meters.upstream_new.inc();
             Ok(stream)
@@ -42,22 +46,25 @@ pub(crate) async fn tcp(worker: &Worker, addresses: &[SocketAddr]) -> Result<Tcp
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             Err(Unreached::Down(SiteFault::Slow, UpstreamError::Timeout))
         }
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            Err(Unreached::Down(SiteFault::Busy, UpstreamError::Connect))
+        }
         Err(_) => Err(Unreached::Down(SiteFault::Refused, UpstreamError::Connect)),
     }
 }
 
-/// Dials a site and makes sure that it is the one that was asked for.
+/// Dials a site, for a client, and makes sure that it is the one that was asked for.
 pub(crate) async fn secure(
     worker: &Worker,
     view: &View,
     site: &Site,
-    addresses: &[SocketAddr],
+    (client, addresses): (IpAddr, &[SocketAddr]),
     alpn: Alpn,
     at: UnixMillis,
 ) -> Result<Reached, Unreached> {
     let wants_http1 = worker.certificates.wants_http1(worker, site);
     let alpn = if wants_http1 { Alpn::Http1 } else { alpn };
-    let stream = tcp(worker, addresses).await?;
+    let stream = tcp(worker, client, addresses).await?;
     let accepted = view.snapshot.certificate_exception(&site.host, at);
     let excused = accepted.is_some();
     let handshake = worker.upstream_tls.connect(&site.host, stream, alpn, accepted);

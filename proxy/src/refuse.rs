@@ -138,6 +138,8 @@ pub(crate) enum SiteFault {
     Unresolved,
     /// No connection.
     Refused,
+    /// Too many wait for a connection to it.
+    Busy,
     /// It broke off, or answered with something that cannot be passed on.
     Broken,
     /// Too slow.
@@ -311,7 +313,14 @@ pub(crate) fn site_fault(
     fault: SiteFault,
 ) -> Response<Reply> {
     let kind = page_of(fault);
-    let end = if fault == SiteFault::Slow { End::TimedOut } else { End::Upstream };
+    let end = match fault {
+        SiteFault::Busy => {
+            worker.meters.refused_site.inc();
+            return overloaded(worker, live, asker);
+        }
+        SiteFault::Slow => End::TimedOut,
+        _ => End::Upstream,
+    };
     after_permit(worker, live, asker, Ruling::block(ReasonCode::Internal), kind, end)
 }
 
@@ -322,6 +331,7 @@ fn page_of(fault: SiteFault) -> Kind {
         SiteFault::Broken => Kind::SiteDown("broken"),
         SiteFault::Unresolved => Kind::SiteDown(""),
         SiteFault::Slow => Kind::SiteSlow,
+        SiteFault::Busy => Kind::Fault(ReasonCode::Limit),
     }
 }
 
@@ -356,7 +366,7 @@ pub(crate) fn unreadable_body(worker: &Worker, live: &Live, asker: &Asker) -> Re
     after_permit(worker, live, asker, ruling, kind, End::Aborted)
 }
 
-/// Answers when no more tunnels fit; the record ends.
+/// Answers when no more tunnels fit, or too many wait for their site; the record ends.
 pub(crate) fn overloaded(worker: &Worker, live: &Live, asker: &Asker) -> Response<Reply> {
     let kind = Kind::Fault(ReasonCode::Limit);
     after_permit(worker, live, asker, Ruling::block(ReasonCode::Limit), kind, End::Aborted)

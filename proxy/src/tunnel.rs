@@ -75,11 +75,13 @@ pub(crate) async fn dialled(
         | Route::Fresh(_)
         | Route::Wire(_)
         | Route::Down(..)
-        | Route::Untrusted(_) => {
+        | Route::Untrusted(_)
+        | Route::Full => {
             return fail(SiteFault::Unresolved, UpstreamError::Dns);
         }
     };
-    match live.unless_stopped(reach::tcp(worker, &addresses)).await {
+    let client = live.facts().client;
+    match live.unless_stopped(reach::tcp(worker, client, &addresses)).await {
         Ok(Ok(upstream)) => Ok(upstream),
         Ok(Err(Unreached::Down(fault, kind))) => fail(fault, kind),
         Ok(Err(Unreached::Untrusted(_))) => fail(SiteFault::Broken, UpstreamError::BadAnswer),

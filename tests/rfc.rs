@@ -14,6 +14,7 @@ mod http2_frames;
 mod http2_messages;
 mod http2_shared;
 mod http2_sites;
+mod http2_waiting;
 mod limits;
 mod responses;
 mod resting;

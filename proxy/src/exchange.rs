@@ -74,7 +74,7 @@ pub(crate) enum Route {
     Down(SiteFault, UpstreamError),
     /// Not at all: the site cannot be trusted to be what was asked for.
     Untrusted(ReasonCode),
-    /// Not at all: too many wait for a connection to the site.
+    /// Not at all: too many of the client's, or of all for this site, wait for a connection.
     Full,
 }
 
@@ -570,6 +570,16 @@ async fn find_route(
             }
         }
     }
+    // Until it is known whether there is a connection, it stands among no open exchanges. One on a connection of its
+    // own is counted by that.
+    let _waiting = match client.multiplexed.then(|| worker.admission.waiting_stream(client.address))
+    {
+        Some(None) => {
+            worker.meters.refused_streams.inc();
+            return Route::Full;
+        }
+        place => place.flatten(),
+    };
     let addresses = match worker.resolver.addresses(site.leads_to(), asked.port).await {
         Ok(addresses) => addresses,
         Err(error) => return Route::Nowhere(error),

@@ -1,10 +1,10 @@
-//! How much is let in: client connections in all and by address, tunnels, and answers that wait for
-//! clients which do not read them.
+//! How much is let in: client connections in all and by address, tunnels, requests on shared connections that wait
+//! for a connection to their site, and answers that wait for clients which do not read them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bounds of the machine file; 0 means no bound.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,8 @@ pub(crate) enum Full {
     Client,
 }
 
-/// Counts what is let in, for all workers together. Asked once a connection or tunnel, never once a
-/// request.
+/// Counts what is let in, for all workers together. Asked once a connection or tunnel, and by a request only where it
+/// must wait; never by each.
 #[derive(Debug)]
 pub(crate) struct Admission {
     bounds: Bounds,
@@ -41,14 +41,41 @@ pub(crate) struct Admission {
     tunnels: AtomicUsize,
     by_client: Mutex<HashMap<IpAddr, usize>>,
     tunnels_by_client: Mutex<HashMap<IpAddr, usize>>,
-    unread: Mutex<Unread>,
+    waiting: Mutex<Shared>,
+    unread: Mutex<Shared>,
 }
 
-/// Answers that wait for clients which do not read them.
+/// Places that clients share.
 #[derive(Debug, Default)]
-struct Unread {
+struct Shared {
     all: usize,
     by_client: HashMap<IpAddr, usize>,
+}
+
+impl Shared {
+    /// Takes a place for a client, of so many. Once all are taken, a client has only its fair part of them, so that one
+    /// which takes thousands goes short and the others do not.
+    fn take(&mut self, client: IpAddr, bound: usize) -> bool {
+        let held = self.of(client);
+        if bound != 0 && self.all >= bound {
+            let clients = self.by_client.len() + usize::from(held == 0);
+            if held >= (bound / clients).max(1) {
+                return false;
+            }
+        }
+        self.all += 1;
+        self.by_client.insert(client, held + 1);
+        true
+    }
+
+    fn of(&self, client: IpAddr) -> usize {
+        self.by_client.get(&client).copied().unwrap_or_default()
+    }
+
+    fn leave(&mut self, client: IpAddr) {
+        self.all -= 1;
+        leave(&mut self.by_client, client);
+    }
 }
 
 impl Admission {
@@ -60,13 +87,14 @@ impl Admission {
             tunnels: AtomicUsize::new(0),
             by_client: Mutex::default(),
             tunnels_by_client: Mutex::default(),
+            waiting: Mutex::default(),
             unread: Mutex::default(),
         })
     }
 
     /// Lets a connection in; the place is free again when the ticket is dropped.
     pub(crate) fn connection(self: &Arc<Self>, client: IpAddr) -> Result<Ticket, Full> {
-        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_client = lock(&self.by_client);
         let held = by_client.get(&client).copied().unwrap_or_default();
         let bound = self.bounds.connections_per_client;
         if bound != 0 && held >= bound {
@@ -84,15 +112,14 @@ impl Admission {
     /// Lets a connection in whose place another one is about to leave.
     pub(crate) fn in_place_of_another(self: &Arc<Self>, client: IpAddr) -> Ticket {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        *by_client.entry(client).or_insert(0) += 1;
+        *lock(&self.by_client).entry(client).or_insert(0) += 1;
         Ticket { admission: Arc::clone(self), client }
     }
 
     /// Lets a tunnel in, if there is room, in all and for this client: a connection of HTTP/2 can
     /// carry many.
     pub(crate) fn tunnel(self: &Arc<Self>, client: IpAddr) -> Option<TunnelTicket> {
-        let mut by_client = self.tunnels_by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_client = lock(&self.tunnels_by_client);
         let held = by_client.get(&client).copied().unwrap_or_default();
         let bound = self.bounds.connections_per_client;
         if bound != 0 && held >= bound || !take(&self.tunnels, self.bounds.tunnels) {
@@ -102,22 +129,22 @@ impl Admission {
         Some(TunnelTicket { admission: Arc::clone(self), client })
     }
 
+    /// Lets a request of a shared connection wait for a connection to its site, like one that has a connection of its
+    /// own: as many of a client, and as many of all.
+    pub(crate) fn waiting_stream(self: &Arc<Self>, client: IpAddr) -> Option<WaitingTicket> {
+        let mut waiting = lock(&self.waiting);
+        let bound = self.bounds.connections_per_client;
+        let has_room = bound == 0 || waiting.of(client) < bound;
+        (has_room && waiting.take(client, self.bounds.connections))
+            .then(|| WaitingTicket { admission: Arc::clone(self), client })
+    }
+
     /// Lets an answer of a shared connection wait for a client that does not read it: each holds
-    /// what its site sent meanwhile. Once all places are taken, a client has only its fair part of
-    /// them, so that one which takes thousands goes short and the others do not.
+    /// what its site sent meanwhile.
     pub(crate) fn unread_stream(self: &Arc<Self>, client: IpAddr) -> Option<UnreadTicket> {
-        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = unread.by_client.get(&client).copied().unwrap_or_default();
-        let bound = self.bounds.unread_streams;
-        if bound != 0 && unread.all >= bound {
-            let clients = unread.by_client.len() + usize::from(held == 0);
-            if held >= (bound / clients).max(1) {
-                return None;
-            }
-        }
-        unread.all += 1;
-        unread.by_client.insert(client, held + 1);
-        Some(UnreadTicket { admission: Arc::clone(self), client })
+        lock(&self.unread)
+            .take(client, self.bounds.unread_streams)
+            .then(|| UnreadTicket { admission: Arc::clone(self), client })
     }
 
     /// Tunnels that are open.
@@ -144,7 +171,7 @@ pub(crate) struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.admission.connections.fetch_sub(1, Ordering::Relaxed);
-        give_back(&self.admission.by_client, self.client);
+        leave(&mut lock(&self.admission.by_client), self.client);
     }
 }
 
@@ -158,7 +185,20 @@ pub(crate) struct TunnelTicket {
 impl Drop for TunnelTicket {
     fn drop(&mut self) {
         self.admission.tunnels.fetch_sub(1, Ordering::Relaxed);
-        give_back(&self.admission.tunnels_by_client, self.client);
+        leave(&mut lock(&self.admission.tunnels_by_client), self.client);
+    }
+}
+
+/// The place of a request that waits for a connection to its site.
+#[derive(Debug)]
+pub(crate) struct WaitingTicket {
+    admission: Arc<Admission>,
+    client: IpAddr,
+}
+
+impl Drop for WaitingTicket {
+    fn drop(&mut self) {
+        lock(&self.admission.waiting).leave(self.client);
     }
 }
 
@@ -171,14 +211,12 @@ pub(crate) struct UnreadTicket {
 
 impl Drop for UnreadTicket {
     fn drop(&mut self) {
-        let mut unread = self.admission.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.all -= 1;
-        leave(&mut unread.by_client, self.client);
+        lock(&self.admission.unread).leave(self.client);
     }
 }
 
-fn give_back(places: &Mutex<HashMap<IpAddr, usize>>, client: IpAddr) {
-    leave(&mut places.lock().unwrap_or_else(PoisonError::into_inner), client);
+fn lock<T>(places: &Mutex<T>) -> MutexGuard<'_, T> {
+    places.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn leave(places: &mut HashMap<IpAddr, usize>, client: IpAddr) {
@@ -213,6 +251,24 @@ mod tests {
         assert!(admission.unread_stream(greedy).is_none(), "it still holds more than its part");
         all.truncate(1);
         assert!(admission.unread_stream(greedy).is_some(), "places came back");
+    }
+
+    #[test]
+    fn requests_that_wait_are_counted_like_connections() {
+        let admission = Admission::new(BOUNDS);
+        let (greedy, other) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let mut waiting: Vec<_> =
+            (0..2).map(|_| admission.waiting_stream(greedy).unwrap()).collect();
+        assert!(admission.waiting_stream(greedy).is_none(), "two are a client's");
+        let _other = admission.waiting_stream(other).unwrap();
+        assert!(admission.waiting_stream(other).is_none(), "half of three is its part");
+        let _third = admission.waiting_stream([10, 0, 0, 3].into()).unwrap();
+        waiting.clear();
+        assert!(admission.waiting_stream(greedy).is_some(), "places came back");
+        let unbounded = Bounds { connections_per_client: 0, ..BOUNDS };
+        let admission = Admission::new(unbounded);
+        let waiting: Vec<_> = (0..3).map_while(|_| admission.waiting_stream(greedy)).collect();
+        assert_eq!(waiting.len(), 3);
     }
 
     #[test]

@@ -68,10 +68,12 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 limits! {
-    /// Client connections open at once; then one that rests, of the client that has the most, gives
-    /// way to a further one, or that one is closed.
+    /// Client connections open at once; then one that rests, of the client that has the most,
+    /// gives way to a further one, or that one is closed. So many requests over HTTP/2 may wait for a
+    /// connection to their site besides; then each client has its fair part of that.
     max_connections: usize = 20_000, 1 => 1_000_000;
-    /// Connections of one client address; further ones are closed. 0: no limit of its own.
+    /// Connections of one client address; further ones are closed. As many tunnels, and requests over
+    /// HTTP/2 that wait for a connection to their site; further ones get 503. 0: no limit of its own.
     max_connections_per_client: usize = 2_000, 0 => 1_000_000;
     /// CONNECT tunnels and upgrades open at once; further ones get 503.
     max_tunnels: usize = 15_000, 1 => 1_000_000;

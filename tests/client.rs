@@ -54,7 +54,7 @@ impl Client {
         Self::connect_from(IpAddr::from([127, 0, 0, 1]), proxy)
     }
 
-    /// Connects from one of the addresses of 127.0.0.0/8: how a test comes from another network.
+    /// Connects from one of this machine's addresses, which all of 127.0.0.0/8 are: how a test comes from another network.
     pub(crate) fn connect_from(from: IpAddr, proxy: SocketAddr) -> Self {
         Self::try_connect_from(from, proxy).unwrap()
     }
@@ -63,7 +63,10 @@ impl Client {
     pub(crate) fn try_connect_from(from: IpAddr, proxy: SocketAddr) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let stream = runtime.block_on(async {
-            let socket = tokio::net::TcpSocket::new_v4()?;
+            let socket = match from {
+                IpAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+                IpAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+            };
             socket.bind(SocketAddr::new(from, 0))?;
             socket.connect(proxy).await?.into_std()
         })?;

@@ -1,9 +1,10 @@
-//! What one client, or one site, can take from the others: places to dial with.
+//! What one client, or one site, can take from the others: places to dial with, and places for connections.
 
 use crate::client::{Client, request};
-use crate::daemon::{Daemon, KS2, Plan, STAFF, wait_for};
+use crate::daemon::{Daemon, KS2, Plan, STAFF, free_port, wait_for};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Connections that a worker makes at once to one address for one client, and that wait for that: as in `dials`.
@@ -105,4 +106,72 @@ fn an_address_that_never_answers_takes_few_sockets_and_nothing_from_other_sites_
         assert_eq!((&record["verdict"], &record["status"]), (&"block".into(), &503.into()));
         assert_eq!((&record["host"], &record["end"]), (&"library.test".into(), &"complete".into()));
     }
+}
+
+/// Set where a test runs in a network of its own.
+const OWN_NETWORK: &str = "SCHOOLGATE_TEST_OWN_NETWORK";
+
+/// Makes two networks all of whose addresses are this machine's, and goes on there.
+const TWO_NETWORKS: &str = "ip link set lo up || exit 77
+    for network in 7 8; do ip -6 route add local fd00:$network::/64 dev lo || exit 77; done
+    echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind || exit 77
+    exec \"$@\"";
+
+/// Whether this is a network of the test's own. Where it is not, runs the test in one, if this machine allows that.
+fn is_in_own_network(test: &str) -> bool {
+    if std::env::var_os(OWN_NETWORK).is_some() {
+        return true;
+    }
+    let in_network = |words: &[&str]| {
+        let around = ["-rn", "sh", "-c", TWO_NETWORKS, "sh"];
+        Command::new("unshare").args(around).args(words).env(OWN_NETWORK, "1").output()
+    };
+    if !in_network(&["true"]).is_ok_and(|tried| tried.status.success()) {
+        eprintln!("skipped: this machine allows no network of the test's own");
+        return false;
+    }
+    let program = std::env::current_exe().unwrap();
+    let words = [program.to_str().unwrap(), "--exact", test, "--nocapture"];
+    let ran = in_network(&words).unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    let passed = ran.status.success() && said.contains("test result: ok. 1 passed");
+    assert!(passed, "{said}{}", String::from_utf8_lossy(&ran.stderr));
+    false
+}
+
+#[test]
+fn a_device_with_many_addresses_of_its_network_takes_no_place_from_another_network() {
+    let name = "a_device_with_many_addresses_of_its_network_takes_no_place_from_another_network";
+    if !is_in_own_network(&format!("greedy::{name}")) {
+        return;
+    }
+    let at = |network, host| IpAddr::V6(Ipv6Addr::new(0xfd00, network, 0, 0, 0, 0, 0, host));
+    let listening = SocketAddr::from((Ipv6Addr::LOCALHOST, free_port()));
+    let daemon = Daemon::start_with(&Plan {
+        machine: "[limits]\nmax_connections = 40\n".to_owned(),
+        edits: vec![("[who]\n".into(), "[who]\n\"net:fd00::/16\" = \"staff\"\n".into())],
+        listen: vec![listening],
+        ..Plan::default()
+    });
+    let url = daemon.url("library.test", "/size/1");
+    let serve = |from| {
+        let mut client = Client::try_connect_from(from, listening).unwrap();
+        client.try_ask("GET", &url, &[]).map(|answer| (client, answer.status))
+    };
+    // One connection of each address: by address, nobody holds more than anybody else.
+    let mut many: Vec<Client> = (1..=40).map(|host| serve(at(7, host)).unwrap().0).collect();
+    let others: Vec<Client> = (1..=8)
+        .map(|host| match serve(at(8, host)) {
+            Ok((client, 200)) => client,
+            other => panic!("{host} of another network: {:?}", other.map(|(_, status)| status)),
+        })
+        .collect();
+    let ended = |client: &mut Client| {
+        client.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        matches!(client.read_some(), Ok(bytes) if bytes.is_empty())
+    };
+    let gave_way = many.iter_mut().filter_map(|client| ended(client).then_some(())).count();
+    assert_eq!(gave_way, others.len(), "as many as were needed");
+    // Within a network addresses count as before: nobody in it holds more.
+    assert!(serve(at(7, 100)).is_err(), "of the network that holds the most");
 }

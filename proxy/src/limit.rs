@@ -1,10 +1,14 @@
 //! How much is let in: client connections in all and by address, tunnels, requests on shared connections that wait
 //! for a connection to their site, and answers that wait for clients which do not read them.
 
+use crate::room::client_of;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// More connections than one device has open: browsers allow themselves 32 through a proxy.
+const MOST_OF_A_DEVICE: usize = 64;
 
 /// Bounds of the machine file; 0 means no bound.
 #[derive(Clone, Copy, Debug)]
@@ -22,14 +26,33 @@ pub(crate) struct Bounds {
 /// Which bound is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// All connections. A place must come from the client that holds the most, where that is
-    /// another one: whoever takes thousands is the first to go short.
+    /// All connections. A place must come from another, of whoever holds the most: whoever takes thousands is the
+    /// first to go short.
     Total {
-        /// The client that holds the most, if it holds more than the one that asks would.
-        greediest: Option<IpAddr>,
+        /// From whose connections it is to come; from the second's where the first's are all in use.
+        givers: [Option<Giver>; 2],
     },
     /// The client's connections.
     Client,
+}
+
+/// Of whose connections one that rests gives way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Giver {
+    /// Of one address.
+    Client(IpAddr),
+    /// Of one network: an IPv6 /64, of which a device may take any address, or an IPv4 address.
+    Network(IpAddr),
+}
+
+impl Giver {
+    /// Whether a connection of this address is one of them.
+    pub(crate) fn has(self, client: IpAddr) -> bool {
+        match self {
+            Self::Client(giver) => giver == client,
+            Self::Network(giver) => giver == client_of(client),
+        }
+    }
 }
 
 /// Counts what is let in, for all workers together. Asked once a connection or tunnel, and by a request only where it
@@ -39,10 +62,52 @@ pub(crate) struct Admission {
     bounds: Bounds,
     connections: AtomicUsize,
     tunnels: AtomicUsize,
-    by_client: Mutex<HashMap<IpAddr, usize>>,
+    held: Mutex<Connections>,
     tunnels_by_client: Mutex<HashMap<IpAddr, usize>>,
     waiting: Mutex<Shared>,
     unread: Mutex<Shared>,
+}
+
+/// Connections that are open.
+#[derive(Debug, Default)]
+struct Connections {
+    by_client: HashMap<IpAddr, usize>,
+    by_network: HashMap<IpAddr, usize>,
+}
+
+impl Connections {
+    fn add(&mut self, client: IpAddr) {
+        *self.by_client.entry(client).or_insert(0) += 1;
+        *self.by_network.entry(client_of(client)).or_insert(0) += 1;
+    }
+
+    fn remove(&mut self, client: IpAddr) {
+        leave(&mut self.by_client, client);
+        leave(&mut self.by_network, client_of(client));
+    }
+
+    /// From whom a place for this client is to come: whoever holds the most, if that is more than the client would.
+    ///
+    /// An address that holds more than any device needs comes first. Then a network, if the client is not of it: one
+    /// device may have thousands of its addresses, each with a connection. A network of many people may hold the most
+    /// too; all that it loses is a connection that rests, and its own people take nothing from it as a network.
+    fn givers(&self, client: IpAddr) -> [Option<Giver>; 2] {
+        let greediest = greedier(&self.by_client, client);
+        let network = greedier(&self.by_network, client_of(client));
+        let network = network.map(|(network, _)| Giver::Network(network));
+        let one = greediest.map(|(client, _)| Giver::Client(client));
+        match greediest {
+            Some((_, most)) if most > MOST_OF_A_DEVICE => [one, network],
+            _ => [network, one],
+        }
+    }
+}
+
+/// Whoever holds the most, and how much, if that is more than this one would with one more.
+fn greedier(places: &HashMap<IpAddr, usize>, than: IpAddr) -> Option<(IpAddr, usize)> {
+    let would = places.get(&than).copied().unwrap_or_default() + 1;
+    let (who, most) = places.iter().max_by_key(|(_, held)| **held)?;
+    (*most > would).then_some((*who, *most))
 }
 
 /// Places that clients share.
@@ -85,7 +150,7 @@ impl Admission {
             bounds,
             connections: AtomicUsize::new(0),
             tunnels: AtomicUsize::new(0),
-            by_client: Mutex::default(),
+            held: Mutex::default(),
             tunnels_by_client: Mutex::default(),
             waiting: Mutex::default(),
             unread: Mutex::default(),
@@ -94,25 +159,22 @@ impl Admission {
 
     /// Lets a connection in; the place is free again when the ticket is dropped.
     pub(crate) fn connection(self: &Arc<Self>, client: IpAddr) -> Result<Ticket, Full> {
-        let mut by_client = lock(&self.by_client);
-        let held = by_client.get(&client).copied().unwrap_or_default();
+        let mut held = lock(&self.held);
         let bound = self.bounds.connections_per_client;
-        if bound != 0 && held >= bound {
+        if bound != 0 && held.by_client.get(&client).is_some_and(|held| *held >= bound) {
             return Err(Full::Client);
         }
         if !take(&self.connections, self.bounds.connections) {
-            let greediest = by_client.iter().max_by_key(|(_, held)| **held);
-            let greediest = greediest.filter(|(_, most)| **most > held + 1).map(|(who, _)| *who);
-            return Err(Full::Total { greediest });
+            return Err(Full::Total { givers: held.givers(client) });
         }
-        by_client.insert(client, held + 1);
+        held.add(client);
         Ok(Ticket { admission: Arc::clone(self), client })
     }
 
     /// Lets a connection in whose place another one is about to leave.
     pub(crate) fn in_place_of_another(self: &Arc<Self>, client: IpAddr) -> Ticket {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        *lock(&self.by_client).entry(client).or_insert(0) += 1;
+        lock(&self.held).add(client);
         Ticket { admission: Arc::clone(self), client }
     }
 
@@ -171,7 +233,7 @@ pub(crate) struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.admission.connections.fetch_sub(1, Ordering::Relaxed);
-        leave(&mut lock(&self.admission.by_client), self.client);
+        lock(&self.admission.held).remove(self.client);
     }
 }
 
@@ -271,6 +333,39 @@ mod tests {
         assert_eq!(waiting.len(), 3);
     }
 
+    /// A device may come under any address of its network, and so may a school's twelve hundred.
+    #[test]
+    fn a_network_gives_way_to_others_and_an_address_with_more_than_a_device_needs_before_it() {
+        let bounds = Bounds { connections: 200, connections_per_client: 0, ..BOUNDS };
+        let admission = Admission::new(bounds);
+        let v6 = |network: u16, host: u16| IpAddr::from([0xfd00, 0, 0, network, 0, 0, 0, host]);
+        let givers = |client| match admission.connection(client) {
+            Err(Full::Total { givers }) => givers,
+            other => panic!("{other:?}"),
+        };
+        let mut held: Vec<_> =
+            (0..180).map(|host| admission.connection(v6(7, host)).unwrap()).collect();
+        held.extend((0..20).map(|host| admission.connection(v6(8, host)).unwrap()));
+        let network = Some(Giver::Network(v6(7, 0)));
+        assert_eq!(givers(v6(8, 30)), [network, None], "by address nobody holds more");
+        assert_eq!(givers([10, 0, 0, 1].into()), [network, None]);
+        assert_eq!(givers(v6(7, 300)), [None, None], "of the network itself");
+        held.truncate(130);
+        let one: IpAddr = [10, 0, 0, 1].into();
+        held.extend((0..64).map(|_| admission.connection(one).unwrap()));
+        held.extend((0..6).map(|host| admission.connection(v6(8, host)).unwrap()));
+        assert_eq!(givers(v6(8, 30)), [network, Some(Giver::Client(one))]);
+        assert_eq!(givers(v6(7, 300)), [None, Some(Giver::Client(one))], "as large as a device's");
+        held.remove(0);
+        held.push(admission.connection(one).unwrap());
+        assert_eq!(givers(v6(8, 30)), [Some(Giver::Client(one)), network]);
+        assert!(Giver::Network(v6(7, 0)).has(v6(7, 9)) && !Giver::Network(v6(7, 0)).has(v6(8, 9)));
+        assert!(Giver::Client(one).has(one) && !Giver::Client(v6(7, 0)).has(v6(7, 9)));
+        drop(held);
+        let left = lock(&admission.held);
+        assert!(left.by_client.is_empty() && left.by_network.is_empty());
+    }
+
     #[test]
     fn one_client_cannot_take_every_place_and_places_come_back() {
         let admission = Admission::new(BOUNDS);
@@ -279,8 +374,9 @@ mod tests {
         let _second = admission.connection(one).unwrap();
         assert_eq!(admission.connection(one).unwrap_err(), Full::Client);
         let _other = admission.connection(two).unwrap();
-        let nobody_is_greedier = Full::Total { greediest: None };
-        assert_eq!(admission.connection(three).unwrap_err(), Full::Total { greediest: Some(one) });
+        let nobody_is_greedier = Full::Total { givers: [None, None] };
+        let from_one = [Some(Giver::Network(one)), Some(Giver::Client(one))];
+        assert_eq!(admission.connection(three).unwrap_err(), Full::Total { givers: from_one });
         assert_eq!(admission.connection(two).unwrap_err(), nobody_is_greedier);
         drop(admission.in_place_of_another(three));
         drop(first);

@@ -71,11 +71,13 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
         let address = crate::address::unmapped(peer.ip());
         let ticket = match worker.admission.connection(address) {
             Ok(ticket) => Some(ticket),
-            Err(Full::Total { greediest }) => {
+            Err(Full::Total { givers }) => {
                 worker.meters.refused_total.inc();
                 // One that rests makes room; the kernel spreads each client's over the workers.
-                greediest
-                    .is_some_and(|greediest| worker.registry.give_up_resting(greediest))
+                givers
+                    .into_iter()
+                    .flatten()
+                    .any(|giver| worker.registry.give_up_resting(giver))
                     .then(|| worker.admission.in_place_of_another(address))
             }
             Err(Full::Client) => {

@@ -4,6 +4,7 @@
 //! moves on, [`Registry::sweep`] finds the open exchanges that are no longer allowed and stops
 //! them. The same sweep enforces the waits of the machine file, so that a request costs no timer.
 
+use crate::limit::Giver;
 use crate::searches::{Searched, Sight};
 use ledger::journal::Pending;
 use ledger::record::{Depth, End};
@@ -436,10 +437,10 @@ impl Registry {
         }
     }
 
-    /// Ends the connection of a client that has rested longest; `false` if none of its rests here.
-    pub(crate) fn give_up_resting(&self, client: IpAddr) -> bool {
+    /// Ends the connection that has rested longest of these; `false` if none of them rests here.
+    pub(crate) fn give_up_resting(&self, giver: Giver) -> bool {
         let seats = held(&self.seats);
-        let resting = seats.iter().filter(|seat| seat.rests_for(client));
+        let resting = seats.iter().filter(|seat| seat.rests_for(giver));
         let Some(seat) = resting.min_by_key(|seat| seat.since_ms()) else { return false };
         seat.alarm.stop();
         true

@@ -68,7 +68,7 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 limits! {
-    /// Client connections open at once; then one that rests, of the client that has the most,
+    /// Client connections open at once; then one that rests, of the client or network that has the most,
     /// gives way to a further one, or that one is closed. So many requests over HTTP/2 may wait for a
     /// connection to their site besides; then each client has its fair part of that.
     max_connections: usize = 20_000, 1 => 1_000_000;

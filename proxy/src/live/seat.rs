@@ -1,6 +1,7 @@
 //! Client connections of one worker: what each is doing, since when, and what it may wait for.
 
 use super::{Alarm, Registry, after};
+use crate::limit::Giver;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -122,9 +123,9 @@ impl Seat {
         self.since_ms.get()
     }
 
-    /// Whether it is this client's and may end without an exchange's ending.
-    pub(super) fn rests_for(&self, client: IpAddr) -> bool {
-        self.client == client && self.phase.get() != Phase::Exchanging && !self.alarm.is_stopped()
+    /// Whether it is one of these and may end without an exchange's ending.
+    pub(super) fn rests_for(&self, giver: Giver) -> bool {
+        self.phase.get() != Phase::Exchanging && giver.has(self.client) && !self.alarm.is_stopped()
     }
 
     /// Ends at once where it is idle, else after its exchange.

@@ -220,7 +220,8 @@ async fn carry_out(
         && let Some(mut store) = crate::alerts::store(school).await?
     {
         let places = crate::alerts::personal_of(&mut store, name, erasure.at).await?;
-        let erased = store.erase_private(&places).await.map_err(Failure::fault)?;
+        let erased = store.erase_private(now(), (&by, &id.to_string()), &places).await;
+        let erased = erased.map_err(Failure::fault)?;
         if erased > 0 {
             note!("{erased} names and notes of alerts are erased too");
         }

@@ -188,7 +188,8 @@ async fn erase(with: &Alerting, store: &mut AlertStore, days: i64) -> Result<(),
     if !Holds::of(&entries).in_force.is_empty() {
         return Ok(());
     }
-    let erased = store.erase_private(&over).await.map_err(told)?;
+    let why = format!("kept {days} days by the policy");
+    let erased = store.erase_private(now(), (ACTOR_DAEMON, &why), &over).await.map_err(told)?;
     if erased > 0 {
         tracing::info!(erased, "names and notes of alerts whose time is up are erased");
     }

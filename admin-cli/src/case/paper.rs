@@ -203,6 +203,7 @@ fn what(entry: &AlertEntry, note: Option<Private>) -> Option<String> {
             Some(Private::Note(note)) => format!("reviewed it, {}: {note}", outcome.as_str()),
             _ => format!("reviewed it, {}", outcome.as_str()),
         },
+        AlertEvent::Erased { why, .. } => format!("erased the name, or notes: {why}"),
         // The review says so.
         AlertEvent::Closed { .. } => return None,
     })

@@ -76,6 +76,8 @@ pub enum AlertEvent {
     },
     /// It is done with.
     Closed { alert: AlertId },
+    /// What was personal of the entries at these places was erased: its time was up, or somebody had it erased.
+    Erased { alert: AlertId, places: Vec<u64>, why: String },
 }
 
 impl AlertEvent {
@@ -91,7 +93,8 @@ impl AlertEvent {
             | Self::Seen { alert, .. }
             | Self::Assigned { alert, .. }
             | Self::Reviewed { alert, .. }
-            | Self::Closed { alert } => *alert,
+            | Self::Closed { alert }
+            | Self::Erased { alert, .. } => *alert,
         }
     }
 

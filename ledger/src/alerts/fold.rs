@@ -262,7 +262,8 @@ impl Alerts {
         let severe_place = alert.severe_place;
         let look = |read| Look { place: entry.sequence, clock: entry.clock, read };
         match &entry.event {
-            AlertEvent::Raised { .. } => {}
+            // How the alert stands is the same without a name.
+            AlertEvent::Raised { .. } | AlertEvent::Erased { .. } => {}
             AlertEvent::Worsened { severity, signs, .. }
             | AlertEvent::Reopened { severity, signs, .. } => {
                 (alert.severity, alert.signs) = (*severity, *signs);

@@ -2,25 +2,30 @@
 
 use super::event::{AlertEntry, AlertEvent, Private};
 use super::fold::Alerts;
-use crate::changes::{BUSY_TIMEOUT_MS, canonical, extended_code, leaf_hash};
+use crate::changes::{ACTOR_DAEMON, BUSY_TIMEOUT_MS, canonical, extended_code, leaf_hash};
 use crate::evidence::hex;
 use crate::folder::make_folder;
 use jiff::civil::Date;
+use rules::alert::AlertId;
 use rules::code::RequestId;
 use rules::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Version of the file, kept in SQLite's `user_version`. Version 2 has the tables of version 1, and entries that a
-/// program which knows version 1 alone would take for damage: it refuses the file instead.
-const SCHEMA_VERSION: i64 = 2;
+/// Version of the file, kept in SQLite's `user_version`. Versions 2 and 3 have the tables of version 1, and entries that
+/// a program which knows an earlier one alone would take for damage: it refuses the file instead. From version 3 on an
+/// entry says what was erased.
+const SCHEMA_VERSION: i64 = 3;
+
+/// What is said of what was missing already when a file of before version 3 was taken up.
+const GONE_BEFORE: &str = "gone before erasures were written down";
 
 /// Bytes of a salt: nobody finds a name by trying them all.
 const SALT_BYTES: usize = 16;
@@ -159,7 +164,7 @@ impl AlertStore {
                 std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
             drop(made.map_err(failed)?);
         }
-        let connection = connect(&path).await?;
+        let (connection, version) = connect(&path).await?;
         let mut store = Self {
             path,
             connection,
@@ -168,6 +173,9 @@ impl AlertStore {
             last_at: UnixMillis(i64::MIN),
             last_leaf: String::new(),
         };
+        if version < SCHEMA_VERSION {
+            store.take_up().await?;
+        }
         store.catch_up().await?;
         Ok(store)
     }
@@ -209,11 +217,39 @@ impl AlertStore {
     /// of some fixes all of these.
     ///
     /// # Errors
-    /// [`AlertError::Damaged`] where anything is not as it was written.
+    /// [`AlertError::Damaged`] where anything is not as it was written, or what is personal is gone and no entry says
+    /// that it was erased.
     pub async fn verify(&mut self) -> Result<Vec<String>, AlertError> {
-        let (entries, _) = read(&mut self.connection, &self.path, 0, String::new()).await?;
+        let failed = |error| store_error(&self.path, error);
+        // Of one moment: what is erased meanwhile is not missing.
+        let mut transaction = self.connection.begin().await.map_err(failed)?;
+        let (entries, _) = read(&mut transaction, &self.path, 0, String::new()).await?;
+        let here = private_places(&mut transaction, &self.path).await?;
+        transaction.rollback().await.map_err(failed)?;
+        let erased = erasures(&entries);
+        let wrong = |place: u64, why: &str| damaged(&self.path, format!("entry {place}: {why}"));
+        let belongs = |place: &u64| {
+            let entry = usize::try_from(*place).ok().and_then(|place| entries.get(place));
+            entry.is_some_and(|entry| entry.event.private().is_some())
+        };
+        if let Some(place) = here.iter().find(|place| !belongs(place)) {
+            return Err(wrong(*place, "it has nothing personal, and there is some"));
+        }
         for entry in entries.iter().filter(|entry| entry.event.private().is_some()) {
-            self.private(entry.sequence).await?;
+            let place = entry.sequence;
+            match (here.contains(&place), erased.contains(&place)) {
+                (true, true) => {
+                    return Err(wrong(place, "what is personal was erased, and is there"));
+                }
+                (false, false) => {
+                    let why = "what is personal is gone, and no entry says that it was erased";
+                    return Err(wrong(place, why));
+                }
+                _ => {}
+            }
+        }
+        for place in here {
+            self.private(place).await?;
         }
         let rows = sqlx::query("SELECT lower(hex(leaf)) FROM event ORDER BY sequence")
             .fetch_all(&mut self.connection)
@@ -221,6 +257,14 @@ impl AlertStore {
             .map_err(|error| store_error(&self.path, error))?;
         let column = |error: sqlx::Error| damaged(&self.path, error.to_string());
         rows.iter().map(|row| row.try_get(0).map_err(column)).collect()
+    }
+
+    /// The places of entries of which something personal is there.
+    ///
+    /// # Errors
+    /// [`AlertError`].
+    pub async fn personal(&mut self) -> Result<BTreeSet<u64>, AlertError> {
+        private_places(&mut self.connection, &self.path).await
     }
 
     /// How far each day of the access log was read.
@@ -289,35 +333,9 @@ impl AlertStore {
         if events.is_empty() && positions.is_empty() {
             return Ok(Vec::new());
         }
-        let (clock, at) = ((at < *last_at).then_some(at), at.max(*last_at));
-        let (mut entries, mut leaf) = (Vec::with_capacity(events.len()), last_leaf.clone());
-        for NewEvent { actor, mut event, private } in events {
-            let sequence = *next_sequence + entries.len() as u64;
-            if let Some((private, hash)) = private.zip(event.private_mut()) {
-                let text = serde_json::to_string(&private).unwrap_or_default();
-                let salt: [u8; SALT_BYTES] = crate::accounts::random();
-                *hash = commitment(&salt, &text);
-                sqlx::query("INSERT INTO private (sequence, salt, body) VALUES (?, ?, ?)")
-                    .bind(sequence as i64)
-                    .bind(&salt[..])
-                    .bind(text)
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(failed)?;
-            }
-            let body = Body { sequence, at, clock, actor, previous: leaf.clone(), event };
-            let text = canonical(&serde_json::to_value(&body).unwrap_or_default());
-            let hash = leaf_hash(text.as_bytes());
-            leaf = hex(&hash);
-            sqlx::query("INSERT INTO event (sequence, body, leaf) VALUES (?, ?, ?)")
-                .bind(sequence as i64)
-                .bind(text)
-                .bind(&hash[..])
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed)?;
-            entries.push(body.into_entry());
-        }
+        let mut leaf = last_leaf.clone();
+        let behind = (*next_sequence, *last_at);
+        let entries = insert(&mut transaction, path, events, behind, at, &mut leaf).await?;
         for (day, position) in positions {
             sqlx::query(
                 "INSERT INTO position (day, sequence, record) VALUES (?, ?, ?)
@@ -336,33 +354,86 @@ impl AlertStore {
         Ok(entries)
     }
 
-    /// Erases what is personal of these entries, and gives how many had anything. What was there does
-    /// not stay in the file.
+    /// Erases what is personal of these entries, and gives how many had anything. In the same transaction an entry
+    /// for each alert says what is gone, who erased it and why. What was there does not stay in the file.
     ///
     /// # Errors
     /// [`AlertError`].
-    pub async fn erase_private(&mut self, sequences: &[u64]) -> Result<u64, AlertError> {
-        let failed = |error| store_error(&self.path, error);
-        let mut erased = 0;
-        let mut transaction =
-            self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    pub async fn erase_private(
+        &mut self,
+        at: UnixMillis,
+        (actor, why): (&str, &str),
+        sequences: &[u64],
+    ) -> Result<u64, AlertError> {
+        let Self { path, connection, folded, next_sequence, last_at, last_leaf } = self;
+        let failed = |error| store_error(path, error);
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let (missed, leaf) =
+            read(&mut transaction, path, *next_sequence, last_leaf.clone()).await?;
+        take(folded, next_sequence, last_at, &missed);
+        *last_leaf = leaf;
+        let mut gone: Vec<(AlertId, u64)> = Vec::new();
         for sequence in sequences {
-            let done = sqlx::query("DELETE FROM private WHERE sequence = ?")
+            let alert = sqlx::query(
+                "SELECT json_extract(e.body, '$.event.alert') FROM private p
+                 JOIN event e ON e.sequence = p.sequence WHERE p.sequence = ?",
+            )
+            .bind(*sequence as i64)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+            let Some(alert) = alert else { continue };
+            let alert: u32 = alert.try_get(0).map_err(failed)?;
+            sqlx::query("DELETE FROM private WHERE sequence = ?")
                 .bind(*sequence as i64)
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
-            erased += done.rows_affected();
+            gone.push((AlertId(alert), *sequence));
         }
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let mut leaf = last_leaf.clone();
+        let (events, behind) = (erased_events(&gone, actor, why), (*next_sequence, *last_at));
+        let entries = insert(&mut transaction, path, events, behind, at, &mut leaf).await?;
         transaction.commit().await.map_err(failed)?;
-        if erased > 0 {
-            // The write-ahead log still holds the page as it was.
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                .execute(&mut self.connection)
-                .await
-                .map_err(failed)?;
+        take(folded, next_sequence, last_at, &entries);
+        *last_leaf = leaf;
+        // The write-ahead log still holds the page as it was.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut self.connection)
+            .await
+            .map_err(|error| store_error(&self.path, error))?;
+        Ok(gone.len() as u64)
+    }
+
+    /// Takes up a file of before version 3, which did not say what was erased: what is missing by now is said to be,
+    /// so that from here on nothing goes missing unseen.
+    async fn take_up(&mut self) -> Result<(), AlertError> {
+        let Self { path, connection, .. } = self;
+        let failed = |error| store_error(path, error);
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        // Another process may have been first.
+        if user_version(&mut transaction).await.map_err(failed)? < SCHEMA_VERSION {
+            let (entries, mut leaf) = read(&mut transaction, path, 0, String::new()).await?;
+            let here = private_places(&mut transaction, path).await?;
+            let is_gone = |entry: &&AlertEntry| {
+                entry.event.private().is_some() && !here.contains(&entry.sequence)
+            };
+            let gone: Vec<(AlertId, u64)> = entries
+                .iter()
+                .filter(is_gone)
+                .map(|entry| (entry.event.alert(), entry.sequence))
+                .collect();
+            // By no clock: when it was erased nobody knows.
+            let at = entries.last().map_or(UnixMillis(0), |entry| entry.at);
+            let events = erased_events(&gone, ACTOR_DAEMON, GONE_BEFORE);
+            let behind = (entries.len() as u64, at);
+            insert(&mut transaction, path, events, behind, at, &mut leaf).await?;
+            set_version(&mut transaction).await.map_err(failed)?;
         }
-        Ok(erased)
+        transaction.commit().await.map_err(failed)
     }
 
     async fn catch_up(&mut self) -> Result<(), AlertError> {
@@ -414,7 +485,93 @@ async fn read(
     Ok((entries, previous))
 }
 
-async fn connect(path: &Path) -> Result<SqliteConnection, AlertError> {
+/// Adds entries behind those that there are: how many, and the time of the last. `leaf` is the leaf hash of the last,
+/// before and after.
+async fn insert(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    events: Vec<NewEvent>,
+    (next, last_at): (u64, UnixMillis),
+    at: UnixMillis,
+    leaf: &mut String,
+) -> Result<Vec<AlertEntry>, AlertError> {
+    let failed = |error| store_error(path, error);
+    let (clock, at) = ((at < last_at).then_some(at), at.max(last_at));
+    let mut entries = Vec::with_capacity(events.len());
+    for (NewEvent { actor, mut event, private }, sequence) in events.into_iter().zip(next..) {
+        if let Some((private, hash)) = private.zip(event.private_mut()) {
+            let text = serde_json::to_string(&private).unwrap_or_default();
+            let salt: [u8; SALT_BYTES] = crate::accounts::random();
+            *hash = commitment(&salt, &text);
+            sqlx::query("INSERT INTO private (sequence, salt, body) VALUES (?, ?, ?)")
+                .bind(sequence as i64)
+                .bind(&salt[..])
+                .bind(text)
+                .execute(&mut *connection)
+                .await
+                .map_err(failed)?;
+        }
+        let body = Body { sequence, at, clock, actor, previous: leaf.clone(), event };
+        let text = canonical(&serde_json::to_value(&body).unwrap_or_default());
+        let hash = leaf_hash(text.as_bytes());
+        *leaf = hex(&hash);
+        sqlx::query("INSERT INTO event (sequence, body, leaf) VALUES (?, ?, ?)")
+            .bind(sequence as i64)
+            .bind(text)
+            .bind(&hash[..])
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+        entries.push(body.into_entry());
+    }
+    Ok(entries)
+}
+
+/// That what is personal of these entries is gone: an event for each alert.
+fn erased_events(gone: &[(AlertId, u64)], actor: &str, why: &str) -> Vec<NewEvent> {
+    let mut by_alert: BTreeMap<AlertId, Vec<u64>> = BTreeMap::new();
+    for (alert, place) in gone {
+        by_alert.entry(*alert).or_default().push(*place);
+    }
+    let event = |(alert, places)| {
+        NewEvent::new(actor, AlertEvent::Erased { alert, places, why: why.to_owned() })
+    };
+    by_alert.into_iter().map(event).collect()
+}
+
+/// The places of which entries say that what is personal was erased. An entry speaks of those before it alone.
+fn erasures(entries: &[AlertEntry]) -> BTreeSet<u64> {
+    let mut places = BTreeSet::new();
+    for entry in entries {
+        if let AlertEvent::Erased { places: gone, .. } = &entry.event {
+            places.extend(gone.iter().filter(|place| **place < entry.sequence));
+        }
+    }
+    places
+}
+
+/// The places of entries of which something personal is there.
+async fn private_places(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<BTreeSet<u64>, AlertError> {
+    let failed = |error| store_error(path, error);
+    let rows = sqlx::query("SELECT sequence FROM private").fetch_all(connection).await;
+    let place = |row: &SqliteRow| Ok(row.try_get::<i64, _>(0).map_err(failed)? as u64);
+    rows.map_err(failed)?.iter().map(place).collect()
+}
+
+async fn user_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query("PRAGMA user_version").fetch_one(connection).await?.try_get(0)
+}
+
+async fn set_version(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let statement = AssertSqlSafe(format!("PRAGMA user_version = {SCHEMA_VERSION}"));
+    sqlx::query(statement).execute(connection).await.map(drop)
+}
+
+/// Opens the file, and gives the version that it has.
+async fn connect(path: &Path) -> Result<(SqliteConnection, i64), AlertError> {
     let failed = |error| store_error(path, error);
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
@@ -429,24 +586,17 @@ async fn connect(path: &Path) -> Result<SqliteConnection, AlertError> {
         .await
         .map_err(failed)?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let row =
-        sqlx::query("PRAGMA user_version").fetch_one(&mut *transaction).await.map_err(failed)?;
-    let version: i64 = row.get(0);
+    let version = user_version(&mut transaction).await.map_err(failed)?;
     if !(0..=SCHEMA_VERSION).contains(&version) {
         return Err(AlertError::Newer { path: show(path) });
     }
     if version == 0 {
         let schema = include_str!("schema.sql");
         sqlx::raw_sql(schema).execute(&mut *transaction).await.map_err(failed)?;
-    }
-    if version < SCHEMA_VERSION {
-        sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {SCHEMA_VERSION}")))
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        set_version(&mut transaction).await.map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)?;
-    Ok(connection)
+    Ok((connection, if version == 0 { SCHEMA_VERSION } else { version }))
 }
 
 fn commitment(salt: &[u8], text: &str) -> String {

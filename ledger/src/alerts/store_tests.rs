@@ -168,9 +168,12 @@ async fn the_last_try_to_tell_somebody_stands_for_all() {
 async fn what_is_personal_can_be_erased_and_is_gone_from_the_file() {
     let state = tempfile::tempdir().unwrap();
     let mut store = with_one(state.path()).await;
-    let head = store.head().await.unwrap();
-    assert_eq!(store.erase_private(&[0, 7]).await.unwrap(), 1);
+    let (by, at) = (("q.whitmore", "E-0001"), UnixMillis(20));
+    assert_eq!(store.erase_private(at, by, &[0, 7]).await.unwrap(), 1);
     assert_eq!(store.private(0).await.unwrap(), None);
+    let head = store.head().await.unwrap();
+    assert_eq!(store.erase_private(at, by, &[0, 7]).await.unwrap(), 0);
+    assert_eq!(store.head().await.unwrap(), head, "what is gone already is not said again");
     drop(store);
     for file in std::fs::read_dir(state.path()).unwrap() {
         // SQLite may still be taking its own temporary files away.
@@ -180,6 +183,11 @@ async fn what_is_personal_can_be_erased_and_is_gone_from_the_file() {
     let mut again = AlertStore::open(state.path()).await.unwrap();
     assert_eq!(again.head().await.unwrap(), head, "and everything else is as it was");
     assert_eq!(again.alerts().await.unwrap().len(), 1);
+    let entries = again.entries().await.unwrap();
+    assert_eq!((entries.len(), entries[1].actor.as_str()), (2, "q.whitmore"));
+    let why = "E-0001".to_owned();
+    let erased = AlertEvent::Erased { alert: AlertId(1), places: vec![0], why };
+    assert_eq!(entries[1].event, erased);
 }
 
 #[tokio::test]
@@ -256,7 +264,7 @@ async fn what_the_change_log_says_of_alerts_is_compared_with_them() {
     log.append(UnixMillis(20), "schoolgate", Event::AlertsCovered { size, head }).await.unwrap();
     append(&mut store, 30, vec![raised(2, "violence")]).await;
     assert_eq!(problems(state).await, [""; 0], "it may have grown since");
-    store.erase_private(&[0]).await.unwrap();
+    store.erase_private(UnixMillis(40), ("schoolgate", "x"), &[0]).await.unwrap();
     assert_eq!(problems(state).await, [""; 0], "names may be erased");
     drop(store);
     // Made anew, by the program itself: only the change log can tell.

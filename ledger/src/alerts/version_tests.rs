@@ -70,7 +70,7 @@ async fn a_file_of_version_1_is_taken_up_with_all_that_it_has_and_earlier_builds
     let state = tempfile::tempdir().unwrap();
     let last = of_version_1(state.path()).await;
     let mut store = AlertStore::open(state.path()).await.unwrap();
-    assert_eq!(version(&mut store).await, 2, "a build that knows 1 alone says that it is newer");
+    assert_eq!(version(&mut store).await, 3, "a build that knows 1 alone says that it is newer");
     assert_eq!(store.head().await.unwrap(), (6, last), "each entry is as it was");
     store.verify().await.unwrap();
     let about = store.private(0).await.unwrap();
@@ -85,7 +85,26 @@ async fn a_file_of_version_1_is_taken_up_with_all_that_it_has_and_earlier_builds
     let head = store.head().await.unwrap();
     drop(store);
     let mut store = AlertStore::open(state.path()).await.unwrap();
-    assert_eq!((version(&mut store).await, store.head().await.unwrap()), (2, head));
+    assert_eq!((version(&mut store).await, store.head().await.unwrap()), (3, head));
+}
+
+#[tokio::test]
+async fn what_was_erased_before_erasures_were_written_down_is_said_once_as_the_file_is_taken_up() {
+    let state = tempfile::tempdir().unwrap();
+    of_version_1(state.path()).await;
+    let path = AlertStore::path_in(state.path());
+    let mut file = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    let gone = "DELETE FROM private; PRAGMA user_version = 2";
+    sqlx::raw_sql(gone).execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    for _ in 0..2 {
+        let mut store = AlertStore::open(state.path()).await.unwrap();
+        let entries = store.entries().await.unwrap();
+        let why = GONE_BEFORE.to_owned();
+        let erased = AlertEvent::Erased { alert: AlertId(1), places: vec![0], why };
+        assert_eq!((entries.len(), &entries[6].event), (7, &erased));
+        store.verify().await.unwrap();
+    }
 }
 
 fn again() -> AlertEvent {
@@ -96,7 +115,7 @@ fn again() -> AlertEvent {
 async fn a_file_of_a_later_version_is_refused_and_not_called_damaged() {
     let state = tempfile::tempdir().unwrap();
     let mut store = with_one(state.path()).await;
-    sqlx::raw_sql("PRAGMA user_version = 3").execute(&mut store.connection).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 4").execute(&mut store.connection).await.unwrap();
     drop(store);
     let refused = AlertStore::open(state.path()).await.unwrap_err();
     assert!(refused.to_string().ends_with("written by a newer schoolgate; use that version"));

@@ -5,7 +5,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Column, Sheet, visible};
 use crate::school::{Acting, School, from_append_error, now};
 use crate::who::person;
-use ledger::retention::{Order, Outcome, RetentionError};
+use ledger::retention::{AlertsOutcome, Order, Outcome, RetentionError};
 use rules::access::Role;
 use rules::policy::Policy;
 
@@ -41,7 +41,11 @@ async fn erase(school: &School, change: &ChangeArgs, over_gaps: bool) -> Result<
     let outcome =
         ledger::retention::run(&school.config.state, &log, order).await.map_err(from_error)?;
     tell(&outcome, change.dry_run)?;
-    if outcome.erased.len() + outcome.parts.len() + outcome.finished.len() == 0 {
+    let alerts = ledger::retention::erase_alerts(&school.config.state, &log, order).await;
+    let alerts = alerts.map_err(from_error)?;
+    tell_alerts(&alerts, change.dry_run)?;
+    let days = outcome.erased.len() + outcome.parts.len() + outcome.finished.len();
+    if days + alerts.erased.len() == 0 {
         note!("nothing {} erased", if change.dry_run { "would be" } else { "was" });
     }
     Ok(Exit::Ok)
@@ -76,6 +80,18 @@ pub(crate) fn tell(outcome: &Outcome, dry_run: bool) -> Result<(), Failure> {
     }
     for (day, why) in &outcome.kept {
         say!("{day}  kept: {}", visible(&why.to_string()));
+    }
+    Ok(())
+}
+
+/// The same of names and notes of alerts.
+fn tell_alerts(outcome: &AlertsOutcome, dry_run: bool) -> Result<(), Failure> {
+    let would = if dry_run { "would be " } else { "" };
+    for alert in &outcome.erased {
+        say!("{alert}  name and notes {would}erased");
+    }
+    for (alert, why) in &outcome.kept {
+        say!("{alert}  name and notes kept: {}", visible(&why.to_string()));
     }
     Ok(())
 }

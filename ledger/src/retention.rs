@@ -13,17 +13,23 @@
 //! - a legal hold touches any of its rows;
 //! - no signed checkpoint covers all of it yet, or the tree's own note does not count on it yet;
 //! - its batches are not those that were signed, since a damaged day is evidence of something;
-//! - the clock is not to be believed: by it the newest day would be over too.
+//! - the clock is not to be believed: by it the newest day would be over too, or a long time without any record
+//!   lies behind it.
+//!
+//! Names and notes of closed alerts go by the same clock and the same doubts (`retention::alerts`).
 
+mod alerts;
 mod day;
 mod entries;
 mod part;
 mod rewrite;
 
+pub use alerts::{AlertsOutcome, erase_alerts};
 pub use entries::erasures;
 pub(crate) use entries::{PartErasure, erased_batches, part_erasures};
 pub use part::erase_person;
 
+use crate::alerts::AlertError;
 use crate::changes::{AppendError, AppendWithError, ChangeLog};
 use crate::evidence::access::{TREE as ACCESS_TREE, noted_durable};
 use crate::evidence::key::public_key;
@@ -137,6 +143,9 @@ pub enum RetentionError {
         "by the clock of this machine even the newest day, {0}, is over: nothing was erased; check the clock"
     )]
     Clock(Date),
+    /// The alerts.
+    #[error(transparent)]
+    Alerts(#[from] AlertError),
     /// Others wrote to the change log each time.
     #[error("the change log was busy; the next run goes on")]
     Busy,

@@ -23,10 +23,11 @@ use ledger::alerts::{
 };
 use ledger::changes::{ACTOR_DAEMON, ChangeLog};
 use ledger::episodes::Thresholds;
+use ledger::retention::{self, Why};
 use message::Facts;
 use prometheus::IntGauge;
 use rules::alert::Severity;
-use rules::hold::Holds;
+use rules::policy::Policy;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -45,9 +46,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Most mails and posts on their way at a time.
 const MOST_AT_ONCE: usize = 8;
-
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
 
 /// What the thread works with.
 #[derive(Clone)]
@@ -162,36 +160,37 @@ async fn look(
     let raised = watch.look(store, thresholds, now()).await.map_err(|error| error.to_string())?;
     let today = snapshot.policy.clock().day(now());
     if *erased_on != Some(today) {
-        erase(with, store, i64::from(snapshot.policy.keep().alerts_days)).await?;
+        erase(with, &snapshot.policy).await?;
         *erased_on = Some(today);
     }
     Ok(raised)
 }
 
-/// Erases whom closed alerts were about, and what was noted, once their time is up. While any record is
-/// on hold nothing is: whom a hold is about is not compared here.
-async fn erase(with: &Alerting, store: &mut AlertStore, days: i64) -> Result<(), String> {
-    let told = |error: AlertError| error.to_string();
-    let before = now().0.saturating_sub(days.saturating_mul(DAY_MS));
-    let is_over = |alert: &&Alert| !alert.is_open() && alert.raised_at.0 < before;
-    let places = |alert: &Alert| -> Vec<u64> {
-        let notes = alert.reviews.iter().map(|review| review.sequence);
-        std::iter::once(alert.sequence).chain(notes).collect()
+/// Erases whom closed alerts were about, and what was noted, once their time is up.
+async fn erase(with: &Alerting, policy: &Policy) -> Result<(), String> {
+    let state = &with.config.state;
+    let log = ChangeLog::open(state).await.map_err(|error| error.to_string())?;
+    let order = retention::Order {
+        clock: policy.clock(),
+        keep: policy.keep(),
+        now: now(),
+        actor: ACTOR_DAEMON,
+        dry_run: false,
+        most_parts: 0,
+        over_gaps: false,
+        stop: &|| false,
     };
-    let over: Vec<u64> =
-        store.alerts().await.map_err(told)?.iter().filter(is_over).flat_map(places).collect();
-    if over.is_empty() {
-        return Ok(());
+    let outcome = retention::erase_alerts(state, &log, order).await;
+    let outcome = outcome.map_err(|error| error.to_string())?;
+    if !outcome.erased.is_empty() {
+        let alerts = outcome.erased.len();
+        tracing::info!(alerts, "names and notes of alerts whose time is up are erased");
     }
-    let log = ChangeLog::open(&with.config.state).await.map_err(|error| error.to_string())?;
-    let entries = log.entries_after(0).await.map_err(|error| error.to_string())?;
-    if !Holds::of(&entries).in_force.is_empty() {
-        return Ok(());
-    }
-    let why = format!("kept {days} days by the policy");
-    let erased = store.erase_private(now(), (ACTOR_DAEMON, &why), &over).await.map_err(told)?;
-    if erased > 0 {
-        tracing::info!(erased, "names and notes of alerts whose time is up are erased");
+    if outcome.kept.iter().any(|(_, why)| matches!(why, Why::Clock | Why::Gap)) {
+        tracing::warn!(
+            "names and notes of alerts whose time is up by this machine's clock are kept, as the clock may be \
+             wrong; see schoolgate retention run --dry-run"
+        );
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "shared with the tests of the access log")]
 mod sample;
 
+mod alerts;
 mod bundle;
 mod erased;
 mod flips;

@@ -1,0 +1,214 @@
+//! Names and notes of closed alerts: when they go, that it is written down, and that none goes missing otherwise.
+
+use crate::log::{DAY_MS, looked, problems, record, sql};
+use crate::parts::clock;
+use crate::sample::{NOW, wait};
+use ledger::alerts::{AlertEvent, AlertStore, Alerts, NewEvent, Outcome, Private};
+use ledger::changes::ChangeLog;
+use ledger::episodes::{Confidence, EpisodeKey, Person, Source};
+use ledger::retention::{AlertsOutcome, Order, Why, erase_alerts};
+use rules::alert::{AlertId, Severity};
+use rules::change::Event;
+use rules::code::RequestId;
+use rules::hold::{HoldId, HoldScope};
+use rules::policy::Keep;
+use rules::time::UnixMillis;
+use std::convert::Infallible;
+use std::path::Path;
+
+const KEEP: Keep =
+    Keep { allowed_days: 300, blocked_days: 300, changes_days: 2557, alerts_days: 30 };
+
+fn at(day: i64) -> UnixMillis {
+    UnixMillis(NOW.0 + day * DAY_MS)
+}
+
+/// An alert of so many days after [`NOW`], reviewed with a note; closed too where it says so.
+fn alert(state: &Path, number: u32, day: i64, is_closed: bool) {
+    let alert = AlertId(number);
+    let raised = AlertEvent::Raised {
+        alert,
+        episode: EpisodeKey { first: RequestId(u64::from(number)), theme: "drugs".into() },
+        day: clock().day(at(day)).to_string(),
+        severity: Severity::High,
+        level: "ks3".into(),
+        confidence: Confidence::SignedIn,
+        strongest: Source::Site,
+        first: at(day),
+        signs: 2,
+        private: String::new(),
+    };
+    let outcome = if is_closed { Outcome::Spoken } else { Outcome::Watching };
+    let reviewed = AlertEvent::Reviewed { alert, outcome, read: None, private: None };
+    let about = Some(Private::About(Person::User("sam.p".into())));
+    let note = Some(Private::Note("spoke to Sam".into()));
+    let mut events = vec![
+        NewEvent { private: about, ..NewEvent::new("schoolgate", raised) },
+        NewEvent { private: note, ..NewEvent::new("q.whitmore", reviewed) },
+    ];
+    if is_closed {
+        events.push(NewEvent::new("q.whitmore", AlertEvent::Closed { alert }));
+    }
+    wait(async {
+        let mut store = AlertStore::open(state).await.unwrap();
+        let decide = |_: &Alerts| Ok::<_, Infallible>(events);
+        store.append_with(at(day), &[], decide).await.unwrap();
+    });
+}
+
+/// A school with records of some days, a closed alert of the first and an open one.
+fn school(state: &Path) {
+    for day in [0, 30, 45] {
+        record(state, day, 8);
+    }
+    alert(state, 1, 0, true);
+    alert(state, 2, 0, false);
+}
+
+/// Erases what is over by a clock that says so many days after [`NOW`].
+fn erase(state: &Path, day: i64, over_gaps: bool, dry_run: bool) -> AlertsOutcome {
+    let clock = clock();
+    let order = Order {
+        clock: &clock,
+        keep: KEEP,
+        now: at(day),
+        actor: "schoolgate",
+        dry_run,
+        most_parts: 9,
+        over_gaps,
+        stop: &|| false,
+    };
+    wait(async {
+        let log = ChangeLog::open(state).await.unwrap();
+        erase_alerts(state, &log, order).await.unwrap()
+    })
+}
+
+/// How many names and notes are there.
+fn personal(state: &Path) -> usize {
+    wait(async { AlertStore::open(state).await.unwrap().personal().await.unwrap().len() })
+}
+
+#[test]
+fn names_and_notes_of_a_closed_alert_go_once_their_time_is_up_and_an_entry_says_so() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    school(state);
+    assert_eq!(erase(state, 29, false, false), AlertsOutcome::default(), "not yet");
+    let over = AlertsOutcome { erased: vec![AlertId(1)], kept: Vec::new() };
+    assert_eq!(erase(state, 46, false, true), over);
+    assert_eq!(personal(state), 4, "a dry run erases nothing");
+    assert_eq!(erase(state, 46, false, false), over);
+    assert_eq!(personal(state), 2, "the open one keeps its own");
+    assert_eq!(erase(state, 47, false, false), AlertsOutcome::default(), "once");
+    let entries = wait(async { AlertStore::open(state).await.unwrap().entries().await.unwrap() });
+    let last = entries.last().unwrap();
+    let why = "kept 30 days by the policy".to_owned();
+    let erased = AlertEvent::Erased { alert: AlertId(1), places: vec![0, 1], why };
+    assert_eq!((last.actor.as_str(), &last.event), ("schoolgate", &erased));
+    assert_eq!(problems(state), [""; 0]);
+}
+
+#[test]
+fn a_clock_that_jumped_ahead_erases_no_name_of_an_alert() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    school(state);
+    let kept = |why| AlertsOutcome { erased: Vec::new(), kept: vec![(AlertId(1), why)] };
+    assert_eq!(erase(state, 445, false, false), kept(Why::Clock), "before anything is recorded");
+    // What is recorded under that clock is no proof of it, not even of two days.
+    for day in [444, 445] {
+        record(state, day, 4);
+    }
+    assert_eq!(erase(state, 445, false, false), kept(Why::Gap));
+    assert_eq!(personal(state), 4);
+    // Set right again, it goes on as if nothing had been; what was recorded ahead stays out of it.
+    assert_eq!(erase(state, 29, false, false), AlertsOutcome::default());
+    assert_eq!(erase(state, 46, false, false).erased, [AlertId(1)]);
+    assert_eq!(personal(state), 2);
+}
+
+#[test]
+fn after_a_long_gap_names_go_once_somebody_answers_for_the_clock() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    school(state);
+    record(state, 445, 4);
+    assert_eq!(erase(state, 445, false, false).erased, []);
+    assert_eq!(erase(state, 445, true, false).erased, [AlertId(1)]);
+    assert_eq!(personal(state), 2);
+}
+
+#[test]
+fn days_that_were_erased_count_as_days_with_records() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    for day in [70, 120] {
+        record(state, day, 8);
+    }
+    alert(state, 1, 0, true);
+    assert_eq!(erase(state, 121, false, false).kept, [(AlertId(1), Why::Gap)]);
+    let day = clock().day(at(35)).to_string();
+    wait(async {
+        let log = ChangeLog::open(state).await.unwrap();
+        let (whole, rows, classes) = (true, 8, vec!["allowed".to_owned(), "blocked".to_owned()]);
+        let (request, batches, lacks, why) = (None, Vec::new(), None, "its time was up".to_owned());
+        let erased = Event::Erased { day, whole, classes, request, rows, batches, lacks, why };
+        log.append(at(90), "schoolgate", erased).await.unwrap();
+    });
+    assert_eq!(erase(state, 121, false, false).erased, [AlertId(1)]);
+}
+
+#[test]
+fn no_name_goes_while_anything_is_on_hold() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    school(state);
+    let append = |event| {
+        wait(async {
+            let log = ChangeLog::open(state).await.unwrap();
+            log.append(NOW, "q.whitmore", event).await.unwrap();
+        });
+    };
+    let scope = HoldScope { person: Some("no.such.pupil".to_owned()), ..HoldScope::default() };
+    append(Event::HoldAdded { id: HoldId(1), scope, reason: "an inquest".to_owned() });
+    assert_eq!(erase(state, 46, true, false).kept, [(AlertId(1), Why::Held(HoldId(1)))]);
+    assert_eq!(personal(state), 4);
+    append(Event::HoldLifted { id: HoldId(1), reason: "the inquest is over".to_owned() });
+    assert_eq!(erase(state, 46, false, false).erased, [AlertId(1)]);
+}
+
+#[test]
+fn a_name_that_is_gone_without_an_entry_or_back_in_spite_of_one_is_found() {
+    let cases = [
+        (
+            "DELETE FROM private WHERE sequence = 0",
+            "entry 0: what is personal is gone, and no entry",
+        ),
+        (
+            "DELETE FROM private WHERE sequence = 4",
+            "entry 4: what is personal is gone, and no entry",
+        ),
+        (
+            "INSERT INTO private VALUES (2, zeroblob(16), '{}')",
+            "entry 2: it has nothing personal, and there is some",
+        ),
+    ];
+    for (damage, found) in cases {
+        let state = tempfile::tempdir().unwrap();
+        school(state.path());
+        assert_eq!(problems(state.path()), [""; 0]);
+        sql(&state.path().join("alerts.db"), &[damage]);
+        let report = looked(state.path(), &[]);
+        assert_eq!(report.problems.len(), 1, "{damage}: {report:?}");
+        assert!(report.problems[0].what.contains(found), "{damage}: {report:?}");
+    }
+    let state = tempfile::tempdir().unwrap();
+    school(state.path());
+    let file = state.path().join("alerts.db");
+    sql(&file, &["CREATE TABLE aside AS SELECT * FROM private WHERE sequence = 0"]);
+    assert_eq!(erase(state.path(), 46, false, false).erased, [AlertId(1)]);
+    sql(&file, &["INSERT INTO private SELECT * FROM aside"]);
+    let report = looked(state.path(), &[]);
+    assert!(report.problems[0].what.contains("was erased, and is there"), "{report:?}");
+}

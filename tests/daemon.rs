@@ -75,6 +75,8 @@ pub(crate) struct Plan {
     pub edits: Vec<(String, String)>,
     /// Added to the machine file, e.g. `[log]` or `[limits]` tables.
     pub machine: String,
+    /// Added to `[listen]` of the machine file.
+    pub listening: String,
     /// Whether people are imported; hashing their passwords takes a moment.
     pub people: bool,
     /// Whether tunnels of pupils and staff are looked into: an authority is made, and the origin's
@@ -503,9 +505,10 @@ pub(crate) fn write_school(
         HOSTS.into_iter().chain(plan.hosts.iter().map(|(host, _)| *host)).collect();
     let mut machine = format!(
         "state = \"state\"\npolicy = \"policy.toml\"\n\
-         [listen]\nproxy = {listen:?}\nops = \"{ops}\"\nworkers = {}\n\
+         [listen]\nproxy = {listen:?}\nops = \"{ops}\"\nworkers = {}\n{}\n\
          [upstream]\nconnect_ports = [443, {}, {}{more}]\nallow_private = {inside:?}\n",
         plan.workers.unwrap_or(2),
+        plan.listening,
         origin.https.port(),
         origin.http.port(),
     );

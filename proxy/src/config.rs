@@ -77,6 +77,8 @@ pub struct Listen {
     pub ops: Option<SocketAddr>,
     /// This proxy's name in `Via`: how it knows its own requests again.
     pub name: String,
+    /// Whether requests within tunnels that are looked into bear `Via` too.
+    pub via_inside: bool,
     /// Worker threads; `None`: one for each core.
     pub workers: Option<usize>,
 }

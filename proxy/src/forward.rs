@@ -323,7 +323,7 @@ pub(crate) fn prepare(
     if let Some(changes) = changes {
         changes.make(&mut parts.uri, &mut parts.headers);
     }
-    worker.via.add(&mut parts.headers, received);
+    worker.via.add_to_request(&mut parts.headers, received, live.facts().scheme);
     // Without either, a body that came over HTTP/2 would be none to a site of HTTP/1.1.
     if body && (chunked || !parts.headers.contains_key(CONTENT_LENGTH)) {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

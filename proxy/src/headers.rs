@@ -11,6 +11,7 @@ use hyper::header::{
     TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, VIA, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
+use rules::target::Scheme;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -289,11 +290,14 @@ pub(crate) struct ViaName {
     field_1_0: HeaderValue,
     field_1_1: HeaderValue,
     field_2_0: HeaderValue,
+    /// Sites learn of it from requests within tunnels too.
+    inside: bool,
 }
 
 impl ViaName {
-    /// A name for this instance. Characters that no token may hold become `-`.
-    pub(crate) fn new(pseudonym: &str, instance: u64) -> Self {
+    /// A name for this instance, and whether requests within tunnels bear it. Characters that no token may
+    /// hold become `-`.
+    pub(crate) fn new(pseudonym: &str, instance: u64, inside: bool) -> Self {
         let pseudonym: String = pseudonym
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' })
@@ -305,7 +309,7 @@ impl ViaName {
                 .unwrap_or_else(|_| HeaderValue::from_static("1.1 schoolgate"))
         };
         let (field_1_0, field_1_1, field_2_0) = (field("1.0"), field("1.1"), field("2.0"));
-        Self { received_by, field_1_0, field_1_1, field_2_0 }
+        Self { received_by, field_1_0, field_1_1, field_2_0, inside }
     }
 
     /// Adds this proxy to `Via`, with the version in which the message came.
@@ -316,6 +320,21 @@ impl ViaName {
             _ => &self.field_1_1,
         };
         headers.append(VIA, field.clone());
+    }
+
+    /// The same of a request. One within a tunnel goes on without, unless the machine file wants it: the client
+    /// asked for a connection to the site and for no proxy's words in it, and some sites send their pages unpacked,
+    /// or less of them, to whoever seems to come through a proxy. A tunnel cannot lead back here, as no CONNECT is
+    /// passed on, so that no loop goes unseen.
+    pub(crate) fn add_to_request(
+        &self,
+        headers: &mut HeaderMap,
+        received: Version,
+        scheme: Scheme,
+    ) {
+        if self.inside || scheme != Scheme::Https {
+            self.add(headers, received);
+        }
     }
 
     /// Whether this instance already forwarded the message: a loop.
@@ -440,8 +459,8 @@ mod tests {
 
     #[test]
     fn a_loop_is_this_instance_and_not_its_twin() {
-        let here = ViaName::new("school gate", 1);
-        let twin = ViaName::new("school gate", 2);
+        let here = ViaName::new("school gate", 1, false);
+        let twin = ViaName::new("school gate", 2, false);
         let mut map = headers(&[("via", "1.0 fred, 1.1 p.example.net (comment, school-gate)")]);
         assert!(!here.is_in(&map));
         twin.add(&mut map, Version::HTTP_11);

@@ -172,7 +172,11 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         upstream_tls: Arc::new(upstream_tls),
         authority: Arc::clone(&authority),
         visits: Arc::default(),
-        via: ViaName::new(&config.listen.name, RandomState::new().build_hasher().finish()),
+        via: ViaName::new(
+            &config.listen.name,
+            RandomState::new().build_hasher().finish(),
+            config.listen.via_inside,
+        ),
         config: Arc::clone(&config),
         current: Arc::clone(&current),
         journals: Arc::clone(writer.shared()),

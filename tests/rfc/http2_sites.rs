@@ -46,9 +46,13 @@ impl Stage {
         http2: Option<Box<Script>>,
         http1: Option<Box<Script>>,
     ) -> Self {
+        Self::start_school(Plan { machine: machine.to_owned(), ..Plan::default() }, http2, http1)
+    }
+
+    /// The same in a school of which the plan says more.
+    fn start_school(plan: Plan, http2: Option<Box<Script>>, http1: Option<Box<Script>>) -> Self {
         let port = free_port();
-        let machine = machine.to_owned();
-        let plan = Plan { inspected: true, tls_ports: vec![port], machine, ..Plan::default() };
+        let plan = Plan { inspected: true, tls_ports: vec![port], ..plan };
         let daemon = Daemon::start_with(&plan);
         let (certificate, key) = daemon.origin.certificate(&["library.test"], false);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -201,14 +205,52 @@ fn rfc9113_8_3_1_a_site_gets_a_whole_request_and_nothing_of_the_hop() {
     names.sort_unstable();
     assert_eq!(
         names,
-        [":authority", ":method", ":path", ":scheme", "cookie", "te", "via", "x-kept"],
+        [":authority", ":method", ":path", ":scheme", "cookie", "te", "x-kept"],
         "{fields:?}"
     );
     assert_eq!(value(&fields, ":authority"), host);
     assert_eq!(value(&fields, ":path"), "/a?b=c");
     assert_eq!(value(&fields, ":scheme"), "https");
     assert_eq!(value(&fields, "te"), "trailers");
-    assert!(value(&fields, "via").starts_with("1.1 "), "{fields:?}");
+}
+
+/// RFC 9110, 7.6.3: within a tunnel that is looked into no site is told that a proxy stands between, unless the
+/// machine file says so; what another one wrote there goes on, and the client is told.
+#[test]
+fn rfc9110_7_6_3_no_via_of_ours_goes_into_a_tunnel_unless_it_is_wanted() {
+    for (listening, before, told) in [
+        ("", None, vec![]),
+        ("", Some("1.1 before"), vec!["1.1 before"]),
+        ("via_inside = true", None, vec!["2.0 schoolgate-"]),
+        ("via_inside = true", Some("1.1 before"), vec!["1.1 before", "2.0 schoolgate-"]),
+    ] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let by = Arc::clone(&seen);
+        let script: Box<Script> = Box::new(move |line, _| {
+            line.greet(&[]);
+            while let Some(asked) = line.asked() {
+                let via = asked.fields.iter().filter(|(name, _)| name == "via");
+                by.lock().unwrap().extend(via.map(|(_, value)| value.clone()));
+                line.say(asked.stream, "ok");
+            }
+        });
+        let plan = Plan { listening: listening.to_owned(), ..Plan::default() };
+        let stage = Stage::start_school(plan, Some(script), None);
+        let mut client = stage.client();
+        let host = stage.host();
+        let mut fields = request("GET", &host, "/a").to_vec();
+        fields.extend(before.map(|before| ("via", before)));
+        client.send(&headers(1, END_STREAM, &fields));
+        let answer = client.answer(1);
+        assert_eq!(answer.text(), "ok", "{listening} {before:?}");
+        assert!(value(&answer.heads[0], "via").starts_with("2.0 schoolgate-"), "{answer:?}");
+        let seen = seen.lock().unwrap();
+        let fits = |(seen, told): (&String, &&str)| seen.starts_with(told);
+        assert!(
+            seen.len() == told.len() && seen.iter().zip(&told).all(fits),
+            "{listening} {before:?}: {seen:?}"
+        );
+    }
 }
 
 /// RFC 9113, 8.1, 8.1.1, 8.2, 8.3.2, 8.4; 5.4: an answer that is malformed, or comes in frames that

@@ -74,6 +74,7 @@ struct RawListen {
     proxy: Option<Spanned<Vec<Spanned<String>>>>,
     ops: Option<Spanned<String>>,
     name: Option<Spanned<String>>,
+    via_inside: bool,
     workers: Option<Spanned<u64>>,
 }
 
@@ -308,6 +309,7 @@ impl Reader<'_> {
             proxy,
             ops: ops.map(|(address, _)| address),
             name: self.via_name(raw.name.as_ref()),
+            via_inside: raw.via_inside,
             workers: raw.workers.as_ref().map(|workers| {
                 self.in_range("workers", workers, 1..=MAX_WORKERS, "leave it out for one a core")
                     as usize

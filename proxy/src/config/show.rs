@@ -22,6 +22,7 @@ pub(super) fn show(config: &Config) -> String {
         line(format!("ops = {}", quoted(&ops.to_string())));
     }
     line(format!("name = {}", quoted(&config.listen.name)));
+    line(format!("via_inside = {}", config.listen.via_inside));
     if let Some(workers) = config.listen.workers {
         line(format!("workers = {workers}"));
     }

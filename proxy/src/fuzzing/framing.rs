@@ -32,7 +32,7 @@ fn run<T>(exchange: impl Future<Output = T>) -> T {
 }
 
 fn via() -> ViaName {
-    ViaName::new("schoolgate", 7)
+    ViaName::new("schoolgate", 7, false)
 }
 
 async fn sender<B>(io: DuplexStream) -> Option<hyper::client::conn::http1::SendRequest<B>>

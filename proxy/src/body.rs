@@ -402,7 +402,38 @@ pub(crate) enum Ask {
         gate: Option<Gate>,
         /// Reads what somebody wrote in it.
         prompting: Option<Box<Prompting>>,
+        /// What of it was passed on, where it may be sent again.
+        kept: Option<Box<Kept>>,
     },
+}
+
+/// Most bytes of a body that are kept while a site may still say that it did not look at them: what forms and calls
+/// send. They are copied: a piece as it came may be of one byte, and keep the whole buffer that it was read into.
+const MOST_KEPT: usize = 64 * 1024;
+
+/// The beginning of a body.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// What was passed on; `None`: not all of it is kept.
+    passed: Option<Vec<u8>>,
+    /// What is passed on again before the rest.
+    again: Bytes,
+}
+
+impl Kept {
+    fn take(&mut self, frame: Option<&Result<Frame<Bytes>, BodyError>>) {
+        let Some(passed) = &mut self.passed else { return };
+        let data = match frame {
+            None => return,
+            Some(Ok(frame)) => frame.data_ref(),
+            Some(Err(_)) => None,
+        };
+        match data.filter(|data| passed.len() + data.len() <= MOST_KEPT) {
+            Some(data) => passed.extend_from_slice(data),
+            // Nor are trailers kept, which hardly anything sends.
+            None => self.passed = None,
+        }
+    }
 }
 
 /// How far a client's body has come.
@@ -474,6 +505,36 @@ impl Gate {
 }
 
 impl Ask {
+    /// Keeps what is passed on from now on, so that it can be sent again.
+    pub(crate) fn keep(&mut self) {
+        if let Ask::Forwarded { kept, .. } = self {
+            *kept = Some(Box::new(Kept { passed: Some(Vec::new()), ..Kept::default() }));
+        }
+    }
+
+    /// Keeps nothing any more.
+    pub(crate) fn let_go(&mut self) {
+        if let Ask::Forwarded { kept: Some(kept), .. } = self {
+            kept.passed = None;
+        }
+    }
+
+    /// The same body from its beginning, and what opens it where it waits for `100 (Continue)`. `None`: what was passed
+    /// on is not there any more.
+    pub(crate) fn again(mut self) -> Option<(Self, Option<oneshot::Sender<()>>)> {
+        let mut open = None;
+        if let Ask::Forwarded { kept, gate, progress, .. } = &mut self {
+            let kept = kept.as_mut()?;
+            kept.again = Bytes::from(kept.passed.take()?);
+            progress.sent.set(false);
+            if let Some(closed) = gate.take() {
+                let (opens, closed) = Gate::new(closed.told);
+                (open, *gate) = (Some(opens), Some(closed));
+            }
+        }
+        Some((self, open))
+    }
+
     /// How far it has come, where there is a body.
     pub(crate) fn progress(&self) -> Option<&Rc<Progress>> {
         match self {
@@ -491,7 +552,8 @@ impl HttpBody for Ask {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Ask::Forwarded { incoming, live, idle_ms, progress, gate, prompting } = &mut *self
+        let Ask::Forwarded { incoming, live, idle_ms, progress, gate, prompting, kept } =
+            &mut *self
         else {
             return Poll::Ready(None);
         };
@@ -505,6 +567,14 @@ impl HttpBody for Ask {
                 client.go_on();
             }
             *gate = None;
+        }
+        if let Some(kept) = kept
+            && !kept.again.is_empty()
+        {
+            // Read, judged and counted as it came.
+            let is_held = prompting.as_ref().is_some_and(|prompting| prompting.holds());
+            progress.sent.set(incoming.is_end_stream() && !is_held);
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut kept.again)))));
         }
         let mut frame = match prompting {
             None => ready!(Pin::new(&mut *incoming).poll_frame(cx)),
@@ -538,15 +608,19 @@ impl HttpBody for Ask {
             None => progress.sent.set(true),
             Some(Err(_)) => progress.broken.set(true),
         }
+        if let Some(kept) = kept {
+            kept.take(frame.as_ref());
+        }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Ask::Empty => true,
-            Ask::Forwarded { incoming, prompting, .. } => {
+            Ask::Forwarded { incoming, prompting, kept, .. } => {
                 incoming.is_end_stream()
                     && prompting.as_ref().is_none_or(|prompting| !prompting.holds())
+                    && kept.as_ref().is_none_or(|kept| kept.again.is_empty())
             }
         }
     }
@@ -554,9 +628,10 @@ impl HttpBody for Ask {
     fn size_hint(&self) -> SizeHint {
         match self {
             Ask::Empty => SizeHint::with_exact(0),
-            Ask::Forwarded { incoming, prompting, .. } => {
+            Ask::Forwarded { incoming, prompting, kept, .. } => {
                 let held = prompting.as_ref().map_or(0, |prompting| prompting.held_bytes());
-                with_more(incoming.size_hint(), held)
+                let again = kept.as_ref().map_or(0, |kept| kept.again.len() as u64);
+                with_more(incoming.size_hint(), held + again)
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::headers;
 use crate::http2;
 use crate::live::Live;
 use crate::messages::Messages;
-use crate::pool::{Cause, Site, Upstream};
+use crate::pool::{Cause, Site, Unanswered, Upstream};
 use crate::ranges;
 use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Arrival, Permit};
@@ -139,9 +139,15 @@ async fn plain(
     let mut tries = 1;
     loop {
         let mut upstream = connect(worker, live, route.take(), signs_in).await?;
-        let may_refuse = upstream.reused || upstream.is_http2();
-        let again = (may_refuse && tries < MOST_TRIES).then(|| copy_to_ask_again(&request, &early));
-        let again = again.flatten();
+        let is_repeatable = is_repeatable(&request);
+        let may_refuse = upstream.is_http2() || (upstream.reused && is_repeatable);
+        let head = (may_refuse && tries < MOST_TRIES).then(|| copy_of_head(&request));
+        if upstream.is_http2() && head.is_some() {
+            request.body_mut().keep();
+        }
+        if upstream.reused && !is_repeatable {
+            upstream.hear().await;
+        }
         upstream.serves(&client.share);
         if signs_in {
             upstream.pin(&client.pins);
@@ -169,16 +175,19 @@ async fn plain(
         if let Some((ruling, arrival)) = refused {
             return Err(Failure::Written(Box::new((ruling, arrival))));
         }
-        let cause = unanswered.cause;
+        let Unanswered { unsent, body, cause } = unanswered;
         if cause.wants_http1() {
             worker.certificates.learn_http1(worker, upstream.site());
             upstream.retire();
         }
-        request = match (unanswered.unsent, again) {
+        let may_repeat = cause.is_unprocessed()
+            || (is_repeatable && (cause.is_closing() || cause.wants_http1()));
+        let again = head.filter(|_| may_repeat).and_then(|head| ask_again(head, body, &early));
+        request = match (unsent, again) {
             // Not a byte was sent: the connection had been closed while it waited.
             (Some(unsent), _) if upstream.reused => *unsent,
             // A fresh connection is dialled.
-            (None, Some(again)) if cause.is_for_another_try() || cause.wants_http1() => {
+            (None, Some(again)) => {
                 tries += 1;
                 route = Some(Route::Addresses(resolve(worker, live).await?));
                 again
@@ -194,20 +203,29 @@ async fn plain(
 /// How often a request is sent at most.
 const MOST_TRIES: u32 = 2;
 
-/// A second copy of a request that may be asked twice: it changes nothing at the site and has no
+/// Whether a request may be asked twice although the site may have looked at it: it changes nothing there and has no
 /// body (RFC 9110, 9.2.1 and 9.2.2).
-fn copy_to_ask_again(request: &Request<Ask>, early: &Early) -> Option<Request<Ask>> {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !safe || !matches!(request.body(), Ask::Empty) {
-        return None;
-    }
+fn is_repeatable(request: &Request<Ask>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && matches!(request.body(), Ask::Empty)
+}
+
+/// A second copy of a request, without its body.
+fn copy_of_head(request: &Request<Ask>) -> Request<Ask> {
     let mut copy = Request::new(Ask::Empty);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
-    early::listen(&mut copy, Some(early), None);
-    Some(copy)
+    copy
+}
+
+/// The request once more, with what came back of its body; `None` where that is not there from its beginning any more.
+fn ask_again(mut head: Request<Ask>, body: Option<Ask>, early: &Early) -> Option<Request<Ask>> {
+    let (body, open) = body.unwrap_or(Ask::Empty).again()?;
+    *head.body_mut() = body;
+    early::listen(&mut head, Some(early), open);
+    Some(head)
 }
 
 /// A connection to the site: the one found, or a fresh one.
@@ -353,6 +371,7 @@ pub(crate) fn prepare(
             progress: Rc::new(Progress { held: Cell::new(gated), ..Progress::default() }),
             gate,
             prompting,
+            kept: None,
         };
     }
     request

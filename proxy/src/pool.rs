@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use rules::host::Host;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::rc::{Rc, Weak};
 use tokio::task::AbortHandle;
 
@@ -74,6 +75,8 @@ enum Sender {
 pub(crate) struct Unanswered {
     /// The request, where not a byte of it was sent.
     pub(crate) unsent: Option<Box<Request<Ask>>>,
+    /// Its body as far as it is left, where it went out over HTTP/2.
+    pub(crate) body: Option<Ask>,
     /// What went wrong.
     pub(crate) cause: Cause,
 }
@@ -87,13 +90,21 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// The connection that waited for a request was closed as it came (RFC 9112, 9.3.1), or the
-    /// site says that it did not look at it.
-    pub(crate) fn is_for_another_try(&self) -> bool {
-        match self {
-            Self::Http1(error) => error.is_incomplete_message(),
-            Self::Http2(error) => http2::is_unprocessed(error),
-        }
+    /// The connection that waited for a request was closed as it came (RFC 9112, 9.3.1). Whether the site looked at it
+    /// nobody knows.
+    pub(crate) fn is_closing(&self) -> bool {
+        let Self::Http1(error) = self else { return false };
+        let io = std::error::Error::source(error).and_then(|it| it.downcast_ref::<io::Error>());
+        let is_end = |kind| {
+            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+        };
+        error.is_incomplete_message() || io.is_some_and(|error| is_end(error.kind()))
+    }
+
+    /// The site says that it did not look at the request (RFC 9113, 8.7), whatever that asks for.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        matches!(self, Self::Http2(error) if http2::is_unprocessed(error))
     }
 
     /// The site takes this request over HTTP/1.1 alone (RFC 9113, 7).
@@ -182,6 +193,15 @@ impl Upstream {
         }
     }
 
+    /// Hears whether the site has closed the connection by now. What the kernel was told since this thread last asked
+    /// it is known to nobody here yet; to whoever sends without asking, a request that cannot be asked twice is lost.
+    pub(crate) async fn hear(&self) {
+        if let Sender::Http1 { .. } = &self.sender {
+            // The runtime asks the kernel before it comes back here, and the connection's own task reads first.
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Sends a request. The error gives it back where not a byte of it was sent.
     pub(crate) fn send(
         &mut self,
@@ -206,6 +226,7 @@ impl Upstream {
                     Ok(answer) => Ok(answer.map(Incoming::Http1)),
                     Err(mut error) => Err(Unanswered {
                         unsent: error.take_message().map(Box::new),
+                        body: None,
                         cause: Cause::Http1(error.into_error()),
                     }),
                 },
@@ -421,5 +442,51 @@ impl Pool {
     pub(crate) fn len(&self) -> usize {
         let sessions: usize = self.sessions.borrow().values().map(Vec::len).sum();
         sessions + self.idle.borrow().values().map(Vec::len).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+    use super::*;
+    use crate::wire::Wire;
+    use http_body_util::BodyExt as _;
+    use std::io::{Read as _, Write as _};
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn of_a_request_that_meets_a_connection_just_closed_nothing_is_sent_and_all_comes_back() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (close, closing) = std::sync::mpsc::channel::<()>();
+        let origin = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 1024];
+            assert!(stream.read(&mut head).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            closing.recv().unwrap();
+        });
+        let request = |method: &str| {
+            let request = Request::builder().method(method).uri("/").header("host", "site.test");
+            request.body(Ask::Empty).unwrap()
+        };
+        let speaking = async {
+            let wire = Wire::Plain(tokio::net::TcpStream::connect(address).await.unwrap());
+            let host = Host::parse("site.test").unwrap();
+            let site = Site { host, port: address.port(), secure: false, dialled: None };
+            let mut upstream = Upstream::http1(&http1::Builder::new(), wire, site).await.unwrap();
+            let answer = upstream.send(request("GET")).await.ok().unwrap();
+            assert!(answer.into_body().collect().await.is_ok());
+            assert!(upstream.ready().await);
+            // The kernel is told while this thread is at something else.
+            close.send(()).unwrap();
+            origin.join().unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!upstream.is_closed(), "or this test shows nothing");
+            upstream.hear().await;
+            let Err(unanswered) = upstream.send(request("POST")).await else { panic!("answered") };
+            assert!(unanswered.unsent.is_some(), "it was sent");
+        };
+        tokio::task::LocalSet::new().run_until(speaking).await;
     }
 }

@@ -129,17 +129,20 @@ fn rfc9112_9_3_1_a_connection_closed_while_idle_fails_no_request() {
         std::thread::sleep(Duration::from_millis(20));
         Ok(false)
     });
-    for method in ["GET", "POST"] {
+    for (method, body) in [("GET", ""), ("POST", ""), ("POST", "hello"), ("DELETE", "")] {
         for _ in 0..5 {
             let mut client = rig.connect();
             client.send(rig.head("GET", "/then-close", &[]).as_bytes());
             assert_eq!(client.read("GET").status, 200);
             std::thread::sleep(Duration::from_millis(60));
-            client.send(rig.head(method, "/after", &["Content-Length: 0"]).as_bytes());
+            let length = format!("Content-Length: {}", body.len());
+            client.send((rig.head(method, "/after", &[&length]) + body).as_bytes());
             assert_eq!(client.read(method).text(), "after", "{method}");
         }
     }
-    rig.records(20);
+    let received = rig.origin.received();
+    assert_eq!(received.matches("/after").count(), 20, "each once: {received}");
+    rig.records(40);
 }
 
 /// RFC 9112, 9.6 and 9.5: 8 MB for an origin that reads slowly arrive whole, and its answer comes back.
@@ -295,23 +298,31 @@ fn rfc9112_9_3_a_connection_with_an_http_1_0_client_is_not_kept() {
 /// RFC 9112, 9.3.1: a GET that an origin closed its kept connection on is asked again, once; a POST is not.
 #[test]
 fn rfc9112_9_3_1_a_get_that_meets_a_closing_connection_is_asked_again() {
-    let rig = Rig::start();
-    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&asked);
-    rig.origin.on("/race", move |line, _| {
-        if count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
-            return Ok(false);
-        }
-        line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
-        Ok(true)
-    });
-    let mut client = rig.connect();
-    client.send(rig.head("GET", "/well", &[]).as_bytes());
-    assert_eq!(client.read("GET").status, 200);
-    client.send(rig.head("GET", "/race", &[]).as_bytes());
-    assert_eq!(client.read("GET").text(), "ok");
-    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
-    rig.records(2);
+    // In order, and as a site does that had gone before the request came.
+    for is_reset in [false, true] {
+        let rig = Rig::start();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        rig.origin.on("/race", move |line, _| {
+            match count.fetch_add(1, Ordering::SeqCst) {
+                0 if is_reset => return line.reset(),
+                0 => return Ok(false),
+                _ => line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?,
+            }
+            Ok(true)
+        });
+        let mut client = rig.connect();
+        client.send(rig.head("GET", "/well", &[]).as_bytes());
+        assert_eq!(client.read("GET").status, 200);
+        client.send(rig.head("GET", "/race", &[]).as_bytes());
+        assert_eq!(client.read("GET").text(), "ok", "{is_reset}");
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "{is_reset}");
+        asked.store(0, Ordering::SeqCst);
+        client.send(rig.head("POST", "/race", &["Content-Length: 0"]).as_bytes());
+        assert_eq!(client.read("POST").status, 502, "{is_reset}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{is_reset}");
+        rig.records(3);
+    }
 }
 
 /// RFC 9110, 10.1.1: a client that is refused is not told to go on with its body.

@@ -387,49 +387,130 @@ fn rfc9113_8_1_a_reset_before_the_end_is_no_end() {
     }
 }
 
-/// RFC 9113, 6.8, 8.7: a request that the site did not look at is asked again, once, if it is safe;
-/// any other is not.
-#[test]
-fn rfc9113_8_7_only_what_the_site_did_not_look_at_is_asked_again() {
-    type Refuse = fn(u32) -> Vec<u8>;
-    let refusals: [(&str, Refuse); 2] = [
-        ("REFUSED_STREAM", |stream| number(RST_STREAM, stream, REFUSED_STREAM)),
-        ("GOAWAY", |stream| go_away(stream.saturating_sub(2), NO_ERROR)),
-    ];
-    for (what, refuse) in refusals {
-        let (seen, refused) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
-        let (by, count) = (Arc::clone(&seen), Arc::clone(&refused));
-        let stage = Stage::start(move |line, _| {
-            line.greet(&[]);
-            while let Some(asked) = line.asked() {
-                let text = format!("{} {}", asked.value(":method"), asked.value(":path"));
-                by.lock().unwrap().push(text);
-                // Once refused, `/once` is answered; what ends in `again` never is.
-                let path = asked.value(":path");
-                let refuses = path == "/once" && count.load(Ordering::SeqCst) == 0;
-                if !refuses && !path.ends_with("again") {
-                    line.say(asked.stream, "ok");
-                } else {
-                    count.fetch_add(1, Ordering::SeqCst);
-                    line.send(&refuse(asked.stream));
+/// How a site says that it did not look at a stream.
+type Refuse = fn(u32) -> Vec<u8>;
+
+const REFUSALS: [(&str, Refuse); 2] = [
+    ("REFUSED_STREAM", |stream| number(RST_STREAM, stream, REFUSED_STREAM)),
+    ("GOAWAY", |stream| go_away(stream.saturating_sub(2), NO_ERROR)),
+];
+
+/// What a site was asked: method and path, and the body as far as it read it.
+type Seen = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
+/// A site that answers a path with `once` in it at the second time, and one with `again` never. It reads a body to its
+/// end before it says so, but for `/early` and where somebody waits for leave to send it.
+fn refusing(refuse: Refuse) -> (Stage, Seen) {
+    let seen = Seen::default();
+    let by = Arc::clone(&seen);
+    let stage = Stage::start(move |line, _| {
+        line.greet(&[(4, 1 << 20)]);
+        line.send(&number(WINDOW_UPDATE, 0, 1 << 20));
+        while let Some(asked) = line.asked() {
+            let path = asked.value(":path");
+            let what = format!("{} {path}", asked.value(":method"));
+            let times = by.lock().unwrap().iter().filter(|seen| seen.0 == what).count();
+            let refuses = path.contains("again") || (path.contains("once") && times == 0);
+            let waits = !asked.value("expect").is_empty();
+            if waits && !refuses {
+                line.send(&headers(asked.stream, 0, &[(":status", "100")]));
+            }
+            let mut body = Vec::new();
+            let mut ended = asked.is(END_STREAM) || (refuses && (waits || path == "/early/once"));
+            while !ended {
+                let Some(frame) = line.next() else { return };
+                if (frame.kind, frame.stream) == (DATA, asked.stream) {
+                    body.extend_from_slice(&frame.payload);
+                    ended = frame.is(END_STREAM);
                 }
             }
-        });
+            by.lock().unwrap().push((what, body));
+            match refuses {
+                true if path.starts_with("/cancelled") => {
+                    line.send(&number(RST_STREAM, asked.stream, CANCEL))
+                }
+                true => line.send(&refuse(asked.stream)),
+                false => {
+                    line.say(asked.stream, "ok");
+                    true
+                }
+            };
+        }
+    });
+    (stage, seen)
+}
+
+/// A POST by a client of its own.
+fn post(stage: &Stage, path: &str, body: &[u8]) -> Answer {
+    let (mut client, host) = (stage.client(), stage.host());
+    // Its larger windows hold once they are acknowledged (RFC 9113, 6.5.3).
+    client.wait(SETTINGS, 0);
+    client.send(&frame(SETTINGS, ACK, 0, &[]));
+    let ends = if body.is_empty() { END_STREAM } else { 0 };
+    client.send(&headers(1, ends, &request("POST", &host, path)));
+    let pieces: Vec<&[u8]> = body.chunks(16_000).collect();
+    for (place, piece) in pieces.iter().enumerate() {
+        let ends = if place + 1 == pieces.len() { END_STREAM } else { 0 };
+        client.send(&frame(DATA, ends, 1, piece));
+    }
+    client.answer(1)
+}
+
+/// RFC 9113, 6.8, 8.7: what the site says that it did not look at is asked again, once, whatever it asks for, with the
+/// same body; nothing else is, and nothing of which the body is not there from its beginning any more.
+#[test]
+fn rfc9113_8_7_only_what_the_site_did_not_look_at_is_asked_again() {
+    for (what, refuse) in REFUSALS {
+        let (stage, seen) = refusing(refuse);
         assert_eq!(stage.get("/first").text(), "ok");
         assert_eq!(stage.get("/once").text(), "ok", "{what}");
-        let mut client = stage.client();
-        let host = stage.host();
-        client.send(&headers(1, 0, &request("POST", &host, "/post/again")));
-        client.send(&frame(DATA, END_STREAM, 1, b"body"));
-        assert_eq!(client.answer(1).status(), 502, "{what}");
-        // A site that refuses every time is not asked for ever.
+        let large = vec![b'x'; 100_000];
+        let small = &large[..60_000];
+        for (path, body, status) in [
+            ("/empty/once", &b""[..], 200),
+            ("/short/once", b"a body", 200),
+            ("/small/once", small, 200),
+            ("/early/once", small, 200),
+            ("/large/once", &large, 502),
+            ("/cancelled/once", b"a body", 502),
+            // A site that refuses every time is not asked for ever.
+            ("/post/again", b"a body", 502),
+        ] {
+            let answer = post(&stage, path, body);
+            assert_eq!(answer.status(), status, "{what} {path}: {answer:?}");
+            let asked = format!("POST {path}");
+            let seen = seen.lock().unwrap();
+            let bodies: Vec<&[u8]> =
+                seen.iter().filter(|seen| seen.0 == asked).map(|seen| &seen.1[..]).collect();
+            let times = if path.contains("large") || path.contains("cancelled") { 1 } else { 2 };
+            assert_eq!(bodies.len(), times, "{what} {path}");
+            assert!(*bodies.last().unwrap() == body, "{what} {path}: another body");
+        }
         assert_eq!(stage.get("/always/again").status(), 502, "{what}");
-        let seen = seen.lock().unwrap().clone();
-        let times = |wanted: &str| seen.iter().filter(|asked| *asked == wanted).count();
-        assert_eq!(times("GET /once"), 2, "{what}: {seen:?}");
-        assert_eq!(times("POST /post/again"), 1, "{what}: {seen:?}");
-        assert!((1..=2).contains(&times("GET /always/again")), "{what}: {seen:?}");
-        assert!(refused.load(Ordering::SeqCst) <= 4, "{what}: {seen:?}");
+        let seen = seen.lock().unwrap();
+        let times = |wanted: &str| seen.iter().filter(|asked| asked.0 == wanted).count();
+        assert_eq!(times("GET /once"), 2, "{what}");
+        assert!((1..=2).contains(&times("GET /always/again")), "{what}");
+    }
+}
+
+/// RFC 9113, 8.7; 9110, 10.1.1: a body that waits for leave goes once, to whoever wants it.
+#[test]
+fn rfc9113_8_7_a_body_that_waits_is_not_sent_before_it_is_wanted_where_its_request_is_asked_again()
+{
+    for (what, refuse) in REFUSALS {
+        let (stage, seen) = refusing(refuse);
+        assert_eq!(stage.get("/first").text(), "ok");
+        let (mut client, host) = (stage.client(), stage.host());
+        let mut fields = request("POST", &host, "/expect/once").to_vec();
+        fields.push(("expect", "100-continue"));
+        client.send(&headers(1, 0, &fields));
+        assert_eq!(client.wait(HEADERS, 1).value(":status"), "100", "{what}");
+        client.send(&frame(DATA, END_STREAM, 1, b"wanted"));
+        assert_eq!(client.answer(1).text(), "ok", "{what}");
+        let seen = seen.lock().unwrap();
+        let bodies: Vec<&[u8]> = seen[1..].iter().map(|seen| &seen.1[..]).collect();
+        assert_eq!(bodies, [&b""[..], b"wanted"], "{what}");
     }
 }
 

@@ -222,6 +222,12 @@ impl Line {
         self.stream.write_all(bytes)
     }
 
+    /// Closes at once and without a goodbye, as a connection is that the other end no longer knows (RFC 9293, 3.5.2).
+    pub(super) fn reset(&mut self) -> io::Result<bool> {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))?;
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+
     /// Sends a segment of its own after a rest.
     pub(super) fn say_later(&mut self, rest_ms: u64, bytes: &[u8]) -> io::Result<()> {
         std::thread::sleep(Duration::from_millis(rest_ms));

@@ -74,16 +74,18 @@ impl Session {
     /// Sends a request; the answer's head.
     ///
     /// # Errors
-    /// [`Unanswered`], with the request where nothing of it was sent.
+    /// [`Unanswered`], with the request where nothing of it was sent, or else its body as far as it is left.
     pub(crate) async fn ask(
         self: Rc<Self>,
         mut request: Request<Ask>,
     ) -> Result<Response<Incoming>, Unanswered> {
         let mut sender = self.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
-            return Err(Unanswered { unsent: Some(Box::new(request)), cause: Cause::Http2(error) });
+            let unsent = Some(Box::new(request));
+            return Err(Unanswered { unsent, body: None, cause: Cause::Http2(error) });
         }
-        let failed = |error| Unanswered { unsent: None, cause: Cause::Http2(error) };
+        let failed =
+            |error, body| Unanswered { unsent: None, body: Some(body), cause: Cause::Http2(error) };
         let listener = request.extensions_mut().remove::<Listener>();
         let (parts, body) = request.into_parts();
         let progress = body.progress().map(Rc::clone);
@@ -92,15 +94,15 @@ impl Session {
         let session = Rc::downgrade(&self);
         drop(self);
         let head = Request::from_parts(parts, ());
-        let (mut answering, to) = sender.send_request(head, ends).map_err(failed)?;
+        let (mut answering, to) = match sender.send_request(head, ends) {
+            Ok(begun) => begun,
+            Err(error) => return Err(failed(error, body)),
+        };
         drop(sender);
-        let mut sending = (!ends).then(|| Sending::new(body, to));
+        // Kept until the answer, though it may be over before: the site may say that it did not look at it.
+        let (mut sending, mut is_over) = (Sending::new(body, to), ends);
         let answer = poll_fn(|cx| {
-            if let Some(body) = &mut sending
-                && Pin::new(body).poll(cx).is_ready()
-            {
-                sending = None;
-            }
+            is_over = is_over || Pin::new(&mut sending).poll(cx).is_ready();
             while let Poll::Ready(Some(interim)) = answering.poll_informational(cx) {
                 let interim = interim?;
                 if let Some(listener) = &listener {
@@ -109,13 +111,17 @@ impl Session {
             }
             Pin::new(&mut answering).poll(cx)
         });
-        let answer = answer.await.map_err(failed)?;
+        let answer = match answer.await {
+            Ok(answer) => answer,
+            Err(error) => return Err(failed(error, sending.into_body())),
+        };
         // Who waits for leave to send a body learns that none will come.
         drop(listener);
         let (mut parts, stream) = answer.into_parts();
         trim_values(&mut parts.headers);
         let mut incoming = Receiving::new(stream, &parts.headers);
-        if let Some(body) = sending
+        sending.body_mut().let_go();
+        if !is_over
             // A body that was never asked for does not go after its answer.
             && let Some(progress) = progress.filter(|progress| !progress.held.get())
         {
@@ -123,7 +129,7 @@ impl Session {
             progress.goes_on.set(true);
             let task = tokio::task::spawn_local(async move {
                 // Until the answer is whole, that tells what becomes of it.
-                let sent = body.await;
+                let sent = sending.await;
                 progress.stopped(sent.as_ref().err());
                 drop(session);
             });

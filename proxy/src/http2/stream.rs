@@ -148,6 +148,16 @@ impl<B> Sending<B> {
         Self { body, to, waiting: Bytes::new(), last: false, reader: None, unread: None }
     }
 
+    /// The body, as far as it is left.
+    pub(crate) fn into_body(self) -> B {
+        self.body
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn body_mut(&mut self) -> &mut B {
+        &mut self.body
+    }
+
     /// Takes a place of its reader's while it waits; without one, it ends.
     pub(crate) fn counted_unread(mut self, admission: Arc<Admission>, reader: IpAddr) -> Self {
         self.reader = Some((admission, reader));

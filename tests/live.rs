@@ -185,17 +185,18 @@ fn what_is_closed_while_a_password_is_checked_stays_closed() {
     let machine = "[limits]\npassword_checks = 1\n".to_owned();
     let daemon = Daemon::start_with(&Plan { people: true, machine, ..Plan::default() });
     let url = daemon.url("library.test", "/size/2");
-    let send = |password: &str| {
+    let send = |name: &str, password: &str| {
         let mut client = Client::connect(daemon.proxy);
-        let credentials = basic("ms.obi", password);
+        let credentials = basic(name, password);
         let headers = [("Proxy-Authorization", credentials.as_str())];
         client.send(request("GET", &url, &headers).as_bytes());
         client
     };
-    // Checked one after the other: the right one is looked at last.
-    let _waiting: Vec<Client> = (0..120).map(|number| send(&format!("wrong {number}"))).collect();
+    // Checked one after the other: the right one is looked at last. Each is of another name, so that none is held.
+    let _waiting: Vec<Client> =
+        (0..120).map(|number| send(&format!("nobody {number}"), "wrong")).collect();
     std::thread::sleep(Duration::from_millis(100));
-    let mut right = send(PASSWORD);
+    let mut right = send("ms.obi", PASSWORD);
     std::thread::sleep(Duration::from_millis(100));
     let block = ["block", "library.test", "--for", "staff", "--by", "j.cho"];
     daemon.run(&[&block[..], &["--reason", "Defaced this morning"]].concat()).ok();

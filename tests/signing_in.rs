@@ -1,7 +1,8 @@
 //! Who is asking: passwords, networks, and what is never guessed.
 
 use crate::client::{Client, basic};
-use crate::daemon::{Daemon, GUEST, LIVE_WITHIN, PASSWORD, STAFF, alone, wait_for};
+use crate::daemon::{Daemon, GUEST, KS3, LIVE_WITHIN, PASSWORD, STAFF, alone, wait_for};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -107,4 +108,80 @@ fn a_change_to_a_person_is_live_on_the_connection_that_they_have() {
     let new = ["user", "set-password", "sam", "--by", "j.cho"];
     daemon.run_with_input(&new, "another password\n").ok();
     wait_for("the old password's end", LIVE_WITHIN, || status("library.test") == 407);
+}
+
+/// Signs in from an address; the status, and what the page says.
+fn sign_in(daemon: &Daemon, from: impl Into<IpAddr>, name: &str, password: &str) -> (u16, String) {
+    let (url, credentials) = (daemon.url("library.test", "/size/1"), basic(name, password));
+    let headers = [("Proxy-Authorization", credentials.as_str())];
+    let answer = Client::connect_from(from.into(), daemon.proxy).ask("GET", &url, &headers);
+    (answer.status, answer.text())
+}
+
+/// A figure of `/metrics`, once it is there.
+fn metric(daemon: &Daemon, name: &str) -> Option<u64> {
+    let text = daemon.ops_get("/metrics")?.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    line.parse().ok()
+}
+
+const HELD: &str = "Too many wrong passwords were tried";
+
+#[test]
+fn whoever_guesses_a_password_is_held_back_and_nobody_elsewhere_is() {
+    let _alone = alone();
+    let daemon = Daemon::start();
+    assert_eq!(sign_in(&daemon, STAFF, "ms.obi", PASSWORD).0, 200);
+    let pupil = [127_u8, 0, 0, 50];
+    for guess in 0..10 {
+        let (status, page) = sign_in(&daemon, pupil, "Ms.Obi", &format!("guess {guess}"));
+        assert!(status == 407 && !page.contains(HELD), "{guess}: {page}");
+    }
+    for password in ["guess 10", "guess 0", PASSWORD] {
+        let (status, page) = sign_in(&daemon, pupil, "ms.obi", password);
+        assert!(status == 407 && page.contains(HELD), "{password}: {page}");
+    }
+    assert_eq!(sign_in(&daemon, STAFF, "ms.obi", PASSWORD).0, 200, "where she is signed in");
+    assert_eq!(sign_in(&daemon, KS3, "ms.obi", PASSWORD).0, 200, "and where she was not yet");
+    assert_eq!(sign_in(&daemon, pupil, "sam", PASSWORD).0, 200, "another name at that device");
+
+    wait_for("the figures", Duration::from_secs(5), || {
+        let results = ["wrong", "held"];
+        let results = results.map(|result| format!("proxy_sign_ins_total{{result=\"{result}\"}}"));
+        results.map(|name| metric(&daemon, &name)) == [Some(10), Some(3)]
+    });
+    assert_eq!(metric(&daemon, "proxy_sign_in_holds"), Some(1));
+    let words = ["log", "actions", "--jsonl", "--event", "sign_ins_held", "--by", "j.cho"];
+    let mut told = Vec::new();
+    wait_for("the entry", Duration::from_secs(10), || {
+        told = daemon.run(&words).lines();
+        !told.is_empty()
+    });
+    let entry = told[0].to_string();
+    assert_eq!(told.len(), 1, "{told:?}");
+    for part in ["name_at_client", "ms.obi", "127.0.0.50", "\"schoolgate\""] {
+        assert!(entry.contains(part), "{part}: {entry}");
+    }
+    wait_for("the alarm", Duration::from_secs(5), || daemon.said().contains("is held back"));
+    assert!(!daemon.said().contains("ms.obi"), "names stay in the ledger: {}", daemon.said());
+    let records = daemon.wait_records(17);
+    let of_pupil = records.iter().filter(|record| record["client"] == "127.0.0.50");
+    let users: Vec<_> = of_pupil.map(|record| record["user"].clone()).collect();
+    assert_eq!(users.iter().filter(|user| user.is_null()).count(), 13, "{users:?}");
+}
+
+#[test]
+fn guesses_from_many_devices_bar_a_name_where_it_is_new_and_not_where_it_is_known() {
+    let _alone = alone();
+    let daemon = Daemon::start();
+    assert_eq!(sign_in(&daemon, STAFF, "ms.obi", PASSWORD).0, 200);
+    let guess = |guess: u8| {
+        sign_in(&daemon, [127_u8, 0, 1, guess / 9], "ms.obi", &format!("guess {guess}")).1
+    };
+    let held = (0..108).filter(|turn| guess(*turn).contains(HELD)).count();
+    assert_eq!(held, 8, "a hundred are let through");
+    let (status, page) = sign_in(&daemon, KS3, "ms.obi", PASSWORD);
+    assert!(status == 407 && page.contains(HELD), "{page}");
+    assert_eq!(sign_in(&daemon, STAFF, "ms.obi", PASSWORD).0, 200);
+    assert_eq!(sign_in(&daemon, KS3, "sam", PASSWORD).0, 200);
 }

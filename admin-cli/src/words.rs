@@ -138,7 +138,9 @@ pub(crate) fn sentence(code: ReasonCode) -> &'static str {
         ReasonCode::Port => "this port is not allowed",
         ReasonCode::PrivateAddress => "the name leads to a private or local address",
         ReasonCode::Loop => "the request came back to the filter",
-        ReasonCode::SignIn => "nobody had signed in, or the password was wrong",
+        ReasonCode::SignIn => {
+            "nobody had signed in, or the password was wrong, or too many before it were"
+        }
         ReasonCode::Limit => "a limit of the machine was reached",
         ReasonCode::Internal => "the filter had a fault, so it blocked",
         ReasonCode::LogUnavailable => "the log could not be written, so the filter blocked",

@@ -295,7 +295,7 @@ async fn identified(
     };
     match unless_left(who, left).await {
         Who::Known(who) => Ok(who),
-        Who::Challenge { level, wrong } => Err((level, Refusal::SignIn { wrong })),
+        Who::Challenge { level, why } => Err((level, Refusal::SignIn(why))),
         Who::Busy { level } => Err((level, Refusal::Code(ReasonCode::Limit))),
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) use crate::sign_in::Verifier;
 
+use crate::guesses::Attempt;
 use crate::sign_in::{Checked, REMEMBER_RIGHT};
 use crate::telemetry::{Meters, SignIn};
 use crate::view::View;
@@ -28,18 +29,29 @@ const LONGEST_FIELD: usize = 1024;
 pub(crate) enum Who {
     /// A proven user, or a network, or nobody: the policy said which level.
     Known(Rc<Identity>),
-    /// Credentials are missing or wrong: 407. The level is the one of the network, for the record.
+    /// Nobody has signed in: 407. The level is the one of the network, for the record.
     Challenge {
         /// Level of the record.
         level: LevelId,
-        /// They were given, and are wrong.
-        wrong: bool,
+        /// Why not.
+        why: Unproven,
     },
     /// Too many sign-ins wait to be checked, of this client or in all: 503.
     Busy {
         /// Level of the record.
         level: LevelId,
     },
+}
+
+/// Why nobody has signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unproven {
+    /// Credentials are missing.
+    Missing,
+    /// They were given, and are wrong.
+    Wrong,
+    /// They were given after too many that were wrong, and not looked at.
+    Held,
 }
 
 /// What a connection remembers of its last request: a browser sends the same field each time.
@@ -78,7 +90,7 @@ pub(crate) async fn identify(
     let by_network = policy.identify(None, client);
     let Some(field) = field else {
         if policy.wants_sign_in() && !policy.knows_network(client) {
-            return Who::Challenge { level: by_network.level, wrong: false };
+            return Who::Challenge { level: by_network.level, why: Unproven::Missing };
         }
         return remembered.keep(None, view, now, by_network);
     };
@@ -87,15 +99,17 @@ pub(crate) async fn identify(
     let single = headers.get_all(PROXY_AUTHORIZATION).iter().count() == 1;
     let Some((name, password)) = Some(field).filter(|_| single).and_then(credentials) else {
         meters.sign_in(SignIn::Wrong);
-        return Who::Challenge { level, wrong: true };
+        return Who::Challenge { level, why: Unproven::Wrong };
     };
     let user = view.snapshot.users.find(&name);
-    let checked = verifier.check(client, field.as_bytes(), user, password).await;
+    let attempt = Attempt { name: &name, client, field: field.as_bytes(), user };
+    let checked = verifier.check(attempt, password).await;
     meters.sign_in(match checked {
         Checked::Known(_) => SignIn::Cached,
         Checked::Now(true) => SignIn::Right,
         Checked::Now(false) => SignIn::Wrong,
         Checked::Busy => SignIn::Overloaded,
+        Checked::Held => SignIn::Held,
     });
     match (checked, user) {
         (Checked::Known(true) | Checked::Now(true), Some(user)) => {
@@ -103,7 +117,8 @@ pub(crate) async fn identify(
             remembered.keep(Some(field.as_bytes()), view, now, who)
         }
         (Checked::Busy, _) => Who::Busy { level },
-        _ => Who::Challenge { level, wrong: true },
+        (Checked::Held, _) => Who::Challenge { level, why: Unproven::Held },
+        _ => Who::Challenge { level, why: Unproven::Wrong },
     }
 }
 
@@ -282,7 +297,7 @@ authorise = ["dsl"]
         school.log.users().remove("q.whitmore", AT, "sam").await.unwrap();
         let view = school.view().await;
         let removed = school.request(&view, "correct horse").await;
-        assert!(matches!(removed, Who::Challenge { wrong: true, .. }));
+        assert!(matches!(removed, Who::Challenge { why: Unproven::Wrong, .. }));
     }
 
     #[tokio::test]
@@ -294,7 +309,7 @@ authorise = ["dsl"]
         school.log.users().set_password("q.whitmore", AT, "sam", &new).await.unwrap();
         let view = school.view().await;
         let old = school.request(&view, "correct horse").await;
-        assert!(matches!(old, Who::Challenge { wrong: true, .. }));
+        assert!(matches!(old, Who::Challenge { why: Unproven::Wrong, .. }));
         who(school.request(&view, "battery staple").await);
     }
 }

@@ -32,6 +32,7 @@ mod frames;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod guesses;
 mod headers;
 mod heartbeat;
 mod hello;

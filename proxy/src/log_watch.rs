@@ -3,9 +3,11 @@
 //! The workers refuse what they cannot record; this thread tells of it: once in the program's own
 //! messages when it begins and once when it is over, and in the change log as soon as that can be
 //! written, so that the report shows the gap. It looks five times a second, and counts what was
-//! refused between two looks, so that no failure is too short to be seen.
+//! refused between two looks, so that no failure is too short to be seen. It also writes down who was held back
+//! for guessing passwords, which the workers cannot.
 
 use crate::record::now;
+use crate::sign_in::Verifier;
 use crate::worker::Stop;
 use ledger::changes::{ACTOR_DAEMON, ChangeLog};
 use ledger::disk::{Disk, Fullness};
@@ -39,7 +41,7 @@ impl LogWatch {
     /// [`std::io::Error`] if no thread can be started.
     pub(crate) fn start(
         state: PathBuf,
-        journals: Arc<Journals>,
+        (journals, verifier): (Arc<Journals>, Arc<Verifier>),
         stopped: watch::Receiver<Stop>,
     ) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
         let watch = Arc::new(Self::default());
@@ -48,6 +50,7 @@ impl LogWatch {
             watch: Arc::clone(&watch),
             state,
             journals,
+            verifier,
             outage: None,
             refused: 0,
             fullness: Fullness::Enough,
@@ -88,6 +91,7 @@ struct Watching {
     watch: Arc<LogWatch>,
     state: PathBuf,
     journals: Arc<Journals>,
+    verifier: Arc<Verifier>,
     outage: Option<Outage>,
     /// Requests refused so far, at the last look.
     refused: u64,
@@ -101,6 +105,7 @@ struct Watching {
 impl Watching {
     async fn look(&mut self) {
         self.look_at_journals(&self.journals.status(), now());
+        self.to_write.extend(self.verifier.take_news());
         if self.disk_looked.is_none_or(|looked| looked.elapsed() >= LONG_REST) {
             self.look_at_disk();
         }
@@ -113,6 +118,7 @@ impl Watching {
         let status = self.journals.status();
         self.look_at_journals(&status, now());
         self.end_outage(&status, now());
+        self.to_write.extend(self.verifier.take_news());
         self.write().await;
     }
 
@@ -244,6 +250,7 @@ mod tests {
             watch: Arc::default(),
             state: state.to_owned(),
             journals,
+            verifier: Verifier::start(0, 1).unwrap(),
             outage: None,
             refused: 0,
             fullness: Fullness::Enough,

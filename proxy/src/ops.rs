@@ -56,6 +56,7 @@ struct Gauges {
     list_entries: IntGaugeVec,
     open_tunnels: IntGauge,
     sign_ins_waiting: IntGauge,
+    sign_in_holds: IntGauge,
     break_glass_uses: IntGauge,
     break_glass_wrong: IntGauge,
     account_lockouts: IntGauge,
@@ -125,6 +126,10 @@ impl Gauges {
             sign_ins_waiting: gauge(
                 "proxy_sign_ins_waiting",
                 "Sign-ins that wait for their password to be checked.",
+            )?,
+            sign_in_holds: gauge(
+                "proxy_sign_in_holds",
+                "Times since the start that sign-ins were held back for wrong passwords.",
             )?,
             break_glass_uses: gauge(
                 "ledger_break_glass_uses",
@@ -213,6 +218,7 @@ impl Ops {
         }
         gauges.open_tunnels.set(count(self.tunnels.open_tunnels() as u64));
         gauges.sign_ins_waiting.set(count(self.verifier.waiting() as u64));
+        gauges.sign_in_holds.set(count(self.verifier.holds()));
         let status = self.follower.status();
         gauges.generation.set(count(status.swaps));
         gauges.reload_failures.set(count(status.refused));

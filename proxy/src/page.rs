@@ -4,6 +4,7 @@
 //! no script. Everything filled in is escaped. Pupils never see a list's name, and nobody sees the
 //! site or category of a locked one.
 
+use crate::identify::Unproven;
 use crate::texts::{Language, Words};
 use base64ct::Encoding;
 use rules::decide::ReasonCode;
@@ -29,10 +30,7 @@ pub(crate) enum Kind {
     /// A locked category.
     Locked,
     /// 407.
-    SignIn {
-        /// Credentials were given, and are wrong.
-        wrong: bool,
-    },
+    SignIn(Unproven),
     /// 502, with the sentence of this key; none if empty.
     SiteDown(&'static str),
     /// 504.
@@ -104,7 +102,8 @@ impl Page<'_> {
             }
             Kind::Help => ("self_harm", "blocked"),
             Kind::Locked => ("locked", "body"),
-            Kind::SignIn { .. } => ("sign_in", "body"),
+            Kind::SignIn(Unproven::Held) => ("sign_in", "held"),
+            Kind::SignIn(_) => ("sign_in", "body"),
             Kind::SiteDown(key) => ("site_down", key),
             Kind::SiteSlow => ("site_slow", "body"),
         };
@@ -130,7 +129,7 @@ impl Page<'_> {
             },
             Kind::Help => "self_harm",
             Kind::Locked => "locked",
-            Kind::SignIn { .. } => "sign_in",
+            Kind::SignIn(_) => "sign_in",
             Kind::SiteDown(_) => "site_down",
             Kind::SiteSlow => "site_slow",
             Kind::Fault(_) => "fault",
@@ -154,11 +153,14 @@ impl Page<'_> {
             },
             Kind::Help => self.help(html),
             Kind::Locked => self.paragraphs(html, &["body", "report", "worried"]),
-            Kind::SignIn { wrong } => {
-                let keys: &[&str] =
-                    if wrong { &["wrong", "body", "forgotten"] } else { &["body", "forgotten"] };
-                self.paragraphs(html, keys);
-            }
+            Kind::SignIn(why) => self.paragraphs(
+                html,
+                match why {
+                    Unproven::Missing => &["body", "forgotten"],
+                    Unproven::Wrong => &["wrong", "body", "forgotten"],
+                    Unproven::Held => &["held", "forgotten"],
+                },
+            ),
             Kind::SiteDown(key) => self.paragraphs(html, &["body", key, "todo"]),
             Kind::SiteSlow => self.paragraphs(html, &["body", "todo"]),
             Kind::Fault(code) => {

@@ -6,7 +6,7 @@ use crate::connection::Client;
 use crate::exchange::Asked;
 use crate::files::SEC_FETCH_DEST;
 use crate::forward::ALLOWED_METHODS;
-use crate::identify::CHALLENGE;
+use crate::identify::{CHALLENGE, Unproven};
 use crate::live::{Facts, Live};
 use crate::page::{self, Kind, Page};
 use crate::record::{self, Arrival, Refused, now};
@@ -84,11 +84,8 @@ pub(crate) enum Refusal {
     Policy(Ruling),
     /// The proxy itself.
     Code(ReasonCode),
-    /// Credentials are missing or wrong.
-    SignIn {
-        /// They were given, and are wrong.
-        wrong: bool,
-    },
+    /// Nobody has signed in.
+    SignIn(Unproven),
 }
 
 /// A request in the words of its record.
@@ -172,9 +169,7 @@ impl Refuser<'_> {
         let (ruling, kind) = match refusal {
             Refusal::Policy(ruling) => (ruling, None),
             Refusal::Code(code) => (Ruling::block(code), None),
-            Refusal::SignIn { wrong } => {
-                (Ruling::block(ReasonCode::SignIn), Some(Kind::SignIn { wrong }))
-            }
+            Refusal::SignIn(why) => (Ruling::block(ReasonCode::SignIn), Some(Kind::SignIn(why))),
         };
         let (asked, at) = (words.asked, self.arrival.at);
         let subject = Subject { view, ruling: &ruling, level, identity, asked, at };
@@ -544,7 +539,7 @@ impl Subject<'_> {
             ReasonCode::Limit | ReasonCode::Internal | ReasonCode::LogUnavailable => {
                 Kind::Fault(code)
             }
-            ReasonCode::SignIn => Kind::SignIn { wrong: false },
+            ReasonCode::SignIn => Kind::SignIn(Unproven::Missing),
             _ if self.needs_help() => Kind::Help,
             _ => Kind::Blocked(code),
         }
@@ -575,7 +570,7 @@ impl Subject<'_> {
             Kind::SiteDown(_) => "site_down",
             Kind::SiteSlow => "site_slow",
             Kind::Blocked(code) | Kind::Fault(code) | Kind::BadRequest(code) => code.as_str(),
-            Kind::Help | Kind::Locked | Kind::SignIn { .. } => self.ruling.code.as_str(),
+            Kind::Help | Kind::Locked | Kind::SignIn(_) => self.ruling.code.as_str(),
         }
     }
 
@@ -700,7 +695,7 @@ fn opens_by_unblock(code: ReasonCode) -> bool {
 fn status_of(kind: Kind) -> u16 {
     match kind {
         Kind::Blocked(_) | Kind::Help | Kind::Locked => 403,
-        Kind::SignIn { .. } => 407,
+        Kind::SignIn(_) => 407,
         Kind::SiteDown(_) => 502,
         Kind::SiteSlow => 504,
         Kind::Fault(_) => 503,

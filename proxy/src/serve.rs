@@ -190,9 +190,9 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         stop: stopped.clone(),
     };
     follow_authority(authority, stopped.clone()).map_err(system("the thread of the authority"))?;
-    let (log_watch, watching) =
-        LogWatch::start(config.state.clone(), Arc::clone(writer.shared()), stopped.clone())
-            .map_err(system("the thread that watches the log"))?;
+    let watched = (Arc::clone(writer.shared()), Arc::clone(&shared.verifier));
+    let (log_watch, watching) = LogWatch::start(config.state.clone(), watched, stopped.clone())
+        .map_err(system("the thread that watches the log"))?;
     let (proxy, ops_address) = (listening.proxy.clone(), listening.ops_address);
     let attesting = attest::Attesting {
         config: Arc::clone(&config),

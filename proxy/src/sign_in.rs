@@ -3,13 +3,14 @@
 //! A password costs 19 MiB and some 20 ms to check, so it is checked once for however many requests
 //! of a browser wait for it, and remembered. Answers are kept under a keyed hash of what was sent
 //! and of the stored hash it was held against: once that changes, no older answer can be found. A
-//! name that nobody has costs the same.
+//! name that nobody has costs the same. Who guesses is held back before anything is looked up (`guesses`).
 
+use crate::guesses::{Attempt, Guesses};
 use crate::sign_in_queue::{Asker, Queue};
-use ledger::users::{KnownUser, PasswordChecker, dummy_phc};
+use ledger::users::{PasswordChecker, dummy_phc};
 use quick_cache::sync::Cache;
+use rules::change::Event;
 use sha2::{Digest, Sha256};
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub(crate) enum Checked {
     Now(bool),
     /// Too many wait, of this client or in all.
     Busy,
+    /// Too many were wrong: nothing was checked.
+    Held,
 }
 
 /// Names credentials and the stored hash that they are held against, and tells nothing of either.
@@ -56,6 +59,7 @@ struct Line {
 }
 
 struct Shared {
+    guesses: Guesses,
     secret: Key,
     answers: Cache<Key, Answer>,
     line: Mutex<Line>,
@@ -79,6 +83,7 @@ impl Verifier {
             .map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
         let queue = Queue::new(queue, queue.div_ceil(SHARE_OF_ONE));
         let verifier = Arc::new(Self(Arc::new(Shared {
+            guesses: Guesses::new(),
             secret,
             answers: Cache::new(REMEMBERED),
             line: Mutex::new(Line { queue, closed: false }),
@@ -93,23 +98,40 @@ impl Verifier {
         Ok(verifier)
     }
 
-    /// Whether a password is the user's. `field` is all that the client sent to sign in.
-    pub(crate) async fn check(
-        &self,
-        client: IpAddr,
-        field: &[u8],
-        user: Option<&KnownUser>,
-        password: String,
-    ) -> Checked {
-        let phc = user.and_then(|user| user.phc.clone());
-        let key = self.0.key(field, phc.as_deref());
-        if let Some(right) = self.0.known(&key) {
-            return Checked::Known(right);
+    /// Whether a password is the user's.
+    pub(crate) async fn check(&self, attempt: Attempt<'_>, password: String) -> Checked {
+        let (guesses, now) = (&self.0.guesses, Instant::now());
+        let phc = attempt.user.and_then(|user| user.phc.clone());
+        let key = self.0.key(attempt.field, phc.as_deref());
+        let known = self.0.known(&key);
+        if known == Some(true) {
+            return guesses.right(&attempt, now).map_or(Checked::Held, |()| Checked::Known(true));
         }
-        let place = self.0.line().queue.join(Asker::from(client), key, Check { phc, password });
+        let Ok(counted) = guesses.begin(&attempt, now) else { return Checked::Held };
+        if known.is_some() {
+            counted.wrong();
+            return Checked::Known(false);
+        }
+        let asker = Asker::from(attempt.client);
+        let place = self.0.line().queue.join(asker, key, Check { phc, password });
         let Some(place) = place else { return Checked::Busy };
         self.0.joined.notify_one();
-        place.await.map_or(Checked::Busy, Checked::Now)
+        let Ok(right) = place.await else { return Checked::Busy };
+        match right {
+            true => counted.right(Instant::now()),
+            false => counted.wrong(),
+        }
+        Checked::Now(right)
+    }
+
+    /// Who was held back, to be written down; each once.
+    pub(crate) fn take_news(&self) -> Vec<Event> {
+        self.0.guesses.take_news()
+    }
+
+    /// How often somebody was held back since the start.
+    pub(crate) fn holds(&self) -> u64 {
+        self.0.guesses.holds()
     }
 
     /// How many checks wait.
@@ -195,9 +217,10 @@ impl Shared {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
     use super::*;
-    use ledger::users::{Password, hash_password};
+    use ledger::users::{KnownUser, Password, hash_password};
     use rules::access::UserFacts;
     use std::future::Future;
+    use std::net::IpAddr;
     use std::pin::Pin;
     use std::task::{Context, Poll, Waker};
 
@@ -212,7 +235,7 @@ mod tests {
 
     type Asking = Pin<Box<dyn Future<Output = Checked>>>;
 
-    /// Somebody who asks, and has not looked yet.
+    /// Somebody who asks, and has not looked yet. Each field comes with a name of its own, so that nobody is held.
     fn ask(
         verifier: &Arc<Verifier>,
         client: IpAddr,
@@ -222,7 +245,15 @@ mod tests {
     ) -> Asking {
         let (verifier, user, field) = (Arc::clone(verifier), user.clone(), field.into());
         let password = password.to_owned();
-        Box::pin(async move { verifier.check(client, &field, Some(&user), password).await })
+        Box::pin(async move {
+            let name = format!("{field:?}");
+            let attempt = Attempt { name: &name, client, field: &field, user: Some(&user) };
+            verifier.check(attempt, password).await
+        })
+    }
+
+    fn attempt(client: IpAddr, user: Option<&KnownUser>) -> Attempt<'_> {
+        Attempt { name: "pupil", client, field: b"a", user }
     }
 
     fn poll(asking: &mut Asking) -> Poll<Checked> {
@@ -233,14 +264,15 @@ mod tests {
     async fn a_password_is_checked_once_until_the_stored_one_changes() {
         let verifier = Verifier::start(1, 8).unwrap();
         let user = known("pupil", "demo");
-        let check = async |user| verifier.check(CLIENT, b"a", user, "demo".to_owned()).await;
+        let check = async |user| verifier.check(attempt(CLIENT, user), "demo".to_owned()).await;
         assert_eq!(check(Some(&user)).await, Checked::Now(true));
         assert_eq!(check(Some(&user)).await, Checked::Known(true));
         let changed = known("pupil", "other");
         assert_eq!(check(Some(&changed)).await, Checked::Now(false));
         assert_eq!(check(Some(&changed)).await, Checked::Known(false));
         assert_eq!(check(None).await, Checked::Now(false), "removed");
-        let other = verifier.check([127, 0, 0, 9].into(), b"a", Some(&user), "demo".to_owned());
+        let elsewhere = attempt([127, 0, 0, 9].into(), Some(&user));
+        let other = verifier.check(elsewhere, "demo".to_owned());
         assert_eq!(other.await, Checked::Known(true), "an answer holds for all addresses");
     }
 
@@ -304,6 +336,25 @@ mod tests {
         drop(asked);
         assert_eq!(ask(&verifier, flood, "new", &user, "demo").await, Checked::Now(true));
         assert_eq!(verifier.0.line().queue.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_guesses_is_told_nothing_of_a_password_that_is_known() {
+        let verifier = Verifier::start(1, 8).unwrap();
+        let user = known("pupil", "demo");
+        let check = async |client: [u8; 4], field: &[u8], password: &str| {
+            let (name, client, user) = ("pupil", client.into(), Some(&user));
+            verifier.check(Attempt { name, client, field, user }, password.to_owned()).await
+        };
+        let (hers, his) = ([127, 0, 0, 1], [127, 0, 0, 9]);
+        assert_eq!(check(hers, b"right", "demo").await, Checked::Now(true));
+        for guess in 0..10 {
+            assert_eq!(check(his, &[guess], "guess").await, Checked::Now(false));
+        }
+        assert_eq!(check(his, b"another", "guess").await, Checked::Held);
+        assert_eq!(check(his, b"right", "demo").await, Checked::Held);
+        assert_eq!(check(hers, b"right", "demo").await, Checked::Known(true));
+        assert_eq!((verifier.holds(), verifier.take_news().len()), (1, 1));
     }
 
     #[test]

@@ -50,10 +50,12 @@ pub(crate) enum SignIn {
     Wrong,
     /// Too many checks were waiting.
     Overloaded,
+    /// Not checked: too many before it were wrong.
+    Held,
 }
 
 impl SignIn {
-    const ALL: [Self; 4] = [Self::Cached, Self::Right, Self::Wrong, Self::Overloaded];
+    const ALL: [Self; 5] = [Self::Cached, Self::Right, Self::Wrong, Self::Overloaded, Self::Held];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +63,7 @@ impl SignIn {
             Self::Right => "right",
             Self::Wrong => "wrong",
             Self::Overloaded => "overloaded",
+            Self::Held => "held",
         }
     }
 }
@@ -232,7 +235,7 @@ impl Metrics {
 pub(crate) struct Meters {
     pub(crate) answer_seconds: LocalHistogram,
     upstream_errors: [LocalIntCounter; 5],
-    sign_ins: [LocalIntCounter; 4],
+    sign_ins: [LocalIntCounter; 5],
     pub(crate) connections: LocalIntCounter,
     pub(crate) refused_total: LocalIntCounter,
     pub(crate) refused_client: LocalIntCounter,

@@ -232,6 +232,18 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         categories: Vec<String>,
     },
+    /// People's passwords were guessed at the proxy, and further tries were not checked for a time: of a name at a
+    /// client (`name_at_client`), of a name at all clients (`name`) or of all names at a client (`client`), after so
+    /// many guesses. The first of several in a row. `user` is whose name it is, where it is anybody's.
+    SignInsHeld {
+        held: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
+        guesses: u64,
+        until: UnixMillis,
+    },
     /// The access log could not be written from then until then: browsing was stopped, and so many
     /// requests were turned away.
     LogUnavailable { from: UnixMillis, until: UnixMillis, refused: u64, why: String },

@@ -43,6 +43,11 @@ fn alarm(entry: &ChangeEntry) -> Option<(Loudness, &'static str)> {
             "an administrator's account was locked: too many wrong passwords; see schoolgate log actions \
              --event account_locked",
         )),
+        Event::SignInsHeld { .. } => Some((
+            Loudness::Warning,
+            "somebody guesses the passwords of people who browse, and is held back; see schoolgate log actions \
+             --event sign_ins_held",
+        )),
         Event::OnePersonRefused { .. } => Some((
             Loudness::Error,
             "what takes two people was refused: their accounts count as one person; see schoolgate log \
@@ -86,6 +91,7 @@ pub(super) fn concerns_no_decision(event: &Event) -> bool {
     match event {
         Event::LoginRefused { account, .. } => !same_person(account, BREAK_GLASS),
         Event::Looked { .. }
+        | Event::SignInsHeld { .. }
         | Event::AlertHandled { .. }
         | Event::ReportReviewed { .. }
         | Event::ReportUnread { .. }
@@ -123,6 +129,17 @@ mod tests {
                 "account_locked",
             ),
             (Event::OnePersonRefused { action, why }, Loudness::Error, "one_person_refused"),
+            (
+                Event::SignInsHeld {
+                    held: "name_at_client".to_owned(),
+                    user: Some("q.whitmore".to_owned()),
+                    client: Some("10.0.0.1".to_owned()),
+                    guesses: 10,
+                    until: UnixMillis(1),
+                },
+                Loudness::Warning,
+                "sign_ins_held",
+            ),
             (
                 Event::LoginRefused {
                     account: BREAK_GLASS.to_owned(),

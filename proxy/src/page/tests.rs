@@ -11,7 +11,7 @@ const STYLES: [PageStyle; 4] =
 /// A code as records have it: ten characters, the last one a check.
 const CODE: &str = "4F2KQ-7M0XM";
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     Kind::Blocked(ReasonCode::Category),
     Kind::Blocked(ReasonCode::OutsideTimes),
     Kind::Blocked(ReasonCode::Banned),
@@ -22,8 +22,9 @@ const KINDS: [Kind; 18] = [
     Kind::Blocked(ReasonCode::EncryptedHello),
     Kind::Help,
     Kind::Locked,
-    Kind::SignIn { wrong: false },
-    Kind::SignIn { wrong: true },
+    Kind::SignIn(Unproven::Missing),
+    Kind::SignIn(Unproven::Wrong),
+    Kind::SignIn(Unproven::Held),
     Kind::SiteDown("name"),
     Kind::SiteSlow,
     Kind::Fault(ReasonCode::LogUnavailable),

@@ -1,0 +1,546 @@
+//! Holds back whoever guesses the passwords of people who browse.
+//!
+//! What counts are different wrong passwords: a device that sends an old one again and again makes one guess. They are
+//! counted
+//!
+//! - for one name at one client. A hold bars that name at that client and nowhere else, also with the right password,
+//!   so that nobody learns from the answer which one it is;
+//! - for one name at all clients, and for all names at one client, at much higher counts. These holds pass over whoever
+//!   signed in under that name at that client within [`PROVEN_FOR`]: a pupil who guesses at a teacher's name bars no
+//!   teacher who works.
+//!
+//! While it is held, a sign-in is answered at once and no password is checked. Holds get longer while the guessing goes
+//! on, up to [`LONGEST`]. The table has a fixed number of places, and knows neither names nor passwords: hashes of them
+//! alone, by a key that is made at the start. It is in memory: a start forgets it.
+
+use crate::record::now;
+use crate::sign_in_queue::Asker;
+use ledger::users::{KnownUser, user_key};
+use rules::change::Event;
+use rules::time::UnixMillis;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Within which guesses are counted together, and how long after the last one, or the end of a hold, the next hold is a
+/// first one again.
+const WINDOW: Duration = Duration::from_secs(60 * 60);
+/// The longest hold: each in a row is twice the one before.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// How long the holds of a name, or of a client, pass over whoever signed in there.
+const PROVEN_FOR: Duration = Duration::from_secs(12 * 60 * 60);
+/// Names at clients, names and clients that are known at once.
+const PLACES: usize = 16_384;
+/// Wrong passwords that are told apart for one name at one client.
+const TOLD_APART: usize = 10;
+/// Holds that may wait to be written down.
+const MOST_NEWS: usize = 256;
+
+/// What is counted together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    NameAtClient,
+    Name,
+    Client,
+}
+
+impl Of {
+    /// How many guesses are let through before the first hold, how many before each further one, and how long the first
+    /// one lasts.
+    fn rule(self) -> (u16, u16, Duration) {
+        match self {
+            Of::NameAtClient => (10, 3, Duration::from_secs(30)),
+            Of::Name => (100, 20, Duration::from_secs(60)),
+            // A room behind one address mistypes a good deal.
+            Of::Client => (200, 40, Duration::from_secs(60)),
+        }
+    }
+
+    /// The word in the change log.
+    fn as_str(self) -> &'static str {
+        match self {
+            Of::NameAtClient => "name_at_client",
+            Of::Name => "name",
+            Of::Client => "client",
+        }
+    }
+}
+
+/// Who signs in, where, with what.
+#[derive(Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    /// As it was sent.
+    pub(crate) name: &'a str,
+    pub(crate) client: IpAddr,
+    /// All that was sent to sign in.
+    pub(crate) field: &'a [u8],
+    /// Whose name it is, if it is anybody's.
+    pub(crate) user: Option<&'a KnownUser>,
+}
+
+/// What is known of one name at one client, one name, or one client.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Hashes of the last wrong passwords, of a name at a client; 0 is a free place.
+    told_apart: [u32; TOLD_APART],
+    /// Guesses in the window that began then, and since the last hold.
+    guesses: u16,
+    since: Instant,
+    /// The last guess.
+    last: Instant,
+    /// Holds in a row.
+    holds: u16,
+    held_until: Option<Instant>,
+    proven_until: Option<Instant>,
+}
+
+impl Entry {
+    fn new(now: Instant) -> Self {
+        Self {
+            told_apart: [0; TOLD_APART],
+            guesses: 0,
+            since: now,
+            last: now,
+            holds: 0,
+            held_until: None,
+            proven_until: None,
+        }
+    }
+
+    /// How long it is still held.
+    fn held(&self, now: Instant) -> Option<Duration> {
+        let left = self.held_until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn is_proven(&self, now: Instant) -> bool {
+        self.proven_until.is_some_and(|until| now < until)
+    }
+
+    /// Forgets guesses that are long ago.
+    fn age(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.since) >= WINDOW {
+            (self.guesses, self.since) = (0, now);
+        }
+        let last = self.held_until.map_or(self.last, |until| until.max(self.last));
+        if now.saturating_duration_since(last) >= WINDOW {
+            self.holds = 0;
+        }
+    }
+
+    /// Whether one more guess would be one too many; then a hold begins.
+    fn is_too_many(&mut self, of: Of, now: Instant) -> bool {
+        let (first, again, wait) = of.rule();
+        if self.guesses < if self.holds == 0 { first } else { again } {
+            return false;
+        }
+        let wait = wait.saturating_mul(1 << self.holds.min(16)).min(LONGEST);
+        self.held_until = Some(now + wait);
+        (self.guesses, self.since, self.last) = (0, now, now);
+        self.holds = self.holds.saturating_add(1);
+        true
+    }
+
+    /// What a full table gives up last: what is held, then what was of use last.
+    fn worth(&self, now: Instant) -> (bool, Instant) {
+        let proven = self.proven_until.and_then(|until| until.checked_sub(PROVEN_FOR));
+        (self.held(now).is_some(), proven.map_or(self.last, |at| at.max(self.last)))
+    }
+}
+
+/// Where an attempt is counted.
+struct Keys {
+    at_client: u64,
+    of_name: u64,
+    of_client: u64,
+    /// Of the password; never 0.
+    password: u32,
+}
+
+impl Keys {
+    fn of(&self, of: Of) -> u64 {
+        match of {
+            Of::NameAtClient => self.at_client,
+            Of::Name => self.of_name,
+            Of::Client => self.of_client,
+        }
+    }
+}
+
+/// The table, shared by all workers.
+pub(crate) struct Guesses {
+    key: RandomState,
+    table: Mutex<Table>,
+}
+
+/// An attempt that was let through and is counted as a guess. Dropped before anybody learned what came of it, or once
+/// it was right, it is counted no longer.
+pub(crate) struct Counted<'a> {
+    guesses: &'a Guesses,
+    keys: Keys,
+    /// It stays counted: it was wrong, or the same was counted before.
+    stays: bool,
+}
+
+impl Guesses {
+    /// An empty table.
+    pub(crate) fn new() -> Self {
+        Self::with_places(PLACES)
+    }
+
+    fn with_places(places: usize) -> Self {
+        let table =
+            Table { places, entries: HashMap::with_capacity(places), news: Vec::new(), holds: 0 };
+        Self { key: RandomState::new(), table: Mutex::new(table) }
+    }
+
+    /// Counts an attempt as a guess until it is known to be none.
+    ///
+    /// # Errors
+    /// How long it is still held: it must not be checked.
+    pub(crate) fn begin(
+        &self,
+        attempt: &Attempt<'_>,
+        now: Instant,
+    ) -> Result<Counted<'_>, Duration> {
+        let keys = self.keys(attempt);
+        let mut table = self.table();
+        if let Some(left) = table.held(&keys, now) {
+            return Err(left);
+        }
+        let entry = table.entry(keys.at_client, now);
+        if entry.told_apart.contains(&keys.password) {
+            return Ok(Counted { guesses: self, keys, stays: true });
+        }
+        // Who is known there is not barred by what others do elsewhere.
+        let bars: &[Of] = match entry.is_proven(now) {
+            true => &[Of::NameAtClient],
+            false => &[Of::NameAtClient, Of::Name, Of::Client],
+        };
+        let too_many = |of: &&Of| table.entry(keys.of(**of), now).is_too_many(**of, now);
+        if let Some(of) = bars.iter().find(too_many).copied() {
+            table.note(of, &keys, attempt);
+            return Err(table.held(&keys, now).unwrap_or_default());
+        }
+        for of in [Of::NameAtClient, Of::Name, Of::Client] {
+            let entry = table.entry(keys.of(of), now);
+            if entry.guesses == 0 {
+                entry.since = now;
+            }
+            (entry.guesses, entry.last) = (entry.guesses.saturating_add(1), now);
+        }
+        let told_apart = &mut table.entry(keys.at_client, now).told_apart;
+        match told_apart.iter_mut().find(|place| **place == 0) {
+            Some(free) => *free = keys.password,
+            None => {
+                told_apart.rotate_right(1);
+                told_apart[0] = keys.password;
+            }
+        }
+        Ok(Counted { guesses: self, keys, stays: false })
+    }
+
+    /// Takes in an attempt whose password is known to be right.
+    ///
+    /// # Errors
+    /// How long it is still held all the same.
+    pub(crate) fn right(&self, attempt: &Attempt<'_>, now: Instant) -> Result<(), Duration> {
+        let keys = self.keys(attempt);
+        let mut table = self.table();
+        if let Some(left) = table.held(&keys, now) {
+            return Err(left);
+        }
+        table.entry(keys.at_client, now).proven_until = Some(now + PROVEN_FOR);
+        Ok(())
+    }
+
+    /// What is to be written down, and was not taken yet.
+    pub(crate) fn take_news(&self) -> Vec<Event> {
+        std::mem::take(&mut self.table().news)
+    }
+
+    /// Holds since the start.
+    pub(crate) fn holds(&self) -> u64 {
+        self.table().holds
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self, attempt: &Attempt<'_>) -> Keys {
+        let (name, client) = (user_key(attempt.name), Asker::from(attempt.client));
+        // The upper half of a hash that is as good as random.
+        let password = (self.key.hash_one(attempt.field) >> 32) as u32;
+        Keys {
+            at_client: self.key.hash_one((&name, client)),
+            of_name: self.key.hash_one(&name),
+            of_client: self.key.hash_one(client),
+            password: password.max(1),
+        }
+    }
+}
+
+impl Counted<'_> {
+    /// It was right.
+    pub(crate) fn right(self, now: Instant) {
+        self.guesses.table().entry(self.keys.at_client, now).proven_until = Some(now + PROVEN_FOR);
+    }
+
+    /// It was wrong.
+    pub(crate) fn wrong(mut self) {
+        self.stays = true;
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
+        let mut table = self.guesses.table();
+        for of in [Of::NameAtClient, Of::Name, Of::Client] {
+            if let Some(entry) = table.entries.get_mut(&self.keys.of(of)) {
+                entry.guesses = entry.guesses.saturating_sub(1);
+            }
+        }
+        if let Some(entry) = table.entries.get_mut(&self.keys.at_client) {
+            let same = entry.told_apart.iter_mut().filter(|it| **it == self.keys.password);
+            same.for_each(|it| *it = 0);
+        }
+    }
+}
+
+struct Table {
+    places: usize,
+    entries: HashMap<u64, Entry>,
+    news: Vec<Event>,
+    holds: u64,
+}
+
+impl Table {
+    /// How long an attempt is still held.
+    fn held(&self, keys: &Keys, now: Instant) -> Option<Duration> {
+        let entry = |of: Of| self.entries.get(&keys.of(of));
+        let is_proven = entry(Of::NameAtClient).is_some_and(|entry| entry.is_proven(now));
+        let wide = [Of::Name, Of::Client].into_iter().filter(|_| !is_proven);
+        let bars = std::iter::once(Of::NameAtClient).chain(wide);
+        bars.filter_map(|of| entry(of)?.held(now)).max()
+    }
+
+    /// The entry of a key, which is made where there is none.
+    fn entry(&mut self, key: u64, now: Instant) -> &mut Entry {
+        if self.entries.len() >= self.places && !self.entries.contains_key(&key) {
+            self.make_room(now);
+        }
+        let entry = self.entries.entry(key).or_insert_with(|| Entry::new(now));
+        entry.age(now);
+        entry
+    }
+
+    /// Gives an eighth of a full table up at once, so that this is not done for each new entry.
+    fn make_room(&mut self, now: Instant) {
+        let mut worth: Vec<_> = self.entries.values().map(|entry| entry.worth(now)).collect();
+        let (_, least, _) = worth.select_nth_unstable(self.places / 8);
+        let least = *least;
+        self.entries.retain(|_, entry| entry.worth(now) > least);
+    }
+
+    /// Notes the first of holds in a row, to be written down. A name that nobody has is not: people type passwords
+    /// there.
+    fn note(&mut self, of: Of, keys: &Keys, attempt: &Attempt<'_>) {
+        self.holds = self.holds.saturating_add(1);
+        let is_first = self.entries.get(&keys.of(of)).is_some_and(|entry| entry.holds == 1);
+        if !is_first || self.news.len() >= MOST_NEWS {
+            return;
+        }
+        let (first, _, wait) = of.rule();
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let user = attempt.user.filter(|_| of != Of::Client);
+        let client = (of != Of::Name).then(|| attempt.client.to_canonical().to_string());
+        self.news.push(Event::SignInsHeld {
+            held: of.as_str().to_owned(),
+            user: user.map(|user| user.facts.name.to_string()),
+            client,
+            guesses: u64::from(first),
+            until: UnixMillis(now().0.saturating_add(wait)),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
+    use super::*;
+    use rules::access::UserFacts;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A school whose clock is the test's.
+    struct School {
+        guesses: Guesses,
+        now: Instant,
+        teacher: KnownUser,
+    }
+
+    impl School {
+        fn new() -> Self {
+            let facts = UserFacts { name: "ms.obi".into(), ..UserFacts::default() };
+            let teacher = KnownUser { facts, phc: None };
+            Self { guesses: Guesses::new(), now: Instant::now(), teacher }
+        }
+
+        fn attempt<'a>(&'a self, name: &'a str, client: u16, password: &'a str) -> Attempt<'a> {
+            let [high, low] = client.to_be_bytes();
+            let client = IpAddr::from([10, 0, high, low]);
+            let user = (user_key(name) == "ms.obi").then_some(&self.teacher);
+            Attempt { name, client, field: password.as_bytes(), user }
+        }
+
+        /// Tries a wrong password; how long it is held, where it is not checked.
+        fn guess(&self, name: &str, client: u16, password: &str) -> Result<(), Duration> {
+            let attempt = self.attempt(name, client, password);
+            self.guesses.begin(&attempt, self.now).map(Counted::wrong)
+        }
+
+        /// The same with the right one, which was not checked before.
+        fn sign_in(&self, name: &str, client: u16) -> Result<(), Duration> {
+            let attempt = self.attempt(name, client, "right");
+            self.guesses.begin(&attempt, self.now).map(|counted| counted.right(self.now))
+        }
+
+        /// Makes so many guesses, each with another password.
+        fn guesses(&self, name: &str, client: u16, count: usize, from: usize) -> usize {
+            let guess = |turn| self.guess(name, client, &format!("wrong {turn}"));
+            (from..from + count).filter(|turn| guess(*turn).is_ok()).count()
+        }
+    }
+
+    #[test]
+    fn ten_guesses_hold_a_name_at_a_client_for_ever_longer_and_nobody_elsewhere() {
+        let mut school = School::new();
+        assert_eq!(school.guesses("ms.obi", 1, 10, 0), 10);
+        assert_eq!(school.guess("MS.OBI", 1, "another"), Err(30 * SECOND), "whatever the case");
+        assert_eq!(school.sign_in("ms.obi", 1), Err(30 * SECOND), "the right one tells nothing");
+        let known = school.attempt("ms.obi", 1, "right");
+        assert_eq!(school.guesses.right(&known, school.now), Err(30 * SECOND), "known before too");
+        assert_eq!(school.sign_in("ms.obi", 2), Ok(()));
+        assert_eq!(school.sign_in("kim", 1), Ok(()));
+        for (turn, wait) in [60, 120, 240, 480, 900, 900].into_iter().enumerate() {
+            school.now += LONGEST;
+            assert_eq!(school.guesses("ms.obi", 1, 4, 100 * (turn + 1)), 3, "before {wait}");
+            assert_eq!(school.sign_in("ms.obi", 1), Err(wait * SECOND));
+        }
+        school.now += LONGEST + WINDOW;
+        assert_eq!(school.guesses("ms.obi", 1, 11, 1_000), 10, "forgotten");
+        assert_eq!(school.sign_in("ms.obi", 1), Err(30 * SECOND));
+    }
+
+    #[test]
+    fn a_device_with_an_old_password_makes_one_guess() {
+        let mut school = School::new();
+        for _ in 0..500 {
+            school.now += 61 * SECOND;
+            assert_eq!(school.guess("ms.obi", 1, "old"), Ok(()));
+        }
+        assert_eq!(school.sign_in("ms.obi", 1), Ok(()));
+    }
+
+    #[test]
+    fn a_right_password_gives_nobody_beside_it_more_guesses() {
+        let school = School::new();
+        assert_eq!(school.guesses("ms.obi", 1, 9, 0), 9);
+        for _ in 0..20 {
+            assert_eq!(school.sign_in("ms.obi", 1), Ok(()));
+        }
+        assert_eq!(school.guesses("ms.obi", 1, 9, 9), 1);
+    }
+
+    #[test]
+    fn guessing_from_everywhere_bars_nobody_where_they_are_signed_in() {
+        let mut school = School::new();
+        assert_eq!(school.sign_in("ms.obi", 1), Ok(()));
+        let made: usize = (100..120).map(|client| school.guesses("ms.obi", client, 9, 0)).sum();
+        assert_eq!(made, 100);
+        assert_eq!(school.sign_in("ms.obi", 200), Err(60 * SECOND), "a client that is new");
+        assert_eq!(school.sign_in("ms.obi", 1), Ok(()), "where she is known");
+        assert_eq!(school.sign_in("kim", 200), Ok(()), "another name");
+        school.now += 61 * SECOND;
+        assert_eq!(school.sign_in("ms.obi", 200), Ok(()), "for a short time");
+    }
+
+    #[test]
+    fn one_client_that_tries_all_names_is_held_but_for_whom_it_knows() {
+        let school = School::new();
+        assert_eq!(school.sign_in("kim", 1), Ok(()));
+        let guess = |name: &u16| school.guess(&format!("name {name}"), 1, "password").is_ok();
+        assert_eq!((0..250).filter(guess).count(), 200);
+        assert_eq!(school.sign_in("ali", 1), Err(60 * SECOND));
+        assert_eq!(school.sign_in("kim", 1), Ok(()));
+        assert_eq!(school.sign_in("ali", 2), Ok(()));
+    }
+
+    #[test]
+    fn what_is_on_its_way_counts_and_what_nobody_learned_of_does_not() {
+        let school = School::new();
+        let fields: Vec<String> = (0..11).map(|turn| format!("wrong {turn}")).collect();
+        let begin = |field: &String| {
+            let attempt = school.attempt("ms.obi", 1, field);
+            school.guesses.begin(&attempt, school.now)
+        };
+        let on_their_way: Vec<_> = fields[..10].iter().map(|field| begin(field).unwrap()).collect();
+        drop(on_their_way);
+        let on_their_way: Vec<_> = fields[..10].iter().map(|field| begin(field).unwrap()).collect();
+        assert!(begin(&fields[10]).is_err(), "ten are on their way");
+        drop(on_their_way);
+        // A whole room signs in at once, and nobody's password is wrong.
+        for client in [2, 3] {
+            for turn in 0..1_000 {
+                assert_eq!(school.sign_in(&format!("pupil {turn}"), client), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_of_holds_in_a_row_is_told_without_a_name_that_nobody_has() {
+        let mut school = School::new();
+        school.guesses("ms.obi", 1, 11, 0);
+        school.guesses("hunter2", 1, 11, 0);
+        school.now += 31 * SECOND;
+        school.guesses("ms.obi", 1, 4, 20);
+        assert_eq!(school.guesses.holds(), 3);
+        let told = |event: Event| match event {
+            Event::SignInsHeld { held, user, client, guesses, .. } => (held, user, client, guesses),
+            other => panic!("{other:?}"),
+        };
+        let told: Vec<_> = school.guesses.take_news().into_iter().map(told).collect();
+        let (held, client) = ("name_at_client".to_owned(), Some("10.0.0.1".to_owned()));
+        let of = |user: Option<&str>| (held.clone(), user.map(str::to_owned), client.clone(), 10);
+        assert_eq!(told, [of(Some("ms.obi")), of(None)]);
+        assert!(school.guesses.take_news().is_empty(), "once");
+        for client in 10..22 {
+            school.guesses("ms.obi", client, 9, 0);
+        }
+        let news = school.guesses.take_news();
+        assert!(
+            matches!(&news[..], [Event::SignInsHeld { held, user: Some(user), client: None, .. }]
+                if held == "name" && user == "ms.obi"),
+            "{news:?}"
+        );
+    }
+
+    #[test]
+    fn the_table_stays_within_its_places_and_keeps_what_is_held() {
+        let mut school = School::new();
+        school.guesses = Guesses::with_places(64);
+        school.guesses("ms.obi", 1, 11, 0);
+        for client in 2..2_000 {
+            school.now += Duration::from_millis(1);
+            assert_eq!(school.guess(&format!("name {client}"), client, "wrong"), Ok(()));
+            assert!(school.guesses.table().entries.len() <= 64);
+        }
+        assert!(school.sign_in("ms.obi", 1).is_err(), "it is still held");
+    }
+}

@@ -323,7 +323,7 @@ fn a_broken_download_begins_anew_by_itself() {
         ("/picture.png", &[rest, unless_changed, ("Sec-Fetch-Dest", "image")], None),
         ("/film.mp4", &[rest, unless_changed, ("Sec-Fetch-Dest", "empty")], None),
         // Players need the piece that they asked for.
-        ("/film", &[rest, unless_changed, ("Sec-Fetch-Dest", "video")], Some("bytes=100-")),
+        ("/clip", &[rest, unless_changed, ("Sec-Fetch-Dest", "video")], Some("bytes=100-")),
         ("/sound.MP3?x=1", &[rest, unless_changed], Some("bytes=100-")),
         // Whoever does not say so may not be ready for the whole.
         ("/alone.docx", &[rest], Some("bytes=100-")),

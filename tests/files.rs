@@ -313,21 +313,23 @@ fn pieces_heads_and_refused_switches_are_judged_by_what_they_say() {
     assert_eq!(answer.json()["reason"], "file_kind", "{answer:?}");
 }
 
+type Fields = &'static [(&'static str, &'static str)];
+
 #[test]
 fn a_broken_download_begins_anew_by_itself() {
+    const REST: (&str, &str) = ("Range", "bytes=100-");
+    const UNLESS_CHANGED: (&str, &str) = ("If-Range", "\"v1\"");
     let daemon = Daemon::start_without_people();
-    let rest = ("Range", "bytes=100-");
-    let unless_changed = ("If-Range", "\"v1\"");
-    let asks: [(&str, &[(&str, &str)], Option<&str>); 7] = [
-        ("/essay.docx", &[rest, unless_changed], None),
-        ("/picture.png", &[rest, unless_changed, ("Sec-Fetch-Dest", "image")], None),
-        ("/film.mp4", &[rest, unless_changed, ("Sec-Fetch-Dest", "empty")], None),
+    let asks: [(&str, Fields, Option<&str>); 7] = [
+        ("/essay.docx", &[REST, UNLESS_CHANGED], None),
+        ("/picture.png", &[REST, UNLESS_CHANGED, ("Sec-Fetch-Dest", "image")], None),
+        ("/film.mp4", &[REST, UNLESS_CHANGED, ("Sec-Fetch-Dest", "empty")], None),
         // Players need the piece that they asked for.
-        ("/clip", &[rest, unless_changed, ("Sec-Fetch-Dest", "video")], Some("bytes=100-")),
-        ("/sound.MP3?x=1", &[rest, unless_changed], Some("bytes=100-")),
+        ("/clip", &[REST, UNLESS_CHANGED, ("Sec-Fetch-Dest", "video")], Some("bytes=100-")),
+        ("/sound.MP3?x=1", &[REST, UNLESS_CHANGED], Some("bytes=100-")),
         // Whoever does not say so may not be ready for the whole.
-        ("/alone.docx", &[rest], Some("bytes=100-")),
-        ("/no-range.docx", &[unless_changed], None),
+        ("/alone.docx", &[REST], Some("bytes=100-")),
+        ("/no-range.docx", &[UNLESS_CHANGED], None),
     ];
     for (path, fields, range) in asks {
         let mut client = Client::connect_from(KS2, daemon.proxy);
@@ -335,10 +337,10 @@ fn a_broken_download_begins_anew_by_itself() {
         let asked = daemon.origin.asked();
         let seen = asked.iter().find(|it| it.line.contains(path)).expect(path);
         assert_eq!(seen.header("range"), range, "{path}");
-        let alone = range.is_none() && fields.contains(&rest);
+        let alone = range.is_none() && fields.contains(&REST);
         assert_eq!(
             seen.header("if-range").is_none(),
-            alone || !fields.contains(&unless_changed),
+            alone || !fields.contains(&UNLESS_CHANGED),
             "{path}"
         );
     }

@@ -35,8 +35,9 @@ use crate::decide::{Decision, Reason, allow, block};
 use crate::file::{FileRules, ScanRule};
 use crate::host::Host;
 use crate::inspect::{Inspect, TlsRules};
-use crate::level::{LevelId, Levels};
+use crate::level::{Level, LevelId, Levels};
 use crate::report::ReportRules;
+use crate::search::{Refusal, Search};
 use crate::site::Site;
 use crate::tenants::Tenants;
 use crate::time::{SchoolClock, UnixMillis, WeekTimes};
@@ -418,11 +419,12 @@ impl Policy {
         &self.warnings
     }
 
-    /// [`Policy::warnings`], and what has become of the policy by `now`: its terms are all over, a
-    /// review is overdue.
+    /// [`Policy::warnings`], what has become of the policy by `now` (its terms are all over, a review is overdue), and
+    /// exceptions that open search engines.
     #[must_use]
     pub fn warnings_at(&self, now: UnixMillis) -> Vec<String> {
         let by_now = self.terms_over(now).into_iter().chain(self.overdue_reviews(now));
+        let by_now = by_now.chain(self.opened_engines());
         self.warnings.iter().cloned().chain(by_now).collect()
     }
 
@@ -444,6 +446,28 @@ impl Policy {
         all.filter(|(_, review)| *review < today)
             .map(|(what, review)| format!("review of {what} was due {review}"))
             .collect()
+    }
+
+    /// A sentence for each exception by which a level has a search engine that its settings would refuse: it may have been
+    /// made for something else.
+    fn opened_engines(&self) -> impl Iterator<Item = String> {
+        let search = Search::shipped();
+        let opens =
+            move |exception: &&Exception| !exception.blocks && search.is_engine(&exception.site);
+        self.exceptions.iter().filter(opens).flat_map(move |exception| {
+            let site = search.site(exception.site.host());
+            let refused = move |level: &Level| {
+                let way = site.as_ref()?.way(&level.search_rules(), None, || None);
+                way.err().filter(|why| matches!(why, Refusal::NoSafeMode | Refusal::NotForChildren))
+            };
+            let levels = self.levels.iter();
+            let levels = levels.filter(|(id, _)| self.levels.within(*id, exception.level));
+            levels.filter_map(move |(_, level)| {
+                let why = refused(level)?.code().as_str();
+                let (site, level) = (&exception.site, &level.name);
+                Some(format!("the exception for {site} opens a search engine to {level} that is refused otherwise ({why})"))
+            })
+        })
     }
 
     /// The sentence to say where the terms given are all over: what was open at a named time stays

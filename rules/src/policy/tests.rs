@@ -644,6 +644,26 @@ fn terms_that_are_all_over_are_warned_of() {
 }
 
 #[test]
+fn an_exception_that_opens_a_search_engine_is_told_of() {
+    let with = |site: &str, level: &str| {
+        let text = SAMPLE.replace("[levels]", &format!("[[exception]]\nsite = \"{site}\"\nallow_for = \"{level}\"\nreason = \"Lists were wrong\"\nreview = 2027-01-01\n\n[levels]"));
+        let policy = parse(&text).unwrap();
+        let warned = policy.warnings_at(UnixMillis(0));
+        warned.into_iter().filter(|it| it.contains("search engine")).collect::<Vec<_>>()
+    };
+    let told = with("kagi.com", "ks2");
+    assert_eq!(
+        told,
+        [
+            "the exception for kagi.com opens a search engine to ks2 that is refused otherwise (no_safe_mode)"
+        ]
+    );
+    for (site, level) in [("kagi.com", "staff"), ("www.bing.com", "ks2"), ("example.org", "ks2")] {
+        assert_eq!(with(site, level), [""; 0], "{site} {level}");
+    }
+}
+
+#[test]
 fn a_review_date_that_has_passed_is_warned_of_once_and_closes_nothing() {
     let text = SAMPLE.replace("allow_for = \"pupil\"", "allow_for = [\"ks2\", \"ks3\"]");
     let policy = parse(&text).unwrap();

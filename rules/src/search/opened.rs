@@ -5,7 +5,9 @@ use super::{ForcedBy, Role, Search, SearchSite};
 use crate::access::Access;
 use crate::decide::Reason;
 use crate::host::Host;
+use crate::level::ImageMode;
 use crate::policy::Policy;
+use crate::site::Site;
 use crate::time::UnixMillis;
 use crate::unblock::Unblock;
 
@@ -38,7 +40,7 @@ pub fn opens_engine(
         !is_never
             && unblock.within.as_ref().is_none_or(names_engines)
             && unblock.covers(access, policy, now)
-            && search.is_engine(unblock.site.host())
+            && search.is_engine(&unblock.site)
     };
     if let Some(unblock) = unblocks.iter().find(may_open) {
         return Some(Reason::Unblock(unblock.id));
@@ -47,22 +49,25 @@ pub fn opens_engine(
         !exception.blocks
             && policy.levels().within(access.who.level, exception.level)
             && exception.site.covers(access.host, access.path)
-            && search.is_engine(exception.site.host())
+            && search.is_engine(&exception.site)
     });
     exception.map(|exception| Reason::Exception(exception.rule))
 }
 
 impl Search {
-    /// Whether a host is a search engine's own, or a portal's that searches the whole web; not one that only belongs to an
-    /// engine's operator.
+    /// Whether a site is a search engine's own, or the part of a portal that searches the whole web; not one that only belongs
+    /// to an engine's operator, nor all of a portal.
     #[must_use]
-    pub fn is_engine(&self, host: &Host) -> bool {
-        self.site(host).is_some_and(|site| match site.engine {
+    pub fn is_engine(&self, named: &Site) -> bool {
+        self.site(named.host()).is_some_and(|site| match site.engine {
             Some(engine) => {
                 engine.forced_by == ForcedBy::SafeSearch
                     && matches!(site.role, Role::Searching | Role::Redialled)
             }
-            None => site.sites.iter().any(|it| it.engine || it.portal),
+            None => site.sites.iter().any(|it| match it.engine && it.paths.is_empty() {
+                true => true,
+                false => (it.engine || it.portal) && named.path().is_some(),
+            }),
         })
     }
 }
@@ -93,6 +98,10 @@ impl<'s> SearchSite<'s> {
         }
         match self.leads_to(&SearchRules { child_engines: false, ..*rules }, seen) {
             Ok(to) => Ok(Way { to, opened }),
+            // Of what is not seen nobody can tell whether it is for pictures.
+            Err(Refusal::NoSafeMode) if seen.is_none() && rules.images == ImageMode::Block => {
+                Err(Refusal::NotInspected)
+            }
             Err(Refusal::NoSafeMode) => Ok(Way { to: None, opened }),
             Err(refusal) => Err(refusal),
         }

@@ -5,6 +5,7 @@ mod searching;
 
 use super::*;
 use crate::level::{ImageMode, VideoMode};
+use crate::site::Site;
 
 const SAFE: SearchRules = SearchRules {
     safe_search: true,
@@ -294,13 +295,26 @@ fn every_site_that_searches_is_kept_safe_refused_or_let_through_for_what_it_says
 
 #[test]
 fn what_belongs_to_an_engine_is_told_from_what_only_has_its_name() {
-    let is_engine = |host: &str| Search::shipped().is_engine(&Host::parse(host).unwrap());
-    for host in
-        ["www.google.co.uk", "kagi.com", "search.yahoo.com", "searx.example.org", "www.kiddle.co"]
-    {
+    let is_engine = |site: &str| Search::shipped().is_engine(&Site::parse(site).unwrap());
+    for host in [
+        "www.google.co.uk",
+        "kagi.com",
+        "search.yahoo.com",
+        "searx.example.org",
+        "www.kiddle.co",
+        "www.charter.net/search",
+    ] {
         assert!(is_engine(host), "{host}");
     }
-    for host in ["google.com", "yahoo.com", "www.youtube.com", "en.wikipedia.org", "example.org"] {
+    for host in [
+        "google.com",
+        "yahoo.com",
+        "www.youtube.com",
+        "en.wikipedia.org",
+        "example.org",
+        "charter.net",
+        "www.charter.net",
+    ] {
         assert!(!is_engine(host), "{host}");
     }
 }

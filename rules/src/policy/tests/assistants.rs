@@ -17,13 +17,18 @@ fn sites_that_a_school_names_are_assistants_and_what_is_below_them() {
 }
 
 #[test]
-fn one_that_is_known_already_or_no_site_is_a_fault() {
-    for (sites, what) in [
-        ("\"chatgpt.com\"", "chatgpt.com is known already"),
-        ("\"www.google.com/x\"", "is known already"),
-        ("\"co.uk\"", "public suffix"),
-        ("1", "text"),
-    ] {
+fn one_that_is_known_already_is_told_and_stays_as_it_is_known() {
+    for site in ["chatgpt.com", "www.google.com/x"] {
+        let policy = with(&format!("\"{site}\"")).unwrap();
+        let what = format!("assistants: {site} is known already");
+        assert!(policy.warnings().iter().any(|it| it.contains(&what)), "{:?}", policy.warnings());
+        assert!(!policy.names_assistants(), "{site}");
+    }
+}
+
+#[test]
+fn what_is_no_site_is_a_fault() {
+    for (sites, what) in [("\"co.uk\"", "public suffix"), ("1", "text")] {
         let faults = with(sites).unwrap_err();
         let text: String = faults.iter().map(|fault| format!("{}; ", fault.what)).collect();
         assert!(text.contains(what), "{sites}: {text}");

@@ -44,6 +44,9 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// After a failure of the files, which are this machine's own.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// From a failure to erase what is over until that is tried again.
+const ERASE_AGAIN: Duration = Duration::from_secs(3_600);
+
 /// Most mails and posts on their way at a time.
 const MOST_AT_ONCE: usize = 8;
 
@@ -114,11 +117,11 @@ async fn goes_on(stopped: &mut watch::Receiver<Stop>, rest: Duration) -> bool {
 async fn follow(with: Alerting, mut stopped: watch::Receiver<Stop>) {
     let state = &with.config.state;
     let (mut store, mut watch) = (None, Watch::new(state));
-    let mut erased_on: Option<Date> = None;
+    let mut erasing = Erasing::default();
     let mut told = String::new();
     let mut rest = Duration::ZERO;
     while goes_on(&mut stopped, rest).await {
-        let done = look(&with, &mut store, &mut watch, &mut erased_on).await;
+        let done = look(&with, &mut store, &mut watch, &mut erasing).await;
         rest = match done {
             Ok(raised) => {
                 if raised > 0 {
@@ -146,7 +149,7 @@ async fn look(
     with: &Alerting,
     store: &mut Option<AlertStore>,
     watch: &mut Watch,
-    erased_on: &mut Option<Date>,
+    erasing: &mut Erasing,
 ) -> Result<usize, String> {
     let state = &with.config.state;
     let store = match store {
@@ -159,11 +162,38 @@ async fn look(
     let thresholds = Thresholds { high, routine, devices };
     let raised = watch.look(store, thresholds, now()).await.map_err(|error| error.to_string())?;
     let today = snapshot.policy.clock().day(now());
-    if *erased_on != Some(today) {
-        erase(with, &snapshot.policy).await?;
-        *erased_on = Some(today);
+    if erasing.is_due(today, Instant::now()) {
+        let outcome = erase(with, &snapshot.policy).await;
+        erasing.note(today, outcome, Instant::now());
     }
     Ok(raised)
+}
+
+/// When what is over was erased, and when that is tried again. A failure of it is no failure of alerts: they are
+/// raised all the same.
+#[derive(Default)]
+struct Erasing {
+    done_on: Option<Date>,
+    not_before: Option<Instant>,
+}
+
+impl Erasing {
+    fn is_due(&self, today: Date, now: Instant) -> bool {
+        self.done_on != Some(today) && self.not_before.is_none_or(|time| time <= now)
+    }
+
+    fn note(&mut self, today: Date, outcome: Result<(), String>, now: Instant) {
+        match outcome {
+            Ok(()) => (self.done_on, self.not_before) = (Some(today), None),
+            Err(why) => {
+                tracing::error!(
+                    why,
+                    "names and notes of alerts whose time is up cannot be erased; trying again in an hour"
+                );
+                self.not_before = Some(now + ERASE_AGAIN);
+            }
+        }
+    }
 }
 
 /// Erases whom closed alerts were about, and what was noted, once their time is up.
@@ -403,5 +433,26 @@ async fn append(store: &mut AlertStore, events: Vec<NewEvent>) -> Result<(), Ale
         Ok(_) => Ok(()),
         Err(ledger::alerts::AppendAlertError::Store(error)) => Err(error),
         Err(ledger::alerts::AppendAlertError::Refused(never)) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    #[test]
+    fn what_is_over_is_erased_once_a_day_and_after_a_failure_an_hour_later() {
+        let (monday, tuesday) = (date(2026, 3, 2), date(2026, 3, 3));
+        let (mut erasing, begun) = (Erasing::default(), Instant::now());
+        assert!(erasing.is_due(monday, begun));
+        erasing.note(monday, Err("the disk is full".to_owned()), begun);
+        assert!(!erasing.is_due(monday, begun + PAUSE));
+        assert!(!erasing.is_due(tuesday, begun + PAUSE), "a new day mends no disk");
+        let later = begun + ERASE_AGAIN;
+        assert!(erasing.is_due(monday, later));
+        erasing.note(monday, Ok(()), later);
+        assert!(!erasing.is_due(monday, later + ERASE_AGAIN));
+        assert!(erasing.is_due(tuesday, later), "at once");
     }
 }

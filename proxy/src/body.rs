@@ -6,6 +6,7 @@ use crate::http2::Receiving;
 use crate::live::Live;
 use crate::pool::{Pool, Upstream};
 use crate::record::Arrival;
+use crate::room::{Held, Room};
 use crate::scan::Scanning;
 use crate::typed::Prompting;
 use crate::view::Ruling;
@@ -16,6 +17,7 @@ use ledger::record::End;
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 
@@ -412,15 +414,46 @@ pub(crate) enum Ask {
 const MOST_KEPT: usize = 64 * 1024;
 
 /// The beginning of a body.
-#[derive(Default)]
 pub(crate) struct Kept {
     /// What was passed on; `None`: not all of it is kept.
-    passed: Option<Vec<u8>>,
+    passed: Option<Passed>,
     /// What is passed on again before the rest.
     again: Bytes,
 }
 
+/// What was passed on of a body.
+struct Passed {
+    bytes: Vec<u8>,
+    /// Counts the most that they may become.
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Passed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Kept {
+    /// Nothing yet; `None` where there is no room for more.
+    fn begin(mut held: Held) -> Option<Self> {
+        if !held.add(MOST_KEPT as u64) {
+            return None;
+        }
+        let passed = Passed { bytes: Vec::new(), _held: held };
+        Some(Self { passed: Some(passed), again: Bytes::new() })
+    }
+
+    /// What was passed on is to be passed on again; `false`: it is not there any more.
+    fn rewind(&mut self) -> bool {
+        let Some(passed) = self.passed.take() else { return false };
+        if !passed.bytes.is_empty() {
+            // Counted until it has gone.
+            self.again = Bytes::from_owner(passed);
+        }
+        true
+    }
+
     fn take(&mut self, frame: Option<&Result<Frame<Bytes>, BodyError>>) {
         let Some(passed) = &mut self.passed else { return };
         let data = match frame {
@@ -428,8 +461,8 @@ impl Kept {
             Some(Ok(frame)) => frame.data_ref(),
             Some(Err(_)) => None,
         };
-        match data.filter(|data| passed.len() + data.len() <= MOST_KEPT) {
-            Some(data) => passed.extend_from_slice(data),
+        match data.filter(|data| passed.bytes.len() + data.len() <= MOST_KEPT) {
+            Some(data) => passed.bytes.extend_from_slice(data),
             // Nor are trailers kept, which hardly anything sends.
             None => self.passed = None,
         }
@@ -505,10 +538,12 @@ impl Gate {
 }
 
 impl Ask {
-    /// Keeps what is passed on from now on, so that it can be sent again.
-    pub(crate) fn keep(&mut self) {
-        if let Ask::Forwarded { kept, .. } = self {
-            *kept = Some(Box::new(Kept { passed: Some(Vec::new()), ..Kept::default() }));
+    /// Keeps what is passed on from now on, so that it can be sent again, if there is room for it.
+    pub(crate) fn keep(&mut self, room: &Arc<Room>) {
+        if let Ask::Forwarded { kept, live, .. } = self {
+            // First, for its room.
+            *kept = None;
+            *kept = Kept::begin(room.hold(live.facts().client)).map(Box::new);
         }
     }
 
@@ -525,7 +560,9 @@ impl Ask {
         let mut open = None;
         if let Ask::Forwarded { kept, gate, progress, .. } = &mut self {
             let kept = kept.as_mut()?;
-            kept.again = Bytes::from(kept.passed.take()?);
+            if !kept.rewind() {
+                return None;
+            }
             progress.sent.set(false);
             if let Some(closed) = gate.take() {
                 let (opens, closed) = Gate::new(closed.told);
@@ -634,5 +671,38 @@ impl HttpBody for Ask {
                 with_more(incoming.size_hint(), held + again)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
+    use super::*;
+    use std::net::IpAddr;
+
+    fn piece(length: usize) -> Result<Frame<Bytes>, BodyError> {
+        Ok(Frame::data(Bytes::from(vec![b'a'; length])))
+    }
+
+    #[test]
+    fn a_body_is_kept_where_there_is_room_and_counted_until_it_has_gone() {
+        let client = IpAddr::from([10, 0, 0, 1]);
+        let room = Room::new(MOST_KEPT as u64, MOST_KEPT as u64);
+        let begin = || Kept::begin(room.hold(client));
+        let mut kept = begin().unwrap();
+        assert!(begin().is_none(), "there is room for one");
+        kept.take(Some(&piece(MOST_KEPT)));
+        assert!(kept.rewind() && kept.again.len() == MOST_KEPT);
+        assert!(!kept.rewind(), "once");
+        let again = std::mem::take(&mut kept.again);
+        assert!(begin().is_none(), "on its way");
+        drop(again);
+        let mut kept = begin().unwrap();
+        kept.take(Some(&piece(MOST_KEPT)));
+        kept.take(Some(&piece(1)));
+        assert!(!kept.rewind(), "too much");
+        let mut kept = begin().unwrap();
+        assert!(kept.rewind() && kept.again.is_empty());
+        assert!(begin().is_some(), "nothing was passed on, and nothing is held");
     }
 }

@@ -2,6 +2,7 @@
 //! them all, and one address that never answers does not have all that the filter could dial with.
 
 use crate::pool::Site;
+use crate::room::client_of;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -23,6 +24,7 @@ const MOST_WAITING: usize = 1_024;
 pub(crate) struct Dials {
     under_way: RefCell<HashMap<Site, Rc<Notify>>>,
     by_address: Rc<Lines<SocketAddr>>,
+    /// By network of IPv6: a device may take any address of its own.
     by_client: Rc<Lines<(SocketAddr, IpAddr)>>,
 }
 
@@ -56,6 +58,7 @@ impl Dials {
 
     /// Whether one more of a client may wait for a connection to any of these.
     pub(crate) fn has_room(&self, client: IpAddr, addresses: &[SocketAddr]) -> bool {
+        let client = client_of(client);
         addresses.iter().map(|address| unmapped(*address)).any(|address| {
             self.by_address.has_room(&address) && self.by_client.has_room(&(address, client))
         })
@@ -68,7 +71,7 @@ impl Dials {
     pub(crate) async fn place(&self, client: IpAddr, address: SocketAddr) -> io::Result<Place> {
         let address = unmapped(address);
         // Whoever has more than its part waits here, and not in the line of all.
-        let of_client = self.by_client.place((address, client)).await?;
+        let of_client = self.by_client.place((address, client_of(client))).await?;
         let of_all = self.by_address.place(address).await?;
         Ok(Place { _of_all: of_all, _of_client: of_client })
     }
@@ -232,6 +235,18 @@ mod tests {
         assert_eq!(ask(&dials, 1, other_port).word(), "dials");
         assert!(dials.has_room(IpAddr::from([10, 0, 0, 1]), &[SILENT, other_port]));
         assert_eq!(ask(&dials, 2, SILENT).word(), "dials", "another client");
+        greedy.clear();
+        // A device may take any address of its network.
+        let v6 = |network: u16, host: u16| IpAddr::from([0xfd00, 0, 0, network, 0, 0, 0, host]);
+        let from = |client| look(Box::pin(dials.place(client, SILENT)));
+        greedy.extend((0..MOST_OF_CLIENT as u16).map(|host| from(v6(7, host))));
+        assert!(greedy.iter().all(|asked| asked.word() == "dials"));
+        greedy.extend((0..MOST_WAITING as u16).map(|host| from(v6(7, 1_000 + host))));
+        assert_eq!(greedy[MOST_OF_CLIENT].word(), "waits");
+        assert_eq!(from(v6(7, 5_000)).word(), "refused");
+        assert!(!dials.has_room(v6(7, 5_000), &[SILENT]));
+        assert_eq!(from(v6(8, 1)).word(), "dials", "another network");
+        assert!(dials.has_room(v6(8, 1), &[SILENT]));
         greedy.clear();
         assert!(
             dials.by_address.lines.borrow().is_empty() && dials.by_client.lines.borrow().is_empty()

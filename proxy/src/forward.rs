@@ -143,7 +143,7 @@ async fn plain(
         let may_refuse = upstream.is_http2() || (upstream.reused && is_repeatable);
         let head = (may_refuse && tries < MOST_TRIES).then(|| copy_of_head(&request));
         if upstream.is_http2() && head.is_some() {
-            request.body_mut().keep();
+            request.body_mut().keep(&worker.bodies);
         }
         if upstream.reused && !is_repeatable {
             upstream.hear().await;

@@ -3,11 +3,17 @@
 //! What counts are different wrong passwords: a device that sends an old one again and again makes one guess. They are
 //! counted
 //!
-//! - for one name at one client. A hold bars that name at that client and nowhere else, also with the right password,
+//! - for one name at one address. A hold bars that name at that address and nowhere else, also with the right password,
 //!   so that nobody learns from the answer which one it is;
-//! - for one name at all clients, and for all names at one client, at much higher counts. These holds pass over whoever
-//!   signed in under that name at that client within [`PROVEN_FOR`]: a pupil who guesses at a teacher's name bars no
-//!   teacher who works.
+//! - for one name at all addresses, and for all names at one client, at much higher counts. These holds pass over
+//!   whoever signed in under that name at that address within [`PROVEN_FOR`]: a pupil who guesses at a teacher's name
+//!   bars no teacher who works.
+//!
+//! A client is an [`Asker`]: all of an IPv6 network of 64 bits. A school may be one, so a name is held at the exact
+//! address: else ten guesses would bar a teacher from every device.
+//!
+//! For a name, what is on its way counts too, so that nobody makes many guesses at once. For a client it does not: whole
+//! classes sign in at once.
 //!
 //! While it is held, a sign-in is answered at once and no password is checked. Holds get longer while the guessing goes
 //! on, up to [`LONGEST`]. The table has a fixed number of places, and knows neither names nor passwords: hashes of them
@@ -29,8 +35,8 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_secs(60 * 60);
 /// The longest hold: each in a row is twice the one before.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
-/// How long the holds of a name, or of a client, pass over whoever signed in there.
-const PROVEN_FOR: Duration = Duration::from_secs(12 * 60 * 60);
+/// How long the holds of a name, or of a client, pass over whoever signed in there: longer than a long weekend.
+const PROVEN_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Names at clients, names and clients that are known at once.
 const PLACES: usize = 16_384;
 /// Wrong passwords that are told apart for one name at one client.
@@ -53,8 +59,8 @@ impl Of {
         match self {
             Of::NameAtClient => (10, 3, Duration::from_secs(30)),
             Of::Name => (100, 20, Duration::from_secs(60)),
-            // A room behind one address mistypes a good deal.
-            Of::Client => (200, 40, Duration::from_secs(60)),
+            // A school of 1,200 may be behind one address, and one in seven mistypes, some of them twice.
+            Of::Client => (400, 80, Duration::from_secs(60)),
         }
     }
 
@@ -80,11 +86,23 @@ pub(crate) struct Attempt<'a> {
     pub(crate) user: Option<&'a KnownUser>,
 }
 
+/// A password that is counted as a guess.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    /// A hash of it; 0 is a free place.
+    password: u32,
+    /// Attempts with it that nobody knows the end of. The guess is theirs together: it is counted until the last of them
+    /// is gone.
+    on_their_way: u16,
+    /// It was wrong, and stays counted.
+    is_wrong: bool,
+}
+
 /// What is known of one name at one client, one name, or one client.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// Hashes of the last wrong passwords, of a name at a client; 0 is a free place.
-    told_apart: [u32; TOLD_APART],
+    /// The last passwords, of a name at a client.
+    told_apart: [Told; TOLD_APART],
     /// Guesses in the window that began then, and since the last hold.
     guesses: u16,
     since: Instant,
@@ -99,7 +117,7 @@ struct Entry {
 impl Entry {
     fn new(now: Instant) -> Self {
         Self {
-            told_apart: [0; TOLD_APART],
+            told_apart: [Told::default(); TOLD_APART],
             guesses: 0,
             since: now,
             last: now,
@@ -117,6 +135,26 @@ impl Entry {
 
     fn is_proven(&self, now: Instant) -> bool {
         self.proven_until.is_some_and(|until| now < until)
+    }
+
+    fn told(&mut self, password: u32) -> Option<&mut Told> {
+        self.told_apart.iter_mut().find(|told| told.password == password)
+    }
+
+    /// Whether it is as good as a new one.
+    fn knows_nothing(&self) -> bool {
+        self.guesses == 0
+            && self.holds == 0
+            && self.held_until.is_none()
+            && self.proven_until.is_none()
+            && self.told_apart.iter().all(|told| told.password == 0)
+    }
+
+    fn add(&mut self, now: Instant) {
+        if self.guesses == 0 {
+            self.since = now;
+        }
+        (self.guesses, self.last) = (self.guesses.saturating_add(1), now);
     }
 
     /// Forgets guesses that are long ago.
@@ -143,10 +181,11 @@ impl Entry {
         true
     }
 
-    /// What a full table gives up last: what is held, then what was of use last.
-    fn worth(&self, now: Instant) -> (bool, Instant) {
+    /// What a full table gives up last: what is held, then who is known, then what was of use last.
+    fn worth(&self, now: Instant) -> (bool, bool, Instant) {
         let proven = self.proven_until.and_then(|until| until.checked_sub(PROVEN_FOR));
-        (self.held(now).is_some(), proven.map_or(self.last, |at| at.max(self.last)))
+        let last = proven.map_or(self.last, |at| at.max(self.last));
+        (self.held(now).is_some(), self.is_proven(now), last)
     }
 }
 
@@ -176,12 +215,11 @@ pub(crate) struct Guesses {
 }
 
 /// An attempt that was let through and is counted as a guess. Dropped before anybody learned what came of it, or once
-/// it was right, it is counted no longer.
+/// it was right, it is counted no longer, unless the same password was tried beside it and was wrong, or is on its way.
 pub(crate) struct Counted<'a> {
     guesses: &'a Guesses,
     keys: Keys,
-    /// It stays counted: it was wrong, or the same was counted before.
-    stays: bool,
+    begun: Instant,
 }
 
 impl Guesses {
@@ -211,8 +249,9 @@ impl Guesses {
             return Err(left);
         }
         let entry = table.entry(keys.at_client, now);
-        if entry.told_apart.contains(&keys.password) {
-            return Ok(Counted { guesses: self, keys, stays: true });
+        if let Some(told) = entry.told(keys.password) {
+            told.on_their_way = told.on_their_way.saturating_add(1);
+            return Ok(Counted { guesses: self, keys, begun: now });
         }
         // Who is known there is not barred by what others do elsewhere.
         let bars: &[Of] = match entry.is_proven(now) {
@@ -224,22 +263,8 @@ impl Guesses {
             table.note(of, &keys, attempt);
             return Err(table.held(&keys, now).unwrap_or_default());
         }
-        for of in [Of::NameAtClient, Of::Name, Of::Client] {
-            let entry = table.entry(keys.of(of), now);
-            if entry.guesses == 0 {
-                entry.since = now;
-            }
-            (entry.guesses, entry.last) = (entry.guesses.saturating_add(1), now);
-        }
-        let told_apart = &mut table.entry(keys.at_client, now).told_apart;
-        match told_apart.iter_mut().find(|place| **place == 0) {
-            Some(free) => *free = keys.password,
-            None => {
-                told_apart.rotate_right(1);
-                told_apart[0] = keys.password;
-            }
-        }
-        Ok(Counted { guesses: self, keys, stays: false })
+        table.count(&keys, now).on_their_way = 1;
+        Ok(Counted { guesses: self, keys, begun: now })
     }
 
     /// Takes in an attempt whose password is known to be right.
@@ -271,13 +296,13 @@ impl Guesses {
     }
 
     fn keys(&self, attempt: &Attempt<'_>) -> Keys {
-        let (name, client) = (user_key(attempt.name), Asker::from(attempt.client));
+        let (name, address) = (user_key(attempt.name), attempt.client.to_canonical());
         // The upper half of a hash that is as good as random.
         let password = (self.key.hash_one(attempt.field) >> 32) as u32;
         Keys {
-            at_client: self.key.hash_one((&name, client)),
+            at_client: self.key.hash_one((&name, address)),
             of_name: self.key.hash_one(&name),
-            of_client: self.key.hash_one(client),
+            of_client: self.key.hash_one(Asker::from(address)),
             password: password.max(1),
         }
     }
@@ -290,26 +315,14 @@ impl Counted<'_> {
     }
 
     /// It was wrong.
-    pub(crate) fn wrong(mut self) {
-        self.stays = true;
+    pub(crate) fn wrong(self) {
+        self.guesses.table().wrong(&self.keys, self.begun);
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        if self.stays {
-            return;
-        }
-        let mut table = self.guesses.table();
-        for of in [Of::NameAtClient, Of::Name, Of::Client] {
-            if let Some(entry) = table.entries.get_mut(&self.keys.of(of)) {
-                entry.guesses = entry.guesses.saturating_sub(1);
-            }
-        }
-        if let Some(entry) = table.entries.get_mut(&self.keys.at_client) {
-            let same = entry.told_apart.iter_mut().filter(|it| **it == self.keys.password);
-            same.for_each(|it| *it = 0);
-        }
+        self.guesses.table().end(&self.keys);
     }
 }
 
@@ -328,6 +341,55 @@ impl Table {
         let wide = [Of::Name, Of::Client].into_iter().filter(|_| !is_proven);
         let bars = std::iter::once(Of::NameAtClient).chain(wide);
         bars.filter_map(|of| entry(of)?.held(now)).max()
+    }
+
+    /// Counts a guess for its name, and tells its password apart from now on.
+    fn count(&mut self, keys: &Keys, now: Instant) -> &mut Told {
+        self.entry(keys.of_name, now).add(now);
+        let entry = self.entry(keys.at_client, now);
+        entry.add(now);
+        let free = entry.told_apart.iter().position(|told| told.password == 0);
+        let place = free.unwrap_or_else(|| {
+            // The oldest goes.
+            entry.told_apart.rotate_left(1);
+            TOLD_APART - 1
+        });
+        let told = &mut entry.told_apart[place];
+        *told = Told { password: keys.password, ..Told::default() };
+        told
+    }
+
+    /// Keeps a guess counted, and counts it for its client unless that was done.
+    fn wrong(&mut self, keys: &Keys, now: Instant) {
+        match self.entry(keys.at_client, now).told(keys.password) {
+            Some(told) if told.is_wrong => return,
+            Some(told) => told.is_wrong = true,
+            // A full table gave up what it was counted in.
+            None => self.count(keys, now).is_wrong = true,
+        }
+        self.entry(keys.of_client, now).add(now);
+    }
+
+    /// Takes a guess back that nobody learned was wrong, once no attempt with it is on its way; and gives up entries
+    /// that know nothing, so that nobody fills the table with attempts that cost nothing.
+    fn end(&mut self, keys: &Keys) {
+        let told = self.entries.get_mut(&keys.at_client).and_then(|it| it.told(keys.password));
+        if let Some(told) = told {
+            told.on_their_way = told.on_their_way.saturating_sub(1);
+            if told.on_their_way == 0 && !told.is_wrong {
+                *told = Told::default();
+                for of in [Of::NameAtClient, Of::Name] {
+                    if let Some(entry) = self.entries.get_mut(&keys.of(of)) {
+                        entry.guesses = entry.guesses.saturating_sub(1);
+                    }
+                }
+            }
+        }
+        for key in [keys.at_client, keys.of_name, keys.of_client] {
+            if self.entries.get(&key).is_some_and(Entry::knows_nothing) {
+                self.entries.remove(&key);
+            }
+        }
     }
 
     /// The entry of a key, which is made where there is none.
@@ -405,7 +467,13 @@ mod tests {
             self.guesses.begin(&attempt, self.now).map(Counted::wrong)
         }
 
-        /// The same with the right one, which was not checked before.
+        /// The same at any address.
+        fn guess_from(&self, name: &str, client: IpAddr, password: &str) -> Result<(), Duration> {
+            let attempt = Attempt { client, ..self.attempt(name, 0, password) };
+            self.guesses.begin(&attempt, self.now).map(Counted::wrong)
+        }
+
+        /// Signs in with the right one, which was not checked before.
         fn sign_in(&self, name: &str, client: u16) -> Result<(), Duration> {
             let attempt = self.attempt(name, client, "right");
             self.guesses.begin(&attempt, self.now).map(|counted| counted.right(self.now))
@@ -462,6 +530,8 @@ mod tests {
     fn guessing_from_everywhere_bars_nobody_where_they_are_signed_in() {
         let mut school = School::new();
         assert_eq!(school.sign_in("ms.obi", 1), Ok(()));
+        // A long weekend and more.
+        school.now += Duration::from_secs(6 * 24 * 60 * 60);
         let made: usize = (100..120).map(|client| school.guesses("ms.obi", client, 9, 0)).sum();
         assert_eq!(made, 100);
         assert_eq!(school.sign_in("ms.obi", 200), Err(60 * SECOND), "a client that is new");
@@ -476,7 +546,7 @@ mod tests {
         let school = School::new();
         assert_eq!(school.sign_in("kim", 1), Ok(()));
         let guess = |name: &u16| school.guess(&format!("name {name}"), 1, "password").is_ok();
-        assert_eq!((0..250).filter(guess).count(), 200);
+        assert_eq!((0..450).filter(guess).count(), 400);
         assert_eq!(school.sign_in("ali", 1), Err(60 * SECOND));
         assert_eq!(school.sign_in("kim", 1), Ok(()));
         assert_eq!(school.sign_in("ali", 2), Ok(()));
@@ -495,12 +565,101 @@ mod tests {
         let on_their_way: Vec<_> = fields[..10].iter().map(|field| begin(field).unwrap()).collect();
         assert!(begin(&fields[10]).is_err(), "ten are on their way");
         drop(on_their_way);
-        // A whole room signs in at once, and nobody's password is wrong.
+        // A whole school signs in at once, and nobody's password is wrong.
+        let pupils: Vec<String> = (0..1_000).map(|turn| format!("pupil {turn}")).collect();
         for client in [2, 3] {
-            for turn in 0..1_000 {
-                assert_eq!(school.sign_in(&format!("pupil {turn}"), client), Ok(()));
-            }
+            let begin = |name: &String| {
+                let attempt = school.attempt(name, client, "right");
+                school.guesses.begin(&attempt, school.now).unwrap()
+            };
+            let on_their_way: Vec<_> = pupils.iter().map(begin).collect();
+            on_their_way.into_iter().for_each(|counted| counted.right(school.now));
+            assert_eq!(school.sign_in("late", client), Ok(()));
         }
+    }
+
+    #[test]
+    fn the_same_password_twice_at_once_is_one_guess_whichever_ends_first() {
+        for way in 0..3 {
+            let school = School::new();
+            for turn in 0..10 {
+                let field = format!("wrong {turn}");
+                let attempt = school.attempt("ms.obi", 1, &field);
+                let first = school.guesses.begin(&attempt, school.now).unwrap();
+                let second = school.guesses.begin(&attempt, school.now).unwrap();
+                match way {
+                    0 => {
+                        drop(first);
+                        second.wrong();
+                    }
+                    1 => {
+                        second.wrong();
+                        drop(first);
+                    }
+                    _ => {
+                        first.wrong();
+                        second.wrong();
+                    }
+                }
+            }
+            let keys = school.guesses.keys(&school.attempt("ms.obi", 1, "another"));
+            let keys = [keys.at_client, keys.of_name, keys.of_client];
+            let counted = keys.map(|key| school.guesses.table().entries[&key].guesses);
+            assert_eq!(counted, [10; 3], "{way}");
+            assert_eq!(school.guess("ms.obi", 1, "another"), Err(30 * SECOND), "{way}");
+        }
+    }
+
+    #[test]
+    fn a_guess_is_counted_while_any_attempt_with_it_is_on_its_way() {
+        let school = School::new();
+        let fields: Vec<String> = (0..10).map(|turn| format!("wrong {turn}")).collect();
+        let begin = |field: &String| {
+            let attempt = school.attempt("ms.obi", 1, field);
+            school.guesses.begin(&attempt, school.now).unwrap()
+        };
+        let firsts: Vec<_> = fields.iter().map(begin).collect();
+        let seconds: Vec<_> = fields.iter().map(begin).collect();
+        drop(firsts);
+        assert_eq!(school.guess("ms.obi", 1, "another"), Err(30 * SECOND));
+        drop(seconds);
+    }
+
+    #[test]
+    fn what_a_full_table_gave_up_on_its_way_is_counted_once_it_is_wrong() {
+        let school = School::new();
+        let fields: Vec<String> = (0..10).map(|turn| format!("wrong {turn}")).collect();
+        let begin = |field: &String| {
+            let attempt = school.attempt("ms.obi", 1, field);
+            school.guesses.begin(&attempt, school.now).unwrap()
+        };
+        let on_their_way: Vec<_> = fields.iter().map(begin).collect();
+        school.guesses.table().entries.clear();
+        on_their_way.into_iter().for_each(Counted::wrong);
+        assert_eq!(school.guess("ms.obi", 1, "another"), Err(30 * SECOND));
+    }
+
+    #[test]
+    fn a_name_is_held_at_an_address_and_a_client_is_a_network_of_ipv6() {
+        let school = School::new();
+        let address = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
+        for turn in 0..10 {
+            let password = format!("wrong {turn}");
+            assert_eq!(school.guess_from("ms.obi", address(1), &password), Ok(()));
+        }
+        assert_eq!(school.guess_from("ms.obi", address(1), "another"), Err(30 * SECOND));
+        assert_eq!(school.guess_from("ms.obi", address(2), "mistyped"), Ok(()), "a neighbour");
+        let guess = |host: &u16| {
+            school.guess_from(&format!("name {host}"), address(host + 10), "wrong").is_ok()
+        };
+        assert_eq!((0..450).filter(guess).count(), 400 - 11);
+        assert_eq!(school.guess_from("ali", address(3), "wrong"), Err(60 * SECOND));
+        let elsewhere = IpAddr::from([0x2001_u16, 0xdb8, 0, 2, 0, 0, 0, 3]);
+        assert_eq!(school.guess_from("ali", elsewhere, "wrong"), Ok(()));
+        // An IPv4 address is the same one in whichever way it is written.
+        assert_eq!(school.guesses("ms.obi", 1, 10, 0), 10);
+        let mapped = std::net::Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped();
+        assert_eq!(school.guess_from("ms.obi", mapped.into(), "another"), Err(30 * SECOND));
     }
 
     #[test]
@@ -542,5 +701,32 @@ mod tests {
             assert!(school.guesses.table().entries.len() <= 64);
         }
         assert!(school.sign_in("ms.obi", 1).is_err(), "it is still held");
+    }
+    #[test]
+    fn attempts_that_cost_nothing_push_nothing_out_and_guesses_push_out_nobody_who_is_known() {
+        let mut school = School::new();
+        school.guesses = Guesses::with_places(64);
+        assert_eq!(school.guesses("ms.obi", 1, 9, 0), 9);
+        assert_eq!(school.sign_in("kim", 2), Ok(()));
+        let before = school.guesses.table().entries.len();
+        for client in 10..2_010 {
+            school.now += Duration::from_millis(1);
+            let name = format!("name {client}");
+            let attempt = school.attempt(&name, client, "wrong");
+            drop(school.guesses.begin(&attempt, school.now).unwrap());
+        }
+        let is_known = |school: &School| {
+            let kim = school.guesses.keys(&school.attempt("kim", 2, "right")).at_client;
+            let table = school.guesses.table();
+            table.entries.get(&kim).is_some_and(|entry| entry.is_proven(school.now))
+        };
+        assert_eq!(school.guesses.table().entries.len(), before);
+        assert!(is_known(&school));
+        assert_eq!(school.guesses("ms.obi", 1, 9, 9), 1, "nine were made before");
+        for client in 10..2_010 {
+            school.now += Duration::from_millis(1);
+            assert_eq!(school.guess(&format!("name {client}"), client, "wrong"), Ok(()));
+        }
+        assert!(is_known(&school));
     }
 }

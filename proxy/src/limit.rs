@@ -88,26 +88,45 @@ impl Connections {
 
     /// From whom a place for this client is to come: whoever holds the most, if that is more than the client would.
     ///
-    /// An address that holds more than any device needs comes first. Then a network, if the client is not of it: one
-    /// device may have thousands of its addresses, each with a connection. A network of many people may hold the most
-    /// too; all that it loses is a connection that rests, and its own people take nothing from it as a network.
+    /// A network, if the client is not of it, for one device may have thousands of its addresses, each with a
+    /// connection; and an address that holds more than any device needs before it, but only where no network holds
+    /// more: it may be a school's, and the network one device's. A network of many people may hold the most too; all
+    /// that it loses is a connection that rests, its own people take nothing from it as a network, and nor does an
+    /// address that holds more than a device needs itself. An address gives to those of its own network, and to
+    /// others only what their network holds less.
     fn givers(&self, client: IpAddr) -> [Option<Giver>; 2] {
-        let greediest = greedier(&self.by_client, client);
-        let network = greedier(&self.by_network, client_of(client));
+        let own = client_of(client);
+        let of_network = |who| of(&self.by_network, client_of(who));
+        let (holds, network_would) = (of(&self.by_client, client), of_network(client) + 1);
+        let gives = |who| client_of(who) == own || of_network(who) > network_would;
+        let one = greediest(&self.by_client, holds + 1, gives);
+        let network = (holds <= MOST_OF_A_DEVICE)
+            .then(|| greediest(&self.by_network, network_would, |_| true))
+            .flatten();
+        let is_one_first = one.is_some_and(|(who, most)| {
+            most > MOST_OF_A_DEVICE && network.is_none_or(|(_, most)| of_network(who) >= most)
+        });
+        let one = one.map(|(client, _)| Giver::Client(client));
         let network = network.map(|(network, _)| Giver::Network(network));
-        let one = greediest.map(|(client, _)| Giver::Client(client));
-        match greediest {
-            Some((_, most)) if most > MOST_OF_A_DEVICE => [one, network],
-            _ => [network, one],
-        }
+        if is_one_first { [one, network] } else { [network, one] }
     }
 }
 
-/// Whoever holds the most, and how much, if that is more than this one would with one more.
-fn greedier(places: &HashMap<IpAddr, usize>, than: IpAddr) -> Option<(IpAddr, usize)> {
-    let would = places.get(&than).copied().unwrap_or_default() + 1;
-    let (who, most) = places.iter().max_by_key(|(_, held)| **held)?;
-    (*most > would).then_some((*who, *most))
+fn of(places: &HashMap<IpAddr, usize>, who: IpAddr) -> usize {
+    places.get(&who).copied().unwrap_or_default()
+}
+
+/// Of those that give, whoever holds the most, and how much, if that is more than so much.
+fn greediest(
+    places: &HashMap<IpAddr, usize>,
+    than: usize,
+    gives: impl Fn(IpAddr) -> bool,
+) -> Option<(IpAddr, usize)> {
+    places
+        .iter()
+        .map(|(who, held)| (*who, *held))
+        .filter(|(who, held)| *held > than && gives(*who))
+        .max_by_key(|(_, held)| *held)
 }
 
 /// Places that clients share.
@@ -333,16 +352,24 @@ mod tests {
         assert_eq!(waiting.len(), 3);
     }
 
-    /// A device may come under any address of its network, and so may a school's twelve hundred.
-    #[test]
-    fn a_network_gives_way_to_others_and_an_address_with_more_than_a_device_needs_before_it() {
-        let bounds = Bounds { connections: 200, connections_per_client: 0, ..BOUNDS };
-        let admission = Admission::new(bounds);
-        let v6 = |network: u16, host: u16| IpAddr::from([0xfd00, 0, 0, network, 0, 0, 0, host]);
-        let givers = |client| match admission.connection(client) {
+    fn v6(network: u16, host: u16) -> IpAddr {
+        IpAddr::from([0xfd00, 0, 0, network, 0, 0, 0, host])
+    }
+
+    /// From whom a place for this client is to come, where all are taken.
+    fn givers(admission: &Arc<Admission>, client: IpAddr) -> [Option<Giver>; 2] {
+        match admission.connection(client) {
             Err(Full::Total { givers }) => givers,
             other => panic!("{other:?}"),
-        };
+        }
+    }
+
+    /// A device may come under any address of its network, and so may a school's twelve hundred.
+    #[test]
+    fn a_network_gives_way_to_others_and_an_address_of_a_network_that_holds_less_behind_it() {
+        let bounds = Bounds { connections: 200, connections_per_client: 0, ..BOUNDS };
+        let admission = Admission::new(bounds);
+        let givers = |client| givers(&admission, client);
         let mut held: Vec<_> =
             (0..180).map(|host| admission.connection(v6(7, host)).unwrap()).collect();
         held.extend((0..20).map(|host| admission.connection(v6(8, host)).unwrap()));
@@ -352,18 +379,57 @@ mod tests {
         assert_eq!(givers(v6(7, 300)), [None, None], "of the network itself");
         held.truncate(130);
         let one: IpAddr = [10, 0, 0, 1].into();
+        let client = Some(Giver::Client(one));
         held.extend((0..64).map(|_| admission.connection(one).unwrap()));
         held.extend((0..6).map(|host| admission.connection(v6(8, host)).unwrap()));
-        assert_eq!(givers(v6(8, 30)), [network, Some(Giver::Client(one))]);
-        assert_eq!(givers(v6(7, 300)), [None, Some(Giver::Client(one))], "as large as a device's");
+        assert_eq!(givers(v6(8, 30)), [network, client]);
+        assert_eq!(givers(v6(7, 300)), [None, None], "its own network holds more");
         held.remove(0);
         held.push(admission.connection(one).unwrap());
-        assert_eq!(givers(v6(8, 30)), [Some(Giver::Client(one)), network]);
+        assert_eq!(givers(v6(8, 30)), [network, client], "another network holds more");
+        held.drain(..33);
+        held.extend((0..33).map(|_| admission.connection(one).unwrap()));
+        assert_eq!(givers(v6(8, 30)), [client, Some(Giver::Network(one))], "nobody holds more");
         assert!(Giver::Network(v6(7, 0)).has(v6(7, 9)) && !Giver::Network(v6(7, 0)).has(v6(8, 9)));
         assert!(Giver::Client(one).has(one) && !Giver::Client(v6(7, 0)).has(v6(7, 9)));
         drop(held);
         let left = lock(&admission.held);
         assert!(left.by_client.is_empty() && left.by_network.is_empty());
+    }
+
+    #[test]
+    fn an_address_with_more_than_a_device_needs_takes_nothing_from_a_network() {
+        let bounds = Bounds { connections: 200, connections_per_client: 0, ..BOUNDS };
+        let admission = Admission::new(bounds);
+        let greedy: IpAddr = [10, 0, 0, 1].into();
+        let mut held: Vec<_> = (0..64).map(|_| admission.connection(greedy).unwrap()).collect();
+        // A school: eight devices with 17 each.
+        held.extend((0..136).map(|n| admission.connection(v6(7, n % 8)).unwrap()));
+        let network = Some(Giver::Network(v6(7, 0)));
+        assert_eq!(givers(&admission, greedy), [network, None], "as much as a device needs");
+        held.pop();
+        held.push(admission.connection(greedy).unwrap());
+        assert_eq!(givers(&admission, greedy), [None, None]);
+        let client = Some(Giver::Client(greedy));
+        assert_eq!(givers(&admission, [10, 0, 0, 2].into()), [network, client]);
+    }
+
+    #[test]
+    fn a_device_with_many_addresses_takes_nothing_from_a_school_behind_one() {
+        let bounds = Bounds { connections: 300, connections_per_client: 0, ..BOUNDS };
+        let admission = Admission::new(bounds);
+        let school: IpAddr = [10, 0, 0, 1].into();
+        let mut held: Vec<_> =
+            (0..170).map(|host| admission.connection(v6(7, host)).unwrap()).collect();
+        held.extend((0..130).map(|_| admission.connection(school).unwrap()));
+        let (network, client) = (Some(Giver::Network(v6(7, 0))), Some(Giver::Client(school)));
+        assert_eq!(givers(&admission, v6(7, 300)), [None, None], "of the network that holds more");
+        assert_eq!(givers(&admission, [10, 0, 0, 2].into()), [network, client]);
+        // Of its own network whoever holds the most gives, though the school's address holds more.
+        held.drain(..70);
+        held.extend((0..70).map(|_| admission.connection(v6(7, 1)).unwrap()));
+        let device = Some(Giver::Client(v6(7, 1)));
+        assert_eq!(givers(&admission, v6(7, 300)), [device, None]);
     }
 
     #[test]

@@ -42,6 +42,11 @@ const MOST_WINDOWS: u64 = 256 << 20;
 /// Of those for one client: one of the largest there are, or many pages.
 const MOST_WINDOWS_OF_CLIENT: u64 = MOST_WINDOWS / 16;
 
+/// Bytes that are kept at once of the bodies of requests while a site may say that it did not look at them.
+const MOST_BODIES: u64 = 64 << 20;
+/// Of those for one client: 64 bodies.
+const MOST_BODIES_OF_CLIENT: u64 = MOST_BODIES / 16;
+
 /// Why the proxy does not serve.
 #[derive(Debug, Error)]
 pub enum ServeError {
@@ -185,6 +190,7 @@ pub fn start(config: Config) -> Result<Running, ServeError> {
         heartbeats: Arc::clone(&heartbeats),
         scanner: scanner.clone(),
         windows: Room::new(MOST_WINDOWS, MOST_WINDOWS_OF_CLIENT),
+        bodies: Room::new(MOST_BODIES, MOST_BODIES_OF_CLIENT),
         workers,
         admission: Arc::clone(&admission),
         stop: stopped.clone(),

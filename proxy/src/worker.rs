@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) scanner: Option<Scanner>,
     /// Room for the windows of content codings that are taken off answers.
     pub(crate) windows: Arc<Room>,
+    /// Room for what is kept of the bodies of requests, to be sent again.
+    pub(crate) bodies: Arc<Room>,
     /// How many workers there are.
     pub(crate) workers: usize,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -108,6 +110,8 @@ pub(crate) struct Worker {
     pub(crate) theme_scratch: Rc<RefCell<categorizer::theme::Scratch>>,
     /// Room for the windows of content codings that are taken off answers.
     pub(crate) windows: Arc<Room>,
+    /// Room for what is kept of the bodies of requests, to be sent again.
+    pub(crate) bodies: Arc<Room>,
     /// Scans files for viruses, where the machine file says by what.
     pub(crate) scanner: Option<Scanner>,
     /// Shares the worker's time among its clients.
@@ -169,6 +173,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             theme_scratch: Rc::default(),
             windows: Arc::clone(&shared.windows),
+            bodies: Arc::clone(&shared.bodies),
             scanner: shared.scanner.clone(),
             fairness: Rc::default(),
             pump: Pump::new(shared.workers),

@@ -189,7 +189,6 @@ async fn plain(
             // A fresh connection is dialled.
             (None, Some(again)) => {
                 tries += 1;
-                route = Some(Route::Addresses(resolve(worker, live).await?));
                 again
             }
             _ if progress.as_ref().is_some_and(|body| body.broken.get()) => {

@@ -480,7 +480,7 @@ fn what_a_device_does_all_day_is_one_episode_of_its_own_for_a_school_that_wants_
     assert_eq!(episode.further(looked, thresholds(None)), None);
     assert_eq!(episode.further(looked, thresholds(Some(7))), None);
     assert_eq!(
-        episode.further(looked, thresholds(Some(6))).unwrap().words(),
+        episode.further(looked, thresholds(Some(6))).expect("an episode").words(),
         "6 signs, routine (site)"
     );
     // What somebody tries is an episode beside it, and what they open as a page is theirs.

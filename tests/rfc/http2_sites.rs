@@ -443,9 +443,11 @@ fn refusing(refuse: Refuse) -> (Stage, Seen) {
 /// A POST by a client of its own.
 fn post(stage: &Stage, path: &str, body: &[u8]) -> Answer {
     let (mut client, host) = (stage.client(), stage.host());
-    // Its larger windows hold once they are acknowledged (RFC 9113, 6.5.3).
+    // The larger window of a stream holds once it is acknowledged (RFC 9113, 6.5.3), that of the connection once it is
+    // given (6.9.2).
     client.wait(SETTINGS, 0);
     client.send(&frame(SETTINGS, ACK, 0, &[]));
+    client.wait(WINDOW_UPDATE, 0);
     let ends = if body.is_empty() { END_STREAM } else { 0 };
     client.send(&headers(1, ends, &request("POST", &host, path)));
     let pieces: Vec<&[u8]> = body.chunks(16_000).collect();

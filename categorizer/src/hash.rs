@@ -4,6 +4,8 @@
 //! be named by its content. Whoever could make a listed name collide with another site on purpose
 //! could as well list that site; nobody can use a collision to slip past.
 
+use crate::pause;
+
 const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
 const SECOND: u64 = 0xd6e8_feb8_6659_fd93;
 
@@ -37,13 +39,14 @@ pub(crate) fn extend(state: u64, bytes: &[u8]) -> u64 {
 /// once, so that memory is waited for and not the multiplier.
 pub(crate) fn digest(seed: u64, bytes: &[u8]) -> u64 {
     let mut lanes = [seed, !seed, seed.rotate_left(16), !seed.rotate_left(48)];
-    let mut rest = bytes;
-    while let Some((block, tail)) = rest.split_first_chunk::<32>() {
-        let (words, _) = block.as_chunks::<8>();
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane = mix(*lane, u64::from_le_bytes(*word));
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for blocks in pause::pieces(blocks) {
+        for block in blocks {
+            let (words, _) = block.as_chunks::<8>();
+            for (lane, word) in lanes.iter_mut().zip(words) {
+                *lane = mix(*lane, u64::from_le_bytes(*word));
+            }
         }
-        rest = tail;
     }
     lanes.into_iter().fold(extend(seed ^ bytes.len() as u64, rest), mix)
 }

@@ -11,6 +11,7 @@ pub mod index;
 pub mod list;
 pub mod page;
 mod pattern;
+pub mod pause;
 pub mod phrase;
 mod query;
 #[cfg(test)]

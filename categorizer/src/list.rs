@@ -1,5 +1,6 @@
 //! Reading lists: UT1/squidGuard folders, hosts, plain, wildcard, adblock, dnsmasq and unbound.
 
+use crate::pause;
 use std::borrow::Cow;
 
 mod guess;
@@ -94,6 +95,7 @@ pub fn read(bytes: &[u8], options: Options, sink: &mut dyn FnMut(Entry<'_>)) -> 
     let whole = std::str::from_utf8(bytes).ok();
     let mut entries = 0;
     for (number, place) in text::places(bytes) {
+        pause::step();
         let place = text::trimmed(bytes, place);
         let line = &bytes[place.clone()];
         if line.is_empty() || syntax::is_comment(format, line) {

@@ -7,6 +7,8 @@
 //! 10^-12 for any list that fits. Then a site would wrongly have a category; the other way, a listed
 //! site never goes unseen.
 
+use crate::pause;
+
 /// Entries a bucket holds on average, at most.
 const BUCKET_ENTRIES: usize = 8;
 /// Bytes before the offsets: bits of the bucket number, entries.
@@ -56,10 +58,11 @@ impl TableWriter {
         let bits = bits_for(self.count as usize).min(self.bits);
         out.extend_from_slice(&u64::from(bits).to_le_bytes());
         out.extend_from_slice(&u64::from(self.count).to_le_bytes());
-        for offset in self.offsets.iter().step_by(1 << (self.bits - bits)) {
+        let step = 1 << (self.bits - bits);
+        for offset in pause::pieces(&self.offsets).flatten().step_by(step) {
             out.extend_from_slice(&offset.to_le_bytes());
         }
-        out.extend_from_slice(&self.entries);
+        pause::pieces(&self.entries).for_each(|piece| out.extend_from_slice(piece));
     }
 }
 

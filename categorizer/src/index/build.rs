@@ -11,6 +11,7 @@ use super::prepared::Prepared;
 use super::{HAS_URLS, ListInfo, SET, layout};
 use crate::list::Entry;
 use crate::pattern::{self, Pattern};
+use crate::pause;
 use crate::table::TableWriter;
 
 /// Most lists of one index.
@@ -114,7 +115,7 @@ impl Builder {
             lists.push((info.clone(), entries as u64));
             // No entries of their own, but looked up as such.
             list.urls.append(&mut list.query_roots);
-            list.urls.sort_unstable();
+            pause::sort_unstable_by(&mut list.urls, u64::cmp);
             list.urls.dedup();
             url_hosts.append(&mut list.url_hosts);
             query_links.append(&mut list.query_links);
@@ -130,7 +131,7 @@ impl Builder {
             return Err(BuildError::TooMany("expressions and keywords"));
         }
         for marked in [&mut url_hosts, &mut query_links] {
-            marked.sort_unstable();
+            pause::sort_unstable_by(marked, u64::cmp);
             marked.dedup();
         }
         let max_labels = self.lists.iter().map(|(_, list)| list.max_labels).max().unwrap_or(0);
@@ -167,7 +168,7 @@ fn merge(lists: &[&[u64]], flagged: &[u64], sets: &mut Sets) -> Result<TableWrit
     let parts = lists.iter().enumerate().map(|(place, list)| (place as u16, *list));
     let mut parts: Vec<_> = parts.chain([flagged]).filter(|(_, part)| !part.is_empty()).collect();
     if let [(list, hashes)] = parts[..] {
-        for &hash in hashes {
+        for &hash in pause::pieces(hashes).flatten() {
             writer.push(hash, sets.value(&[(hash, list)])?);
         }
         return Ok(writer);
@@ -188,6 +189,7 @@ fn merge(lists: &[&[u64]], flagged: &[u64], sets: &mut Sets) -> Result<TableWrit
         for same in chunk.chunk_by(|one, other| one.0 == other.0) {
             writer.push(same[0].0, sets.value(same)?);
         }
+        pause::now();
     }
     Ok(writer)
 }

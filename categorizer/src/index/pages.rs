@@ -5,6 +5,8 @@ use std::io::{self, Read};
 
 use memmap2::MmapMut;
 
+use crate::pause;
+
 /// Bytes read at once. The kernel lets nobody else have the processor in the middle of a read, and
 /// giving out the memory for tens of megabytes takes it many milliseconds.
 const PIECE_BYTES: usize = 128 * 1024;
@@ -24,6 +26,7 @@ impl Pages {
         let mut pages = Self::of(length)?;
         for piece in pages.bytes_mut().chunks_mut(PIECE_BYTES) {
             file.read_exact(piece)?;
+            pause::now();
         }
         Ok(pages)
     }
@@ -34,7 +37,11 @@ impl Pages {
     /// There is no memory for it.
     pub fn copy(bytes: &[u8]) -> io::Result<Self> {
         let mut pages = Self::of(bytes.len())?;
-        pages.bytes_mut().copy_from_slice(bytes);
+        // Giving out the memory is what takes time, so as little at once as of a file.
+        for (to, from) in pages.bytes_mut().chunks_mut(PIECE_BYTES).zip(bytes.chunks(PIECE_BYTES)) {
+            to.copy_from_slice(from);
+            pause::now();
+        }
         Ok(pages)
     }
 

@@ -8,6 +8,7 @@ use super::layout::{self, Reader};
 use crate::domain;
 use crate::hash::digest;
 use crate::list::Entry;
+use crate::pause;
 use crate::query::{self, Query};
 use crate::url::{self, PathHashes};
 
@@ -39,7 +40,10 @@ impl Prepared {
     /// Prepares a list of about `count` entries, in any order and with doubles.
     pub fn of<'e>(count: usize, entries: impl Iterator<Item = Entry<'e>>) -> Self {
         let mut list = Self { names: Vec::with_capacity(count), ..Self::default() };
-        entries.for_each(|entry| list.add(entry));
+        entries.for_each(|entry| {
+            list.add(entry);
+            pause::step();
+        });
         list.sort();
         list
     }
@@ -63,7 +67,9 @@ impl Prepared {
         out.extend_from_slice(&u32::from(self.has_single_labels).to_le_bytes());
         for all in self.hashes() {
             out.extend_from_slice(&(all.len() as u64).to_le_bytes());
-            all.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
+            pause::pieces(all)
+                .flatten()
+                .for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
         }
         layout::push_number(&mut out, self.patterns.len());
         for (is_keyword, text) in &self.patterns {
@@ -161,7 +167,7 @@ impl Prepared {
             &mut self.query_links,
         ] {
             if !ascends(all) {
-                all.sort_unstable();
+                pause::sort_unstable_by(all, u64::cmp);
                 all.dedup();
             }
         }
@@ -172,7 +178,12 @@ impl Prepared {
 
 /// Whether hashes are sorted, without doubles.
 fn ascends(hashes: &[u64]) -> bool {
-    hashes.is_sorted_by(|one, next| one < next)
+    let mut before = None;
+    pause::pieces(hashes).all(|piece| {
+        let follows = before < piece.first();
+        before = piece.last();
+        follows && piece.is_sorted_by(|one, next| one < next)
+    })
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 //! in the same form (a line an entry, packed), so that comparing two versions is one walk over both.
 
 use super::ListError;
+use super::pieces::Pieces;
 use categorizer::index::Prepared;
 use categorizer::list::Entry;
+use categorizer::pause;
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -92,13 +94,18 @@ impl Collector {
             return None;
         }
         let whole = |line: &Line| &text[line.start as usize..][..line.length as usize];
-        lines.sort_unstable_by_key(|line| line.beginning);
+        pause::sort_unstable_by(&mut lines, |one, next| one.beginning.cmp(&next.beginning));
         for same in lines.chunk_by_mut(|one, next| one.beginning == next.beginning) {
-            same.sort_unstable_by(|one, next| whole(one).cmp(whole(next)));
+            pause::sort_unstable_by(same, |one, next| whole(one).cmp(whole(next)));
+            pause::step();
         }
-        lines.dedup_by(|next, one| next.beginning == one.beginning && whole(next) == whole(one));
+        lines.dedup_by(|next, one| {
+            pause::step();
+            next.beginning == one.beginning && whole(next) == whole(one)
+        });
         let mut sorted = String::with_capacity(text.len());
         for line in &lines {
+            pause::step();
             sorted.push_str(&text[line.start as usize..][..line.length as usize + 1]);
         }
         Some(Entries { text: sorted, count: lines.len() as u64 })
@@ -145,7 +152,9 @@ impl Entries {
 
     /// SHA-256 of the lines in hex: the version's identity.
     pub(crate) fn hash(&self) -> String {
-        hex(&Sha256::digest(&self.text))
+        let mut hash = Sha256::new();
+        pause::pieces(self.text.as_bytes()).for_each(|piece| hash.update(piece));
+        hex(&hash.finalize())
     }
 
     /// What is in only one of two versions.
@@ -153,6 +162,7 @@ impl Entries {
         let mut difference = Difference::default();
         let (mut old, mut new) = (self.raw().peekable(), newer.raw().peekable());
         loop {
+            pause::step();
             let order = match (old.peek(), new.peek()) {
                 (None, None) => return difference,
                 (Some(_), None) => Ordering::Less,
@@ -177,7 +187,7 @@ impl Entries {
     /// Writes the lines packed and makes them durable.
     pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
         let mut out = zstd::Encoder::new(BufWriter::new(File::create(path)?), PACKING_LEVEL)?;
-        out.write_all(self.text.as_bytes())?;
+        pause::pieces(self.text.as_bytes()).try_for_each(|piece| out.write_all(piece))?;
         out.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()
     }
 
@@ -189,7 +199,8 @@ impl Entries {
         if text.len() > MAX_TEXT_BYTES {
             return Err(damaged("longer than any list".to_owned()));
         }
-        let count = memchr::memchr_iter(b'\n', &text).count() as u64;
+        let breaks = |piece| memchr::memchr_iter(b'\n', piece).count() as u64;
+        let count = pause::pieces(&text).map(breaks).sum::<u64>();
         let entries = String::from_utf8(text).ok().map(|text| Entries { text, count });
         entries
             .filter(|entries| count == len && entries.hash() == hash)
@@ -209,7 +220,7 @@ fn unpacked(path: &Path) -> std::io::Result<Vec<u8>> {
         false => Box::new(zstd::Decoder::with_buffer(file)?),
     };
     let mut text = Vec::with_capacity(expected.min(MAX_TEXT_BYTES));
-    unpacked.take(MAX_TEXT_BYTES as u64 + 1).read_to_end(&mut text)?;
+    Pieces(unpacked).take(MAX_TEXT_BYTES as u64 + 1).read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -1,6 +1,7 @@
 //! Files of tens of megabytes, read and written in pieces: a kernel without preemption lets nobody else have the
-//! processor in the middle of a call, and a worker would wait for all of it.
+//! processor in the middle of a call, and a worker would wait for all of it. Between two pieces others may have it.
 
+use categorizer::pause;
 use std::fs::File;
 use std::io::{Read, Result, Write};
 use std::path::Path;
@@ -14,6 +15,7 @@ pub(super) struct Pieces<R>(pub(super) R);
 impl<R: Read> Read for Pieces<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let piece = buffer.len().min(PIECE_BYTES);
+        pause::now();
         self.0.read(&mut buffer[..piece])
     }
 }
@@ -31,7 +33,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 /// A new file that holds these bytes, in place of what was there; not yet durable.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<File> {
     let mut file = File::create(path)?;
-    bytes.chunks(PIECE_BYTES).try_for_each(|piece| file.write_all(piece))?;
+    bytes.chunks(PIECE_BYTES).try_for_each(|piece| {
+        pause::now();
+        file.write_all(piece)
+    })?;
     Ok(file)
 }
 

@@ -3,10 +3,10 @@
 
 use crate::authority::UpstreamCertificate;
 use crate::pool::Site;
+use crate::quick_map::QuickMap;
 use crate::upstream_tls::Secured;
 use crate::worker::Worker;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Longest that a certificate is held to be the site's, in milliseconds. It only gives ours its
@@ -18,10 +18,10 @@ const MOST: usize = 4096;
 /// The certificates that a worker knows.
 #[derive(Default)]
 pub(crate) struct Certificates {
-    known: RefCell<HashMap<Site, Known>>,
+    known: RefCell<QuickMap<Site, Known>>,
     /// Sites that chose HTTP/2 and then took a request over HTTP/1.1 alone, and until when that is
     /// remembered.
-    http1_only: RefCell<HashMap<Site, u64>>,
+    http1_only: RefCell<QuickMap<Site, u64>>,
 }
 
 struct Known {

@@ -2,9 +2,9 @@
 //! them all, and one address that never answers does not have all that the filter could dial with.
 
 use crate::pool::Site;
+use crate::quick_map::QuickMap;
 use crate::room::client_of;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +22,7 @@ const MOST_WAITING: usize = 1_024;
 
 /// What one worker is dialling.
 pub(crate) struct Dials {
-    under_way: RefCell<HashMap<Site, Rc<Notify>>>,
+    under_way: RefCell<QuickMap<Site, Rc<Notify>>>,
     by_address: Rc<Lines<SocketAddr>>,
     /// By network of IPv6: a device may take any address of its own.
     by_client: Rc<Lines<(SocketAddr, IpAddr)>>,
@@ -99,7 +99,7 @@ pub(crate) struct Place {
 /// A line for each key, of which so many are served at once.
 struct Lines<K> {
     at_once: usize,
-    lines: RefCell<HashMap<K, Line>>,
+    lines: RefCell<QuickMap<K, Line>>,
 }
 
 struct Line {

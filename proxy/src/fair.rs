@@ -9,10 +9,11 @@
 
 mod headroom;
 
+use crate::quick_map::QuickMap;
 use headroom::Headroom;
 use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -41,7 +42,7 @@ const RESTED_AT_ONCE: usize = 8;
 /// The clients of a worker.
 #[derive(Default)]
 pub(crate) struct Fairness {
-    clients: RefCell<HashMap<IpAddr, Weak<Share>>>,
+    clients: RefCell<QuickMap<IpAddr, Weak<Share>>>,
     queue: RefCell<Queue>,
     /// When a task last had a turn whose client had some of the allowance left, and which.
     light: Cell<Option<(Instant, IpAddr)>>,

@@ -56,6 +56,7 @@ mod pipes;
 pub mod policy_file;
 mod pool;
 mod pump;
+mod quick_map;
 mod ranges;
 mod reach;
 mod record;

@@ -5,6 +5,7 @@
 //! them. The same sweep enforces the waits of the machine file, so that a request costs no timer.
 
 use crate::limit::Giver;
+use crate::quick_map::QuickMap;
 use crate::searches::{Searched, Sight};
 use ledger::journal::Pending;
 use ledger::record::{Depth, End};
@@ -16,7 +17,6 @@ use rules::host::Host;
 use rules::target::{Scheme, seen_path};
 use rules::visit::Visit;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -332,7 +332,7 @@ pub(crate) struct Registry {
     now_ms: Cell<u64>,
     exchanges: RefCell<Slots<Live>>,
     /// Exchanges on connections that carry several at once, by client.
-    streams: RefCell<HashMap<IpAddr, usize>>,
+    streams: RefCell<QuickMap<IpAddr, usize>>,
     seats: RefCell<Slots<Seat>>,
 }
 

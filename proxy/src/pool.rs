@@ -12,13 +12,13 @@ use crate::fair::{Payer, Share};
 use crate::http2::{self, Session};
 use crate::live::Registry;
 use crate::pins::Pins;
+use crate::quick_map::QuickMap;
 use crate::wire::Wire;
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rules::host::Host;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::rc::{Rc, Weak};
 use tokio::task::AbortHandle;
@@ -304,8 +304,8 @@ pub(crate) struct PoolLimits {
 pub(crate) struct Pool {
     registry: Rc<Registry>,
     limits: PoolLimits,
-    idle: RefCell<HashMap<Host, Vec<Idle>>>,
-    sessions: RefCell<HashMap<Host, Vec<Kept>>>,
+    idle: RefCell<QuickMap<Host, Vec<Idle>>>,
+    sessions: RefCell<QuickMap<Host, Vec<Kept>>>,
 }
 
 /// An HTTP/2 connection, and since when nobody but the pool has held it.

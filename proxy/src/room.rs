@@ -1,7 +1,7 @@
 //! Room in memory that all share: so many bytes in all, and of those so many for one client, so that none leaves the
 //! others without.
 
-use std::collections::HashMap;
+use crate::quick_map::QuickMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +31,7 @@ pub(crate) struct Room {
 #[derive(Debug, Default)]
 struct HeldBytes {
     all: u64,
-    by_client: HashMap<IpAddr, u64>,
+    by_client: QuickMap<IpAddr, u64>,
 }
 
 /// Bytes that are held for a client; let go of when dropped.

@@ -1,6 +1,7 @@
 //! One worker's view of the snapshot in force: the snapshot, and what is derived from it once
 //! instead of once a request.
 
+use crate::quick_map::QuickMap;
 use crate::searches;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
@@ -19,7 +20,6 @@ use rules::policy::{Policy, RuleId};
 use rules::time::UnixMillis;
 use rules::unblock::UnblockId;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -40,7 +40,7 @@ pub(crate) struct View {
     actions: Vec<Rc<Actions>>,
     /// What files are looked at for, by level.
     files: Vec<Wants>,
-    rules: RefCell<HashMap<RuleId, Rc<str>>>,
+    rules: RefCell<QuickMap<RuleId, Rc<str>>>,
 }
 
 /// What files are looked at for, for one level.

@@ -31,6 +31,7 @@ thread_local! {
 }
 
 /// Lets others have the processor, if any wait for it and it has not just been waited for.
+#[expect(clippy::disallowed_methods, reason = "decides nothing but when the next pause is made")]
 pub fn now() {
     let begun = Instant::now();
     if UNTIL.get().is_some_and(|until| begun < until) {

@@ -1,6 +1,7 @@
-//! Maps that each connection and request looks into: with a hash that takes a quarter of the time of the standard
-//! library's. Its keys are few bytes, of which the clients choose some; it begins with numbers of chance that nobody is
-//! told, so nobody can choose keys that fall together.
+//! Maps that each connection and request looks into: with a quicker hash than the standard library's,
+//! which took 8 % of a tunnel's instructions. Clients choose some of the keys. The hash begins with numbers drawn at the start, so that keys which fall
+//! together cannot be worked out beforehand, but unlike the standard library's it makes no promise against who can learn
+//! them: it is for maps that are bounded (some thousand keys), where even keys that all fall together cost microseconds.
 
 use std::collections::HashMap;
 

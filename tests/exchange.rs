@@ -2,7 +2,7 @@
 //! the log says of it.
 
 use crate::client::{Client, request};
-use crate::daemon::{Daemon, GUEST, KS2, KS3, STAFF};
+use crate::daemon::{Daemon, GUEST, KS2, KS3, Plan, STAFF};
 use std::io::Write;
 
 #[test]
@@ -223,6 +223,42 @@ fn a_websocket_over_plain_http_echoes() {
     let records = daemon.wait_records(1);
     assert_eq!(records.len(), 1);
     assert_eq!(records[0]["verdict"], "allow");
+}
+
+#[test]
+fn a_websocket_for_which_there_is_no_place_is_refused_and_recorded_like_a_tunnel() {
+    let machine = "[limits]\nmax_tunnels = 1\n".to_owned();
+    let daemon = Daemon::start_with(&Plan { machine, ..Plan::default() });
+    let authority = format!("library.test:{}", daemon.origin.http.port());
+    let mut held = Client::connect_from(STAFF, daemon.proxy);
+    assert_eq!(held.tunnel(&authority, &[]).status, 200);
+    let upgrade = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let url = daemon.url("library.test", "/upgrade");
+    let asked = daemon.origin.asked().len();
+    let tunnel = Client::connect_from(KS3, daemon.proxy).tunnel(&authority, &[]);
+    let websocket = Client::connect_from(KS3, daemon.proxy).ask("GET", &url, &upgrade);
+    for (what, answer) in [("tunnel", tunnel), ("websocket", websocket)] {
+        assert_eq!(answer.status, 503, "{what}: {answer:?}");
+        assert_eq!(answer.json()["reason"], "limit", "{what}: {answer:?}");
+        assert_eq!(answer.header("retry-after"), Some("10"), "{what}: {answer:?}");
+    }
+    assert_eq!(daemon.origin.asked().len(), asked, "a site would open it for nobody");
+    drop(held);
+    let records = daemon.wait_records(3);
+    let ended = |method: &str, host: &str| {
+        let is_it =
+            |record: &&serde_json::Value| record["method"] == method && record["client"] == host;
+        let record = records.iter().find(is_it).unwrap_or_else(|| panic!("{records:#?}"));
+        ["verdict", "reason", "status", "end"].map(|field| record[field].clone())
+    };
+    let ks3 = KS3.to_string();
+    assert_eq!(ended("GET", &ks3), ended("CONNECT", &ks3));
+    assert_eq!(ended("GET", &ks3)[2], 503);
 }
 
 #[test]

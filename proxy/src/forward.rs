@@ -17,7 +17,7 @@ use crate::pool::{Cause, Site, Unanswered, Upstream};
 use crate::ranges;
 use crate::reach::{self, Reached, Unreached};
 use crate::record::{self, Arrival, Permit};
-use crate::refuse::{Asker, SiteFault, site_fault, stopped, unreadable_body, written};
+use crate::refuse::{Asker, SiteFault, overloaded, site_fault, stopped, unreadable_body, written};
 use crate::resolve::ResolveError;
 use crate::scan::{self, Begun};
 use crate::searches::{Changes, strip_restrictions};
@@ -57,6 +57,8 @@ pub(crate) enum Failure {
     Client,
     /// The site must not get what the client wrote; that is recorded.
     Written(Box<(Ruling, Arrival)>),
+    /// No more tunnels fit, and a request would become one.
+    NoTunnel,
 }
 
 impl From<Unreached> for Failure {
@@ -109,6 +111,7 @@ pub(crate) async fn forward(
         Err(Failure::Stopped(end)) => return stopped(worker, &live, asker, end),
         Err(Failure::Client) => return unreadable_body(worker, &live, asker),
         Err(Failure::Written(refused)) => return written(worker, &live, asker, &refused),
+        Err(Failure::NoTunnel) => return overloaded(worker, &live, asker),
         Err(Failure::Site(fault, kind)) => {
             worker.meters.upstream_error(kind);
             return site_fault(worker, &live, asker, fault);
@@ -494,6 +497,8 @@ async fn upgrade(
     (route, changes): (Route, Option<Box<Changes>>),
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Failure> {
+    // As for a CONNECT, before the site is asked: one that agreed would have opened it for nobody.
+    let ticket = worker.admission.tunnel(client.address).ok_or(Failure::NoTunnel)?;
     let version = request.version();
     let mut request = prepare(worker, live, request, changes, Some(&WEBSOCKET), None);
     let messages = Messages::of(worker, live, request.headers_mut());
@@ -504,9 +509,6 @@ async fn upgrade(
     if !agreed {
         return pass_back(worker, client, live, upstream, answer, version);
     }
-    let Some(ticket) = worker.admission.tunnel(client.address) else {
-        return Err(Failure::Stopped(End::TimedOut));
-    };
     let switched = live.unless_stopped(switched).await.map_err(Failure::Stopped)?;
     let Ok(parts) = switched else {
         return Err(Failure::Site(SiteFault::Broken, UpstreamError::Closed));

@@ -47,6 +47,8 @@ pub(crate) async fn open(
     let (parts, Incoming::Http2(from_client)) = request.into_parts() else {
         return Err(Failure::Client);
     };
+    // As for a CONNECT, before the site is asked: one that agreed would have opened it for nobody.
+    let ticket = worker.admission.tunnel(client.address).ok_or(Failure::NoTunnel)?;
     let mut request = Request::from_parts(parts, Incoming::Empty);
     let mut nonce = [0; 16];
     if aws_lc_rs::rand::fill(&mut nonce).is_err() {
@@ -79,9 +81,6 @@ pub(crate) async fn open(
     if !agreed {
         return Err(broken());
     }
-    let Some(ticket) = worker.admission.tunnel(client.address) else {
-        return Err(Failure::Stopped(End::TimedOut));
-    };
     let parts =
         live.unless_stopped(switched).await.map_err(Failure::Stopped)?.map_err(|_| broken())?;
     let (mut head, _) = answer.into_parts();

@@ -5,7 +5,7 @@ use super::frames::*;
 use super::hpack::value;
 use super::http2::{Raw, request};
 use super::http2_sites::{Script, Stage};
-use crate::daemon::wait_for;
+use crate::daemon::{Daemon, Plan, wait_for};
 use crate::inspected::school;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -504,4 +504,27 @@ fn rfc9113_8_5_connect_opens_nothing_but_websockets() {
     raw.send(&headers(1, 0, &with(Some("websocket"))));
     let answer = raw.answer(1);
     assert_eq!(answer.status(), 502, "{answer:?}");
+}
+
+/// RFC 9110, 15.6.4: where there is no place for a WebSocket, its client is told so, and when to ask again.
+#[test]
+fn rfc9110_15_6_4_a_websocket_without_a_place_is_told_so() {
+    let machine = "[limits]\nmax_tunnels = 1\n".to_owned();
+    let daemon = Daemon::start_with(&Plan { inspected: true, machine, ..Plan::default() });
+    let host = daemon.authority("library.test");
+    // Its connection has the place.
+    let mut raw = Raw::open(&daemon);
+    let mut fields = vec![(":method", "CONNECT"), (":protocol", "websocket")];
+    fields.extend(&request("CONNECT", &host, "/upgrade")[1..]);
+    raw.send(&headers(1, 0, &fields));
+    let answer = raw.answer(1);
+    assert_eq!((answer.status(), answer.ended), (503, true), "{answer:?}");
+    assert_eq!(value(&answer.heads[0], "retry-after"), "10", "{answer:?}");
+    assert!(daemon.origin.asked().is_empty());
+    let get = request("GET", &host, "/size/4");
+    raw.send(&headers(3, END_STREAM, &get));
+    assert_eq!(raw.answer(3).status(), 200, "others go on");
+    let records = daemon.wait_records(3);
+    let record = &records[1];
+    assert_eq!((&record["status"], &record["end"]), (&503.into(), &"aborted".into()), "{record}");
 }

@@ -10,6 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// More connections than one device has open: browsers allow themselves 32 through a proxy.
 const MOST_OF_A_DEVICE: usize = 64;
 
+/// Of the places for tunnels that a network could take, one in so many stays for others. None is taken back, as one
+/// that is silent may wait for a message: what is left must be left before. A school behind one address has the rest.
+const LEFT_TO_OTHERS: usize = 8;
+
 /// Bounds of the machine file; 0 means no bound.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -61,21 +65,20 @@ impl Giver {
 pub(crate) struct Admission {
     bounds: Bounds,
     connections: AtomicUsize,
-    tunnels: AtomicUsize,
-    held: Mutex<Connections>,
-    tunnels_by_client: Mutex<HashMap<IpAddr, usize>>,
+    held: Mutex<Held>,
+    tunnels: Mutex<Tunnels>,
     waiting: Mutex<Shared>,
     unread: Mutex<Shared>,
 }
 
-/// Connections that are open.
+/// What is open, connections or tunnels.
 #[derive(Debug, Default)]
-struct Connections {
+struct Held {
     by_client: HashMap<IpAddr, usize>,
     by_network: HashMap<IpAddr, usize>,
 }
 
-impl Connections {
+impl Held {
     fn add(&mut self, client: IpAddr) {
         *self.by_client.entry(client).or_insert(0) += 1;
         *self.by_network.entry(client_of(client)).or_insert(0) += 1;
@@ -129,6 +132,28 @@ fn greediest(
         .max_by_key(|(_, held)| *held)
 }
 
+/// Tunnels that are open.
+#[derive(Debug, Default)]
+struct Tunnels {
+    all: usize,
+    held: Held,
+}
+
+impl Tunnels {
+    /// Whether a client may have one more, of so many.
+    ///
+    /// A network goes short once it holds more than [`LEFT_TO_OTHERS`] - 1 for each place that it leaves. So whoever takes
+    /// all that they can, however many networks did before them, leaves something for the next, and networks that hold
+    /// little have what there is.
+    fn has_place(&self, client: IpAddr, bound: usize) -> bool {
+        if bound == 0 {
+            return true;
+        }
+        let Some(left) = bound.saturating_sub(self.all).checked_sub(1) else { return false };
+        of(&self.held.by_network, client_of(client)) <= left.saturating_mul(LEFT_TO_OTHERS - 1)
+    }
+}
+
 /// Places that clients share.
 #[derive(Debug, Default)]
 struct Shared {
@@ -168,9 +193,8 @@ impl Admission {
         Arc::new(Self {
             bounds,
             connections: AtomicUsize::new(0),
-            tunnels: AtomicUsize::new(0),
             held: Mutex::default(),
-            tunnels_by_client: Mutex::default(),
+            tunnels: Mutex::default(),
             waiting: Mutex::default(),
             unread: Mutex::default(),
         })
@@ -197,16 +221,17 @@ impl Admission {
         Ticket { admission: Arc::clone(self), client }
     }
 
-    /// Lets a tunnel in, if there is room, in all and for this client: a connection of HTTP/2 can
+    /// Lets a tunnel in, if there is room, in all, for this client and for its network: a connection of HTTP/2 can
     /// carry many.
     pub(crate) fn tunnel(self: &Arc<Self>, client: IpAddr) -> Option<TunnelTicket> {
-        let mut by_client = lock(&self.tunnels_by_client);
-        let held = by_client.get(&client).copied().unwrap_or_default();
+        let mut tunnels = lock(&self.tunnels);
         let bound = self.bounds.connections_per_client;
-        if bound != 0 && held >= bound || !take(&self.tunnels, self.bounds.tunnels) {
+        let has_room = bound == 0 || of(&tunnels.held.by_client, client) < bound;
+        if !has_room || !tunnels.has_place(client, self.bounds.tunnels) {
             return None;
         }
-        by_client.insert(client, held + 1);
+        tunnels.all += 1;
+        tunnels.held.add(client);
         Some(TunnelTicket { admission: Arc::clone(self), client })
     }
 
@@ -230,7 +255,7 @@ impl Admission {
 
     /// Tunnels that are open.
     pub(crate) fn open_tunnels(&self) -> usize {
-        self.tunnels.load(Ordering::Relaxed)
+        lock(&self.tunnels).all
     }
 }
 
@@ -265,8 +290,9 @@ pub(crate) struct TunnelTicket {
 
 impl Drop for TunnelTicket {
     fn drop(&mut self) {
-        self.admission.tunnels.fetch_sub(1, Ordering::Relaxed);
-        leave(&mut lock(&self.admission.tunnels_by_client), self.client);
+        let mut tunnels = lock(&self.admission.tunnels);
+        tunnels.all -= 1;
+        tunnels.held.remove(self.client);
     }
 }
 
@@ -451,5 +477,42 @@ mod tests {
         assert!(admission.tunnel(two).is_none());
         drop(tunnel);
         assert!(admission.tunnel(two).is_some());
+    }
+
+    /// Takes all the tunnels that an admission lets these clients have.
+    fn all_tunnels(
+        admission: &Arc<Admission>,
+        mut clients: impl Iterator<Item = IpAddr>,
+    ) -> Vec<TunnelTicket> {
+        std::iter::from_fn(|| admission.tunnel(clients.next()?)).collect()
+    }
+
+    #[test]
+    fn no_network_takes_all_tunnels_and_each_that_comes_finds_some_left() {
+        let bounds = Bounds { tunnels: 800, connections_per_client: 0, ..BOUNDS };
+        let admission = Admission::new(bounds);
+        // A school behind one address has nearly all of them.
+        let school = IpAddr::from([10, 0, 0, 1]);
+        let of_school = all_tunnels(&admission, std::iter::repeat(school));
+        assert_eq!(of_school.len(), 700);
+        drop(of_school);
+        // A device with all the addresses of its network has no more.
+        let greedy = all_tunnels(&admission, (0..2_000).map(|host| v6(7, host)));
+        assert_eq!(greedy.len(), 700);
+        let second = all_tunnels(&admission, (0..2_000).map(|host| v6(8, host)));
+        assert_eq!(second.len(), 87);
+        // Devices with little have the rest.
+        let few: Vec<_> =
+            (0..18).map_while(|device| admission.tunnel([10, 0, 1, device].into())).collect();
+        assert_eq!(few.len(), 13);
+        assert_eq!(admission.open_tunnels(), 800);
+        drop(few);
+        assert!(admission.tunnel(v6(7, 3)).is_none(), "it still holds more than its part");
+        let third = all_tunnels(&admission, std::iter::repeat(IpAddr::from([10, 0, 0, 3])));
+        assert_eq!(third.len(), 11);
+        drop((greedy, second, third));
+        assert_eq!(admission.open_tunnels(), 0);
+        let left = &lock(&admission.tunnels).held;
+        assert!(left.by_client.is_empty() && left.by_network.is_empty());
     }
 }

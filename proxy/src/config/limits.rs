@@ -75,7 +75,8 @@ limits! {
     /// Connections of one client address; further ones are closed. As many tunnels, and requests over
     /// HTTP/2 that wait for a connection to their site; further ones get 503. 0: no limit of its own.
     max_connections_per_client: usize = 2_000, 0 => 1_000_000;
-    /// CONNECT tunnels and upgrades open at once; further ones get 503.
+    /// CONNECT tunnels and WebSockets open at once; further ones get 503. Of one network, an IPv4 address or an
+    /// IPv6 /64, seven eighths of what others leave.
     max_tunnels: usize = 15_000, 1 => 1_000_000;
     /// Answers over HTTP/2 that may wait for clients which do not read them, each holding up to some
     /// 272 kB; past them, those of the clients with the most end. 0: no limit.

@@ -18,6 +18,10 @@
 //! While it is held, a sign-in is answered at once and no password is checked. Holds get longer while the guessing goes
 //! on, up to [`LONGEST`]. The table has a fixed number of places, and knows neither names nor passwords: hashes of them
 //! alone, by a key that is made at the start. It is in memory: a start forgets it.
+//!
+//! A name takes no more than a part of the places, and a client neither: somebody who signs in with a password of his own
+//! under each address of an IPv6 network, and guesses there, would push out all that is known of others. Past its part
+//! each gives up what is of its own.
 
 use crate::record::now;
 use crate::sign_in_queue::Asker;
@@ -39,6 +43,13 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 const PROVEN_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Names at clients, names and clients that are known at once.
 const PLACES: usize = 16_384;
+/// Of the places, what one name has at clients, one in so many: a name that a whole school shares is at a thousand.
+const PART_OF_NAME: usize = 8;
+/// Of the places, what one client has for names, one in so many: a school of 1,200 may be in one IPv6 network, and its
+/// devices take another address each day.
+const PART_OF_CLIENT: usize = 2;
+/// What gives way gives so much of it up at once, one in so many, so that this is not done for each new entry.
+const GIVEN_UP: usize = 8;
 /// Wrong passwords that are told apart for one name at one client.
 const TOLD_APART: usize = 10;
 /// Holds that may wait to be written down.
@@ -101,6 +112,8 @@ struct Told {
 /// What is known of one name at one client, one name, or one client.
 #[derive(Clone, Copy)]
 struct Entry {
+    /// The name and the client of whose parts it is; `None`: it is a name's, or a client's, of which each has one.
+    part_of: Option<[u64; 2]>,
     /// The last passwords, of a name at a client.
     told_apart: [Told; TOLD_APART],
     /// Guesses in the window that began then, and since the last hold.
@@ -115,8 +128,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(now: Instant) -> Self {
+    fn new(part_of: Option<[u64; 2]>, now: Instant) -> Self {
         Self {
+            part_of,
             told_apart: [Told::default(); TOLD_APART],
             guesses: 0,
             since: now,
@@ -229,8 +243,8 @@ impl Guesses {
     }
 
     fn with_places(places: usize) -> Self {
-        let table =
-            Table { places, entries: HashMap::with_capacity(places), news: Vec::new(), holds: 0 };
+        let entries = HashMap::with_capacity(places);
+        let table = Table { places, entries, parts: HashMap::new(), news: Vec::new(), holds: 0 };
         Self { key: RandomState::new(), table: Mutex::new(table) }
     }
 
@@ -248,7 +262,7 @@ impl Guesses {
         if let Some(left) = table.held(&keys, now) {
             return Err(left);
         }
-        let entry = table.entry(keys.at_client, now);
+        let entry = table.entry(&keys, Of::NameAtClient, now);
         if let Some(told) = entry.told(keys.password) {
             told.on_their_way = told.on_their_way.saturating_add(1);
             return Ok(Counted { guesses: self, keys, begun: now });
@@ -258,7 +272,7 @@ impl Guesses {
             true => &[Of::NameAtClient],
             false => &[Of::NameAtClient, Of::Name, Of::Client],
         };
-        let too_many = |of: &&Of| table.entry(keys.of(**of), now).is_too_many(**of, now);
+        let too_many = |of: &&Of| table.entry(&keys, **of, now).is_too_many(**of, now);
         if let Some(of) = bars.iter().find(too_many).copied() {
             table.note(of, &keys, attempt);
             return Err(table.held(&keys, now).unwrap_or_default());
@@ -277,7 +291,7 @@ impl Guesses {
         if let Some(left) = table.held(&keys, now) {
             return Err(left);
         }
-        table.entry(keys.at_client, now).proven_until = Some(now + PROVEN_FOR);
+        table.entry(&keys, Of::NameAtClient, now).proven_until = Some(now + PROVEN_FOR);
         Ok(())
     }
 
@@ -311,7 +325,8 @@ impl Guesses {
 impl Counted<'_> {
     /// It was right.
     pub(crate) fn right(self, now: Instant) {
-        self.guesses.table().entry(self.keys.at_client, now).proven_until = Some(now + PROVEN_FOR);
+        let until = now + PROVEN_FOR;
+        self.guesses.table().entry(&self.keys, Of::NameAtClient, now).proven_until = Some(until);
     }
 
     /// It was wrong.
@@ -329,6 +344,8 @@ impl Drop for Counted<'_> {
 struct Table {
     places: usize,
     entries: HashMap<u64, Entry>,
+    /// How many entries are a name's at clients, and a client's for names.
+    parts: HashMap<u64, usize>,
     news: Vec<Event>,
     holds: u64,
 }
@@ -345,8 +362,8 @@ impl Table {
 
     /// Counts a guess for its name, and tells its password apart from now on.
     fn count(&mut self, keys: &Keys, now: Instant) -> &mut Told {
-        self.entry(keys.of_name, now).add(now);
-        let entry = self.entry(keys.at_client, now);
+        self.entry(keys, Of::Name, now).add(now);
+        let entry = self.entry(keys, Of::NameAtClient, now);
         entry.add(now);
         let free = entry.told_apart.iter().position(|told| told.password == 0);
         let place = free.unwrap_or_else(|| {
@@ -361,13 +378,13 @@ impl Table {
 
     /// Keeps a guess counted, and counts it for its client unless that was done.
     fn wrong(&mut self, keys: &Keys, now: Instant) {
-        match self.entry(keys.at_client, now).told(keys.password) {
+        match self.entry(keys, Of::NameAtClient, now).told(keys.password) {
             Some(told) if told.is_wrong => return,
             Some(told) => told.is_wrong = true,
             // A full table gave up what it was counted in.
             None => self.count(keys, now).is_wrong = true,
         }
-        self.entry(keys.of_client, now).add(now);
+        self.entry(keys, Of::Client, now).add(now);
     }
 
     /// Takes a guess back that nobody learned was wrong, once no attempt with it is on its way; and gives up entries
@@ -387,27 +404,63 @@ impl Table {
         }
         for key in [keys.at_client, keys.of_name, keys.of_client] {
             if self.entries.get(&key).is_some_and(Entry::knows_nothing) {
-                self.entries.remove(&key);
+                self.remove(key);
             }
         }
     }
 
-    /// The entry of a key, which is made where there is none.
-    fn entry(&mut self, key: u64, now: Instant) -> &mut Entry {
-        if self.entries.len() >= self.places && !self.entries.contains_key(&key) {
-            self.make_room(now);
+    /// The entry of what is counted together, which is made where there is none.
+    fn entry(&mut self, keys: &Keys, of: Of, now: Instant) -> &mut Entry {
+        let key = keys.of(of);
+        let part_of = (of == Of::NameAtClient).then_some([keys.of_name, keys.of_client]);
+        if !self.entries.contains_key(&key) {
+            self.make_room(part_of, now);
+            for owner in part_of.into_iter().flatten() {
+                *self.parts.entry(owner).or_insert(0) += 1;
+            }
         }
-        let entry = self.entries.entry(key).or_insert_with(|| Entry::new(now));
+        let entry = self.entries.entry(key).or_insert_with(|| Entry::new(part_of, now));
         entry.age(now);
         entry
     }
 
-    /// Gives an eighth of a full table up at once, so that this is not done for each new entry.
-    fn make_room(&mut self, now: Instant) {
-        let mut worth: Vec<_> = self.entries.values().map(|entry| entry.worth(now)).collect();
-        let (_, least, _) = worth.select_nth_unstable(self.places / 8);
-        let least = *least;
-        self.entries.retain(|_, entry| entry.worth(now) > least);
+    /// Makes room for an entry: in the parts that it is of, and in all.
+    fn make_room(&mut self, part_of: Option<[u64; 2]>, now: Instant) {
+        let parts = [PART_OF_NAME, PART_OF_CLIENT].map(|part| self.places / part);
+        for (owner, part) in part_of.into_iter().flatten().zip(parts) {
+            if self.parts.get(&owner).is_some_and(|held| *held >= part) {
+                let is_of = |entry: &Entry| entry.part_of.is_some_and(|it| it.contains(&owner));
+                self.give_up(part / GIVEN_UP, is_of, now);
+            }
+        }
+        if self.entries.len() >= self.places {
+            self.give_up(self.places / GIVEN_UP, |_| true, now);
+        }
+    }
+
+    /// Gives up so many of these entries, and one more.
+    fn give_up(&mut self, count: usize, is_of: impl Fn(&Entry) -> bool, now: Instant) {
+        let these = self.entries.iter().filter(|(_, entry)| is_of(entry));
+        let mut worth: Vec<_> = these.map(|(key, entry)| (entry.worth(now), *key)).collect();
+        if count < worth.len() {
+            worth.select_nth_unstable(count);
+            worth.truncate(count + 1);
+        }
+        for (_, key) in worth {
+            self.remove(key);
+        }
+    }
+
+    fn remove(&mut self, key: u64) {
+        let removed = self.entries.remove(&key);
+        for owner in removed.and_then(|entry| entry.part_of).into_iter().flatten() {
+            if let Some(held) = self.parts.get_mut(&owner) {
+                *held -= 1;
+                if *held == 0 {
+                    self.parts.remove(&owner);
+                }
+            }
+        }
     }
 
     /// Notes the first of holds in a row, to be written down. A name that nobody has is not: people type passwords
@@ -702,6 +755,53 @@ mod tests {
         }
         assert!(school.sign_in("ms.obi", 1).is_err(), "it is still held");
     }
+
+    /// Somebody's own password is right at each address that his device takes.
+    #[test]
+    fn one_name_and_one_network_push_out_nothing_of_others_and_their_own_stays_within_a_part() {
+        let mut school = School::new();
+        school.guesses = Guesses::with_places(256);
+        let address = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
+        let proves = |school: &School, name: &str, host| {
+            let attempt = Attempt { client: address(host), ..school.attempt(name, 0, "right") };
+            school.guesses.right(&attempt, school.now)
+        };
+        assert_eq!(school.sign_in("kim", 2), Ok(()));
+        assert_eq!(school.guesses("ms.obi", 1, 9, 0), 9);
+        assert_eq!(school.guesses("ms.obi", 3, 11, 0), 10);
+        let of_others = |school: &School| {
+            let table = school.guesses.table();
+            [("kim", 2), ("ms.obi", 1), ("ms.obi", 3)].map(|(name, client)| {
+                let key = school.guesses.keys(&school.attempt(name, client, "")).at_client;
+                table.entries.contains_key(&key)
+            })
+        };
+        let count = |school: &School, owner: u64| {
+            school.guesses.table().parts.get(&owner).copied().unwrap_or_default()
+        };
+        // Ten accounts of one network together, one after the other.
+        for host in 0..2_000 {
+            school.now += Duration::from_millis(1);
+            let name = format!("pupil {}", host % 200 / 20);
+            assert_eq!(proves(&school, &name, host), Ok(()));
+            for turn in 0..11 {
+                let _ = school.guess_from(&name, address(host), &format!("wrong {turn}"));
+            }
+            let keys = school
+                .guesses
+                .keys(&Attempt { client: address(host), ..school.attempt(&name, 0, "") });
+            assert!(count(&school, keys.of_name) <= 256 / PART_OF_NAME);
+            assert!(count(&school, keys.of_client) <= 256 / PART_OF_CLIENT);
+        }
+        assert_eq!(of_others(&school), [true; 3]);
+        assert_eq!(school.guesses("ms.obi", 1, 9, 9), 1, "nine were made before");
+        assert!(school.sign_in("ms.obi", 3).is_err(), "it is still held");
+        // What is counted of parts is what is there.
+        let table = school.guesses.table();
+        let of_parts = table.entries.values().filter_map(|entry| entry.part_of).count();
+        assert_eq!(table.parts.values().sum::<usize>(), 2 * of_parts);
+    }
+
     #[test]
     fn attempts_that_cost_nothing_push_nothing_out_and_guesses_push_out_nobody_who_is_known() {
         let mut school = School::new();

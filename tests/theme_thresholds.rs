@@ -4,7 +4,7 @@
 use crate::assistant_replies::SHAPES;
 use crate::client::{Answer, Client};
 use crate::daemon::{Daemon, KS2, KS3, Plan, STAFF, wait_for};
-use crate::typed_words::{ASSISTANT, ENGINE, JSON, post, prompt};
+use crate::typed_words::{ASSISTANT, ENGINE, JSON, echoed, frame, post, prompt, socket};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::net::IpAddr;
@@ -183,6 +183,29 @@ fn what_an_assistant_is_asked_and_answers_goes_by_the_thresholds_of_the_level() 
     assert_eq!(reply.said(&whole.body), "It is called blorptine, they say.");
     let reply = "/reply".to_owned();
     school.assert_signs(&[("ks2", reply.clone(), Some("(reply")), ("ks3", reply, None)]);
+}
+
+#[test]
+fn what_is_typed_over_a_websocket_goes_by_the_thresholds_of_the_level() {
+    let school = School::with_thresholds();
+    let mut expected = Vec::new();
+    // Who, and whether what of 90 points and of 130 passes. By the usual threshold, 100, the first would and the second
+    // would not.
+    for (from, level, passes) in [(KS2, "ks2", false), (KS3, "ks3", true), (STAFF, "staff", true)] {
+        for (words, sign) in
+            [("zorbleflax", "drugs 90 (prompt"), ("blorptine", "drugs 130 (prompt")]
+        {
+            let mut client = socket(&school.daemon, from);
+            let message = frame(0x81, &prompt(words));
+            assert_eq!(echoed(&mut client, &message, 4096), passes, "{level}: {words}");
+            // What is watched for at staff's threshold passes, and is a sign.
+            let is_sign = level == "ks2" || (level == "staff" && words == "blorptine");
+            if is_sign || level == "ks3" {
+                expected.push((level, "/upgrade".to_owned(), is_sign.then_some(sign)));
+            }
+        }
+    }
+    school.assert_signs(&expected);
 }
 
 #[test]

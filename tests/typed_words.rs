@@ -279,7 +279,7 @@ pub(crate) fn frame(first: u8, text: &str) -> Vec<u8> {
 }
 
 /// Opens a web socket to an assistant that sends back what it gets.
-fn socket(daemon: &Daemon, from: IpAddr) -> Client {
+pub(crate) fn socket(daemon: &Daemon, from: IpAddr) -> Client {
     let mut client = Client::connect_from(from, daemon.proxy);
     let (url, authority) = (daemon.url(ASSISTANT, "/upgrade"), daemon.authority(ASSISTANT));
     client.send(
@@ -295,7 +295,7 @@ fn socket(daemon: &Daemon, from: IpAddr) -> Client {
 }
 
 /// Sends bytes in pieces, and reads as many back.
-fn echoed(client: &mut Client, bytes: &[u8], piece: usize) -> bool {
+pub(crate) fn echoed(client: &mut Client, bytes: &[u8], piece: usize) -> bool {
     for piece in bytes.chunks(piece) {
         client.send(piece);
         std::thread::sleep(std::time::Duration::from_millis(10));

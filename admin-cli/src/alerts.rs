@@ -307,21 +307,6 @@ pub(crate) async fn about(
     })
 }
 
-/// The entries of alerts, raised until then, that hold what is personal of somebody.
-pub(crate) async fn personal_of(
-    store: &mut AlertStore,
-    name: &str,
-    until: UnixMillis,
-) -> Result<Vec<u64>, Failure> {
-    let alerts = of_person(store, name).await?;
-    let mut places = Vec::new();
-    for alert in alerts.into_iter().filter(|alert| alert.raised_at <= until) {
-        places.push(alert.sequence);
-        places.extend(alert.reviews.iter().map(|review| review.sequence));
-    }
-    Ok(places)
-}
-
 /// The alerts about somebody, in order.
 pub(crate) async fn of_person(store: &mut AlertStore, name: &str) -> Result<Vec<Alert>, Failure> {
     let all: Vec<Alert> = store.alerts().await.map_err(Failure::fault)?.iter().cloned().collect();

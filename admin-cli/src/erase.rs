@@ -214,17 +214,9 @@ async fn carry_out(
             .await;
     let outcome = outcome.map_err(from_error)?;
     tell(&outcome, change.dry_run)?;
-    let is_held = outcome.kept.iter().any(|(_, why)| matches!(why, Why::Held(_)));
-    if !change.dry_run
-        && !is_held
-        && let Some(mut store) = crate::alerts::store(school).await?
-    {
-        let places = crate::alerts::personal_of(&mut store, name, erasure.at).await?;
-        let erased = store.erase_private(now(), (&by, &id.to_string()), &places).await;
-        let erased = erased.map_err(Failure::fault)?;
-        if erased > 0 {
-            note!("{erased} names and notes of alerts are erased too");
-        }
+    if outcome.alerts > 0 {
+        let are = if change.dry_run { "would be" } else { "are" };
+        note!("{} names and notes of alerts {are} erased too", outcome.alerts);
     }
     if outcome.parts.is_empty() && outcome.kept.is_empty() {
         note!("no records of this person are left");

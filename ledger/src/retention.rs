@@ -69,6 +69,8 @@ pub struct Outcome {
     pub finished: Vec<Date>,
     /// Days that are over and stay, and why.
     pub kept: Vec<(Date, Why)>,
+    /// Names and notes of alerts that were erased now, with one person's requests.
+    pub alerts: u64,
 }
 
 impl Outcome {

@@ -1,15 +1,18 @@
-//! Erasing whom closed alerts were about, and what was noted of them, once `[keep] alerts` is over.
+//! Erasing whom closed alerts were about, and what was noted of them, once `[keep] alerts` is over; and of one person,
+//! with what their requests say.
 //!
 //! What is erased is an entry of the log of alerts, in the same transaction. The clock is doubted as it is for the
 //! days of the access log: one that jumped ahead, as a machine without a battery may start with, must not erase what
 //! nobody can bring back.
 
 use super::{Order, RetentionError, Why, erasures, io};
-use crate::alerts::{Alert, AlertStore};
+use crate::alerts::{Alert, AlertEvent, AlertStore, Private};
 use crate::changes::ChangeLog;
 use crate::parts::days;
 use jiff::civil::Date;
 use rules::alert::AlertId;
+use rules::change::same_person;
+use rules::erasure::ErasureId;
 use rules::hold::Holds;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -73,6 +76,49 @@ pub async fn erase_alerts(
         store.erase_private(order.now, (order.actor, &why), &places).await?;
     }
     Ok(outcome)
+}
+
+/// Erases names and notes of alerts about one person, open or not, and gives how many. They are those of school days up
+/// to this one, whenever they were raised: of a day whose requests go, none that came later, or was entered later by a
+/// clock that was ahead, may keep the name.
+pub(super) async fn of_person(
+    state: &Path,
+    order: Order<'_>,
+    (request, person, last): (ErasureId, &str, Date),
+) -> Result<u64, RetentionError> {
+    if !AlertStore::exists(state) {
+        return Ok(0);
+    }
+    let mut store = AlertStore::open(state).await?;
+    let why = request.to_string();
+    // What was noted since this took the name away belongs to it too, though nothing else tells whom it is about.
+    let begun: BTreeSet<AlertId> = (store.entries().await?.into_iter())
+        .filter_map(|entry| match entry.event {
+            AlertEvent::Erased { alert, why: by, .. } if by == why => Some(alert),
+            _ => None,
+        })
+        .collect();
+    let alerts: Vec<Alert> = store.alerts().await?.iter().cloned().collect();
+    let mut places = Vec::new();
+    for alert in alerts {
+        let day = alert.day.parse().unwrap_or_else(|_| order.clock.day(alert.first));
+        let is_theirs = match store.private(alert.sequence).await? {
+            Some(Private::About(about)) => same_person(about.name(), person),
+            _ => begun.contains(&alert.id),
+        };
+        if day <= last && is_theirs {
+            places.push(alert.sequence);
+            places.extend(alert.reviews.iter().map(|review| review.sequence));
+        }
+    }
+    if order.dry_run {
+        let personal = store.personal().await?;
+        return Ok(places.iter().filter(|place| personal.contains(place)).count() as u64);
+    }
+    if places.is_empty() {
+        return Ok(0);
+    }
+    Ok(store.erase_private(order.now, (order.actor, &why), &places).await?)
 }
 
 /// The closed alerts whose time is up and that still have something personal, with their day and the places of that.

@@ -1,5 +1,6 @@
 //! Erasing some rows of a day: those of a class whose own time is up, or one person's.
 
+use super::alerts::of_person;
 use super::day::{DayFacts, holds_row, people};
 use super::rewrite::{Asked, Choice, Chosen, choose, choose_sealed, rewrite};
 use super::{
@@ -276,8 +277,9 @@ async fn has_any(access: &Path, part: Part, over: Over) -> Result<bool, sqlx::Er
     Ok(any)
 }
 
-/// Erases what one person's requests say, of every day up to that of asking that has any. Entries about it name the request and
-/// not the person. Where everything could go, the request is done.
+/// Erases what one person's requests say, of every day up to that of asking that has any, and names and notes of alerts
+/// about them of these days, unless anything of theirs is on hold. Entries about it name the request and not the person.
+/// Where everything could go, the request is done.
 ///
 /// # Errors
 /// [`RetentionError`]. What was erased before is recorded; another run goes on.
@@ -350,6 +352,10 @@ pub async fn erase_person(
         }
         if has_moved {
             continue;
+        }
+        // Before the request is done: cut short in between, it is carried out again.
+        if !outcome.kept.iter().any(|(_, why)| matches!(why, Why::Held(_))) {
+            outcome.alerts = of_person(state, order, (request, person, last)).await?;
         }
         // What was stopped is carried out again, and done then.
         if outcome.kept.is_empty() && !outcome.more && !order.dry_run {

@@ -1,15 +1,16 @@
 //! Names and notes of closed alerts: when they go, that it is written down, and that none goes missing otherwise.
 
 use crate::log::{DAY_MS, looked, problems, record, sql};
-use crate::parts::clock;
+use crate::parts::{clock, with_log};
 use crate::sample::{NOW, wait};
 use ledger::alerts::{AlertEvent, AlertStore, Alerts, NewEvent, Outcome, Private};
 use ledger::changes::ChangeLog;
 use ledger::episodes::{Confidence, EpisodeKey, Person, Source};
-use ledger::retention::{AlertsOutcome, Order, Why, erase_alerts};
+use ledger::retention::{AlertsOutcome, Order, Why, erase_alerts, erase_person};
 use rules::alert::{AlertId, Severity};
 use rules::change::Event;
 use rules::code::RequestId;
+use rules::erasure::ErasureId;
 use rules::hold::{HoldId, HoldScope};
 use rules::policy::Keep;
 use rules::time::UnixMillis;
@@ -25,6 +26,11 @@ fn at(day: i64) -> UnixMillis {
 
 /// An alert of so many days after [`NOW`], reviewed with a note; closed too where it says so.
 fn alert(state: &Path, number: u32, day: i64, is_closed: bool) {
+    alert_raised(state, number, (day, day), is_closed);
+}
+
+/// The same where it is raised, by the clock, on another day.
+fn alert_raised(state: &Path, number: u32, (day, entered): (i64, i64), is_closed: bool) {
     let alert = AlertId(number);
     let raised = AlertEvent::Raised {
         alert,
@@ -52,7 +58,7 @@ fn alert(state: &Path, number: u32, day: i64, is_closed: bool) {
     wait(async {
         let mut store = AlertStore::open(state).await.unwrap();
         let decide = |_: &Alerts| Ok::<_, Infallible>(events);
-        store.append_with(at(day), &[], decide).await.unwrap();
+        store.append_with(at(entered), &[], decide).await.unwrap();
     });
 }
 
@@ -84,6 +90,18 @@ fn erase(state: &Path, day: i64, over_gaps: bool, dry_run: bool) -> AlertsOutcom
     })
 }
 
+/// Erases what one person's requests say, asked for so many days after [`NOW`], and gives how many names and notes of
+/// alerts went.
+fn erase_person_of(state: &Path, asked: i64, person: &str) -> u64 {
+    let request = (ErasureId(1), person, at(asked));
+    let erase = async |log: &ChangeLog, order: Order<'_>| {
+        let outcome = erase_person(state, log, order, request).await.unwrap();
+        assert_eq!(outcome.kept, []);
+        outcome.alerts
+    };
+    with_log(state, erase, 50)
+}
+
 /// How many names and notes are there.
 fn personal(state: &Path) -> usize {
     wait(async { AlertStore::open(state).await.unwrap().personal().await.unwrap().len() })
@@ -107,6 +125,62 @@ fn names_and_notes_of_a_closed_alert_go_once_their_time_is_up_and_an_entry_says_
     let erased = AlertEvent::Erased { alert: AlertId(1), places: vec![0, 1], why };
     assert_eq!((last.actor.as_str(), &last.event), ("schoolgate", &erased));
     assert_eq!(problems(state), [""; 0]);
+}
+
+#[test]
+fn with_one_persons_requests_go_the_alerts_of_their_days_whenever_they_were_raised() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    alert(state, 1, 0, false);
+    // As the filter catches up after days without power, or as entries are dated once the clock has run ahead.
+    alert_raised(state, 2, (1, 40), true);
+    alert_raised(state, 3, (45, 45), true);
+    assert_eq!(erase_person_of(state, 20, "kit.r"), 0, "of another person");
+    assert_eq!(erase_person_of(state, 20, "Sam.P"), 4);
+    assert_eq!(personal(state), 2, "of a later day than that of asking");
+    let reviewed = AlertEvent::Reviewed {
+        alert: AlertId(1),
+        outcome: Outcome::Watching,
+        read: None,
+        private: None,
+    };
+    let note = Some(Private::Note("Sam's parents called".into()));
+    wait(async {
+        let mut store = AlertStore::open(state).await.unwrap();
+        let event = NewEvent { private: note, ..NewEvent::new("q.whitmore", reviewed) };
+        let decide = |_: &Alerts| Ok::<_, Infallible>(vec![event]);
+        store.append_with(at(46), &[], decide).await.unwrap();
+    });
+    assert_eq!(personal(state), 3);
+    assert_eq!(erase_person_of(state, 20, "sam.p"), 1, "noted since the name went");
+    assert_eq!(personal(state), 2);
+    assert_eq!(problems(state), [""; 0]);
+}
+
+/// Cut short between the two, a request that is done already would not be carried out again.
+#[test]
+fn a_request_is_done_only_once_the_names_of_alerts_are_gone() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    alert(state, 1, 0, true);
+    let file = AlertStore::path_in(state);
+    // As a newer program would leave it: it cannot be opened.
+    sql(&file, &["PRAGMA user_version = 99"]);
+    let request = (ErasureId(1), "sam.p", at(20));
+    let failed =
+        async |log: &ChangeLog, order: Order<'_>| erase_person(state, log, order, request).await;
+    assert!(with_log(state, failed, 50).is_err());
+    let is_done = || {
+        wait(async {
+            let log = ChangeLog::open(state).await.unwrap();
+            let entries = log.entries_after(0).await.unwrap();
+            entries.iter().any(|entry| matches!(entry.event, Event::ErasureDone { .. }))
+        })
+    };
+    assert!(!is_done());
+    sql(&file, &["PRAGMA user_version = 3"]);
+    assert_eq!(erase_person_of(state, 20, "sam.p"), 2);
+    assert!(is_done());
 }
 
 #[test]

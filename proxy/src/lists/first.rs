@@ -86,6 +86,11 @@ impl Lists<'_> {
         .await?;
         for (place, why) in held {
             let version = fresh[place].info.version.clone();
+            // It may wait already for what a person brings by it.
+            let why = match &fresh[place].verdict {
+                Outcome::Held { why: known, .. } => format!("{known}; {why}"),
+                _ => why,
+            };
             fresh[place].verdict = Outcome::Held { version, why };
         }
         Ok(())

@@ -21,6 +21,13 @@ const NAMED_SITES: usize = 5;
 /// What is said of a version that may open sites.
 pub(super) const MAY_OPEN: &str = "may open sites";
 
+/// What is said of a first version whose files are mostly junk.
+pub(super) const HARDLY_A_LIST: &str =
+    "is hardly a list: more than half of its lines are no entries";
+
+/// Why a version whose files are mostly junk is held.
+pub(super) const JUNK: &str = "more than half of its lines are no entries";
+
 /// What new list versions are measured against.
 #[derive(Clone, Default)]
 pub struct Gate {
@@ -57,7 +64,7 @@ pub(super) struct Candidate<'a> {
     pub(super) category: &'a str,
     pub(super) hold_if_seen: bool,
     pub(super) change: Change,
-    /// Whether the new version's files are mostly junk, and the old one's were not.
+    /// Whether the new version's files are mostly junk, and the old one's, where there is one, were not.
     pub(super) turns_to_junk: bool,
 }
 
@@ -82,15 +89,10 @@ impl Candidate<'_> {
             ));
         }
         if self.turns_to_junk {
-            holds.push("more than half of its lines are no entries".to_owned());
+            holds.push(JUNK.to_owned());
         }
         let Some((policy, index)) = &gate.current else { return Ok(holds) };
-        let added = (after + removed).saturating_sub(before);
-        if gate.by_hand
-            && let Some(words) = opening(policy, self.category, added, removed)
-        {
-            holds.push(format!("comes from a file of its own and {words}"));
-        }
+        holds.extend(self.opened_by_hand(gate));
         // What blocks illegal content takes effect at once, whoever was there last week.
         let asks_for_sites = self.hold_if_seen
             && !gate.seen.is_empty()
@@ -106,6 +108,25 @@ impl Candidate<'_> {
         }
         holds.extend(self.failing_tests(policy, index, &alone, now));
         Ok(holds)
+    }
+
+    /// Why a first version must wait, by itself; empty: only the policy's tests can hold it. What a list's source says
+    /// is then taken as it is.
+    pub(super) fn first_holds(&self, gate: &Gate) -> Vec<String> {
+        let junk = (gate.by_hand && self.turns_to_junk).then(|| JUNK.to_owned());
+        junk.into_iter().chain(self.opened_by_hand(gate)).collect()
+    }
+
+    /// What a version opens that a person brings.
+    fn opened_by_hand(&self, gate: &Gate) -> Option<String> {
+        let Change { before, after, removed } = self.change;
+        let added = (after + removed).saturating_sub(before);
+        let words = match &gate.current {
+            _ if !gate.by_hand => None,
+            Some((policy, _)) => opening(policy, self.category, added, removed),
+            None => Some(MAY_OPEN.to_owned()),
+        };
+        Some(format!("comes from a file of its own and {}", words?))
     }
 
     /// The failing `[[test]]` cases of the policy, should this version take effect.

@@ -66,9 +66,10 @@ pub(super) fn consider(
     let Reading { info, entries: new } = source::read(&list, download.as_ref(), now)?;
     let locked = catalogue.id(&list.category).is_some_and(|id| catalogue.locked().contains(id));
     // An empty first version of an ordinary list is what the publisher has; of a locked one it is
-    // a fault, and a list that had entries never becomes empty.
+    // a fault, and so is what a person brings; and a list that had entries never becomes empty.
     let builtin = matches!(list.origin, ListOrigin::Builtin(_));
-    if new.len() == 0 && (lineage.accepted.is_some() || (locked && !builtin)) {
+    let is_fault = lineage.accepted.is_some() || (locked && !builtin) || gate.by_hand;
+    if new.len() == 0 && is_fault {
         return Err(ListError::Empty { list: list.name });
     }
     // The same entries under a newer date are no new version; nor are they after a rollback.
@@ -118,7 +119,13 @@ pub(super) fn consider(
                 let list = list.name.as_str();
                 tracing::warn!(list, "more than half of its lines are no entries: is it a list?");
             }
-            Outcome::Accepted { version, entries: count, added: count, removed: 0 }
+            let change = Change { before: 0, after: count, removed: 0 };
+            let turns_to_junk = info.is_mostly_junk();
+            let holds = Candidate { turns_to_junk, ..candidate(&list, change) }.first_holds(gate);
+            match holds.is_empty() {
+                true => Outcome::Accepted { version, entries: count, added: count, removed: 0 },
+                false => Outcome::Held { version, why: holds.join("; ") },
+            }
         }
     };
     let known = lineage.held.map(|(version, _)| version);

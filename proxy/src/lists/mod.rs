@@ -394,6 +394,8 @@ impl<'a> Lists<'a> {
         if let Some(why) = candidate.failing(shelf.prepared(&version)?, gate, &catalogue, now)? {
             return Err(ListError::Tests { list: name.to_owned(), why });
         }
+        // Nothing in force that it could be compared with tells whether it is a list.
+        let is_junk = lineage.accepted.is_none() && shelf.info(&version)?.is_mostly_junk();
         let what = ListRequest {
             list: name.to_owned(),
             version,
@@ -403,7 +405,11 @@ impl<'a> Lists<'a> {
             added: difference.added,
             removed: difference.removed,
         };
-        Ok(plan(&list, what, gate, lock))
+        let mut plan = plan(&list, what, gate, lock);
+        if is_junk {
+            plan.opening.get_or_insert_with(|| gate::HARDLY_A_LIST.to_owned());
+        }
+        Ok(plan)
     }
 
     /// What putting the version before into force again would come to. The one that was stays away

@@ -489,6 +489,60 @@ async fn an_import_takes_a_file_in_place_of_the_source_under_the_same_rules() {
 }
 
 #[tokio::test]
+async fn a_first_version_that_a_person_brings_waits_for_another_where_it_opens_or_is_hardly_a_list()
+{
+    let other = Bench::new(&[("other", "games")]).await;
+    other.write("other", &["go.example"]);
+    let gate = other.gate(POLICY, &[]).await;
+    let bench = Bench::new(&[
+        ("bank", "banking"),
+        ("games", "games"),
+        ("letter", "games"),
+        ("illegal", "csam"),
+    ])
+    .await;
+    let path = bench.folder.path().join("own.txt");
+    let import = async |name: &str, text: &str| {
+        std::fs::write(&path, text).unwrap();
+        bench.lists().import(name, &path, "j.cho", NOW, &gate).await
+    };
+    let held = async |name: &str, text: &str| match import(name, text).await.unwrap() {
+        Outcome::Held { why, .. } => why,
+        other => panic!("{name}: {other:?}"),
+    };
+    let opens = held("bank", "bank.example\nproxies.example\n").await;
+    assert_eq!(
+        opens,
+        "comes from a file of its own and may have the filter see or refuse less of sites"
+    );
+    let letter = "Dear all\nthe list of the week\nis this one\nhelp.example\nand no other\n";
+    for name in ["letter", "illegal"] {
+        assert_eq!(held(name, letter).await, "more than half of its lines are no entries");
+        let plan = bench.lists().plan_accept(name, NOW, &gate).await.unwrap();
+        let words = "is hardly a list: more than half of its lines are no entries";
+        assert_eq!(plan.opening.as_deref(), Some(words), "one person is not enough");
+    }
+    let plan = bench.lists().plan_accept("bank", NOW, &gate).await.unwrap();
+    assert!(plan.opening.is_some());
+    drop(plan);
+    for text in ["", "# none\n", "Dear all\nthere is none\n"] {
+        let empty = import("games", text).await;
+        assert!(matches!(empty, Err(ListError::Empty { .. })), "{empty:?}");
+    }
+    let page = import("games", "<html>\n<p>Not found\nchess.example\n</html>\n").await;
+    assert!(matches!(page, Err(ListError::NoList { .. })), "{page:?}");
+    let closes = import("games", "chess.example\n").await.unwrap();
+    assert!(matches!(closes, Outcome::Accepted { added: 1, .. }), "{closes:?}");
+    // A failing test is told beside what holds it already.
+    std::fs::write(bench.folder.path().join("policy.toml"), POLICY).unwrap();
+    let both = held("letter", &letter.replace("help.example", "childline.org.uk")).await;
+    assert!(
+        both.starts_with("more than half of its lines are no entries; 1 policy tests would fail: "),
+        "{both}"
+    );
+}
+
+#[tokio::test]
 async fn a_crash_before_the_change_log_entry_leaves_the_old_version_in_force() {
     let bench = Bench::new(&[("games", "games")]).await;
     bench.write("games", &["chess.example"]);

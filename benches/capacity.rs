@@ -126,7 +126,7 @@ fn main() -> ExitCode {
             .and_then(|tls| origin::run(*listen, Some(tls)).map_err(|error| error.to_string()))
             .map(|()| true),
         (_, Some(task)) => hold::run(task).map(|()| true),
-        _ => run(&options),
+        _ => family::leaving_nobody(|| run(&options)),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

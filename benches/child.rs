@@ -51,13 +51,10 @@ pub(crate) struct Started {
 impl Started {
     /// Starts a command on the given processors.
     pub(crate) fn new(command: &mut Command, on: &[usize], back_to: &[usize]) -> io::Result<Self> {
-        let mark = family::mark(command);
         Pinning::pin(on);
-        let child = command.spawn();
+        let child = family::start(command);
         Pinning::pin(back_to);
-        let child = child?;
-        family::know(child.id(), mark);
-        Ok(Self { child })
+        Ok(Self { child: child? })
     }
 
     /// Process id.

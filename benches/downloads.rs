@@ -14,6 +14,9 @@
 #[allow(dead_code, reason = "the tests use the rest")]
 mod scanner;
 
+#[allow(dead_code, reason = "other benches measure whole families")]
+mod family;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -66,14 +69,15 @@ impl Filter {
         );
         std::fs::write(folder.path().join("schoolgate.toml"), machine).unwrap();
         std::fs::write(folder.path().join("policy.toml"), format!("{POLICY}{files}")).unwrap();
-        let child = Command::new(binary)
-            .args(["serve", "--config", "schoolgate.toml"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let child = family::start(
+            Command::new(binary)
+                .args(["serve", "--config", "schoolgate.toml"])
+                .current_dir(folder.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        )
+        .unwrap();
         let begun = Instant::now();
         while TcpStream::connect(ops).is_err() || TcpStream::connect(proxy).is_err() {
             assert!(begun.elapsed() < Duration::from_secs(30), "the filter does not start");
@@ -165,6 +169,10 @@ fn fetch(
 }
 
 fn main() {
+    family::leaving_nobody(run);
+}
+
+fn run() {
     let beside = || {
         let folder = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
         folder.join("schoolgate")

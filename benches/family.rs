@@ -1,11 +1,14 @@
 //! A process and all that came of it: children, and what a child left behind when it made itself a session
-//! of its own. Programs that go into the background do so; they are measured and ended like any other.
+//! of its own. Programs that go into the background do so; they are measured and ended like any other, also where a
+//! signal ends the bench.
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
+use std::io;
+use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal as Heard, SignalKind, signal};
 
 /// Variable of the environment that tells whose family a process is of. A child has it from its parent,
 /// whatever becomes of that one.
@@ -13,6 +16,9 @@ const MARK: &str = "SCHOOLGATE_BENCH_FAMILY";
 
 /// Longest wait for killed processes to be gone.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a bench that a signal ends has to clear up its folders, before it ends in the middle.
+const CLEARING: Duration = Duration::from_secs(10);
 
 /// The mark of each process that was started with one.
 static MARKS: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
@@ -22,31 +28,91 @@ fn marks() -> MutexGuard<'static, BTreeMap<u32, String>> {
     MARKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Marks what the command will start; the mark goes to [`know`].
-pub(crate) fn mark(command: &mut Command) -> String {
+/// The number of the signal that ends the bench; held while a process is started, so that none comes after it.
+static ENDED_BY: Mutex<Option<i32>> = Mutex::new(None);
+
+fn ended_by() -> MutexGuard<'static, Option<i32>> {
+    ENDED_BY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a command with a mark by which its family is known.
+///
+/// # Errors
+/// It cannot be started, or a signal ends the bench.
+pub(crate) fn start(command: &mut Command) -> io::Result<Child> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mark = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    command.env(MARK, &mark);
-    mark
+    let ended = ended_by();
+    if ended.is_some() {
+        return Err(io::Error::other("the bench was ended by a signal"));
+    }
+    let child = command.env(MARK, &mark).spawn()?;
+    marks().insert(child.id(), mark);
+    Ok(child)
 }
 
-/// Takes note of a started process and its mark.
-pub(crate) fn know(pid: u32, mark: String) {
-    marks().insert(pid, mark);
-}
-
-/// Runs a bench, and then ends whatever it left running of what it started. What loses its parent
-/// meanwhile becomes a child of this process.
+/// Runs a bench, and then ends whatever it left running of what it started, also where SIGTERM or SIGINT ends it: no
+/// guard runs then. What loses its parent meanwhile becomes a child of this process.
 pub(crate) fn leaving_nobody<T>(run: impl FnOnce() -> T) -> T {
     // Linux has this; without it what hides is still found by its mark.
     let own = i32::try_from(std::process::id()).ok().and_then(Pid::from_raw);
     let _ = set_child_subreaper(own);
-    let outcome = run();
-    for name in end_rest() {
-        eprintln!("ended what was left running: {name}");
+    if let Err(error) = heed_signals() {
+        eprintln!("a signal would leave running what this starts: {error}");
     }
-    outcome
+    let _left = Left;
+    run()
+}
+
+/// What a bench leaves, also one that panics, as some do whose processes a signal has ended.
+struct Left;
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        for name in end_rest() {
+            eprintln!("ended what was left running: {name}");
+        }
+        if let Some(number) = *ended_by() {
+            exit(number);
+        }
+    }
+}
+
+/// From now on a signal that asks this process to end first ends all that it started. Without them the bench soon finds
+/// that it cannot go on, and clears up; it has a while for that.
+fn heed_signals() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut terminate, mut interrupt) = {
+        let _within = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let heed = move || {
+        runtime.block_on(async {
+            let number = either(&mut terminate, &mut interrupt).await;
+            *ended_by() = Some(number);
+            end_rest();
+            // Whoever asks again does not wait for it.
+            let again = either(&mut terminate, &mut interrupt);
+            let _ = tokio::time::timeout(CLEARING, again).await;
+            end_rest();
+            exit(number);
+        });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(heed).map(drop)
+}
+
+/// The number of the signal that comes first.
+async fn either(terminate: &mut Heard, interrupt: &mut Heard) -> i32 {
+    tokio::select! {
+        _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+        _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+    }
+}
+
+/// Ends as shells tell it of a program that a signal ended.
+fn exit(number: i32) -> ! {
+    std::process::exit(128 + number)
 }
 
 /// The process, its descendants, and what bears its mark with the descendants of that.

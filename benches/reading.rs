@@ -12,6 +12,9 @@
     reason = "a measurement that cannot be made stops"
 )]
 
+#[allow(dead_code, reason = "other benches measure whole families")]
+mod family;
+
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use rustix::process::{Pid, Signal, kill_process};
@@ -91,14 +94,15 @@ impl Filter {
         );
         std::fs::write(folder.path().join("schoolgate.toml"), machine).unwrap();
         std::fs::write(folder.path().join("policy.toml"), format!("{POLICY}{themes}")).unwrap();
-        let mut child = Command::new(binary)
-            .args(["serve", "--config", "schoolgate.toml"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = family::start(
+            Command::new(binary)
+                .args(["serve", "--config", "schoolgate.toml"])
+                .current_dir(folder.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        )
+        .unwrap();
         let begun = Instant::now();
         while TcpStream::connect(ops).is_err() || TcpStream::connect(proxy).is_err() {
             assert!(begun.elapsed() < Duration::from_secs(30), "the filter does not start");
@@ -269,6 +273,10 @@ fn fetch(
 }
 
 fn main() {
+    family::leaving_nobody(run);
+}
+
+fn run() {
     let beside = || {
         let folder = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
         folder.join("schoolgate")

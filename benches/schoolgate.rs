@@ -6,6 +6,7 @@
 mod sessions;
 
 use crate::child::{Pinning, Started, free_addresses};
+use crate::family;
 use crate::lists::{LEVELS, List, blocks};
 use crate::school::{GUEST_NETWORK, PASSWORD, School};
 use crate::trace::Recorded;
@@ -183,12 +184,9 @@ impl Schoolgate {
     /// As [`Schoolgate::command`].
     pub(crate) fn records(&self) -> Result<Records, String> {
         let asked = ["log", "query", "--since", "24h", "--limit", "100000000", "--jsonl"];
-        let mut child = acting(&self.binary, &self.folder, &asked)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| error.to_string())?;
+        let mut command = acting(&self.binary, &self.folder, &asked);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = family::start(&mut command).map_err(|error| error.to_string())?;
         let mut records = Records::default();
         let mut codes = BTreeSet::new();
         for line in BufReader::new(child.stdout.take().ok_or("no standard output")?).lines() {
@@ -229,14 +227,14 @@ impl Schoolgate {
         }
         let asked = input.lines().count();
         let begun = Instant::now();
-        let mut child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        command
             .args(["check", "-", "--as", "pupil", "--jsonl", "--config", "schoolgate.toml"])
             .current_dir(&self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| error.to_string())?;
+            .stderr(Stdio::null());
+        let mut child = family::start(&mut command).map_err(|error| error.to_string())?;
         let mut to = child.stdin.take().ok_or("no standard input")?;
         let writer = std::thread::spawn(move || to.write_all(input.as_bytes()));
         let output = child.wait_with_output().map_err(|error| error.to_string())?;

@@ -89,6 +89,7 @@ macro_rules! of_the_replay_tool {
     };
 }
 of_the_replay_tool!(
+    "../benches/family.rs" family,
     "../benches/load.rs" load,
     "../benches/origin.rs" origin,
     "../benches/school.rs" replay_school,

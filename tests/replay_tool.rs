@@ -1,9 +1,65 @@
 //! The parts of the replay tool (`benches/`) that can be wrong without showing.
 
+use crate::daemon::wait_for;
+use crate::family;
 use crate::origin::Asked;
 use crate::replay_school::base64;
 use crate::trace::parse;
 use crate::wire::{BodyLength, BodySkip, Head};
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Where this is set, this program stands in for a bench; the folder for what it tells.
+const STAND_IN: &str = "SCHOOLGATE_TEST_BENCH";
+
+#[test]
+fn a_bench_that_a_signal_ends_leaves_nobody_running_and_clears_up() {
+    if let Some(folder) = std::env::var_os(STAND_IN) {
+        return family::leaving_nobody(|| stand_in(Path::new(&folder)));
+    }
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = tempfile::tempdir().unwrap();
+        let name = "replay_tool::a_bench_that_a_signal_ends_leaves_nobody_running_and_clears_up";
+        let mut bench = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(STAND_IN, folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let told = || -> Vec<u32> {
+            let read = |name| std::fs::read_to_string(folder.path().join(name)).ok();
+            let read = |name| read(name).and_then(|text| text.trim().parse().ok());
+            ["child", "hidden"].into_iter().filter_map(read).collect()
+        };
+        wait_for("what the bench starts", Duration::from_secs(20), || told().len() == 2);
+        let started = told();
+        kill_process(Pid::from_child(&bench), signal).unwrap();
+        wait_for("the end of the bench", Duration::from_secs(20), || {
+            bench.try_wait().unwrap().is_some()
+        });
+        assert_eq!(bench.wait().unwrap().code(), Some(128 + signal.as_raw()));
+        for pid in started {
+            let state = family::stat(pid).map(|fields| fields[0].clone());
+            assert!(state.as_deref().is_none_or(|state| state == "Z"), "{signal:?}: {state:?}");
+        }
+        assert!(!folder.path().join("cleared").exists(), "a folder of the bench stays");
+    }
+}
+
+/// Starts a program, and one that goes into the background in a session of its own.
+fn stand_in(folder: &Path) {
+    let cleared = folder.join("cleared");
+    std::fs::create_dir(&cleared).unwrap();
+    let mut child = family::start(Command::new("sleep").arg("600")).unwrap();
+    std::fs::write(folder.join("child"), child.id().to_string()).unwrap();
+    let hides = "setsid sh -c 'echo $$ > hidden; exec sleep 600' &";
+    family::start(Command::new("sh").args(["-c", hides]).current_dir(folder)).unwrap();
+    child.wait().unwrap();
+    assert!(family::start(&mut Command::new("true")).is_err(), "nothing is started any more");
+    std::fs::remove_dir(&cleared).unwrap();
+}
 
 #[test]
 fn the_replay_header_reads_back() {

@@ -55,7 +55,9 @@ fn stand_in(folder: &Path) {
     let mut child = family::start(Command::new("sleep").arg("600")).unwrap();
     std::fs::write(folder.join("child"), child.id().to_string()).unwrap();
     let hides = "setsid sh -c 'echo $$ > hidden; exec sleep 600' &";
-    family::start(Command::new("sh").args(["-c", hides]).current_dir(folder)).unwrap();
+    let mut hidden =
+        family::start(Command::new("sh").args(["-c", hides]).current_dir(folder)).unwrap();
+    hidden.wait().unwrap();
     child.wait().unwrap();
     assert!(family::start(&mut Command::new("true")).is_err(), "nothing is started any more");
     std::fs::remove_dir(&cleared).unwrap();

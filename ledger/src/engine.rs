@@ -594,4 +594,25 @@ mod tests {
         drop(alone);
         assert!(engine.lock_of(date(2026, 1, 7)).await.unwrap().is_some());
     }
+
+    #[tokio::test]
+    async fn contexts_go_once_nothing_names_them() {
+        let state = tempfile::tempdir().unwrap();
+        let mut engine = Engine::new(state.path(), &squid::Paths::default(), None).await.unwrap();
+        let of_version = |version: usize| crate::record::Context {
+            policy_hash: String::new(),
+            list_version: version.to_string(),
+            categories: Vec::new(),
+            levels: Vec::new(),
+            locked: CategorySet::EMPTY,
+            zone: "Europe/London".to_owned(),
+        };
+        let held = engine.known_context(of_version(0));
+        for version in 1..100 {
+            drop(engine.known_context(of_version(version)));
+        }
+        assert_eq!(engine.contexts.len(), 3, "the one that is held, and the newest two");
+        assert!(Rc::ptr_eq(&engine.known_context(of_version(0)), &held));
+        assert_eq!(engine.contexts.last().unwrap().context.list_version, "99");
+    }
 }

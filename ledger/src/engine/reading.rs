@@ -148,11 +148,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Equal contexts of several files become one.
+    /// Equal contexts of several files become one. Those that no file and nothing that waits names any more go, but for
+    /// the newest: each change of the policy or of a list makes one.
     pub(super) fn known_context(&mut self, context: Context) -> Rc<DayContext> {
         if let Some(known) = self.contexts.iter().rev().find(|known| *known.context == context) {
             return Rc::clone(known);
         }
+        let newest = self.contexts.pop();
+        self.contexts.retain(|known| Rc::strong_count(known) > 1);
+        self.contexts.extend(newest);
         let context = Rc::new(DayContext::new(context));
         self.contexts.push(Rc::clone(&context));
         context

@@ -297,11 +297,7 @@ impl ChangeLog {
     /// [`AppendError`].
     pub async fn size(&self) -> Result<u64, AppendError> {
         let mut inner = self.inner.lock().await;
-        let row = sqlx::query("SELECT coalesce(max(sequence) + 1, 0) FROM change")
-            .fetch_one(&mut inner.connection)
-            .await
-            .map_err(|e| store_error(&self.path, 0, e))?;
-        Ok(row.get::<i64, _>(0) as u64)
+        size_of(&mut inner.connection).await.map_err(|e| store_error(&self.path, 0, e))
     }
 
     /// The log folded up to now: what is in force, and the history of each change.
@@ -367,6 +363,13 @@ impl ChangeLog {
     pub(crate) fn error(&self, source: sqlx::Error) -> AppendError {
         store_error(&self.path, 0, source)
     }
+}
+
+/// How many entries the log of a connection has.
+pub(crate) async fn size_of(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let row =
+        sqlx::query("SELECT coalesce(max(sequence) + 1, 0) FROM change").fetch_one(connection);
+    Ok(row.await?.try_get::<i64, _>(0)? as u64)
 }
 
 impl Inner {

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use rules::alert::AlertId;
 use rules::change::same_person;
 use rules::erasure::ErasureId;
-use rules::hold::Holds;
+use rules::hold::{Hold, Holds};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -78,47 +78,88 @@ pub async fn erase_alerts(
     Ok(outcome)
 }
 
-/// Erases names and notes of alerts about one person, open or not, and gives how many. They are those of school days up
-/// to this one, whenever they were raised: of a day whose requests go, none that came later, or was entered later by a
-/// clock that was ahead, may keep the name.
+/// Whose alerts are to go.
+pub(super) struct Whose<'a> {
+    /// The request that is carried out.
+    pub(super) request: ErasureId,
+    /// All requests about the person, done or not.
+    pub(super) requests: &'a BTreeSet<ErasureId>,
+    pub(super) person: &'a str,
+    /// The school day of asking.
+    pub(super) last: Date,
+}
+
+/// Names and notes of alerts about one person.
+#[derive(Default)]
+pub(super) struct OfPerson {
+    /// How many were erased now.
+    pub(super) erased: u64,
+    /// Days of alerts that keep theirs, and the hold.
+    pub(super) held: Vec<(Date, Why)>,
+}
+
+/// Erases names and notes of alerts about one person, open or not. They are those of school days up to that of asking,
+/// whenever they were raised: of a day whose requests go, none that came later, or was entered later by a clock that was
+/// ahead, may keep the name. One stays where a hold may be of it, whether or not there still is a record on hold: a hold
+/// of the person, or of nobody, whose range touches the alert's day. At what site an alert was is not compared.
 pub(super) async fn of_person(
     state: &Path,
     order: Order<'_>,
-    (request, person, last): (ErasureId, &str, Date),
-) -> Result<u64, RetentionError> {
+    whose: &Whose<'_>,
+    holds: &Holds,
+) -> Result<OfPerson, RetentionError> {
+    let mut outcome = OfPerson::default();
     if !AlertStore::exists(state) {
-        return Ok(0);
+        return Ok(outcome);
     }
     let mut store = AlertStore::open(state).await?;
-    let why = request.to_string();
-    // What was noted since this took the name away belongs to it too, though nothing else tells whom it is about.
-    let begun: BTreeSet<AlertId> = (store.entries().await?.into_iter())
+    // What was noted since the name went belongs to it too, though nothing else tells whom it is about.
+    let requests: BTreeSet<String> = whose.requests.iter().map(ToString::to_string).collect();
+    let nameless: BTreeSet<AlertId> = (store.entries().await?.into_iter())
         .filter_map(|entry| match entry.event {
-            AlertEvent::Erased { alert, why: by, .. } if by == why => Some(alert),
+            AlertEvent::Erased { alert, why, .. } if requests.contains(&why) => Some(alert),
             _ => None,
         })
         .collect();
-    let alerts: Vec<Alert> = store.alerts().await?.iter().cloned().collect();
-    let mut places = Vec::new();
-    for alert in alerts {
-        let day = alert.day.parse().unwrap_or_else(|_| order.clock.day(alert.first));
-        let is_theirs = match store.private(alert.sequence).await? {
-            Some(Private::About(about)) => same_person(about.name(), person),
-            _ => begun.contains(&alert.id),
-        };
-        if day <= last && is_theirs {
-            places.push(alert.sequence);
-            places.extend(alert.reviews.iter().map(|review| review.sequence));
-        }
-    }
-    if order.dry_run {
+    loop {
+        outcome.held.clear();
         let personal = store.personal().await?;
-        return Ok(places.iter().filter(|place| personal.contains(place)).count() as u64);
+        let alerts: Vec<Alert> = store.alerts().await?.iter().cloned().collect();
+        let mut places = Vec::new();
+        for alert in alerts {
+            let day = alert.day.parse().unwrap_or_else(|_| order.clock.day(alert.first));
+            let is_theirs = match store.private(alert.sequence).await? {
+                Some(Private::About(about)) => same_person(about.name(), whose.person),
+                _ => nameless.contains(&alert.id),
+            };
+            let notes = alert.reviews.iter().map(|review| review.sequence);
+            let of_it = std::iter::once(alert.sequence).chain(notes);
+            let of_it: Vec<u64> = of_it.filter(|place| personal.contains(place)).collect();
+            if day > whose.last || !is_theirs || of_it.is_empty() {
+                continue;
+            }
+            let (from, until) = order.clock.day_bounds(day);
+            let may_be_of_it = |hold: &&Hold| {
+                let named = hold.scope.person.as_deref();
+                named.is_none_or(|named| same_person(named, whose.person))
+                    && hold.scope.touches(from, until)
+            };
+            match holds.in_force.values().find(may_be_of_it) {
+                Some(hold) => outcome.held.push((day, Why::Held(hold.id))),
+                None => places.extend(of_it),
+            }
+        }
+        if order.dry_run {
+            outcome.erased = places.len() as u64;
+            return Ok(outcome);
+        }
+        // Until none is left: somebody may note something meanwhile.
+        if places.is_empty() {
+            return Ok(outcome);
+        }
+        let why = whose.request.to_string();
+        outcome.erased += store.erase_private(order.now, (order.actor, &why), &places).await?;
     }
-    if places.is_empty() {
-        return Ok(0);
-    }
-    Ok(store.erase_private(order.now, (order.actor, &why), &places).await?)
 }
 
 /// The closed alerts whose time is up and that still have something personal, with their day and the places of that.

@@ -1,13 +1,13 @@
 //! Erasing some rows of a day: those of a class whose own time is up, or one person's.
 
-use super::alerts::of_person;
+use super::alerts::{OfPerson, Whose, of_person};
 use super::day::{DayFacts, holds_row, people};
 use super::rewrite::{Asked, Choice, Chosen, choose, choose_sealed, rewrite};
 use super::{
     Covered, Moved, Order, Outcome, RetentionError, TRIES, Why, erasures, io, proved, renew,
     take_lock,
 };
-use crate::changes::{AppendWithError, ChangeLog};
+use crate::changes::{AppendWithError, ChangeLog, size_of};
 use crate::evidence::folder;
 use crate::folder::sync_folder;
 use crate::lock::DaysLock;
@@ -18,7 +18,7 @@ use crate::seal::unseal::unseal;
 use crate::sqlite::{beside, open_rows_to_read};
 use jiff::civil::Date;
 use rules::change::{Changes, Event, same_person};
-use rules::erasure::ErasureId;
+use rules::erasure::{Erasure, ErasureId, Erasures};
 use rules::hold::Holds;
 use rules::policy::Keep;
 use rules::time::UnixMillis;
@@ -54,6 +54,7 @@ impl Over {
 struct Looked {
     size: u64,
     holds: Holds,
+    erasures: Erasures,
     covered: Covered,
     /// Days that have a file and are not erased, oldest first.
     days: Vec<Date>,
@@ -73,10 +74,19 @@ impl Looked {
         Ok(Self {
             size: entries.last().map_or(0, |entry| entry.sequence + 1),
             holds: Holds::of(&entries),
+            erasures: Erasures::of(&entries),
             covered: Covered::read(state, &entries).map_err(io(&folder(state)))?,
             days,
             in_use,
         })
+    }
+
+    /// This request, and all others about the same person.
+    fn requests_like(&self, request: ErasureId) -> BTreeSet<ErasureId> {
+        let person = self.erasures.all.get(&request).map(|asked| &asked.person);
+        let is_like = |asked: &&Erasure| Some(&asked.person) == person;
+        let like = self.erasures.all.values().filter(is_like).map(|asked| asked.id);
+        like.chain([request]).collect()
     }
 }
 
@@ -278,7 +288,7 @@ async fn has_any(access: &Path, part: Part, over: Over) -> Result<bool, sqlx::Er
 }
 
 /// Erases what one person's requests say, of every day up to that of asking that has any, and names and notes of alerts
-/// about them of these days, unless anything of theirs is on hold. Entries about it name the request and not the person.
+/// about them of these days, unless anything of theirs is on hold or may be. Entries about it name the request and not the person.
 /// Where everything could go, the request is done.
 ///
 /// # Errors
@@ -353,20 +363,69 @@ pub async fn erase_person(
         if has_moved {
             continue;
         }
-        // Before the request is done: cut short in between, it is carried out again.
-        if !outcome.kept.iter().any(|(_, why)| matches!(why, Why::Held(_))) {
-            outcome.alerts = of_person(state, order, (request, person, last)).await?;
+        let requests = looked.requests_like(request);
+        let whose = Whose { request, requests: &requests, person, last };
+        if close(state, log, order, &whose, &looked, &mut outcome).await? {
+            return Ok(outcome);
         }
-        // What was stopped is carried out again, and done then.
-        if outcome.kept.is_empty() && !outcome.more && !order.dry_run {
-            let days = outcome.parts.len() as u64;
-            let rows = outcome.parts.iter().map(|part| part.2).sum();
-            log.append(order.now, order.actor, Event::ErasureDone { id: request, days, rows })
-                .await?;
-        }
-        return Ok(outcome);
     }
     Err(RetentionError::Busy)
+}
+
+/// Erases the person's names in alerts, unless a row of theirs was on hold, and says that the request is done where
+/// nothing is left. `false`: somebody else wrote to the change log, a hold it may be; nothing was done.
+async fn close(
+    state: &Path,
+    log: &ChangeLog,
+    order: Order<'_>,
+    whose: &Whose<'_>,
+    looked: &Looked,
+    outcome: &mut Outcome,
+) -> Result<bool, RetentionError> {
+    let is_held = outcome.kept.iter().any(|(_, why)| matches!(why, Why::Held(_)));
+    let erase = async |outcome: &mut Outcome| -> Result<(), RetentionError> {
+        let of_alerts = match is_held {
+            true => OfPerson::default(),
+            false => of_person(state, order, whose, &looked.holds).await?,
+        };
+        outcome.alerts += of_alerts.erased;
+        of_alerts.held.into_iter().for_each(|(day, why)| outcome.keep(day, why));
+        Ok(())
+    };
+    if order.dry_run {
+        erase(outcome).await?;
+        return Ok(true);
+    }
+    // While nobody else can write to the change log, so that no hold comes in between; and before the request is done:
+    // cut short, it is carried out again.
+    let written = log.write(order.now, async |connection| {
+        if size_of(connection).await.map_err(Unclosed::Read)? != looked.size {
+            return Err(Unclosed::Moved);
+        }
+        erase(outcome).await.map_err(Unclosed::Failed)?;
+        // What was stopped is carried out again, and done then.
+        if !outcome.kept.is_empty() || outcome.more {
+            return Ok(Vec::new());
+        }
+        let days = outcome.parts.len() as u64;
+        let rows = outcome.parts.iter().map(|part| part.2).sum();
+        let done = Event::ErasureDone { id: whose.request, days, rows };
+        Ok(vec![(order.actor.to_owned(), done)])
+    });
+    match written.await {
+        Ok(_) => Ok(true),
+        Err(AppendWithError::Refused(Unclosed::Moved)) => Ok(false),
+        Err(AppendWithError::Refused(Unclosed::Read(error))) => Err(log.error(error).into()),
+        Err(AppendWithError::Refused(Unclosed::Failed(error))) => Err(error),
+        Err(AppendWithError::Log(error)) => Err(error.into()),
+    }
+}
+
+/// Why a request was not closed.
+enum Unclosed {
+    Moved,
+    Read(sqlx::Error),
+    Failed(RetentionError),
 }
 
 /// Erases rows of one day. A sealed one of which any go becomes a day's file again, and stays one.

@@ -62,6 +62,20 @@ fn alert_raised(state: &Path, number: u32, (day, entered): (i64, i64), is_closed
     });
 }
 
+/// A note about an open alert, so many days after [`NOW`].
+fn note(state: &Path, number: u32, day: i64) {
+    let alert = AlertId(number);
+    let (outcome, read) = (Outcome::Watching, None);
+    let reviewed = AlertEvent::Reviewed { alert, outcome, read, private: None };
+    let note = Some(Private::Note("Sam's parents called".into()));
+    wait(async {
+        let mut store = AlertStore::open(state).await.unwrap();
+        let event = NewEvent { private: note, ..NewEvent::new("q.whitmore", reviewed) };
+        let decide = |_: &Alerts| Ok::<_, Infallible>(vec![event]);
+        store.append_with(at(day), &[], decide).await.unwrap();
+    });
+}
+
 /// A school with records of some days, a closed alert of the first and an open one.
 fn school(state: &Path) {
     for day in [0, 30, 45] {
@@ -93,7 +107,12 @@ fn erase(state: &Path, day: i64, over_gaps: bool, dry_run: bool) -> AlertsOutcom
 /// Erases what one person's requests say, asked for so many days after [`NOW`], and gives how many names and notes of
 /// alerts went.
 fn erase_person_of(state: &Path, asked: i64, person: &str) -> u64 {
-    let request = (ErasureId(1), person, at(asked));
+    erase_for(state, 1, asked, person)
+}
+
+/// The same for the request of this number.
+fn erase_for(state: &Path, number: u32, asked: i64, person: &str) -> u64 {
+    let request = (ErasureId(number), person, at(asked));
     let erase = async |log: &ChangeLog, order: Order<'_>| {
         let outcome = erase_person(state, log, order, request).await.unwrap();
         assert_eq!(outcome.kept, []);
@@ -138,22 +157,95 @@ fn with_one_persons_requests_go_the_alerts_of_their_days_whenever_they_were_rais
     assert_eq!(erase_person_of(state, 20, "kit.r"), 0, "of another person");
     assert_eq!(erase_person_of(state, 20, "Sam.P"), 4);
     assert_eq!(personal(state), 2, "of a later day than that of asking");
-    let reviewed = AlertEvent::Reviewed {
-        alert: AlertId(1),
-        outcome: Outcome::Watching,
-        read: None,
-        private: None,
-    };
-    let note = Some(Private::Note("Sam's parents called".into()));
-    wait(async {
-        let mut store = AlertStore::open(state).await.unwrap();
-        let event = NewEvent { private: note, ..NewEvent::new("q.whitmore", reviewed) };
-        let decide = |_: &Alerts| Ok::<_, Infallible>(vec![event]);
-        store.append_with(at(46), &[], decide).await.unwrap();
-    });
+    note(state, 1, 46);
     assert_eq!(personal(state), 3);
     assert_eq!(erase_person_of(state, 20, "sam.p"), 1, "noted since the name went");
     assert_eq!(personal(state), 2);
+    assert_eq!(problems(state), [""; 0]);
+}
+
+#[test]
+fn what_was_noted_after_a_request_was_done_goes_with_the_next_one_about_the_same_person() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    alert(state, 1, 0, false);
+    let ask = |number, person: &str| {
+        let asked = Event::ErasureAsked {
+            id: ErasureId(number),
+            person: person.to_owned(),
+            reason: "the family asked".into(),
+            lapses: None,
+        };
+        with_log(
+            state,
+            async |log, _| drop(log.append(at(20), "q.whitmore", asked.clone()).await.unwrap()),
+            20,
+        );
+    };
+    ask(1, "P-7K3Q");
+    assert_eq!(erase_for(state, 1, 20, "sam.p"), 2);
+    note(state, 1, 21);
+    ask(2, "P-9AAA");
+    assert_eq!(erase_for(state, 2, 22, "kit.r"), 0);
+    ask(3, "P-7K3Q");
+    assert_eq!(erase_for(state, 3, 22, "sam.p"), 1);
+    assert_eq!(personal(state), 0);
+    assert_eq!(problems(state), [""; 0]);
+}
+
+/// A hold is of the alerts too where no record is left, or may go yet, that it could be compared with.
+#[test]
+fn an_alert_that_a_hold_may_be_of_keeps_its_names_and_the_request_stays_open() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    alert(state, 1, 0, true);
+    alert(state, 2, 10, false);
+    let clock = clock();
+    let (from, until) = clock.day_bounds(clock.day(at(0)));
+    let hold = |number, scope| Event::HoldAdded {
+        id: HoldId(number),
+        scope,
+        reason: "the police asked".into(),
+    };
+    let scope = |person: Option<&str>| HoldScope {
+        person: person.map(str::to_owned),
+        from: Some(from),
+        until: Some(until),
+        ..HoldScope::default()
+    };
+    let carry_out = async |log: &ChangeLog, order: Order<'_>| {
+        let request = (ErasureId(1), "sam.p", at(20));
+        let dry = Order { dry_run: true, ..order };
+        let told = erase_person(state, log, dry, request).await.unwrap();
+        let outcome = erase_person(state, log, order, request).await.unwrap();
+        assert_eq!((told.alerts, &told.kept), (outcome.alerts, &outcome.kept));
+        let entries = log.entries_after(0).await.unwrap();
+        let done = entries.iter().filter(|it| matches!(it.event, Event::ErasureDone { .. }));
+        (outcome.alerts, outcome.kept, done.count())
+    };
+    let append = async |log: &ChangeLog, event| {
+        log.append(at(20), "q.whitmore", event).await.unwrap();
+    };
+    let day = clock.day(at(0));
+    with_log(
+        state,
+        async |log, order| {
+            append(log, hold(1, scope(Some("kit.r")))).await;
+            append(log, hold(2, scope(Some("Sam.P")))).await;
+            let held = vec![(day, Why::Held(HoldId(2)))];
+            assert_eq!(carry_out(log, order).await, (2, held.clone(), 0), "of another day");
+            assert_eq!(carry_out(log, order).await, (0, held, 0));
+            append(log, Event::HoldLifted { id: HoldId(2), reason: "over".into() }).await;
+            append(log, hold(3, HoldScope { site: Some("arcade.test".into()), ..scope(None) }))
+                .await;
+            let held = vec![(day, Why::Held(HoldId(3)))];
+            assert_eq!(carry_out(log, order).await, (0, held, 0), "of everybody at a site");
+            append(log, Event::HoldLifted { id: HoldId(3), reason: "over".into() }).await;
+            assert_eq!(carry_out(log, order).await, (2, Vec::new(), 1));
+        },
+        50,
+    );
+    assert_eq!(personal(state), 0);
     assert_eq!(problems(state), [""; 0]);
 }
 
